@@ -1,0 +1,99 @@
+# Needs Python 3.11 or newer with venv, and make. Everything else is installed below this folder.
+#   make demo PYTHON=python3.12       another interpreter
+#   make up UP="--port 8081"          other ports: see python -m optimove_provider.demo up --help
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test test-lowest check lock clean
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+# The lowest Airflow is tried with the other packages as they were when it was new, but for those that we need newer.
+LOWEST_AIRFLOW := 3.2.0
+LOWEST_DAY := 2026-04-20
+LOWEST_NEWER := --exclude-newer-package apache-airflow-providers-common-compat=2026-11-01
+
+VENV := .venv
+LOWEST := .venv-lowest
+READY := $(VENV)/.ready
+LOWEST_READY := $(LOWEST)/.ready
+RUN_DIR := $(CURDIR)/.run
+
+# Nothing is written to the home folder: it may be missing, or hold another Airflow.
+export AIRFLOW_HOME := $(RUN_DIR)/airflow
+export UV_CACHE_DIR := $(or $(UV_CACHE_DIR),$(RUN_DIR)/uv-cache)
+export UV_PYTHON_DOWNLOADS := never
+export UV_SYSTEM_CERTS := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# An inherited setting of another environment would win over .venv.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(READY)  ## install everything into .venv (the other commands do it by themselves)
+
+demo: $(READY)  ## real customers into both stores on real Airflow, then compared value by value
+	@$(VENV)/bin/python -m optimove_provider.demo run
+
+up: $(READY)  ## Airflow and the emulator, to click around in; Ctrl-C stops both
+	@exec $(VENV)/bin/python -m optimove_provider.demo up $(UP)
+
+test: $(READY)  ## the whole test suite; ARGS="-k name" narrows it
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+test-lowest: $(LOWEST_READY)  ## what touches Airflow, on the lowest supported Airflow
+	$(LOWEST)/bin/python -m pytest tests/on_airflow tests/dags $(ARGS)
+
+check: $(READY)  ## format, lint, types, layers
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+clean:  ## remove the environments and everything that demo, up and the tests left
+	rm -rf $(VENV) $(LOWEST) .run .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist
+
+# A virtual environment with uv in it. $(1): its folder
+define new_venv
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+  echo "Python 3.11 or newer is needed; '$(PYTHON)' is `$(PYTHON) --version 2>&1 || true`." \
+       "Name another one: make PYTHON=python3.12 ..." >&2; exit 1; }
+@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+  echo "'$(PYTHON)' comes without venv. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+@echo "Installing into $(1) with `$(PYTHON) --version` (once)"
+@rm -rf $(1)
+@$(PYTHON) -m venv $(1)
+@$(1)/bin/python -m pip install --quiet uv==$(UV_VERSION)
+endef
+
+# $(1): folder, $(2): dependency group, $(3): constraints
+define install
+@$(1)/bin/uv pip install --quiet --python $(1)/bin/python --editable '.[demo]' --group $(2) --constraints $(3)
+@touch $(1)/.ready
+endef
+
+$(READY): pyproject.toml constraints/newest.txt
+	$(call new_venv,$(VENV))
+	$(call install,$(VENV),dev,constraints/newest.txt)
+
+$(LOWEST_READY): pyproject.toml constraints/lowest.txt
+	$(call new_venv,$(LOWEST))
+	$(call install,$(LOWEST),test,constraints/lowest.txt)
+
+# Markers are cut off: as constraints, pins of packages that a platform does not use harm nobody.
+define compile
+@rm -f $(1).new
+@$(VENV)/bin/uv pip compile pyproject.toml --quiet --group dev --extra demo --universal --python-version 3.11 \
+  --fork-strategy fewest --no-header --no-annotate --no-emit-package airflow-provider-optimove \
+  --output-file $(1).new $(2) > /dev/null
+@{ echo "# $(3), for Python 3.11 to 3.14. Made by: make lock"; sed 's/ *;.*//' $(1).new; } > $(1)
+@rm -f $(1).new
+@echo "$(1): `grep -c == $(1)` packages"
+endef
+
+lock: $(READY)  ## make constraints/*.txt anew
+	$(call compile,constraints/newest.txt,,The newest Airflow and what goes with it)
+	@mkdir -p .run && echo 'apache-airflow==$(LOWEST_AIRFLOW)' > .run/lowest.in
+	$(call compile,constraints/lowest.txt,--resolution lowest-direct --constraints .run/lowest.in \
+	  --exclude-newer $(LOWEST_DAY) $(LOWEST_NEWER),The lowest supported Airflow and dependencies (as of $(LOWEST_DAY)))

@@ -1,0 +1,84 @@
+"""Prints docs that come from the contract's tables: `PYTHONPATH=. python docs/print_tables.py`.
+
+A test compares what is printed here with what is in the repository.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from optimove_provider.contract.datatypes import RULES, Decision, Dispute, Rule
+
+DOCS = Path(__file__).parent
+
+
+def rules() -> str:
+    """The text of docs/rules.md: one section for each datatype of a DCP CSV file."""
+    return "\n".join([_RULES_HEAD, *(line for rule in RULES for line in _rule(rule))])
+
+
+_RULES_HEAD = """\
+# What a cell of a DCP CSV file may hold
+
+Printed from `optimove_provider/contract/datatypes.py` by `docs/print_tables.py`; change the table, not this page.
+*Guide* is the vendor's page [Customer Profiles](https://docs.developers.optimizely.com/web-experimentation/docs/customer-profiles).
+
+A cell is judged without its CSV quotes. *Here* is the default, *strict* the strict mode; `disputed` means that the
+vendor contradicts itself: a warning, which strict mode makes an error. An empty cell is accepted in every column
+but `customerId`: nothing is documented about it. Cells with outer spaces, line ends or characters that are not ASCII
+are shown as Python string literals.
+"""
+
+
+def _rule(rule: Rule) -> Iterator[str]:
+    form = f", format `{rule.format}`" if rule.format else ""
+    yield f"## {rule.name}: datatype `{rule.datatype}`{form}\n"
+    yield f"Expected: {rule.expects}.\n"
+    yield f"Source: {rule.source}\n"
+    printed = [(cell, "valid") for cell in rule.valid] + [(cell, "invalid") for cell in rule.invalid]
+    if printed:
+        yield from _table("Printed by the vendor", ("cell", "printed as", "here", "strict"))
+        yield from (_row(_cells([cell]), said, *_judged(rule, cell)) for cell, said in printed)
+        yield ""
+    if rule.disputed:
+        yield from _table("Where the vendor contradicts itself", ("cells", "it says", "and", "so", "here", "strict"))
+        yield from (_dispute(dispute) for dispute in rule.disputed)
+        yield ""
+    yield from _table("Decided by us: the vendor says nothing", ("cells", "here", "because"))
+    yield from (_decision(decision) for decision in rule.decided)
+    yield ""
+
+
+def _judged(rule: Rule, cell: str) -> tuple[str, str]:
+    return rule.judge(cell).value, rule.judge(cell, strict=True).value
+
+
+def _dispute(dispute: Dispute) -> str:
+    verdicts = (dispute.lenient.value, dispute.strict.value)
+    return _row(_cells(dispute.cells), dispute.statement, dispute.against, dispute.decision, *verdicts)
+
+
+def _decision(decision: Decision) -> str:
+    return _row(_cells(decision.cells), decision.verdict.value, decision.reason)
+
+
+def _table(title: str, columns: tuple[str, ...]) -> Iterator[str]:
+    yield f"**{title}**\n"
+    yield _row(*columns)
+    yield _row(*("---" for _ in columns))
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cells(cells: Iterable[str]) -> str:
+    return " ".join(f"`{_visible(cell)}`" for cell in cells)
+
+
+def _visible(cell: str) -> str:
+    plain = cell.isascii() and cell.isprintable() and cell == cell.strip()
+    return cell if plain else ascii(cell)
+
+
+if __name__ == "__main__":
+    DOCS.joinpath("rules.md").write_text(rules(), encoding="utf-8")

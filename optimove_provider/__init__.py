@@ -1,0 +1,131 @@
+"""Airflow provider for Opti-X Data Connections and Dynamic Customer Profiles.
+
+Airflow imports this module in every process to read `get_provider_info()`, so it imports nothing heavy.
+"""
+
+from typing import Any
+
+__version__ = "0.1.0"
+
+_OPTIX = "Opti-X Data Connections"
+_DCP = "Dynamic Customer Profiles"
+
+
+def _field(label: str, description: str, *, kind: str = "string", **schema: Any) -> dict[str, Any]:
+    """A field of a connection form that may stay empty."""
+    return {"label": label, "description": description, "schema": {"type": [kind, "null"], **schema}}
+
+
+_POLITENESS = {
+    "requests_per_10s": _field(
+        "Requests per 10 seconds", "For all calls of one process.", kind="number", default=50
+    ),
+    "timeout_seconds": _field(
+        "Timeout (seconds)", "For connecting, and for each answer.", kind="number", default=60
+    ),
+}
+
+
+def _form(host: str, password: str, placeholders: dict[str, str]) -> dict[str, Any]:
+    # The port stays visible: the Test button of Airflow 3.3.2 refuses a connection that has none stored.
+    return {
+        "hidden-fields": ["schema", "login"],
+        "relabeling": {"host": host, "password": password, "port": "Port (only if not in the URL)"},
+        "placeholders": placeholders,
+    }
+
+
+_OPTIX_CONNECTION = {
+    "connection-type": "optimove_optix",
+    "hook-class-name": "optimove_provider.hooks.optix.OptixHook",
+    "hook-name": _OPTIX,
+    "ui-field-behaviour": _form(
+        "Base URL",
+        "x-api-key",
+        {"host": "https://api.opti-x.optimove.net/api/data-connections/v1", "port": "443"},
+    ),
+    "conn-fields": {
+        # The name holds "api_key", so Airflow masks it: extras are masked by their names alone.
+        "brand_api_key": {
+            "label": "x-brand-key",
+            "description": "From the Opti-X Developer Tools, like the x-api-key.",
+            "schema": {"type": "string", "format": "password"},
+        },
+        **_POLITENESS,
+    },
+}
+
+_DCP_CONNECTION = {
+    "connection-type": "optimizely_dcp",
+    "hook-class-name": "optimove_provider.hooks.dcp.DcpHook",
+    "hook-name": _DCP,
+    "ui-field-behaviour": _form(
+        "Config base URL",
+        "Classic token",
+        {"host": "https://www.optimizelyapis.com/experiment/v1", "port": "443"},
+    ),
+    "conn-fields": {
+        "profile_host": _field("Profile base URL", "Blank for https://vis.optimizely.com/api."),
+        "import_bucket": _field("Import bucket", "Blank for optimizely-import."),
+        "s3_endpoint_url": _field("S3 endpoint URL", "Blank for AWS."),
+        "region": _field("AWS region", "Blank for us-east-1."),
+        "aws_conn_id": _field("AWS connection id", "Blank to use the keys that each table carries."),
+        "upload_history_url": _field(
+            "Upload history URL",
+            "A URL with {table_id} in it. The vendor documents none; blank if you have none.",
+        ),
+        **_POLITENESS,
+    },
+}
+
+
+def _modules(kind: str, names: dict[str, list[str]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "integration-name": integration,
+            "python-modules": [f"optimove_provider.{kind}.{name}" for name in modules],
+        }
+        for integration, modules in names.items()
+    ]
+
+
+def get_provider_info() -> dict[str, Any]:
+    """The provider's metadata, as Airflow's `provider_info.schema.json` wants it."""
+    return {
+        "package-name": "airflow-provider-optimove",
+        "name": "Optimove",
+        "description": "Syncs customer data into Opti-X Data Connections and Dynamic Customer Profiles.",
+        "integrations": [
+            {
+                "integration-name": _OPTIX,
+                "external-doc-url": "https://developer.optimove.com/docs/using-your-data-connections",
+                "tags": ["service"],
+            },
+            {
+                "integration-name": _DCP,
+                "external-doc-url": "https://docs.developers.optimizely.com/web-experimentation/docs/customer-profiles",
+                "tags": ["service"],
+            },
+        ],
+        "operators": _modules("operators", {_OPTIX: ["optix"], _DCP: ["dcp", "csv"]}),
+        "sensors": _modules("sensors", {_DCP: ["dcp"]}),
+        "hooks": _modules("hooks", {_OPTIX: ["optix"], _DCP: ["dcp"]}),
+        "triggers": _modules("triggers", {_DCP: ["dcp"]}),
+        "connection-types": [_OPTIX_CONNECTION, _DCP_CONNECTION],
+        "config": {
+            "optimove": {
+                "description": "Settings of the Optimove provider.",
+                "options": {
+                    "staging": {
+                        "description": "Where loads keep their state and reports: a folder, or a URL of any file "
+                        "system that Airflow's object storage knows (s3://conn_id@bucket/path). "
+                        "Empty means $AIRFLOW_HOME/optimove.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "s3://aws_default@my-bucket/optimove",
+                        "default": "",
+                    }
+                },
+            }
+        },
+    }

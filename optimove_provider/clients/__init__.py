@@ -1,0 +1,1 @@
+"""Who talks to the vendors: settings, drivers, transport and two typed facades. No Airflow."""

@@ -1,0 +1,71 @@
+"""One vendor's conversations, run with one connection's settings."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Generic, Self, TypeVar
+
+from optimove_provider.clients.drive import Budget, Retries, Send, arun, polite, run
+from optimove_provider.clients.settings import Settings
+from optimove_provider.clients.transport import Transport
+from optimove_provider.contract.errors import ApiError, AuthenticationError, Unreachable
+from optimove_provider.contract.wire import Answer, Flow, Lost, Request, T
+
+S = TypeVar("S", bound=Settings)
+
+
+class Client(Generic[S]):
+    """Runs flows with the settings' keys, retries and rate. Close it, or use it in a `with` statement.
+
+    `send` replaces HTTP, for instance by the emulator in process.
+    """
+
+    def __init__(self, settings: S, send: Send | None = None, retries: Retries | None = None):
+        self.settings = settings
+        self._retries = retries or Retries()
+        self._budget = Budget(settings.requests_per_10s)
+        self._transport = Transport(settings.timeout_seconds)
+        self._send = send or self._transport
+
+    def run(self, flow: Flow[T]) -> T:
+        """Run a flow, blocking."""
+        with self._named():
+            return run(self._polite(flow), self._exchange)
+
+    async def arun(self, flow: Flow[T]) -> T:
+        """Run a flow from an event loop, for instance a trigger's."""
+        with self._named():
+            return await arun(self._polite(flow), self._exchange)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Let an error of the vendor name the connection, and for a refused key the header that holds it."""
+        try:
+            yield
+        except (ApiError, Unreachable) as error:
+            text = f"connection {self.settings.conn_id!r}: {error}"
+            if isinstance(error, AuthenticationError):
+                names = " and ".join(self.settings.headers)
+                text += f". Check that {names} in the connection is right and not expired"
+            error.args = (text,)
+            raise
+
+    def _polite(self, flow: Flow[T]) -> Flow[T]:
+        return polite(flow, self._retries, self._budget)
+
+    def _exchange(self, request: Request) -> Answer:
+        """Send with the keys; what comes back as a failure has them struck out, for it will be shown."""
+        answer = self._send(self.settings.address(request))
+        if isinstance(answer, Lost):
+            return replace(answer, reason=self.settings.redact(answer.reason))
+        return answer if answer.ok else replace(answer, body=self.settings.redact(answer.text).encode())

@@ -1,0 +1,107 @@
+"""What crosses the wire, as values: no I/O here.
+
+A conversation with a vendor is a generator, a `Flow`. It yields a `Request` (or a `Sleep`) and is sent the answer: a
+`Response`, or `Lost` when no answer came. Flows decide; the drivers in `clients.drive` only send and wait.
+"""
+
+import json
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from string import Formatter
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+JSON_TYPE = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One row of a vendor's API.
+
+    `path` is relative to the base URL of `api`, with `{names}` in it. `retry_safe` says that sending the same request
+    twice leaves the same state as sending it once. `least_wait_seconds` is the least wait after a 429 or 503.
+    `source` quotes the page that documents the row, or begins with "assumed".
+    """
+
+    name: str
+    api: str
+    method: str
+    path: str
+    retry_safe: bool
+    source: str
+    least_wait_seconds: float = 0.0
+
+    def request(self, body: bytes | None = None, **path: object) -> "Request":
+        """Build the request; every path value is percent-encoded, `body` is JSON text as bytes."""
+        encoded = {name: quote(str(value), safe="") for name, value in path.items()}
+        headers = {} if body is None else {"Content-Type": JSON_TYPE}
+        return Request(self.method, self.path.format(**encoded), headers, body, endpoint=self)
+
+    @property
+    def path_names(self) -> tuple[str, ...]:
+        """The `{names}` of the path, in order."""
+        return tuple(name for _, name, _, _ in Formatter().parse(self.path) if name)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request. `url` is a path relative to its API until the client's settings make it absolute.
+
+    Headers and body stay out of the repr: they carry keys and customers' data.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes | None = field(default=None, repr=False)
+    endpoint: Endpoint | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One HTTP answer. Header names are lower case; the body stays out of the repr."""
+
+    status: int
+    body: bytes = field(default=b"", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Any 2xx: neither vendor documents more than that for every call."""
+        return 200 <= self.status < 300
+
+    @property
+    def text(self) -> str:
+        """The body as text; bytes that are not UTF-8 are replaced."""
+        return self.body.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """The body as JSON. Raises ValueError when it is none."""
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """No answer came. `sent` is False only when it is certain that the request never left."""
+
+    reason: str
+    sent: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Wait `seconds` before going on; `why` is for the log."""
+
+    seconds: float
+    why: str = ""
+
+
+T = TypeVar("T")
+Answer = Response | Lost
+Flow = Generator[Request | Sleep, Answer | None, T]
+"""A conversation that ends in a T. A Request is answered by an Answer, a Sleep by None."""
+
+
+def json_body(value: object) -> bytes:
+    """JSON text as the vendors accept it: UTF-8, no NaN or infinity (ValueError)."""
+    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()

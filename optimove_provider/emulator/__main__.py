@@ -1,0 +1,52 @@
+"""`python -m optimove_provider.emulator`: both APIs and S3 on this machine until it is interrupted."""
+
+import argparse
+import signal
+import sys
+import threading
+
+from optimove_provider.contract import dcp, optix
+from optimove_provider.emulator.routes import PREFIXES
+from optimove_provider.emulator.server import EmulatorServer
+from optimove_provider.emulator.state import API_KEY, BRAND_KEY, TOKEN
+
+DEFAULT_PORT = 8099
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until SIGINT or SIGTERM. Returns the exit code: 1 if it could not start."""
+    parser = argparse.ArgumentParser(prog="python -m optimove_provider.emulator", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="address to bind (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="S3 takes the next one (default: %(default)s)")
+    wanted = parser.parse_args(arguments)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        with EmulatorServer(wanted.host, wanted.port) as emulator:
+            print(_welcome(emulator), flush=True)
+            stop.wait()
+    except (OSError, OverflowError, RuntimeError) as error:
+        print(
+            f"the emulator cannot start on port {wanted.port}, with S3 on the next one: {error}",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
+
+
+def _welcome(emulator: EmulatorServer) -> str:
+    return "\n".join(
+        (
+            f"start page          {emulator.url}/_emulator/",
+            f"Opti-X              {emulator.url}{PREFIXES[optix.API]} ({API_KEY}, {BRAND_KEY})",
+            f"DCP                 {emulator.url}{PREFIXES[dcp.API]} ({TOKEN})",
+            f"upload_history_url  {emulator.url}{PREFIXES[dcp.HISTORY_API]}{{table_id}}",
+            f"S3                  {emulator.s3_url} (bucket {dcp.IMPORT_BUCKET}, any keys)",
+            "Ctrl-C stops it; everything it holds is gone then.",
+        )
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

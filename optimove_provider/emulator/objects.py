@@ -1,0 +1,48 @@
+"""What the importer sees of S3: two methods. `MemoryObjects` serves tests that need no socket."""
+
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One version of one object. A key that is put again has another version. `size` is in bytes."""
+
+    key: str
+    version: str
+    size: int
+
+
+class ObjectStore(Protocol):
+    """The import bucket."""
+
+    def list(self) -> Iterable[StoredObject]:
+        """Every version of every object, those put first coming first."""
+        ...
+
+    def read(self, found: StoredObject) -> BinaryIO:
+        """That version's bytes, from its beginning. Whoever asks closes it."""
+        ...
+
+
+class MemoryObjects:
+    """A bucket in memory."""
+
+    def __init__(self) -> None:
+        self._stored: dict[StoredObject, bytes] = {}
+
+    def put(self, key: str, data: bytes) -> StoredObject:
+        """Put an object, as a client would over S3. The version it replaces is kept."""
+        stored = StoredObject(key, str(len(self._stored)), len(data))
+        self._stored[stored] = data
+        return stored
+
+    def list(self) -> Iterable[StoredObject]:
+        """As ObjectStore says."""
+        return tuple(self._stored)
+
+    def read(self, found: StoredObject) -> BinaryIO:
+        """As ObjectStore says."""
+        return io.BytesIO(self._stored[found])

@@ -1,0 +1,156 @@
+"""The emulator over HTTP: a thin wrapper around `send`, with S3 on a port of its own.
+
+`wbufsize` and `disable_nagle_algorithm` matter: http.server writes headers and body separately, and on a
+connection that is kept open Nagle's algorithm and the delayed acknowledgement then hold each answer back for
+40 ms.
+"""
+
+import socket
+import threading
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+from optimove_provider.contract.wire import Lost, Request, Response
+from optimove_provider.emulator.answering import send
+from optimove_provider.emulator.refusals import json_answer
+from optimove_provider.emulator.s3 import MotoObjects, S3Server
+from optimove_provider.emulator.state import State
+
+MAX_BODY_BYTES = 64 * 2**20
+"""Not documented for either API; here it bounds what one request may cost."""
+
+_MOTO_MISSING = "S3 needs moto, which is missing: pip install airflow-provider-optimove[emulator]"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    disable_nagle_algorithm = True
+    server: "_Server"
+
+    def handle_expect_100(self) -> bool:
+        """Say "100 Continue" at once: it would wait in the write buffer otherwise."""
+        go_on = super().handle_expect_100()
+        self.wfile.flush()
+        return go_on
+
+    def _serve(self) -> None:
+        body, refused = self._read()
+        if refused is not None:
+            self.close_connection = True
+            return self._write(refused)
+        with self.server.lock:
+            answer = send(self.server.state, Request(self.command, self.path, dict(self.headers), body))
+        if isinstance(answer, Lost):
+            self.close_connection = True
+            return None
+        return self._write(answer)
+
+    def _read(self) -> tuple[bytes | None, Response | None]:
+        """The body, or the answer that refuses it unread."""
+        if "Transfer-Encoding" in self.headers:
+            return None, json_answer(411, {"message": "send a Content-Length"})
+        length = self.headers.get("Content-Length", "0")
+        if not (length.isascii() and length.isdecimal()):
+            return None, json_answer(400, {"message": "the Content-Length is no number"})
+        if len(length) > 15 or int(length) > MAX_BODY_BYTES:
+            return None, json_answer(413, {"message": f"at most {MAX_BODY_BYTES} bytes are read"})
+        return self.rfile.read(int(length)) or None, None
+
+    def _write(self, answer: Response) -> None:
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        if answer.status != 204:
+            self.send_header("content-length", str(len(answer.body)))
+        if self.close_connection:
+            self.send_header("connection", "close")
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: the request log under /_emulator/requests has it all."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = False  # so that closing the server waits for them, and none outlives it
+    request_queue_size = 128
+
+    def __init__(self, address: tuple[str, int], state: State):
+        self.state = state
+        self.lock = threading.Lock()
+        self._open: set[Any] = set()
+        super().__init__(address, _Handler)
+        self._thread = threading.Thread(target=self._serve, name="emulator", daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        self.serve_forever(poll_interval=0.05)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer a connection in a thread of its own. It is known before that thread exists: see `stop`."""
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection."""
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def stop(self) -> None:
+        """Answer nothing more, end the connections that are kept open and their threads, give the port back."""
+        self.shutdown()
+        self._thread.join()
+        for connection in list(self._open):
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue  # the client was faster
+        self.server_close()
+
+
+class EmulatorServer:
+    """Both APIs on one port and S3 on another, while the `with` block lasts.
+
+    Port 0 means any free port. With a fixed `port`, S3 is on the next one unless `s3_port` says otherwise.
+    Raises OSError if a port is taken and RuntimeError if moto is not installed.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 0, s3_port: int = 0, state: State | None = None):
+        self.host, self.port = host, port
+        self.s3_port = s3_port or (port + 1 if port else 0)
+        self.state = state if state is not None else State()
+
+    @property
+    def url(self) -> str:
+        """Where both APIs and the control routes are."""
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def s3_url(self) -> str:
+        """The endpoint URL for S3 clients."""
+        return f"http://{self.host}:{self.s3_port}"
+
+    def __enter__(self) -> Self:
+        with ExitStack() as starting:
+            s3 = self._start_s3()
+            starting.callback(s3.stop)
+            self.state.objects = MotoObjects()
+            self.state.ignore_present_objects()
+            server = _Server((self.host, self.port), self.state)
+            starting.callback(server.stop)
+            self.port, self.s3_port = server.server_port, s3.port
+            self._running = starting.pop_all()
+        return self
+
+    def _start_s3(self) -> S3Server:
+        try:
+            return S3Server(self.host, self.s3_port)
+        except ModuleNotFoundError as error:
+            raise RuntimeError(_MOTO_MISSING) from error
+
+    def __exit__(self, *_: object) -> None:
+        self._running.close()

@@ -1,0 +1,38 @@
+"""A table's attributes as a DAG states them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optimove_provider.contract.datatypes import Attribute
+from optimove_provider.contract.errors import SettingsError
+from optimove_provider.hooks.storage import open_file
+
+
+def read_attributes(attributes: str | Sequence[Mapping[str, Any]]) -> list[Attribute]:
+    """Attributes from a list of {"name", "datatype", "format"}, or from the JSON file at a path.
+
+    Raises SettingsError, which names everything that is wrong.
+    """
+    where, listed = ("attributes", attributes) if not isinstance(attributes, str) else _file(attributes)
+    if not isinstance(listed, Sequence) or not all(isinstance(entry, Mapping) for entry in listed):
+        raise SettingsError(f'{where}: a list of {{"name", "datatype", "format"}} is expected')
+    read, complaints = [], []
+    for entry in listed:
+        try:
+            read.append(Attribute.from_json(entry))
+        except ValueError as error:
+            complaints.append(str(error))
+    names = [attribute.name for attribute in read]
+    complaints += [f"attribute {name!r} is listed twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+    if complaints:
+        raise SettingsError(f"{where}: " + "; ".join(complaints))
+    return read
+
+
+def _file(path: str) -> tuple[str, Any]:
+    with open_file(path) as stream:
+        try:
+            return f"attributes file {path!r}", json.load(stream)
+        except ValueError as error:
+            raise SettingsError(f"attributes file {path!r} is no JSON: {error}") from None

@@ -1,0 +1,59 @@
+"""Hook of Dynamic Customer Profiles."""
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseHook
+
+from optimove_provider.hooks.fields import aread_fields, read_fields
+
+if TYPE_CHECKING:
+    from optimove_provider.clients.dcp import DcpClient
+
+
+class DcpHook(BaseHook):
+    """Gives a client of Dynamic Customer Profiles.
+
+    :param dcp_conn_id: a connection of type `optimizely_dcp`: host (blank for the vendor's), password (classic
+        token), extras profile_host, import_bucket, s3_endpoint_url, region, aws_conn_id, upload_history_url,
+        requests_per_10s, timeout_seconds.
+    """
+
+    conn_name_attr = "dcp_conn_id"
+    default_conn_name = "dcp_default"
+    conn_type = "optimizely_dcp"
+    hook_name = "Dynamic Customer Profiles"
+
+    def __init__(self, dcp_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.dcp_conn_id = dcp_conn_id
+
+    def get_conn(self, attempts: int | None = None) -> "DcpClient":
+        """The client; use it in a `with` statement. Raises SettingsError, which names all that is missing.
+
+        `attempts` bounds how often a request is tried; None leaves it to the client.
+        """
+        return self._client(read_fields(self, self.dcp_conn_id), attempts)
+
+    async def aget_conn(self) -> "DcpClient":
+        """The same from an event loop."""
+        return self._client(await aread_fields(self, self.dcp_conn_id))
+
+    def test_connection(self) -> tuple[bool, str]:
+        """List the account's services."""
+        from optimove_provider.contract.errors import OptimoveProviderError
+
+        try:
+            with self.get_conn(attempts=1) as client:
+                services = client.list_services()
+        except OptimoveProviderError as error:
+            return False, str(error)
+        names = ", ".join(f"{service.name!r} ({service.id})" for service in services) or "none yet"
+        return True, f"The token is accepted. DCP services: {names}."
+
+    def _client(self, fields: dict[str, Any], attempts: int | None = None) -> "DcpClient":
+        from optimove_provider.clients.dcp import DcpClient
+        from optimove_provider.clients.drive import Retries
+        from optimove_provider.clients.settings import DcpSettings
+
+        settings = DcpSettings.read(self.dcp_conn_id, fields)
+        return DcpClient(settings, retries=Retries(attempts) if attempts else None)

@@ -1,0 +1,56 @@
+"""Where loads keep small JSON files between runs: the only state there is."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from fsspec import AbstractFileSystem
+
+from optimove_provider.contract.wire import json_body
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """A folder on any fsspec file system. Paths are relative to it."""
+
+    fs: AbstractFileSystem
+    root: str
+
+    def url(self, path: str) -> str:
+        """The path as people and other tools can open it."""
+        return str(self.fs.unstrip_protocol(self._at(path)))
+
+    def read(self, path: str) -> dict[str, Any] | None:
+        """The file's content, or None where there is no file."""
+        try:
+            return dict(json.loads(self.fs.cat_file(self._at(path))))
+        except FileNotFoundError:
+            return None
+
+    def write(self, path: str, content: dict[str, Any]) -> str:
+        """Write the whole file or nothing of it; returns its URL."""
+        self._make_folder(path)
+        file = self.fs.open(self._at(path), "wb", autocommit=False)
+        try:
+            file.write(json_body(content))
+            file.close()
+            file.commit()
+        except BaseException:
+            file.discard()
+            raise
+        return self.url(path)
+
+    def create(self, path: str, content: dict[str, Any]) -> None:
+        """Write a file that must not be there yet. Raises FileExistsError: of two callers at once, one wins."""
+        self._make_folder(path)
+        self.fs.pipe_file(self._at(path), json_body(content), mode="create")
+
+    def remove(self, path: str) -> None:
+        """Remove a file."""
+        self.fs.rm_file(self._at(path))
+
+    def _at(self, path: str) -> str:
+        return f"{self.root.rstrip('/')}/{path}"
+
+    def _make_folder(self, path: str) -> None:
+        self.fs.makedirs(self._at(path).rpartition("/")[0], exist_ok=True)

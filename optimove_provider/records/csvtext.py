@@ -1,0 +1,262 @@
+"""CSV text as records: where each one starts, what its cells are, and what is wrong with the text itself.
+
+The csv module cuts records and cells as most readers do. But it reads past broken quoting in silence or, when
+strict, stops in the middle of a record; so a regular expression with the grammar of RFC 4180 says where
+quoting is wrong. A quote that was not closed would swallow the rows up to the next one, or up to the end: where
+the line after it reads as a row, the record ends at the line of its fault, and reading goes on from there.
+
+Memory is bounded by `MAX_RECORD_BYTES`, whatever the stream holds.
+"""
+
+import csv
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, NamedTuple
+
+from optimove_provider.records.findings import ERROR
+
+MAX_RECORD_BYTES = 1 << 20
+"""Ours: the vendor states no limit. One record, and so also one physical line."""
+
+MAX_CELL_CHARACTERS = 131_072
+"""Ours: where the csv module stops by default. Its limit is one for the whole process, so we leave it."""
+
+_UNDECODABLE = re.compile("[\udc80-\udcff]")
+
+
+class Fault(NamedTuple):
+    """Something wrong with a record; `cell` is the index (from 0) of the cell it is in, if it is in one."""
+
+    rule: str
+    cell: int | None
+    value: str
+    message: str
+    severity: str = ERROR
+
+
+@dataclass(slots=True)
+class Record:
+    """One record. `broken`: its cells are not to be trusted. A blank line has no cells and is not broken.
+
+    `line` is the physical line (from 1) and `byte` the offset where it starts; `text` is as it stands, with
+    line ends, and with undecodable bytes as surrogate escapes.
+    """
+
+    line: int
+    byte: int
+    text: str
+    cells: list[str]
+    faults: list[Fault]
+    broken: bool
+
+
+class _Line(NamedTuple):
+    text: str
+    size: int  # bytes, with those beyond the cap
+    bad: int | None  # offset of the first byte that is not UTF-8
+    whole: bool
+
+
+class _TooLong(Exception):
+    pass
+
+
+class _Lines:
+    """Physical lines for csv.reader, which asks for one more only while a record is open."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._again: deque[_Line] = deque()
+        self.size = 0
+        self.taken: list[_Line] = []
+        self.line, self.byte = 1, 0
+        self.bom = self.ended = False
+
+    def begin(self) -> None:
+        """Start a record where the last one ended."""
+        self.line += len(self.taken)
+        self.byte += self.size
+        self.taken, self.size, self.ended = [], 0, False
+
+    def give_back(self, keep: int) -> None:
+        """End the record after its first `keep` lines; the others will be handed out again."""
+        self._again.extendleft(reversed(self.taken[keep:]))
+        del self.taken[keep:]
+        self.size = sum(line.size for line in self.taken)
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        line = self._again.popleft() if self._again else self._read()
+        if line is None:
+            self.ended = True
+            raise StopIteration
+        self.taken.append(line)
+        self.size += line.size
+        if self.size > MAX_RECORD_BYTES:
+            raise _TooLong(f"longer than {MAX_RECORD_BYTES} bytes")
+        return line.text
+
+    def _read(self) -> _Line | None:
+        raw = self._stream.readline(MAX_RECORD_BYTES + 1)
+        if not raw:
+            return None
+        size, rest = len(raw), raw
+        while size > MAX_RECORD_BYTES and rest and not rest.endswith(b"\n"):
+            rest = self._stream.readline(MAX_RECORD_BYTES)
+            size += len(rest)
+        text, bad = _decode(raw)
+        if self.byte == 0 and not self.taken and text.startswith("\ufeff"):
+            self.bom, text = True, text[1:]
+        whole = size == len(raw) <= MAX_RECORD_BYTES
+        return _Line(text, size, bad if whole else None, whole)
+
+
+def _decode(raw: bytes) -> tuple[str, int | None]:
+    try:
+        return raw.decode(), None
+    except UnicodeDecodeError as error:
+        return raw.decode(errors="surrogateescape"), error.start
+
+
+class Records:
+    """Iterates over the records of a binary stream of CSV text.
+
+    Set `width`, the number of cells that a row should have, once the header is known; without it a record with
+    broken quoting ends at the line of its fault.
+    """
+
+    def __init__(self, stream: BinaryIO, delimiter: str = ",") -> None:
+        self._lines = _Lines(stream)
+        self._reader = csv.reader(self._lines, delimiter=delimiter)
+        self._grammar = _Grammar(delimiter)
+        self.width: int | None = None
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all records handed out, byte order mark and line ends included."""
+        return self._lines.byte + self._lines.size
+
+    @property
+    def has_bom(self) -> bool:
+        """Whether the stream started with a byte order mark, which is no part of the first record's text."""
+        return self._lines.bom
+
+    def __iter__(self) -> Iterator[Record]:
+        lines = self._lines
+        while True:
+            lines.begin()
+            cells, complaint = [], ""
+            try:
+                cells = next(self._reader)
+            except StopIteration:
+                return
+            except (csv.Error, _TooLong) as error:
+                complaint = str(error)
+            record = self._record(cells, complaint)
+            if record.text:  # a file of a byte order mark alone has no record
+                yield record
+
+    def _record(self, cells: list[str], complaint: str) -> Record:
+        """Judge what was taken for one record; `complaint` is why the csv module gave it up, if it did."""
+        lines = self._lines
+        text = "".join([line.text for line in lines.taken])
+        faults, keep = self._structure(text, complaint)
+        if faults and keep < len(lines.taken) and (complaint or lines.ended or self._is_row(keep)):
+            lines.give_back(keep)
+            text, cells = "".join([line.text for line in lines.taken]), []
+        record = Record(lines.line, lines.byte, text, cells, faults, broken=bool(faults))
+        record.faults += self._encoding(cells)
+        if "\0" in text:
+            record.faults += [Fault("nul", i, cell, _NUL) for i, cell in enumerate(cells) if "\0" in cell]
+        return record
+
+    def _is_row(self, index: int) -> bool:
+        """Whether a line that was read into a broken record would be a row by itself."""
+        return self.width is None or self._grammar.count(self._lines.taken[index].text) == self.width
+
+    def _structure(self, text: str, complaint: str) -> tuple[list[Fault], int]:
+        """Find what breaks the record, and how many of its lines belong to it if it has no end."""
+        if not self._lines.taken[0].whole:
+            return [Fault("too-long", None, text, f"the line is {complaint}")], 1
+        faults, position = self._grammar.faults(text, self._lines.line)
+        if complaint and not faults:
+            faults, position = [Fault("too-long", None, text, f"unreadable: {complaint}")], len(text) - 1
+        return faults, text.count("\n", 0, position) + 1
+
+    def _encoding(self, cells: list[str]) -> list[Fault]:
+        start = self._lines.byte
+        for line in self._lines.taken:
+            if line.bad is not None:
+                message = f"not UTF-8: the first such byte of this record is at offset {start + line.bad}"
+                bad = [i for i, cell in enumerate(cells) if _UNDECODABLE.search(cell)]
+                return [Fault("encoding", i, cells[i], message) for i in bad] or [
+                    Fault("encoding", None, line.text, message)
+                ]
+            start += line.size
+        return []
+
+
+_NUL = "a NUL character: no reader agrees with another about it"
+_SPACE = "a space before an opening quote: readers disagree whether the quotes are part of the value"
+_BARE_CR = "a carriage return without a line feed: end lines with LF or CRLF"
+_BARE_QUOTE = "a double quote in a cell that is not quoted: quote the cell and double the quote"
+_TEXT_AFTER = "text after a closing quote: a double quote that is part of a value must be doubled"
+
+
+class _Grammar:
+    """What RFC 4180 allows as a cell and, to go on after it, a quoted cell with spaces before it."""
+
+    def __init__(self, delimiter: str) -> None:
+        plain = rf'[^"{re.escape(delimiter)}\r\n]*+'
+        quoted = r'"[^"]*+(?:""[^"]*+)*+"'
+        self._delimiter = delimiter
+        self._plain, self._quoted = re.compile(plain), re.compile(quoted)
+        self._cell = re.compile(
+            rf"(?:{quoted}|(?P<spaced> ++{quoted})|{plain})(?P<end>{re.escape(delimiter)}|\r?\n|\Z)"
+        )
+
+    def faults(self, text: str, first_line: int) -> tuple[list[Fault], int]:
+        """Find the faults of one record, and the offset of the last: what comes after it is guesswork."""
+        unquoted = '"' not in text and text.count("\r") == text.endswith("\r\n")
+        if unquoted and len(text) <= MAX_CELL_CHARACTERS:
+            return [], 0
+        faults, index, position = [], 0, 0
+        while found := self._cell.match(text, position):
+            if found["spaced"]:
+                faults.append(Fault("quote-space", index, found["spaced"], _SPACE))
+            if len(found[0]) > MAX_CELL_CHARACTERS:
+                message = f"the cell is longer than {MAX_CELL_CHARACTERS} characters"
+                faults.append(Fault("too-long", index, found[0], message))
+            if found["end"] != self._delimiter:
+                return faults, position
+            position, index = found.end(), index + 1
+        rule, message = self._stopped(text, position, first_line)
+        return [*faults, Fault(rule, index, text[position:], message)], position
+
+    def count(self, text: str) -> int:
+        """Count the cells of a line that is a whole record; 0 if it is none."""
+        cells = position = 0
+        while found := self._cell.match(text, position):
+            cells, position = cells + 1, found.end()
+            if found["end"] != self._delimiter:
+                return cells
+        return 0
+
+    def _stopped(self, text: str, position: int, first_line: int) -> tuple[str, str]:
+        """Say why no cell could be read at `position`."""
+        if text[position] == '"':
+            opened = first_line + text.count("\n", 0, position)
+            if quoted := self._quoted.match(text, position):
+                or_else = f"; or the quote opened on line {opened} is not closed" if "\n" in quoted[0] else ""
+                return "quote", _TEXT_AFTER + or_else
+            limits = f"{MAX_CELL_CHARACTERS} characters, or its record is longer than {MAX_RECORD_BYTES} bytes"
+            return "quote", f"a quote opened on line {opened} is not closed within {limits}"
+        plain = self._plain.match(text, position)
+        start = plain.end() if plain else position
+        if text[start] == "\r":
+            return "bare-cr", _BARE_CR
+        return ("quote", _BARE_QUOTE) if text[position:start].strip(" ") else ("quote-space", _SPACE)

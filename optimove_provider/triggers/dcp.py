@@ -1,0 +1,54 @@
+"""Triggers of Dynamic Customer Profiles."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from optimove_provider.hooks.dcp import DcpHook
+
+FIRST_POLL_SECONDS = 12.0
+"""A trigger that fires within 10 s of the deferral can get its task failed: apache/airflow#72716."""
+
+
+class DcpUploadTrigger(BaseTrigger):
+    """Fires when the upload history shows every file imported, or one failed.
+
+    The event is {"outcome": {...}}, or {"error": text, "retry_helps": bool} when the history could not be read.
+    """
+
+    def __init__(
+        self,
+        table_id: int,
+        s3_keys: Sequence[str],
+        dcp_conn_id: str,
+        poll_seconds: float,
+        first_poll_seconds: float = FIRST_POLL_SECONDS,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow's triggers are not typed
+        self.table_id = table_id
+        self.s3_keys = list(s3_keys)
+        self.dcp_conn_id = dcp_conn_id
+        self.poll_seconds = poll_seconds
+        self.first_poll_seconds = first_poll_seconds
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """The class and its arguments: JSON, and no secret among them."""
+        names = ("table_id", "s3_keys", "dcp_conn_id", "poll_seconds", "first_poll_seconds")
+        return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Poll until there is something to say; yield once, after the client is closed."""
+        await asyncio.sleep(self.first_poll_seconds)
+        yield TriggerEvent(await self._wait())
+
+    async def _wait(self) -> dict[str, Any]:
+        from optimove_provider.contract.errors import OptimoveProviderError
+
+        try:
+            with await DcpHook(self.dcp_conn_id).aget_conn() as client:
+                outcome = await client.wait_for_uploads(self.table_id, self.s3_keys, self.poll_seconds)
+        except OptimoveProviderError as error:
+            return {"error": str(error), "retry_helps": error.retry_helps}
+        return {"outcome": outcome.as_json()}

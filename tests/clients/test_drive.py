@@ -1,0 +1,280 @@
+"""Drivers, retries and the rate: the emulator answers, trouble is dealt out by a list, and no test really waits."""
+
+import asyncio
+import threading
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from optimove_provider.clients.drive import Budget, Retries, arun, polite, run
+from optimove_provider.clients.settings import DcpSettings, OptixSettings
+from optimove_provider.contract import dcp, optix
+from optimove_provider.contract.errors import OptimoveProviderError, Refused, ServerTrouble, Unreachable
+from optimove_provider.contract.wire import Lost, Response, Sleep
+from optimove_provider.emulator import API_KEY, BRAND_KEY, TOKEN, State, send
+
+OPTIX = OptixSettings(
+    conn_id="optix", host="http://emulator/api/data-connections/v1", api_key=API_KEY, brand_api_key=BRAND_KEY
+)
+DCP = DcpSettings(conn_id="dcp", host="http://emulator/experiment/v1", token=TOKEN)
+RETRIES = Retries(jitter=lambda: 1.0)
+NEVER_LEFT, LOST = Lost("refused", sent=False), Lost("dropped")
+
+
+class Wire:
+    """Answers from the list of troubles; None in it, and its end, stand for an answer of the emulator."""
+
+    def __init__(self, troubles, settings=OPTIX, seed="same ids every time"):
+        self.troubles, self.settings, self.state = list(troubles), settings, State(seed=seed)
+        self.log, self.naps = [], []
+
+    def send(self, request):
+        trouble = self.troubles.pop(0) if self.troubles else None
+        self.log.append((request.endpoint, request.url, request.body, trouble))
+        return trouble or send(self.state, self.settings.address(request))
+
+    async def nap(self, seconds):
+        self.naps.append(seconds)
+
+    def run(self, flow, retries=RETRIES):
+        return run(self.polite(flow, retries), self.send, self.naps.append)
+
+    def arun(self, flow, retries=RETRIES):
+        return asyncio.run(arun(self.polite(flow, retries), self.send, self.nap))
+
+    def polite(self, flow, retries):
+        return polite(flow, retries, Budget(1000, clock=lambda: 0.0))
+
+
+def journey():
+    """Two requests that may be repeated, and before them one that may not."""
+    data_connection_uuid = yield from optix.create_connection("customers", "id")
+    for number in (1, 2):
+        yield Sleep(number, "between slices")
+        records, batch_uuid = optix.Records(1, b'[{"id":%d}]' % number), "00000000-0000-0000-0000-000000000001"
+        yield from optix.upload_data(data_connection_uuid, records, batch_uuid=batch_uuid, batch_completed=number == 2)
+    return data_connection_uuid
+
+
+def ending(driver, flow):
+    try:
+        return driver(flow)
+    except OptimoveProviderError as error:
+        return type(error), error.endpoint
+
+
+ANSWERS = [Response(status) for status in (307, 400, 401, 408, 429, 500, 503, 599)]
+SLOW_DOWN = Response(429, headers={"retry-after": "7"})
+troubles = st.lists(st.sampled_from([None, NEVER_LEFT, LOST, SLOW_DOWN, *ANSWERS]), max_size=12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(troubles)
+def test_both_drivers_have_the_same_conversation(troubles):
+    blocking, awaiting = Wire(troubles), Wire(troubles)
+    assert ending(blocking.run, journey()) == ending(awaiting.arun, journey())
+    assert blocking.log == awaiting.log
+    assert blocking.naps == awaiting.naps
+
+
+@settings(max_examples=60, deadline=None)
+@given(troubles)
+def test_a_post_that_may_have_worked_is_never_repeated(troubles):
+    wire = Wire(troubles)
+    ending(wire.run, journey())
+    *earlier, _ = [trouble for endpoint, _, _, trouble in wire.log if endpoint is optix.CREATE_CONNECTION]
+    assert all(trouble is NEVER_LEFT for trouble in earlier)
+
+
+@settings(max_examples=60, deadline=None)
+@given(troubles)
+def test_no_request_is_sent_more_often_than_allowed(troubles):
+    wire = Wire(troubles)
+    ending(wire.run, journey())
+    bodies = [body for _, _, body, _ in wire.log]
+    assert max(map(bodies.count, bodies)) <= RETRIES.attempts
+
+
+@pytest.mark.parametrize("trouble", [LOST, Response(500), Response(429), Response(503), Response(408)])
+def test_an_unsafe_post_gets_one_try_when_it_may_have_worked(trouble):
+    wire = Wire([trouble])
+    with pytest.raises((Unreachable, ServerTrouble)):
+        wire.run(optix.create_connection("customers", "id"))
+    assert (len(wire.log), wire.naps) == (1, [])
+
+
+def test_an_unsafe_post_that_never_left_is_sent_again():
+    wire = Wire([NEVER_LEFT, NEVER_LEFT])
+    assert wire.run(optix.create_connection("customers", "id")) in wire.state.connections
+    assert (len(wire.log), len(wire.state.connections), wire.naps) == (3, 1, [1.0, 2.0])
+
+
+@pytest.mark.parametrize("status", [301, 400, 404, 422])
+def test_a_refusal_is_not_repeated(status):
+    wire = Wire([Response(status)], DCP)
+    with pytest.raises(Refused):
+        wire.run(dcp.list_services())
+    assert len(wire.log) == 1
+
+
+def test_waits_double_and_end_with_what_was_tried():
+    wire = Wire([LOST] * 9)
+    with pytest.raises(Unreachable, match=r"dropped \(tried 7 times in \d+ s\)"):
+        wire.run(read(), Retries(attempts=7, longest_wait=10, jitter=lambda: 1.0))
+    assert wire.naps == [1, 2, 4, 8, 10, 10]
+
+
+def read():
+    return dcp.list_services()
+
+
+@pytest.mark.parametrize(("first", "sent"), [(LOST, True), (Response(502), True), (NEVER_LEFT, False)])
+def test_one_try_that_may_have_arrived_is_enough_to_be_unsure(first, sent):
+    with pytest.raises(Unreachable) as caught:
+        Wire([first, *[NEVER_LEFT] * 4]).run(read())
+    assert caught.value.sent is sent
+
+
+@pytest.mark.parametrize(("drawn", "wait"), [(0.5, 0.5), (1.0, 1.0)])
+def test_jitter_shortens_a_wait_by_up_to_half(drawn, wait):
+    wire = Wire([LOST], DCP)
+    wire.run(read(), Retries(jitter=lambda: drawn))
+    assert wire.naps == [wait]
+
+
+def test_the_default_jitter_stays_between_half_and_one():
+    assert all(0.5 <= Retries().jitter() <= 1 for _ in range(100))
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "wait"),
+    [
+        (429, {}, 60),
+        (503, {}, 60),
+        (503, {"retry-after": "5"}, 60),
+        (429, {"retry-after": "90"}, 90),
+        (429, {"retry-after": "3600"}, 120),
+        (500, {}, 1),
+        (500, {"retry-after": "5"}, 5),
+        (500, {"retry-after": "soon"}, 1),
+        (500, {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 1),
+    ],
+)
+def test_how_long_dcp_is_left_alone(status, headers, wait):
+    wire = Wire([Response(status, headers=headers)], DCP)
+    wire.run(read())
+    assert wire.naps == [wait]
+
+
+def test_opti_x_names_no_least_wait():
+    wire = Wire([None, Response(429)])
+    wire.run(journey())
+    assert wire.naps == [1, 1.0, 2]
+
+
+@pytest.mark.parametrize(("seconds", "least", "most"), [(90, 80, 90), (3600, 120, 120)])
+def test_retry_after_may_be_a_date_and_is_capped(seconds, least, most):
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
+    wire = Wire([Response(500, headers={"retry-after": date})], DCP)
+    wire.run(read())
+    assert least <= wire.naps[0] <= most
+
+
+@given(st.text() | st.sampled_from(["9" * 5000, "Wed, 21 Oct 99999 07:28:00 GMT", "-1", "1e3", "nan"]))
+def test_any_retry_after_gives_a_wait(text):
+    request = dcp.LIST_SERVICES.request()
+    assert 0 < RETRIES.wait(1, request, Response(500, headers={"retry-after": text})) <= RETRIES.longest_retry_after
+
+
+class Broken(Exception):
+    pass
+
+
+def broken(_):
+    raise Broken
+
+
+async def broken_nap(_):
+    raise asyncio.CancelledError
+
+
+def watched(closed, *steps):
+    try:
+        yield from steps
+    finally:
+        closed.append(True)
+
+
+GET = dcp.LIST_SERVICES.request()
+
+
+@pytest.mark.parametrize(
+    ("drive", "step", "error"),
+    [
+        (lambda flow: run(flow, broken), GET, Broken),
+        (lambda flow: run(flow, broken, broken), Sleep(1), Broken),
+        (lambda flow: asyncio.run(arun(flow, broken)), GET, Broken),
+        (lambda flow: asyncio.run(arun(flow, broken, broken_nap)), Sleep(1), asyncio.CancelledError),
+    ],
+    ids=["send", "sleep", "async send", "async sleep"],
+)
+def test_a_flow_is_closed_when_its_driver_fails(drive, step, error):
+    closed = []
+    with pytest.raises(error):
+        drive(polite(watched(closed, step, step), RETRIES, Budget(10)))
+    assert closed == [True]
+
+
+def test_an_event_loop_goes_on_while_a_request_is_under_way():
+    sender = []
+
+    def sending(request):
+        sender.append(threading.get_ident())
+        return Response(200, b"[]")
+
+    asyncio.run(arun(dcp.list_services(), sending))
+    assert sender != [threading.get_ident()]
+
+
+def test_a_driver_that_sends_nothing_is_found_out():
+    with pytest.raises(TypeError, match="sent no answer"):
+        run(polite(dcp.list_services(), RETRIES, Budget(10)), lambda _: None)
+
+
+def test_the_rate_is_waited_for_before_a_request():
+    wire = Wire([])
+    budget = Budget(2, clock=lambda: 100.0)
+    run(polite(journey(), RETRIES, budget), wire.send, wire.naps.append)
+    assert wire.naps == [1, 2, 10.0]
+
+
+@given(st.integers(1, 6), st.lists(st.integers(0, 12), max_size=40))
+def test_no_ten_seconds_hold_more_requests_than_allowed(allowed, gaps):
+    now = [0]
+    budget = Budget(allowed, clock=lambda: now[0])
+    slots = []
+    for gap in gaps:
+        now[0] += gap
+        slots.append(now[0] + budget.reserve())
+    assert slots == sorted(slots)
+    for first in slots:
+        assert sum(first <= slot < first + 10 for slot in slots) <= allowed
+
+
+def test_a_rate_below_one_stretches_the_window():
+    budget = Budget(0.5, clock=lambda: 0.0)
+    assert [budget.reserve() for _ in range(3)] == [0.0, 20.0, 40.0]
+
+
+def test_threads_share_a_budget():
+    budget = Budget(3, clock=lambda: 0.0)
+    waits = []
+    threads = [threading.Thread(target=lambda: waits.append(budget.reserve())) for _ in range(9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(waits) == [0.0] * 3 + [10.0] * 3 + [20.0] * 3

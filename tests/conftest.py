@@ -1,0 +1,65 @@
+"""What all tests share: a home for Airflow that is nobody else's, and an emulator with connections to it."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from optimove_provider.demo import airflow_home, journey, warehouse
+from optimove_provider.emulator.server import EmulatorServer
+
+ROOT = Path(__file__).parent.parent
+DAGS = ROOT / "dags"
+
+# Airflow reads its settings when it is imported, which test modules do while they are collected: so set them here.
+_home = tempfile.TemporaryDirectory(prefix="optimove-tests-")
+HOME = Path(_home.name)
+airflow_home.enter(airflow_home.environment(HOME, DAGS))
+
+
+def pytest_unconfigure() -> None:
+    _home.cleanup()
+
+
+@pytest.fixture(scope="session")
+def airflow_db() -> None:
+    """Airflow's metadata database, made once."""
+    journey.initdb()
+
+
+@pytest.fixture(scope="session")
+def running_emulator() -> Iterator[EmulatorServer]:
+    """Both APIs and S3 on real sockets, and Airflow's connections to them in the environment."""
+    database = HOME / "warehouse.db"
+    warehouse.load_orders(database)
+    with EmulatorServer() as server:
+        connections = airflow_home.connections(server.url, server.s3_url, database)
+        os.environ.update(airflow_home.as_variables(connections))
+        yield server
+
+
+@pytest.fixture
+def emulator(running_emulator: EmulatorServer) -> EmulatorServer:
+    """The running emulator, emptied; staging is emptied with it."""
+    running_emulator.state.reset()
+    staging = HOME / "optimove"
+    if staging.exists():
+        staging.rename(HOME / f"optimove-{len(list(HOME.iterdir()))}")
+    return running_emulator
+
+
+@pytest.fixture
+def change_connection(emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A function that changes fields of a connection: change("dcp_default", password="x", extra={...})."""
+
+    def change(conn_id: str, extra: dict[str, Any] | None = None, **fields: Any) -> None:
+        name = f"AIRFLOW_CONN_{conn_id.upper()}"
+        connection = json.loads(os.environ[name])
+        connection["extra"] = {**connection["extra"], **(extra or {})}
+        monkeypatch.setenv(name, json.dumps({**connection, **fields}))
+
+    return change

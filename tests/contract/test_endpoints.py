@@ -1,0 +1,102 @@
+"""The endpoint tables: each row has a source and a flow, and only what is safe to repeat is marked so."""
+
+import inspect
+import string
+from functools import partial
+
+import pytest
+
+from optimove_provider.clients.dcp import DcpClient
+from optimove_provider.clients.optix import OptixClient
+from optimove_provider.clients.settings import DcpSettings, OptixSettings
+from optimove_provider.contract import dcp, optix
+from optimove_provider.contract.datatypes import Attribute
+from optimove_provider.emulator import API_KEY, BRAND_KEY, TOKEN, State, send
+
+ROWS = (*optix.ENDPOINTS, *dcp.ENDPOINTS)
+OPTIX = OptixSettings(
+    conn_id="optix_default",
+    host="http://emulator/api/data-connections/v1",
+    api_key=API_KEY,
+    brand_api_key=BRAND_KEY,
+)
+DCP = DcpSettings(
+    conn_id="dcp_default",
+    host="http://emulator/experiment/v1",
+    token=TOKEN,
+    upload_history_url="http://emulator/_emulator/uploads/{table_id}",
+)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_a_row_quotes_its_source_or_says_assumed(row):
+    assert row.source.startswith(("walkthrough", "REST reference", "assumed:"))
+
+
+def test_names_are_unique():
+    assert len({row.name for row in ROWS}) == len(ROWS)
+
+
+def test_reads_and_uploads_may_be_repeated_and_nothing_else():
+    reads = {row.name for row in ROWS if row.method == "GET"}
+    assert {row.name for row in ROWS if row.retry_safe} == reads | {"upload_data"}
+
+
+def test_dcp_documents_a_least_wait_of_a_minute():
+    assert {row.least_wait_seconds for row in dcp.ENDPOINTS if row.api == dcp.API} == {60.0}
+    assert {row.least_wait_seconds for row in optix.ENDPOINTS} == {0.0}
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.path_names], ids=lambda row: row.name)
+def test_path_values_are_percent_encoded(row):
+    path = row.request(**dict.fromkeys(row.path_names, "a/b?c=d#e%20é")).url
+    assert path == row.path.format(**dict.fromkeys(row.path_names, "a%2Fb%3Fc%3Dd%23e%2520%C3%A9"))
+    assert set(path) <= set(string.ascii_letters + string.digits + "/_%.-")
+
+
+def flows(module):
+    return {
+        name
+        for name, function in vars(module).items()
+        if inspect.isgeneratorfunction(function) and not name.startswith("_")
+    }
+
+
+def drive_every_flow(send):
+    """Run every flow once; returns the names of those that ran."""
+    client, ran = OptixClient(OPTIX, send=send), []
+
+    def run(flow):
+        ran.append(flow.__name__)
+        return client.run(flow)
+
+    data_connection_uuid = run(optix.create_connection("customers", "id"))
+    records = optix.Records(1, b'[{"id":1}]')
+    batch_uuid = "00000000-0000-0000-0000-000000000001"
+    run(optix.upload_data(data_connection_uuid, records, batch_uuid=batch_uuid, batch_completed=True))
+    run(optix.reach())
+
+    client = DcpClient(DCP, send=send)
+    service = run(dcp.ensure_service("profiles"))
+    table = run(dcp.ensure_table(service.id, "customers", "uid"))
+    run(dcp.ensure_attributes(table.id, [Attribute("ltv", "double")]))
+    for read in (dcp.list_services(), dcp.read_table(table.id), dcp.list_attributes(table.id)):
+        run(read)
+    for history in (
+        dcp.upload_history(table.id),
+        dcp.upload_outcome(table.id, []),
+        dcp.wait_for_uploads(table.id, [], 0),
+    ):
+        run(history)
+    return set(ran)
+
+
+def test_every_row_has_a_flow_and_every_flow_uses_rows():
+    seen, emulate = set(), partial(send, State())
+
+    def recording(request):
+        seen.add(request.endpoint)
+        return emulate(request)
+
+    assert drive_every_flow(recording) == flows(optix) | flows(dcp)
+    assert seen == set(ROWS)

@@ -1,0 +1,94 @@
+"""The example DAGs, run by real Airflow from end to end."""
+
+import json
+import warnings
+
+import pytest
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from optimove_provider.demo import comparison, journey
+from optimove_provider.demo.loopback import get_json
+from tests.conftest import DAGS, HOME
+
+DAG_IDS = ("dcp_csv_import", "optix_walkthrough", "warehouse_to_profiles")
+
+
+@pytest.fixture(scope="module")
+def dags(airflow_db):
+    # Airflow turns a DAG file's warnings into a list of its own, so they are made errors here.
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return journey.load_dags(DAGS)
+
+
+def test_every_file_imports_without_a_warning(dags):
+    assert tuple(sorted(dags)) == DAG_IDS
+
+
+@pytest.mark.parametrize("dag_id", DAG_IDS)
+def test_each_is_a_dag_that_a_user_would_copy(dags, dag_id):
+    dag = dags[dag_id]
+    assert "**If it fails:**" in dag.doc_md
+    assert "optimove" in dag.tags
+    assert dag.default_args["retries"] >= 1
+
+
+def test_every_operator_and_sensor_has_an_example(dags):
+    from tests.on_airflow.test_operators import OPERATORS
+
+    used = {type(task) for dag in dags.values() for task in dag.tasks}
+    assert all(issubclass(operator, BaseOperator) for operator in used)
+    assert set(OPERATORS) <= used
+
+
+def test_the_walkthrough_uploads_a_file_and_a_record_and_can_run_again(emulator, airflow_db):
+    for _ in range(2):
+        outcome = journey.run_dag("optix_walkthrough")
+        assert outcome.state == "success"
+    (connection,) = get_json(f"{emulator.url}/_emulator/state")["connections"]
+    assert {key: record["data"]["value"] for key, record in connection["records"].items()} == {
+        "1": "xyz",
+        "2": "abc",
+        "3": "def",
+        "4": "ghi",
+    }
+
+
+def test_a_csv_file_is_validated_imported_and_waited_for(emulator, airflow_db):
+    outcome = journey.run_dag("dcp_csv_import")
+    assert outcome.state == "success"
+    assert outcome.results["validate"]["valid_rows"] == 3
+    assert outcome.results["wait_for_import"]["rows_processed"] == 3
+    table = emulator.state.tables[outcome.results["table"]]
+    assert table.profiles["12345"] == {"most_viewed_category": "shirts", "LTV": 100}
+
+
+def test_a_bad_file_stops_before_the_upload(emulator, airflow_db, tmp_path):
+    file = tmp_path / "bad.csv"
+    file.write_text("customerId,LTV\n1,1.5\n")
+    before = set(emulator.state.objects.list())
+    outcome = journey.run_dag("dcp_csv_import", conf={"source": str(file)})
+    assert outcome.tasks["validate"] == "failed"
+    assert outcome.tasks["upload"] == "upstream_failed"
+    assert set(emulator.state.objects.list()) == before
+
+
+def test_the_warehouse_arrives_in_both_stores_value_by_value(emulator, airflow_db):
+    for _ in range(2):
+        outcome = journey.run_dag("warehouse_to_profiles")
+        assert outcome.state == "success"
+        assert outcome.results["optix_upload"]["accepted"] == 2357
+        assert outcome.results["dcp_wait"]["rows_processed"] == 2357
+    state = get_json(f"{emulator.url}/_emulator/state")
+    assert list(comparison.differences(HOME / "warehouse.db", state)) == []
+
+
+def test_no_secret_in_any_result_or_log(emulator, airflow_db, capfd):
+    outcomes = [journey.run_dag(dag_id) for dag_id in DAG_IDS]
+    shown = json.dumps([outcome.results for outcome in outcomes]) + "".join(capfd.readouterr())
+    shown += "".join(path.read_text() for path in (HOME / "optimove").rglob("*.json"))
+    secrets = ["emulator-api-key", "emulator-brand-key", "emulator-token"]
+    secrets += [service.credentials.secret_key for service in emulator.state.services.values()]
+    assert all(secrets)
+    found = [shown[max(0, shown.index(secret) - 80) :][:160] for secret in secrets if secret in shown]
+    assert not found
