@@ -6,7 +6,9 @@ A test compares what is printed here with what is in the repository.
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from optimove_provider.contract import dcp, optix
 from optimove_provider.contract.datatypes import RULES, Decision, Dispute, Rule
+from optimove_provider.contract.wire import Endpoint
 
 DOCS = Path(__file__).parent
 
@@ -80,5 +82,42 @@ def _visible(cell: str) -> str:
     return cell if plain else ascii(cell)
 
 
+def endpoints() -> str:
+    """The text of docs/endpoints.md: one row for each endpoint that the package calls."""
+    return "\n".join([_ENDPOINTS_HEAD, *_apis(), ""])
+
+
+_ENDPOINTS_HEAD = """\
+# The endpoints that this package calls
+
+Printed from `optimove_provider/contract/` by `docs/print_tables.py`; change the tables, not this page. Nothing here was
+tried against the vendors' services. A request is sent again after a lost connection, a 408, a 429 or a 5xx only
+where *again* says yes: there, sending twice leaves the same state as sending once. A request that certainly never left
+is sent again anywhere. *Waits* is the least wait after a 429 or 503.
+"""
+
+
+def _apis() -> Iterator[str]:
+    for title, base, rows in (
+        ("Opti-X Data Connections", optix.BASE_URL, optix.ENDPOINTS),
+        ("Dynamic Customer Profiles", dcp.BASE_URL, dcp.ENDPOINTS),
+    ):
+        yield f"## {title}\n\nPaths are relative to the connection's host, by default `{base}`.\n"
+        yield _row("name", "request", "again", "waits", "source")
+        yield _row(*("---" for _ in range(5)))
+        yield from (_endpoint(endpoint) for endpoint in rows)
+        yield ""
+
+
+def _endpoint(endpoint: Endpoint) -> str:
+    again = "yes" if endpoint.retry_safe else "no"
+    waits = f"{endpoint.least_wait_seconds:.0f} s" if endpoint.least_wait_seconds else ""
+    path = "the connection's `upload_history_url`" if endpoint is dcp.UPLOAD_HISTORY else f"`{endpoint.path or '/'}`"
+    return _row(f"`{endpoint.name}`", f"{endpoint.method} {path}", again, waits, endpoint.source)
+
+
+PAGES = {"rules": rules, "endpoints": endpoints}
+
 if __name__ == "__main__":
-    DOCS.joinpath("rules.md").write_text(rules(), encoding="utf-8")
+    for name, page in PAGES.items():
+        DOCS.joinpath(f"{name}.md").write_text(page(), encoding="utf-8")

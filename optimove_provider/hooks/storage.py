@@ -69,7 +69,11 @@ def check_one_source(source: Source | None, sql: str | None, sql_conn_id: str | 
 
 @contextmanager
 def _cursor(conn_id: str, sql: str, parameters: Any) -> Iterator[Any]:
+    from airflow.providers.common.sql.hooks.sql import DbApiHook
+
     hook = BaseHook.get_hook(conn_id)
+    if not isinstance(hook, DbApiHook):
+        raise SettingsError(f"sql_conn_id {conn_id!r} is no connection to a database, but a {hook.conn_type}")
     with closing(hook.get_conn()) as connection, closing(connection.cursor()) as cursor:
         cursor.execute(sql, *([parameters] if parameters is not None else []))
         yield cursor

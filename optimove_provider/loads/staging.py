@@ -23,16 +23,18 @@ class Staging:
     def read(self, path: str) -> dict[str, Any] | None:
         """The file's content, or None where there is no file."""
         try:
-            return dict(json.loads(self.fs.cat_file(self._at(path))))
+            # A file that another process is just creating is still empty.
+            return dict(json.loads(self.fs.cat_file(self._at(path)) or b"{}"))
         except FileNotFoundError:
             return None
 
     def write(self, path: str, content: dict[str, Any]) -> str:
         """Write the whole file or nothing of it; returns its URL."""
+        body = json_body(content)
         self._make_folder(path)
         file = self.fs.open(self._at(path), "wb", autocommit=False)
         try:
-            file.write(json_body(content))
+            file.write(body)
             file.close()
             file.commit()
         except BaseException:
@@ -43,7 +45,10 @@ class Staging:
     def create(self, path: str, content: dict[str, Any]) -> None:
         """Write a file that must not be there yet. Raises FileExistsError: of two callers at once, one wins."""
         self._make_folder(path)
-        self.fs.pipe_file(self._at(path), json_body(content), mode="create")
+        body = json_body(content)
+        # Not pipe_file(mode="create"): on a local disk that looks first and writes then.
+        with self.fs.open(self._at(path), "xb") as file:
+            file.write(body)
 
     def remove(self, path: str) -> None:
         """Remove a file."""

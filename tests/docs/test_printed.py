@@ -8,11 +8,12 @@ import pytest
 from optimove_provider.contract.datatypes import RULES
 
 DOCS = Path(__file__).parents[2] / "docs"
+PAGES = runpy.run_path(str(DOCS / "print_tables.py"))["PAGES"]
 
 
-@pytest.mark.parametrize("page", ["rules"])
+@pytest.mark.parametrize("page", PAGES)
 def test_the_page_is_what_the_table_prints(page):
-    printed = runpy.run_path(str(DOCS / "print_tables.py"))[page]()
+    printed = PAGES[page]()
     assert DOCS.joinpath(f"{page}.md").read_text("utf-8") == printed, "run: PYTHONPATH=. python docs/print_tables.py"
 
 
