@@ -1,6 +1,6 @@
 # Needs Python 3.11 or newer with venv, and make. Everything else is installed below this folder.
 #   make demo PYTHON=python3.12       another interpreter
-#   make up UP="--port 8081"          other ports: see python -m optimove_provider.demo up --help
+#   make up UP="--port 8081"          other ports: --port for Airflow, --emulator-port for the emulator
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help

@@ -17,12 +17,8 @@ def _field(label: str, description: str, *, kind: str = "string", **schema: Any)
 
 
 _POLITENESS = {
-    "requests_per_10s": _field(
-        "Requests per 10 seconds", "For all calls of one process.", kind="number", default=50
-    ),
-    "timeout_seconds": _field(
-        "Timeout (seconds)", "For connecting, and for each answer.", kind="number", default=60
-    ),
+    "requests_per_10s": _field("Requests per 10 seconds", "For all calls of one process.", kind="number", default=50),
+    "timeout_seconds": _field("Timeout (seconds)", "For connecting, and for each answer.", kind="number", default=60),
 }
 
 

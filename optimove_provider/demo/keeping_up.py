@@ -24,7 +24,7 @@ def keep_up(folder: Path, dags: Path, port: int, emulator_port: int) -> int:
     """Run until SIGINT, SIGTERM or SIGHUP, in a folder that is emptied first. Returns the exit code."""
     taken = [str(number) for number in (port, emulator_port, emulator_port + 1) if not _is_free(number)]
     if taken:
-        print(f"Port {' and '.join(taken)} on {HOST} is taken. Others: --help", file=sys.stderr)
+        print(f"Taken on {HOST}: port {', '.join(taken)}. Choose others: --port, --emulator-port", file=sys.stderr)
         return 1
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

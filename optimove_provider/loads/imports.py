@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from optimove_provider.clients.s3 import upload
 from optimove_provider.contract.datatypes import Attribute
-from optimove_provider.contract.errors import DataError, OptimoveProviderError
+from optimove_provider.contract.errors import DataError
 from optimove_provider.loads.report import Report
 from optimove_provider.loads.staging import Staging
 from optimove_provider.records.csvcheck import check_csv
@@ -106,7 +106,7 @@ def import_csv(
             report.s3_keys, report.accepted, report.state = (key,), findings.rows, "uploaded"
         else:
             report.state = "nothing_to_send"
-    except OptimoveProviderError as error:
+    except BaseException as error:
         report.state, report.problem = "failed", str(error)
         raise
     finally:

@@ -49,8 +49,8 @@ def load_full(client: OptixClient, batches: Iterable[pa.RecordBatch], target: Op
                 _send(client, spool, target, report)
             else:
                 report.state = "nothing_to_send"
-    except OptimoveProviderError as error:
-        report.state, report.problem = "failed", report.problem or str(error)
+    except BaseException as error:
+        report.state, report.problem = "failed", str(error)
         raise
     finally:
         report.seconds = time.monotonic() - began

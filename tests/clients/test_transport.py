@@ -47,7 +47,8 @@ def serving(respond, connections=1):
 
 
 @pytest.fixture
-def transport():
+def transport(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "*")
     transport = Transport(timeout_seconds=10)
     yield transport
     transport.close()

@@ -97,4 +97,4 @@ def test_memory_holds_a_slice_and_not_the_load():
             tracemalloc.stop()
 
     peak(1)
-    assert peak(60_000) < 1.5 * peak(15_000)
+    assert peak(30_000) < 1.5 * peak(10_000)

@@ -1,0 +1,36 @@
+"""What an import brings along, seen by a fresh interpreter."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CONTRACT = [path.stem for path in sorted(ROOT.glob("optimove_provider/contract/*.py")) if path.stem != "__init__"]
+
+SHOW_WHAT_IS_NEW = """
+import importlib, json, sys
+before = set(sys.modules)
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+
+
+def gained(*names):
+    """The modules that a fresh interpreter has more of after importing these."""
+    arguments = [sys.executable, "-c", SHOW_WHAT_IS_NEW, *names]
+    return json.loads(subprocess.run(arguments, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
+
+
+def test_the_package_itself_imports_nothing_of_its_own_or_of_others():
+    new = gained("typing", "optimove_provider")
+    assert [name for name in new if name not in gained("typing")] == ["optimove_provider"]
+
+
+@pytest.mark.parametrize("module", CONTRACT)
+def test_a_contract_module_needs_the_standard_library_only(module):
+    packages = {name.partition(".")[0] for name in gained(f"optimove_provider.contract.{module}")}
+    assert packages - sys.stdlib_module_names == {"optimove_provider"}
