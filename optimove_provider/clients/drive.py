@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
@@ -142,10 +142,12 @@ def _persist(request: Request, retries: Retries, budget: Budget) -> Flow[Answer]
         left = left or not isinstance(answer, Lost) or answer.sent
         yield Sleep(retries.wait(attempt, request, answer), why)
         attempt += 1
-    if isinstance(answer, Lost) and attempt > 1:
-        tried = f"tried {attempt} times in {time.monotonic() - began:.0f} s"
-        return Lost(f"{answer.reason} ({tried})", sent=answer.sent or left)
-    return answer
+    if attempt == 1:
+        return answer
+    if isinstance(answer, Response):
+        return replace(answer, repeated=left)
+    tried = f"tried {attempt} times in {time.monotonic() - began:.0f} s"
+    return Lost(f"{answer.reason} ({tried})", sent=answer.sent or left)
 
 
 def polite(flow: Flow[T], retries: Retries, budget: Budget) -> Flow[T]:

@@ -55,7 +55,7 @@ class Client(Generic[S]):
         except (ApiError, Unreachable) as error:
             text = f"connection {self.settings.conn_id!r}: {error}"
             if isinstance(error, AuthenticationError):
-                names = " and ".join(self.settings.headers)
+                names = " and ".join(self.settings.credentials(error.endpoint)) or "upload_history_url"
                 text += f". Check that {names} in the connection is right and not expired"
             error.args = (text,)
             raise

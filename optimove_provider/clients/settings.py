@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from optimove_provider.contract import dcp, optix
 from optimove_provider.contract.errors import SettingsError
-from optimove_provider.contract.wire import Request
+from optimove_provider.contract.wire import Endpoint, Request
 
 TIMEOUT_SECONDS = 60.0
 REQUESTS_PER_10S = 50.0
@@ -28,9 +28,8 @@ class Settings:
         """Every value that must never be shown."""
         raise NotImplementedError
 
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The headers that authenticate a request, by the vendor's names."""
+    def credentials(self, endpoint: Endpoint | None) -> Mapping[str, str]:
+        """The headers that authenticate a request to an endpoint, by the vendor's names."""
         raise NotImplementedError
 
     def base_url(self, api: str) -> str:
@@ -40,7 +39,7 @@ class Settings:
     def address(self, request: Request) -> Request:
         """The request with an absolute URL and the vendor's headers: ready to be sent."""
         api = request.endpoint.api if request.endpoint else ""
-        headers = {**request.headers, **self.headers}
+        headers = {**request.headers, **self.credentials(request.endpoint)}
         return replace(request, url=self.base_url(api) + request.url, headers=headers)
 
     def redact(self, text: str) -> str:
@@ -76,8 +75,7 @@ class OptixSettings(Settings):
         """Both keys."""
         return (self.api_key, self.brand_api_key)
 
-    @property
-    def headers(self) -> Mapping[str, str]:
+    def credentials(self, endpoint: Endpoint | None) -> Mapping[str, str]:
         """Both keys, as the walkthrough sends them."""
         return {optix.API_KEY_HEADER: self.api_key, optix.BRAND_KEY_HEADER: self.brand_api_key}
 
@@ -96,7 +94,7 @@ class DcpSettings(Settings):
     s3_endpoint_url: str = ""
     region: str = dcp.S3_REGION
     aws_conn_id: str = ""
-    upload_history_url: str = ""
+    upload_history_url: str = field(default="", repr=False)
 
     @classmethod
     def read(cls, conn_id: str, fields: Mapping[str, Any]) -> Self:
@@ -122,10 +120,9 @@ class DcpSettings(Settings):
         """The token."""
         return (self.token,)
 
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The classic token."""
-        return {dcp.TOKEN_HEADER: self.token}
+    def credentials(self, endpoint: Endpoint | None) -> Mapping[str, str]:
+        """The classic token; none for the upload history, which is no vendor's."""
+        return {} if endpoint is dcp.UPLOAD_HISTORY else {dcp.TOKEN_HEADER: self.token}
 
     def base_url(self, api: str) -> str:
         """The config host; the history's URL is a template of its own."""

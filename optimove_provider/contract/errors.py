@@ -45,6 +45,7 @@ class ApiError(OptimoveProviderError):
     def __init__(self, endpoint: Endpoint, response: Response):
         self.endpoint = endpoint
         self.status = response.status
+        self.repeated = response.repeated
         self.text = response.text[:MAX_TEXT]
         said = f": {self.text}" if self.text else " with an empty body"
         super().__init__(f"{endpoint.method} {endpoint.name} was answered {self.status}{said}")

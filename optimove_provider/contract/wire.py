@@ -59,11 +59,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One HTTP answer. Header names are lower case; the body stays out of the repr."""
+    """One HTTP answer. Header names are lower case; the body stays out of the repr.
+
+    `repeated` says that an earlier try of the same request may have been carried out already.
+    """
 
     status: int
     body: bytes = field(default=b"", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict)
+    repeated: bool = False
 
     @property
     def ok(self) -> bool:

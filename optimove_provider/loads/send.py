@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from optimove_provider.clients.optix import OptixClient
-from optimove_provider.contract.errors import OptimoveProviderError, ServerTrouble, SettingsError, Unreachable
+from optimove_provider.contract.errors import OptimoveProviderError, ServerTrouble, SettingsError
 from optimove_provider.loads.report import Report
 from optimove_provider.loads.spool import Spool, spooled
 from optimove_provider.records.payload import KEY_TYPES
@@ -84,7 +84,8 @@ def _what_was_sent(
     sent: int, rows: int, number: int, slices: int, batch_uuid: str, error: OptimoveProviderError
 ) -> str:
     before = f"{sent} of {rows} rows had been accepted under batch {batch_uuid} when slice {number} of {slices} failed"
-    maybe_done = isinstance(error, ServerTrouble) or (isinstance(error, Unreachable) and error.sent)
+    # A refusal of a repeated request says nothing of what became of its first try.
+    maybe_done = isinstance(error, ServerTrouble) or getattr(error, "sent", False) or getattr(error, "repeated", False)
     if number == slices and maybe_done:
         return f"{before}; it was the one that completes the batch, so all rows may be visible, or none"
     return f"{before}; the batch is not completed, so none of its rows is visible"

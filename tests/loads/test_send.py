@@ -144,6 +144,13 @@ def test_a_closing_request_that_is_refused_closes_nothing(target):
     assert target.visible == {}
 
 
+def test_a_repeated_closing_request_that_is_refused_may_have_worked_the_first_time(target):
+    target.state.faults.order(Fault("upload_data", lost="after"), Fault("upload_data", status=400))
+    _, text = target.fail(numbered(3))
+    assert "all rows may be visible, or none" in text
+    assert len(target.visible) == 3
+
+
 @pytest.mark.parametrize("fault", [{"status": 429}, {"status": 503}, {"lost": "before"}, {"lost": "after"}])
 @pytest.mark.parametrize("skip", [0, 1, 2])
 def test_trouble_that_passes_costs_a_retry_and_nothing_else(target, fault, skip):

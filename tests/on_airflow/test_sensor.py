@@ -125,7 +125,7 @@ def test_without_a_history_url_it_says_what_to_set(uploaded, change_connection, 
 def test_a_key_that_expires_while_waiting_fails_the_task_by_name(emulator, uploaded):
     emulator.state.switches = Switches(import_after_seconds=3600)
     emulator.state.faults.order(Fault("upload_history", skip=1, status=401))
-    with pytest.raises(AirflowFailException, match=r"dcp_default.*401"):
+    with pytest.raises(AirflowFailException, match=r"dcp_default.*401.*upload_history_url"):
         finish(sensor(uploaded, deferrable=True))
 
 
