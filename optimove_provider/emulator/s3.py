@@ -47,11 +47,7 @@ class S3Server:
     """moto's S3 over HTTP, in a thread, until `stop`. Raises OSError if the port is taken."""
 
     def __init__(self, host: str, port: int):
-        from moto.moto_server.werkzeug_app import (
-            DomainDispatcherApplication,
-            MotoRequestHandler,
-            create_backend_app,
-        )
+        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
         from werkzeug.serving import make_server
 
         logging.getLogger("werkzeug").setLevel(logging.WARNING)  # or it prints every request
@@ -63,7 +59,6 @@ class S3Server:
                 listening.getsockname()[1],
                 DomainDispatcherApplication(create_backend_app),
                 threaded=True,
-                request_handler=MotoRequestHandler,
                 fd=listening.fileno(),
             )
         self.port: int = self._server.port

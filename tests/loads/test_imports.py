@@ -154,10 +154,12 @@ def test_keys_that_s3_refuses_are_named_as_such(staging):
     with HTTPServer(("127.0.0.1", 0), Refusing) as server:
         thread = threading.Thread(target=server.serve_forever, args=[0.01])
         thread.start()
-        with s3_client(f"http://127.0.0.1:{server.server_port}") as client:
-            report = fail(VALID, ImportTarget(client, IMPORT_BUCKET, "dcp/1/2"), staging, S3Refused)
-        server.shutdown()
-        thread.join()
+        try:
+            with s3_client(f"http://127.0.0.1:{server.server_port}") as client:
+                report = fail(VALID, ImportTarget(client, IMPORT_BUCKET, "dcp/1/2"), staging, S3Refused)
+        finally:
+            server.shutdown()
+            thread.join()
     assert f"s3://optimizely-import/dcp/1/2/optimove-{report.load_id}.csv: " in report.problem
     assert "AccessDenied" in report.problem
     assert report.unsent == 2
