@@ -16,7 +16,7 @@ from optimove_provider.contract.datatypes import Attribute
 from optimove_provider.contract.errors import DataError
 from optimove_provider.loads.report import Report
 from optimove_provider.loads.staging import Staging
-from optimove_provider.records.csvcheck import check_csv
+from optimove_provider.records.csvcheck import Options, check_csv
 from optimove_provider.records.findings import Report as Findings
 from optimove_provider.records.payload import write_csv
 
@@ -62,7 +62,7 @@ def checked(
     Raises DataError, with the first findings in its text, if there is an error among them.
     """
     with open_csv() as stream:
-        findings = check_csv(stream, attributes, file=name, strict=strict, progress=_progress())
+        findings = check_csv(stream, attributes, Options(file=name, strict=strict), _progress())
     url = staging.write(report_path, findings.as_json())
     if findings.errors:
         raise DataError(f"{findings.describe(SHOWN_FINDINGS)}\nAll findings: {url}")

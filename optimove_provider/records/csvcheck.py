@@ -1,187 +1,235 @@
-"""Checks a CSV file against a table's attributes, row by row, in constant memory: plain rather than fast.
+"""Checks a CSV file against a table's attributes: every fault, with its place, in one pass and in constant memory.
 
-Cells are decided by `contract.datatypes`, quoting and encoding by `records.csvtext`; here are the rules about
-the header and the row. They follow the vendor's page "Customer Profiles", "CSV format requirements".
+Speed and correctness live in different places. `csvblocks` cuts the text into blocks and picks out the cells that are
+not plainly right; whether a cell is wrong, one exact function of its column decides. Where the text itself is odd,
+`csvtext` reads record by record until it is regular again. So the result is that of reading every row the exact way.
 """
 
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from difflib import get_close_matches
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
 from typing import BinaryIO
 
-from optimove_provider.contract.datatypes import (
-    KEY_COLUMN,
-    MAX_IMPORT_BYTES,
-    Attribute,
-    Rule,
-    Verdict,
-    is_key_column,
-)
-from optimove_provider.records.csvtext import Fault, Record, Records
-from optimove_provider.records.findings import ERROR, MAX_VALUE_CHARACTERS, WARNING, Finding, Report
+import numpy as np
+import pyarrow as pa
 
-PROGRESS_ROWS = 65_536
-MAX_HINTS = 100
-"""Looking for the nearest name is slow: a file that is no CSV at all may have 100,000 wrong names."""
+from optimove_provider.contract.datatypes import MAX_IMPORT_BYTES, Attribute
+from optimove_provider.records.csvblocks import Doubts, Part, doubts, regular_part
+from optimove_provider.records.csvtable import Table
+from optimove_provider.records.csvtext import Ahead, Fault, Record, Records, one_record
+from optimove_provider.records.findings import ERROR, WARNING, Finding, Report
 
-_NAME_RULES = {
-    "header-duplicate": "the column is there more than once",
-    "header-archived": "the attribute is archived: leave the column out, as if it were not registered",
-    "header-unknown": "no attribute has this name",
-}
+BLOCK_BYTES = 4 << 20
+WORKERS = 2
+LONGEST_EXACT_RUN = 4096
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a file is checked. `file` is its name in the report.
+
+    `strict` makes errors of the warnings about cells on which the vendor contradicts itself. `max_findings` are kept at
+    most, all are counted. A file of `max_bytes` or more is an error. Text is looked at `block_bytes` at a time.
+    """
+
+    file: str = ""
+    strict: bool = False
+    delimiter: str = ","
+    max_findings: int = 10_000
+    max_bytes: int = MAX_IMPORT_BYTES
+    block_bytes: int = BLOCK_BYTES
 
 
 def check_csv(
     stream: BinaryIO,
     attributes: Sequence[Attribute],
-    *,
-    file: str = "",
-    strict: bool = False,
-    delimiter: str = ",",
-    max_findings: int = 10_000,
-    max_bytes: int = MAX_IMPORT_BYTES,
-    progress: Callable[[int, int], None] | None = None,
+    options: Options | None = None,
+    progress: Progress | None = None,
 ) -> Report:
     """Read `stream` (decompressed bytes) to its end and report every fault; a faulty file raises nothing.
 
-    `strict` makes errors of the warnings about cells on which the vendor contradicts itself. `max_findings`
-    are kept at most, all are counted. A file of `max_bytes` or more is an error. `progress` is called every
-    65,536 rows and at the end with the rows and bytes read so far. What reading `stream` raises goes through.
+    `progress` is called with the rows and bytes read so far, once a block and at the end. What reading `stream` raises
+    goes through.
     """
-    report = Report(file=file, max_findings=max_findings)
-    records = Records(stream, delimiter)
-    table: _Table | None = None
-    for record in records:
-        if not record.cells and not record.broken:
-            report.add(_blank(record, before_header=table is None))
-        elif table is None:
-            table = _Table(record, attributes, strict)
-            records.width = None if record.broken else len(record.cells)
-            _add_all(report, table.header_findings())
-        else:
-            _add_row(report, table, record)
-            if progress and report.rows % PROGRESS_ROWS == 0:
-                progress(report.rows, records.bytes)
-    report.bytes = records.bytes
-    _add_all(report, _file_findings(records, max_bytes, has_header=table is not None))
+    options = options or Options()
+    report = Report(file=options.file, max_findings=options.max_findings)
+    ahead = Ahead(stream)
+    records = Records(ahead, options.delimiter)
+    header = _read_header(records, report)
+    if header:
+        table = Table(header, attributes, options.strict)
+        report.add_all(table.header_findings())
+        ahead.push(records.rest or b"")
+        place = _Place(0, records.line, records.byte)
+        with _Rows(ahead, options, table, report, place, progress) as rows:
+            rows.check()
+    report.bytes = ahead.taken
+    report.add_all(_file_findings(report, records.has_bom, options.max_bytes, has_header=header is not None))
     if progress:
         progress(report.rows, report.bytes)
     return report
 
 
-def _add_all(report: Report, findings: Iterator[Finding]) -> None:
-    for finding in findings:
-        report.add(finding)
+def _read_header(records: Records, report: Report) -> Record | None:
+    for record in records:
+        if record.cells or record.broken:
+            return record
+        report.add(_blank(record, "a blank line before the header", ERROR))
+    return None
 
 
-def _add_row(report: Report, table: "_Table", record: Record) -> None:
-    report.rows += 1
-    errors = report.errors
-    _add_all(report, table.row_findings(record, report.rows))
-    report.valid_rows += report.errors == errors
-
-
-def _blank(record: Record, before_header: bool) -> Finding:
-    message = "a blank line before the header" if before_header else "a blank line: skipped"
-    severity = ERROR if before_header else WARNING
+def _blank(record: Record, message: str, severity: str) -> Finding:
     return Finding(0, record.line, record.byte, "", "blank-line", "", message, severity)
 
 
-def _file_findings(records: Records, max_bytes: int, has_header: bool) -> Iterator[Finding]:
-    if records.has_bom:
+def _file_findings(report: Report, has_bom: bool, max_bytes: int, has_header: bool) -> Iterator[Finding]:
+    if has_bom:
         message = "a byte order mark: nothing says that an import skips it, save the file without one"
         yield Finding(0, 1, 0, "", "bom", "", message, WARNING)
     if not has_header:
         yield Finding(0, 1, 0, "", "empty-file", "", "the file is empty: it needs a header row")
-    if records.bytes >= max_bytes:
-        message = f"{records.bytes} bytes: an import must be under {max_bytes}"
+    if report.bytes >= max_bytes:
+        message = f"{report.bytes} bytes: an import must be under {max_bytes}"
         yield Finding(0, 1, 0, "", "size", "", message)
 
 
-class _Table:
-    """The header of a file, matched with the registered attributes; finds the faults of its rows."""
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a record starts: the rows before it, its physical line (from 1), its offset."""
 
-    def __init__(self, header: Record, attributes: Sequence[Attribute], strict: bool) -> None:
-        self._header, self._strict, self._hints = header, strict, MAX_HINTS
-        self._names = [] if header.broken else header.cells
-        self._active = {one.name: one for one in attributes if not one.archived}
-        self._archived = {one.name for one in attributes if one.archived} - self._active.keys()
-        self._keys = [i for i, name in enumerate(self._names) if is_key_column(name)]
-        self._rules: list[tuple[int, Rule]] = [
-            (i, self._active[name].rule)
-            for i, name in enumerate(self._names)
-            if name in self._active and not is_key_column(name)
-        ]
-
-    def header_findings(self) -> Iterator[Finding]:
-        """Faults of the header's text, then of its names; names are not judged if the text is broken."""
-        for fault in self._header.faults:
-            yield self._finding(self._header, 0, fault)
-        if self._header.broken:
-            return
-        if len(self._keys) != 1:
-            message = f"expected one column {KEY_COLUMN}, in any case: there are {len(self._keys)}"
-            yield self._finding(self._header, 0, Fault("header-customer-id", None, "", message))
-        seen: set[str] = set()
-        for index, name in enumerate(self._names):
-            if rule := self._name_rule(name, seen):
-                hint = self._nearest(name) if rule == "header-unknown" else ""
-                message = _NAME_RULES[rule] + hint
-                yield self._finding(self._header, 0, Fault(rule, index, name, message))
-            seen.add(name)
-
-    def _name_rule(self, name: str, seen: set[str]) -> str | None:
-        if is_key_column(name):
-            return None
-        if name in seen:
-            return "header-duplicate"
-        if name in self._archived:
-            return "header-archived"
-        return None if name in self._active else "header-unknown"
-
-    def _nearest(self, name: str) -> str:
-        """Suggest a name: names are case-sensitive, so one that differs in case only is the nearest."""
-        self._hints -= 1
-        known = {one.strip().casefold(): one for one in (*self._active, KEY_COLUMN)}
-        near = get_close_matches(name.strip().casefold(), known, n=1) if self._hints >= 0 else []
-        return f"; did you mean {known[near[0]]!r}?" if near else ""
-
-    def row_findings(self, record: Record, row: int) -> Iterator[Finding]:
-        """Faults of one row: of its text, of the number of its cells, of the cells in their order."""
-        for fault in record.faults:
-            yield self._finding(record, row, fault)
-        if record.broken or self._header.broken:
-            return
-        if len(record.cells) != len(self._names):
-            message = f"expected {len(self._names)} cells as in the header, found {len(record.cells)}"
-            yield self._finding(record, row, Fault("ragged", None, record.text.rstrip("\r\n"), message))
-            return
-        yield from self._cell_findings(record, row)
-
-    def _cell_findings(self, record: Record, row: int) -> Iterator[Finding]:
-        faulty = {fault.cell for fault in record.faults}
-        for index in self._keys[:1]:
-            if not record.cells[index].strip():
-                message = f"expected a {KEY_COLUMN} in every row"
-                yield self._finding(record, row, Fault("customer-id", index, record.cells[index], message))
-        for index, rule in self._rules:
-            cell = record.cells[index]
-            if not cell or index in faulty:
-                continue
-            verdict = rule.judge(cell, self._strict)
-            if verdict is Verdict.INVALID:
-                yield self._finding(record, row, Fault(rule.name, index, cell, f"expected {rule.expects}"))
-            elif verdict is Verdict.DISPUTED:
-                message = f"expected {rule.expects}: {rule.doubt}"
-                yield self._finding(record, row, Fault(rule.name, index, cell, message, WARNING))
-
-    def _finding(self, record: Record, row: int, fault: Fault) -> Finding:
-        index = len(self._names) if fault.cell is None else fault.cell
-        column = _printable(self._names[index]) if index < len(self._names) else ""
-        value = _printable(fault.value)
-        return Finding(row, record.line, record.byte, column, fault.rule, value, fault.message, fault.severity)
+    rows: int
+    line: int
+    byte: int
 
 
-def _printable(text: str) -> str:
-    """Write bytes that are not UTF-8 as \\xNN; long text is cut first, as nobody will see its end."""
-    cut = text[:MAX_VALUE_CHARACTERS]
-    return cut.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A part of the text whose doubts are being looked for."""
+
+    place: _Place
+    block: bytes
+    part: Part
+    doubts: "Future[Doubts]"
+
+
+class _Rows:
+    """The rows of one file, from the place after its header on."""
+
+    def __init__(
+        self,
+        ahead: Ahead,
+        options: Options,
+        table: Table,
+        report: Report,
+        place: _Place,
+        progress: Progress | None,
+    ) -> None:
+        self._ahead, self._table, self._report, self._place = ahead, table, report, place
+        self._delimiter, self._block_bytes, self._progress = options.delimiter, options.block_bytes, progress
+        self._plain = [(check.column, check.plain) for check in table.checks]
+        self._pending: deque[_Pending] = deque()
+        self._workers = ThreadPoolExecutor(WORKERS, "csvcheck")
+
+    def __enter__(self) -> "_Rows":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._workers.shutdown(cancel_futures=True)
+
+    def check(self) -> None:
+        """Check all rows, regular parts block by block, odd ones record by record."""
+        wanted, run = self._block_bytes, 1
+        while block := self._ahead.look(wanted):
+            part = regular_part(block, self._delimiter, self._ahead.is_last(block))
+            if part.size:
+                self._submit(block, part)
+                self._settle(leave=WORKERS)
+            run = 1 if part.size > self._block_bytes // 2 else min(run * 2, LONGEST_EXACT_RUN)
+            if part.odd:
+                self._settle(leave=0)
+                self._read_exactly(run)
+            wanted = self._block_bytes if part.size or part.odd else 2 * len(block)
+        self._settle(leave=0)
+
+    def _submit(self, block: bytes, part: Part) -> None:
+        data = pa.py_buffer(block).slice(0, part.size)
+        width = self._table.width
+        if width is None:
+            future: Future[Doubts] = Future()
+            future.set_result(Doubts((), ()))
+        else:
+            future = self._workers.submit(doubts, data, len(part.ends), width, self._delimiter, self._plain)
+        self._pending.append(_Pending(self._place, block, part, future))
+        place = self._place
+        self._place = _Place(place.rows + len(part.ends), place.line + part.lines, place.byte + part.size)
+        self._ahead.skip(part.size)
+
+    def _settle(self, leave: int) -> None:
+        """Report what the oldest parts held, until `leave` of them are left."""
+        while len(self._pending) > leave:
+            done = self._pending.popleft()
+            self._report_part(done, done.doubts.result())
+            if self._progress:
+                self._progress(self._report.rows, done.place.byte + done.part.size)
+
+    def _report_part(self, done: _Pending, found: Doubts) -> None:
+        report, records = self._report, len(done.part.ends)
+        kept: list[tuple[int, Fault]] = []
+        wrong = [np.array(found.ragged, np.int64)]
+        for check, (rows, cells) in zip(self._table.checks, found.cells, strict=False):
+            # Cells repeat: each value is decided once a block.
+            faults = {cell: check.decide(cell.decode()) for cell in set(cells)}
+            for cell, count in Counter(cells).items():
+                if fault := faults[cell]:
+                    report.count(fault.rule, self._table.column(fault), fault.severity, count)
+            errors = {cell for cell, fault in faults.items() if fault and fault.severity == ERROR}
+            wrong.append(rows[np.fromiter((cell in errors for cell in cells), bool, len(cells))])
+            faulty = ((int(row), fault) for row, cell in zip(rows, cells, strict=True) if (fault := faults[cell]))
+            kept += islice(faulty, max(report.room, 0))
+        self._keep(done, kept, found.ragged)
+        report.rows += records
+        report.valid_rows += records - len(np.unique(np.concatenate(wrong)))
+
+    def _keep(self, done: _Pending, kept: list[tuple[int, Fault]], ragged: Sequence[int]) -> None:
+        """Keep findings in the order of their rows, and in a row in the order of the checks, while there is room."""
+        findings = list(self._ragged_findings(done, ragged))
+        for row, fault in sorted(kept, key=lambda one: one[0])[: self._report.room]:
+            place = self._at(done, row)
+            findings.append((row, self._table.cell_finding(place.rows + 1, place.line, place.byte, fault)))
+        for _, finding in sorted(findings, key=lambda one: one[0]):
+            self._report.keep(finding)
+
+    def _ragged_findings(self, done: _Pending, ragged: Sequence[int]) -> Iterator[tuple[int, Finding]]:
+        for row in ragged:
+            place = self._at(done, row)
+            text = done.block[done.part.start(row) : done.part.start(row + 1)]
+            record = one_record(text, self._delimiter, place.line, place.byte)
+            for finding in self._table.row_findings(record, place.rows + 1):
+                self._report.count(finding.rule, finding.column, finding.severity)
+                yield row, finding
+
+    def _at(self, done: _Pending, row: int) -> _Place:
+        place, part = done.place, done.part
+        return _Place(place.rows + row, place.line + part.line(row), place.byte + part.start(row))
+
+    def _read_exactly(self, run: int) -> None:
+        """Read an odd record, and on until `run` records in a row were regular."""
+        records = Records(self._ahead, self._delimiter, self._place.line, self._place.byte)
+        records.width = self._table.width
+        rows, regular = self._place.rows, 0
+        for record in records:
+            if not record.cells and not record.broken:
+                self._report.add(_blank(record, "a blank line: skipped", WARNING))
+                regular = 0
+            else:
+                rows += 1
+                self._report.add_row(self._table.row_findings(record, rows))
+                regular = 0 if record.faults else regular + 1
+            if regular >= run and records.rest is not None:
+                break
+        self._ahead.push(records.rest or b"")
+        self._place = _Place(rows, records.line, records.byte)

@@ -13,6 +13,7 @@ import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from typing import BinaryIO, NamedTuple
 
 from optimove_provider.records.findings import ERROR
@@ -22,6 +23,8 @@ MAX_RECORD_BYTES = 1 << 20
 
 MAX_CELL_CHARACTERS = 131_072
 """Ours: where the csv module stops by default. Its limit is one for the whole process, so we leave it."""
+
+_CHUNK = 1 << 16
 
 _UNDECODABLE = re.compile("[\udc80-\udcff]")
 
@@ -66,12 +69,12 @@ class _TooLong(Exception):
 class _Lines:
     """Physical lines for csv.reader, which asks for one more only while a record is open."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: "Ahead", line: int, byte: int) -> None:
         self._stream = stream
         self._again: deque[_Line] = deque()
         self.size = 0
         self.taken: list[_Line] = []
-        self.line, self.byte = 1, 0
+        self.line, self.byte = line, byte
         self.bom = self.ended = False
 
     def begin(self) -> None:
@@ -85,6 +88,13 @@ class _Lines:
         self._again.extendleft(reversed(self.taken[keep:]))
         del self.taken[keep:]
         self.size = sum(line.size for line in self.taken)
+
+    @property
+    def rest(self) -> bytes | None:
+        """The bytes of the lines that were given back; None if one of them is too long to be had again."""
+        if all(line.whole for line in self._again):
+            return "".join([line.text for line in self._again]).encode(errors="surrogateescape")
+        return None
 
     def __iter__(self) -> "_Lines":
         return self
@@ -122,6 +132,61 @@ def _decode(raw: bytes) -> tuple[str, int | None]:
         return raw.decode(errors="surrogateescape"), error.start
 
 
+class Ahead:
+    """A binary stream of which the next bytes can be looked at, and bytes be given back."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self._bytes, self._read, self.ended = stream, b"", 0, False
+
+    @property
+    def taken(self) -> int:
+        """Bytes read from the stream and not given back or only looked at."""
+        return self._read - len(self._bytes)
+
+    def look(self, size: int) -> bytes:
+        """The next `size` bytes, fewer only where the stream ends; they stay to be read."""
+        parts, length = [self._bytes], len(self._bytes)
+        while length < size and not self.ended:
+            parts.append(self._fetch(size - length))
+            length += len(parts[-1])
+        self._bytes = b"".join(parts) if len(parts) > 1 else self._bytes
+        return self._bytes[:size]
+
+    def is_last(self, block: bytes) -> bool:
+        """Whether the stream is known to end with what was looked at."""
+        return self.ended and len(block) == len(self._bytes)
+
+    def skip(self, size: int) -> None:
+        """Take bytes that were looked at."""
+        self._bytes = self._bytes[size:]
+
+    def push(self, rest: bytes) -> None:
+        """Give back the bytes that were taken last."""
+        self._bytes = rest + self._bytes
+
+    def readline(self, limit: int) -> bytes:
+        """Take the next line, or the first `limit` bytes of it."""
+        end = self._bytes.find(b"\n", 0, limit)
+        while end < 0 and len(self._bytes) < limit and not self.ended:
+            start = len(self._bytes)
+            self._bytes += self._fetch(_CHUNK)
+            end = self._bytes.find(b"\n", start, limit)
+        line = self._bytes[: limit if end < 0 else end + 1]
+        self._bytes = self._bytes[len(line) :]
+        return line
+
+    def _fetch(self, size: int) -> bytes:
+        fetched = self._stream.read(size)
+        self._read += len(fetched)
+        self.ended = not fetched
+        return fetched
+
+
+def one_record(text: bytes, delimiter: str, line: int, byte: int) -> Record:
+    """The record that these bytes are."""
+    return next(iter(Records(Ahead(BytesIO(text)), delimiter, line, byte)))
+
+
 class Records:
     """Iterates over the records of a binary stream of CSV text.
 
@@ -129,16 +194,26 @@ class Records:
     broken quoting ends at the line of its fault.
     """
 
-    def __init__(self, stream: BinaryIO, delimiter: str = ",") -> None:
-        self._lines = _Lines(stream)
+    def __init__(self, stream: "Ahead", delimiter: str = ",", line: int = 1, byte: int = 0) -> None:
+        self._lines = _Lines(stream, line, byte)
         self._reader = csv.reader(self._lines, delimiter=delimiter)
         self._grammar = _Grammar(delimiter)
         self.width: int | None = None
 
     @property
-    def bytes(self) -> int:
-        """Bytes of all records handed out, byte order mark and line ends included."""
+    def byte(self) -> int:
+        """The offset after the last record handed out, byte order mark and line ends included."""
         return self._lines.byte + self._lines.size
+
+    @property
+    def line(self) -> int:
+        """The physical line after the last record handed out."""
+        return self._lines.line + len(self._lines.taken)
+
+    @property
+    def rest(self) -> bytes | None:
+        """Bytes that were read and belong to no record yet; None if they cannot be had again."""
+        return self._lines.rest
 
     @property
     def has_bom(self) -> bool:

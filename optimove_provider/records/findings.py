@@ -1,5 +1,6 @@
 """What a check of a file found: single findings, and the report that counts all and keeps the first."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,15 +57,43 @@ class Report:
     valid_rows: int = 0
     findings: list[Finding] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    groups: dict[tuple[str, str, str], int] = field(default_factory=dict)
     errors: int = 0
     max_findings: int = 10_000
 
+    @property
+    def room(self) -> int:
+        """How many more findings can be kept."""
+        return self.max_findings - len(self.findings)
+
+    def count(self, rule: str, column: str, severity: str, count: int = 1) -> None:
+        """Count findings of one rule in one column."""
+        self.counts[rule] = self.counts.get(rule, 0) + count
+        group = (rule, column, severity)
+        self.groups[group] = self.groups.get(group, 0) + count
+        self.errors += count if severity == ERROR else 0
+
+    def keep(self, finding: Finding) -> None:
+        """Keep a finding that was counted, while there is room."""
+        if self.room > 0:
+            self.findings.append(finding)
+
     def add(self, finding: Finding) -> None:
         """Count a finding, and keep it while there is room."""
-        self.counts[finding.rule] = self.counts.get(finding.rule, 0) + 1
-        self.errors += finding.severity == ERROR
-        if len(self.findings) < self.max_findings:
-            self.findings.append(finding)
+        self.count(finding.rule, finding.column, finding.severity)
+        self.keep(finding)
+
+    def add_all(self, findings: Iterable[Finding]) -> None:
+        """Add findings that belong to no row."""
+        for finding in findings:
+            self.add(finding)
+
+    def add_row(self, findings: Iterable[Finding]) -> None:
+        """Count a row, and add what was found in it."""
+        errors = self.errors
+        self.add_all(findings)
+        self.rows += 1
+        self.valid_rows += self.errors == errors
 
     @property
     def total(self) -> int:

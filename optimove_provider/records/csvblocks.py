@@ -1,0 +1,185 @@
+"""Blocks of CSV text, fast: where the records end, and which cells an exact rule has to be asked about.
+
+Nothing is decided here. A block is cut at the end of a record; the part of it in which RFC 4180 is kept to the letter
+is parsed by Arrow, and `csvplain` picks out the cells that are not plainly right. Whatever is odd about the text itself
+ends the part, and `csvtext` reads on from there.
+"""
+
+import codecs
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from optimove_provider.records.csvplain import Plain
+from optimove_provider.records.csvtext import MAX_CELL_CHARACTERS, MAX_RECORD_BYTES
+
+_LF, _CR, _QUOTE = 10, 13, 34
+
+Offsets = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The beginning of a block that is regular: whole records, none of them blank.
+
+    `ends` are the offsets after each record, `newlines` those of all line feeds. `odd` says that a record which is not
+    regular follows; otherwise the rest of the block is the beginning of a record.
+    """
+
+    ends: Offsets
+    newlines: Offsets
+    odd: bool
+
+    @property
+    def size(self) -> int:
+        """Bytes of the part."""
+        return int(self.ends[-1]) if len(self.ends) else 0
+
+    def start(self, record: int) -> int:
+        """The offset at which a record starts."""
+        return int(self.ends[record - 1]) if record else 0
+
+    def line(self, record: int) -> int:
+        """How many lines of the block end before a record starts."""
+        return int(np.searchsorted(self.newlines, self.start(record)))
+
+    @property
+    def lines(self) -> int:
+        """How many lines end in the part."""
+        return int(np.searchsorted(self.newlines, self.size))
+
+
+def regular_part(block: bytes, delimiter: str, final: bool) -> Part:
+    """Find the regular beginning of a block, which starts where a record does. `final`: the file ends with it."""
+    bytes_ = np.frombuffer(block, np.uint8)
+    newlines = np.flatnonzero(bytes_ == _LF)
+    quotes = np.flatnonzero(bytes_ == _QUOTE) if b'"' in block else newlines[:0]
+    ends = newlines[_outside(newlines, quotes)] + 1
+    size = int(ends[-1]) if len(ends) else 0
+    if final and size < len(block) and len(quotes) % 2 == 0:
+        ends, size = np.append(ends, len(block)), len(block)
+    odd = _first_odd(block, bytes_, quotes, ends, delimiter)
+    if odd is None:
+        # What is left is a record without an end: more may come, unless it is too long already or the file is over.
+        return Part(ends, newlines, odd=(final and size < len(block)) or len(block) - size > MAX_RECORD_BYTES)
+    return Part(ends[: np.searchsorted(ends, odd, "right")], newlines, odd=True)
+
+
+def _outside(positions: Offsets, quotes: Offsets) -> npt.NDArray[np.bool_]:
+    """Which positions lie outside of quotes: an even number of quotes comes before."""
+    if not len(quotes):
+        return np.ones(len(positions), bool)
+    return np.asarray(np.searchsorted(quotes, positions) % 2 == 0)
+
+
+def _first_odd(block: bytes, bytes_: Bytes, quotes: Offsets, ends: Offsets, delimiter: str) -> int | None:
+    """The offset of the first thing that is not regular within whole records, if there is one."""
+    size = int(ends[-1]) if len(ends) else 0
+    if size and block.startswith(codecs.BOM_UTF8):
+        return 0  # part of a value here, but Arrow would skip it
+    found = [_odd_quote(bytes_, quotes, size, ord(delimiter)), _odd_record(bytes_, ends)]
+    if (nul := block.find(b"\0", 0, size)) >= 0:
+        found.append(nul)
+    if b"\r" in block:
+        found.append(_bare_cr(bytes_, quotes, size))
+    found.append(_not_utf8(block, size))
+    return min((offset for offset in found if offset is not None), default=None)
+
+
+def _first(positions: Offsets) -> int | None:
+    return int(positions[0]) if len(positions) else None
+
+
+def _odd_quote(bytes_: Bytes, quotes: Offsets, size: int, delimiter: int) -> int | None:
+    """The first quote that neither opens a cell, nor closes one, nor is one half of a doubled quote."""
+    quotes = quotes[: np.searchsorted(quotes, size)]
+    opening, closing = quotes[0::2], quotes[1::2]
+    before = bytes_[opening[opening > 0] - 1]
+    wrong_opening = opening[opening > 0][(before != delimiter) & (before != _LF) & (before != _QUOTE)]
+    inner = closing[closing + 1 < len(bytes_)]
+    after = bytes_[inner + 1]
+    wrong_closing = inner[(after != delimiter) & (after != _LF) & (after != _CR) & (after != _QUOTE)]
+    return min((p for p in (_first(wrong_opening), _first(wrong_closing)) if p is not None), default=None)
+
+
+def _odd_record(bytes_: Bytes, ends: Offsets) -> int | None:
+    """The start of the first record that is blank, or so long that a cell of it may be too long."""
+    starts = np.concatenate(([0], ends[:-1])) if len(ends) else ends
+    lengths = ends - starts
+    blank = (lengths == 1) & (bytes_[starts] == _LF) | (lengths == 2) & (bytes_[starts] == _CR)
+    return _first(starts[blank | (lengths > MAX_CELL_CHARACTERS)])
+
+
+def _bare_cr(bytes_: Bytes, quotes: Offsets, size: int) -> int | None:
+    """The first carriage return outside of quotes that no line feed follows."""
+    returns = np.flatnonzero(bytes_[:size] == _CR)
+    returns = returns[_outside(returns, quotes)]
+    followed = np.append(bytes_, 0)[returns + 1]
+    return _first(returns[followed != _LF])
+
+
+def _not_utf8(block: bytes, size: int) -> int | None:
+    """The first byte that is not UTF-8. Arrow checks a whole block many times faster than Python decodes it."""
+    offsets = pa.py_buffer(np.array([0, size], np.int64))
+    try:
+        pa.Array.from_buffers(pa.large_string(), 1, [None, offsets, pa.py_buffer(block)]).validate(full=True)
+    except pa.ArrowInvalid:
+        try:
+            block[:size].decode()
+        except UnicodeDecodeError as error:
+            return error.start
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Doubts:
+    """What has to be looked at: records with another number of cells, and cells, by column, with their records."""
+
+    ragged: tuple[int, ...]
+    cells: tuple[tuple[Offsets, list[bytes]], ...]
+
+
+def doubts(data: pa.Buffer, records: int, width: int, delimiter: str, plain: Sequence[tuple[int, Plain]]) -> Doubts:
+    """Pick the cells of a regular part that are not plainly right.
+
+    `plain` has (column, function) pairs; the cells come in their order. Releases the GIL for most of its time.
+    """
+    ragged: list[int] = []
+
+    def remember(row: pacsv.InvalidRow) -> str:
+        ragged.append(row.number - 1)
+        return "skip"
+
+    wanted = [str(column) for column, _ in plain] or ["0"]
+    table = pacsv.read_csv(
+        pa.BufferReader(data),
+        read_options=pacsv.ReadOptions(
+            column_names=[str(column) for column in range(width)], use_threads=False, block_size=data.size + 1
+        ),
+        parse_options=pacsv.ParseOptions(
+            delimiter=delimiter, newlines_in_values=True, invalid_row_handler=remember, ignore_empty_lines=False
+        ),
+        convert_options=pacsv.ConvertOptions(
+            include_columns=wanted,
+            column_types=dict.fromkeys(wanted, pa.binary()),
+            null_values=[],
+            strings_can_be_null=False,
+        ),
+    )
+    if table.num_rows + len(ragged) != records:
+        raise AssertionError(f"{records} records were cut, but {table.num_rows} and {len(ragged)} were parsed")
+    numbers = np.delete(np.arange(records), ragged) if ragged else None
+    return Doubts(tuple(ragged), tuple(_unplain(table.column(str(column)), plain, numbers) for column, plain in plain))
+
+
+def _unplain(column: pa.ChunkedArray, plain: Plain, numbers: Offsets | None) -> tuple[Offsets, list[bytes]]:
+    cells = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    rows = np.flatnonzero(~plain(cells))
+    if not len(rows):
+        return rows, []
+    return (rows if numbers is None else numbers[rows]), cells.take(pa.array(rows)).to_pylist()

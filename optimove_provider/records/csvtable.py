@@ -1,0 +1,147 @@
+"""A CSV file's header, matched with a table's attributes: what is wrong with a row, and how a cell is decided."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import partial
+
+from optimove_provider.contract.datatypes import KEY_COLUMN, Attribute, Rule, Verdict, is_key_column
+from optimove_provider.records import csvplain
+from optimove_provider.records.csvplain import Plain
+from optimove_provider.records.csvtext import Fault, Record
+from optimove_provider.records.findings import MAX_VALUE_CHARACTERS, WARNING, Finding
+
+MAX_HINTS = 100
+"""Looking for the nearest name is slow: a file that is no CSV at all may have 100,000 wrong names."""
+
+_NAME_RULES = {
+    "header-duplicate": "the column is there more than once",
+    "header-archived": "the attribute is archived: leave the column out, as if it were not registered",
+    "header-unknown": "no attribute has this name",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CellCheck:
+    """How the cells of one column are decided.
+
+    `decide` is exact: it gives the fault of a cell, or None. `plain` says of many cells at once which are right beyond
+    doubt, so that `decide` need not be asked about those.
+    """
+
+    column: int
+    plain: Plain
+    decide: Callable[[str], Fault | None]
+
+
+class Table:
+    """The header of a file, matched with the registered attributes; finds the faults of its rows."""
+
+    def __init__(self, header: Record, attributes: Sequence[Attribute], strict: bool) -> None:
+        self._header, self._strict, self._hints = header, strict, MAX_HINTS
+        self._names = [] if header.broken else header.cells
+        self._active = {one.name: one for one in attributes if not one.archived}
+        self._archived = {one.name for one in attributes if one.archived} - self._active.keys()
+        self._keys = [i for i, name in enumerate(self._names) if is_key_column(name)]
+        self.checks = tuple(self._cell_checks())
+
+    @property
+    def width(self) -> int | None:
+        """How many cells a row must have; None if the header cannot be trusted."""
+        return None if self._header.broken else len(self._names)
+
+    def _cell_checks(self) -> Iterator[CellCheck]:
+        for index in self._keys[:1]:
+            yield CellCheck(index, csvplain.key, partial(_decide_key, index))
+        for index, name in enumerate(self._names):
+            if name in self._active and not is_key_column(name):
+                rule = self._active[name].rule
+                if plain := csvplain.PLAIN.get(rule.name):
+                    yield CellCheck(index, plain, partial(_decide_cell, index, rule, self._strict))
+
+    def header_findings(self) -> Iterator[Finding]:
+        """Faults of the header's text, then of its names; names are not judged if the text is broken."""
+        for fault in self._header.faults:
+            yield self._finding(self._header, 0, fault)
+        if self._header.broken:
+            return
+        if len(self._keys) != 1:
+            message = f"expected one column {KEY_COLUMN}, in any case: there are {len(self._keys)}"
+            yield self._finding(self._header, 0, Fault("header-customer-id", None, "", message))
+        seen: set[str] = set()
+        for index, name in enumerate(self._names):
+            if rule := self._name_rule(name, seen):
+                hint = self._nearest(name) if rule == "header-unknown" else ""
+                message = _NAME_RULES[rule] + hint
+                yield self._finding(self._header, 0, Fault(rule, index, name, message))
+            seen.add(name)
+
+    def _name_rule(self, name: str, seen: set[str]) -> str | None:
+        if is_key_column(name):
+            return None
+        if name in seen:
+            return "header-duplicate"
+        if name in self._archived:
+            return "header-archived"
+        return None if name in self._active else "header-unknown"
+
+    def _nearest(self, name: str) -> str:
+        """Suggest a name: names are case-sensitive, so one that differs in case only is the nearest."""
+        self._hints -= 1
+        known = {one.strip().casefold(): one for one in (*self._active, KEY_COLUMN)}
+        near = get_close_matches(name.strip().casefold(), known, n=1) if self._hints >= 0 else []
+        return f"; did you mean {known[near[0]]!r}?" if near else ""
+
+    def row_findings(self, record: Record, row: int) -> Iterator[Finding]:
+        """Faults of one row: of its text, of the number of its cells, of the cells in their order."""
+        for fault in record.faults:
+            yield self._finding(record, row, fault)
+        if record.broken or self._header.broken:
+            return
+        if len(record.cells) != len(self._names):
+            message = f"expected {len(self._names)} cells as in the header, found {len(record.cells)}"
+            yield self._finding(record, row, Fault("ragged", None, record.text.rstrip("\r\n"), message))
+            return
+        yield from self._cell_findings(record, row)
+
+    def _cell_findings(self, record: Record, row: int) -> Iterator[Finding]:
+        faulty = {fault.cell for fault in record.faults}
+        for check in self.checks:
+            fault = check.decide(record.cells[check.column])
+            if fault and check.column not in faulty:
+                yield self._finding(record, row, fault)
+
+    def column(self, fault: Fault) -> str:
+        """The name of the column that a fault is in, as a report shows it."""
+        index = len(self._names) if fault.cell is None else fault.cell
+        return _printable(self._names[index]) if index < len(self._names) else ""
+
+    def cell_finding(self, row: int, line: int, byte: int, fault: Fault) -> Finding:
+        """A fault of one cell, with its place."""
+        value = _printable(fault.value)
+        return Finding(row, line, byte, self.column(fault), fault.rule, value, fault.message, fault.severity)
+
+    def _finding(self, record: Record, row: int, fault: Fault) -> Finding:
+        return self.cell_finding(row, record.line, record.byte, fault)
+
+
+def _decide_key(column: int, cell: str) -> Fault | None:
+    if cell.strip():
+        return None
+    return Fault("customer-id", column, cell, f"expected a {KEY_COLUMN} in every row")
+
+
+def _decide_cell(column: int, rule: Rule, strict: bool, cell: str) -> Fault | None:
+    """An empty cell is right: nothing is documented about it."""
+    verdict = rule.judge(cell, strict) if cell else Verdict.VALID
+    if verdict is Verdict.VALID:
+        return None
+    if verdict is Verdict.INVALID:
+        return Fault(rule.name, column, cell, f"expected {rule.expects}")
+    return Fault(rule.name, column, cell, f"expected {rule.expects}: {rule.doubt}", WARNING)
+
+
+def _printable(text: str) -> str:
+    """Write bytes that are not UTF-8 as \\xNN; long text is cut first, as nobody will see its end."""
+    cut = text[:MAX_VALUE_CHARACTERS]
+    return cut.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
