@@ -28,6 +28,7 @@ EXAMPLE = str(Path(__file__).parent / "data" / "customers.csv")
 with DAG(
     "dcp_csv_import",
     schedule=None,
+    max_active_runs=1,  # two runs at once might both create the table
     doc_md=__doc__,
     tags=["optimove", "dcp", "example"],
     params={"source": Param(EXAMPLE, type="string", description="A path, or a URL such as s3://conn_id@bucket/key")},

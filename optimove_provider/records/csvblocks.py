@@ -6,7 +6,7 @@ ends the part, and `csvtext` reads on from there.
 """
 
 import codecs
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -138,31 +138,52 @@ def _not_utf8(block: bytes, size: int) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Doubts:
-    """What has to be looked at: records with another number of cells, and cells, by column, with their records."""
+    """What has to be looked at: records with another number of cells, and cells, by column, with their records.
+
+    `watched` are whole columns, of the records in `numbers`: those that are not ragged.
+    """
 
     ragged: tuple[int, ...]
     cells: tuple[tuple[Offsets, list[bytes]], ...]
+    numbers: Offsets
+    watched: tuple[pa.BinaryArray, ...] = ()
 
 
-def doubts(data: pa.Buffer, records: int, width: int, delimiter: str, plain: Sequence[tuple[int, Plain]]) -> Doubts:
-    """Pick the cells of a regular part that are not plainly right.
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What to look for in every block: the columns' masks, in the order of the checks, and the columns to hand out."""
 
-    `plain` has (column, function) pairs; the cells come in their order. Releases the GIL for most of its time.
-    """
+    width: int
+    delimiter: str
+    plain: tuple[tuple[int, Plain], ...]
+    watched: tuple[int, ...] = ()
+
+
+def doubts(data: pa.Buffer, records: int, look: Look) -> Doubts:
+    """Pick the cells of a regular part that are not plainly right. Releases the GIL for most of its time."""
     ragged: list[int] = []
 
     def remember(row: pacsv.InvalidRow) -> str:
         ragged.append(row.number - 1)
         return "skip"
 
-    wanted = [str(column) for column, _ in plain] or ["0"]
-    table = pacsv.read_csv(
+    table = _parsed(data, look, remember)
+    if table.num_rows + len(ragged) != records:
+        raise AssertionError(f"{records} records were cut, but {table.num_rows} and {len(ragged)} were parsed")
+    numbers = np.delete(np.arange(records), ragged)
+    cells = tuple(_unplain(_column(table, column), plain, numbers) for column, plain in look.plain)
+    return Doubts(tuple(ragged), cells, numbers, tuple(_column(table, column) for column in look.watched))
+
+
+def _parsed(data: pa.Buffer, look: Look, remember: Callable[[pacsv.InvalidRow], str]) -> pa.Table:
+    wanted = [str(column) for column in dict.fromkeys([*(column for column, _ in look.plain), *look.watched])] or ["0"]
+    return pacsv.read_csv(
         pa.BufferReader(data),
         read_options=pacsv.ReadOptions(
-            column_names=[str(column) for column in range(width)], use_threads=False, block_size=data.size + 1
+            column_names=[str(column) for column in range(look.width)], use_threads=False, block_size=data.size + 1
         ),
         parse_options=pacsv.ParseOptions(
-            delimiter=delimiter, newlines_in_values=True, invalid_row_handler=remember, ignore_empty_lines=False
+            delimiter=look.delimiter, newlines_in_values=True, invalid_row_handler=remember, ignore_empty_lines=False
         ),
         convert_options=pacsv.ConvertOptions(
             include_columns=wanted,
@@ -171,15 +192,13 @@ def doubts(data: pa.Buffer, records: int, width: int, delimiter: str, plain: Seq
             strings_can_be_null=False,
         ),
     )
-    if table.num_rows + len(ragged) != records:
-        raise AssertionError(f"{records} records were cut, but {table.num_rows} and {len(ragged)} were parsed")
-    numbers = np.delete(np.arange(records), ragged) if ragged else None
-    return Doubts(tuple(ragged), tuple(_unplain(table.column(str(column)), plain, numbers) for column, plain in plain))
 
 
-def _unplain(column: pa.ChunkedArray, plain: Plain, numbers: Offsets | None) -> tuple[Offsets, list[bytes]]:
-    cells = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+def _column(table: pa.Table, column: int) -> pa.BinaryArray:
+    cells = table.column(str(column))
+    return cells.chunk(0) if cells.num_chunks == 1 else cells.combine_chunks()
+
+
+def _unplain(cells: pa.BinaryArray, plain: Plain, numbers: Offsets) -> tuple[Offsets, list[bytes]]:
     rows = np.flatnonzero(~plain(cells))
-    if not len(rows):
-        return rows, []
-    return (rows if numbers is None else numbers[rows]), cells.take(pa.array(rows)).to_pylist()
+    return numbers[rows], cells.take(pa.array(rows)).to_pylist() if len(rows) else []

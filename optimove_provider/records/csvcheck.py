@@ -16,10 +16,13 @@ import numpy as np
 import pyarrow as pa
 
 from optimove_provider.contract.datatypes import MAX_IMPORT_BYTES, Attribute
-from optimove_provider.records.csvblocks import Doubts, Part, doubts, regular_part
+from optimove_provider.contract.errors import DataError
+from optimove_provider.records.csvblocks import Doubts, Look, Part, doubts, regular_part
 from optimove_provider.records.csvtable import Table
 from optimove_provider.records.csvtext import Ahead, Fault, Record, Records, one_record
 from optimove_provider.records.findings import ERROR, WARNING, Finding, Report
+from optimove_provider.records.split import Split
+from optimove_provider.records.watching import Places, Watch, Watchers, nobody
 
 BLOCK_BYTES = 4 << 20
 WORKERS = 2
@@ -41,6 +44,7 @@ class Options:
     delimiter: str = ","
     max_findings: int = 10_000
     max_bytes: int = MAX_IMPORT_BYTES
+    watchers: Watchers = nobody
     block_bytes: int = BLOCK_BYTES
 
 
@@ -49,11 +53,13 @@ def check_csv(
     attributes: Sequence[Attribute],
     options: Options | None = None,
     progress: Progress | None = None,
+    split: Split | None = None,
 ) -> Report:
     """Read `stream` (decompressed bytes) to its end and report every fault; a faulty file raises nothing.
 
-    `progress` is called with the rows and bytes read so far, once a block and at the end. What reading `stream` raises
-    goes through.
+    `progress` is called with the rows and bytes read so far, once a block and at the end. `split` is given every row;
+    a header with an error raises DataError then, for no row could be called valid. What reading `stream` raises goes
+    through.
     """
     options = options or Options()
     report = Report(file=options.file, max_findings=options.max_findings)
@@ -61,12 +67,16 @@ def check_csv(
     records = Records(ahead, options.delimiter)
     header = _read_header(records, report)
     if header:
-        table = Table(header, attributes, options.strict)
+        table = Table(header, attributes, options.strict, options.watchers)
         report.add_all(table.header_findings())
+        if split:
+            _split_header(split, header, report)
         ahead.push(records.rest or b"")
         place = _Place(0, records.line, records.byte)
-        with _Rows(ahead, options, table, report, place, progress) as rows:
+        with _Rows(ahead, options, table, report, place, progress, split) as rows:
             rows.check()
+        for watch in table.watches:
+            _add_watched(report, watch, table.name(watch.column))
     report.bytes = ahead.taken
     report.add_all(_file_findings(report, records.has_bom, options.max_bytes, has_header=header is not None))
     if progress:
@@ -80,6 +90,19 @@ def _read_header(records: Records, report: Report) -> Record | None:
             return record
         report.add(_blank(record, "a blank line before the header", ERROR))
     return None
+
+
+def _split_header(split: Split, header: Record, report: Report) -> None:
+    if report.errors:
+        raise DataError(f"{report.describe()}\nMend the header first: nothing was split")
+    split.header(header.raw)
+
+
+def _add_watched(report: Report, watch: Watch, column: str) -> None:
+    for rule, count in watch.counts():
+        report.count(rule, column, WARNING, count)
+    for finding in islice(watch.findings(), max(report.room, 0)):
+        report.keep(finding)
 
 
 def _blank(record: Record, message: str, severity: str) -> Finding:
@@ -127,10 +150,14 @@ class _Rows:
         report: Report,
         place: _Place,
         progress: Progress | None,
+        split: Split | None,
     ) -> None:
+        self._split = split
         self._ahead, self._table, self._report, self._place = ahead, table, report, place
         self._delimiter, self._block_bytes, self._progress = options.delimiter, options.block_bytes, progress
-        self._plain = [(check.column, check.plain) for check in table.checks]
+        self._watches = table.watches
+        plain = tuple((check.column, check.plain) for check in table.checks)
+        self._look = Look(table.width or 0, options.delimiter, plain, tuple(watch.column for watch in self._watches))
         self._pending: deque[_Pending] = deque()
         self._workers = ThreadPoolExecutor(WORKERS, "csvcheck")
 
@@ -157,12 +184,11 @@ class _Rows:
 
     def _submit(self, block: bytes, part: Part) -> None:
         data = pa.py_buffer(block).slice(0, part.size)
-        width = self._table.width
-        if width is None:
-            future: Future[Doubts] = Future()
-            future.set_result(Doubts((), ()))
-        else:
-            future = self._workers.submit(doubts, data, len(part.ends), width, self._delimiter, self._plain)
+        if self._look.width:
+            future = self._workers.submit(doubts, data, len(part.ends), self._look)
+        else:  # the header cannot be trusted, so there are no columns
+            future = Future()
+            future.set_result(Doubts((), (), np.empty(0, np.int64)))
         self._pending.append(_Pending(self._place, block, part, future))
         place = self._place
         self._place = _Place(place.rows + len(part.ends), place.line + part.lines, place.byte + part.size)
@@ -192,7 +218,37 @@ class _Rows:
             kept += islice(faulty, max(report.room, 0))
         self._keep(done, kept, found.ragged)
         report.rows += records
-        report.valid_rows += records - len(np.unique(np.concatenate(wrong)))
+        bad = np.unique(np.concatenate(wrong))
+        report.valid_rows += records - len(bad)
+        self._watch(done, found)
+        if self._split:
+            self._split_part(self._split, done, bad.tolist())
+
+    def _split_part(self, split: Split, done: _Pending, bad: list[int]) -> None:
+        part, first = done.part, 0
+        for row in [*bad, len(part.ends)]:
+            split.accept(done.block[part.start(first) : part.start(row)], row - first)
+            first = row + 1
+            if row < len(part.ends):
+                self._split_record(split, self._record(done, row), done.place.rows + row + 1)
+
+    def _split_record(self, split: Split, record: Record, row: int) -> None:
+        findings = self._table.row_findings(record, row)
+        reasons = [f"{one.column}: {one.message}".removeprefix(": ") for one in findings if one.severity == ERROR]
+        if reasons:
+            split.refuse(row, record.line, record.raw, reasons)
+        else:
+            split.accept(record.raw, 1)
+
+    def _watch(self, done: _Pending, found: Doubts) -> None:
+        if not self._watches:
+            return
+        place, part = done.place, done.part
+        starts = np.append(0, part.ends)[found.numbers]
+        lines = place.line + np.searchsorted(part.newlines, starts)
+        places = Places(place.rows + 1 + found.numbers, lines, place.byte + starts)
+        for watch, cells in zip(self._watches, found.watched, strict=False):
+            watch.see(places, cells)
 
     def _keep(self, done: _Pending, kept: list[tuple[int, Fault]], ragged: Sequence[int]) -> None:
         """Keep findings in the order of their rows, and in a row in the order of the checks, while there is room."""
@@ -206,15 +262,26 @@ class _Rows:
     def _ragged_findings(self, done: _Pending, ragged: Sequence[int]) -> Iterator[tuple[int, Finding]]:
         for row in ragged:
             place = self._at(done, row)
-            text = done.block[done.part.start(row) : done.part.start(row + 1)]
-            record = one_record(text, self._delimiter, place.line, place.byte)
-            for finding in self._table.row_findings(record, place.rows + 1):
+            for finding in self._table.row_findings(self._record(done, row), place.rows + 1):
                 self._report.count(finding.rule, finding.column, finding.severity)
                 yield row, finding
 
     def _at(self, done: _Pending, row: int) -> _Place:
         place, part = done.place, done.part
         return _Place(place.rows + row, place.line + part.line(row), place.byte + part.start(row))
+
+    def _record(self, done: _Pending, row: int) -> Record:
+        place = self._at(done, row)
+        text = done.block[done.part.start(row) : done.part.start(row + 1)]
+        return one_record(text, self._delimiter, place.line, place.byte)
+
+    def _watch_record(self, record: Record, row: int) -> None:
+        if record.broken or len(record.cells) != self._look.width:
+            return
+        places = Places(*(np.array([number]) for number in (row, record.line, record.byte)))
+        for watch in self._watches:
+            cell = record.cells[watch.column].encode(errors="surrogateescape")
+            watch.see(places, pa.array([cell], pa.binary()))
 
     def _read_exactly(self, run: int) -> None:
         """Read an odd record, and on until `run` records in a row were regular."""
@@ -228,7 +295,10 @@ class _Rows:
             else:
                 rows += 1
                 self._report.add_row(self._table.row_findings(record, rows))
+                if self._split:
+                    self._split_record(self._split, record, rows)
                 regular = 0 if record.faults else regular + 1
+                self._watch_record(record, rows)
             if regular >= run and records.rest is not None:
                 break
         self._ahead.push(records.rest or b"")

@@ -10,6 +10,7 @@ from optimove_provider.records import csvplain
 from optimove_provider.records.csvplain import Plain
 from optimove_provider.records.csvtext import Fault, Record
 from optimove_provider.records.findings import MAX_VALUE_CHARACTERS, WARNING, Finding
+from optimove_provider.records.watching import Watchers, nobody
 
 MAX_HINTS = 100
 """Looking for the nearest name is slow: a file that is no CSV at all may have 100,000 wrong names."""
@@ -37,13 +38,16 @@ class CellCheck:
 class Table:
     """The header of a file, matched with the registered attributes; finds the faults of its rows."""
 
-    def __init__(self, header: Record, attributes: Sequence[Attribute], strict: bool) -> None:
+    def __init__(
+        self, header: Record, attributes: Sequence[Attribute], strict: bool, watchers: Watchers = nobody
+    ) -> None:
         self._header, self._strict, self._hints = header, strict, MAX_HINTS
         self._names = [] if header.broken else header.cells
         self._active = {one.name: one for one in attributes if not one.archived}
         self._archived = {one.name for one in attributes if one.archived} - self._active.keys()
         self._keys = [i for i, name in enumerate(self._names) if is_key_column(name)]
         self.checks = tuple(self._cell_checks())
+        self.watches = tuple(watchers(self._names, attributes))
 
     @property
     def width(self) -> int | None:
@@ -113,8 +117,11 @@ class Table:
 
     def column(self, fault: Fault) -> str:
         """The name of the column that a fault is in, as a report shows it."""
-        index = len(self._names) if fault.cell is None else fault.cell
-        return _printable(self._names[index]) if index < len(self._names) else ""
+        return "" if fault.cell is None else self.name(fault.cell)
+
+    def name(self, column: int) -> str:
+        """A column's name, as a report shows it; empty beyond the last."""
+        return _printable(self._names[column]) if column < len(self._names) else ""
 
     def cell_finding(self, row: int, line: int, byte: int, fault: Fault) -> Finding:
         """A fault of one cell, with its place."""

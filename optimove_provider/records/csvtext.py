@@ -54,6 +54,11 @@ class Record:
     faults: list[Fault]
     broken: bool
 
+    @property
+    def raw(self) -> bytes:
+        """The text as it stands in the file."""
+        return self.text.encode(errors="surrogateescape")
+
 
 class _Line(NamedTuple):
     text: str

@@ -1,6 +1,6 @@
 """What looks at whole columns while a file is checked, and speaks at the end."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +31,10 @@ class Watch(Protocol):
         """Look at the next cells."""
         ...
 
+    def counts(self) -> Iterable[tuple[str, int]]:
+        """How many findings of each rule there are, after the last row."""
+        ...
+
     def findings(self) -> Iterator[Finding]:
         """What was seen, after the last row."""
         ...
@@ -38,3 +42,8 @@ class Watch(Protocol):
 
 Watchers = Callable[[Sequence[str], Sequence[Attribute]], Sequence[Watch]]
 """Given the names in the header and the attributes: who watches which column."""
+
+
+def nobody(names: Sequence[str], attributes: Sequence[Attribute]) -> Sequence[Watch]:
+    """Nobody watches."""
+    return ()
