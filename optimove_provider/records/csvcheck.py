@@ -18,7 +18,7 @@ import pyarrow as pa
 from optimove_provider.contract.datatypes import MAX_IMPORT_BYTES, Attribute
 from optimove_provider.contract.errors import DataError
 from optimove_provider.records.csvblocks import Doubts, Look, Part, doubts, regular_part
-from optimove_provider.records.csvtable import Table
+from optimove_provider.records.csvtable import DCP_KEY, Key, Table
 from optimove_provider.records.csvtext import Ahead, Fault, Record, Records, one_record
 from optimove_provider.records.findings import ERROR, WARNING, Finding, Report
 from optimove_provider.records.split import Split
@@ -45,21 +45,22 @@ class Options:
     max_findings: int = 10_000
     max_bytes: int = MAX_IMPORT_BYTES
     watchers: Watchers = nobody
+    key: Key = DCP_KEY
     block_bytes: int = BLOCK_BYTES
 
 
 def check_csv(
     stream: BinaryIO,
-    attributes: Sequence[Attribute],
+    attributes: Sequence[Attribute] | None,
     options: Options | None = None,
     progress: Progress | None = None,
     split: Split | None = None,
 ) -> Report:
     """Read `stream` (decompressed bytes) to its end and report every fault; a faulty file raises nothing.
 
-    `progress` is called with the rows and bytes read so far, once a block and at the end. `split` is given every row;
-    a header with an error raises DataError then, for no row could be called valid. What reading `stream` raises goes
-    through.
+    Without `attributes` any column is welcome, as in Opti-X: give `Options(key=Key.of_optix(...))` then. `progress` is
+    called with the rows and bytes read so far, once a block and at the end. `split` is given every row; a header with
+    an error raises DataError then, for no row could be called valid. What reading `stream` raises goes through.
     """
     options = options or Options()
     report = Report(file=options.file, max_findings=options.max_findings)
@@ -67,7 +68,7 @@ def check_csv(
     records = Records(ahead, options.delimiter)
     header = _read_header(records, report)
     if header:
-        table = Table(header, attributes, options.strict, options.watchers)
+        table = Table(header, attributes, options.strict, options.watchers, options.key)
         report.add_all(table.header_findings())
         if split:
             _split_header(split, header, report)

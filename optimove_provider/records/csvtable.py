@@ -35,17 +35,54 @@ class CellCheck:
     decide: Callable[[str], Fault | None]
 
 
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The column that identifies a row: DCP's customerId, in any case, or the key of an Opti-X data connection.
+
+    `rule` is the name of the rule that every row has a key; the rule that there is one such column is "header-" it.
+    """
+
+    name: str = KEY_COLUMN
+    rule: str = "customer-id"
+    any_case: bool = True
+
+    @classmethod
+    def of_optix(cls, primary_key: str) -> "Key":
+        """The key of a data connection: its name is what it is."""
+        return cls(primary_key, "key", any_case=False)
+
+    def __contains__(self, name: str) -> bool:
+        return is_key_column(name) if self.any_case else name == self.name
+
+    def decide(self, column: int, cell: str) -> Fault | None:
+        """An empty or blank key is a fault."""
+        return None if cell.strip() else Fault(self.rule, column, cell, f"every row needs its {self.name}")
+
+
+DCP_KEY = Key()
+
+
 class Table:
-    """The header of a file, matched with the registered attributes; finds the faults of its rows."""
+    """The header of a file, matched with the registered attributes; finds the faults of its rows.
+
+    Without attributes every column is welcome, and its cells are text: those are the rules of Opti-X.
+    """
 
     def __init__(
-        self, header: Record, attributes: Sequence[Attribute], strict: bool, watchers: Watchers = nobody
+        self,
+        header: Record,
+        attributes: Sequence[Attribute] | None,
+        strict: bool,
+        watchers: Watchers = nobody,
+        key: Key = DCP_KEY,
     ) -> None:
-        self._header, self._strict, self._hints = header, strict, MAX_HINTS
+        self._header, self._strict, self._hints, self._key = header, strict, MAX_HINTS, key
+        self._any_name = attributes is None
+        attributes = attributes or ()
         self._names = [] if header.broken else header.cells
         self._active = {one.name: one for one in attributes if not one.archived}
         self._archived = {one.name for one in attributes if one.archived} - self._active.keys()
-        self._keys = [i for i, name in enumerate(self._names) if is_key_column(name)]
+        self._keys = [i for i, name in enumerate(self._names) if name in key]
         self.checks = tuple(self._cell_checks())
         self.watches = tuple(watchers(self._names, attributes))
 
@@ -56,9 +93,9 @@ class Table:
 
     def _cell_checks(self) -> Iterator[CellCheck]:
         for index in self._keys[:1]:
-            yield CellCheck(index, csvplain.key, partial(_decide_key, index))
+            yield CellCheck(index, csvplain.key, partial(self._key.decide, index))
         for index, name in enumerate(self._names):
-            if name in self._active and not is_key_column(name):
+            if name in self._active and name not in self._key:
                 rule = self._active[name].rule
                 if plain := csvplain.PLAIN.get(rule.name):
                     yield CellCheck(index, plain, partial(_decide_cell, index, rule, self._strict))
@@ -70,8 +107,9 @@ class Table:
         if self._header.broken:
             return
         if len(self._keys) != 1:
-            message = f"expected one column {KEY_COLUMN}, in any case: there are {len(self._keys)}"
-            yield self._finding(self._header, 0, Fault("header-customer-id", None, "", message))
+            case = ", in any case" if self._key.any_case else ""
+            message = f"expected one column {self._key.name}{case}: there are {len(self._keys)}"
+            yield self._finding(self._header, 0, Fault(f"header-{self._key.rule}", None, "", message))
         seen: set[str] = set()
         for index, name in enumerate(self._names):
             if rule := self._name_rule(name, seen):
@@ -81,18 +119,18 @@ class Table:
             seen.add(name)
 
     def _name_rule(self, name: str, seen: set[str]) -> str | None:
-        if is_key_column(name):
+        if name in self._key:
             return None
         if name in seen:
             return "header-duplicate"
         if name in self._archived:
             return "header-archived"
-        return None if name in self._active else "header-unknown"
+        return None if self._any_name or name in self._active else "header-unknown"
 
     def _nearest(self, name: str) -> str:
         """Suggest a name: names are case-sensitive, so one that differs in case only is the nearest."""
         self._hints -= 1
-        known = {one.strip().casefold(): one for one in (*self._active, KEY_COLUMN)}
+        known = {one.strip().casefold(): one for one in (*self._active, self._key.name)}
         near = get_close_matches(name.strip().casefold(), known, n=1) if self._hints >= 0 else []
         return f"; did you mean {known[near[0]]!r}?" if near else ""
 
@@ -130,12 +168,6 @@ class Table:
 
     def _finding(self, record: Record, row: int, fault: Fault) -> Finding:
         return self.cell_finding(row, record.line, record.byte, fault)
-
-
-def _decide_key(column: int, cell: str) -> Fault | None:
-    if cell.strip():
-        return None
-    return Fault("customer-id", column, cell, f"expected a {KEY_COLUMN} in every row")
 
 
 def _decide_cell(column: int, rule: Rule, strict: bool, cell: str) -> Fault | None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from optimove_provider.contract.datatypes import RULES, Attribute
 from optimove_provider.records.csvcheck import Options, check_csv
+from optimove_provider.records.csvtable import Key
 from optimove_provider.records.csvtext import MAX_CELL_CHARACTERS, MAX_RECORD_BYTES
 from optimove_provider.records.findings import Report
 from tests.records.rowwise import check_rowwise
@@ -510,3 +511,18 @@ def test_any_bytes_are_reported_and_not_raised(raw):
         assert report.counts["encoding"] >= 1
     else:
         assert "encoding" not in report.counts
+
+
+def test_the_rules_of_opti_x():
+    text = 'id,anything,customerId\n1,x,"a\nb"\n,y,\n 2,z,c\n'
+    for size in (1, 4096):
+        options = Options(key=Key.of_optix("id"), block_bytes=size)
+        report = check_csv(io.BytesIO(text.encode()), None, options)
+        assert places(report) == [(2, 4, 33, "id", "key")]
+        assert report.findings[0].message == "every row needs its id"
+
+
+@pytest.mark.parametrize("header", ["ID,x", "x,y", "id,x,id"])
+def test_the_key_of_opti_x_is_there_once_and_spelt_as_it_is(header):
+    report = check_csv(io.BytesIO(f"{header}\n".encode()), None, Options(key=Key.of_optix("id")))
+    assert "header-key" in report.counts
