@@ -108,6 +108,7 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": _modules("hooks", {_OPTIX: ["optix"], _DCP: ["dcp"]}),
         "triggers": _modules("triggers", {_DCP: ["dcp"]}),
         "connection-types": [_OPTIX_CONNECTION, _DCP_CONNECTION],
+        "cli": ["optimove_provider.cli.get_commands"],
         "config": {
             "optimove": {
                 "description": "Settings of the Optimove provider.",

@@ -8,12 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from optimove_provider.demo import airflow_home, journey, warehouse
 from optimove_provider.emulator.server import EmulatorServer
 
 ROOT = Path(__file__).parent.parent
 DAGS = ROOT / "dags"
+
+# No test is about how long something takes: a busy machine is no failure.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 # Airflow reads its settings when it is imported, which test modules do while they are collected: so set them here.
 _home = tempfile.TemporaryDirectory(prefix="optimove-tests-")

@@ -7,6 +7,7 @@ from typing import Any
 from optimove_provider.contract.datatypes import Attribute
 from optimove_provider.contract.errors import SettingsError
 from optimove_provider.hooks.storage import open_file
+from optimove_provider.records.reading import listed_attributes
 
 
 def read_attributes(attributes: str | Sequence[Mapping[str, Any]]) -> list[Attribute]:
@@ -15,19 +16,7 @@ def read_attributes(attributes: str | Sequence[Mapping[str, Any]]) -> list[Attri
     Raises SettingsError, which names everything that is wrong.
     """
     where, listed = ("attributes", attributes) if not isinstance(attributes, str) else _file(attributes)
-    if not isinstance(listed, Sequence) or not all(isinstance(entry, Mapping) for entry in listed):
-        raise SettingsError(f'{where}: a list of {{"name", "datatype", "format"}} is expected')
-    read, complaints = [], []
-    for entry in listed:
-        try:
-            read.append(Attribute.from_json(entry))
-        except ValueError as error:
-            complaints.append(str(error))
-    names = [attribute.name for attribute in read]
-    complaints += [f"attribute {name!r} is listed twice" for name in dict.fromkeys(names) if names.count(name) > 1]
-    if complaints:
-        raise SettingsError(f"{where}: " + "; ".join(complaints))
-    return read
+    return listed_attributes(where, listed)
 
 
 def _file(path: str) -> tuple[str, Any]:

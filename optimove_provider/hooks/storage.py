@@ -46,6 +46,7 @@ def open_rows(
 ) -> Iterator["Iterator[pa.RecordBatch]"]:
     """The rows of a file, of a query or of a short list, as a stream of record batches."""
     from optimove_provider.records import sources
+    from optimove_provider.records.reading import decompressed
 
     check_one_source(source, sql, sql_conn_id)
     if sql is not None:
@@ -53,7 +54,7 @@ def open_rows(
             yield sources.cursor_batches(cursor)
     elif isinstance(source, str):
         # The reader is closed before its stream, whoever stops reading first.
-        with open_file(source) as stream, closing(sources.csv_batches(stream, source)) as batches:
+        with open_file(source) as stream, closing(sources.csv_batches(decompressed(stream, source), source)) as batches:
             yield batches
     else:
         yield sources.list_batches(source or [])

@@ -1,11 +1,11 @@
 """Sending a load to DCP: a CSV file that was found valid is put under the table's import path."""
 
-import logging
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,19 +14,15 @@ import pyarrow as pa
 from optimove_provider.clients.s3 import upload
 from optimove_provider.contract.datatypes import Attribute
 from optimove_provider.contract.errors import DataError
+from optimove_provider.loads.checks import CsvFile, OpenFile, checked
 from optimove_provider.loads.report import Report
 from optimove_provider.loads.staging import Staging
-from optimove_provider.records.csvcheck import Options, check_csv
+from optimove_provider.records.csvcheck import Options
 from optimove_provider.records.findings import Report as Findings
 from optimove_provider.records.payload import write_csv
-
-log = logging.getLogger(__name__)
-
-PROGRESS_SECONDS = 5.0
-SHOWN_FINDINGS = 10
-
-OpenFile = Callable[[], AbstractContextManager[BinaryIO]]
-"""Opens the same file, from its beginning, each time it is called."""
+from optimove_provider.records.pii import PII_RULES
+from optimove_provider.records.sources import csv_batches
+from optimove_provider.records.watchers import watchers_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,60 +44,29 @@ def written_csv(batches: Iterable[pa.RecordBatch]) -> Iterator[OpenFile]:
         yield lambda: path.open("rb")
 
 
-def checked(
-    open_csv: OpenFile,
-    name: str,
-    attributes: Sequence[Attribute],
-    staging: Staging,
-    report_path: str,
-    *,
-    strict: bool,
-) -> tuple[Findings, str]:
-    """Validate a whole CSV file; returns what was found and the URL of the full report in staging.
-
-    Raises DataError, with the first findings in its text, if there is an error among them.
-    """
-    with open_csv() as stream:
-        findings = check_csv(stream, attributes, Options(file=name, strict=strict), _progress())
-    url = staging.write(report_path, findings.as_json())
-    if findings.errors:
-        raise DataError(f"{findings.describe(SHOWN_FINDINGS)}\nAll findings: {url}")
-    log.info("%s\nFull report: %s", findings.describe(SHOWN_FINDINGS), url)
-    return findings, url
-
-
-def _progress() -> Callable[[int, int], None]:
-    told = time.monotonic()
-
-    def tell(rows: int, size: int) -> None:
-        nonlocal told
-        if time.monotonic() - told > PROGRESS_SECONDS:
-            told = time.monotonic()
-            log.info("%d rows validated, %d bytes", rows, size)
-
-    return tell
-
-
 def import_csv(
-    open_csv: OpenFile,
-    name: str,
+    file: CsvFile,
     attributes: Sequence[Attribute],
     target: ImportTarget,
     staging: Staging,
     report: Report,
+    allow_pii: Collection[str] = (),
 ) -> None:
-    """Validate a CSV file and upload it under a name never used before; `report` tells the story.
+    """Validate a CSV file and upload it, unpacked, under a name never used before; `report` tells the story.
 
-    Nothing is uploaded unless every row is valid. An upload is visible whole or not at all.
+    Nothing is uploaded unless every row is valid and no column but those in `allow_pii` looks like personal data, which
+    the vendor's terms forbid. A file with tabs is rewritten with commas: every uploader that is known sends .csv files.
     """
     began = time.monotonic()
     try:
         path = f"reports/{report.load_id}-findings.json"
-        findings, _ = checked(open_csv, name, attributes, staging, path, strict=False)
+        options = Options(watchers=partial(watchers_for, allowed_pii=allow_pii))
+        findings, url = checked(file, attributes, options, staging, path)
+        _refuse_pii(findings, url)
         report.rows = findings.rows
         if findings.rows:
             key = f"{target.s3_path.rstrip('/')}/optimove-{report.load_id}.csv"
-            with open_csv() as stream:
+            with _with_commas(file) as stream:
                 upload(target.s3, stream, target.bucket, key, findings.bytes)
             report.s3_keys, report.accepted, report.state = (key,), findings.rows, "uploaded"
         else:
@@ -111,3 +76,23 @@ def import_csv(
         raise
     finally:
         report.seconds = time.monotonic() - began
+
+
+def _refuse_pii(findings: Findings, url: str) -> None:
+    found = sorted({column for rule, column, _ in findings.groups if rule in PII_RULES})
+    if found:
+        raise DataError(
+            f"{findings.file}: columns {', '.join(map(repr, found))} look like personal data, which the terms of DCP "
+            f"forbid to send. Leave them out or hash them; if one is none, name it in allow_pii=. All findings: {url}"
+        )
+
+
+@contextmanager
+def _with_commas(file: CsvFile) -> Iterator[BinaryIO]:
+    with ExitStack() as stack:
+        stream = stack.enter_context(file.opened())
+        if file.delimiter != ",":
+            batches = stack.enter_context(closing(csv_batches(stream, file.name)))
+            rewritten = stack.enter_context(written_csv(batches))
+            stream = stack.enter_context(rewritten())
+        yield stream

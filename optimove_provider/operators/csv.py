@@ -17,21 +17,24 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from optimove_provider.contract.datatypes import Attribute
+    from optimove_provider.records.csvcheck import Options
 
 
 class ValidateCsvOperator(BaseOperator):
-    """Check a CSV file for DCP: header, rows, and every cell against its attribute's datatype.
+    """Check a CSV file: its text, its header, its rows, and for DCP every cell against its attribute's datatype.
 
     Fails with the first findings in the log, each with row, line, column, rule and value; the whole report goes to
     staging.
 
-    :param source: the file: a path, or a URL such as s3://conn_id@bucket/key.
-    :param table_id: the table whose attributes count; or
-    :param attributes: a list of {"name", "datatype", "format"}, or the path of a JSON file with it.
+    :param source: a .csv or .tsv file, also .gz or .zst: a path, or a URL such as s3://conn_id@bucket/key.
+    :param table_id: the DCP table whose attributes count; or
+    :param attributes: a list of {"name", "datatype", "format"}, or the path of a JSON file with it; or
+    :param primary_key: the key column of an Opti-X data connection, to which any other column may go.
     :param strict: where the vendor's text and tables contradict each other, False warns, True refuses.
+    :param allow_pii: columns that are not to be warned of although they look like personal data.
     """
 
-    template_fields: Sequence[str] = ("source", "table_id", "attributes", "dcp_conn_id")
+    template_fields: Sequence[str] = ("source", "table_id", "attributes", "primary_key", "allow_pii", "dcp_conn_id")
 
     def __init__(
         self,
@@ -39,7 +42,9 @@ class ValidateCsvOperator(BaseOperator):
         source: str,
         table_id: int | None = None,
         attributes: str | Sequence[Mapping[str, Any]] | None = None,
+        primary_key: str | None = None,
         strict: bool = False,
+        allow_pii: Sequence[str] = (),
         dcp_conn_id: str = DcpHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -47,29 +52,41 @@ class ValidateCsvOperator(BaseOperator):
         self.source = source
         self.table_id = table_id
         self.attributes = attributes
+        self.primary_key = primary_key
         self.strict = strict
+        self.allow_pii = allow_pii
         self.dcp_conn_id = dcp_conn_id
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return file, rows, valid_rows, warnings, and the report's URL."""
-        from optimove_provider.loads.imports import checked
+        from optimove_provider.loads.checks import CsvFile, checked
 
         with airflow_failures():
             path = f"reports/{uuid.uuid4()}-findings.json"
-            opened = partial(open_file, self.source)
-            findings, url = checked(opened, self.source, self._attributes(), staging(), path, strict=self.strict)
-        warnings = findings.total - findings.errors
+            file = CsvFile(self.source, partial(open_file, self.source))
+            findings, url = checked(file, self._attributes(), self._options(), staging(), path)
         return {
             "file": self.source,
             "rows": findings.rows,
             "valid_rows": findings.valid_rows,
-            "warnings": warnings,
+            "warnings": findings.total - findings.errors,
             "report": url,
         }
 
-    def _attributes(self) -> "list[Attribute]":
-        if (self.table_id is None) == (self.attributes is None):
-            raise SettingsError("give either table_id= or attributes=, not both and not neither")
+    def _options(self) -> "Options":
+        from optimove_provider.records.csvcheck import Options
+        from optimove_provider.records.csvtable import DCP_KEY, Key
+        from optimove_provider.records.watchers import watchers_for
+
+        key = Key.of_optix(self.primary_key) if self.primary_key else DCP_KEY
+        watchers = partial(watchers_for, pii=not self.primary_key, allowed_pii=self.allow_pii)
+        return Options(strict=self.strict, watchers=watchers, key=key)
+
+    def _attributes(self) -> "list[Attribute] | None":
+        if [self.table_id, self.attributes, self.primary_key].count(None) != 2:
+            raise SettingsError("give one of table_id=, attributes= and primary_key=")
+        if self.primary_key is not None:
+            return None
         if self.attributes is not None:
             return read_attributes(self.attributes)
         with DcpHook(self.dcp_conn_id).get_conn() as client:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from optimove_provider.contract.errors import SettingsError
 from optimove_provider.hooks.attributes import read_attributes
 from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.hooks.failures import airflow_failures
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from optimove_provider.contract.dcp import Ensured
-    from optimove_provider.loads.imports import OpenFile
+    from optimove_provider.loads.checks import CsvFile
 
 
 class DcpCreateServiceOperator(BaseOperator):
@@ -129,14 +128,23 @@ class DcpS3ImportOperator(BaseOperator):
     `DcpUploadSensor` with `s3_key=` this operator's output waits for that.
 
     :param table_id: the table; its S3 path is read from it, and its keys unless the connection names an `aws_conn_id`.
-    :param source: a .csv file (a path, or a URL such as s3://conn_id@bucket/key), taken as it is; or a list of at most
-        5000 mappings.
+    :param source: a .csv or .tsv file, also .gz or .zst (a path, or a URL such as s3://conn_id@bucket/key); or a list
+        of at most 5000 mappings.
     :param sql: instead of `source`, a query; a name that ends in .sql is a file with the query.
     :param sql_conn_id: the connection on which the query runs.
     :param parameters: the query's parameters.
+    :param allow_pii: columns that look like personal data, which the vendor's terms forbid to send, and are none.
     """
 
-    template_fields: Sequence[str] = ("table_id", "source", "sql", "sql_conn_id", "parameters", "dcp_conn_id")
+    template_fields: Sequence[str] = (
+        "table_id",
+        "source",
+        "sql",
+        "sql_conn_id",
+        "parameters",
+        "allow_pii",
+        "dcp_conn_id",
+    )
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers = {"sql": "sql", "parameters": "json"}  # noqa: RUF012 - the base class's own form
 
@@ -148,6 +156,7 @@ class DcpS3ImportOperator(BaseOperator):
         sql: str | None = None,
         sql_conn_id: str | None = None,
         parameters: Any = None,
+        allow_pii: Sequence[str] = (),
         dcp_conn_id: str = DcpHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -157,6 +166,7 @@ class DcpS3ImportOperator(BaseOperator):
         self.sql = sql
         self.sql_conn_id = sql_conn_id
         self.parameters = parameters
+        self.allow_pii = allow_pii
         self.dcp_conn_id = dcp_conn_id
 
     def execute(self, context: "Context") -> dict[str, Any]:
@@ -168,34 +178,35 @@ class DcpS3ImportOperator(BaseOperator):
         with (
             airflow_failures(),
             DcpHook(self.dcp_conn_id).get_conn() as client,
-            self._csv() as (name, open_csv),
+            self._csv() as file,
         ):
             table = client.read_table(int(self.table_id))
             attributes = client.list_attributes(table.id)
             target = ImportTarget(import_client(client.settings, table), client.settings.import_bucket, table.s3_path)
             report = Report(str(uuid.uuid4()), {"dcp": table.id, "host": client.settings.host})
             try:
-                import_csv(open_csv, name, attributes, target, staging(), report)
+                import_csv(file, attributes, target, staging(), report, self.allow_pii)
             finally:
                 result = report.file(staging())
         self.log.info("%s", report.sentence)
         return {**result, "s3_keys": list(report.s3_keys)}
 
     @contextmanager
-    def _csv(self) -> "Iterator[tuple[str, OpenFile]]":
-        """The rows as a CSV file that can be opened more than once, and its name for people."""
+    def _csv(self) -> "Iterator[CsvFile]":
+        """The rows as a CSV file that can be opened more than once."""
+        from optimove_provider.loads.checks import CsvFile
         from optimove_provider.loads.imports import written_csv
+        from optimove_provider.records.reading import check_name
 
         if isinstance(self.source, str) and self.sql is None:
-            if not self.source.lower().endswith(".csv"):
-                raise SettingsError(f"source {self.source!r}: an import takes a .csv file")
-            yield self.source, partial(open_file, self.source)
+            check_name(self.source)
+            yield CsvFile(self.source, partial(open_file, self.source))
             return
         with (
             open_rows(self.source, self.sql, self.sql_conn_id, self.parameters) as batches,
             written_csv(batches) as open_csv,
         ):
-            yield "the query's rows" if self.sql else "the list's rows", open_csv
+            yield CsvFile("the query's rows" if self.sql else "the list's rows", open_csv)
 
 
 def _told(operator: BaseOperator, what: str, ensured: "Ensured") -> int:

@@ -57,9 +57,7 @@ class Part:
 def regular_part(block: bytes, delimiter: str, final: bool) -> Part:
     """Find the regular beginning of a block, which starts where a record does. `final`: the file ends with it."""
     bytes_ = np.frombuffer(block, np.uint8)
-    newlines = np.flatnonzero(bytes_ == _LF)
-    quotes = np.flatnonzero(bytes_ == _QUOTE) if b'"' in block else newlines[:0]
-    ends = newlines[_outside(newlines, quotes)] + 1
+    newlines, quotes, ends = _marks(bytes_)
     size = int(ends[-1]) if len(ends) else 0
     if final and size < len(block) and len(quotes) % 2 == 0:
         ends, size = np.append(ends, len(block)), len(block)
@@ -68,6 +66,24 @@ def regular_part(block: bytes, delimiter: str, final: bool) -> Part:
         # What is left is a record without an end: more may come, unless it is too long already or the file is over.
         return Part(ends, newlines, odd=(final and size < len(block)) or len(block) - size > MAX_RECORD_BYTES)
     return Part(ends[: np.searchsorted(ends, odd, "right")], newlines, odd=True)
+
+
+def _marks(bytes_: Bytes) -> tuple[Offsets, Offsets, Offsets]:
+    """Where the line feeds are, where the quotes, and what comes after each line feed outside of quotes."""
+    mask = bytes_ == _LF
+    mask |= bytes_ == _QUOTE
+    marks = _positions(mask)
+    is_quote = bytes_.take(marks) == _QUOTE
+    outside = ~is_quote & ~np.logical_xor.accumulate(is_quote)
+    return marks[~is_quote], marks[is_quote], marks[outside] + 1
+
+
+def _positions(mask: npt.NDArray[np.bool_]) -> Offsets:
+    """Where a long mask is True, which is rare: by way of its bits this takes half the time of numpy's own search."""
+    packed = np.packbits(mask, bitorder="little")
+    octets = np.flatnonzero(packed != 0)
+    bits = np.flatnonzero(np.unpackbits(packed[octets], bitorder="little").view(bool))
+    return np.asarray((octets * 8)[bits >> 3] + (bits & 7))
 
 
 def _outside(positions: Offsets, quotes: Offsets) -> npt.NDArray[np.bool_]:

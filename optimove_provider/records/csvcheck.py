@@ -8,6 +8,7 @@ not plainly right; whether a cell is wrong, one exact function of its column dec
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from typing import BinaryIO
@@ -74,10 +75,13 @@ def check_csv(
             _split_header(split, header, report)
         ahead.push(records.rest or b"")
         place = _Place(0, records.line, records.byte)
-        with _Rows(ahead, options, table, report, place, progress, split) as rows:
+        with ExitStack() as stack:
+            for watch in table.watches:
+                stack.callback(watch.close)
+            stack.enter_context(rows := _Rows(ahead, options, table, report, place, progress, split))
             rows.check()
-        for watch in table.watches:
-            _add_watched(report, watch, table.name(watch.column))
+            for watch in table.watches:
+                _add_watched(report, watch, table.name(watch.column))
     report.bytes = ahead.taken
     report.add_all(_file_findings(report, records.has_bom, options.max_bytes, has_header=header is not None))
     if progress:
@@ -104,6 +108,8 @@ def _add_watched(report: Report, watch: Watch, column: str) -> None:
         report.count(rule, column, WARNING, count)
     for finding in islice(watch.findings(), max(report.room, 0)):
         report.keep(finding)
+    if cost := watch.cost():
+        report.notes.append(cost)
 
 
 def _blank(record: Record, message: str, severity: str) -> Finding:

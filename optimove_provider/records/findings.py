@@ -49,6 +49,7 @@ class Report:
 
     `findings` keeps at most `max_findings`, in the order of the file, those about the file itself last;
     `counts` (by rule) and `errors` (findings of severity error) count every one.
+    `notes` say what the check itself cost.
     """
 
     file: str = ""
@@ -58,6 +59,7 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     groups: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     errors: int = 0
     max_findings: int = 10_000
 
@@ -128,4 +130,5 @@ class Report:
         lines += [finding.describe() for finding in shown]
         if self.total > len(shown):
             lines.append(f"... and {self.total - len(shown)} more")
+        lines += self.notes
         return "\n".join(lines)

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from optimove_provider.contract.errors import DataError
+from optimove_provider.records.reading import check_name, delimiter_of
 
 BATCH_ROWS = 5000
 MAX_LIST_ROWS = 5000
@@ -23,15 +24,14 @@ Columns = Mapping[str, Sequence[Any]]
 
 
 def csv_batches(stream: BinaryIO, name: str) -> Generator[pa.RecordBatch, None, None]:
-    """The rows of a CSV file (a TSV by its name), as text: 00123 stays 00123. Blank lines are no rows.
+    """The rows of an unpacked CSV file (a TSV by its name), as text: 00123 stays 00123. Blank lines are no rows.
 
     Raises DataError for a header that is missing or doubled, a row of another length, a quote that is never closed,
     or bytes that are not UTF-8.
     """
-    if not name.lower().endswith((".csv", ".tsv")):
-        raise DataError(f"source {name!r}: a .csv or .tsv file is expected")
+    check_name(name)
     text = io.TextIOWrapper(stream, "utf-8-sig", newline="")
-    reader = csv.reader(text, strict=True, delimiter="\t" if name.lower().endswith(".tsv") else ",")
+    reader = csv.reader(text, strict=True, delimiter=delimiter_of(name))
     try:
         header = next(reader, None)
         if not header:

@@ -1,5 +1,6 @@
 """Files into DCP over real S3: valid ones land whole under a new name, of others nothing does."""
 
+import gzip
 import io
 import threading
 import uuid
@@ -16,14 +17,20 @@ from optimove_provider.contract.datatypes import Attribute
 from optimove_provider.contract.dcp import IMPORT_BUCKET
 from optimove_provider.contract.errors import DataError, S3Refused
 from optimove_provider.emulator import EmulatorServer
-from optimove_provider.loads.imports import ImportTarget, checked, import_csv, written_csv
+from optimove_provider.loads.checks import CsvFile, checked
+from optimove_provider.loads.imports import ImportTarget, import_csv, written_csv
 from optimove_provider.loads.report import Report
 from optimove_provider.loads.staging import Staging
+from optimove_provider.records.csvcheck import Options
 from optimove_provider.records.sources import csv_batches, list_batches
 
 ATTRIBUTES = (Attribute("ltv", "double"), Attribute("since", "datetime", "yyyy-mm-dd"))
 VALID = b"customerId,ltv,since\n1,2.5,2026-01-31\n2,,\n"
 INVALID = b"customerId,ltv,since\n1,2.5,2026-01-31\n2,much,2026-01-31\n3,1,2026-02-30\n"
+
+
+def of(data: bytes, name: str = "rows.csv") -> CsvFile:
+    return CsvFile(name, lambda: io.BytesIO(data))
 
 
 def s3_client(url):
@@ -63,7 +70,7 @@ def stored(target):
 
 def run(data, target, staging):
     report = Report(str(uuid.uuid4()), {})
-    import_csv(lambda: io.BytesIO(data), "rows.csv", ATTRIBUTES, target, staging, report)
+    import_csv(of(data), ATTRIBUTES, target, staging, report)
     return report
 
 
@@ -71,7 +78,7 @@ def fail(data, target, staging, error=DataError):
     """An import that must fail: its report, after a look at what both say."""
     report = Report(str(uuid.uuid4()), {})
     with pytest.raises(error) as caught:
-        import_csv(lambda: io.BytesIO(data), "rows.csv", ATTRIBUTES, target, staging, report)
+        import_csv(of(data), ATTRIBUTES, target, staging, report)
     assert (report.state, report.problem, report.accepted) == ("failed", str(caught.value), 0)
     return report
 
@@ -122,12 +129,32 @@ def test_other_faults_are_found_before_anything_is_uploaded(target, staging, dat
 
 
 def test_only_the_first_findings_are_shown_and_the_file_with_all_is_named(target, staging):
-    data = b"customerId,ltv\n" + b"1,bad\n" * 500
+    data = b"customerId,ltv\n" + b"".join(b"%d,bad\n" % number for number in range(500))
     report = fail(data, target, staging)
     assert len(report.problem.splitlines()) < 20
     path = f"reports/{report.load_id}-findings.json"
     assert f"All findings: {staging.url(path)}" in report.problem
     assert len(staging.read(path)["findings"]) == 500
+
+
+def test_a_column_that_looks_like_personal_data_is_refused_unless_it_is_allowed(target, staging):
+    attributes = [Attribute("contact", "string")]
+    data = b"customerId,contact\n" + b"".join(b"%d,ann%d@example.com\n" % (n, n) for n in range(20))
+    report = Report(str(uuid.uuid4()), {})
+    with pytest.raises(DataError, match=r"columns 'contact' look like personal data.*allow_pii=") as caught:
+        import_csv(of(data), attributes, target, staging, report)
+    assert "ann1@example.com" not in str(caught.value)
+    assert stored(target) == {}
+    import_csv(of(data), attributes, target, staging, report, allow_pii=["contact"])
+    assert list(stored(target).values()) == [data]
+
+
+def test_a_packed_file_with_tabs_goes_up_unpacked_and_with_commas(target, staging):
+    packed = gzip.compress(b'customerId\tltv\tsince\n1\t2.5\t2026-01-31\n"a,b"\t\t\n')
+    report = Report(str(uuid.uuid4()), {})
+    import_csv(of(packed, "rows.tsv.gz"), ATTRIBUTES, target, staging, report)
+    assert (report.rows, report.s3_keys[0][-4:]) == (2, ".csv")
+    assert list(stored(target).values()) == [b'customerId,ltv,since\n1,2.5,2026-01-31\n"a,b",,\n']
 
 
 def test_a_file_with_a_header_only_uploads_nothing(target, staging):
@@ -183,19 +210,19 @@ def test_written_rows_are_a_file_that_can_be_opened_again_and_then_is_gone():
 def test_rows_are_imported_as_they_were_read(target, staging):
     report = Report(str(uuid.uuid4()), {})
     with written_csv(csv_batches(io.BytesIO(VALID), "rows.csv")) as open_csv:
-        import_csv(open_csv, "the query", ATTRIBUTES, target, staging, report)
+        import_csv(CsvFile("the query", open_csv), ATTRIBUTES, target, staging, report)
     assert list(stored(target).values()) == [VALID]
 
 
 def test_a_check_alone_gives_the_findings_and_where_they_are(staging):
-    findings, url = checked(lambda: io.BytesIO(VALID), "rows.csv", ATTRIBUTES, staging, "findings.json", strict=True)
+    findings, url = checked(of(VALID), ATTRIBUTES, Options(strict=True), staging, "findings.json")
     assert (findings.rows, findings.errors, url) == (2, 0, staging.url("findings.json"))
     assert staging.read("findings.json") == findings.as_json()
 
 
 def test_only_a_strict_check_stops_at_what_the_vendor_contradicts_itself_about(staging):
     data, attributes = b"customerId,vip\n1,TRUE\n", [Attribute("vip", "bool")]
-    findings, _ = checked(lambda: io.BytesIO(data), "rows.csv", attributes, staging, "findings.json", strict=False)
+    findings, _ = checked(of(data), attributes, Options(strict=False), staging, "findings.json")
     assert (findings.errors, findings.total) == (0, 1)
     with pytest.raises(DataError, match="rule bool"):
-        checked(lambda: io.BytesIO(data), "rows.csv", attributes, staging, "findings.json", strict=True)
+        checked(of(data), attributes, Options(strict=True), staging, "findings.json")

@@ -266,6 +266,18 @@ def test_a_valid_file_returns_its_counts(table, tmp_path):
     assert (result["rows"], result["valid_rows"], result["warnings"]) == (2, 2, 0)
 
 
+def test_a_file_for_opti_x_needs_its_key_and_nothing_else(emulator, tmp_path):
+    file = tmp_path / "customers.tsv"
+    file.write_text("id\tanything\n1\tx\n\ty\n")
+    with pytest.raises(AirflowFailException, match="row 2, line 3, column 'id', rule key"):
+        ValidateCsvOperator(task_id="v", source=str(file), primary_key="id").execute({})
+
+
+def test_exactly_one_of_three_says_what_is_right(tmp_path):
+    with pytest.raises(AirflowFailException, match="give one of table_id=, attributes= and primary_key="):
+        ValidateCsvOperator(task_id="v", source="x.csv", table_id=1, primary_key="id").execute({})
+
+
 @pytest.mark.parametrize("strict", [False, True])
 def test_strict_refuses_what_lenient_warns_of(table, tmp_path, strict):
     file = tmp_path / "customers.csv"

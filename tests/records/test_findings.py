@@ -67,12 +67,12 @@ def test_description_shows_totals_errors_first_and_how_many_more():
     report.add(finding(1, WARNING, rule="bool", value="TRUE"))
     report.add(finding(3))
     report.add(Finding(0, 1, 0, "", "size", "", "too big"))
-    report.add(Finding(8, 12, 99, "customerId", "customer-id", "", "expected a customerId in every row"))
+    report.add(Finding(8, 12, 99, "customerId", "customer-id", "", "every row needs its customerId"))
     assert report.describe(limit=4).splitlines() == [
         "people.csv: 9 rows, 7 valid, 3 errors, 1 warnings",
         "row 3, line 4, column 'birthDate', rule date: value '2022-13-01': expected a day",
         "line 1, rule size: too big",
-        "row 8, line 12, column 'customerId', rule customer-id: value '': expected a customerId in every row",
+        "row 8, line 12, column 'customerId', rule customer-id: value '': every row needs its customerId",
         "row 1, line 2, column 'birthDate', rule bool (warning): value 'TRUE': expected a day",
     ]
     assert report.describe(limit=1).splitlines()[1:] == [

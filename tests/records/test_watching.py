@@ -28,6 +28,12 @@ class Remember:
     def findings(self):
         return (Finding(*seen[:3], "name", "seen", "", "seen", WARNING) for seen in self.seen)
 
+    def cost(self):
+        return "it cost nothing"
+
+    def close(self):
+        self.closed = True
+
 
 @pytest.mark.parametrize("block_bytes", [1, 10, 4096])
 def test_every_cell_with_its_place(block_bytes):
@@ -41,4 +47,6 @@ def test_every_cell_with_its_place(block_bytes):
         (6, 9, b"6", b"f"),
     ]
     assert report.counts["seen"] == 4
+    assert watch.closed
+    assert report.describe().endswith("it cost nothing")
     assert (len(report.findings), report.truncated, report.errors) == (5, True, 3)

@@ -1,0 +1,368 @@
+"""The commands: `python -m optimove_provider validate|infer|template`, and the same as `airflow optimove ...`.
+
+Airflow imports this module for every `airflow` command, and Python for every `--help`: so what is heavy, pyarrow,
+rich and Airflow itself, is imported where it is needed.
+"""
+
+import argparse
+import csv
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+
+from optimove_provider.contract.datatypes import KEY_COLUMN, Attribute, is_key_column
+from optimove_provider.contract.errors import DataError, OptimoveProviderError, SettingsError
+from optimove_provider.records.formats import FORMATS, write
+
+if TYPE_CHECKING:
+    from airflow.cli.cli_config import CLICommand
+
+    from optimove_provider.records.findings import Report
+    from optimove_provider.records.split import Split
+
+OK, FINDINGS, UNREADABLE = 0, 1, 2
+_INTERRUPTED = 130
+STDIN = "-"
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option or argument, as argparse's add_argument takes it."""
+
+    flags: tuple[str, ...]
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command; `run` writes its result to a stream and returns the exit code, or raises what people should read."""
+
+    name: str
+    help: str
+    run: Callable[[argparse.Namespace, TextIO], int]
+    options: tuple[Option, ...] = field(default=())
+
+    def start(self, wanted: argparse.Namespace) -> int:
+        """Run, and say in a sentence on stderr what cannot be done. Returns the exit code."""
+        try:
+            with _results_only() as out:
+                return self.run(wanted, out)
+        except OptimoveProviderError as error:
+            problem = str(error)
+        except OSError as error:
+            where = f"{error.filename!r}: " if error.filename else ""
+            problem = f"{where}{error.strerror or error}; mend that and start again"
+        except KeyboardInterrupt:
+            print(f"{self.name} was interrupted: nothing is known of the rest", file=sys.stderr)
+            return _INTERRUPTED
+        print(f"{self.name}: {problem}", file=sys.stderr)
+        return UNREADABLE
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns its exit code: 0, 1 for findings of severity error, 2 if something cannot be read."""
+    parser = argparse.ArgumentParser(prog="python -m optimove_provider", description="CSV files for Optimizely's DCP.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        of_command = commands.add_parser(command.name, help=command.help, description=command.help)
+        of_command.set_defaults(command=command)
+        for option in command.options:
+            of_command.add_argument(*option.flags, **option.settings)
+    wanted = parser.parse_args(arguments)
+    command = wanted.command
+    return int(command.start(wanted))
+
+
+def get_commands() -> "list[CLICommand]":
+    """The same commands for Airflow's own command line."""
+    from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand
+
+    def action(command: Command) -> Callable[[argparse.Namespace], None]:
+        return lambda wanted: sys.exit(command.start(wanted))
+
+    actions = [
+        ActionCommand(
+            command.name,
+            command.help,
+            action(command),
+            [Arg(option.flags, **option.settings) for option in command.options],
+        )
+        for command in COMMANDS
+    ]
+    return [GroupCommand("optimove", "Check CSV files for Optimizely's Dynamic Customer Profiles", actions)]
+
+
+def validate(wanted: argparse.Namespace, out: TextIO) -> int:
+    """Check a file and write the report."""
+    from optimove_provider.records.csvcheck import Options, check_csv
+    from optimove_provider.records.csvtable import DCP_KEY, Key
+    from optimove_provider.records.reading import decompressed, delimiter_of
+    from optimove_provider.records.watchers import watchers_for
+
+    attributes = _attributes(wanted) if wanted.primary_key is None else None
+    _refuse_overwriting([wanted.file, wanted.attributes], [wanted.output, *(wanted.split or ())])
+    delimiter = delimiter_of(wanted.file)
+    options = Options(
+        file=wanted.file,
+        strict=wanted.strict,
+        delimiter=delimiter,
+        max_findings=wanted.max_findings,
+        key=DCP_KEY if wanted.primary_key is None else Key.of_optix(wanted.primary_key),
+        watchers=partial(
+            watchers_for,
+            identifiers=not wanted.no_identifiers,
+            pii=wanted.primary_key is None,
+            allowed_pii=wanted.allow_pii,
+        ),
+    )
+    with _opened(wanted.file) as packed, _split(wanted.split, delimiter) as split, _progress(packed) as progress:
+        report = check_csv(decompressed(packed, wanted.file), attributes, options, progress, split)
+    _write_report(report, wanted.format, wanted.output, out)
+    return FINDINGS if report.errors else OK
+
+
+def infer(wanted: argparse.Namespace, out: TextIO) -> int:
+    """Print an attributes file, and on stderr why each column has its datatype."""
+    from optimove_provider.records.infer import infer as guess
+    from optimove_provider.records.reading import decompressed, delimiter_of
+
+    with _opened(wanted.file) as packed, _progress(packed) as progress:
+        stream = decompressed(packed, wanted.file)
+        guesses = guess(stream, wanted.file, delimiter_of(wanted.file), wanted.rows, progress)
+    print(*guesses.describe(), sep="\n", file=sys.stderr)
+    lines = ",\n".join(f" {json.dumps(attribute)}" for attribute in guesses.as_json())
+    out.write(f"[\n{lines}\n]\n" if lines else "[]\n")
+    return OK
+
+
+def template(wanted: argparse.Namespace, out: TextIO) -> int:
+    """Print the header of a table's files."""
+    names = [one.name for one in _attributes(wanted) if not one.archived and not is_key_column(one.name)]
+    csv.writer(out, lineterminator="\n").writerow([KEY_COLUMN, *names])
+    return OK
+
+
+def _attributes(wanted: argparse.Namespace) -> list[Attribute]:
+    if (wanted.attributes is None) == (wanted.table is None):
+        raise SettingsError(
+            "give either --attributes FILE or --table ID: the datatypes come from there; "
+            "`infer` writes such a file from the values"
+        )
+    if wanted.table is not None:
+        return _table_attributes(wanted.table, wanted.dcp_conn_id)
+    return _file_attributes(wanted.attributes)
+
+
+def _file_attributes(path: str) -> list[Attribute]:
+    from optimove_provider.records.reading import listed_attributes
+
+    where = f"attributes file {path!r}"
+    with _opened(path) as stream:
+        try:
+            listed = json.load(stream)
+        except ValueError as error:
+            raise SettingsError(f"{where} is no JSON: {error}; `infer` writes one that is") from None
+    return listed_attributes(where, listed)
+
+
+def _table_attributes(table_id: int, conn_id: str) -> list[Attribute]:
+    from optimove_provider.hooks.dcp import DcpHook
+
+    try:
+        with DcpHook(conn_id).get_conn() as client:
+            return client.list_attributes(table_id)
+    except Exception as error:  # whatever Airflow's secrets backends raise, too
+        raise SettingsError(
+            f"the attributes of table {table_id} cannot be read: {error}; "
+            f"look at the Airflow connection {conn_id!r}, or give --attributes FILE"
+        ) from error
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[BinaryIO]:
+    """A local file, a URL of any storage that Airflow knows, or stdin. DataError if it cannot be opened."""
+    with ExitStack() as stack:
+        try:
+            stream = stack.enter_context(_opening(name))
+        except OptimoveProviderError:
+            raise
+        except Exception as error:  # each file system has errors of its own
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise DataError(f"{name!r} cannot be read: {reason}; {_advice(name)}") from error
+        yield stream
+
+
+def _opening(name: str) -> AbstractContextManager[BinaryIO]:
+    if name == STDIN:
+        return nullcontext(sys.stdin.buffer)
+    if "://" not in name:
+        return Path(name).open("rb")
+    from optimove_provider.hooks.storage import open_file
+
+    return open_file(name)
+
+
+def _advice(name: str) -> str:
+    if "://" in name:
+        return "give a path, or a URL that may name an Airflow connection, as s3://conn_id@bucket/key does"
+    return "give the path of a file"
+
+
+def _refuse_overwriting(inputs: Sequence[str | None], outputs: Sequence[str | None]) -> None:
+    """Find out before a long check whether its results can be written."""
+    taken = {Path(name).resolve() for name in inputs if name is not None}
+    for path in (Path(output).resolve() for output in outputs if output is not None):
+        if path in taken:
+            raise SettingsError(f"{str(path)!r} is named twice: give each output a file of its own")
+        if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+            raise SettingsError(f"{str(path)!r} cannot be written: give a file in a folder that exists")
+        taken.add(path)
+
+
+@contextmanager
+def _split(paths: Sequence[str] | None, delimiter: str) -> Iterator["Split | None"]:
+    """Two files that get their names only when both are complete."""
+    if paths is None:
+        yield None
+        return
+    from optimove_provider.records.split import Split
+
+    parts = [Path(f"{path}.part") for path in paths]
+    try:
+        with parts[0].open("wb") as valid, parts[1].open("wb") as refused:
+            yield Split(valid, refused, delimiter)
+        for part, path in zip(parts, paths, strict=True):
+            part.replace(path)
+    finally:
+        for part in parts:
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _progress(stream: BinaryIO) -> Iterator[Progress | None]:
+    """A bar on stderr if that is a terminal: by the bytes of the file where its size is known."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TextColumn("{task.description}"))
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+        size = _size(stream)
+        task = bar.add_task("", total=size)
+
+        def tell(rows: int, read: int) -> None:
+            bar.update(task, completed=stream.tell() if size else read, description=f"{rows:,} rows")
+
+        yield tell
+
+
+def _size(stream: BinaryIO) -> int | None:
+    """Bytes of a file; None of a pipe."""
+    try:
+        return os.fstat(stream.fileno()).st_size or None
+    except (OSError, AttributeError):
+        size = getattr(stream, "size", None)
+        return size if isinstance(size, int) else None
+
+
+def _write_report(report: "Report", format: str, output: str | None, out: TextIO) -> None:
+    if output is None:
+        write(report, format, out)
+        return
+    with Path(output).open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        write(report, format, file)
+    print(f"{report.describe(limit=0).splitlines()[0]}\nAll findings: {output}", file=sys.stderr)
+
+
+@contextmanager
+def _results_only() -> Iterator[TextIO]:
+    """Stdout for what is yielded; what others print goes to stderr meanwhile: Airflow's loggers write to stdout.
+
+    UTF-8, whatever the locale says. Whoever stops reading, as `head` does, is not told more.
+    """
+    sys.stdout.flush()
+    stdout = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with open(os.dup(stdout), "w", encoding="utf-8", errors="backslashreplace", newline="") as out:
+            yield out
+    except BrokenPipeError:
+        raise SystemExit(_INTERRUPTED) from None
+    finally:
+        sys.stdout.flush()
+        os.dup2(stdout, 1)
+        os.close(stdout)
+
+
+def _number(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"a whole number from {least} on is expected, not {text!r}")
+        return int(text)
+
+    return number
+
+
+def _option(*flags: str, **settings: Any) -> Option:
+    return Option(flags, settings)
+
+
+_FILE = _option(
+    "file",
+    metavar="FILE",
+    help="a .csv or .tsv file, also .gz or .zst: a path, a URL of Airflow's object storage, or - for stdin",
+)
+_SCHEMA = (
+    _option("--attributes", metavar="FILE", help='a JSON list of {"name", "datatype", "format"}'),
+    _option("--table", metavar="ID", type=_number(1), help="the DCP table whose attributes count"),
+    _option(
+        "--dcp-conn-id",
+        metavar="CONN_ID",
+        default="dcp_default",
+        help="the Airflow connection for --table (default: %(default)s)",
+    ),
+)
+_VALIDATING = (
+    _option("--primary-key", metavar="COLUMN", help="check for Opti-X instead: the data connection's key column"),
+    _option("--no-identifiers", action="store_true", help="do not compare all ids: nothing is written to the disk"),
+    _option(
+        "--allow-pii",
+        metavar="COLUMN",
+        action="append",
+        default=[],
+        help="do not warn that a column looks like personal data; may be repeated",
+    ),
+    _option("--strict", action="store_true", help="refuse what the vendor's guide calls right here and wrong there"),
+    _option("--format", choices=FORMATS, default="text", help="of the report (default: %(default)s)"),
+    _option("--output", metavar="FILE", help="where the report goes, instead of stdout"),
+    _option(
+        "--max-findings",
+        metavar="N",
+        type=_number(0),
+        default=10_000,
+        help="so many findings are listed at most, all are counted (default: %(default)s)",
+    ),
+    _option(
+        "--split",
+        metavar=("VALID", "REFUSED"),
+        nargs=2,
+        help="write the valid rows to one file, the refused ones with their reasons to another",
+    ),
+)
+_ROWS = _option("--rows", metavar="N", type=_number(1), help="look at the first N rows only")
+
+COMMANDS = (
+    Command("validate", "Check every cell of a CSV file", validate, (_FILE, *_SCHEMA, *_VALIDATING)),
+    Command("infer", "Print an attributes file that fits the values of a CSV file", infer, (_FILE, _ROWS)),
+    Command("template", "Print the header of a table's CSV files", template, _SCHEMA),
+)

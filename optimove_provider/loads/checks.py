@@ -1,0 +1,71 @@
+"""Validating a CSV file before anything of it is sent: for the operator that only checks, and for imports."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from typing import BinaryIO
+
+from optimove_provider.contract.datatypes import Attribute
+from optimove_provider.contract.errors import DataError
+from optimove_provider.loads.staging import Staging
+from optimove_provider.records.csvcheck import Options, check_csv
+from optimove_provider.records.findings import Report as Findings
+from optimove_provider.records.reading import decompressed, delimiter_of
+
+log = logging.getLogger(__name__)
+
+PROGRESS_SECONDS = 5.0
+SHOWN_FINDINGS = 10
+
+OpenFile = Callable[[], AbstractContextManager[BinaryIO]]
+"""Opens the same file, from its beginning, each time it is called."""
+
+
+@dataclass(frozen=True, slots=True)
+class CsvFile:
+    """A CSV file that can be read more than once. Its name says whether it is packed, and what separates its cells."""
+
+    name: str
+    packed: OpenFile
+
+    @contextmanager
+    def opened(self) -> Iterator[BinaryIO]:
+        """The file's text, unpacked."""
+        with self.packed() as stream:
+            yield decompressed(stream, self.name)
+
+    @property
+    def delimiter(self) -> str:
+        """A tab or a comma."""
+        return delimiter_of(self.name)
+
+
+def checked(
+    file: CsvFile, attributes: Sequence[Attribute] | None, options: Options, staging: Staging, report_path: str
+) -> tuple[Findings, str]:
+    """Validate a whole CSV file; returns what was found and the URL of the full report in staging.
+
+    Raises DataError, with the first findings in its text, if there is an error among them.
+    """
+    options = replace(options, file=file.name, delimiter=file.delimiter)
+    with file.opened() as stream:
+        findings = check_csv(stream, attributes, options, _progress())
+    url = staging.write(report_path, findings.as_json())
+    if findings.errors:
+        raise DataError(f"{findings.describe(SHOWN_FINDINGS)}\nAll findings: {url}")
+    log.info("%s\nFull report: %s", findings.describe(SHOWN_FINDINGS), url)
+    return findings, url
+
+
+def _progress() -> Callable[[int, int], None]:
+    told = time.monotonic()
+
+    def tell(rows: int, size: int) -> None:
+        nonlocal told
+        if time.monotonic() - told > PROGRESS_SECONDS:
+            told = time.monotonic()
+            log.info("%d rows validated, %d bytes", rows, size)
+
+    return tell

@@ -1,0 +1,99 @@
+"""Files as they arrive: packed or not, with commas or tabs; and lists of attributes, read from JSON."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from optimove_provider.contract.datatypes import Attribute
+from optimove_provider.contract.errors import DataError, SettingsError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+_CODECS = {".gz": "gzip", ".zst": "zstd"}
+_TABBED = ".tsv"
+_BUFFER_BYTES = 1 << 20
+
+
+def decompressed(stream: BinaryIO, name: str) -> BinaryIO:
+    """The text of a file as a stream, in constant memory: unpacked if its name ends in .gz or .zst, else as it is.
+
+    Files of several gzip members or zstd frames are read to their end. Where the packed bytes are damaged or cut off,
+    reading raises DataError. Closing what is returned leaves `stream` open.
+    """
+    codec = _CODECS.get(_ending(name))
+    return io.BufferedReader(_Unpacked(stream, name, codec), _BUFFER_BYTES) if codec else stream
+
+
+def delimiter_of(name: str) -> str:
+    """A tab for .tsv files, packed or not; else a comma."""
+    return "\t" if _unpacked(name).casefold().endswith(_TABBED) else ","
+
+
+def check_name(name: str) -> None:
+    """Raise DataError unless a file's name says that it holds CSV or TSV text."""
+    if not _unpacked(name).casefold().endswith((".csv", _TABBED)):
+        raise DataError(f"source {name!r}: a .csv or .tsv file is expected, also .gz or .zst")
+
+
+def _unpacked(name: str) -> str:
+    return name[: -len(_ending(name))] if _ending(name) in _CODECS else name
+
+
+def _ending(name: str) -> str:
+    return "." + name.casefold().rpartition(".")[2]
+
+
+class _Unpacked(io.RawIOBase):
+    """What a packed stream holds. Arrow unpacks twice as fast as the gzip module, and knows zstd on every Python."""
+
+    def __init__(self, stream: BinaryIO, name: str, codec: str) -> None:
+        import pyarrow as pa
+
+        self._name, self._codec = name, codec
+        self._packed = pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), codec)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        view = memoryview(buffer).cast("B")
+        try:
+            read: bytes = self._packed.read(len(view))
+        except OSError as error:
+            raise self._damage(error) from error
+        view[: len(read)] = read
+        return len(read)
+
+    def _damage(self, error: OSError) -> Exception:
+        if error.errno is not None:
+            return error  # of the stream below: a disk, a network
+        if "runcated" in str(error):
+            return DataError(f"{self._name!r} is cut off: its {self._codec} stream has no end; copy the file again")
+        return DataError(f"{self._name!r} is no {self._codec} file, or it is damaged: {error}; copy it again")
+
+
+def listed_attributes(where: str, listed: Any) -> list[Attribute]:
+    """Attributes from a list of {"name", "datatype", "format"}; `where` is what errors call it.
+
+    Raises SettingsError, which names everything that is wrong.
+    """
+    if isinstance(listed, str) or not isinstance(listed, Sequence):
+        raise SettingsError(f'{where}: a list of {{"name", "datatype", "format"}} is expected')
+    read, complaints = [], []
+    for entry in listed:
+        try:
+            read.append(Attribute.from_json(_mapping(entry)))
+        except ValueError as error:
+            complaints.append(str(error))
+    names = [attribute.name for attribute in read]
+    complaints += [f"attribute {name!r} is listed twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+    if complaints:
+        raise SettingsError(f"{where}: " + "; ".join(complaints))
+    return read
+
+
+def _mapping(entry: Any) -> Mapping[str, Any]:
+    if not isinstance(entry, Mapping):
+        raise ValueError(f'{entry!r} is no {{"name", "datatype", "format"}}')
+    return entry

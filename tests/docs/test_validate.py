@@ -1,0 +1,36 @@
+"""What docs/validate.md shows is what the commands print."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from optimove_provider.cli import COMMANDS
+from optimove_provider.records.formats import FORMATS, MANY, SHOWN
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "validate.md").read_text()
+SHOWN_COMMANDS = re.findall(r"```console\n\$ ([^\n]*)\n(.*?)\n```", PAGE, re.DOTALL)
+
+
+@pytest.mark.parametrize(("command", "output"), SHOWN_COMMANDS, ids=[command for command, _ in SHOWN_COMMANDS])
+def test_the_output_shown_is_the_output(command, output):
+    python, *arguments = shlex.split(command)
+    assert python == "python"
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=DOCS / "examples", stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    lines = [line.rstrip() for line in done.stdout.decode().strip("\n").splitlines()]
+    assert lines == output.splitlines()
+
+
+def test_every_command_and_format_is_shown():
+    assert {command.split()[3] for command, _ in SHOWN_COMMANDS} == {command.name for command in COMMANDS}
+    assert set(re.findall(r"^\* `(\w+)`", PAGE, re.MULTILINE)) == set(FORMATS)
+    assert f"with more than {MANY} findings they come by rule and column first, and {SHOWN} of them are shown" in PAGE
+    for option in (option for command in COMMANDS for option in command.options):
+        if option.flags[0].startswith("--"):
+            assert option.flags[0] in PAGE

@@ -1,0 +1,101 @@
+"""A second way to check a CSV file, written from docs/rules.md alone and sharing nothing with the package.
+
+For files of regular text only. Slow, and as plain as it can be: if it and the package agree, both may well be right.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+ERROR, WARNING = "error", "warning"
+_MOST = 9223372036854775807
+
+
+def _only_digits(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+def _padded(digits: str) -> bool:
+    return len(digits) > 1 and digits[0] == "0"
+
+
+def bool_(cell: str) -> str | None:
+    if cell in ("true", "false"):
+        return None
+    return WARNING if cell.isascii() and cell.lower() in ("true", "false") else ERROR
+
+
+def long(cell: str) -> str | None:
+    digits = cell.removeprefix("-")
+    if not _only_digits(digits) or _padded(digits) or len(digits) > 19:
+        return ERROR
+    if int(cell) == -_MOST - 1:
+        return WARNING
+    return None if -_MOST <= int(cell) <= _MOST else ERROR
+
+
+def double(cell: str) -> str | None:
+    mantissa, has_exponent, exponent = cell.replace("E", "e").partition("e")
+    whole, has_point, fraction = mantissa.removeprefix("-").partition(".")
+    if exponent[:1] in ("+", "-"):
+        exponent = exponent[1:]
+    parts = [whole] + [fraction] * bool(has_point) + [exponent] * bool(has_exponent)
+    if not all(_only_digits(part) for part in parts) or _padded(whole):
+        return ERROR
+    is_zero = set(whole + fraction) == {"0"}
+    if math.isinf(float(cell)) or (float(cell) == 0) != is_zero:
+        return ERROR
+    return WARNING if 0 < abs(float(cell)) < 2**-1023 else None
+
+
+def date(cell: str) -> str | None:
+    try:
+        return None if datetime.strptime(cell, "%Y-%m-%d").date().isoformat() == cell else ERROR
+    except ValueError:
+        return ERROR
+
+
+def datetime_(cell: str) -> str | None:
+    bare = cell.removesuffix("Z")
+    try:
+        if datetime.strptime(bare, "%Y-%m-%dT%H:%M:%S").isoformat() != bare:
+            return ERROR
+    except ValueError:
+        return ERROR
+    return None if cell.endswith("Z") else WARNING
+
+
+def epoch(cell: str) -> str | None:
+    if not _only_digits(cell) or _padded(cell) or len(cell) > 19 or int(cell) > _MOST:
+        return ERROR
+    return WARNING if int(cell) >= 100_000_000_000 else None
+
+
+def string(cell: str) -> str | None:
+    return None
+
+
+JUDGES = {
+    "bool": bool_,
+    "long": long,
+    "double": double,
+    "date": date,
+    "datetime": datetime_,
+    "epoch": epoch,
+    "string": string,
+}
+"""By the name of the rule: what is wrong with a cell that is not empty."""
+
+
+def check(raw: bytes, rules: Mapping[str, str], strict: bool) -> Iterator[tuple[int, str, str]]:
+    """Give (row, column, severity) of each wrong cell; `rules` has the name of each column's rule."""
+    for number, row in enumerate(csv.DictReader(io.StringIO(raw.decode(), newline="")), 1):
+        for column, cell in row.items():
+            if column == "customerId":
+                fault = None if cell.strip() else ERROR
+            else:
+                fault = JUDGES[rules[column]](cell) if cell else None
+            if fault:
+                yield number, column, ERROR if strict else fault
