@@ -110,14 +110,16 @@ def validate(wanted: argparse.Namespace, out: TextIO) -> int:
     attributes = _attributes(wanted) if wanted.primary_key is None else None
     _refuse_overwriting([wanted.file, wanted.attributes], [wanted.output, *(wanted.split or ())])
     delimiter = delimiter_of(wanted.file)
+    key = DCP_KEY if wanted.primary_key is None else Key.of_optix(wanted.primary_key)
     options = Options(
         file=wanted.file,
         strict=wanted.strict,
         delimiter=delimiter,
         max_findings=wanted.max_findings,
-        key=DCP_KEY if wanted.primary_key is None else Key.of_optix(wanted.primary_key),
+        key=key,
         watchers=partial(
             watchers_for,
+            key=key,
             identifiers=not wanted.no_identifiers,
             pii=wanted.primary_key is None,
             allowed_pii=wanted.allow_pii,

@@ -79,7 +79,7 @@ class ValidateCsvOperator(BaseOperator):
         from optimove_provider.records.watchers import watchers_for
 
         key = Key.of_optix(self.primary_key) if self.primary_key else DCP_KEY
-        watchers = partial(watchers_for, pii=not self.primary_key, allowed_pii=self.allow_pii)
+        watchers = partial(watchers_for, pii=not self.primary_key, allowed_pii=self.allow_pii, key=key)
         return Options(strict=self.strict, watchers=watchers, key=key)
 
     def _attributes(self) -> "list[Attribute] | None":

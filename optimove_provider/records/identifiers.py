@@ -19,7 +19,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyarrow.dataset import dataset
 
 from optimove_provider.records.findings import WARNING, Finding
 from optimove_provider.records.watching import Gathered, Places
@@ -246,6 +245,7 @@ _PARTS = 64
 # Each step makes a Parquet file, named first, from the earlier ones, and is small unless ids are repeated. Each can
 # work on disk: no aggregate holds a text, and no step both joins and sorts.
 _STEPS = {
+    "ids": "SELECT * FROM stored",
     "damaged": "SELECT row, line, byte, id, mark FROM ids WHERE mark > 1 OR mark = 1 AND octet_length(id) < $width",
     "hashes": "SELECT hash(coalesce(folded, id)) AS hash FROM ids GROUP BY 1 HAVING count(*) > 1",
     "doubtful": """SELECT row, line, byte, id, coalesce(folded, id) AS folded FROM ids
@@ -342,7 +342,7 @@ class _Ids:
         folder = spill / f"from-{parts[0]}"
         folder.mkdir()
         with _connect(folder, self._max_memory) as connection:
-            connection.register("ids", dataset([str(path) for path in _files(spill, parts)], format="ipc"))
+            connection.register("stored", pa.RecordBatchReader.from_batches(_SCHEMA, _batches(spill, parts)))
             for name, query in _STEPS.items():
                 path = f"{folder}/{name}.parquet"
                 made = connection.sql(query, params={"width": width} if "$width" in query else None)
@@ -350,8 +350,8 @@ class _Ids:
                 connection.read_parquet(path).create_view(name)
             cases, duplicates = connection.execute(_COUNT).fetchall()[0]
             self.spilled_bytes = max(self.spilled_bytes, _size(spill))
-        for done in [*(folder / f"{name}.parquet" for name in _STEPS if name != "found"), *_files(spill, parts)]:
-            done.unlink()
+        for name in _STEPS.keys() - {"found"}:
+            (folder / f"{name}.parquet").unlink()
         return int(cases), int(duplicates)
 
     def found(self) -> Iterator[dict[str, Any]]:
@@ -404,8 +404,13 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
             yield from batch.to_pylist()
 
 
-def _files(spill: Path, parts: Sequence[int]) -> Iterator[Path]:
-    return (spill / f"{part}.arrow" for part in parts)
+def _batches(spill: Path, parts: Sequence[int]) -> Iterator[pa.RecordBatch]:
+    """What was stored of some parts, each of which is then removed."""
+    for path in (spill / f"{part}.arrow" for part in parts):
+        with pa.ipc.open_file(path) as file:
+            for number in range(file.num_record_batches):
+                yield file.get_batch(number)
+        path.unlink()
 
 
 def _size(folder: Path) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from optimove_provider.contract.datatypes import Attribute, is_key_column
+from optimove_provider.records.csvtable import DCP_KEY, Key
 from optimove_provider.records.identifiers import KeyWatch
 from optimove_provider.records.pii import PiiWatch
 from optimove_provider.records.watching import Watch
@@ -17,15 +18,16 @@ def watchers_for(
     pii: bool = True,
     allowed_pii: Collection[str] = (),
     folder: Path | None = None,
+    key: Key = DCP_KEY,
 ) -> list[Watch]:
     """The watches for a file with these names in its header: of its ids, and of all columns that may hold any text.
 
-    Those are the columns of string attributes, of no attribute, and customerId. The first column that is customerId, in
-    any case, holds the ids. `allowed_pii` names columns that may look like personal data; `folder` is where ids go that
+    Those are the columns of string attributes, of no attribute, and customerId. The first column that is the key
+    holds the ids. `allowed_pii` names columns that may look like personal data; `folder` is where ids go that
     do not fit in memory.
     """
     texts = {name: one.datatype == "string" for one in attributes if (name := one.name) and not is_key_column(name)}
-    keys = [column for column, name in enumerate(names) if is_key_column(name)]
+    keys = [column for column, name in enumerate(names) if name in key]
     watches: list[Watch] = [KeyWatch(column, names[column], folder) for column in keys[:1] if identifiers]
     for column, name in enumerate(names):
         if pii and texts.get(name, True) and name not in allowed_pii:

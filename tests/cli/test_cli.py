@@ -106,9 +106,9 @@ def test_a_column_of_addresses_is_warned_of_unless_it_is_allowed(folder, capfd):
 
 
 def test_the_rules_of_opti_x(folder, capfd):
-    Path("any.csv").write_bytes(b"id,anything\n1,x\n,y\n")
+    Path("any.csv").write_bytes(b"id,anything\n1,x\n,y\n1,z\n")
     assert main(["validate", "any.csv", "--primary-key", "id", "--format", "json"]) == 1
-    assert json.loads(capfd.readouterr().out)["counts"] == {"key": 1}
+    assert json.loads(capfd.readouterr().out)["counts"] == {"key": 1, "id-duplicate": 1}
 
 
 def test_output_takes_the_report(folder, capfd):
