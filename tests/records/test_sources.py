@@ -63,7 +63,7 @@ def test_a_csv_file_that_is_broken_is_refused_with_the_place(data, complaint):
         read_csv(data)
 
 
-@pytest.mark.parametrize("name", ["rows.parquet", "rows.csv.gz", "rows"])
+@pytest.mark.parametrize("name", ["rows.parquet", "rows.csv.zip", "rows"])
 def test_a_file_of_another_kind_is_refused(name):
     with pytest.raises(DataError, match=r"a \.csv or \.tsv file is expected"):
         read_csv(b"id\n1\n", name)
