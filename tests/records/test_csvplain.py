@@ -136,6 +136,11 @@ def test_every_byte_at_every_place(name):
 
 
 @names
+def test_known_cells(name):
+    assert wrongly_plain(name, [cell.encode() for cell in known(name)]) == []
+
+
+@names
 def test_a_cell_is_judged_by_its_own_bytes_whatever_its_neighbours_are(name):
     cells = [cell.encode() for cell in ("", *known(name), "", "0", ".", "-")]
     alone = [plain(name, [cell])[0] for cell in cells]
