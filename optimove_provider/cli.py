@@ -104,6 +104,7 @@ def validate(wanted: argparse.Namespace, out: TextIO) -> int:
     """Check a file and write the report."""
     from optimove_provider.records.csvcheck import Options, check_csv
     from optimove_provider.records.csvtable import DCP_KEY, Key
+    from optimove_provider.records.pii import pii_names
     from optimove_provider.records.reading import decompressed, delimiter_of
     from optimove_provider.records.watchers import watchers_for
 
@@ -117,6 +118,7 @@ def validate(wanted: argparse.Namespace, out: TextIO) -> int:
         delimiter=delimiter,
         max_findings=wanted.max_findings,
         key=key,
+        about_names=partial(pii_names, allowed=wanted.allow_pii) if wanted.primary_key is None else lambda names: (),
         watchers=partial(
             watchers_for,
             key=key,

@@ -20,7 +20,7 @@ from optimove_provider.loads.staging import Staging
 from optimove_provider.records.csvcheck import Options
 from optimove_provider.records.findings import Report as Findings
 from optimove_provider.records.payload import write_csv
-from optimove_provider.records.pii import PII_RULES
+from optimove_provider.records.pii import PII_RULES, pii_names
 from optimove_provider.records.sources import csv_batches
 from optimove_provider.records.watchers import watchers_for
 
@@ -60,7 +60,9 @@ def import_csv(
     began = time.monotonic()
     try:
         path = f"reports/{report.load_id}-findings.json"
-        options = Options(watchers=partial(watchers_for, allowed_pii=allow_pii))
+        options = Options(
+            watchers=partial(watchers_for, allowed_pii=allow_pii), about_names=partial(pii_names, allowed=allow_pii)
+        )
         findings, url = checked(file, attributes, options, staging, path)
         _refuse_pii(findings, url)
         report.rows = findings.rows

@@ -76,11 +76,15 @@ class ValidateCsvOperator(BaseOperator):
     def _options(self) -> "Options":
         from optimove_provider.records.csvcheck import Options
         from optimove_provider.records.csvtable import DCP_KEY, Key
+        from optimove_provider.records.pii import pii_names
         from optimove_provider.records.watchers import watchers_for
 
         key = Key.of_optix(self.primary_key) if self.primary_key else DCP_KEY
         watchers = partial(watchers_for, pii=not self.primary_key, allowed_pii=self.allow_pii, key=key)
-        return Options(strict=self.strict, watchers=watchers, key=key)
+        if self.primary_key:
+            return Options(strict=self.strict, watchers=watchers, key=key)
+        about_names = partial(pii_names, allowed=self.allow_pii)
+        return Options(strict=self.strict, watchers=watchers, about_names=about_names)
 
     def _attributes(self) -> "list[Attribute] | None":
         if [self.table_id, self.attributes, self.primary_key].count(None) != 2:

@@ -6,7 +6,7 @@ not plainly right; whether a cell is wrong, one exact function of its column dec
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -38,6 +38,7 @@ class Options:
 
     `strict` makes errors of the warnings about cells on which the vendor contradicts itself. `max_findings` are kept at
     most, all are counted. A file of `max_bytes` or more is an error. Text is looked at `block_bytes` at a time.
+    `watchers` see whole columns, and `about_names` has something to say of the names in the header.
     """
 
     file: str = ""
@@ -46,6 +47,7 @@ class Options:
     max_findings: int = 10_000
     max_bytes: int = MAX_IMPORT_BYTES
     watchers: Watchers = nobody
+    about_names: Callable[[Sequence[str]], Iterable[Finding]] = lambda names: ()
     key: Key = DCP_KEY
     block_bytes: int = BLOCK_BYTES
 
@@ -71,6 +73,7 @@ def check_csv(
     if header:
         table = Table(header, attributes, options.strict, options.watchers, options.key)
         report.add_all(table.header_findings())
+        report.add_all(options.about_names(table.names))
         if split:
             _split_header(split, header, report)
         ahead.push(records.rest or b"")

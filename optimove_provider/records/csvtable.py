@@ -87,6 +87,11 @@ class Table:
         self.watches = tuple(watchers(self._names, attributes))
 
     @property
+    def names(self) -> Sequence[str]:
+        """The names in the header, as a report shows them; none if the header cannot be trusted."""
+        return [_printable(name) for name in self._names]
+
+    @property
     def width(self) -> int | None:
         """How many cells a row must have; None if the header cannot be trusted."""
         return None if self._header.broken else len(self._names)

@@ -105,6 +105,14 @@ def test_a_column_of_addresses_is_warned_of_unless_it_is_allowed(folder, capfd):
         assert json.loads(capfd.readouterr().out)["counts"] == counts
 
 
+def test_a_name_that_promises_personal_data_is_warned_of(folder, capfd):
+    Path("phones.csv").write_bytes(b"customerId,phone_number\n1,5\n")
+    Path("attributes.json").write_text('[{"name": "phone_number", "datatype": "long"}]')
+    for allowed, counts in ([], {"pii-phone": 1}), (["--allow-pii", "phone_number"], {}):
+        assert main(["validate", "phones.csv", "--attributes", "attributes.json", "--format", "json", *allowed]) == 0
+        assert json.loads(capfd.readouterr().out)["counts"] == counts
+
+
 def test_the_rules_of_opti_x(folder, capfd):
     Path("any.csv").write_bytes(b"id,anything\n1,x\n,y\n1,z\n")
     assert main(["validate", "any.csv", "--primary-key", "id", "--format", "json"]) == 1

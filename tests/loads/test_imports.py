@@ -149,6 +149,13 @@ def test_a_column_that_looks_like_personal_data_is_refused_unless_it_is_allowed(
     assert list(stored(target).values()) == [data]
 
 
+def test_a_column_named_like_personal_data_is_refused_whatever_it_holds(target, staging):
+    report = Report(str(uuid.uuid4()), {})
+    with pytest.raises(DataError, match="columns 'phone' look like personal data"):
+        import_csv(of(b"customerId,phone\n1,5\n"), [Attribute("phone", "long")], target, staging, report)
+    assert stored(target) == {}
+
+
 def test_a_packed_file_with_tabs_goes_up_unpacked_and_with_commas(target, staging):
     packed = gzip.compress(b'customerId\tltv\tsince\n1\t2.5\t2026-01-31\n"a,b"\t\t\n')
     report = Report(str(uuid.uuid4()), {})
