@@ -48,6 +48,15 @@ class Part:
         """How many lines of the block end before a record starts."""
         return int(np.searchsorted(self.newlines, self.start(record)))
 
+    def first_ending(self, block: bytes, crlf: bool) -> int | None:
+        """The first record that ends with CR and LF, or with LF alone, as `crlf` says."""
+        bytes_ = np.frombuffer(block, np.uint8)
+        ends = self.ends[bytes_[self.ends - 1] == _LF]
+        if b"\r" not in block:
+            return None if crlf or not len(ends) else 0
+        found = np.flatnonzero((bytes_[np.maximum(ends - 2, 0)] == _CR) == crlf)
+        return int(found[0]) if len(found) else None
+
     @property
     def lines(self) -> int:
         """How many lines end in the part."""

@@ -83,6 +83,7 @@ def check_csv(
                 stack.callback(watch.close)
             stack.enter_context(rows := _Rows(ahead, options, table, report, place, progress, split))
             rows.check()
+            report.add_all(rows.about_line_ends)
             for watch in table.watches:
                 _add_watched(report, watch, table.name(watch.column))
     report.bytes = ahead.taken
@@ -163,6 +164,8 @@ class _Rows:
         split: Split | None,
     ) -> None:
         self._split = split
+        self._crlf: bool | None = table.crlf  # until a row has ended another way
+        self.about_line_ends: list[Finding] = []
         self._ahead, self._table, self._report, self._place = ahead, table, report, place
         self._delimiter, self._block_bytes, self._progress = options.delimiter, options.block_bytes, progress
         self._watches = table.watches
@@ -228,11 +231,26 @@ class _Rows:
             kept += islice(faulty, max(report.room, 0))
         self._keep(done, kept, found.ragged)
         report.rows += records
+        self._look_at_line_end(done)
         bad = np.unique(np.concatenate(wrong))
         report.valid_rows += records - len(bad)
         self._watch(done, found)
         if self._split:
             self._split_part(self._split, done, bad.tolist())
+
+    def _look_at_line_end(self, done: _Pending) -> None:
+        """Warn once, of the first row that ends another way than the header."""
+        if self._crlf is None:
+            return
+        row = done.part.first_ending(done.block, not self._crlf)
+        if row is not None:
+            self._warn_of_line_end(self._at(done, row))
+
+    def _warn_of_line_end(self, place: _Place) -> None:
+        ways = ("LF", "CR and LF") if not self._crlf else ("CR and LF", "LF")
+        message = f"mixed line ends: the header ends with {ways[0]}, this row is the first that ends with {ways[1]}"
+        self.about_line_ends = [Finding(place.rows + 1, place.line, place.byte, "", "line-ends", "", message, WARNING)]
+        self._crlf = None
 
     def _split_part(self, split: Split, done: _Pending, bad: list[int]) -> None:
         part, first = done.part, 0
@@ -305,6 +323,8 @@ class _Rows:
             else:
                 rows += 1
                 self._report.add_row(self._table.row_findings(record, rows))
+                if self._crlf is not None and record.ends_with_crlf is (not self._crlf):
+                    self._warn_of_line_end(_Place(rows - 1, record.line, record.byte))
                 if self._split:
                     self._split_record(self._split, record, rows)
                 regular = 0 if record.faults else regular + 1

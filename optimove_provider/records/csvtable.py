@@ -18,6 +18,7 @@ MAX_HINTS = 100
 _NAME_RULES = {
     "header-duplicate": "the column is there more than once",
     "header-archived": "the attribute is archived: leave the column out, as if it were not registered",
+    "header-padded": "white space around the name",
     "header-unknown": "no attribute has this name",
 }
 
@@ -87,6 +88,11 @@ class Table:
         self.watches = tuple(watchers(self._names, attributes))
 
     @property
+    def crlf(self) -> bool:
+        """Whether the header ends with CR and LF."""
+        return self._header.text.endswith("\r\n")
+
+    @property
     def names(self) -> Sequence[str]:
         """The names in the header, as a report shows them; none if the header cannot be trusted."""
         return [_printable(name) for name in self._names]
@@ -130,7 +136,10 @@ class Table:
             return "header-duplicate"
         if name in self._archived:
             return "header-archived"
-        return None if self._any_name or name in self._active else "header-unknown"
+        if self._any_name or name in self._active:
+            return None
+        bare = name.strip()
+        return "header-padded" if bare != name and (bare in self._active or bare in self._key) else "header-unknown"
 
     def _nearest(self, name: str) -> str:
         """Suggest a name: names are case-sensitive, so one that differs in case only is the nearest."""

@@ -8,6 +8,7 @@ the line after it reads as a row, the record ends at the line of its fault, and 
 Memory is bounded by `MAX_RECORD_BYTES`, whatever the stream holds.
 """
 
+import codecs
 import csv
 import re
 from collections import deque
@@ -53,6 +54,11 @@ class Record:
     cells: list[str]
     faults: list[Fault]
     broken: bool
+
+    @property
+    def ends_with_crlf(self) -> bool | None:
+        """Whether it ends with CR and LF, or with LF alone; None at the end of a file that has neither."""
+        return self.text.endswith("\r\n") if self.text.endswith("\n") else None
 
     @property
     def raw(self) -> bytes:
@@ -271,13 +277,23 @@ class Records:
         start = self._lines.byte
         for line in self._lines.taken:
             if line.bad is not None:
-                message = f"not UTF-8: the first such byte of this record is at offset {start + line.bad}"
+                where = f"the first such byte of this record is at offset {start + line.bad}"
+                message = f"not UTF-8{_looks_like(line.text, start)}: {where}"
                 bad = [i for i, cell in enumerate(cells) if _UNDECODABLE.search(cell)]
                 return [Fault("encoding", i, cells[i], message) for i in bad] or [
                     Fault("encoding", None, line.text, message)
                 ]
             start += line.size
         return []
+
+
+def _looks_like(text: str, byte: int) -> str:
+    """Name the encoding of a line that is not UTF-8, where it can be recognised."""
+    raw = text.encode(errors="surrogateescape")
+    if byte == 0 and raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return " but UTF-16, as its byte order mark says"
+    strange = [character for character in raw.decode("latin-1") if character > "\x7f"]
+    return ", it looks like Latin-1" if all(character.isalpha() for character in strange) else ""
 
 
 _NUL = "a NUL character: no reader agrees with another about it"

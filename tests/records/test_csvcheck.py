@@ -12,7 +12,7 @@ from optimove_provider.contract.datatypes import RULES, Attribute
 from optimove_provider.records.csvcheck import Options, check_csv
 from optimove_provider.records.csvtable import Key
 from optimove_provider.records.csvtext import MAX_CELL_CHARACTERS, MAX_RECORD_BYTES
-from optimove_provider.records.findings import Report
+from optimove_provider.records.findings import Finding, Report
 from tests.records.rowwise import check_rowwise
 
 ATTRIBUTES = [
@@ -26,6 +26,7 @@ ATTRIBUTES = [
     Attribute("old", "string", archived=True),
 ]
 HEADER = ["customerId", "name", "LTV", "score", "active", "born", "seen", "since"]
+OF_FILE = ("bom", "empty-file", "size", "line-ends")
 GOOD = ["c1", "Ann", "100", "-2.5", "true", "2022-05-02", "2022-05-02T10:10:59Z", "1651676123"]
 
 
@@ -37,15 +38,19 @@ def check(text: str | bytes, attributes=ATTRIBUTES, **options) -> Report:
     assert sum(report.counts.values()) == report.total
     for size in (1, 7, 64, 1000) if len(raw) < 10_000 else (100_000,):
         assert check_csv(io.BytesIO(raw), attributes, Options(**options, block_bytes=size)) == report
-    of_file = ("bom", "empty-file", "size")
     plain = check_rowwise(raw, attributes, Options(**options))
-    assert plain.findings == [one for one in report.findings if one.rule not in of_file]
+    assert plain.findings == [one for one in report.findings if one.rule not in OF_FILE]
     assert (plain.rows, plain.valid_rows) == (report.rows, report.valid_rows)
     return report
 
 
 def places(report: Report) -> list[tuple[int, int, int, str, str]]:
-    return [(one.row, one.line, one.byte, one.column, one.rule) for one in report.findings]
+    return [(one.row, one.line, one.byte, one.column, one.rule) for one in report.findings if one.rule != "line-ends"]
+
+
+def in_order(report: Report) -> list[Finding]:
+    """The findings about records, without those about the whole file, which come last."""
+    return [one for one in report.findings if one.rule not in OF_FILE]
 
 
 def test_a_clean_file_with_every_datatype():
@@ -92,7 +97,7 @@ def test_bad_cells_at_their_place_after_quoted_newlines_crlf_and_multibyte_text(
     report = check(header + first + second + third)
     at = [len(part.encode()) for part in (header, header + first, header + first + second)]
     assert places(report) == [(2, 6, at[1], "LTV", "long"), (3, 7, at[2], "LTV", "long")]
-    assert [one.value for one in report.findings] == ["1.5", "+5"]
+    assert [one.value for one in in_order(report)] == ["1.5", "+5"]
     assert (report.rows, report.valid_rows) == (3, 1)
 
 
@@ -244,7 +249,7 @@ def test_a_quoted_value_that_starts_with_a_space_and_a_quote_is_fine():
 )
 def test_broken_quoting_is_one_finding_and_the_next_row_is_read_as_it_is(row, column, rule, says):
     report = check(f"customerId,name,LTV\nx,y,1\n{row}\ny,z,x\n")
-    broken, after = report.findings
+    broken, after = in_order(report)
     assert (broken.row, broken.line, broken.byte) == (2, 3, 26)
     assert (broken.column, broken.rule, broken.severity) == (column, rule, "error")
     assert says in broken.message
@@ -494,7 +499,7 @@ def test_any_text_is_read_to_its_end_with_places_in_order(text, with_header):
     raw = ("customerId,name,LTV\n" * with_header + text).encode()
     report = check(raw)
     assert report.valid_rows <= report.rows <= raw.count(b"\n") + 1
-    in_file = [one for one in report.findings if one.rule not in ("bom", "empty-file")]
+    in_file = in_order(report)
     assert [one.byte for one in in_file] == sorted(one.byte for one in in_file)
     for one in in_file:
         assert one.line == raw[: one.byte].count(b"\n") + 1
@@ -526,3 +531,41 @@ def test_the_rules_of_opti_x():
 def test_the_key_of_opti_x_is_there_once_and_spelt_as_it_is(header):
     report = check_csv(io.BytesIO(f"{header}\n".encode()), None, Options(key=Key.of_optix("id")))
     assert "header-key" in report.counts
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("customerId\na\nb\r\nc\n", (2, 3, 13)),
+        ("customerId\r\na\r\nb\nc\r\n", (2, 3, 15)),
+        ('customerId\n"a\r\nb"\nc\r\n', (2, 4, 18)),
+        ('customerId\na\nb"c\r\n', (2, 3, 13)),
+    ],
+)
+def test_mixed_line_ends_are_warned_of_once(text, place):
+    found = [one for one in check(text).findings if one.rule == "line-ends"]
+    assert [(one.row, one.line, one.byte, one.severity) for one in found] == [(*place, "warning")]
+
+
+@pytest.mark.parametrize(
+    "text", ["customerId\na\nb\n", "customerId\r\na\r\nb", 'customerId\na\n"b\r\n"\n', "customerId"]
+)
+def test_line_ends_of_one_kind_are_fine(text):
+    assert "line-ends" not in check(text).counts
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        ("customerId,name\n1,a\n".encode("utf-16"), "UTF-16, as its byte order mark says"),
+        ("customerId,name\n1,Zoë\n".encode("latin-1"), "looks like Latin-1"),
+        (b"customerId,name\n1,\x81\n", "not UTF-8: the first"),
+    ],
+)
+def test_another_encoding_is_named_where_it_is_recognised(raw, says):
+    assert says in next(one for one in check(raw).findings if one.rule == "encoding").message
+
+
+def test_a_padded_name_is_called_so():
+    report = check("customerId, LTV\n1,2\n")
+    assert [(one.rule, one.column) for one in report.findings] == [("header-padded", " LTV")]
