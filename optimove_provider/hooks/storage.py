@@ -4,27 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from airflow.providers.common.compat.sdk import BaseHook, conf
+from airflow.providers.common.compat.sdk import BaseHook
 
 from optimove_provider.contract.errors import DataError, SettingsError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from optimove_provider.loads.staging import Staging
-
 Source = str | Sequence[Mapping[str, Any]]
-
-
-def staging() -> "Staging":
-    """Where loads keep their state: `[optimove] staging`, or a folder in AIRFLOW_HOME."""
-    from airflow.configuration import AIRFLOW_HOME
-    from airflow.sdk import ObjectStoragePath
-
-    from optimove_provider.loads.staging import Staging
-
-    place = ObjectStoragePath(conf.get("optimove", "staging", fallback="") or f"{AIRFLOW_HOME}/optimove")
-    return Staging(place.fs, place.path)
 
 
 @contextmanager

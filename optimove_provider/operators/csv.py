@@ -11,7 +11,8 @@ from optimove_provider.contract.errors import SettingsError
 from optimove_provider.hooks.attributes import read_attributes
 from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.hooks.failures import airflow_failures
-from optimove_provider.hooks.storage import open_file, staging
+from optimove_provider.hooks.staging import staging
+from optimove_provider.hooks.storage import open_file
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

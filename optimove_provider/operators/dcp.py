@@ -11,7 +11,8 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from optimove_provider.hooks.attributes import read_attributes
 from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.hooks.failures import airflow_failures
-from optimove_provider.hooks.storage import Source, open_file, open_rows, staging
+from optimove_provider.hooks.staging import staging
+from optimove_provider.hooks.storage import Source, open_file, open_rows
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

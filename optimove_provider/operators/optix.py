@@ -8,7 +8,8 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from optimove_provider.hooks.failures import airflow_failures
 from optimove_provider.hooks.optix import OptixHook
-from optimove_provider.hooks.storage import Source, open_rows, staging
+from optimove_provider.hooks.staging import staging
+from optimove_provider.hooks.storage import Source, open_rows
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
