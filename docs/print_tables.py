@@ -6,16 +6,17 @@ A test compares what is printed here with what is in the repository.
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from optimove_provider.contract import dcp, optix
+from optimove_provider.contract import dcp, optix, profiles
 from optimove_provider.contract.datatypes import RULES, Decision, Dispute, Rule
 from optimove_provider.contract.wire import Endpoint
+from optimove_provider.records.rulebook import FILE_RULES
 
 DOCS = Path(__file__).parent
 
 
 def rules() -> str:
-    """The text of docs/rules.md: one section for each datatype of a DCP CSV file."""
-    return "\n".join([_RULES_HEAD, *(line for rule in RULES for line in _rule(rule))])
+    """The text of docs/rules.md: one section for each datatype of a DCP CSV file, and one of the other rules."""
+    return "\n".join([_RULES_HEAD, *(line for rule in RULES for line in _rule(rule)), _FILE_RULES_HEAD, *_file_rules()])
 
 
 _RULES_HEAD = """\
@@ -29,6 +30,21 @@ vendor contradicts itself: a warning, which strict mode makes an error. An empty
 but `customerId`: nothing is documented about it. Cells with outer spaces, line ends or characters that are not ASCII
 are shown as Python string literals.
 """
+
+
+_FILE_RULES_HEAD = """\
+## All other rules
+
+Printed from `optimove_provider/records/rulebook.py`. What lies behind the warnings about ids and personal data is in
+[identifiers-and-pii.md](identifiers-and-pii.md).
+"""
+
+
+def _file_rules() -> Iterator[str]:
+    for title, rules in FILE_RULES.items():
+        yield from _table(title, ("rule", "severity", "finds"))
+        yield from (_row(f"`{rule.name}`", rule.severity, rule.finds) for rule in rules)
+        yield ""
 
 
 def _rule(rule: Rule) -> Iterator[str]:
@@ -100,9 +116,11 @@ is sent again anywhere. *Waits* is the least wait after a 429 or 503.
 def _apis() -> Iterator[str]:
     for title, base, rows in (
         ("Opti-X Data Connections", optix.BASE_URL, optix.ENDPOINTS),
-        ("Dynamic Customer Profiles", dcp.BASE_URL, dcp.ENDPOINTS),
+        ("Dynamic Customer Profiles", dcp.BASE_URL, [row for row in dcp.ENDPOINTS if row.api != profiles.API]),
+        ("Dynamic Customer Profiles: profiles and aliases", profiles.BASE_URL, profiles.ENDPOINTS),
     ):
-        yield f"## {title}\n\nPaths are relative to the connection's host, by default `{base}`.\n"
+        host = "profile_host" if base == profiles.BASE_URL else "host"
+        yield f"## {title}\n\nPaths are relative to the connection's {host}, by default `{base}`.\n"
         yield _row("name", "request", "again", "waits", "source")
         yield _row(*("---" for _ in range(5)))
         yield from (_endpoint(endpoint) for endpoint in rows)

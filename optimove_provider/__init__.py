@@ -68,7 +68,7 @@ _DCP_CONNECTION = {
         "aws_conn_id": _field("AWS connection id", "Blank to use the keys that each table carries."),
         "upload_history_url": _field(
             "Upload history URL",
-            "A URL with {table_id} in it. The vendor documents none; blank if you have none.",
+            "A URL with {table_id} in it. The vendor documents none. Blank to read profiles back instead.",
         ),
         **_POLITENESS,
     },
@@ -121,7 +121,23 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "string",
                         "example": "s3://aws_default@my-bucket/optimove",
                         "default": "",
-                    }
+                    },
+                    "staging_is_shared": {
+                        "description": "Whether all machines that run tasks see the folder that staging names. "
+                        "Executors that run tasks on other machines refuse a folder otherwise.",
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": None,
+                        "default": "False",
+                    },
+                    "keep_days": {
+                        "description": "After how many days reports, rejected rows, and loads that nobody took up "
+                        "again are removed from staging.",
+                        "version_added": "0.1.0",
+                        "type": "integer",
+                        "example": None,
+                        "default": "30",
+                    },
                 },
             }
         },

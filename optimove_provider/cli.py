@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TextIO
 
 from optimove_provider.contract.datatypes import KEY_COLUMN, Attribute, is_key_column
 from optimove_provider.contract.errors import DataError, OptimoveProviderError, SettingsError
@@ -30,7 +30,12 @@ OK, FINDINGS, UNREADABLE = 0, 1, 2
 _INTERRUPTED = 130
 STDIN = "-"
 
-Progress = Callable[[int, int], None]
+
+class Progress(NamedTuple):
+    """Takes the rows and bytes read so far, then how many ids were compared, and how many there are."""
+
+    read: Callable[[int, int], None]
+    compared: Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,23 +117,25 @@ def validate(wanted: argparse.Namespace, out: TextIO) -> int:
     _refuse_overwriting([wanted.file, wanted.attributes], [wanted.output, *(wanted.split or ())])
     delimiter = delimiter_of(wanted.file)
     key = DCP_KEY if wanted.primary_key is None else Key.of_optix(wanted.primary_key)
-    options = Options(
-        file=wanted.file,
-        strict=wanted.strict,
-        delimiter=delimiter,
-        max_findings=wanted.max_findings,
+    watchers = partial(
+        watchers_for,
         key=key,
-        about_names=partial(pii_names, allowed=wanted.allow_pii) if wanted.primary_key is None else lambda names: (),
-        watchers=partial(
-            watchers_for,
-            key=key,
-            identifiers=not wanted.no_identifiers,
-            pii=wanted.primary_key is None,
-            allowed_pii=wanted.allow_pii,
-        ),
+        identifiers=not wanted.no_identifiers,
+        pii=wanted.primary_key is None,
+        allowed_pii=wanted.allow_pii,
     )
     with _opened(wanted.file) as packed, _split(wanted.split, delimiter) as split, _progress(packed) as progress:
-        report = check_csv(decompressed(packed, wanted.file), attributes, options, progress, split)
+        options = Options(
+            file=wanted.file,
+            strict=wanted.strict,
+            delimiter=delimiter,
+            max_findings=wanted.max_findings,
+            key=key,
+            about_names=partial(pii_names, allowed=wanted.allow_pii) if wanted.primary_key is None else lambda _: (),
+            watchers=partial(watchers, compared=progress.compared) if progress else watchers,
+        )
+        read = progress.read if progress else None
+        report = check_csv(decompressed(packed, wanted.file), attributes, options, read, split)
     _write_report(report, wanted.format, wanted.output, out)
     return FINDINGS if report.errors else OK
 
@@ -140,7 +147,8 @@ def infer(wanted: argparse.Namespace, out: TextIO) -> int:
 
     with _opened(wanted.file) as packed, _progress(packed) as progress:
         stream = decompressed(packed, wanted.file)
-        guesses = guess(stream, wanted.file, delimiter_of(wanted.file), wanted.rows, progress)
+        read = progress.read if progress else None
+        guesses = guess(stream, wanted.file, delimiter_of(wanted.file), wanted.rows, read)
     print(*guesses.describe(), sep="\n", file=sys.stderr)
     lines = ",\n".join(f" {json.dumps(attribute)}" for attribute in guesses.as_json())
     out.write(f"[\n{lines}\n]\n" if lines else "[]\n")
@@ -257,17 +265,22 @@ def _progress(stream: BinaryIO) -> Iterator[Progress | None]:
         yield None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
 
     columns = (BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TextColumn("{task.description}"))
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+    with Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
         size = _size(stream)
         task = bar.add_task("", total=size)
 
         def tell(rows: int, read: int) -> None:
-            bar.update(task, completed=stream.tell() if size else read, description=f"{rows:,} rows")
+            bar.update(task, completed=stream.tell() if size else read, total=size, description=f"{rows:,} rows")
 
-        yield tell
+        def compared(done: int, ids: int) -> None:
+            words = f"{done:,} of {ids:,} ids compared"
+            bar.update(task, completed=done, total=ids, description=words, refresh=True)
+
+        yield Progress(tell, compared)
 
 
 def _size(stream: BinaryIO) -> int | None:
@@ -354,7 +367,7 @@ _VALIDATING = (
         metavar="N",
         type=_number(0),
         default=10_000,
-        help="so many findings are listed at most, all are counted (default: %(default)s)",
+        help="so many findings are listed at most, half of them warnings; all are counted (default: %(default)s)",
     ),
     _option(
         "--split",

@@ -1,12 +1,15 @@
-"""Dynamic Customer Profiles, as typed calls: one line per conversation of `contract.dcp`."""
+"""Dynamic Customer Profiles, as typed calls: one line per conversation of `contract`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from optimove_provider.clients.session import Client
 from optimove_provider.clients.settings import DcpSettings
-from optimove_provider.contract import dcp
+from optimove_provider.contract import dcp, ensure, profiles, readback
 from optimove_provider.contract.datatypes import Attribute
 from optimove_provider.contract.uploads import Outcome
+from optimove_provider.contract.values import JsonValue
+from optimove_provider.contract.waiting import MAX_FAILED_POLLS, Ask, wait
 
 
 class DcpClient(Client[DcpSettings]):
@@ -16,6 +19,10 @@ class DcpClient(Client[DcpSettings]):
         """All services of the account."""
         return self.run(dcp.list_services())
 
+    def list_tables(self, service_id: int) -> list[dcp.Table]:
+        """The tables of a service; `is_optimizely` marks the one that aliases and the consolidated view need."""
+        return self.run(dcp.list_tables(service_id))
+
     def read_table(self, table_id: int) -> dcp.Table:
         """One table, with the AWS keys and the S3 path of its imports."""
         return self.run(dcp.read_table(table_id))
@@ -24,9 +31,13 @@ class DcpClient(Client[DcpSettings]):
         """The attributes registered for a table."""
         return self.run(dcp.list_attributes(table_id))
 
-    def ensure_service(self, name: str) -> dcp.Ensured:
+    def read_project(self, project_id: int) -> dcp.Project:
+        """One project, with the service that it is linked to."""
+        return self.run(dcp.read_project(project_id))
+
+    def ensure_service(self, name: str, dry_run: bool = False) -> ensure.Ensured:
         """Keep the account's service, or create it."""
-        return self.run(dcp.ensure_service(name))
+        return self.run(ensure.ensure_service(name, dry_run))
 
     def ensure_table(
         self,
@@ -35,18 +46,60 @@ class DcpClient(Client[DcpSettings]):
         keyfield_locator_type: str,
         keyfield_locator_name: str | None = None,
         description: str | None = None,
-    ) -> dcp.Ensured:
+        dry_run: bool = False,
+    ) -> ensure.Ensured:
         """Keep the service's table of this name, or create it."""
-        return self.run(dcp.ensure_table(service_id, name, keyfield_locator_type, keyfield_locator_name, description))
+        locator = (keyfield_locator_type, keyfield_locator_name)
+        return self.run(ensure.ensure_table(service_id, name, *locator, description, dry_run))
 
-    def ensure_attributes(self, table_id: int, attributes: Iterable[Attribute]) -> dcp.Ensured:
+    def ensure_attributes(
+        self, table_id: int, attributes: Iterable[Attribute], dry_run: bool = False
+    ) -> ensure.Ensured:
         """Keep the registered attributes and register the missing ones."""
-        return self.run(dcp.ensure_attributes(table_id, attributes))
+        return self.run(ensure.ensure_attributes(table_id, attributes, dry_run))
+
+    def link_project(
+        self, project_id: int, service_id: int, replace: bool = False, dry_run: bool = False
+    ) -> ensure.Ensured:
+        """Link a project to a service."""
+        return self.run(ensure.link_project(project_id, service_id, replace, dry_run))
+
+    def describe_attribute(self, attribute_id: int, description: str) -> None:
+        """Change an attribute's description."""
+        self.run(ensure.describe_attribute(attribute_id, description))
+
+    def read_profile(self, service_id: int, table_id: int, customer_id: str) -> dict[str, Any] | None:
+        """One customer's values by attribute name; None for an unknown customer."""
+        return self.run(profiles.read_profile(service_id, table_id, customer_id))
+
+    def write_profile(self, service_id: int, table_id: int, customer_id: str, data: Mapping[str, JsonValue]) -> None:
+        """Write some of a customer's values; the others stay."""
+        self.run(profiles.write_profile(service_id, table_id, customer_id, data))
+
+    def read_aliases(self, service_id: int, optimizely_table_id: int, optimizely_user_id: str) -> dict[str, str]:
+        """Table id -> customer id in that table, for one Optimizely user id."""
+        return self.run(profiles.read_aliases(service_id, optimizely_table_id, optimizely_user_id))
+
+    def create_aliases(
+        self, service_id: int, optimizely_table_id: int, optimizely_user_id: str, aliases: Mapping[str, str]
+    ) -> None:
+        """Say under which customer id each table knows an Optimizely user id."""
+        self.run(profiles.create_aliases(service_id, optimizely_table_id, optimizely_user_id, aliases))
+
+    def read_consolidated_view(
+        self, service_id: int, optimizely_table_id: int, optimizely_user_id: str
+    ) -> list[profiles.Profile]:
+        """One profile for each table that knows the Optimizely user id."""
+        return self.run(profiles.read_consolidated_view(service_id, optimizely_table_id, optimizely_user_id))
 
     def upload_outcome(self, table_id: int, s3_keys: Sequence[str]) -> Outcome:
         """What the upload history says about these files now."""
         return self.run(dcp.upload_outcome(table_id, s3_keys))
 
-    async def wait_for_uploads(self, table_id: int, s3_keys: Sequence[str], poll_seconds: float) -> Outcome:
+    def read_back(self, samples: Sequence[readback.Sample]) -> Outcome:
+        """What reading the sampled profiles back says about these files now."""
+        return self.run(readback.read_back(samples))
+
+    async def wait(self, ask: Ask, poll_seconds: float, max_failed_polls: int = MAX_FAILED_POLLS) -> Outcome:
         """Ask until every file is imported or one has failed; for a trigger's event loop."""
-        return await self.arun(dcp.wait_for_uploads(table_id, s3_keys, poll_seconds))
+        return await self.arun(wait(ask, poll_seconds, max_failed_polls))

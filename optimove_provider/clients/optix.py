@@ -33,6 +33,10 @@ class OptixClient(Client[OptixSettings]):
             )
         )
 
+    def update_data(self, data_connection_uuid: str, items: optix.Items) -> None:
+        """Overwrite records by key. Each item replaces the stored record whole."""
+        self.run(optix.update_data(data_connection_uuid, items))
+
     def reach(self) -> Answer:
         """Whatever the host answers to a GET that changes nothing."""
         return self.run(optix.reach())

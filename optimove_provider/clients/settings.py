@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
-from optimove_provider.contract import dcp, optix
+from optimove_provider.contract import dcp, optix, profiles
 from optimove_provider.contract.errors import SettingsError
 from optimove_provider.contract.wire import Endpoint, Request
 
@@ -89,7 +89,7 @@ class DcpSettings(Settings):
     """Settings of Dynamic Customer Profiles. `upload_history_url` is a template with {table_id} in it, or empty."""
 
     token: str = field(repr=False)
-    profile_host: str = dcp.PROFILE_BASE_URL
+    profile_host: str = profiles.BASE_URL
     import_bucket: str = dcp.IMPORT_BUCKET
     s3_endpoint_url: str = ""
     region: str = dcp.S3_REGION
@@ -107,7 +107,7 @@ class DcpSettings(Settings):
             cls,
             host=form.host(dcp.BASE_URL),
             token=form.required("password", "the classic token"),
-            profile_host=form.url("profile_host", dcp.PROFILE_BASE_URL),
+            profile_host=form.url("profile_host", profiles.BASE_URL),
             import_bucket=form.text("import_bucket", dcp.IMPORT_BUCKET),
             s3_endpoint_url=form.url("s3_endpoint_url", ""),
             region=form.text("region", dcp.S3_REGION),
@@ -125,8 +125,8 @@ class DcpSettings(Settings):
         return {} if endpoint is dcp.UPLOAD_HISTORY else {dcp.TOKEN_HEADER: self.token}
 
     def base_url(self, api: str) -> str:
-        """The config host; the history's URL is a template of its own."""
-        return self.host
+        """The profile host, or the config host; the history's URL is a template of its own."""
+        return self.profile_host if api == profiles.API else self.host
 
     def address(self, request: Request) -> Request:
         """As for any vendor; but the history is no vendor's, so it is asked without the vendor's token."""

@@ -11,11 +11,12 @@ other column, so whoever reads a file allows them there and never asks a rule.
 
 import re
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
 
 from optimove_provider.contract.decided import DECIDED
+from optimove_provider.contract.errors import SettingsError
 from optimove_provider.contract.rules import (
     INVALID,
     LONG_MAX,
@@ -29,19 +30,23 @@ from optimove_provider.contract.rules import (
     decide_datetime,
     decide_double,
     decide_epoch,
+    decide_epoch_milliseconds,
     decide_long,
     decide_string,
 )
 
 __all__ = [
+    "EPOCH_MILLISECONDS",
     "KEY_COLUMN",
     "MAX_IMPORT_BYTES",
     "RULES",
     "Attribute",
     "Decision",
     "Dispute",
+    "EpochUnit",
     "Rule",
     "Verdict",
+    "in_unit",
     "is_key_column",
     "rule_for",
 ]
@@ -244,6 +249,24 @@ RULES: tuple[Rule, ...] = (
 
 _BY_TYPE = {(rule.datatype, rule.format): rule for rule in RULES}
 
+EpochUnit = Literal["seconds", "milliseconds"]
+
+EPOCH_MILLISECONDS = replace(
+    _BY_TYPE["datetime", "epoch"],
+    name="epoch_milliseconds",
+    expects="whole milliseconds since 1970-01-01 00:00:00 UTC, digits only, such as 1651676123000",
+    decide=decide_epoch_milliseconds,
+    disputed=(
+        Dispute(
+            ("0", "1651676123"),
+            "the vendor's API reference, until 2020 at least, gives milliseconds",
+            "represents the number of seconds from 00:00:00 UTC on January 1, 1970",
+            "this looks like seconds, and epoch_unit says milliseconds; nothing is converted",
+        ),
+    ),
+)
+"""Judges an epoch attribute whose values somebody declares to be milliseconds: see `in_unit`."""
+
 
 def rule_for(datatype: str, format: str | None = None) -> Rule:
     """Give the row of an attribute's datatype; `format` counts for datetime only, where it is needed.
@@ -275,6 +298,7 @@ class Attribute:
     format: str | None = None
     description: str | None = None
     archived: bool = False
+    epoch_unit: EpochUnit = "seconds"
 
     def __post_init__(self) -> None:
         try:
@@ -311,4 +335,15 @@ class Attribute:
     @property
     def rule(self) -> Rule:
         """The row that decides about this attribute's cells."""
-        return rule_for(self.datatype, self.format)
+        rule = rule_for(self.datatype, self.format)
+        return EPOCH_MILLISECONDS if rule.name == "epoch" and self.epoch_unit == "milliseconds" else rule
+
+
+def in_unit(attributes: Iterable[Attribute], epoch_unit: EpochUnit) -> list[Attribute]:
+    """The same attributes, with the unit in which epochs are written: the guide says seconds, older pages milliseconds.
+
+    Raises SettingsError for an unknown unit.
+    """
+    if epoch_unit not in get_args(EpochUnit):
+        raise SettingsError(f"epoch_unit {epoch_unit!r}: one of {', '.join(get_args(EpochUnit))} is needed")
+    return [replace(attribute, epoch_unit=epoch_unit) for attribute in attributes]

@@ -1,8 +1,10 @@
 """Opti-X Data Connections: endpoints, limits, and the conversations over them. No I/O here.
 
-Source: "Walkthrough example for an Upload Data Connection" and "Using your data connections", developer.optimove.com.
+Source: "Walkthrough example for an Upload Data Connection", "Using your data connections" and "Managing Data
+Connections", developer.optimove.com.
 """
 
+import re
 from dataclasses import dataclass, field
 
 from optimove_provider.contract.errors import DataError, UnreadableAnswer, succeed
@@ -15,6 +17,8 @@ BRAND_KEY_HEADER = "x-brand-key"
 
 MAX_RECORDS = 5000
 """Records in one upload request. "Exceeding 5000 records per request will cause a 400 error." (walkthrough)"""
+MAX_ITEMS = 5000
+"""Items in one update request. Assumed: no limit is documented for updates, so the one of uploads is kept."""
 
 CREATE_CONNECTION = Endpoint(
     "create_connection",
@@ -33,6 +37,16 @@ UPLOAD_DATA = Endpoint(
     source='walkthrough: "upload directly using the POST /connections/{data_connection_uuid}/upload_data endpoint". '
     "Sending the same records twice is safe because an upload replaces each record whole.",
 )
+UPDATE_DATA = Endpoint(
+    "update_data",
+    API,
+    "PUT",
+    "/connections/{data_connection_uuid}/update_data",
+    retry_safe=True,
+    source='Managing Data Connections: "Update or overwrite existing data using the Update Data endpoint. Specify the '
+    'primary_key, updated data, and an optional ttl." Sending the same items twice is safe because "Update and Upload '
+    'share the same complete-replacement behaviour" (Using your data connections).',
+)
 REACH = Endpoint(
     "reach",
     API,
@@ -41,7 +55,7 @@ REACH = Endpoint(
     retry_safe=True,
     source="assumed: no read is documented. Any answer to a GET of the base URL shows that the host is reached.",
 )
-ENDPOINTS = (CREATE_CONNECTION, UPLOAD_DATA, REACH)
+ENDPOINTS = (CREATE_CONNECTION, UPLOAD_DATA, UPDATE_DATA, REACH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +68,22 @@ class Records:
     def __post_init__(self) -> None:
         if self.count > MAX_RECORDS:
             raise DataError(f"{self.count} records in one request: Opti-X takes at most {MAX_RECORDS}")
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """One update: `text` is a JSON array of `count` objects, at most 5000.
+
+    Each is `{"primary_key": key value, "data": {the fields without the key column}, "ttl": seconds}`; where `ttl` is
+    null or left out, the item never expires.
+    """
+
+    count: int
+    text: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if self.count > MAX_ITEMS:
+            raise DataError(f"{self.count} items in one update: at most {MAX_ITEMS} are sent")
 
 
 def create_connection(name: str, primary_key: str, description: str | None = None) -> Flow[str]:
@@ -88,7 +118,47 @@ def upload_data(
     succeed(UPLOAD_DATA, (yield UPLOAD_DATA.request(body, data_connection_uuid=data_connection_uuid)))
 
 
+def update_data(data_connection_uuid: str, items: Items) -> Flow[None]:
+    """Overwrite records by key, in one request that takes part in no batch.
+
+    Each item replaces the stored record whole: fields that are not sent are removed. Whether a key that is not there is
+    inserted is not documented.
+    """
+    succeed(UPDATE_DATA, (yield UPDATE_DATA.request(items.text, data_connection_uuid=data_connection_uuid)))
+
+
 def reach() -> Flow[Answer]:
     """Whatever the host answers to a GET that changes nothing: all that can be learnt without a write."""
     answer = yield REACH.request()
     return answer if answer is not None else Lost("the driver sent no answer")
+
+
+def formula(data_connection_uuid: str, column: str, default: str = "0") -> str:
+    """The text that a campaign is given to show `column` of the customer's record, or `default`.
+
+    Inferred from the one example of the walkthrough; how anything in it is escaped is not documented. A colon in
+    `column` or `default` is unsafe, because colons separate the parts.
+    """
+    return f"DC_{data_connection_uuid}:[%CUSTOMER_ID%]::{column}:{default}"
+
+
+_NAMED_ROWS = re.compile(
+    r"""
+    \b(?:data|records|items)\[(\d{1,9})\]                        # data[12]
+    | \b(?:data|records|items)\.(\d{1,9})\b                      # data.12.x
+    | ["']body["']\s*,\s*["']data["']\s*,\s*(\d{1,9})\b          # "loc": ["body", "data", 12, "x"]
+    | ["']body["']\s*,\s*(\d{1,9})\s*,                           # "loc": ["body", 12, "ttl"], of a bare array
+    | \bindex\b["']?\s*[:=]?\s*(\d{1,9})\b                       # "index": 12
+    """,
+    re.VERBOSE,
+)
+
+
+def named_rows(text: str, count: int) -> tuple[int, ...]:
+    """The records, counted from 0, that a refusal's text seems to name: ascending, all less than `count`.
+
+    No error body is documented, so every form is a guess, and so is that the vendor counts from 0. "row 12" is not
+    read, since it may count from 1; `["body", 37]` alone is not either: it is how a JSON error names a character.
+    """
+    found = (int(number) for match in _NAMED_ROWS.finditer(text) for number in match.groups() if number)
+    return tuple(sorted({number for number in found if number < count}))

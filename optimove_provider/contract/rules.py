@@ -123,6 +123,14 @@ def decide_epoch(found: re.Match[str]) -> Verdict:
     return DISPUTED if value >= EPOCH_LOOKS_LIKE_MILLISECONDS else VALID
 
 
+def decide_epoch_milliseconds(found: re.Match[str]) -> Verdict:
+    """Milliseconds that fit 64 bits; so few that they look like seconds are disputed."""
+    value = int(found[0])
+    if value > LONG_MAX:
+        return INVALID
+    return DISPUTED if value < EPOCH_LOOKS_LIKE_MILLISECONDS else VALID
+
+
 def decide_string(found: re.Match[str]) -> Verdict:
     """Any text."""
     return VALID

@@ -2,7 +2,7 @@
 
 The vendor names "Upload History" ("you can check Upload History to confirm that your file has been processed") but
 documents neither an endpoint nor states. The states here are those of the history format that a connection's
-`upload_history_url` serves: a JSON array of entries.
+`upload_history_url` serves: a JSON array of entries. `contract.readback` tells what it sees in the same form.
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,14 +29,19 @@ STATES: Mapping[str, Verdict] = {
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One file in the history: `file` is its S3 key, rows are counts, `created` an ISO instant."""
+    """One file in the history: `file` is its S3 key, `created` an ISO instant.
+
+    Rows are counts, None where nobody counted. `evidence` says what shows it, where no history does: see
+    `contract.readback`.
+    """
 
     file: str
     status: str
-    rows_processed: int = 0
-    rows_failed: int = 0
+    rows_processed: int | None = 0
+    rows_failed: int | None = 0
     message: str = ""
     created: str = ""
+    evidence: str = ""
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> "HistoryEntry":
@@ -44,15 +49,17 @@ class HistoryEntry:
         return cls(
             file=str(entry["file"]),
             status=str(entry["status"]),
-            rows_processed=int(entry.get("rows_processed") or 0),
-            rows_failed=int(entry.get("rows_failed") or 0),
+            rows_processed=_count(entry, "rows_processed"),
+            rows_failed=_count(entry, "rows_failed"),
             message=str(entry.get("message") or ""),
             created=str(entry.get("created") or ""),
+            evidence=str(entry.get("evidence") or ""),
         )
 
     def as_json(self) -> dict[str, Any]:
-        """The entry as the history serves it."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        """The entry as the history serves it; without `evidence`, where a history is the evidence."""
+        content = {name: getattr(self, name) for name in self.__slots__}
+        return content if self.evidence else {name: content[name] for name in content if name != "evidence"}
 
     @property
     def verdict(self) -> Verdict:
@@ -64,8 +71,16 @@ class HistoryEntry:
     def sentence(self) -> str:
         """The entry in words, for a log or an error."""
         unknown = "" if self.status.lower() in STATES else " (a state this package does not know)"
-        rows = f"{self.rows_processed} rows processed, {self.rows_failed} failed"
-        return f"{self.file}: {self.status}{unknown}, {rows}" + (f": {self.message}" if self.message else "")
+        counted = self.rows_processed is not None
+        rows = f", {self.rows_processed} rows processed, {self.rows_failed or 0} failed" if counted else ""
+        evidence = f" ({self.evidence})" if self.evidence else ""
+        return f"{self.file}: {self.status}{unknown}{evidence}{rows}" + (f": {self.message}" if self.message else "")
+
+
+def _count(entry: Mapping[str, Any], name: str) -> int | None:
+    """A count; null where nobody counted, 0 where it is left out."""
+    count = entry.get(name, 0)
+    return None if count is None else int(count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +120,12 @@ def judge(history: Iterable[HistoryEntry], files: Iterable[str]) -> Outcome:
     wanted = tuple(dict.fromkeys(files))
     entries = tuple(newest[file] for file in wanted if file in newest)
     absent = tuple(file for file in wanted if file not in newest)
+    return common_verdict(entries, absent)
+
+
+def common_verdict(entries: Iterable[HistoryEntry], absent: Iterable[str] = ()) -> Outcome:
+    """The verdict on several files, of which those in `absent` are not known yet: failed if one failed, else wait."""
+    entries, absent = tuple(entries), tuple(absent)
     verdicts = {entry.verdict for entry in entries} | ({Verdict.WAIT} if absent else set())
     for verdict in (Verdict.FAILED, Verdict.WAIT):
         if verdict in verdicts:

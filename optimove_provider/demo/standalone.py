@@ -40,20 +40,24 @@ def settings(port: int, log_ports: tuple[int, int]) -> dict[str, str]:
     }
 
 
-def airflow(log: Path, *arguments: str) -> None:
+def airflow(log: Path, *arguments: str, variables: Mapping[str, str] = os.environ) -> None:
     """Run an `airflow` command to its end, its output in the log. Raises NotRunning if it fails."""
+    command = [sys.executable, "-m", "airflow", *arguments]
     with log.open("ab") as output:
-        done = subprocess.run([sys.executable, "-m", "airflow", *arguments], stdout=output, stderr=output, check=False)
+        done = subprocess.run(command, stdout=output, stderr=output, env=variables, check=False)
     if done.returncode:
         raise NotRunning(f"`airflow {' '.join(arguments)}` failed ({done.returncode})")
 
 
 @contextmanager
-def running(log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Airflow standalone while the block lasts, in a session of its own: a Ctrl-C reaches only us."""
+def running(
+    log: Path, command: str = "standalone", variables: Mapping[str, str] = os.environ
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Airflow standalone, or one part of it, while the block lasts, in a session of its own: a Ctrl-C reaches only us."""
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "airflow", "standalone"],
+            [sys.executable, "-m", "airflow", command],
+            env=variables,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -111,7 +115,7 @@ def wait_until_healthy(process: subprocess.Popen[bytes], port: int, tell: Callab
     deadline = time.monotonic() + START_SECONDS
     while missing:
         if process.poll() is not None:
-            raise NotRunning(f"`airflow standalone` ended ({process.returncode})")
+            raise NotRunning(f"Airflow ended ({process.returncode})")
         if time.monotonic() > deadline:
             raise NotRunning(f"after {START_SECONDS} s there is no healthy {', '.join(missing)}")
         for name in _healthy(port):

@@ -8,7 +8,8 @@ from optimove_provider.emulator.answering import handle, send
 from optimove_provider.emulator.faults import Fault, ImportFault
 from optimove_provider.emulator.objects import MemoryObjects, ObjectStore, StoredObject
 from optimove_provider.emulator.server import EmulatorServer
-from optimove_provider.emulator.state import API_KEY, BRAND_KEY, TOKEN, State, Switches
+from optimove_provider.emulator.state import API_KEY, BRAND_KEY, TOKEN, State
+from optimove_provider.emulator.switches import Switches
 
 __all__ = [
     "API_KEY",

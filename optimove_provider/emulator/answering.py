@@ -8,11 +8,12 @@ from optimove_provider.emulator.control import CONTROL
 from optimove_provider.emulator.dcp import DCP, HISTORY
 from optimove_provider.emulator.faults import Fault
 from optimove_provider.emulator.optix import OPTIX
+from optimove_provider.emulator.profiles import PROFILES
 from optimove_provider.emulator.refusals import Refusal, json_answer
 from optimove_provider.emulator.routes import Call, url_path
 from optimove_provider.emulator.state import State
 
-APIS = (OPTIX, DCP, HISTORY, CONTROL)
+APIS = (OPTIX, DCP, PROFILES, HISTORY, CONTROL)
 """In the order in which they are asked whether a path is theirs."""
 
 
@@ -36,6 +37,11 @@ def send(state: State, request: Request) -> Answer:
     answer = _answer_with(fault, call) if fault else _answer(call)
     state.requests.append({**_described(call), **_outcome(answer)})
     return answer
+
+
+def latency_seconds(state: State, request: Request) -> float:
+    """How long the answer to this request is held back: not at all on a control route."""
+    return 0.0 if _route(state, request).api is CONTROL else state.switches.latency_seconds
 
 
 def _route(state: State, request: Request) -> Call:
@@ -77,18 +83,33 @@ def _described(call: Call) -> dict[str, Any]:
         "path": url_path(call.request.url),
         "endpoint": call.endpoint.name if call.endpoint else None,
         "headers": sorted(name.lower() for name in call.request.headers),
-        **(_batch(call) if call.endpoint is optix.UPLOAD_DATA else {}),
+        "sha256": call.sha256,
+        **_counts(call),
     }
 
 
-def _batch(call: Call) -> dict[str, Any]:
+def _counts(call: Call) -> dict[str, Any]:
+    if call.endpoint is optix.UPDATE_DATA:
+        return {"records": _length(_json(call))}
+    return _batch(call) if call.endpoint is optix.UPLOAD_DATA else {}
+
+
+def _json(call: Call) -> Any:
     try:
-        upload = call.json if isinstance(call.json, dict) else {}
+        return call.json
     except Refusal:
-        upload = {}
-    data = upload.get("data")
+        return None
+
+
+def _length(data: Any) -> int | None:
+    return len(data) if isinstance(data, list) else None
+
+
+def _batch(call: Call) -> dict[str, Any]:
+    found = _json(call)
+    upload = found if isinstance(found, dict) else {}
     return {
-        "records": len(data) if isinstance(data, list) else None,
+        "records": _length(upload.get("data")),
         "batch_uuid": upload.get("batch_uuid"),
         "batch_completed": upload.get("batch_completed", True),
     }

@@ -3,17 +3,19 @@
 No vendor has anything like it. It takes no key and shows neither keys nor the values of headers. No I/O here.
 """
 
+from collections.abc import Iterable
 from dataclasses import asdict, fields, replace
 from typing import Any, get_args, get_type_hints
 
 from optimove_provider.contract.wire import Endpoint, Response
-from optimove_provider.emulator.connections import Connection
+from optimove_provider.emulator.connections import Batch, Connection
 from optimove_provider.emulator.faults import read_fault
 from optimove_provider.emulator.imports import advance
 from optimove_provider.emulator.refusals import Refusal, json_answer, json_object
 from optimove_provider.emulator.routes import Api, Call, Handler
 from optimove_provider.emulator.startpage import start_page
-from optimove_provider.emulator.state import State, Switches
+from optimove_provider.emulator.state import State
+from optimove_provider.emulator.switches import Switches
 from optimove_provider.emulator.tables import Service, Table
 
 PREFIX = "/_emulator"
@@ -42,7 +44,7 @@ def _state(call: Call) -> Response:
     advance(state)
     now = state.clock()
     shown = {
-        "connections": [_connection(connection, now) for connection in state.connections.values()],
+        "connections": [_connection(state, connection, now) for connection in state.connections.values()],
         "services": [_without_keys(service) for service in state.services.values()],
         "tables": [_table(table) for table in state.tables.values()],
         "violations": state.violations,
@@ -50,8 +52,9 @@ def _state(call: Call) -> Response:
     return json_answer(200, shown)
 
 
-def _connection(connection: Connection, now: float) -> dict[str, Any]:
-    records = connection.visible(now)
+def _connection(state: State, connection: Connection, now: float) -> dict[str, Any]:
+    state.forget_open_batches(connection)
+    records = connection.visible(now, old_rows_stay=state.switches.old_rows_stay)
     return {
         "data_connection_uuid": connection.data_connection_uuid,
         "name": connection.name,
@@ -59,7 +62,14 @@ def _connection(connection: Connection, now: float) -> dict[str, Any]:
         "records": {key: {"data": record.data, "expires": record.expires} for key, record in records.items()},
         "open_batches": len(connection.open_batches),
         "completed_batches": len(connection.completed_batches),
+        "requests_accepted": connection.requests_accepted,
+        "records_received": connection.records_received,
+        "batches": [_batch(batch) for batch in connection.batches.values()],
     }
+
+
+def _batch(batch: Batch) -> dict[str, Any]:
+    return {name: getattr(batch, name) for name in ("batch_uuid", "state", "requests", "records", "completions")}
 
 
 def _without_keys(item: Service | Table) -> dict[str, Any]:
@@ -84,7 +94,7 @@ def _set_switches(call: Call) -> Response:
     known = get_type_hints(Switches)
     for name, value in wanted.items():
         if name not in known:
-            raise Refusal(400, f"switch {name!r} is unknown: one of {', '.join(known)}")
+            raise Refusal(400, f"switch {name!r} is unknown: one of {_listed(known)}")
         _check_switch(name, value, known[name])
     call.state.switches = replace(call.state.switches, **wanted)
     return _switches(call)
@@ -92,12 +102,20 @@ def _set_switches(call: Call) -> Response:
 
 def _check_switch(name: str, value: Any, kind: Any) -> None:
     if choices := get_args(kind):
-        if value not in choices:
-            raise Refusal(400, f"switch {name} is one of {', '.join(choices)}")
-        return
-    number = int if kind is int else int | float
-    if isinstance(value, bool) or not isinstance(value, number) or value < 0:
-        raise Refusal(400, f"switch {name} is a number that is not negative")
+        # True equals 1, and 200.0 equals 200.
+        right, words = any(value == c and type(value) is type(c) for c in choices), f"one of {_listed(choices)}"
+    elif kind is bool or kind is str:
+        right, words = isinstance(value, kind), "true or false" if kind is bool else "a string"
+    else:
+        number = int if kind is int else int | float
+        right = isinstance(value, number) and not isinstance(value, bool) and value >= 0
+        words = f"a {'whole ' if kind is int else ''}number that is not negative"
+    if not right:
+        raise Refusal(400, f"switch {name} is {words}")
+
+
+def _listed(names: Iterable[object]) -> str:
+    return ", ".join(map(str, names))
 
 
 def _faults(call: Call) -> Response:

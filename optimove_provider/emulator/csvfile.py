@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from optimove_provider.contract.datatypes import Attribute, Verdict, is_key_column
+from optimove_provider.contract.values import json_value
 from optimove_provider.emulator.tables import CellValue, Table
 
 
@@ -31,7 +32,7 @@ class Row:
     error: str = ""
 
 
-def read_rows(stream: BinaryIO, key: str, table: Table) -> Iterator[Row]:
+def read_rows(stream: BinaryIO, key: str, table: Table, lower_bool: bool = False) -> Iterator[Row]:
     """The rows of a file, in constant memory. Raises BadFile for a header or text that cannot be read."""
     delimiter = "\t" if key.lower().endswith(".tsv") else ","
     with io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
@@ -40,7 +41,7 @@ def read_rows(stream: BinaryIO, key: str, table: Table) -> Iterator[Row]:
             columns = _columns(next(reader, []), table)
             rows = (cells for cells in reader if cells)
             for number, cells in enumerate(rows, start=1):
-                yield _row(number, cells, columns)
+                yield _row(number, cells, columns, lower_bool)
         except csv.Error as error:
             raise BadFile(f"line {reader.line_num} cannot be read: {error}") from None
         except UnicodeDecodeError as error:
@@ -61,7 +62,7 @@ def _columns(header: Sequence[str], table: Table) -> list[Attribute | None]:
     return [None if is_key_column(name) else registered[name] for name in header]
 
 
-def _row(number: int, cells: Sequence[str], columns: Sequence[Attribute | None]) -> Row:
+def _row(number: int, cells: Sequence[str], columns: Sequence[Attribute | None], lower_bool: bool) -> Row:
     if len(cells) != len(columns):
         # Guess: a row that is too short or too long is a bad row.
         return Row(number, "", {}, f"row {number} has {len(cells)} cells, the header has {len(columns)}")
@@ -73,17 +74,8 @@ def _row(number: int, cells: Sequence[str], columns: Sequence[Attribute | None])
         if attribute is None or not cell:
             continue
         rule = attribute.rule
-        if rule.judge(cell) is Verdict.INVALID:
+        if rule.judge(cell, strict=lower_bool and rule.name == "bool") is Verdict.INVALID:
             error = f"row {number}, column {attribute.name!r}: {cell[:100]!r} is not {rule.expects}"
             return Row(number, customer_id, {}, error)
-        values[attribute.name] = _store(cell, attribute)
+        values[attribute.name] = json_value(attribute, cell)
     return Row(number, customer_id, values)
-
-
-def _store(cell: str, attribute: Attribute) -> CellValue:
-    """The value as JSON carries it. Guess: instants stay as they were written, epoch seconds are a number."""
-    if attribute.datatype == "bool":
-        return cell.lower() == "true"
-    if attribute.datatype == "long" or attribute.format == "epoch":
-        return int(cell)
-    return float(cell) if attribute.datatype == "double" else cell

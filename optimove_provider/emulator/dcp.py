@@ -1,10 +1,11 @@
-"""The DCP config API, answered from the contract's rows. No I/O here.
+"""The DCP config API and the upload history, answered from the contract's rows. No I/O here.
 
 Strict where the REST reference of 2020 says something: the Token header, 201 for what is created, one service
 an account, the locator rules, the datatypes and formats of attributes. The rest are guesses, named where they
 stand.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from optimove_provider.contract import dcp
@@ -21,10 +22,10 @@ from optimove_provider.emulator.refusals import (
 )
 from optimove_provider.emulator.routes import PREFIXES, Api, Call, Handler
 from optimove_provider.emulator.state import TOKEN, State
-from optimove_provider.emulator.tables import Credentials, Registered, Service, Table
+from optimove_provider.emulator.tables import Credentials, Project, Registered, Service, Table
 
 
-def _admit(call: Call) -> None:
+def admit(call: Call) -> None:
     """REST reference, responses: a missing token is 401, an invalid or revoked one 403."""
     token = call.header(dcp.TOKEN_HEADER)
     if token is None:
@@ -37,7 +38,7 @@ def _admit_everybody(call: Call) -> None:
     """The history is no vendor's: it takes no token."""
 
 
-def _refuse(state: State, refusal: Refusal) -> Response:
+def refuse(state: State, refusal: Refusal) -> Response:
     # Inferred from a third-party client, which parses these two members of an error.
     return json_answer(refusal.status, {"message": refusal.message, "uuid": state.ids.uuid()})
 
@@ -64,8 +65,9 @@ def _create_service(call: Call) -> Response:
     state = call.state
     name = required_text(json_object(call.json), "name")
     if state.services:
-        # Documented is only that an account has one. Guess: the status.
-        raise Refusal(400, "the account has a DCP service already, and can have one only")
+        raise Refusal(
+            state.switches.second_service_status, "the account has a DCP service already, and can have one only"
+        )
     # Guess: the shape of AWS keys. They are made up.
     credentials = Credentials("AKIA" + state.ids.secret(16), state.ids.secret(40))
     service = Service(state.ids.number(), name, credentials, state.timestamp())
@@ -123,13 +125,7 @@ def _create_attribute(call: Call) -> Response:
         raise Refusal(400, f"{attribute.name!r} is the name of the key column")
     registered = Registered(state.ids.number(), attribute, state.timestamp())
     table.attributes[attribute.name] = registered
-    whole = {
-        **registered.as_json(),
-        "dcp_datasource_id": table.id,
-        "created": registered.created,
-        "last_modified": registered.created,
-    }
-    return json_answer(201, whole)
+    return json_answer(201, _whole(table, registered))
 
 
 def _attribute(wanted: dict[str, Any]) -> Attribute:
@@ -142,6 +138,57 @@ def _attribute(wanted: dict[str, Any]) -> Attribute:
         return Attribute(name, datatype, format, description)
     except ValueError as error:
         raise Refusal(400, str(error)) from None
+
+
+def _update_attribute(call: Call) -> Response:
+    table, registered = _registered(call)
+    wanted = json_object(call.json)
+    if call.state.switches.attribute_put == "400" and (wrong := sorted({"name", "datatype", "format"} & wanted.keys())):
+        raise Refusal(400, f"not supported: {', '.join(wrong)}")
+    if "description" in wanted:
+        attribute = replace(registered.attribute, description=optional_text(wanted, "description"))
+        registered.attribute, registered.last_modified = attribute, call.state.timestamp()
+    return json_answer(202, _whole(table, registered))
+
+
+def _registered(call: Call) -> tuple[Table, Registered]:
+    wanted = call.number("attribute_id")
+    for table in call.state.tables.values():
+        for registered in table.attributes.values():
+            if registered.id == wanted:
+                return table, registered
+    raise Refusal(404, "there is no such attribute")
+
+
+def _whole(table: Table, registered: Registered) -> dict[str, Any]:
+    return {
+        **registered.as_json(),
+        "dcp_datasource_id": table.id,
+        "created": registered.created,
+        "last_modified": registered.last_modified or registered.created,
+    }
+
+
+def _project(call: Call) -> Project:
+    project = call.state.projects.get(call.number("project_id"))
+    if project is None:
+        raise Refusal(404, "there is no such project")
+    return project
+
+
+def _read_project(call: Call) -> Response:
+    return json_answer(200, _project(call).as_json())
+
+
+def _update_project(call: Call) -> Response:
+    # Guesses: null unlinks, other members are ignored, and a service that does not exist is a bad request.
+    project, wanted = _project(call), json_object(call.json)
+    if "dcp_service_id" in wanted:
+        linked = wanted["dcp_service_id"]
+        if linked is not None and linked not in call.state.services:
+            raise Refusal(400, f"there is no DCP service {linked!r}")
+        project.dcp_service_id = linked
+    return json_answer(202, project.as_json())
 
 
 def _upload_history(call: Call) -> Response:
@@ -159,7 +206,10 @@ HANDLERS: dict[Endpoint, Handler] = {
     dcp.READ_TABLE: _read_table,
     dcp.LIST_ATTRIBUTES: _list_attributes,
     dcp.CREATE_ATTRIBUTE: _create_attribute,
+    dcp.UPDATE_ATTRIBUTE: _update_attribute,
+    dcp.READ_PROJECT: _read_project,
+    dcp.UPDATE_PROJECT: _update_project,
 }
 HISTORY_HANDLERS: dict[Endpoint, Handler] = {dcp.UPLOAD_HISTORY: _upload_history}
-DCP = Api(PREFIXES[dcp.API], HANDLERS, _admit, _refuse, trailing_slash=True)
-HISTORY = Api(PREFIXES[dcp.HISTORY_API], HISTORY_HANDLERS, _admit_everybody, _refuse)
+DCP = Api(PREFIXES[dcp.API], HANDLERS, admit, refuse, trailing_slash=True)
+HISTORY = Api(PREFIXES[dcp.HISTORY_API], HISTORY_HANDLERS, _admit_everybody, refuse)

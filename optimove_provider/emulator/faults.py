@@ -15,14 +15,16 @@ ENDPOINT_NAMES = tuple(row.name for row in (*optix.ENDPOINTS, *dcp.ENDPOINTS))
 class Fault:
     """An answer instead of the right one, or none at all.
 
-    It leaves the first `skip` requests to `endpoint` (a contract row's name, or "*") alone and meets the
-    next `times`. Either `status`, `headers` and `body` are answered and nothing is done, or the connection is
-    lost: `lost` says whether before or after the work was done.
+    It leaves the first `skip` requests to `endpoint` (a contract row's name, or "*") alone and meets `times` of
+    the next: all, or with `every` only each n-th. Requests that an earlier order meets are not counted. Either
+    `status`, `headers` and `body` are answered and nothing is done, or the connection is lost: `lost` says
+    whether before or after the work was done.
     """
 
     endpoint: str = ANY
     times: int = 1
     skip: int = 0
+    every: int = 1
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
     body: str = ""
@@ -39,7 +41,7 @@ class ImportFault:
 
 
 class Faults:
-    """The orders that are still open, oldest first."""
+    """The orders that are still open, oldest first. Their `times` and `skip` are what is left of them."""
 
     def __init__(self) -> None:
         self.answers: list[Fault] = []
@@ -49,6 +51,9 @@ class Faults:
         """Add orders. Raises Refusal 400 for the first that makes no sense, and adds none then."""
         for fault in ordered:
             _check(fault)
+        for fault in ordered:
+            if isinstance(fault, Fault):
+                fault.skip += fault.every - 1
         self.answers += [fault for fault in ordered if isinstance(fault, Fault)]
         self.imports += [fault for fault in ordered if isinstance(fault, ImportFault)]
 
@@ -61,6 +66,7 @@ class Faults:
                 fault.skip -= 1
                 continue
             fault.times -= 1
+            fault.skip = fault.every - 1
             self.answers = [fault for fault in self.answers if fault.times]
             return fault
         return None
@@ -106,6 +112,7 @@ _MEMBERS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         f"{ANY} or one of {', '.join(ENDPOINT_NAMES)}",
     ),
     "times": (_whole(1, _MANY), "a whole number, at least 1"),
+    "every": (_whole(1, _MANY), "a whole number, at least 1"),
     "skip": (_whole(0, _MANY), "a whole number, at least 0"),
     "status": (lambda value: value is None or _whole(200, 599)(value), "a number from 200 to 599"),
     "headers": (_texts, "an object whose values are strings"),

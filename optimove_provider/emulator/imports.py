@@ -24,6 +24,8 @@ def advance(state: State, polled_table: int | None = None) -> None:
         if found not in state.noticed:
             state.noticed.add(found)
             _notice(state, found)
+    for table in state.tables.values():
+        table.settle(state.clock())
     for upload in state.uploads:
         if upload.table_id == polled_table and not upload.finished:
             upload.polls += 1
@@ -79,7 +81,7 @@ def _import(state: State, upload: Upload, table: Table) -> None:
 @contextmanager
 def _rows(state: State, upload: Upload, table: Table) -> Iterator[Iterator[Row]]:
     with state.objects.read(upload.found) as stream:
-        yield read_rows(stream, upload.found.key, table)
+        yield read_rows(stream, upload.found.key, table, lower_bool=state.switches.bool_case == "lower")
 
 
 def _refuse_bad_rows(state: State, upload: Upload, table: Table) -> None:
@@ -99,10 +101,11 @@ def _blame(upload: Upload, row: Row) -> None:
 
 def _write(state: State, upload: Upload, table: Table) -> None:
     """Write every good row, an update of a profile each. Guess: of two for one customer the last counts."""
+    readable = state.clock() + state.switches.profile_lag_seconds
     with _rows(state, upload, table) as rows:
         for row in rows:
             _blame(upload, row)
             if not row.error:
-                table.upsert(row.customer_id, row.values)
+                table.upsert(row.customer_id, row.values, readable)
                 upload.rows_processed += 1
     upload.status = "completed"

@@ -1,17 +1,19 @@
 """The Opti-X Data Connections API, answered from the contract's rows. No I/O here.
 
-Strict where the walkthrough, "Using your data connections" and its tables say something: both keys, 5000
-records, the primary key in each record, the defaults of the optional fields, 200 for an upload. The rest are
-guesses, each named beside its constant.
+Strict where the walkthrough, "Using your data connections" and "Managing Data Connections" say something: both
+keys, 5000 records, the primary key in each record, the defaults of the optional fields, 200 for an upload. The rest are
+guesses: those of `switches.py`, and some that are named where they stand.
 """
 
-import json
+import math
 import uuid
 from typing import Any
 
 from optimove_provider.contract import optix
 from optimove_provider.contract.wire import Endpoint, Response
-from optimove_provider.emulator.connections import Connection, Record
+from optimove_provider.emulator.connections import Batch, Connection, Key, Record
+from optimove_provider.emulator.envelopes import refuse
+from optimove_provider.emulator.records import expiry, judge, ttl_problem, update_reader, upload_reader
 from optimove_provider.emulator.refusals import (
     Refusal,
     json_answer,
@@ -22,101 +24,128 @@ from optimove_provider.emulator.refusals import (
 from optimove_provider.emulator.routes import PREFIXES, Api, Call, Handler
 from optimove_provider.emulator.state import API_KEY, BRAND_KEY, State
 
-# Not documented: 200 or 201. Guess: as a POST that creates usually answers.
-CREATED_STATUS = 201
-# Not documented: 404 or 400. Guess: as for any resource that does not exist.
-UNKNOWN_CONNECTION_STATUS = 404
-# Not documented for fields of a wrong type, only for "bad format" in general: 400, not 422.
-SCHEMA_STATUS = 400
-# Not documented: 401 or 403 for a right API key with a wrong brand key. Guess: as for a wrong API key.
-WRONG_BRAND_STATUS = 401
+_WINDOW_SECONDS = 10.0
 
 
 def _admit(call: Call) -> None:
     """Both keys on every request, whatever it asks for."""
+    switches = call.state.switches
     if call.header(optix.API_KEY_HEADER) != API_KEY:
         raise Refusal(401, f"{optix.API_KEY_HEADER} is missing, wrong or expired")
     if call.header(optix.BRAND_KEY_HEADER) != BRAND_KEY:
-        raise Refusal(WRONG_BRAND_STATUS, f"{optix.BRAND_KEY_HEADER} is missing or wrong")
+        raise Refusal(switches.wrong_brand_status, f"{optix.BRAND_KEY_HEADER} is missing or wrong")
+    _keep_the_rate(call.state)
+    if 0 < switches.max_body_bytes < len(call.request.body or b""):
+        raise Refusal(413, f"at most {switches.max_body_bytes} bytes are read")
 
 
-def _refuse(state: State, refusal: Refusal) -> Response:
-    # The envelope is not documented. Guess: that of the vendor's main API (status, error, message).
-    reason = {400: "Bad Request", 401: "Unauthorized", 404: "Not Found"}.get(refusal.status, "Error")
-    return json_answer(refusal.status, {"status": refusal.status, "error": reason, "message": refusal.message})
+def _keep_the_rate(state: State) -> None:
+    """Count the request. Guess: those that are refused here do not count."""
+    if not state.switches.requests_per_10s:
+        return
+    now, recent = state.clock(), state.recent
+    while recent and recent[0] <= now - _WINDOW_SECONDS:
+        recent.popleft()
+    if len(recent) >= state.switches.requests_per_10s:
+        wait = math.ceil(recent[0] + _WINDOW_SECONDS - now)
+        headers = {"retry-after": str(max(1, wait))} if state.switches.retry_after else {}
+        raise Refusal(429, "too many requests", headers=headers)
+    recent.append(now)
 
 
 def _create_connection(call: Call) -> Response:
     # Guesses: the name need not be unique, and members that are not known are ignored.
-    wanted = json_object(call.json)
+    switches = call.state.switches
+    wanted = json_object(call.json, switches.schema_status)
     connection = Connection(
         call.state.ids.uuid(),
-        required_text(wanted, "name"),
-        required_text(wanted, "primary_key"),
-        optional_text(wanted, "description"),
+        required_text(wanted, "name", switches.schema_status),
+        required_text(wanted, "primary_key", switches.schema_status),
+        optional_text(wanted, "description", switches.schema_status),
     )
     call.state.connections[connection.data_connection_uuid] = connection
-    return json_answer(CREATED_STATUS, {"data_connection_uuid": connection.data_connection_uuid})
+    return json_answer(switches.create_status, {"data_connection_uuid": connection.data_connection_uuid})
 
 
 def _upload_data(call: Call) -> Response:
+    connection, switches, now = _connection(call), call.state.switches, call.state.clock()
+    upload = json_object(call.json, switches.schema_status)
+    batch_uuid, completed = _batch(call.state, upload)
+    _note_reuse(call, connection.batches.get(batch_uuid))
+    if problem := ttl_problem(upload.get("ttl_seconds"), switches):
+        raise Refusal(switches.schema_status, f"ttl_seconds {problem}")
+    read = upload_reader(connection, switches, expiry(upload.get("ttl_seconds"), now))
+    taken = _taken(call.state, connection.batches.get(batch_uuid))
+    records, refusal = judge(_data(call.state, upload), "data", read, taken)
+    _stop(call.state, records, refusal)
+    batch = connection.upload(records, batch_uuid, now)
+    if completed:
+        connection.complete(batch, call.sha256)
+    return _answer(call.state, connection, refusal, {"batch_uuid": batch_uuid})
+
+
+def _update_data(call: Call) -> Response:
+    connection, switches, now = _connection(call), call.state.switches, call.state.clock()
+    items = call.json
+    if not isinstance(items, list) or not items:
+        raise Refusal(switches.schema_status, "a list of items is expected")
+    if 0 < switches.update_limit < len(items):
+        raise Refusal(400, f"{len(items)} items: at most {switches.update_limit} are allowed in a request")
+    read = update_reader(connection, switches, now)
+    records, refusal = judge(items, "items", read, _taken(call.state, None))
+    _stop(call.state, records, refusal)
+    connection.update(records, now, insert=switches.absent_key == "upsert")
+    return _answer(call.state, connection, refusal, {})
+
+
+def _connection(call: Call) -> Connection:
     connection = call.state.connections.get(call.path["data_connection_uuid"])
     if connection is None:
-        raise Refusal(UNKNOWN_CONNECTION_STATUS, "there is no data connection with this uuid")
-    upload = json_object(call.json)
-    batch_uuid, completed = _batch(call.state, upload)
-    # Guess: a time to live starts with the request, not with the completion of its batch.
-    ttl_seconds = _ttl_seconds(upload)
-    expires = None if ttl_seconds is None else call.state.clock() + ttl_seconds
-    # Guess: one bad record refuses the whole request (the sibling APIs validate a request as a whole).
-    records = [
-        Record(_key(index, record, connection.primary_key), record, expires)
-        for index, record in enumerate(_data(upload))
-    ]
-    connection.upload(records, batch_uuid, completed=completed)
-    # The body is not documented. Guess: "success", as the Sports API answers, and the batch, which may be our
-    # own.
-    return json_answer(200, {"success": True, "batch_uuid": batch_uuid})
+        raise Refusal(call.state.switches.unknown_uuid_status, "there is no data connection with this uuid")
+    call.state.forget_open_batches(connection)
+    return connection
 
 
-def _data(upload: dict[str, Any]) -> list[Any]:
+def _taken(state: State, batch: Batch | None) -> set[Key] | None:
+    """The keys that a request may not hold; None if the same key twice is fine."""
+    if state.switches.duplicate_keys == "last_wins":
+        return None
+    return set(batch.waiting) if batch and state.switches.duplicate_keys == "refuse_in_batch" else set()
+
+
+def _stop(state: State, records: list[Record], refusal: Refusal | None) -> None:
+    """Raise the refusal unless the good records are to be stored all the same."""
+    if refusal and (state.switches.bad_record == "request" or not records):
+        raise refusal
+
+
+def _answer(state: State, connection: Connection, refusal: Refusal | None, batch: dict[str, Any]) -> Response:
+    if refusal:
+        raise refusal
+    connection.requests_accepted += 1
+    if state.switches.success_body == "empty":
+        return Response(200)
+    return json_answer(200, {"success": True, **(batch if state.switches.success_body == "batch" else {})})
+
+
+def _data(state: State, upload: dict[str, Any]) -> list[Any]:
     data = upload.get("data")
     if not isinstance(data, list):
-        raise Refusal(SCHEMA_STATUS, "data is required, as a list of objects")
+        raise Refusal(state.switches.schema_status, "data is required, as a list of objects")
     if len(data) > optix.MAX_RECORDS:
-        raise Refusal(400, f"{len(data)} records: at most {optix.MAX_RECORDS} are allowed in a request")
+        many = f"{len(data)} records: at most {optix.MAX_RECORDS} are allowed in a request"
+        state.violations.append(f"{optix.UPLOAD_DATA.name} with {many}")
+        raise Refusal(400, many)
     if not data:
         # Not documented. Guess: refused, so that nobody relies on closing a batch with an empty request.
-        raise Refusal(SCHEMA_STATUS, "data is empty")
+        raise Refusal(state.switches.schema_status, "data is empty")
     return data
-
-
-def _key(index: int, record: object, primary_key: str) -> str:
-    if not isinstance(record, dict):
-        raise Refusal(400, f"data[{index}] is no object")
-    if primary_key not in record:
-        raise Refusal(400, f"data[{index}] lacks the primary key {primary_key!r}")
-    value = record[primary_key]
-    # Samples show integers and strings. Guess: everything else, and the empty string, is refused.
-    if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "":
-        raise Refusal(SCHEMA_STATUS, f"data[{index}]: the primary key {primary_key!r} is no string or number")
-    return json.dumps(value)
-
-
-def _ttl_seconds(upload: dict[str, Any]) -> int | None:
-    ttl_seconds = upload.get("ttl_seconds")
-    if ttl_seconds is None:
-        return None
-    # Not documented: 0 and less. Guess: refused.
-    if isinstance(ttl_seconds, bool) or not isinstance(ttl_seconds, int) or ttl_seconds <= 0:
-        raise Refusal(SCHEMA_STATUS, "ttl_seconds must be a positive integer or null")
-    return ttl_seconds
 
 
 def _batch(state: State, upload: dict[str, Any]) -> tuple[str, bool]:
     completed = upload.get("batch_completed", True)
     if not isinstance(completed, bool):
-        raise Refusal(SCHEMA_STATUS, "batch_completed must be true or false")
+        raise Refusal(state.switches.schema_status, "batch_completed must be true or false")
     # Guess: a null counts as left out.
     given = upload.get("batch_uuid")
     if given is None:
@@ -124,7 +153,17 @@ def _batch(state: State, upload: dict[str, Any]) -> tuple[str, bool]:
     try:
         return str(uuid.UUID(given)), completed
     except (ValueError, AttributeError, TypeError):
-        raise Refusal(SCHEMA_STATUS, "batch_uuid must be a UUID") from None
+        raise Refusal(state.switches.schema_status, "batch_uuid must be a UUID") from None
+
+
+def _note_reuse(call: Call, batch: Batch | None) -> None:
+    """A completed batch is over: another request under its uuid, but for the closing one again, is a violation."""
+    if batch is None or not batch.completions:
+        return
+    if call.sha256 != batch.closing:
+        call.state.violations.append(f"batch {batch.batch_uuid} was completed before this request to it")
+    if call.state.switches.completed_batch == "refuse":
+        raise Refusal(400, f"batch {batch.batch_uuid} is completed already")
 
 
 def _reach(call: Call) -> Response:
@@ -135,6 +174,7 @@ def _reach(call: Call) -> Response:
 HANDLERS: dict[Endpoint, Handler] = {
     optix.CREATE_CONNECTION: _create_connection,
     optix.UPLOAD_DATA: _upload_data,
+    optix.UPDATE_DATA: _update_data,
     optix.REACH: _reach,
 }
-OPTIX = Api(PREFIXES[optix.API], HANDLERS, _admit, _refuse)
+OPTIX = Api(PREFIXES[optix.API], HANDLERS, _admit, refuse)

@@ -2,17 +2,28 @@
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from optimove_provider.contract.wire import JSON_TYPE, Response
 
 
 class Refusal(Exception):
-    """The request is answered with this status, and with this message in the API's own envelope."""
+    """The request is answered with this status, and with this message in the API's own envelope.
 
-    def __init__(self, status: int, message: str):
+    `details` are members that an envelope may add, one for each thing that is wrong.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        details: Sequence[Mapping[str, Any]] = (),
+        headers: Mapping[str, str] | None = None,
+    ):
         super().__init__(message)
         self.status, self.message = status, message
+        self.details, self.headers = details, headers or {}
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -34,26 +45,26 @@ def read_json(body: bytes | None) -> Any:
         raise Refusal(400, f"the body is no valid JSON: {error}") from None
 
 
-def json_object(value: Any) -> dict[str, Any]:
-    """The value, which must be a JSON object. Raises Refusal 400."""
+def json_object(value: Any, status: int = 400) -> dict[str, Any]:
+    """The value, which must be a JSON object. Raises Refusal `status`."""
     if not isinstance(value, dict):
-        raise Refusal(400, "a JSON object is expected")
+        raise Refusal(status, "a JSON object is expected")
     return value
 
 
-def required_text(value: dict[str, Any], name: str) -> str:
-    """A member that must be there, and be text that is not empty. Raises Refusal 400."""
+def required_text(value: dict[str, Any], name: str, status: int = 400) -> str:
+    """A member that must be there, and be text that is not empty. Raises Refusal `status`."""
     text = value.get(name)
     if not isinstance(text, str) or not text:
-        raise Refusal(400, f"{name} is required, as a string that is not empty")
+        raise Refusal(status, f"{name} is required, as a string that is not empty")
     return text
 
 
-def optional_text(value: dict[str, Any], name: str) -> str | None:
-    """A member that may be absent or null, and is text otherwise. Raises Refusal 400."""
+def optional_text(value: dict[str, Any], name: str, status: int = 400) -> str | None:
+    """A member that may be absent or null, and is text otherwise. Raises Refusal `status`."""
     text = value.get(name)
     if text is not None and not isinstance(text, str):
-        raise Refusal(400, f"{name} must be a string or null")
+        raise Refusal(status, f"{name} must be a string or null")
     return text
 
 

@@ -1,5 +1,6 @@
 """From a request to the handler of the contract row that it fits. No I/O here."""
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -7,7 +8,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
-from optimove_provider.contract import dcp, optix
+from optimove_provider.contract import dcp, optix, profiles
 from optimove_provider.contract.wire import Endpoint, Request, Response
 from optimove_provider.emulator.refusals import Refusal, read_json
 from optimove_provider.emulator.state import State
@@ -15,6 +16,7 @@ from optimove_provider.emulator.state import State
 PREFIXES: Mapping[str, str] = {
     optix.API: "/api/data-connections/v1",
     dcp.API: "/experiment/v1",
+    profiles.API: "/vis/api",
     dcp.HISTORY_API: "/_emulator/uploads/",
 }
 """Where each API of the contract is served."""
@@ -39,6 +41,11 @@ class Call:
     def json(self) -> Any:
         """The body's JSON value. Raises Refusal 400."""
         return read_json(self.request.body)
+
+    @cached_property
+    def sha256(self) -> str | None:
+        """The digest of the body, in hex: two requests with the same are byte for byte repeats."""
+        return hashlib.sha256(self.request.body).hexdigest() if self.request.body else None
 
     def header(self, name: str) -> str | None:
         """A header's value, whatever the case of its name."""

@@ -6,13 +6,15 @@ connection that is kept open Nagle's algorithm and the delayed acknowledgement t
 """
 
 import socket
+import struct
+import sys
 import threading
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 from optimove_provider.contract.wire import Lost, Request, Response
-from optimove_provider.emulator.answering import send
+from optimove_provider.emulator.answering import latency_seconds, send
 from optimove_provider.emulator.refusals import json_answer
 from optimove_provider.emulator.s3 import MotoObjects, S3Server
 from optimove_provider.emulator.state import State
@@ -40,11 +42,14 @@ class _Handler(BaseHTTPRequestHandler):
         if refused is not None:
             self.close_connection = True
             return self._write(refused)
+        request = Request(self.command, self.path, dict(self.headers), body)
         with self.server.lock:
-            answer = send(self.server.state, Request(self.command, self.path, dict(self.headers), body))
+            answer = send(self.server.state, request)
+            latency = latency_seconds(self.server.state, request)
+        self.server.stopping.wait(latency)
         if isinstance(answer, Lost):
             self.close_connection = True
-            return None
+            return self.server.reset(self.connection)
         return self._write(answer)
 
     def _read(self) -> tuple[bytes | None, Response | None]:
@@ -83,6 +88,8 @@ class _Server(ThreadingHTTPServer):
         self.state = state
         self.lock = threading.Lock()
         self._open: set[Any] = set()
+        self._reset: set[Any] = set()
+        self.stopping = threading.Event()
         super().__init__(address, _Handler)
         self._thread = threading.Thread(target=self._serve, name="emulator", daemon=True)
         self._thread.start()
@@ -96,12 +103,27 @@ class _Server(ThreadingHTTPServer):
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        """Close a connection."""
+        """Close a connection: with a FIN, or with a RST if it is to be reset."""
         self._open.discard(request)
-        super().shutdown_request(request)
+        if request in self._reset:
+            self._reset.discard(request)
+            self.close_request(request)
+        else:
+            super().shutdown_request(request)
+
+    def reset(self, connection: socket.socket) -> None:
+        """Have a connection end as if its peer had crashed: the client is told at once, and gets no answer."""
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._reset.add(connection)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a client that hung up before it had its answer."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     def stop(self) -> None:
         """Answer nothing more, end the connections that are kept open and their threads, give the port back."""
+        self.stopping.set()
         self.shutdown()
         self._thread.join()
         for connection in list(self._open):

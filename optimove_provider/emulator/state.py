@@ -3,36 +3,21 @@
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 from optimove_provider.emulator.connections import Connection
 from optimove_provider.emulator.faults import Faults
 from optimove_provider.emulator.ids import Ids
 from optimove_provider.emulator.objects import MemoryObjects, ObjectStore, StoredObject
-from optimove_provider.emulator.tables import Service, Table
+from optimove_provider.emulator.switches import Switches
+from optimove_provider.emulator.tables import Project, Service, Table, example_projects
 from optimove_provider.emulator.uploads import Upload
 
 API_KEY = "emulator-api-key"
 BRAND_KEY = "emulator-brand-key"
 TOKEN = "emulator-token"  # noqa: S105 - published: it opens nothing but this emulator
 REMEMBERED_REQUESTS = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Switches:
-    """What the vendors leave open, or what a test wants to see. Each default is a guess, named beside it."""
-
-    # How long an import takes is documented nowhere. An import is done when the history has been asked this
-    # often ...
-    import_after_polls: int = 0
-    # ... and this long after the emulator noticed the file. Both zero: as soon as the file is noticed.
-    import_after_seconds: float = 0.0
-    # The guide contradicts itself: "store the successfully processed rows" against "if an attribute value
-    # doesn't respect the attribute's datatype/format, the upload will fail". Guess: one bad value fails the
-    # whole file, and nothing of it is stored. "row" stores the good rows and counts the bad ones.
-    row_failure: Literal["file", "row"] = "file"
 
 
 class State:
@@ -55,11 +40,19 @@ class State:
         self.connections: dict[str, Connection] = {}
         self.services: dict[int, Service] = {}
         self.tables: dict[int, Table] = {}
+        self.projects: dict[int, Project] = example_projects()
         self.uploads: list[Upload] = []
         self.faults = Faults()
         self.violations: list[str] = []
+        # When Opti-X requests were let in, for as long as its rate counts them.
+        self.recent: deque[float] = deque()
         self.requests: deque[dict[str, Any]] = deque(maxlen=REMEMBERED_REQUESTS)
         self.noticed: set[StoredObject] = set()
+
+    def forget_open_batches(self, connection: Connection) -> None:
+        """Let the open batches of a connection end whose time is over."""
+        if seconds := self.switches.open_batch_seconds:
+            connection.forget_batches(self.clock() - seconds)
 
     def ignore_present_objects(self) -> None:
         """Take what is in the bucket now for imported long ago."""

@@ -9,14 +9,34 @@ from optimove_provider.contract.errors import SettingsError
 from optimove_provider.hooks.storage import open_file
 from optimove_provider.records.reading import listed_attributes
 
+Attributes = str | Sequence[Mapping[str, Any]] | Mapping[str, str]
+"""A path, a list of {"name", "datatype", "format"}, or a mapping of names to datatypes."""
 
-def read_attributes(attributes: str | Sequence[Mapping[str, Any]]) -> list[Attribute]:
-    """Attributes from a list of {"name", "datatype", "format"}, or from the JSON file at a path.
 
-    Raises SettingsError, which names everything that is wrong.
+def read_attributes(attributes: Attributes) -> list[Attribute]:
+    """Attributes as they are listed, or from a path: a JSON file with a list, or a .parquet or .arrow file's types.
+
+    In a mapping a datatype is one word, and for datetime the format follows: {"LTV": "long", "born": "datetime
+    yyyy-mm-dd"}. Raises SettingsError, which names everything that is wrong.
     """
+    if isinstance(attributes, Mapping):
+        return listed_attributes("attributes", [_entry(*one) for one in attributes.items()])
+    if isinstance(attributes, str) and attributes.casefold().endswith((".parquet", ".arrow")):
+        return _typed(attributes)
     where, listed = ("attributes", attributes) if not isinstance(attributes, str) else _file(attributes)
     return listed_attributes(where, listed)
+
+
+def _entry(name: str, kind: str) -> dict[str, Any]:
+    datatype, _, format = str(kind).partition(" ")
+    return {"name": name, "datatype": datatype, "format": format or None}
+
+
+def _typed(path: str) -> list[Attribute]:
+    from optimove_provider.records.schema import typed_attributes
+
+    with open_file(path) as stream:
+        return typed_attributes(stream, path)
 
 
 def _file(path: str) -> tuple[str, Any]:

@@ -14,9 +14,11 @@ def as_airflow_failure(message: str, *, retry_helps: bool) -> AirflowException:
 
 
 @contextmanager
-def airflow_failures() -> Iterator[None]:
-    """Turn this package's errors into Airflow's. Anything else is a bug and passes as it is."""
+def airflow_failures(passing: type[OptimoveProviderError] | tuple[()] = ()) -> Iterator[None]:
+    """Turn this package's errors into Airflow's, but for `passing`. Anything else is a bug and passes as it is."""
     try:
         yield
+    except passing:
+        raise
     except OptimoveProviderError as error:
         raise as_airflow_failure(str(error), retry_helps=error.retry_helps) from error

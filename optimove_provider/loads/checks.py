@@ -1,7 +1,6 @@
 """Validating a CSV file before anything of it is sent: for the operator that only checks, and for imports."""
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -9,6 +8,7 @@ from typing import BinaryIO
 
 from optimove_provider.contract.datatypes import Attribute
 from optimove_provider.contract.errors import DataError
+from optimove_provider.loads.progress import Progress
 from optimove_provider.loads.staging import Staging
 from optimove_provider.records.csvcheck import Options, check_csv
 from optimove_provider.records.findings import Report as Findings
@@ -16,7 +16,6 @@ from optimove_provider.records.reading import decompressed, delimiter_of
 
 log = logging.getLogger(__name__)
 
-PROGRESS_SECONDS = 5.0
 SHOWN_FINDINGS = 10
 
 OpenFile = Callable[[], AbstractContextManager[BinaryIO]]
@@ -50,22 +49,21 @@ def checked(
     Raises DataError, with the first findings in its text, if there is an error among them.
     """
     options = replace(options, file=file.name, delimiter=file.delimiter)
+    progress = Progress()
+
+    def tell(rows: int, size: int) -> None:
+        if progress.due():
+            log.info("%d rows validated, %d bytes", rows, size)
+
     with file.opened() as stream:
-        findings = check_csv(stream, attributes, options, _progress())
+        findings = check_csv(stream, attributes, options, tell)
     url = staging.write(report_path, findings.as_json())
-    if findings.errors:
-        raise DataError(f"{findings.describe(SHOWN_FINDINGS)}\nAll findings: {url}")
-    log.info("%s\nFull report: %s", findings.describe(SHOWN_FINDINGS), url)
+    refuse_errors(findings, url)
     return findings, url
 
 
-def _progress() -> Callable[[int, int], None]:
-    told = time.monotonic()
-
-    def tell(rows: int, size: int) -> None:
-        nonlocal told
-        if time.monotonic() - told > PROGRESS_SECONDS:
-            told = time.monotonic()
-            log.info("%d rows validated, %d bytes", rows, size)
-
-    return tell
+def refuse_errors(findings: Findings, url: str) -> None:
+    """Raise DataError, with the first findings in its text, if there is an error among them; else log them."""
+    if findings.errors:
+        raise DataError(f"{findings.describe(SHOWN_FINDINGS)}\nAll findings: {url}")
+    log.info("%s\nFull report: %s", findings.describe(SHOWN_FINDINGS), url)

@@ -1,10 +1,14 @@
-"""What a load did with every row, for machines and for the task's result."""
+"""What a load did with every row, for machines, for people, and for the task's result."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
+from optimove_provider.loads.page import page
 from optimove_provider.loads.staging import Staging
+
+if TYPE_CHECKING:
+    from optimove_provider.loads.plan import Plan
 
 STATES = ("planned", "uploaded", "committed", "nothing_to_send", "failed")
 
@@ -14,7 +18,10 @@ class Report:
     """The account of one load: rows = accepted + rejected + unchanged + stale + unsent, always.
 
     `accepted` are rows that the vendor took and that are, or will be, visible; rows of a batch that was never
-    completed are `unsent`, and `problem` says how many of them had been answered with success.
+    completed are `unsent`, and `problem` says how many of them had been answered with success. `rejected_file` holds
+    the rejected rows with their reasons, and a replay reads it; `reasons` counts them, `examples` are the first.
+    `notes` are remarks and warnings. `plan` has the plan's digest, its counts, and samples of what changes; `expired`
+    are records that the source lacks and that were made to expire: they are no rows of it.
     """
 
     load_id: str
@@ -27,6 +34,13 @@ class Report:
     stale: int = 0
     seconds: float = 0.0
     problem: str = ""
+    rejected_file: str = ""
+    reasons: dict[str, int] = field(default_factory=dict)
+    examples: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    plan: dict[str, Any] = field(default_factory=dict)
+    expired: int = 0
+    formulas: dict[str, str] = field(default_factory=dict)
     s3_keys: tuple[str, ...] = field(default=())
 
     @property
@@ -37,14 +51,51 @@ class Report:
     @property
     def sentence(self) -> str:
         """The account in words, for the log."""
-        counts = ", ".join(f"{getattr(self, name)} {name}" for name in _COUNTS if getattr(self, name))
-        return f"load {self.load_id}: {self.state}, {self.rows} rows" + (f": {counts}" if counts else "")
+        counts = ", ".join(f"{getattr(self, name)} {name}" for name in COUNTS if getattr(self, name))
+        rejected = f"; the rejected rows, with reasons: {self.rejected_file}" if self.rejected_file else ""
+        return f"load {self.load_id}: {self.state}, {self.rows} rows" + (f": {counts}" if counts else "") + rejected
+
+    def note(self, text: str) -> None:
+        """Add a remark, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def tell_plan(self, plan: "Plan") -> None:
+        """Take over what a plan found."""
+        self.unchanged, self.stale = plan.counts["unchanged"], plan.counts["stale"]
+        self.plan = {"digest": plan.digest, **plan.counts, "samples": list(plan.samples), "fenced": plan.fenced}
+        for warning in plan.warnings:
+            self.note(warning)
+
+    @property
+    def plan_sentence(self) -> str:
+        """What is planned, in words."""
+        counts = ", ".join(f"{self.plan[name]} {name}" for name in PLANNED if self.plan.get(name))
+        fenced = "; a newer snapshot is committed, so that nothing of this load is sent" if self.plan["fenced"] else ""
+        return (counts or "nothing") + fenced
+
+    def as_json(self) -> dict[str, Any]:
+        """The whole report."""
+        return {**asdict(self), "s3_keys": list(self.s3_keys), "unsent": self.unsent}
+
+    def restore(self, content: Mapping[str, Any]) -> None:
+        """Take over the story that `as_json` told."""
+        for one in fields(self):
+            setattr(self, one.name, content[one.name])
 
     def file(self, staging: Staging) -> dict[str, Any]:
-        """Write the report to staging; returns the task's result: small, JSON-able, with the report's URL."""
-        content = {**asdict(self), "unsent": self.unsent}
+        """Write the report to staging, as JSON and as a page for people; returns the task's result.
+
+        The result is small and JSON-able, with the report's URL.
+        """
+        content = self.as_json()
+        staging.write_text(f"reports/{self.load_id}.html", page(content))
         url = staging.write(f"reports/{self.load_id}.json", content)
-        return {name: content[name] for name in ("load_id", "state", "rows", *_COUNTS)} | {"report": url}
+        result = {name: content[name] for name in ("load_id", "state", "rows", *COUNTS)} | {"report": url}
+        if self.state == "planned" and self.plan:
+            result |= {"plan": self.plan["digest"], **{name: self.plan[name] for name in PLANNED}}
+        return result
 
 
-_COUNTS = ("accepted", "rejected", "unchanged", "stale", "unsent")
+PLANNED = ("new", "changed", "unknown", "expiring", "unchanged", "removed", "stale")
+COUNTS = ("accepted", "rejected", "unchanged", "stale", "unsent")

@@ -1,22 +1,20 @@
-"""Sending a load to Opti-X: slices under one batch, which the last one completes."""
+"""Sending a load to Opti-X as one batch: all slices but the last in any order, then the one that completes it."""
 
 import logging
-import time
-import uuid
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-import pyarrow as pa
-
-from optimove_provider.clients.optix import OptixClient
-from optimove_provider.contract.errors import OptimoveProviderError, ServerTrouble, SettingsError
-from optimove_provider.loads.report import Report
-from optimove_provider.loads.spool import Spool, spooled
-from optimove_provider.records.payload import KEY_TYPES
+from optimove_provider.contract import optix
+from optimove_provider.contract.errors import DataError, Refused, SettingsError
+from optimove_provider.contract.optix import MAX_RECORDS, Records
+from optimove_provider.contract.wire import Flow
+from optimove_provider.loads.flight import Flight, Totals
+from optimove_provider.loads.journal import Settled
+from optimove_provider.loads.poison import BAD_ROWS, TOO_LARGE, Put, take_apart
+from optimove_provider.loads.slices import Slice
+from optimove_provider.records.encode import KEY_TYPES, slice_text
 
 log = logging.getLogger(__name__)
-
-PROGRESS_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,58 +32,100 @@ class OptixTarget:
         if self.ttl_seconds is not None and self.ttl_seconds <= 0:
             raise SettingsError(f"ttl_seconds {self.ttl_seconds}: expected more than 0, or None for never")
 
+    def with_ttl(self, ttl_seconds: int) -> "OptixTarget":
+        """The same target for rows that expire after so many seconds."""
+        return replace(self, ttl_seconds=ttl_seconds)
 
-def load_full(client: OptixClient, batches: Iterable[pa.RecordBatch], target: OptixTarget, report: Report) -> None:
-    """Send every row under one batch_uuid and complete the batch with the last slice; `report` tells the story.
 
-    Nothing is sent unless every row is fit to be sent. On an error the batch stays open, so no row becomes visible,
-    and the error says what had been sent.
+class _ClosingUnknown(Exception):
+    """A repeated closing request was refused: the batch may have been completed before."""
+
+
+def send_batch(flight: Flight, target: OptixTarget) -> Totals:
+    """Send everything and complete the batch. Raises the errors of `contract.errors`; nothing is visible then.
+
+    Where nobody can know what became of a batch, everything goes once more as another one.
     """
-    began = time.monotonic()
-    try:
-        with spooled(batches, target.primary_key, target.key_type) as spool:
-            report.rows = spool.rows
-            if spool.rows:
-                _send(client, spool, target, report)
-            else:
-                report.state = "nothing_to_send"
-    except BaseException as error:
-        report.state, report.problem = "failed", str(error)
-        raise
-    finally:
-        report.seconds = time.monotonic() - began
+    return _Sender(flight, target).send()
 
 
-def _send(client: OptixClient, spool: Spool, target: OptixTarget, report: Report) -> None:
-    batch_uuid = str(uuid.uuid5(uuid.UUID(report.load_id), "batch 1"))
-    sent, slices, told = 0, len(spool.counts), time.monotonic()
-    log.info("sending %d rows in %d slices under batch %s", spool.rows, slices, batch_uuid)
-    for number, records in enumerate(spool.slices(), 1):
-        try:
-            client.upload_data(
-                target.data_connection_uuid,
-                records,
-                batch_uuid=batch_uuid,
-                batch_completed=number == slices,
-                ttl_seconds=target.ttl_seconds,
+class _Sender:
+    def __init__(self, flight: Flight, target: OptixTarget) -> None:
+        self._flight, self._target, self._journal = flight, target, flight.journal
+        self._last = flight.parts.slices - 1
+
+    def send(self) -> Totals:
+        flight, course = self._flight, self._journal.course
+        settled = self._journal.resume_or_begin(flight.now(), flight.manner.resume_within)
+        while not course.completed:
+            log.info("batch %s", self._journal.batch_uuid)
+            flight.begin(settled)
+            try:
+                flight.send(range(self._last), self._put_open)
+                self._close()
+            except _ClosingUnknown as doubt:
+                log.warning("%s. Everything goes once more, as a batch of its own that replaces each row", doubt)
+                self._journal.next_batch(flight.now())
+                settled = {}
+        if self._last not in settled:  # an earlier try died between completing the batch and saying so
+            settled[self._last] = Settled(flight.parts.rows - self._last * MAX_RECORDS)
+        flight.totals.settled = settled
+        return flight.totals
+
+    def _put_open(self, slice_: Slice) -> Put:
+        return self._put(slice_, batch_completed=False)
+
+    def _put(self, slice_: Slice, batch_completed: bool) -> Put:
+        def put(rows: Sequence[int]) -> Flow[None]:
+            return optix.upload_data(
+                self._target.data_connection_uuid,
+                Records(len(rows), slice_text(slice_.some(rows))),
+                batch_uuid=self._journal.batch_uuid,
+                batch_completed=batch_completed,
+                ttl_seconds=self._target.ttl_seconds,
             )
-        except OptimoveProviderError as error:
-            error.args = (f"{error}. {_what_was_sent(sent, spool.rows, number, slices, batch_uuid, error)}",)
-            raise
-        sent += records.count
-        if time.monotonic() - told > PROGRESS_SECONDS:
-            told = time.monotonic()
-            log.info("%d of %d rows sent (%.0f %%)", sent, spool.rows, 100 * sent / spool.rows)
-    report.accepted, report.state = sent, "committed"
-    log.info("batch %s is completed: %d rows are visible", batch_uuid, sent)
 
+        return put
 
-def _what_was_sent(
-    sent: int, rows: int, number: int, slices: int, batch_uuid: str, error: OptimoveProviderError
-) -> str:
-    before = f"{sent} of {rows} rows had been accepted under batch {batch_uuid} when slice {number} of {slices} failed"
-    # A refusal of a repeated request says nothing of what became of its first try.
-    maybe_done = isinstance(error, ServerTrouble) or getattr(error, "sent", False) or getattr(error, "repeated", False)
-    if number == slices and maybe_done:
-        return f"{before}; it was the one that completes the batch, so all rows may be visible, or none"
-    return f"{before}; the batch is not completed, so none of its rows is visible"
+    def _close(self) -> None:
+        repeated, settled = self._journal.course.closing, self._flight.totals.settled
+        if self._last not in settled:
+            slice_ = next(self._flight.parts.read(self._journal.staging, [self._last]))
+            self._close_with(slice_, range(len(slice_)), repeated)
+        if not self._journal.course.completed:
+            slice_, row = self._accepted_row()
+            self._close_with(slice_, [row], repeated)
+
+    def _close_with(self, slice_: Slice, rows: Sequence[int], repeated: bool) -> None:
+        """Complete the batch with these rows. Where those of the last slice are refused, it is settled without that."""
+        flight, is_open = self._flight, slice_.number not in self._flight.totals.settled
+        flight.may_send()
+        if not repeated:
+            self._journal.intend_to_close(True)
+        try:
+            flight.client.run(self._put(slice_, batch_completed=True)(rows))
+        except Refused as refusal:
+            if repeated or refusal.repeated:
+                raise _ClosingUnknown(f"the repeated request to complete the batch was refused: {refusal}") from None
+            self._journal.intend_to_close(False)
+            if not is_open or refusal.status not in (*BAD_ROWS, TOO_LARGE):
+                raise
+            # Its good rows go with the batch left open; one of them completes it then.
+            apart = take_apart(len(slice_), refusal, self._put_open(slice_), flight.hunt)
+            flight.settle(slice_, flight.client.run(apart))
+        else:
+            self._journal.close()
+            if is_open:
+                flight.settle(slice_, ())
+
+    def _accepted_row(self) -> tuple[Slice, int]:
+        """A row that the server took, to complete the batch with: sent again, byte for byte."""
+        for number, settled in sorted(self._flight.totals.settled.items(), reverse=True):
+            if settled.accepted:
+                slice_ = next(self._flight.parts.read(self._journal.staging, [number]))
+                refused = {one.position for one in settled.rejected}
+                return slice_, next(row for row in range(len(slice_)) if row not in refused)
+        raise DataError(
+            "the server refused every row, so there is none to complete the batch with: it stays open, and nothing "
+            "became visible"
+        )

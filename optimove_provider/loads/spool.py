@@ -1,82 +1,188 @@
-"""The rows of a load, frozen before the first request, so that nothing is sent of a source that has a bad row."""
+"""The rows of a load, frozen in staging before the first request, so that every retry sends the same.
 
-import sqlite3
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from itertools import islice
-from typing import BinaryIO
+Rows that cannot travel are put aside with their reasons.
+"""
+
+import json
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, BinaryIO, Protocol
 
 import pyarrow as pa
 
-from optimove_provider.contract.errors import DataError
-from optimove_provider.contract.optix import MAX_RECORDS, Records
-from optimove_provider.records.payload import json_records
+from optimove_provider.loads.duplicates import refuse_duplicates
+from optimove_provider.loads.journal import Journal
+from optimove_provider.loads.progress import Progress
+from optimove_provider.loads.slices import SCHEMA, Parts, PartsWriter
+from optimove_provider.loads.staging import Staging
+from optimove_provider.records.encode import Encoded, Unfit
+from optimove_provider.records.jsonform import scalar_text, string_text
+from optimove_provider.records.rows import Rows, Unread
+
+log = logging.getLogger(__name__)
+
+ASIDE = "rejected.jsonl"
+READ_AHEAD = 3
+"""Batches that are read while an earlier one is encoded and written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spool:
-    """Slices of at most 5000 records in a temporary file: one JSON array a line."""
+    """`rows` of the source, of which `fit` are frozen and `rejected` put aside; `columns` counts the nulls of each.
 
-    file: BinaryIO
-    counts: tuple[int, ...]
-
-    @property
-    def rows(self) -> int:
-        """How many rows there are."""
-        return sum(self.counts)
-
-    def slices(self) -> Iterator[Records]:
-        """The slices, read one at a time."""
-        self.file.seek(0)
-        for count, line in zip(self.counts, self.file, strict=True):
-            yield Records(count, line.rstrip(b"\n"))
-
-
-@contextmanager
-def spooled(batches: Iterable[pa.RecordBatch], primary_key: str, key_type: str) -> Iterator[Spool]:
-    """Read all rows, check them, and freeze them; the file is gone afterwards.
-
-    Raises DataError for a missing key column, a missing or doubled key, and a value that JSON cannot carry.
+    Of the rejected rows, `keyless` are without a key that could be told. The keys of the others lie beside the parts,
+    without a record: a snapshot has them, although they are not sent.
     """
-    with tempfile.TemporaryFile(prefix="optimove-") as file, closing(_Keys()) as keys:
-        records = _unique(json_records(batches, primary_key, key_type), keys, primary_key)
-        counts = []
-        while part := list(islice(records, MAX_RECORDS)):
-            # JSON escapes line breaks inside text, so a line end only ever ends a slice.
-            file.write(f"[{','.join(part)}]\n".encode())
-            counts.append(len(part))
-        yield Spool(file, tuple(counts))
+
+    rows: int
+    fit: int
+    rejected: int
+    keyless: int
+    columns: dict[str, int]
+    parts: Parts
+
+    def as_json(self) -> dict[str, Any]:
+        """For the journal."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, found: dict[str, Any]) -> "Spool":
+        """From the journal."""
+        return cls(**{**found, "parts": Parts(**found["parts"])})
 
 
-def _unique(records: Iterable[tuple[int, str, str]], keys: "_Keys", primary_key: str) -> Iterator[str]:
-    for row, key, record in records:
-        earlier = keys.add(key, row)
-        if earlier:
-            raise DataError(
-                f"rows {earlier} and {row} both have {primary_key} {key}: a record replaces the stored one whole, so "
-                "one of the two would be lost. Make the key unique in the source"
-            )
-        yield record
+class Encodes(Protocol):
+    """Makes records of the batches of one schema: `Encoder`, or `ItemEncoder`."""
+
+    def encode(self, batch: pa.RecordBatch) -> Encoded: ...
 
 
-class _Keys:
-    """The keys seen so far. A nameless SQLite database lives in a temporary file, so memory stays bounded."""
+MakeEncoder = Callable[[pa.Schema], Encodes]
+OpenRows = Callable[[], AbstractContextManager[Rows]]
+"""Opens the source: called when its rows are to be read, which a retry may not need."""
 
-    def __init__(self) -> None:
-        self._db = sqlite3.connect("", isolation_level=None)
-        self._db.execute("PRAGMA journal_mode = OFF")
-        self._db.execute("CREATE TABLE keys (key TEXT PRIMARY KEY, row INTEGER) WITHOUT ROWID")
-        self._db.execute("BEGIN")
 
-    def add(self, key: str, row: int) -> int:
-        """Remember a key; returns the row in which it was seen before, or 0."""
-        try:
-            self._db.execute("INSERT INTO keys VALUES (?, ?)", (key, row))
-        except sqlite3.IntegrityError:
-            return int(self._db.execute("SELECT row FROM keys WHERE key = ?", (key,)).fetchone()[0])
-        return 0
+def frozen(
+    journal: Journal, open_rows: OpenRows, make_encoder: MakeEncoder, primary_key: str, resumed: bool = False
+) -> Spool:
+    """The rows of a load: those of an earlier try once a request was made, otherwise the source is read again.
 
-    def close(self) -> None:
-        self._db.close()
+    `resumed`: this try has read it before.
+    """
+    course = journal.course
+    if course.spool and (course.batch or resumed):
+        log.info("going on with the rows that were read at %s", course.opened)
+        return Spool.from_json(course.spool)
+    course.opened = datetime.now(UTC).isoformat()
+    with open_rows() as rows:
+        spool = freeze(rows, journal.staging, journal.folder, make_encoder, primary_key)
+    course.spool = spool.as_json()
+    journal.save()
+    log.info("%d rows read, %d of them rejected", spool.rows, spool.rejected)
+    return spool
+
+
+def freeze(rows: Rows, staging: Staging, folder: str, make_encoder: MakeEncoder, primary_key: str) -> Spool:
+    """Write the rows to `<folder>/spool`, and those that cannot travel to `<folder>/rejected.jsonl`.
+
+    Raises DataError where the source as a whole is wrong: no key column, a column that JSON has no form for, a key
+    that occurs twice, a type that changes.
+    """
+    staging.remove_folder(f"{folder}/spool")
+    with (
+        PartsWriter(staging, f"{folder}/spool") as fit,
+        PartsWriter(staging, f"{folder}/spool", "refused") as refused,
+        staging.open_new(f"{folder}/{ASIDE}") as aside,
+    ):
+        freezing = _Freezing(fit, refused, aside, make_encoder)
+        _in_turn(freezing.take, rows)
+    rejected, columns = freezing.rejected, freezing.columns
+    spool = Spool(freezing.row, fit.rows, rejected, rejected - refused.rows, columns, fit.parts)
+    refuse_duplicates(staging, spool.parts, primary_key)
+    return spool
+
+
+def _in_turn(take: Callable[[pa.RecordBatch | Unread], None], rows: Rows) -> None:
+    """Take one item after the other in a thread, while this one reads on: most of both is done by Arrow, which lets
+    threads run. The source is read here, since some databases serve only the thread that asked."""
+    under_way: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(1, "optix-freeze") as worker:
+        for item in rows:
+            under_way.append(worker.submit(take, item))
+            if len(under_way) > READ_AHEAD:
+                under_way.popleft().result()
+        for future in under_way:
+            future.result()
+
+
+class _Freezing:
+    def __init__(self, fit: PartsWriter, refused: PartsWriter, aside: BinaryIO, make_encoder: MakeEncoder) -> None:
+        self._fit, self._refused, self._aside, self._make_encoder = fit, refused, aside, make_encoder
+        self._schema: pa.Schema | None = None
+        self._encoder: Encodes | None = None
+        self._progress = Progress()
+        self.row = self.rejected = 0
+        self.columns: dict[str, int] = {}
+
+    def take(self, item: pa.RecordBatch | Unread) -> None:
+        if isinstance(item, Unread):
+            self.row += 1
+            self._reject({"row": self.row, "reason": item.reason, "status": None, "text": item.text})
+        else:
+            self._take_batch(item)
+        if self._progress.due():
+            log.info("%d rows read, %d put aside", self.row, self.rejected)
+
+    def _take_batch(self, batch: pa.RecordBatch) -> None:
+        if self._encoder is None or batch.schema != self._schema:
+            self._schema, self._encoder = batch.schema, self._make_encoder(batch.schema)
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            self.columns[name] = self.columns.get(name, 0) + column.null_count
+        encoded = self._encoder.encode(batch)
+        numbers = pa.array(encoded.positions + (self.row + 1), pa.int64())
+        self._fit.add(pa.record_batch([numbers, encoded.keys, encoded.records], SCHEMA))
+        if encoded.unfit:
+            self._refuse(batch, encoded.unfit)
+        self.row += batch.num_rows
+
+    def _refuse(self, batch: pa.RecordBatch, unfit: Sequence[Unfit]) -> None:
+        keyed = [(self.row + one.position + 1, one.key) for one in unfit if one.key is not None]
+        if keyed:
+            numbers, keys = (pa.array(column) for column in zip(*keyed, strict=True))
+            self._refused.add(pa.record_batch([numbers, keys, pa.nulls(len(keyed), pa.string())], SCHEMA))
+        for one in unfit:
+            self._reject_unfit(batch, one)
+
+    def _reject_unfit(self, batch: pa.RecordBatch, unfit: Unfit) -> None:
+        row = self.row + unfit.position + 1
+        reason = f"column {unfit.column!r}: {unfit.reason}"
+        record = record_text(batch, unfit.position)
+        self._write(
+            f'{{"row":{row},"reason":{json.dumps(reason, ensure_ascii=False)},"status":null,"record":{record}}}'
+        )
+
+    def _reject(self, told: dict[str, Any]) -> None:
+        self._write(json.dumps(told, ensure_ascii=False))
+
+    def _write(self, line: str) -> None:
+        self.rejected += 1
+        self._aside.write(line.encode("utf-8", "surrogateescape") + b"\n")
+
+
+def record_text(batch: pa.RecordBatch, position: int) -> str:
+    """A row as JSON text for people, and for a replay that finds the same fault again: NaN stays NaN."""
+    values = ((name, batch.column(name)[position]) for name in batch.schema.names)
+    members = (f"{string_text(name)}:{_value_text(value)}" for name, value in values if value.is_valid)
+    return "{" + ",".join(members) + "}"
+
+
+def _value_text(value: pa.Scalar) -> str:
+    try:
+        return scalar_text(value)
+    except ValueError:
+        return json.dumps(value.as_py(), default=str)

@@ -1,14 +1,15 @@
 """The operator that checks a CSV file before anything is sent."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from optimove_provider.contract.datatypes import in_unit
 from optimove_provider.contract.errors import SettingsError
-from optimove_provider.hooks.attributes import read_attributes
+from optimove_provider.hooks.attributes import Attributes, read_attributes
 from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.hooks.failures import airflow_failures
 from optimove_provider.hooks.staging import staging
@@ -17,7 +18,7 @@ from optimove_provider.hooks.storage import open_file
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from optimove_provider.contract.datatypes import Attribute
+    from optimove_provider.contract.datatypes import Attribute, EpochUnit
     from optimove_provider.records.csvcheck import Options
 
 
@@ -29,9 +30,11 @@ class ValidateCsvOperator(BaseOperator):
 
     :param source: a .csv or .tsv file, also .gz or .zst: a path, or a URL such as s3://conn_id@bucket/key.
     :param table_id: the DCP table whose attributes count; or
-    :param attributes: a list of {"name", "datatype", "format"}, or the path of a JSON file with it; or
+    :param attributes: a list of {"name", "datatype", "format"}, or what else `DcpRegisterAttributesOperator` takes; or
     :param primary_key: the key column of an Opti-X data connection, to which any other column may go.
     :param strict: where the vendor's text and tables contradict each other, False warns, True refuses.
+    :param epoch_unit: "seconds" or "milliseconds": what the values of attributes of format epoch are. Those that look
+        like the other unit are warned of, or refused if `strict`.
     :param allow_pii: columns that are not to be warned of although they look like personal data.
     """
 
@@ -42,9 +45,10 @@ class ValidateCsvOperator(BaseOperator):
         *,
         source: str,
         table_id: int | None = None,
-        attributes: str | Sequence[Mapping[str, Any]] | None = None,
+        attributes: Attributes | None = None,
         primary_key: str | None = None,
         strict: bool = False,
+        epoch_unit: "EpochUnit" = "seconds",
         allow_pii: Sequence[str] = (),
         dcp_conn_id: str = DcpHook.default_conn_name,
         **kwargs: Any,
@@ -55,6 +59,7 @@ class ValidateCsvOperator(BaseOperator):
         self.attributes = attributes
         self.primary_key = primary_key
         self.strict = strict
+        self.epoch_unit = epoch_unit
         self.allow_pii = allow_pii
         self.dcp_conn_id = dcp_conn_id
 
@@ -93,6 +98,6 @@ class ValidateCsvOperator(BaseOperator):
         if self.primary_key is not None:
             return None
         if self.attributes is not None:
-            return read_attributes(self.attributes)
+            return in_unit(read_attributes(self.attributes), self.epoch_unit)
         with DcpHook(self.dcp_conn_id).get_conn() as client:
-            return client.list_attributes(int(str(self.table_id)))
+            return in_unit(client.list_attributes(int(str(self.table_id))), self.epoch_unit)

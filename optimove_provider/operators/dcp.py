@@ -1,46 +1,75 @@
 """Operators of Dynamic Customer Profiles. The creating ones ensure: what exists and agrees is kept."""
 
+import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator
+from airflow.providers.common.compat.sdk import AirflowException, BaseOperator, conf
 
-from optimove_provider.hooks.attributes import read_attributes
+from optimove_provider.contract.errors import SettingsError
+from optimove_provider.hooks.attributes import Attributes, read_attributes
 from optimove_provider.hooks.dcp import DcpHook
-from optimove_provider.hooks.failures import airflow_failures
-from optimove_provider.hooks.staging import staging
-from optimove_provider.hooks.storage import Source, open_file, open_rows
+from optimove_provider.hooks.failures import airflow_failures, as_airflow_failure
+from optimove_provider.hooks.sampling import samples_of
+from optimove_provider.hooks.staging import begin_load, staging, sweep
+from optimove_provider.hooks.storage import Source, check_one_source, open_file, open_rows
+from optimove_provider.triggers.dcp import FIRST_POLL_SECONDS, DcpUploadTrigger
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from optimove_provider.contract.dcp import Ensured
+    from optimove_provider.clients.dcp import DcpClient
+    from optimove_provider.contract.datatypes import Attribute, EpochUnit
+    from optimove_provider.contract.ensure import Ensured
+    from optimove_provider.contract.uploads import Outcome
     from optimove_provider.loads.checks import CsvFile
+    from optimove_provider.loads.imports import OpenRows, Wanted
+    from optimove_provider.loads.profiles import SmallLoad
+    from optimove_provider.loads.report import Report
+
+_CSV = tuple(f".{kind}{packed}" for kind in ("csv", "tsv") for packed in ("", ".gz", ".zst"))
 
 
-class DcpCreateServiceOperator(BaseOperator):
+class _EnsuringOperator(BaseOperator):
+    dry_run: bool  # type: ignore[assignment]  # hides a method that only `airflow tasks test --dry-run` calls
+
+    def _told(self, what: str, ensured: "Ensured") -> int | None:
+        """Log what was done, or would be; returns the id."""
+        created = ", ".join(map(repr, ensured.created))
+        made = "would be created" if self.dry_run else "created"
+        self.log.info("%s %s", what, f"{made}: {created}" if created else "kept as it is")
+        for disagreement in ensured.disagreements:
+            self.log.warning("this disagrees, and would stop a run that is no dry run: %s", disagreement)
+        return ensured.id
+
+
+class DcpCreateServiceOperator(_EnsuringOperator):
     """Ensure that the account has a DCP service, and return its id. An account has at most one: that one is kept.
 
     :param name: the service's name if it has to be created.
+    :param dry_run: change nothing, and tell what would be created; returns the id, None if there is none yet.
     """
 
     template_fields: Sequence[str] = ("name", "dcp_conn_id")
 
-    def __init__(self, *, name: str, dcp_conn_id: str = DcpHook.default_conn_name, **kwargs: Any) -> None:
+    def __init__(
+        self, *, name: str, dry_run: bool = False, dcp_conn_id: str = DcpHook.default_conn_name, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.name = name
+        self.dry_run = dry_run
         self.dcp_conn_id = dcp_conn_id
 
-    def execute(self, context: "Context") -> int:
+    def execute(self, context: "Context") -> int | None:
         """Return the service's id."""
         with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
-            return _told(self, "service", client.ensure_service(self.name))
+            return self._told("service", client.ensure_service(self.name, self.dry_run))
 
 
-class DcpCreateTableOperator(BaseOperator):
+class DcpCreateTableOperator(_EnsuringOperator):
     """Ensure that a service has a table, and return its id. A table that finds its customers otherwise is an error.
 
     :param service_id: the service that holds the table.
@@ -48,6 +77,8 @@ class DcpCreateTableOperator(BaseOperator):
     :param keyfield_locator_type: where the customer id is found on a page: cookie, query parameter, js_variable, uid.
     :param keyfield_locator_name: the name of that cookie, parameter or variable; none for uid.
     :param description: optional; set at creation and not compared afterwards.
+    :param dry_run: change nothing, tell what would be created and what disagrees; returns the id, None if there is
+        none yet.
     """
 
     template_fields: Sequence[str] = (
@@ -67,6 +98,7 @@ class DcpCreateTableOperator(BaseOperator):
         keyfield_locator_type: str,
         keyfield_locator_name: str | None = None,
         description: str | None = None,
+        dry_run: bool = False,
         dcp_conn_id: str = DcpHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -76,9 +108,10 @@ class DcpCreateTableOperator(BaseOperator):
         self.keyfield_locator_type = keyfield_locator_type
         self.keyfield_locator_name = keyfield_locator_name
         self.description = description
+        self.dry_run = dry_run
         self.dcp_conn_id = dcp_conn_id
 
-    def execute(self, context: "Context") -> int:
+    def execute(self, context: "Context") -> int | None:
         """Return the table's id."""
         with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
             ensured = client.ensure_table(
@@ -87,16 +120,20 @@ class DcpCreateTableOperator(BaseOperator):
                 self.keyfield_locator_type,
                 self.keyfield_locator_name,
                 self.description,
+                self.dry_run,
             )
-            return _told(self, "table", ensured)
+            return self._told("table", ensured)
 
 
-class DcpRegisterAttributesOperator(BaseOperator):
+class DcpRegisterAttributesOperator(_EnsuringOperator):
     """Ensure that a table has attributes, and return the table's id. One that disagrees is an error, and nothing is
     registered then: the API can change neither datatype nor format.
 
     :param table_id: the table.
-    :param attributes: a list of {"name", "datatype", "format", "description"}, or the path of a JSON file with it.
+    :param attributes: a list of {"name", "datatype", "format", "description"}, or the path of a JSON file with it; a
+        mapping of names to datatypes, such as {"LTV": "long", "born": "datetime yyyy-mm-dd"}; or the path of a
+        .parquet or .arrow file, whose columns and types are taken.
+    :param dry_run: change nothing, tell what would be registered and what disagrees.
     """
 
     template_fields: Sequence[str] = ("table_id", "attributes", "dcp_conn_id")
@@ -105,36 +142,195 @@ class DcpRegisterAttributesOperator(BaseOperator):
         self,
         *,
         table_id: int,
-        attributes: str | Sequence[Mapping[str, Any]],
+        attributes: Attributes,
+        dry_run: bool = False,
         dcp_conn_id: str = DcpHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.table_id = table_id
         self.attributes = attributes
+        self.dry_run = dry_run
         self.dcp_conn_id = dcp_conn_id
 
-    def execute(self, context: "Context") -> int:
+    def execute(self, context: "Context") -> int | None:
         """Return the table's id."""
         with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
             wanted = read_attributes(self.attributes)
-            return _told(self, "attributes", client.ensure_attributes(int(self.table_id), wanted))
+            return self._told("attributes", client.ensure_attributes(int(self.table_id), wanted, self.dry_run))
+
+
+class DcpLinkProjectOperator(_EnsuringOperator):
+    """Ensure that an experiment project is linked to a service, and return the project's id.
+
+    A project that is linked to another service is an error: its audiences may use that one.
+
+    :param project_id: the project.
+    :param service_id: the service whose profiles its experiments shall see.
+    :param replace: link it anew if it is linked to another service.
+    :param dry_run: change nothing, tell what would be linked and what disagrees.
+    """
+
+    template_fields: Sequence[str] = ("project_id", "service_id", "dcp_conn_id")
+
+    def __init__(
+        self,
+        *,
+        project_id: int,
+        service_id: int,
+        replace: bool = False,
+        dry_run: bool = False,
+        dcp_conn_id: str = DcpHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.project_id = project_id
+        self.service_id = service_id
+        self.replace = replace
+        self.dry_run = dry_run
+        self.dcp_conn_id = dcp_conn_id
+
+    def execute(self, context: "Context") -> int | None:
+        """Return the project's id."""
+        ids = (int(self.project_id), int(self.service_id))
+        with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
+            return self._told("project", client.link_project(*ids, self.replace, self.dry_run))
+
+
+class DcpWriteProfilesOperator(BaseOperator):
+    """Write profiles over REST, one request each: for small sets. More belongs in a file, and a `DcpS3ImportOperator`.
+
+    Values overwrite earlier ones; attributes that a record lacks, or that are null or empty, stay as they are. An
+    unknown attribute and a value of another datatype are refused before anything is sent. A profile that the vendor
+    refuses is rejected with its words, and the others go on.
+
+    :param table_id: the table.
+    :param profiles: at most 5000 mappings with customerId and attributes; or
+    :param source: a file with as many rows: a path, or a URL such as s3://conn_id@bucket/key.
+    :param epoch_unit: "seconds" as in the vendor's current guide, or "milliseconds" as in its older reference, for
+        attributes of format epoch. Nothing is converted: values that look like the other unit are warned of.
+    :param strict: where the vendor contradicts itself, and where an epoch looks like the other unit, False warns, True
+        refuses.
+    :param max_rejected: how many records may be rejected, or which share of them if it is below 1. It is judged before
+        anything is sent, and at the end: then the good ones are written, and the task fails all the same.
+    """
+
+    template_fields: Sequence[str] = (
+        "table_id",
+        "profiles",
+        "source",
+        "epoch_unit",
+        "max_rejected",
+        "dcp_conn_id",
+    )
+
+    def __init__(
+        self,
+        *,
+        table_id: int,
+        profiles: Sequence[Mapping[str, Any]] | None = None,
+        source: str | None = None,
+        epoch_unit: "EpochUnit" = "seconds",
+        strict: bool = False,
+        max_rejected: float = 0,
+        dcp_conn_id: str = DcpHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.table_id = table_id
+        self.profiles = profiles
+        self.source = source
+        self.epoch_unit = epoch_unit
+        self.strict = strict
+        self.max_rejected = max_rejected
+        self.dcp_conn_id = dcp_conn_id
+
+    def execute(self, context: "Context") -> dict[str, Any]:
+        """Return the account of the load."""
+        from optimove_provider.contract.datatypes import in_unit
+        from optimove_provider.loads.profiles import Writing, write_profiles
+
+        table_id = int(self.table_id)
+        with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
+            attributes = in_unit(client.list_attributes(table_id), self.epoch_unit)
+            writing, records = Writing.to(attributes, self.strict), self._records()
+            return _filed(self, client, table_id, lambda load: write_profiles(client, table_id, records, writing, load))
+
+    def _records(self) -> "Sequence[Mapping[str, Any]]":
+        from optimove_provider.loads.profiles import records_of
+
+        if (self.profiles is None) == (self.source is None):
+            raise SettingsError("give either profiles= or source=, not both and not neither")
+        if self.profiles is not None:
+            return self.profiles
+        with open_rows(self.source, None, None) as batches:
+            return records_of(batches)
+
+
+class DcpCreateAliasesOperator(BaseOperator):
+    """Create aliases over REST: under which customer id each table knows an Optimizely user id.
+
+    Usually the snippet creates them, when a visitor has the table's cookie, parameter or variable.
+
+    :param service_id: the service. Its Optimizely table, to which the user ids belong, is looked up.
+    :param aliases: at most 5000 mappings, one a user:
+        {"optimizely_user_id": ..., "aliases": [{"table_id": ..., "customer_id": ...}, ...]}.
+    :param max_rejected: how many of them may be rejected, or which share if it is below 1.
+    """
+
+    template_fields: Sequence[str] = ("service_id", "aliases", "max_rejected", "dcp_conn_id")
+
+    def __init__(
+        self,
+        *,
+        service_id: int,
+        aliases: Sequence[Mapping[str, Any]],
+        max_rejected: float = 0,
+        dcp_conn_id: str = DcpHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.service_id = service_id
+        self.aliases = aliases
+        self.max_rejected = max_rejected
+        self.dcp_conn_id = dcp_conn_id
+
+    def execute(self, context: "Context") -> dict[str, Any]:
+        """Return the account of the load."""
+        from optimove_provider.loads.profiles import create_aliases
+
+        service_id = int(self.service_id)
+        with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
+            return _filed(self, client, service_id, lambda load: create_aliases(client, service_id, self.aliases, load))
 
 
 class DcpS3ImportOperator(BaseOperator):
-    """Validate rows against the table's attributes and upload them as one CSV file for import.
+    """Check rows against the table's attributes and upload them as CSV for import, in one pass.
 
-    Nothing is uploaded unless every row is valid. The file gets a name never used before, since files of one name may
-    be processed out of order. The result's state is "uploaded": the vendor imports the file later, and a
-    `DcpUploadSensor` with `s3_key=` this operator's output waits for that.
+    Nothing is visible to the vendor unless every row is valid, or `on_invalid` says otherwise. A file gets a name never
+    used before, since files of one name may be processed out of order. Airflow's retries send only what is missing,
+    under the same name; a cleared task is a new import. Without `wait` the result's state is "uploaded": the
+    vendor imports the files later, and a `DcpUploadSensor` with `s3_key=` this operator's output waits for that.
 
     :param table_id: the table; its S3 path is read from it, and its keys unless the connection names an `aws_conn_id`.
-    :param source: a .csv or .tsv file, also .gz or .zst (a path, or a URL such as s3://conn_id@bucket/key); or a list
-        of at most 5000 mappings.
+    :param source: a .csv or .tsv file, also .gz or .zst, goes up as it is: a path, or a URL such as s3://conn_id@bucket/key;
+        or another source as `OptixUploadOperator` takes it, such as a list of at most 5000 mappings.
     :param sql: instead of `source`, a query; a name that ends in .sql is a file with the query.
     :param sql_conn_id: the connection on which the query runs.
     :param parameters: the query's parameters.
     :param allow_pii: columns that look like personal data, which the vendor's terms forbid to send, and are none.
+    :param on_invalid: "fail" imports nothing if a row is invalid; "split" imports the valid rows, and keeps the others
+        with their reasons in staging.
+    :param max_rejected: with "split", how many rows may be invalid, or which share of all rows if it is below 1; None
+        for any number. If there are more, nothing is imported.
+    :param epoch_unit: "seconds" or "milliseconds": what dates with a time become in attributes of the format epoch.
+    :param max_file_bytes: a file ends before this size, and the next begins; the vendor takes less than 10 GB.
+    :param dry_run: check and count only; nothing is uploaded.
+    :param wait: wait until the files are imported, as a `DcpUploadSensor` does: the result's state is "committed" then,
+        and rows that the upload history reports failed are rejected, which fails the task.
+    :param poke_interval: with `wait`, seconds between two looks.
+    :param wait_timeout: with `wait`, fail after so long; a retry goes on waiting.
+    :param deferrable: wait in the triggerer, without a worker slot.
     """
 
     template_fields: Sequence[str] = (
@@ -148,6 +344,7 @@ class DcpS3ImportOperator(BaseOperator):
     )
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers = {"sql": "sql", "parameters": "json"}  # noqa: RUF012 - the base class's own form
+    dry_run: bool  # type: ignore[assignment]  # Airflow's own, a method, only renders the templates
 
     def __init__(
         self,
@@ -158,6 +355,15 @@ class DcpS3ImportOperator(BaseOperator):
         sql_conn_id: str | None = None,
         parameters: Any = None,
         allow_pii: Sequence[str] = (),
+        on_invalid: str = "fail",
+        max_rejected: float | None = None,
+        epoch_unit: "EpochUnit" = "seconds",
+        max_file_bytes: int = 9_900_000_000,
+        dry_run: bool = False,
+        wait: bool = False,
+        poke_interval: float = 60,
+        wait_timeout: timedelta = timedelta(hours=12),
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         dcp_conn_id: str = DcpHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -168,50 +374,129 @@ class DcpS3ImportOperator(BaseOperator):
         self.sql_conn_id = sql_conn_id
         self.parameters = parameters
         self.allow_pii = allow_pii
+        self.on_invalid = on_invalid
+        self.max_rejected = max_rejected
+        self.epoch_unit = epoch_unit
+        self.max_file_bytes = max_file_bytes
+        self.dry_run = dry_run
+        self.wait = wait
+        self.poke_interval = poke_interval
+        self.wait_timeout = wait_timeout
+        self.deferrable = deferrable
         self.dcp_conn_id = dcp_conn_id
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return the account of the load, with the uploaded files as `s3_keys`."""
-        from optimove_provider.hooks.s3 import import_client
-        from optimove_provider.loads.imports import ImportTarget, import_csv
+        with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
+            report = self._import(client, context)
+            if self.wait and report.s3_keys:
+                self._wait(client, report)
+        return _result_of(report)
+
+    def execute_complete(self, context: "Context", event: dict[str, Any], load_id: str) -> dict[str, Any]:
+        """Finish with what the trigger saw."""
+        from optimove_provider.contract.uploads import Outcome
         from optimove_provider.loads.report import Report
 
-        with (
-            airflow_failures(),
-            DcpHook(self.dcp_conn_id).get_conn() as client,
-            self._csv() as file,
-        ):
-            table = client.read_table(int(self.table_id))
-            attributes = client.list_attributes(table.id)
-            target = ImportTarget(import_client(client.settings, table), client.settings.import_bucket, table.s3_path)
-            report = Report(str(uuid.uuid4()), {"dcp": table.id, "host": client.settings.host})
-            try:
-                import_csv(file, attributes, target, staging(), report, self.allow_pii)
-            finally:
-                result = report.file(staging())
-        self.log.info("%s", report.sentence)
-        return {**result, "s3_keys": list(report.s3_keys)}
+        if "error" in event:
+            raise as_airflow_failure(event["error"], retry_helps=event["retry_helps"])
+        report = Report(load_id, {})
+        report.restore(staging().read(f"reports/{load_id}.json") or {})
+        with airflow_failures():
+            self._settle(report, Outcome.from_json(event["outcome"]))
+        return _result_of(report)
 
-    @contextmanager
-    def _csv(self) -> "Iterator[CsvFile]":
-        """The rows as a CSV file that can be opened more than once."""
+    def _import(self, client: "DcpClient", context: "Context") -> "Report":
+        from optimove_provider.clients.s3 import Bucket
+        from optimove_provider.contract.datatypes import in_unit
+        from optimove_provider.hooks.s3 import import_client
+        from optimove_provider.loads.imports import import_csv
+        from optimove_provider.loads.parts import Destination
+        from optimove_provider.loads.readback import remember
+        from optimove_provider.loads.report import Report
+
+        place, settings = staging(), client.settings
+        source, table = self._rows(), client.read_table(int(self.table_id))
+        wanted = self._wanted(in_unit(client.list_attributes(table.id), self.epoch_unit))
+        bucket = Bucket(import_client(settings, table), settings.import_bucket)
+        to = Destination(bucket, table.s3_path, begin_load(place, context), place)
+        report = Report(to.load_id, {"dcp": table.id, "host": settings.host})
+        sample = partial(remember, place, client, table, wanted.attributes)
+        try:
+            import_csv(source, wanted, to, report, None if settings.upload_history_url else sample)
+        finally:
+            report.file(place)
+            self.log.info("%s", report.sentence)
+        sweep(place)
+        return report
+
+    def _wait(self, client: "DcpClient", report: "Report") -> None:
+        """Look until the files are imported; or look once, and defer."""
+        from optimove_provider.contract.uploads import Verdict
+
+        table, keys, began = int(self.table_id), list(report.s3_keys), time.monotonic()
+        samples = None if client.settings.upload_history_url else samples_of(client, table, keys)
+        while True:
+            outcome = client.upload_outcome(table, keys) if samples is None else client.read_back(samples)
+            if outcome.verdict is not Verdict.WAIT:
+                return self._settle(report, outcome)
+            self.log.info("%s", outcome.sentence)
+            if self.deferrable:
+                told = None if samples is None else [sample.as_json() for sample in samples]
+                self._defer(report, DcpUploadTrigger(table, keys, self.dcp_conn_id, self.poke_interval, samples=told))
+            if time.monotonic() - began + self.poke_interval > self.wait_timeout.total_seconds():
+                raise AirflowException(f"not imported within {self.wait_timeout}: {outcome.sentence}")
+            time.sleep(self.poke_interval)
+
+    def _defer(self, report: "Report", trigger: DcpUploadTrigger) -> None:
+        trigger.first_poll_seconds = max(self.poke_interval, FIRST_POLL_SECONDS)
+        kwargs = {"load_id": report.load_id}
+        self.defer(trigger=trigger, method_name="execute_complete", kwargs=kwargs, timeout=self.wait_timeout)
+
+    def _settle(self, report: "Report", outcome: "Outcome") -> None:
+        from optimove_provider.loads.imports import settle
+
+        try:
+            settle(report, outcome)
+        finally:
+            report.file(staging())
+            self.log.info("%s; %s", report.sentence, outcome.sentence)
+
+    def _wanted(self, attributes: "Sequence[Attribute]") -> "Wanted":
+        from optimove_provider.loads.imports import Wanted
+
+        return Wanted(
+            attributes,
+            on_invalid=self.on_invalid,
+            max_rejected=self.max_rejected,
+            allow_pii=self.allow_pii,
+            max_file_bytes=self.max_file_bytes,
+            dry_run=self.dry_run,
+        )
+
+    def _rows(self) -> "CsvFile | OpenRows":
+        """A CSV file, which goes up as it is, or what opens the rows of any other source."""
         from optimove_provider.loads.checks import CsvFile
-        from optimove_provider.loads.imports import written_csv
-        from optimove_provider.records.reading import check_name
 
-        if isinstance(self.source, str) and self.sql is None:
-            check_name(self.source)
-            yield CsvFile(self.source, partial(open_file, self.source))
-            return
-        with (
-            open_rows(self.source, self.sql, self.sql_conn_id, self.parameters) as batches,
-            written_csv(batches) as open_csv,
-        ):
-            yield CsvFile("the query's rows" if self.sql else "the list's rows", open_csv)
+        check_one_source(self.source, self.sql, self.sql_conn_id)
+        if isinstance(self.source, str) and self.source.casefold().endswith(_CSV) and not set("*?[") & set(self.source):
+            return CsvFile(self.source, partial(open_file, self.source))
+        return partial(open_rows, self.source, self.sql, self.sql_conn_id, self.parameters)
 
 
-def _told(operator: BaseOperator, what: str, ensured: "Ensured") -> int:
-    """Log what was done; returns the id."""
-    created = ", ".join(map(repr, ensured.created))
-    operator.log.info("%s %s", what, f"created: {created}" if created else "kept as it is")
-    return ensured.id
+def _result_of(report: "Report") -> dict[str, Any]:
+    return {**report.file(staging()), "s3_keys": list(report.s3_keys)}
+
+
+def _filed(operator: Any, client: "DcpClient", target: int, run: "Callable[[SmallLoad], None]") -> dict[str, Any]:
+    """Run a small load, and file its report however it ends; returns the account of the load."""
+    from optimove_provider.loads.profiles import SmallLoad
+    from optimove_provider.loads.report import Report
+
+    report = Report(str(uuid.uuid4()), {"dcp": target, "host": client.settings.profile_host})
+    try:
+        run(SmallLoad(staging(), report, float(operator.max_rejected)))
+    finally:
+        result = report.file(staging())
+        operator.log.info("%s", report.sentence)
+    return result

@@ -1,18 +1,30 @@
 """Operators of Opti-X Data Connections."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from optimove_provider.hooks.failures import airflow_failures
 from optimove_provider.hooks.optix import OptixHook
-from optimove_provider.hooks.staging import staging
-from optimove_provider.hooks.storage import Source, open_rows
+from optimove_provider.hooks.staging import begin_load, staging, sweep
+from optimove_provider.hooks.storage import Source, check_one_source, open_rows
+from optimove_provider.hooks.waiting import Waiting, defer_for
+from optimove_provider.hooks.windowed import WindowedOperator
+from optimove_provider.loads.modes import check_modes, default_source
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+    from optimove_provider.clients.optix import OptixClient
+    from optimove_provider.loads.report import Report
+    from optimove_provider.loads.spool import OpenRows
+    from optimove_provider.loads.staging import Staging
+    from optimove_provider.loads.update import Update
+    from optimove_provider.loads.wanted import Wanted
 
 
 class OptixCreateConnectionOperator(BaseOperator):
@@ -61,23 +73,220 @@ class OptixCreateConnectionOperator(BaseOperator):
             )
 
 
-class OptixUploadOperator(BaseOperator):
-    """Upload all rows of a file, a query or a short list, published together or not at all.
+class OptixUploadOperator(WindowedOperator):
+    """Bring a data connection to what the rows of files, a query or a short list say, all at once or not at all.
 
-    The rows travel in slices of at most 5000 under one batch, which the last slice completes: until then none of them
-    is visible. An upload replaces each record whole: fields that are not sent are removed, so select every field that
-    must survive. A field that is null is not sent.
+    The rows travel in slices of at most 5000 under one batch, which is completed last: until then none of them is
+    visible. Rows that the server refuses are found and kept aside with its words, the others land. A retry goes on
+    where the last try ended; a Clear reads the source again. One load at a time works on a data connection; another
+    one waits for it, deferred. A load of older data never overwrites newer data.
+
+    An upload replaces each record whole: fields that are not sent are removed, so select every field that must
+    survive.
 
     :param data_connection_uuid: where the rows go.
     :param primary_key: the column that holds the key; unique, and never null.
-    :param source: a .csv or .tsv file (a path, or a URL such as s3://conn_id@bucket/key), or a list of at most 5000
-        mappings.
+    :param source: a path or URL (s3://conn_id@bucket/key) of a .csv, .tsv, .jsonl, .parquet or .arrow file, text also
+        as .gz or .zst; a glob, or a list of them; or a list of at most 5000 mappings. The rejected file of an earlier
+        load is replayed.
+    :param sql: instead of `source`, a query; a name that ends in .sql is a file with the query. Templates know
+        `{{ window.start }}` and `{{ window.end }}`.
+    :param sql_conn_id: the connection on which the query runs.
+    :param parameters: the query's parameters.
+    :param mode: "full" sends every row, "changed" only what the target does not have already.
+    :param source_is: a "snapshot" has every key that is to be there, a "delta" some of them. Left out, it is a snapshot
+        with mode="changed" and a delta with mode="full".
+    :param on_removed: what becomes of keys that a snapshot lacks: "report" them once, or "expire" them.
+    :param key_type: "string" or "integer": Opti-X may take 1 and "1" for two records, so all keys travel as one type.
+    :param nulls: "omit" leaves a field that is null out, "null" sends it, "refuse" rejects the row.
+    :param ttl_seconds: after so many seconds the rows expire; None means never.
+    :param max_rejected: how many rows may be rejected, or which share of them if it is below 1. It is judged before
+        anything is sent, and again at the end: then the good rows are committed, and the task fails all the same.
+    :param allow_empty: guard: a snapshot may be empty.
+    :param min_rows_share: guard: a snapshot must have this share of the rows of the one before; None: any number.
+    :param min_filled_share: guard: a column that was filled in more than this share of the rows must be so still.
+    :param max_changed_share: guard: at most this share of the keys may change; None: all of them.
+    :param dry_run: only plan: return counts and the plan's digest, send nothing, leave nothing behind but a report.
+    :param expected_plan: the digest of a plan: only that is carried out.
+    :param window: the window that the rows stand for, {"start": ..., "end": ...}, if no template names it.
+    :param window_grain: how long the window of a run without a data interval is.
+    :param lock_timeout: how long to wait for another load into the same target, a timedelta or seconds.
+    :param max_in_flight: how many requests may be under way at once.
+    :param max_bisect_requests: how many requests may be spent on finding the rows that the server refuses.
+    :param resume_within: how old the open batch of an earlier try may be that a retry goes on with, a timedelta or
+        seconds. Nobody knows how long the server keeps one.
+    """
+
+    dry_run: bool  # type: ignore[assignment]  # hides a method that only `airflow tasks test --dry-run` calls
+    template_fields: Sequence[str] = (
+        "data_connection_uuid",
+        "primary_key",
+        "source",
+        "sql",
+        "sql_conn_id",
+        "parameters",
+        "ttl_seconds",
+        "expected_plan",
+        "window",
+        "optix_conn_id",
+    )
+    template_ext: Sequence[str] = (".sql",)
+    template_fields_renderers = {"sql": "sql", "parameters": "json"}  # noqa: RUF012 - the base class's own form
+
+    def __init__(
+        self,
+        *,
+        data_connection_uuid: str,
+        primary_key: str,
+        source: Source | None = None,
+        sql: str | None = None,
+        sql_conn_id: str | None = None,
+        parameters: Any = None,
+        mode: str = "full",
+        source_is: str | None = None,
+        on_removed: str = "report",
+        key_type: str = "string",
+        nulls: str = "omit",
+        ttl_seconds: int | None = None,
+        max_rejected: float = 0,
+        allow_empty: bool = False,
+        min_rows_share: float | None = 0.5,
+        min_filled_share: float | None = 0.1,
+        max_changed_share: float | None = 0.5,
+        dry_run: bool = False,
+        expected_plan: str | None = None,
+        window: Mapping[str, Any] | None = None,
+        window_grain: timedelta = timedelta(days=1),
+        lock_timeout: timedelta | float = timedelta(hours=1),
+        max_in_flight: int = 4,
+        max_bisect_requests: int = 10_000,
+        resume_within: timedelta | float = timedelta(hours=1),
+        optix_conn_id: str = OptixHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        check_modes(mode, source_is or default_source(mode), on_removed)
+        self.data_connection_uuid = data_connection_uuid
+        self.primary_key = primary_key
+        self.source = source
+        self.sql = sql
+        self.sql_conn_id = sql_conn_id
+        self.parameters = parameters
+        self.mode = mode
+        self.source_is = source_is
+        self.on_removed = on_removed
+        self.key_type = key_type
+        self.nulls = nulls
+        self.ttl_seconds = ttl_seconds
+        self.max_rejected = max_rejected
+        self.allow_empty = allow_empty
+        self.min_rows_share = min_rows_share
+        self.min_filled_share = min_filled_share
+        self.max_changed_share = max_changed_share
+        self.dry_run = dry_run
+        self.expected_plan = expected_plan
+        self.window = window
+        self.window_grain = window_grain
+        self.lock_timeout = lock_timeout
+        self.max_in_flight = max_in_flight
+        self.max_bisect_requests = max_bisect_requests
+        self.resume_within = resume_within
+        self.optix_conn_id = optix_conn_id
+
+    def execute(self, context: "Context") -> dict[str, Any]:
+        """Return the account: load_id, state, rows, accepted, rejected, unchanged, stale, unsent, report (a URL).
+
+        A dry run's has plan (its digest), new, changed, unknown, expiring and removed besides.
+        """
+        if self.dry_run:
+            return self._plan()
+        return self._load(context, Waiting.begin(self._begin(context)))
+
+    def resume(self, context: "Context", event: Any, waiting: dict[str, Any]) -> dict[str, Any]:
+        """Go on after waiting for another load."""
+        return self._load(context, Waiting(**waiting))
+
+    def _begin(self, context: "Context") -> str:
+        with airflow_failures():
+            return begin_load(staging(), context)
+
+    def _load(self, context: "Context", waiting: "Waiting") -> dict[str, Any]:
+        from optimove_provider.loads.load import load
+        from optimove_provider.loads.synced import TargetBusy
+
+        wanted, try_number = self._wanted, context["ti"].try_number
+        try:
+            return _filed(
+                self,
+                waiting.load_id,
+                lambda client, rows, place, report: load(
+                    client, rows, place, report, wanted(), try_number, resumed=waiting.waited
+                ),
+            )
+        except TargetBusy as busy:
+            defer_for(self, busy, waiting, self.lock_timeout)
+
+    def _plan(self) -> dict[str, Any]:
+        from optimove_provider.loads.load import plan
+
+        def tell(client: "OptixClient", rows: "OpenRows", place: "Staging", report: "Report") -> None:
+            plan(client, rows, place, report, self._wanted())
+
+        return _filed(self, str(uuid.uuid4()), tell)
+
+    def _wanted(self) -> "Wanted":
+        from optimove_provider.loads.flight import Manner
+        from optimove_provider.loads.guards import Guards
+        from optimove_provider.loads.send import OptixTarget
+        from optimove_provider.loads.wanted import Wanted
+
+        within = self.resume_within
+        window = self.window_of_rows(self.window)
+        if window:
+            self.log.info("window: %s", window)
+        return Wanted(
+            OptixTarget(
+                self.data_connection_uuid,
+                self.primary_key,
+                self.key_type,
+                None if self.ttl_seconds is None else int(self.ttl_seconds),
+            ),
+            mode=self.mode,  # type: ignore[arg-type]  # checked when the DAG was parsed
+            source_is=self.source_is or default_source(self.mode),  # type: ignore[arg-type]
+            on_removed=self.on_removed,  # type: ignore[arg-type]
+            nulls=self.nulls,
+            max_rejected=self.max_rejected,
+            guards=Guards(self.allow_empty, self.min_rows_share, self.min_filled_share, self.max_changed_share),
+            generation=window.end if window else None,
+            expected_plan=self.expected_plan or None,
+            manner=Manner(
+                self.max_in_flight,
+                self.max_bisect_requests,
+                within if isinstance(within, timedelta) else timedelta(seconds=within),
+            ),
+        )
+
+
+class OptixUpdateOperator(BaseOperator):
+    """Overwrite records by key: each request counts at once, there is no batch that would hold them back.
+
+    Each record is replaced whole: fields that are not sent are removed. Whether a key that is not there is inserted is
+    not documented. For more than a small set, prefer `OptixUploadOperator`, which publishes all rows together.
+
+    :param data_connection_uuid: where the rows go.
+    :param primary_key: the column that holds the key; unique, and never null. It is sent apart from the other fields.
+    :param source: files or a short list, as for `OptixUploadOperator`.
     :param sql: instead of `source`, a query; a name that ends in .sql is a file with the query.
     :param sql_conn_id: the connection on which the query runs.
     :param parameters: the query's parameters.
-    :param mode: "full" sends every row.
-    :param key_type: "string" or "integer": Opti-X may take 1 and "1" for two records, so all keys travel as one type.
-    :param ttl_seconds: after so many seconds the rows expire; None means never.
+    :param key_type: "string" or "integer": the type in which all keys travel.
+    :param nulls: "omit" leaves a field that is null out, "null" sends it, "refuse" rejects the row.
+    :param ttl_column: the column with each row's own time to live in seconds; it is no field of the record.
+    :param ttl_seconds: after so many seconds a row without its own expires; None means never.
+    :param max_rejected: how many rows may be rejected, or which share of them if it is below 1.
+    :param lock_timeout: how long to wait for another load into the same target, a timedelta or seconds.
+    :param max_in_flight: how many requests may be under way at once.
+    :param max_bisect_requests: how many requests may be spent on finding the rows that the server refuses.
     """
 
     template_fields: Sequence[str] = (
@@ -102,39 +311,99 @@ class OptixUploadOperator(BaseOperator):
         sql: str | None = None,
         sql_conn_id: str | None = None,
         parameters: Any = None,
-        mode: str = "full",
         key_type: str = "string",
+        nulls: str = "omit",
+        ttl_column: str | None = None,
         ttl_seconds: int | None = None,
+        max_rejected: float = 0,
+        lock_timeout: timedelta | float = timedelta(hours=1),
+        max_in_flight: int = 4,
+        max_bisect_requests: int = 10_000,
         optix_conn_id: str = OptixHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if mode != "full":
-            raise ValueError(f"mode={mode!r}: this version knows mode='full' only")
         self.data_connection_uuid = data_connection_uuid
         self.primary_key = primary_key
         self.source = source
         self.sql = sql
         self.sql_conn_id = sql_conn_id
         self.parameters = parameters
-        self.mode = mode
+        self.lock_timeout = lock_timeout
         self.key_type = key_type
+        self.nulls = nulls
+        self.ttl_column = ttl_column
         self.ttl_seconds = ttl_seconds
+        self.max_rejected = max_rejected
+        self.max_in_flight = max_in_flight
+        self.max_bisect_requests = max_bisect_requests
         self.optix_conn_id = optix_conn_id
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return the account: load_id, state, rows, accepted, rejected, unchanged, stale, unsent, report (a URL)."""
-        from optimove_provider.loads.report import Report
-        from optimove_provider.loads.send import OptixTarget, load_full
+        with airflow_failures():
+            load_id = begin_load(staging(), context)
+        return self._load(context, Waiting.begin(load_id))
 
-        with airflow_failures(), OptixHook(self.optix_conn_id).get_conn() as client:
-            ttl_seconds = None if self.ttl_seconds is None else int(self.ttl_seconds)
-            target = OptixTarget(self.data_connection_uuid, self.primary_key, self.key_type, ttl_seconds)
-            report = Report(str(uuid.uuid4()), {"optix": self.data_connection_uuid, "host": client.settings.host})
-            with open_rows(self.source, self.sql, self.sql_conn_id, self.parameters) as batches:
-                try:
-                    load_full(client, batches, target, report)
-                finally:
-                    result = report.file(staging())
-            self.log.info("%s", report.sentence)
-            return result
+    def resume(self, context: "Context", event: Any, waiting: dict[str, Any]) -> dict[str, Any]:
+        """Go on after waiting for another load."""
+        return self._load(context, Waiting(**waiting))
+
+    def _load(self, context: "Context", waiting: "Waiting") -> dict[str, Any]:
+        from optimove_provider.loads.synced import TargetBusy
+        from optimove_provider.loads.update import load_update
+
+        update, try_number = self._update, context["ti"].try_number
+        try:
+            return _filed(
+                self,
+                waiting.load_id,
+                lambda client, rows, place, report: load_update(
+                    client, rows, place, report, update(), try_number, resumed=waiting.waited
+                ),
+            )
+        except TargetBusy as busy:
+            defer_for(self, busy, waiting, self.lock_timeout)
+
+    def _update(self) -> "Update":
+        from optimove_provider.loads.flight import Manner
+        from optimove_provider.loads.send import OptixTarget
+        from optimove_provider.loads.update import Update
+        from optimove_provider.loads.wanted import Wanted
+
+        ttl_seconds = None if self.ttl_seconds is None else int(self.ttl_seconds)
+        target = OptixTarget(self.data_connection_uuid, self.primary_key, self.key_type, ttl_seconds)
+        manner = Manner(self.max_in_flight, self.max_bisect_requests)
+        wanted = Wanted(target, nulls=self.nulls, max_rejected=self.max_rejected, manner=manner)
+        return Update(wanted, self.ttl_column)
+
+
+def _filed(
+    operator: OptixUploadOperator | OptixUpdateOperator,
+    load_id: str,
+    do: "Callable[[OptixClient, OpenRows, Staging, Report], None]",
+) -> dict[str, Any]:
+    """Do something with the operator's rows and file its report; returns the task's result. Raises TargetBusy."""
+    from optimove_provider.loads.report import Report
+    from optimove_provider.loads.synced import TargetBusy
+
+    with airflow_failures(passing=TargetBusy), OptixHook(operator.optix_conn_id).get_conn() as client:
+        source = (operator.source, operator.sql, operator.sql_conn_id)
+        check_one_source(*source)
+        place = staging()
+        report = Report(load_id, {"optix": operator.data_connection_uuid, "host": client.settings.host})
+        try:
+            do(client, partial(open_rows, *source, operator.parameters), place, report)
+        except TargetBusy:
+            raise
+        except BaseException:
+            _file(operator, report, place)
+            raise
+        sweep(place)
+        return _file(operator, report, place)
+
+
+def _file(operator: BaseOperator, report: "Report", place: "Staging") -> dict[str, Any]:
+    result = report.file(place)
+    operator.log.info("%s; report: %s", report.sentence, result["report"])
+    return result

@@ -8,6 +8,7 @@ All look at the bytes of a whole column at once; only what is rare (a sign, a le
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -43,15 +44,19 @@ class _Cells(NamedTuple):
         return np.searchsorted(self.ends, positions, "right")
 
 
+def _edges(column: pa.BinaryArray) -> Offsets:
+    """Where each cell starts in the column's bytes, and where the last one ends."""
+    if not len(column):
+        return np.zeros(1, np.int64)
+    return np.frombuffer(column.buffers()[1], np.int32, len(column) + 1, 4 * column.offset).astype(np.int64)
+
+
 def _cells(column: pa.BinaryArray) -> _Cells:
-    _, offsets, data = column.buffers()
-    edges = np.zeros(1, np.int64)
-    if len(column):
-        edges = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1].astype(np.int64)
+    edges = _edges(column)
     start, size = int(edges[0]), int(edges[-1] - edges[0])
     padded = np.zeros(size + _PADDING, np.uint8)
     if size:
-        padded[:size] = np.frombuffer(data, np.uint8)[start : start + size]
+        padded[:size] = np.frombuffer(column.buffers()[2], np.uint8, size, start)
     edges -= start
     return _Cells(edges[:-1], edges[1:], np.diff(edges), padded.take(edges[:-1]), padded)
 
@@ -86,12 +91,19 @@ def epoch(column: pa.BinaryArray) -> Mask:
     return _without(cells, plain | (cells.lengths == 0), np.flatnonzero(cells.text - _ZERO > 9))
 
 
+def epoch_milliseconds(column: pa.BinaryArray) -> Mask:
+    """Integers of 12 to 18 digits without a sign: as milliseconds, from March 1973."""
+    cells = _cells(column)
+    right = (cells.lengths >= 12) & (cells.lengths <= 18) & (cells.first != _ZERO) & (cells.first != _MINUS)
+    return _without(cells, right | (cells.lengths == 0), np.flatnonzero(cells.text - _ZERO > 9))
+
+
 def double(column: pa.BinaryArray) -> Mask:
     """Decimal numbers so short that no double rounds them to 0 or infinity, with one point at most, between digits."""
     cells = _cells(column)
     starts, ends, lengths, first, data = cells
     points = data == _POINT
-    so_far = np.cumsum(points, dtype=np.int32)
+    so_far = np.cumsum(points.view(np.uint8), dtype=np.uint8)  # modulo 256: longer cells are not plain
     many = so_far.take(ends - 1) - so_far.take(starts)  # the first byte is none
     plain = (lengths <= 32) & ((many == 0) | (many == 1) & (data.take(ends - 1) != _POINT))
     plain &= (first != _POINT) & ((first != _ZERO) | (lengths < 2) | points.take(starts + 1))
@@ -126,14 +138,15 @@ def datetime(column: pa.BinaryArray) -> Mask:
 
 def _fixed(column: pa.BinaryArray, low: bytes, high: bytes) -> Mask:
     """Cells of one width whose bytes all lie between those of `low` and `high`, and that begin with a day."""
-    cells, width = _cells(column), len(low)
-    mask = cells.lengths == 0
-    right = np.flatnonzero(cells.lengths == width)
-    text = cells.text
-    if len(text) != width * len(right):
-        text = text[np.repeat(cells.lengths == width, cells.lengths)]
-    lowest, highest = np.frombuffer(low, np.uint8), np.frombuffer(high, np.uint8)
-    outside = text - np.tile(lowest, len(right)) > np.tile(highest - lowest, len(right))
+    lengths, width = np.diff(_edges(column)), len(low)
+    mask = lengths == 0
+    right = np.flatnonzero(lengths == width)
+    if not len(right):
+        return np.asarray(mask)
+    cells = column if len(right) == len(column) else column.take(pa.array(right))
+    text = np.frombuffer(cells.buffers()[2], np.uint8, width * len(right), int(_edges(cells)[0]))
+    span = bytes(most - least for least, most in zip(low, high, strict=True))
+    outside = text - _repeated(low, len(right)) > _repeated(span, len(right))
     rows = text.reshape(-1, width)
     plain = _number(rows, 8) - np.uint8(1) < _DAYS.take(_number(rows, 5), mode="clip")
     if width > len("2022-05-02T"):
@@ -141,6 +154,15 @@ def _fixed(column: pa.BinaryArray, low: bytes, high: bytes) -> Mask:
     plain[np.flatnonzero(outside) // width] = False
     mask[right] = plain
     return np.asarray(mask)
+
+
+def _repeated(text: bytes, times: int) -> Bytes:
+    return _power_of_two(text, (times - 1).bit_length())[: times * len(text)]
+
+
+@lru_cache(maxsize=8)
+def _power_of_two(text: bytes, power: int) -> Bytes:
+    return np.tile(np.frombuffer(text, np.uint8), 1 << power)
 
 
 def _number(rows: npt.NDArray[np.uint8], column: int) -> Bytes:
@@ -155,5 +177,6 @@ PLAIN: Mapping[str, Plain] = {
     "date": date,
     "datetime": datetime,
     "epoch": epoch,
+    "epoch_milliseconds": epoch_milliseconds,
 }
 """By the name of the rule. A rule without an entry is never broken."""

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from functools import partial
 
 from optimove_provider.contract.datatypes import KEY_COLUMN, Attribute, Rule, Verdict, is_key_column
-from optimove_provider.records import csvplain
+from optimove_provider.records import csvplain, rulebook
 from optimove_provider.records.csvplain import Plain
 from optimove_provider.records.csvtext import Fault, Record
 from optimove_provider.records.findings import MAX_VALUE_CHARACTERS, WARNING, Finding
@@ -16,10 +16,10 @@ MAX_HINTS = 100
 """Looking for the nearest name is slow: a file that is no CSV at all may have 100,000 wrong names."""
 
 _NAME_RULES = {
-    "header-duplicate": "the column is there more than once",
-    "header-archived": "the attribute is archived: leave the column out, as if it were not registered",
-    "header-padded": "white space around the name",
-    "header-unknown": "no attribute has this name",
+    rulebook.HEADER_DUPLICATE.name: "the column is there more than once",
+    rulebook.HEADER_ARCHIVED.name: "the attribute is archived: leave the column out, as if it were not registered",
+    rulebook.HEADER_PADDED.name: "white space around the name",
+    rulebook.HEADER_UNKNOWN.name: "no attribute has this name",
 }
 
 
@@ -27,37 +27,50 @@ _NAME_RULES = {
 class CellCheck:
     """How the cells of one column are decided.
 
-    `decide` is exact: it gives the fault of a cell, or None. `plain` says of many cells at once which are right beyond
-    doubt, so that `decide` need not be asked about those.
+    `judge` is exact. `plain` says of many cells at once which are right beyond doubt, so that `judge` need not be asked
+    about those. `invalid` and `disputed` are the messages about cells of which it says so: errors and warnings.
     """
 
     column: int
+    rule: str
     plain: Plain
-    decide: Callable[[str], Fault | None]
+    judge: Callable[[str], Verdict]
+    invalid: str
+    disputed: str = ""
+
+    def decide(self, cell: str) -> Fault | None:
+        """The fault of a cell, if it has one."""
+        verdict = self.judge(cell)
+        if verdict is Verdict.VALID:
+            return None
+        if verdict is Verdict.INVALID:
+            return Fault(self.rule, self.column, cell, self.invalid)
+        return Fault(self.rule, self.column, cell, self.disputed, WARNING)
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
     """The column that identifies a row: DCP's customerId, in any case, or the key of an Opti-X data connection.
 
-    `rule` is the name of the rule that every row has a key; the rule that there is one such column is "header-" it.
+    `rule` names the rule that every row has a key, `header_rule` the one that there is one such column.
     """
 
     name: str = KEY_COLUMN
-    rule: str = "customer-id"
+    rule: str = rulebook.CUSTOMER_ID.name
+    header_rule: str = rulebook.HEADER_CUSTOMER_ID.name
     any_case: bool = True
 
     @classmethod
     def of_optix(cls, primary_key: str) -> "Key":
         """The key of a data connection: its name is what it is."""
-        return cls(primary_key, "key", any_case=False)
+        return cls(primary_key, rulebook.KEY.name, rulebook.HEADER_KEY.name, any_case=False)
 
     def __contains__(self, name: str) -> bool:
         return is_key_column(name) if self.any_case else name == self.name
 
-    def decide(self, column: int, cell: str) -> Fault | None:
-        """An empty or blank key is a fault."""
-        return None if cell.strip() else Fault(self.rule, column, cell, f"every row needs its {self.name}")
+    def check(self, column: int) -> CellCheck:
+        """Empty and blank keys are errors."""
+        return CellCheck(column, self.rule, csvplain.key, _judge_key, f"every row needs its {self.name}")
 
 
 DCP_KEY = Key()
@@ -104,12 +117,14 @@ class Table:
 
     def _cell_checks(self) -> Iterator[CellCheck]:
         for index in self._keys[:1]:
-            yield CellCheck(index, csvplain.key, partial(self._key.decide, index))
+            yield self._key.check(index)
         for index, name in enumerate(self._names):
             if name in self._active and name not in self._key:
                 rule = self._active[name].rule
                 if plain := csvplain.PLAIN.get(rule.name):
-                    yield CellCheck(index, plain, partial(_decide_cell, index, rule, self._strict))
+                    judge = partial(_judge_cell, rule, self._strict)
+                    invalid = f"expected {rule.expects}"
+                    yield CellCheck(index, rule.name, plain, judge, invalid, f"{invalid}: {rule.doubt}")
 
     def header_findings(self) -> Iterator[Finding]:
         """Faults of the header's text, then of its names; names are not judged if the text is broken."""
@@ -120,11 +135,11 @@ class Table:
         if len(self._keys) != 1:
             case = ", in any case" if self._key.any_case else ""
             message = f"expected one column {self._key.name}{case}: there are {len(self._keys)}"
-            yield self._finding(self._header, 0, Fault(f"header-{self._key.rule}", None, "", message))
+            yield self._finding(self._header, 0, Fault(self._key.header_rule, None, "", message))
         seen: set[str] = set()
         for index, name in enumerate(self._names):
             if rule := self._name_rule(name, seen):
-                hint = self._nearest(name) if rule == "header-unknown" else ""
+                hint = self._nearest(name) if rule == rulebook.HEADER_UNKNOWN.name else ""
                 message = _NAME_RULES[rule] + hint
                 yield self._finding(self._header, 0, Fault(rule, index, name, message))
             seen.add(name)
@@ -133,13 +148,14 @@ class Table:
         if name in self._key:
             return None
         if name in seen:
-            return "header-duplicate"
+            return rulebook.HEADER_DUPLICATE.name
         if name in self._archived:
-            return "header-archived"
+            return rulebook.HEADER_ARCHIVED.name
         if self._any_name or name in self._active:
             return None
         bare = name.strip()
-        return "header-padded" if bare != name and (bare in self._active or bare in self._key) else "header-unknown"
+        padded = bare != name and (bare in self._active or bare in self._key)
+        return rulebook.HEADER_PADDED.name if padded else rulebook.HEADER_UNKNOWN.name
 
     def _nearest(self, name: str) -> str:
         """Suggest a name: names are case-sensitive, so one that differs in case only is the nearest."""
@@ -156,7 +172,7 @@ class Table:
             return
         if len(record.cells) != len(self._names):
             message = f"expected {len(self._names)} cells as in the header, found {len(record.cells)}"
-            yield self._finding(record, row, Fault("ragged", None, record.text.rstrip("\r\n"), message))
+            yield self._finding(record, row, Fault(rulebook.RAGGED.name, None, record.text.rstrip("\r\n"), message))
             return
         yield from self._cell_findings(record, row)
 
@@ -184,14 +200,13 @@ class Table:
         return self.cell_finding(row, record.line, record.byte, fault)
 
 
-def _decide_cell(column: int, rule: Rule, strict: bool, cell: str) -> Fault | None:
+def _judge_key(cell: str) -> Verdict:
+    return Verdict.VALID if cell.strip() else Verdict.INVALID
+
+
+def _judge_cell(rule: Rule, strict: bool, cell: str) -> Verdict:
     """An empty cell is right: nothing is documented about it."""
-    verdict = rule.judge(cell, strict) if cell else Verdict.VALID
-    if verdict is Verdict.VALID:
-        return None
-    if verdict is Verdict.INVALID:
-        return Fault(rule.name, column, cell, f"expected {rule.expects}")
-    return Fault(rule.name, column, cell, f"expected {rule.expects}: {rule.doubt}", WARNING)
+    return rule.judge(cell, strict) if cell else Verdict.VALID
 
 
 def _printable(text: str) -> str:

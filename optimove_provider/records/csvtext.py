@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import BinaryIO, NamedTuple
 
+from optimove_provider.records import rulebook
 from optimove_provider.records.findings import ERROR
 
 MAX_RECORD_BYTES = 1 << 20
@@ -147,43 +148,48 @@ class Ahead:
     """A binary stream of which the next bytes can be looked at, and bytes be given back."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._stream, self._bytes, self._read, self.ended = stream, b"", 0, False
+        self._stream, self._bytes, self._at, self._read, self.ended = stream, b"", 0, 0, False
+
+    @property
+    def _left(self) -> int:
+        return len(self._bytes) - self._at
 
     @property
     def taken(self) -> int:
         """Bytes read from the stream and not given back or only looked at."""
-        return self._read - len(self._bytes)
+        return self._read - self._left
 
     def look(self, size: int) -> bytes:
         """The next `size` bytes, fewer only where the stream ends; they stay to be read."""
-        parts, length = [self._bytes], len(self._bytes)
-        while length < size and not self.ended:
-            parts.append(self._fetch(size - length))
-            length += len(parts[-1])
-        self._bytes = b"".join(parts) if len(parts) > 1 else self._bytes
-        return self._bytes[:size]
+        if self._left < size and not self.ended:
+            parts, length = [self._bytes[self._at :]], self._left
+            while length < size and not self.ended:
+                parts.append(self._fetch(size - length))
+                length += len(parts[-1])
+            self._bytes, self._at = b"".join(parts), 0
+        return self._bytes[self._at : self._at + size]
 
     def is_last(self, block: bytes) -> bool:
         """Whether the stream is known to end with what was looked at."""
-        return self.ended and len(block) == len(self._bytes)
+        return self.ended and len(block) == self._left
 
     def skip(self, size: int) -> None:
         """Take bytes that were looked at."""
-        self._bytes = self._bytes[size:]
+        self._at += size
 
     def push(self, rest: bytes) -> None:
         """Give back the bytes that were taken last."""
-        self._bytes = rest + self._bytes
+        self._bytes, self._at = rest + self._bytes[self._at :], 0
 
     def readline(self, limit: int) -> bytes:
         """Take the next line, or the first `limit` bytes of it."""
-        end = self._bytes.find(b"\n", 0, limit)
-        while end < 0 and len(self._bytes) < limit and not self.ended:
-            start = len(self._bytes)
-            self._bytes += self._fetch(_CHUNK)
-            end = self._bytes.find(b"\n", start, limit)
-        line = self._bytes[: limit if end < 0 else end + 1]
-        self._bytes = self._bytes[len(line) :]
+        end = self._bytes.find(b"\n", self._at, self._at + limit)
+        while end < 0 and self._left < limit and not self.ended:
+            searched = self._left
+            self._bytes, self._at = self._bytes[self._at :] + self._fetch(_CHUNK), 0
+            end = self._bytes.find(b"\n", searched, limit)
+        line = self._bytes[self._at : self._at + limit if end < 0 else end + 1]
+        self._at += len(line)
         return line
 
     def _fetch(self, size: int) -> bytes:
@@ -257,7 +263,7 @@ class Records:
         record = Record(lines.line, lines.byte, text, cells, faults, broken=bool(faults))
         record.faults += self._encoding(cells)
         if "\0" in text:
-            record.faults += [Fault("nul", i, cell, _NUL) for i, cell in enumerate(cells) if "\0" in cell]
+            record.faults += [Fault(rulebook.NUL.name, i, cell, _NUL) for i, cell in enumerate(cells) if "\0" in cell]
         return record
 
     def _is_row(self, index: int) -> bool:
@@ -267,10 +273,10 @@ class Records:
     def _structure(self, text: str, complaint: str) -> tuple[list[Fault], int]:
         """Find what breaks the record, and how many of its lines belong to it if it has no end."""
         if not self._lines.taken[0].whole:
-            return [Fault("too-long", None, text, f"the line is {complaint}")], 1
+            return [Fault(rulebook.TOO_LONG.name, None, text, f"the line is {complaint}")], 1
         faults, position = self._grammar.faults(text, self._lines.line)
         if complaint and not faults:
-            faults, position = [Fault("too-long", None, text, f"unreadable: {complaint}")], len(text) - 1
+            faults, position = [Fault(rulebook.TOO_LONG.name, None, text, f"unreadable: {complaint}")], len(text) - 1
         return faults, text.count("\n", 0, position) + 1
 
     def _encoding(self, cells: list[str]) -> list[Fault]:
@@ -280,8 +286,8 @@ class Records:
                 where = f"the first such byte of this record is at offset {start + line.bad}"
                 message = f"not UTF-8{_looks_like(line.text, start)}: {where}"
                 bad = [i for i, cell in enumerate(cells) if _UNDECODABLE.search(cell)]
-                return [Fault("encoding", i, cells[i], message) for i in bad] or [
-                    Fault("encoding", None, line.text, message)
+                return [Fault(rulebook.ENCODING.name, i, cells[i], message) for i in bad] or [
+                    Fault(rulebook.ENCODING.name, None, line.text, message)
                 ]
             start += line.size
         return []
@@ -323,10 +329,10 @@ class _Grammar:
         faults, index, position = [], 0, 0
         while found := self._cell.match(text, position):
             if found["spaced"]:
-                faults.append(Fault("quote-space", index, found["spaced"], _SPACE))
+                faults.append(Fault(rulebook.QUOTE_SPACE.name, index, found["spaced"], _SPACE))
             if len(found[0]) > MAX_CELL_CHARACTERS:
                 message = f"the cell is longer than {MAX_CELL_CHARACTERS} characters"
-                faults.append(Fault("too-long", index, found[0], message))
+                faults.append(Fault(rulebook.TOO_LONG.name, index, found[0], message))
             if found["end"] != self._delimiter:
                 return faults, position
             position, index = found.end(), index + 1
@@ -348,11 +354,13 @@ class _Grammar:
             opened = first_line + text.count("\n", 0, position)
             if quoted := self._quoted.match(text, position):
                 or_else = f"; or the quote opened on line {opened} is not closed" if "\n" in quoted[0] else ""
-                return "quote", _TEXT_AFTER + or_else
+                return rulebook.QUOTE.name, _TEXT_AFTER + or_else
             limits = f"{MAX_CELL_CHARACTERS} characters, or its record is longer than {MAX_RECORD_BYTES} bytes"
-            return "quote", f"a quote opened on line {opened} is not closed within {limits}"
+            return rulebook.QUOTE.name, f"a quote opened on line {opened} is not closed within {limits}"
         plain = self._plain.match(text, position)
         start = plain.end() if plain else position
         if text[start] == "\r":
-            return "bare-cr", _BARE_CR
-        return ("quote", _BARE_QUOTE) if text[position:start].strip(" ") else ("quote-space", _SPACE)
+            return rulebook.BARE_CR.name, _BARE_CR
+        if text[position:start].strip(" "):
+            return rulebook.QUOTE.name, _BARE_QUOTE
+        return rulebook.QUOTE_SPACE.name, _SPACE

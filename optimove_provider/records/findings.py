@@ -47,9 +47,9 @@ class Finding:
 class Report:
     """One check of `file`: `bytes` and `rows` read, and `valid_rows`, the rows without an error.
 
-    `findings` keeps at most `max_findings`, in the order of the file, those about the file itself last;
-    `counts` (by rule) and `errors` (findings of severity error) count every one.
-    `notes` say what the check itself cost.
+    `findings` keeps at most `max_findings`, in the order of the file, those about the file itself last; warnings may
+    take half of them, so that they leave room for errors. `counts` (by rule) and `errors` (findings of severity error)
+    count every one. `notes` say what the check itself cost.
     """
 
     file: str = ""
@@ -62,11 +62,12 @@ class Report:
     notes: list[str] = field(default_factory=list)
     errors: int = 0
     max_findings: int = 10_000
+    kept_warnings: int = 0
 
-    @property
-    def room(self) -> int:
-        """How many more findings can be kept."""
-        return self.max_findings - len(self.findings)
+    def room(self, severity: str) -> int:
+        """How many more findings of a severity can be kept."""
+        room = self.max_findings - len(self.findings)
+        return room if severity == ERROR else min(room, (self.max_findings + 1) // 2 - self.kept_warnings)
 
     def count(self, rule: str, column: str, severity: str, count: int = 1) -> None:
         """Count findings of one rule in one column."""
@@ -77,8 +78,9 @@ class Report:
 
     def keep(self, finding: Finding) -> None:
         """Keep a finding that was counted, while there is room."""
-        if self.room > 0:
+        if self.room(finding.severity) > 0:
             self.findings.append(finding)
+            self.kept_warnings += finding.severity == WARNING
 
     def add(self, finding: Finding) -> None:
         """Count a finding, and keep it while there is room."""

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from heapq import merge
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from optimove_provider.records import rulebook
 from optimove_provider.records.findings import WARNING, Finding
 from optimove_provider.records.watching import Gathered, Places
 
@@ -33,13 +34,13 @@ AT_ONCE = 4_000_000
 128 MB it cannot take 100 million at once."""
 
 _MESSAGES = {
-    "id-leading-zeros": "shorter than the others, which have {width} digits: leading zeros may be lost",
-    "id-exponent": "a number with an exponent, as a spreadsheet writes it: digits of the id are lost",
-    "id-padding": "white space around the id is part of it",
-    "id-case": "differs only in case from the id in row {first_case}",
-    "id-duplicate": "the same id as in row {first}",
+    rulebook.ID_LEADING_ZEROS.name: "shorter than the others, which have {width} digits: leading zeros may be lost",
+    rulebook.ID_EXPONENT.name: "a number with an exponent, as a spreadsheet writes it: digits of the id are lost",
+    rulebook.ID_PADDING.name: "white space around the id is part of it",
+    rulebook.ID_CASE.name: "differs only in case from the id in row {first_case}",
+    rulebook.ID_DUPLICATE.name: "the same id as in row {first}",
 }
-ID_RULES = tuple(_MESSAGES)
+ID_RULES = tuple(rule.name for rule in rulebook.FILE_RULES["Ids"])
 
 _DIGITS = "^[0-9]{1,64}$"
 _MAX_WIDTH = 64
@@ -52,9 +53,20 @@ _AS_TEXT = pc.CastOptions(pa.string(), allow_invalid_utf8=True)
 
 # One bit each, in a byte that is stored with the id.
 _UNPADDED, _HAS_EXPONENT, _PADDED = 1, 2, 4
-_RULE_OF_BIT = {_UNPADDED: "id-leading-zeros", _HAS_EXPONENT: "id-exponent", _PADDED: "id-padding"}
+_RULE_OF_BIT = {
+    _UNPADDED: rulebook.ID_LEADING_ZEROS.name,
+    _HAS_EXPONENT: rulebook.ID_EXPONENT.name,
+    _PADDED: rulebook.ID_PADDING.name,
+}
 
 Mask = npt.NDArray[np.bool_]
+
+Compared = Callable[[int, int], None]
+"""Is told how many ids were compared, and how many there are."""
+
+
+def nobody_is_told(done: int, ids: int) -> None:
+    """Nothing is said of the comparison while it runs."""
 
 
 class Widths:
@@ -116,8 +128,8 @@ class KeyWatch:
     several times, each row but the first is a finding.
 
     The ids are written to `folder` (an existing one; without it the system's folder for temporary files), which
-    `close` empties again. `max_memory` bounds DuckDB, which compares some `at_once` ids at a time. OSError or
-    duckdb.Error if the disk is full.
+    `close` empties again. `max_memory` bounds DuckDB, which compares some `at_once` ids at a time; `compared` is told
+    now and then how many of how many it has done. OSError or duckdb.Error if the disk is full.
     """
 
     def __init__(
@@ -127,13 +139,14 @@ class KeyWatch:
         folder: Path | None = None,
         max_memory: str = MAX_MEMORY,
         at_once: int = AT_ONCE,
+        compared: Compared = nobody_is_told,
     ) -> None:
         self.column = column
         self._name = name
         self._gathered = Gathered()
         self._widths = Widths()
-        self._marked = dict.fromkeys(("id-exponent", "id-padding"), 0)
-        self._ids = _Ids(folder, max_memory, at_once)
+        self._marked = dict.fromkeys((rulebook.ID_EXPONENT.name, rulebook.ID_PADDING.name), 0)
+        self._ids = _Ids(folder, max_memory, at_once, compared)
 
     def see(self, places: Places, cells: pa.BinaryArray) -> None:
         """Look at the next ids. ValueError after the findings were asked for."""
@@ -150,8 +163,8 @@ class KeyWatch:
         marks, blank = _marks(cells, numbers)
         folded = pa.nulls(len(cells), pa.binary()) if numbers.all() else _folded(cells)
         self._widths.add(cells.filter(pa.array(numbers)), len(cells) - int(blank.sum()))
-        self._marked["id-exponent"] += int(np.count_nonzero(marks & _HAS_EXPONENT))
-        self._marked["id-padding"] += int(np.count_nonzero(marks & _PADDED))
+        self._marked[rulebook.ID_EXPONENT.name] += int(np.count_nonzero(marks & _HAS_EXPONENT))
+        self._marked[rulebook.ID_PADDING.name] += int(np.count_nonzero(marks & _PADDED))
         columns = [pa.array(one) for one in (places.rows, places.lines, places.bytes, cells, folded, marks)]
         self._ids.add([one.filter(pa.array(~blank)) for one in columns] if blank.any() else columns)
 
@@ -162,8 +175,8 @@ class KeyWatch:
     def counts(self) -> Iterator[tuple[str, int]]:
         """How many warnings of each rule there are, those without any left out."""
         cases, duplicates = self._compare()
-        found = {"id-leading-zeros": self._widths.suspected(), **self._marked}
-        found |= {"id-case": cases, "id-duplicate": duplicates}
+        found = {rulebook.ID_LEADING_ZEROS.name: self._widths.suspected(), **self._marked}
+        found |= {rulebook.ID_CASE.name: cases, rulebook.ID_DUPLICATE.name: duplicates}
         return ((rule, count) for rule, count in found.items() if count)
 
     def findings(self) -> Iterator[Finding]:
@@ -177,8 +190,8 @@ class KeyWatch:
     ) -> Iterator[Finding]:
         value = id.decode("utf-8", "backslashreplace")
         rules = [rule for bit, rule in _RULE_OF_BIT.items() if mark & bit]
-        rules += ["id-case"] if first_case and first_case != first else []
-        rules += ["id-duplicate"] if first and first != row else []
+        rules += [rulebook.ID_CASE.name] if first_case and first_case != first else []
+        rules += [rulebook.ID_DUPLICATE.name] if first and first != row else []
         for rule in rules:
             message = _MESSAGES[rule].format(width=self._widths.full(), first=first, first_case=first_case)
             yield Finding(row, line, byte, self._name, rule, value, message, WARNING)
@@ -277,8 +290,9 @@ class _Ids:
     Ids that differ at most in case share one of _PARTS files, of which as many are compared at once as hold `at_once`.
     """
 
-    def __init__(self, folder: Path | None, max_memory: str, at_once: int) -> None:
-        self._folder, self._max_memory, self._at_once = folder, max_memory, at_once
+    def __init__(self, folder: Path | None, max_memory: str, at_once: int, compared: Compared) -> None:
+        self._folder, self._max_memory, self._at_once, self._compared = folder, max_memory, at_once, compared
+        self._done = 0
         self._spill: Path | None = None
         self._writers: dict[int, pa.ipc.RecordBatchFileWriter] = {}
         self._sizes = np.zeros(_PARTS, np.int64)
@@ -341,13 +355,16 @@ class _Ids:
     def _compare(self, spill: Path, parts: Sequence[int], width: int | None) -> tuple[int, int]:
         folder = spill / f"from-{parts[0]}"
         folder.mkdir()
+        size = int(self._sizes[list(parts)].sum())
         with _connect(folder, self._max_memory) as connection:
             connection.register("stored", pa.RecordBatchReader.from_batches(_SCHEMA, _batches(spill, parts)))
-            for name, query in _STEPS.items():
+            for step, (name, query) in enumerate(_STEPS.items(), 1):
                 path = f"{folder}/{name}.parquet"
                 made = connection.sql(query, params={"width": width} if "$width" in query else None)
                 made.write_parquet(path, compression="zstd", row_group_size=1 << 13)
                 connection.read_parquet(path).create_view(name)
+                self._compared(self._done + size * step // len(_STEPS), int(self._sizes.sum()))
+            self._done += size
             cases, duplicates = connection.execute(_COUNT).fetchall()[0]
             self.spilled_bytes = max(self.spilled_bytes, _size(spill))
         for name in _STEPS.keys() - {"found"}:

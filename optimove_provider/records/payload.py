@@ -1,4 +1,4 @@
-"""Rows as they travel: record batches become JSON records for Opti-X, or CSV text for DCP.
+"""Values as they travel: JSON for Opti-X, or the text of a CSV cell for DCP.
 
 | value | in JSON | in CSV |
 | --- | --- | --- |
@@ -12,14 +12,12 @@
 | list, struct | nested JSON | refused |
 """
 
-import csv
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from itertools import chain
-from typing import Any, TextIO
+from typing import Any
 
 import pyarrow as pa
 
@@ -139,24 +137,3 @@ def _with_column(batches: Iterable[pa.RecordBatch], column: str) -> Iterator[pa.
         if column not in batch.schema.names:
             raise DataError(f"the key column {column!r} is missing; the source has {', '.join(batch.schema.names)}")
         yield batch
-
-
-def write_csv(batches: Iterable[pa.RecordBatch], out: TextIO) -> int:
-    """Write the rows as CSV, the header first; returns how many. Raises DataError, naming row, column and value."""
-    stream = iter(batches)
-    first = next(stream, None)
-    if first is None:
-        return 0
-    plain = csv.writer(out, lineterminator="\n")
-    quoted = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL)
-
-    def write(cells: list[str]) -> None:
-        # The csv module of older Pythons leaves a bare carriage return unquoted, and readers take it for a line end.
-        writer = quoted if any("\r" in cell for cell in cells) else plain
-        writer.writerow(cells)
-
-    write(first.schema.names)
-    number = 0
-    for number, names, row in _rows(chain([first], stream)):
-        write([_cell(csv_value, value, number, name) for name, value in zip(names, row, strict=True)])
-    return number

@@ -13,10 +13,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from optimove_provider.records import rulebook
 from optimove_provider.records.findings import WARNING, Finding
 from optimove_provider.records.watching import Gathered, Places
 
-PII_RULES = ("pii-name", "pii-email", "pii-phone", "pii-card", "pii-ssn")
+PII_RULES = tuple(rule.name for rule in rulebook.FILE_RULES["Personal data"])
 MIN_SHARE = 0.1
 """Of the cells that are not empty. A text that mentions an address now and then is no column of addresses."""
 MIN_HITS = 5

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 _CODECS = {".gz": "gzip", ".zst": "zstd"}
 _TABBED = ".tsv"
+_FORMATS = {".csv": "csv", _TABBED: "csv", ".jsonl": "json", ".parquet": "parquet", ".arrow": "arrow"}
+_REJECTED = "rejected.jsonl"
 _BUFFER_BYTES = 1 << 20
 
 
@@ -34,6 +36,20 @@ def check_name(name: str) -> None:
     """Raise DataError unless a file's name says that it holds CSV or TSV text."""
     if not _unpacked(name).casefold().endswith((".csv", _TABBED)):
         raise DataError(f"source {name!r}: a .csv or .tsv file is expected, also .gz or .zst")
+
+
+def format_of(name: str) -> str:
+    """What a file holds, by its name: csv, json, parquet or arrow. Raises DataError for any other name."""
+    unpacked = _unpacked(name).casefold()
+    for ending, format_ in _FORMATS.items():
+        if unpacked.endswith(ending) and (unpacked == name.casefold() or format_ in ("csv", "json")):
+            return format_
+    raise DataError(f"source {name!r}: {', '.join(_FORMATS)} are read; the first three also as .gz or .zst")
+
+
+def is_rejected_file(name: str) -> bool:
+    """Whether this is a file of rejected rows that a load of ours has written."""
+    return _unpacked(name).casefold().endswith(_REJECTED)
 
 
 def _unpacked(name: str) -> str:

@@ -1,67 +1,122 @@
 """Rows from where they are, as a stream of Arrow record batches: never a whole file, never a whole result set.
 
-Files and cursors begin with an empty batch, so that their columns are known even if they have no rows.
+A stream begins with an empty batch, so that its columns are known even if it has no rows. The batches that follow hold
+at most `BATCH_ROWS` rows. A row that could not be read comes as `Unread` in its place, so that rows can be numbered by
+counting both. A column of which all values were null so far has no type yet; apart from that, and from integers among
+other numbers, its type stays what it was.
 """
 
-import csv
-import io
-from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
+from functools import partial
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 
 from optimove_provider.contract.errors import DataError
-from optimove_provider.records.reading import check_name, delimiter_of
+from optimove_provider.records.arrowfiles import arrow_rows, parquet_rows
+from optimove_provider.records.columns import Columns
+from optimove_provider.records.csvrows import csv_rows
+from optimove_provider.records.cursors import cursor_rows as cursor_batches
+from optimove_provider.records.cursors import opened_cursor
+from optimove_provider.records.jsonform import is_text
+from optimove_provider.records.jsonlines import json_rows
+from optimove_provider.records.reading import check_name, decompressed, format_of
+from optimove_provider.records.rows import BATCH_ROWS, Reading, Rows, Unread, only_batches
 
-BATCH_ROWS = 5000
+__all__ = [
+    "BATCH_ROWS",
+    "MAX_LIST_ROWS",
+    "Rows",
+    "Unread",
+    "csv_batches",
+    "cursor_batches",
+    "file_rows",
+    "list_batches",
+    "only_batches",
+    "opened_cursor",
+]
+
 MAX_LIST_ROWS = 5000
 """A list is held in memory, and in the task's rendered fields: what is longer belongs in a file or a query."""
 
-Columns = Mapping[str, Sequence[Any]]
+Opened = AbstractContextManager[BinaryIO]
 
 
-def csv_batches(stream: BinaryIO, name: str) -> Generator[pa.RecordBatch, None, None]:
-    """The rows of an unpacked CSV file (a TSV by its name), as text: 00123 stays 00123. Blank lines are no rows.
-
-    Raises DataError for a header that is missing or doubled, a row of another length, a quote that is never closed,
-    or bytes that are not UTF-8.
-    """
+def csv_batches(stream: BinaryIO, name: str) -> Iterator[pa.RecordBatch]:
+    """The rows of an unpacked CSV file of which each must be readable. Raises DataError."""
     check_name(name)
-    text = io.TextIOWrapper(stream, "utf-8-sig", newline="")
-    reader = csv.reader(text, strict=True, delimiter=delimiter_of(name))
-    try:
-        header = next(reader, None)
-        if not header:
-            raise DataError(f"source {name!r} has no header row")
-        _refuse_doubled(header, f"source {name!r}")
-        yield _text_batch(header, [])
-        yield from _text_batches(reader, header, name)
-    except UnicodeDecodeError as error:
-        raise DataError(f"source {name!r} is not UTF-8 after line {reader.line_num}: {error.reason}") from None
-    except csv.Error as error:
-        raise DataError(f"source {name!r}, line {reader.line_num}: {error}") from None
-    finally:
-        if not stream.closed:
-            text.detach()
+    return only_batches(csv_rows(stream, name))
 
 
-def _text_batches(reader: Iterator[list[str]], header: list[str], name: str) -> Iterator[pa.RecordBatch]:
-    numbered = enumerate((row for row in reader if row), 1)
-    while rows := list(islice(numbered, BATCH_ROWS)):
-        for number, row in rows:
-            if len(row) != len(header):
+def file_rows(names: Sequence[str], open_file: Callable[[str], Opened]) -> Reading:
+    """The rows of one or more files, one after the other, with the columns in the order of the first file.
+
+    `open_file` gives a file's bytes as they are; by its name they are unpacked and read. Raises DataError if the files
+    are not of one format, have not the same columns, or if a column's type differs between them.
+    """
+    formats = {name: format_of(name) for name in names}
+    first = names[0]
+    for name, format_ in formats.items():
+        if format_ != formats[first]:
+            raise DataError(
+                f"source {name!r} is {format_}, but {first!r} is {formats[first]}: give files of one format"
+            )
+    read = _READERS.get(formats[first]) or partial(json_rows, columns=Columns(one_number=True))
+    alike = None if formats[first] == "json" else _Alike(first)
+    for name in names:
+        # A reader is closed before its stream, whoever stops reading first.
+        with open_file(name) as stream, closing(read(decompressed(stream, name), name)) as rows:
+            yield from alike.of(name, rows) if alike else rows
+
+
+_READERS: Mapping[str, Callable[[BinaryIO, str], Reading]] = {
+    "csv": csv_rows,
+    "parquet": parquet_rows,
+    "arrow": arrow_rows,
+}
+
+
+class _Alike:
+    """Holds the files of a load to the columns of the first one, and to the first type of each."""
+
+    def __init__(self, first: str) -> None:
+        self._first, self._names = first, list[str]()
+        self._types: dict[str, tuple[pa.DataType, str]] = {}
+
+    def of(self, name: str, rows: Rows) -> Reading:
+        """The rows of a file, its columns in the order of the first file's."""
+        begun = False
+        for item in rows:
+            if not begun and isinstance(item, pa.RecordBatch):
+                self._check(name, item.schema)
+                begun = True
+            yield item if isinstance(item, Unread) else item.select(self._names)
+
+    def _check(self, name: str, schema: pa.Schema) -> None:
+        self._names = self._names or schema.names
+        missing = [column for column in self._names if column not in schema.names]
+        more = [column for column in schema.names if column not in self._names]
+        if missing or more:
+            told = [f"lacks {', '.join(map(repr, missing))}"] * bool(missing)
+            told += [f"has also {', '.join(map(repr, more))}"] * bool(more)
+            raise DataError(f"source {name!r} {' and '.join(told)}: the columns of {self._first!r} are expected")
+        for field in schema:
+            known, where = self._types.setdefault(field.name, (field.type, name))
+            if pa.types.is_null(known):
+                self._types[field.name] = (field.type, name)
+            elif _kind(field.type) != _kind(known) and not pa.types.is_null(field.type):
                 raise DataError(
-                    f"source {name!r}, row {number}: {len(row)} columns, but the header has {len(header)}: {row!r:.200}"
+                    f"source {name!r}, row 1, column {field.name!r} is {field.type}, but it is {known} in {where!r}: "
+                    "cast the column to one type"
                 )
-        yield _text_batch(header, [row for _, row in rows])
 
 
-def _text_batch(header: list[str], rows: list[list[str]]) -> pa.RecordBatch:
-    columns = zip(*rows, strict=True) if rows else ([] for _ in header)
-    return pa.RecordBatch.from_arrays([pa.array(column, pa.string()) for column in columns], names=header)
+def _kind(type_: pa.DataType) -> str:
+    """The type as JSON sees it: how text is laid out makes no difference."""
+    if pa.types.is_dictionary(type_):
+        return _kind(type_.value_type)
+    return "text" if is_text(type_) else str(type_)
 
 
 def list_batches(rows: Sequence[Mapping[str, Any]]) -> Iterator[pa.RecordBatch]:
@@ -71,61 +126,5 @@ def list_batches(rows: Sequence[Mapping[str, Any]]) -> Iterator[pa.RecordBatch]:
     for number, row in enumerate(rows, 1):
         if not isinstance(row, Mapping):
             raise DataError(f"row {number} is no mapping of fields: {row!r:.200}")
-    names = list(dict.fromkeys(name for row in rows for name in row))
     if rows:
-        yield _batch({name: [row.get(name) for row in rows] for name in names}, before=0)
-
-
-def cursor_batches(cursor: Any) -> Iterator[pa.RecordBatch]:
-    """The rows of a DB-API cursor on which a query has been executed, `BATCH_ROWS` at a time."""
-    if cursor.description is None:
-        raise DataError("the sql returns no rows: a SELECT is expected")
-    names = [column[0] for column in cursor.description]
-    _refuse_doubled(names, "the query")
-    yield _batch({name: [] for name in names}, before=0)
-    before = 0
-    while rows := cursor.fetchmany(BATCH_ROWS):
-        yield _batch(dict(zip(names, zip(*rows, strict=True), strict=True)), before)
-        before += len(rows)
-
-
-def _refuse_doubled(names: Iterable[str], where: str) -> None:
-    doubled = [name for name, count in Counter(names).items() if count > 1]
-    if doubled:
-        raise DataError(f"{where}: columns named twice: {', '.join(map(repr, doubled))}")
-
-
-def _batch(columns: Columns, before: int) -> pa.RecordBatch:
-    return pa.RecordBatch.from_pydict({name: _array(name, values, before) for name, values in columns.items()})
-
-
-_UNFIT = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, UnicodeEncodeError)
-_CONVERTED_IN_SILENCE = {pa.date32(): datetime, pa.float64(): bool}
-"""What pyarrow lets into a column of another type: it cuts off the time of day, and makes 1.0 of True."""
-
-
-def _array(name: str, values: Sequence[Any], before: int) -> pa.Array:
-    try:
-        array = pa.array(values)
-    except _UNFIT as error:
-        raise _misfit(name, values, before, str(error)) from None
-    intruder = _CONVERTED_IN_SILENCE.get(array.type)
-    if intruder and any(isinstance(value, intruder) for value in values):
-        raise _misfit(name, values, before, f"{array.type} and {intruder.__name__} are mixed")
-    return array
-
-
-def _misfit(name: str, values: Sequence[Any], before: int, why: str) -> DataError:
-    """Which row breaks the column: the first whose kind of value differs from the first one's, or that fits nowhere."""
-    first = next((value for value in values if value is not None), None)
-    for number, value in enumerate(values, before + 1):
-        if value is not None and type(value) is not type(first):
-            return DataError(
-                f"row {number}, column {name!r}: {value!r:.200} is a {type(value).__name__}, but the column began with "
-                f"a {type(first).__name__}: cast the column to one type"
-            )
-        try:
-            pa.array([value])
-        except _UNFIT as error:
-            return DataError(f"row {number}, column {name!r}, value {value!r:.200}: {error}")
-    return DataError(f"column {name!r}: {why}")
+        yield Columns().of_rows(rows, before=0)

@@ -3,7 +3,12 @@
 import csv
 import io
 from collections.abc import Iterable
-from typing import BinaryIO
+from typing import TYPE_CHECKING
+
+from optimove_provider.contract.errors import DataError
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 REASON_COLUMNS = ("refused_row", "refused_line", "refused_because")
 
@@ -15,7 +20,7 @@ class Split:
     A record longer than 1 MiB is refused, and of it only the beginning is kept.
     """
 
-    def __init__(self, valid: BinaryIO, refused: BinaryIO, delimiter: str = ",") -> None:
+    def __init__(self, valid: "SupportsWrite[bytes]", refused: "SupportsWrite[bytes]", delimiter: str = ",") -> None:
         self._valid, self._refused, self._delimiter = valid, refused, delimiter
         self.rows_valid = self.rows_refused = 0
 
@@ -23,6 +28,10 @@ class Split:
         """Write the header to both files."""
         self._valid.write(_ended(text))
         self._refused.write(self._cells(REASON_COLUMNS) + _ended(text))
+
+    def refuse_header(self, findings: str) -> None:
+        """The header has errors: raises DataError, for no row could be called valid."""
+        raise DataError(f"{findings}\nMend the header first: nothing was split")
 
     def accept(self, text: bytes, rows: int) -> None:
         """Write some valid rows."""

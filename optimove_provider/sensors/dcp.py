@@ -14,87 +14,45 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
+from optimove_provider.contract.errors import OptimoveProviderError, SettingsError
 from optimove_provider.contract.uploads import HistoryEntry, Outcome, Verdict
+from optimove_provider.contract.waiting import MAX_FAILED_POLLS, tolerable
 from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.hooks.failures import airflow_failures, as_airflow_failure
+from optimove_provider.hooks.sampling import samples_of
 from optimove_provider.triggers.dcp import FIRST_POLL_SECONDS, DcpUploadTrigger
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from optimove_provider.clients.dcp import DcpClient
+    from optimove_provider.contract.readback import Sample
 
-class DcpUploadSensor(BaseSensorOperator):
-    """Wait until the upload history shows that files were imported; fails, in the history's own words, if one was not.
 
-    The vendor documents no endpoint for its Upload History: the connection's `upload_history_url` must name one.
-    `timeout` and `soft_fail` mean the same whether the sensor is deferred or not.
+class _DcpSensor(BaseSensorOperator):
+    """What both sensors share: a few failed polls are borne, and soft_fail means the same in every mode."""
 
-    :param table_id: the table.
-    :param s3_key: a file's S3 key, a list of keys, or the whole output of a `DcpS3ImportOperator`.
-    :param deferrable: wait in the triggerer, without a worker slot.
-    """
-
-    template_fields: Sequence[str] = ("table_id", "s3_key", "dcp_conn_id")
-
-    def __init__(
-        self,
-        *,
-        table_id: int,
-        s3_key: str | Sequence[str] | Mapping[str, Any],
-        dcp_conn_id: str = DcpHook.default_conn_name,
-        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.table_id = table_id
-        self.s3_key = s3_key
-        self.dcp_conn_id = dcp_conn_id
-        self.deferrable = deferrable
-
-    def execute(self, context: "Context") -> Any:
-        """Return {"rows_processed": n, "files": [history entries]}."""
-        if not self.deferrable:
-            return super().execute(context)
-        settled = self.poke(context)
-        if not settled:
-            self._defer()
-        return settled.xcom_value
+    dcp_conn_id: str
+    max_failed_polls: int
+    _failed_polls = 0
 
     def poke(self, context: "Context") -> PokeReturnValue:
-        """Ask the history once."""
-        if not self._keys:
-            self.log.info("no file was uploaded, so there is nothing to wait for")
-            return PokeReturnValue(True, _result(()))
-        with self._skipping_if_soft(), airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
-            return self._settle(client.upload_outcome(int(self.table_id), self._keys))
+        """Ask once."""
+        with self._skipping_if_soft(), airflow_failures():
+            try:
+                settled = self._ask()
+            except OptimoveProviderError as error:
+                # A rescheduled sensor is a new process at each poke, so there each failure is the first.
+                self._failed_polls += 1
+                if not tolerable(error, self._failed_polls, self.max_failed_polls):
+                    raise
+                self.log.warning("failed poll %d of %d: %s", self._failed_polls, self.max_failed_polls, error)
+                return PokeReturnValue(False)
+            self._failed_polls = 0
+            return settled
 
-    def execute_complete(self, context: "Context", event: dict[str, Any]) -> Any:
-        """Finish with what the trigger saw."""
-        if "error" in event:
-            self.log.error("%s", event["error"])
-            raise as_airflow_failure(event["error"], retry_helps=event["retry_helps"])
-        return self._settle(Outcome.from_json(event["outcome"])).xcom_value
-
-    @property
-    def _keys(self) -> list[str]:
-        key = self.s3_key["s3_keys"] if isinstance(self.s3_key, Mapping) else self.s3_key
-        return [key] if isinstance(key, str) else list(key)
-
-    def _defer(self) -> None:
-        trigger = DcpUploadTrigger(
-            table_id=int(self.table_id),
-            s3_keys=self._keys,
-            dcp_conn_id=self.dcp_conn_id,
-            poll_seconds=self.poke_interval,
-            first_poll_seconds=max(self.poke_interval, FIRST_POLL_SECONDS),
-        )
-        self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=self.timeout))
-
-    def _settle(self, outcome: Outcome) -> PokeReturnValue:
-        self.log.info("%s", outcome.sentence)
-        if outcome.verdict is Verdict.FAILED:
-            raise AirflowFailException(f"table {self.table_id}: the import failed: {outcome.sentence}")
-        return PokeReturnValue(outcome.verdict is Verdict.DONE, _result(outcome.entries))
+    def _ask(self) -> PokeReturnValue:
+        raise NotImplementedError
 
     @contextmanager
     def _skipping_if_soft(self) -> Iterator[None]:
@@ -107,8 +65,146 @@ class DcpUploadSensor(BaseSensorOperator):
             raise
 
 
+class DcpUploadSensor(_DcpSensor):
+    """Wait until uploaded files are imported; fails if one was not.
+
+    The vendor documents no endpoint for its Upload History. If the connection's `upload_history_url` names one, that is
+    asked. Otherwise profiles are read back: of a few rows that the import operator remembered before the upload (or
+    that are read from the file, if it remembered none), until they carry the file's values. That cannot see a file that
+    the vendor refused, so give a `timeout`. `timeout` and `soft_fail` mean the same whether the sensor is deferred or
+    not.
+
+    :param table_id: the table.
+    :param s3_key: a file's S3 key, a list of keys, or the whole output of a `DcpS3ImportOperator`.
+    :param max_failed_polls: so many polls in a row may fail for a reason that passes.
+    :param deferrable: wait in the triggerer, without a worker slot.
+    """
+
+    template_fields: Sequence[str] = ("table_id", "s3_key", "dcp_conn_id")
+
+    def __init__(
+        self,
+        *,
+        table_id: int,
+        s3_key: str | Sequence[str] | Mapping[str, Any],
+        max_failed_polls: int = MAX_FAILED_POLLS,
+        dcp_conn_id: str = DcpHook.default_conn_name,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.table_id = table_id
+        self.s3_key = s3_key
+        self.max_failed_polls = max_failed_polls
+        self.dcp_conn_id = dcp_conn_id
+        self.deferrable = deferrable
+
+    def execute(self, context: "Context") -> Any:
+        """Return {"rows_processed": n, "files": [history entries]}; n is None where profiles were read back."""
+        if not self.deferrable:
+            return super().execute(context)
+        settled = self.poke(context)
+        if not settled:
+            self._defer()
+        return settled.xcom_value
+
+    def execute_complete(self, context: "Context", event: dict[str, Any]) -> Any:
+        """Finish with what the trigger saw."""
+        if "error" in event:
+            self.log.error("%s", event["error"])
+            raise as_airflow_failure(event["error"], retry_helps=event["retry_helps"])
+        return self._settle(Outcome.from_json(event["outcome"])).xcom_value
+
+    def _ask(self) -> PokeReturnValue:
+        if not self._keys:
+            self.log.info("no file was uploaded, so there is nothing to wait for")
+            return PokeReturnValue(True, _result(()))
+        with DcpHook(self.dcp_conn_id).get_conn() as client:
+            samples = self._samples(client)
+            if samples is None:
+                return self._settle(client.upload_outcome(int(self.table_id), self._keys))
+            return self._settle(client.read_back(samples))
+
+    def _samples(self, client: "DcpClient") -> "list[Sample] | None":
+        """What is to be read back; None if a history tells."""
+        if client.settings.upload_history_url:
+            return None
+        return samples_of(client, int(self.table_id), self._keys)
+
+    @property
+    def _keys(self) -> list[str]:
+        key = self.s3_key["s3_keys"] if isinstance(self.s3_key, Mapping) else self.s3_key
+        return [key] if isinstance(key, str) else list(key)
+
+    def _defer(self) -> None:
+        with self._skipping_if_soft(), airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
+            samples = self._samples(client)
+        trigger = DcpUploadTrigger(
+            table_id=int(self.table_id),
+            s3_keys=self._keys,
+            dcp_conn_id=self.dcp_conn_id,
+            poll_seconds=self.poke_interval,
+            first_poll_seconds=max(self.poke_interval, FIRST_POLL_SECONDS),
+            max_failed_polls=self.max_failed_polls,
+            samples=None if samples is None else [sample.as_json() for sample in samples],
+        )
+        self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=self.timeout))
+
+    def _settle(self, outcome: Outcome) -> PokeReturnValue:
+        self.log.info("%s", outcome.sentence)
+        if outcome.verdict is Verdict.FAILED:
+            raise AirflowFailException(f"table {self.table_id}: the import failed: {outcome.sentence}")
+        return PokeReturnValue(outcome.verdict is Verdict.DONE, _result(outcome.entries))
+
+
 def _result(entries: Sequence[HistoryEntry]) -> dict[str, Any]:
-    return {
-        "rows_processed": sum(entry.rows_processed for entry in entries),
-        "files": [entry.as_json() for entry in entries],
-    }
+    counts = [entry.rows_processed for entry in entries]
+    rows = None if None in counts else sum(count for count in counts if count is not None)
+    return {"rows_processed": rows, "files": [entry.as_json() for entry in entries]}
+
+
+class DcpProfileSensor(_DcpSensor):
+    """Wait until profiles are there, and hold the values that are expected of them.
+
+    :param table_id: the table.
+    :param customer_ids: customers that must have a profile; or
+    :param profiles: a mapping of customer ids to the values that are expected, by attribute name; attributes that are
+        not named do not matter.
+    :param max_failed_polls: so many polls in a row may fail for a reason that passes.
+    """
+
+    template_fields: Sequence[str] = ("table_id", "customer_ids", "profiles", "dcp_conn_id")
+
+    def __init__(
+        self,
+        *,
+        table_id: int,
+        customer_ids: Sequence[str] | None = None,
+        profiles: Mapping[str, Mapping[str, Any]] | None = None,
+        max_failed_polls: int = MAX_FAILED_POLLS,
+        dcp_conn_id: str = DcpHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.table_id = table_id
+        self.customer_ids = customer_ids
+        self.profiles = profiles
+        self.max_failed_polls = max_failed_polls
+        self.dcp_conn_id = dcp_conn_id
+
+    def _ask(self) -> PokeReturnValue:
+        """Read the profiles once; the result is {"profiles": n}, how many there are."""
+        from optimove_provider.loads.profiles import missing_values
+
+        if (self.customer_ids is None) == (self.profiles is None):
+            raise SettingsError("give either customer_ids= or profiles=, not both and not neither")
+        wanted = self.profiles if self.profiles is not None else {one: {} for one in self.customer_ids or ()}
+        with DcpHook(self.dcp_conn_id).get_conn() as client:
+            missing = list(missing_values(client, int(self.table_id), wanted))
+        for told in missing[:_SHOWN]:
+            self.log.info("%s", told)
+        self.log.info("%d of %d profiles are as expected", len(wanted) - len(missing), len(wanted))
+        return PokeReturnValue(not missing, {"profiles": len(wanted)})
+
+
+_SHOWN = 10

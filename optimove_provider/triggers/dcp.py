@@ -1,21 +1,26 @@
 """Triggers of Dynamic Customer Profiles."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from optimove_provider.hooks.dcp import DcpHook
+
+if TYPE_CHECKING:
+    from optimove_provider.contract.waiting import Ask
 
 FIRST_POLL_SECONDS = 12.0
 """A trigger that fires within 10 s of the deferral can get its task failed: apache/airflow#72716."""
 
 
 class DcpUploadTrigger(BaseTrigger):
-    """Fires when the upload history shows every file imported, or one failed.
+    """Fires when every file is imported, or one failed: by the upload history, or by reading `samples` back.
 
-    The event is {"outcome": {...}}, or {"error": text, "retry_helps": bool} when the history could not be read.
+    The event is {"outcome": {...}}, or {"error": text, "retry_helps": bool} when neither could be read. `samples` hold
+    customer ids, and digests of values.
     """
 
     def __init__(
@@ -25,6 +30,8 @@ class DcpUploadTrigger(BaseTrigger):
         dcp_conn_id: str,
         poll_seconds: float,
         first_poll_seconds: float = FIRST_POLL_SECONDS,
+        max_failed_polls: int = 3,
+        samples: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's triggers are not typed
         self.table_id = table_id
@@ -32,11 +39,14 @@ class DcpUploadTrigger(BaseTrigger):
         self.dcp_conn_id = dcp_conn_id
         self.poll_seconds = poll_seconds
         self.first_poll_seconds = first_poll_seconds
+        self.max_failed_polls = max_failed_polls
+        self.samples = samples
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class and its arguments: JSON, and no secret among them."""
-        names = ("table_id", "s3_keys", "dcp_conn_id", "poll_seconds", "first_poll_seconds")
-        return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
+        names = ("table_id", "s3_keys", "dcp_conn_id", "poll_seconds", "first_poll_seconds", "max_failed_polls")
+        kwargs = {name: getattr(self, name) for name in (*names, "samples")}
+        return f"{type(self).__module__}.{type(self).__qualname__}", kwargs
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll until there is something to say; yield once, after the client is closed."""
@@ -48,7 +58,15 @@ class DcpUploadTrigger(BaseTrigger):
 
         try:
             with await DcpHook(self.dcp_conn_id).aget_conn() as client:
-                outcome = await client.wait_for_uploads(self.table_id, self.s3_keys, self.poll_seconds)
+                outcome = await client.wait(self._ask, self.poll_seconds, self.max_failed_polls)
         except OptimoveProviderError as error:
             return {"error": str(error), "retry_helps": error.retry_helps}
         return {"outcome": outcome.as_json()}
+
+    @property
+    def _ask(self) -> "Ask":
+        from optimove_provider.contract import dcp, readback
+
+        if self.samples is None:
+            return partial(dcp.upload_outcome, self.table_id, self.s3_keys)
+        return partial(readback.read_back, [readback.Sample.from_json(sample) for sample in self.samples])

@@ -95,21 +95,21 @@ def test_ids_are_not_compared_if_nobody_wants_it(folder, capfd):
     assert json.loads(capfd.readouterr().out)["counts"] == {"date": 30}
 
 
-def test_a_column_of_addresses_is_warned_of_unless_it_is_allowed(folder, capfd):
-    Path("mails.csv").write_bytes(
-        b"customerId,contact\n" + b"".join(b"%d,a%d@example.com\n" % (n, n) for n in range(20))
-    )
-    Path("attributes.json").write_text('[{"name": "contact", "datatype": "string"}]')
-    for allowed, counts in ([], {"pii-email": 1}), (["--allow-pii", "contact"], {}):
-        assert main(["validate", "mails.csv", "--attributes", "attributes.json", "--format", "json", *allowed]) == 0
-        assert json.loads(capfd.readouterr().out)["counts"] == counts
-
-
-def test_a_name_that_promises_personal_data_is_warned_of(folder, capfd):
-    Path("phones.csv").write_bytes(b"customerId,phone_number\n1,5\n")
-    Path("attributes.json").write_text('[{"name": "phone_number", "datatype": "long"}]')
-    for allowed, counts in ([], {"pii-phone": 1}), (["--allow-pii", "phone_number"], {}):
-        assert main(["validate", "phones.csv", "--attributes", "attributes.json", "--format", "json", *allowed]) == 0
+@pytest.mark.parametrize(
+    ("column", "datatype", "cells", "rule"),
+    [
+        ("contact", "string", [f"a{n}@example.com" for n in range(20)], "pii-email"),
+        ("phone_number", "long", ["5"], "pii-phone"),
+    ],
+)
+def test_personal_data_is_warned_of_by_name_and_by_value_unless_it_is_allowed(
+    folder, capfd, column, datatype, cells, rule
+):
+    rows = "".join(f"{n},{cell}\n" for n, cell in enumerate(cells))
+    Path("people.csv").write_text(f"customerId,{column}\n{rows}")
+    Path("attributes.json").write_text(json.dumps([{"name": column, "datatype": datatype}]))
+    for allowed, counts in ([], {rule: 1}), (["--allow-pii", column], {}):
+        assert main(["validate", "people.csv", "--attributes", "attributes.json", "--format", "json", *allowed]) == 0
         assert json.loads(capfd.readouterr().out)["counts"] == counts
 
 
@@ -294,6 +294,7 @@ def test_a_terminal_sees_a_bar_and_colours(folder):
         pass  # the way a terminal says that its other end is closed
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
     assert b"3 rows" in seen.partition(b"not valid")[0]
+    assert b"3 of 3 ids compared" in seen.partition(b"not valid")[0]
     assert b"\x1b[31merror" in seen
 
 

@@ -9,11 +9,11 @@ from optimove_provider.clients.dcp import DcpClient
 from optimove_provider.clients.drive import Retries
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.clients.settings import DcpSettings, OptixSettings
-from optimove_provider.contract import dcp, optix
+from optimove_provider.contract import dcp, ensure, optix
 from optimove_provider.contract.datatypes import Attribute
 from optimove_provider.contract.errors import ApiError, AuthenticationError, OptimoveProviderError, Unreachable
 from optimove_provider.contract.uploads import Verdict
-from optimove_provider.contract.wire import Lost, Response
+from optimove_provider.contract.wire import Lost, Response, json_body
 from optimove_provider.emulator import API_KEY, BRAND_KEY, TOKEN, EmulatorServer, Fault, State, send
 
 AT_ONCE = Retries(first_wait=0)
@@ -65,7 +65,7 @@ def echo(request, kind):
             OptixClient(optix_settings(), send=lambda _: None, retries=AT_ONCE),
             partial(optix.create_connection, "a", "b"),
         ),
-        (DcpClient(dcp_settings(), send=lambda _: None, retries=AT_ONCE), partial(dcp.ensure_service, "a")),
+        (DcpClient(dcp_settings(), send=lambda _: None, retries=AT_ONCE), partial(ensure.ensure_service, "a")),
     ],
     ids=["optix", "dcp"],
 )
@@ -95,7 +95,7 @@ def test_a_secret_that_the_cut_would_split_is_gone_all_the_same():
 )
 def test_sync_and_async_end_alike(outcome):
     def client():
-        answer = Response(404, b"nothing") if outcome is None else Response(200, dcp.json_body(outcome))
+        answer = Response(404, b"nothing") if outcome is None else Response(200, json_body(outcome))
         return DcpClient(dcp_settings(), send=lambda _: answer)
 
     def ending(call):
@@ -105,7 +105,9 @@ def test_sync_and_async_end_alike(outcome):
             return type(error), str(error)
 
     found = ending(lambda: client().upload_outcome(1, ["f.csv"]))
-    assert found == ending(lambda: asyncio.run(client().wait_for_uploads(1, ["f.csv"], 30)))
+    assert found == ending(
+        lambda: asyncio.run(client().wait(partial(dcp.upload_outcome, 1, ["f.csv"]), 30, max_failed_polls=0))
+    )
 
 
 def test_an_unreachable_host_is_retried_and_says_what_was_tried():
@@ -127,8 +129,10 @@ def test_opti_x_over_sockets(server):
     with OptixClient(optix_settings(server.url), retries=AT_ONCE) as client:
         created = client.create_connection("customers", "id", "all of them")
         client.upload_data(created, optix.Records(1, b'[{"id":"1"}]'), ttl_seconds=60, **BATCH)
+        client.update_data(created, optix.Items(1, b'[{"primary_key":"2","data":{"x":1},"ttl":60}]'))
         assert client.reach().status == 404
-    assert [record.data for record in server.state.connections[created].records.values()] == [{"id": "1"}]
+    stored = server.state.connections[created].records.values()
+    assert [record.data for record in stored] == [{"id": "1"}, {"id": "2", "x": 1}]
 
 
 def test_dcp_over_sockets(server):
@@ -139,4 +143,4 @@ def test_dcp_over_sockets(server):
         assert client.list_attributes(table) == [Attribute("ltv", "double")]
         assert client.read_table(table).s3_path == f"dcp/{service.id}/{table}"
         assert client.upload_outcome(table, ["f.csv"]).absent == ("f.csv",)
-        assert asyncio.run(client.wait_for_uploads(table, [], 30)).verdict is Verdict.DONE
+        assert asyncio.run(client.wait(partial(dcp.upload_outcome, table, []), 30)).verdict is Verdict.DONE

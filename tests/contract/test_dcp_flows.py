@@ -7,10 +7,11 @@ import pytest
 from optimove_provider.clients.dcp import DcpClient
 from optimove_provider.clients.drive import run
 from optimove_provider.clients.settings import DcpSettings
-from optimove_provider.contract import dcp
+from optimove_provider.contract import dcp, ensure
 from optimove_provider.contract.datatypes import Attribute
 from optimove_provider.contract.errors import Disagreement, SettingsError, UnreadableAnswer
 from optimove_provider.contract.uploads import Verdict
+from optimove_provider.contract.waiting import wait
 from optimove_provider.contract.wire import Response, json_body
 from optimove_provider.emulator import TOKEN, State, send
 
@@ -63,28 +64,28 @@ def posts(state):
 def test_a_service_is_created_once_and_then_kept(client, state):
     created = client.ensure_service("profiles")
     assert created.created == ("profiles",)
-    assert client.ensure_service("profiles") == dcp.Ensured(created.id)
+    assert client.ensure_service("profiles") == ensure.Ensured(created.id)
     assert posts(state) == ["create_service"]
 
 
 def test_the_accounts_one_service_is_kept_under_any_name(client, state):
     created = client.ensure_service("profiles")
-    assert client.ensure_service("other") == dcp.Ensured(created.id)
+    assert client.ensure_service("other") == ensure.Ensured(created.id)
 
 
 def test_of_several_services_the_named_one_is_meant():
-    found, _ = converse(dcp.ensure_service("other"), [SERVICE, {"id": 7, "name": "other"}])
-    assert found == dcp.Ensured(7)
+    found, _ = converse(ensure.ensure_service("other"), [SERVICE, {"id": 7, "name": "other"}])
+    assert found == ensure.Ensured(7)
 
 
 def test_of_several_services_none_is_guessed():
-    sentence = refused(dcp.ensure_service("mine"), [SERVICE, {"id": 7, "name": "other"}])
+    sentence = refused(ensure.ensure_service("mine"), [SERVICE, {"id": 7, "name": "other"}])
     assert "'mine' does not name one: 'profiles' (3000000001), 'other' (7)" in sentence
 
 
 def test_an_archived_service_is_not_kept():
-    found, asked = converse(dcp.ensure_service("profiles"), [{**SERVICE, "archived": True}], {"id": 8})
-    assert found == dcp.Ensured(8, ("profiles",))
+    found, asked = converse(ensure.ensure_service("profiles"), [{**SERVICE, "archived": True}], {"id": 8})
+    assert found == ensure.Ensured(8, ("profiles",))
     assert [request.method for request in asked] == ["GET", "POST"]
 
 
@@ -92,7 +93,7 @@ def test_a_table_is_created_once_and_then_kept(client, state):
     service = client.ensure_service("profiles").id
     created = client.ensure_table(service, "customers", "cookie", "cid", "all of them")
     assert created.created == ("customers",)
-    assert client.ensure_table(service, "customers", "cookie", "cid") == dcp.Ensured(created.id)
+    assert client.ensure_table(service, "customers", "cookie", "cid") == ensure.Ensured(created.id)
     assert posts(state) == ["create_service", "create_table"]
     assert state.tables[created.id].description == "all of them"
 
@@ -105,17 +106,17 @@ def test_a_description_that_people_edited_is_no_disagreement(client):
 
 @pytest.mark.parametrize(("locator_type", "locator_name"), [("uid", None), ("js_variable", "cid"), ("cookie", "other")])
 def test_a_table_that_finds_customers_otherwise_is_a_disagreement(locator_type, locator_name):
-    sentence = refused(dcp.ensure_table(SERVICE["id"], "customers", locator_type, locator_name), [TABLE])
+    sentence = refused(ensure.ensure_table(SERVICE["id"], "customers", locator_type, locator_name), [TABLE])
     assert f"by cookie 'cid', not by {locator_type} {locator_name!r}" in sentence
 
 
 def test_a_table_that_is_there_twice_is_a_disagreement():
-    sentence = refused(dcp.ensure_table(SERVICE["id"], "customers", "uid"), [TABLE, {**TABLE, "id": 5}])
+    sentence = refused(ensure.ensure_table(SERVICE["id"], "customers", "uid"), [TABLE, {**TABLE, "id": 5}])
     assert "exists 2 times: ids 3000000002, 5" in sentence
 
 
 def test_an_archived_table_is_a_disagreement():
-    sentence = refused(dcp.ensure_table(SERVICE["id"], "customers", "cookie", "cid"), [{**TABLE, "archived": True}])
+    sentence = refused(ensure.ensure_table(SERVICE["id"], "customers", "cookie", "cid"), [{**TABLE, "archived": True}])
     assert "is archived: restore it in the web UI" in sentence
 
 
@@ -164,15 +165,15 @@ def table(client):
 
 
 def test_attributes_are_registered_once_and_then_kept(client, state, table):
-    assert client.ensure_attributes(table, WANTED) == dcp.Ensured(table, ("ltv", "since"))
-    assert client.ensure_attributes(table, WANTED) == dcp.Ensured(table)
+    assert client.ensure_attributes(table, WANTED) == ensure.Ensured(table, ("ltv", "since"))
+    assert client.ensure_attributes(table, WANTED) == ensure.Ensured(table)
     assert client.list_attributes(table) == list(WANTED)
     assert posts(state).count("create_attribute") == 2
 
 
 def test_only_missing_attributes_are_registered(client, table):
     client.ensure_attributes(table, WANTED[:1])
-    assert client.ensure_attributes(table, WANTED) == dcp.Ensured(table, ("since",))
+    assert client.ensure_attributes(table, WANTED) == ensure.Ensured(table, ("since",))
 
 
 def test_an_attribute_that_is_registered_otherwise_names_both_and_registers_nothing(client, table):
@@ -187,12 +188,12 @@ def test_an_attribute_that_is_registered_otherwise_names_both_and_registers_noth
 
 def test_another_description_is_no_disagreement(client, table):
     client.ensure_attributes(table, [Attribute("ltv", "double", description="one")])
-    assert client.ensure_attributes(table, [Attribute("ltv", "double", description="another")]) == dcp.Ensured(table)
+    assert client.ensure_attributes(table, [Attribute("ltv", "double", description="another")]) == ensure.Ensured(table)
 
 
 def test_an_archived_attribute_is_a_disagreement():
     archived = {"id": 1, "name": "ltv", "datatype": "double", "format": None, "archived": True}
-    assert "'ltv' is archived" in refused(dcp.ensure_attributes(1, WANTED), [archived])
+    assert "'ltv' is archived" in refused(ensure.ensure_attributes(1, WANTED), [archived])
 
 
 def test_a_table_is_read_with_its_keys_and_shows_none():
@@ -213,9 +214,9 @@ def test_a_services_aws_keys_are_left_behind():
         (dcp.list_services, ["no list"]),
         (dcp.list_services, [[{"name": "no id"}]]),
         (dcp.list_services, [["no object"]]),
-        (partial(dcp.ensure_service, "profiles"), [[], {"name": "no id"}]),
-        (partial(dcp.ensure_table, 1, "customers", "uid"), [[None]]),
-        (partial(dcp.ensure_table, 1, "customers", "uid"), [[], []]),
+        (partial(ensure.ensure_service, "profiles"), [[], {"name": "no id"}]),
+        (partial(ensure.ensure_table, 1, "customers", "uid"), [[None]]),
+        (partial(ensure.ensure_table, 1, "customers", "uid"), [[], []]),
         (partial(dcp.read_table, 1), [{"id": "no number", "name": "customers", "aws_secret_key": "very secret"}]),
         (partial(dcp.list_attributes, 1), [["no object"]]),
         (partial(dcp.list_attributes, 1), [[{"name": "ltv", "datatype": "unheard of"}]]),
@@ -231,7 +232,7 @@ def test_an_answer_that_is_not_as_documented_is_unreadable(flow, bodies):
 
 
 def test_what_was_registered_needs_no_body_in_the_answer():
-    found, _ = converse(dcp.ensure_attributes(1, WANTED[:1]), [], None)
+    found, _ = converse(ensure.ensure_attributes(1, WANTED[:1]), [], None)
     assert found.created == ("ltv",)
 
 
@@ -242,12 +243,14 @@ def entry(status):
 def test_waiting_ends_when_every_file_is_imported():
     naps, answers = [], iter([[], entry("pending"), entry("processing"), entry("completed")])
     outcome = run(
-        dcp.wait_for_uploads(1, ["f.csv"], 30), lambda _: Response(200, json_body(next(answers))), naps.append
+        wait(partial(dcp.upload_outcome, 1, ["f.csv"]), 30),
+        lambda _: Response(200, json_body(next(answers))),
+        naps.append,
     )
     assert outcome.verdict is Verdict.DONE
     assert naps == [30, 30, 30]
 
 
 def test_waiting_ends_with_the_first_failure():
-    outcome, asked = converse(dcp.wait_for_uploads(1, ["f.csv", "g.csv"], 30), entry("failed"))
+    outcome, asked = converse(wait(partial(dcp.upload_outcome, 1, ["f.csv", "g.csv"]), 30), entry("failed"))
     assert (outcome.verdict, outcome.absent, len(asked)) == (Verdict.FAILED, ("g.csv",), 1)

@@ -9,7 +9,7 @@ import pytest
 from optimove_provider.clients.dcp import DcpClient
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.clients.settings import DcpSettings, OptixSettings
-from optimove_provider.contract import dcp, optix
+from optimove_provider.contract import dcp, ensure, optix, profiles, readback, waiting
 from optimove_provider.contract.datatypes import Attribute
 from optimove_provider.emulator import API_KEY, BRAND_KEY, TOKEN, State, send
 
@@ -24,26 +24,30 @@ DCP = DcpSettings(
     conn_id="dcp_default",
     host="http://emulator/experiment/v1",
     token=TOKEN,
+    profile_host="http://emulator/vis/api",
     upload_history_url="http://emulator/_emulator/uploads/{table_id}",
 )
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_a_row_quotes_its_source_or_says_assumed(row):
-    assert row.source.startswith(("walkthrough", "REST reference", "assumed:"))
+    assert row.source.startswith(("walkthrough", "Managing Data Connections", "REST reference", "assumed:"))
 
 
 def test_names_are_unique():
     assert len({row.name for row in ROWS}) == len(ROWS)
 
 
-def test_reads_and_uploads_may_be_repeated_and_nothing_else():
+DCP_UPDATES = {"update_attribute", "update_project", "write_profile"}
+
+
+def test_reads_uploads_and_updates_may_be_repeated_and_nothing_else():
     reads = {row.name for row in ROWS if row.method == "GET"}
-    assert {row.name for row in ROWS if row.retry_safe} == reads | {"upload_data"}
+    assert {row.name for row in ROWS if row.retry_safe} == reads | {"upload_data", "update_data", *DCP_UPDATES}
 
 
 def test_dcp_documents_a_least_wait_of_a_minute():
-    assert {row.least_wait_seconds for row in dcp.ENDPOINTS if row.api == dcp.API} == {60.0}
+    assert {row.least_wait_seconds for row in dcp.ENDPOINTS if row.api != dcp.HISTORY_API} == {60.0}
     assert {row.least_wait_seconds for row in optix.ENDPOINTS} == {0.0}
 
 
@@ -54,15 +58,18 @@ def test_path_values_are_percent_encoded(row):
     assert set(path) <= set(string.ascii_letters + string.digits + "/_%.-")
 
 
+MODULES = (optix, dcp, ensure, profiles, readback, waiting)
+
+
 def flows(module):
     return {
         name
         for name, function in vars(module).items()
-        if inspect.isgeneratorfunction(function) and not name.startswith("_")
+        if inspect.isgeneratorfunction(function) and function.__module__ == module.__name__ and not name.startswith("_")
     }
 
 
-def drive_every_flow(send):
+def drive_every_flow(state, send):
     """Run every flow once; returns the names of those that ran."""
     client, ran = OptixClient(OPTIX, send=send), []
 
@@ -74,29 +81,41 @@ def drive_every_flow(send):
     records = optix.Records(1, b'[{"id":1}]')
     batch_uuid = "00000000-0000-0000-0000-000000000001"
     run(optix.upload_data(data_connection_uuid, records, batch_uuid=batch_uuid, batch_completed=True))
+    run(optix.update_data(data_connection_uuid, optix.Items(1, b'[{"primary_key":1,"data":{}}]')))
     run(optix.reach())
 
     client = DcpClient(DCP, send=send)
-    service = run(dcp.ensure_service("profiles"))
-    table = run(dcp.ensure_table(service.id, "customers", "uid"))
-    run(dcp.ensure_attributes(table.id, [Attribute("ltv", "double")]))
+    service = run(ensure.ensure_service("profiles"))
+    table = run(ensure.ensure_table(service.id, "customers", "uid"))
+    run(ensure.ensure_attributes(table.id, [Attribute("ltv", "double")]))
     for read in (dcp.list_services(), dcp.read_table(table.id), dcp.list_attributes(table.id)):
         run(read)
+    (optimizely,) = (one for one in run(dcp.list_tables(service.id)) if one.is_optimizely)
+    attribute_id = next(seen.id for seen in state.tables[table.id].attributes.values())
+    run(ensure.describe_attribute(attribute_id, "lifetime value"))
+    run(dcp.read_project(1234))
+    run(ensure.link_project(1234, service.id))
+    run(profiles.write_profile(service.id, table.id, "1", {"ltv": 1.5}))
+    run(profiles.read_profile(service.id, table.id, "1"))
+    run(profiles.create_aliases(service.id, optimizely.id, "oeu1", {str(table.id): "1"}))
+    run(profiles.read_aliases(service.id, optimizely.id, "oeu1"))
+    run(profiles.read_consolidated_view(service.id, optimizely.id, "oeu1"))
+    run(readback.read_back([]))
     for history in (
         dcp.upload_history(table.id),
         dcp.upload_outcome(table.id, []),
-        dcp.wait_for_uploads(table.id, [], 0),
+        waiting.wait(partial(dcp.upload_outcome, table.id, []), 0),
     ):
         run(history)
     return set(ran)
 
 
 def test_every_row_has_a_flow_and_every_flow_uses_rows():
-    seen, emulate = set(), partial(send, State())
+    seen, state = set(), State()
 
     def recording(request):
         seen.add(request.endpoint)
-        return emulate(request)
+        return send(state, request)
 
-    assert drive_every_flow(recording) == flows(optix) | flows(dcp)
+    assert drive_every_flow(state, recording) == set().union(*map(flows, MODULES))
     assert seen == set(ROWS)

@@ -68,8 +68,56 @@ def test_5001_records_cannot_even_be_built():
         optix.Records(5001, b"[]")
 
 
-def test_records_stay_out_of_the_repr():
-    assert "secret" not in repr(optix.Records(1, b'["secret"]'))
+@pytest.mark.parametrize("kind", [optix.Records, optix.Items])
+def test_records_stay_out_of_the_repr(kind):
+    assert "secret" not in repr(kind(1, b'["secret"]'))
+
+
+def test_an_update_is_the_bare_array_untouched():
+    items = optix.Items(1, b'[{"primary_key":54490,"data":{"key":"value"},"ttl":null}]')
+    done, request = converse(optix.update_data(UUID, items), Response(204))
+    assert done is None
+    assert (request.method, request.url) == ("PUT", f"/connections/{UUID}/update_data")
+    assert request.body == items.text
+
+
+def test_a_refused_update_raises_the_vendors_words():
+    with pytest.raises(Refused, match="update_data was answered 404: no such item"):
+        converse(optix.update_data(UUID, optix.Items(1, b"[{}]")), Response(404, b"no such item"))
+
+
+def test_5001_items_cannot_even_be_built():
+    optix.Items(5000, b"[]")
+    with pytest.raises(DataError, match="5001 items in one update: at most 5000 are sent"):
+        optix.Items(5001, b"[]")
+
+
+def test_the_formula_is_the_walkthroughs():
+    walkthroughs = "DC_34f8cfca-85fa-444f-97b2-a5b8cbff6907:[%CUSTOMER_ID%]::purchase_amount:0"
+    assert optix.formula("34f8cfca-85fa-444f-97b2-a5b8cbff6907", "purchase_amount") == walkthroughs
+    assert optix.formula("u", "first_name", "friend") == "DC_u:[%CUSTOMER_ID%]::first_name:friend"
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("data[12] lacks the primary key", (12,)),
+        ("records[3], items[4]; data[1]", (1, 3, 4)),
+        ("data.12.x: not a number; data.12.y: missing", (12,)),
+        ('{"detail":[{"loc":["body","data",7,"x"],"msg":"m"},{"loc":["body", "data", 2],"msg":"m"}]}', (2, 7)),
+        ("('body', 'data', 9)", (9,)),
+        ('{"loc":["body",5,"ttl"]}', (5,)),
+        ('{"errors":[{"index": 4}]} index 6, index=8', (4, 6, 8)),
+        ("data[99] data[100] data[12345678901]", (99,)),
+        ("data[0]", (0,)),
+        ("", ()),
+        ("400 records: at most 5 are allowed", ()),
+        ('{"loc":["body",37],"msg":"Expecting value"}', ()),
+        ("row 12, metadata[3], data[x], data[-1], id 42, reindex 5", ()),
+    ],
+)
+def test_rows_that_a_refusal_names(text, rows):
+    assert optix.named_rows(text, 100) == rows
 
 
 @pytest.mark.parametrize("answer", [Response(404), Response(401), Lost("refused")])

@@ -45,7 +45,7 @@ def test_an_unknown_state_is_named_as_unknown():
 
 def test_an_entry_may_lack_counts_and_hold_more_than_is_known():
     entry = HistoryEntry.from_json({"file": "f.csv", "status": "pending", "rows_failed": None, "owner": "x"})
-    assert entry == HistoryEntry("f.csv", "pending")
+    assert entry == HistoryEntry("f.csv", "pending", 0, None)
 
 
 @pytest.mark.parametrize("missing", ["file", "status"])

@@ -10,7 +10,18 @@ from optimove_provider.demo import comparison, journey
 from optimove_provider.demo.loopback import get_json
 from tests.conftest import DAGS, HOME
 
-DAG_IDS = ("dcp_csv_import", "optix_walkthrough", "warehouse_to_profiles")
+DAG_IDS = (
+    "after_optix_partition",
+    "dcp_csv_import",
+    "dcp_seven_steps",
+    "optix_by_partition",
+    "optix_incremental",
+    "optix_nightly_snapshot",
+    "optix_plan_and_approve",
+    "optix_walkthrough",
+    "warehouse_to_profiles",
+)
+CONF = {"optix_plan_and_approve": {"ask_above_share": 1}}  # nobody is there to approve anything
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +84,17 @@ def test_a_bad_file_stops_before_the_upload(emulator, airflow_db, tmp_path):
     assert set(emulator.state.objects.list()) == before
 
 
+def test_the_seven_steps_end_with_profiles_that_are_read_back_and_can_run_again(emulator, airflow_db):
+    for _ in range(2):
+        outcome = journey.run_dag("dcp_seven_steps")
+        assert outcome.state == "success"
+    assert outcome.results["read_back"] == {"profiles": 2}
+    assert emulator.state.projects[1234].dcp_service_id == outcome.results["service"]
+    table = emulator.state.tables[outcome.results["table"]]
+    assert table.profiles["45678"] == {"most_viewed_category": "hats", "LTV": 250}
+    assert table.service.aliases == {"oeu1234.5678": {str(table.id): "45678"}}
+
+
 def test_the_warehouse_arrives_in_both_stores_value_by_value(emulator, airflow_db):
     for _ in range(2):
         outcome = journey.run_dag("warehouse_to_profiles")
@@ -84,7 +106,7 @@ def test_the_warehouse_arrives_in_both_stores_value_by_value(emulator, airflow_d
 
 
 def test_no_secret_in_any_result_or_log(emulator, airflow_db, capfd):
-    outcomes = [journey.run_dag(dag_id) for dag_id in DAG_IDS]
+    outcomes = [journey.run_dag(dag_id, CONF.get(dag_id)) for dag_id in DAG_IDS]
     shown = json.dumps([outcome.results for outcome in outcomes]) + "".join(capfd.readouterr())
     shown += "".join(path.read_text() for path in (HOME / "optimove").rglob("*.json"))
     secrets = ["emulator-api-key", "emulator-brand-key", "emulator-token"]

@@ -1,11 +1,15 @@
 """Docs that are printed from the tables say what the tables say."""
 
+import ast
 import runpy
 from pathlib import Path
 
 import pytest
 
 from optimove_provider.contract.datatypes import RULES
+from optimove_provider.records import csvcheck, csvparts, csvtable, csvtext, identifiers, rulebook
+from optimove_provider.records.identifiers import ID_RULES
+from optimove_provider.records.pii import PII_RULES, WORDS
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = runpy.run_path(str(DOCS / "print_tables.py"))["PAGES"]
@@ -24,3 +28,36 @@ def test_every_rule_is_printed_with_its_source_and_its_doubts(rule):
     assert rule.source in page
     for row in (*(dispute.decision for dispute in rule.disputed), *(ours.reason for ours in rule.decided)):
         assert row in page
+
+
+def test_every_other_rule_is_printed_with_its_severity():
+    page = DOCS.joinpath("rules.md").read_text("utf-8")
+    declared = [one for one in vars(rulebook).values() if isinstance(one, rulebook.FileRule)]
+    assert declared == [rule for rules in rulebook.FILE_RULES.values() for rule in rules]
+    for rule in declared:
+        assert f"| `{rule.name}` | {rule.severity} | {rule.finds} |" in page
+    assert set(WORDS) == set(PII_RULES)
+
+
+def literals(tree: ast.AST) -> set[str]:
+    return {one.value for one in ast.walk(tree) if isinstance(one, ast.Constant) and isinstance(one.value, str)}
+
+
+def test_no_rule_is_reported_that_is_not_declared():
+    """A finding takes its rule from a table: no call that makes one has a name of its own for it."""
+    place = {"Fault": 0, "Finding": 4}
+    made = 0
+    for path in Path(rulebook.__file__).parent.glob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in place:
+                made += 1
+                assert not literals(call.args[place[call.func.id]]), f"{path.name}:{call.lineno}"
+    assert made > 10
+
+
+def test_names_of_rules_are_written_once():
+    """Outside of the table, the check spells none of them out."""
+    names = {rule.name for rules in rulebook.FILE_RULES.values() for rule in rules} - {"size", "key", *PII_RULES}
+    assert set(ID_RULES) <= names
+    for module in (csvcheck, csvparts, csvtable, csvtext, identifiers):
+        assert not names & literals(ast.parse(Path(module.__file__).read_text("utf-8"))), module.__name__

@@ -1,12 +1,15 @@
 """Control routes: trouble on order, the request log, switches, reset, the start page."""
 
+import hashlib
 import html
+from dataclasses import fields
+from typing import get_args, get_type_hints
 
 import pytest
 
 from optimove_provider.contract import dcp, optix
 from optimove_provider.contract.wire import Lost, Request, Response, json_body
-from optimove_provider.emulator import API_KEY, BRAND_KEY, TOKEN, Fault, State, handle, send
+from optimove_provider.emulator import API_KEY, BRAND_KEY, TOKEN, Fault, State, Switches, handle, send
 from optimove_provider.emulator.answering import APIS
 
 SERVICES = "/experiment/v1/dcp_services"
@@ -49,6 +52,17 @@ def test_skip_and_times(ask, order):
     order({"endpoint": "list_services", "skip": 2, "times": 2, "status": 503})
     assert [ask("GET", SERVICES).status for _ in range(6)] == [200, 200, 503, 503, 200, 200]
     assert ask.control("faults") == []
+
+
+def test_every_nth_request_for_as_long_as_the_times_last(ask, order):
+    order({"endpoint": "list_services", "skip": 1, "every": 3, "times": 2, "status": 429})
+    assert [ask("GET", SERVICES).status for _ in range(11)] == [*[200] * 3, 429, 200, 200, 429, *[200] * 4]
+    assert ask.control("faults") == []
+
+
+def test_two_orders_that_meet_every_nth_request(ask, order):
+    order({"every": 2, "times": 99, "status": 429}, {"every": 2, "times": 99, "status": 503})
+    assert [ask("GET", SERVICES).status for _ in range(8)] == [200, 429, 503, 429, 200, 429, 503, 429]
 
 
 def test_a_request_that_one_fault_skips_may_meet_the_next(ask, order):
@@ -100,6 +114,7 @@ def test_handle_answers_as_the_vendor_would_whatever_was_ordered(state, keys):
         {"lost": "during"},
         {"status": 500, "times": 0},
         {"status": 500, "skip": -1},
+        {"status": 500, "every": 0},
         {"status": 500, "tmes": 2},
         {"status": 500, "headers": {"Retry-After": 7}},
         {"status": 500, "body": {"a": 1}},
@@ -126,6 +141,7 @@ def test_the_log_has_counts_and_names_and_no_secret(ask, connection):
         "path": f"{connection}/upload_data",
         "endpoint": "upload_data",
         "headers": ["token", "x-api-key", "x-brand-key"],
+        "sha256": hashlib.sha256(json_body(value)).hexdigest(),
         "records": 2,
         "batch_uuid": batch,
         "batch_completed": False,
@@ -133,9 +149,18 @@ def test_the_log_has_counts_and_names_and_no_secret(ask, connection):
         "lost": None,
     }
     assert (log[2]["status"], log[2]["records"]) == (400, None)
-    assert (log[3]["status"], log[3]["endpoint"]) == (404, None)
+    assert (log[3]["status"], log[3]["endpoint"], log[3]["sha256"]) == (404, None, None)
     shown = repr(log)
     assert [secret for secret in (API_KEY, BRAND_KEY, TOKEN, "hidden") if secret in shown] == []
+
+
+def test_the_log_counts_the_items_of_an_update(ask, connection):
+    ask("PUT", f"{connection}/update_data", [{"primary_key": 1, "data": {}}] * 3)
+    ask("PUT", f"{connection}/update_data", {"data": []})
+    assert [(entry["endpoint"], entry["records"]) for entry in ask.control("requests")[1:]] == [
+        ("update_data", 3),
+        ("update_data", None),
+    ]
 
 
 def test_the_log_is_bounded(state, keys):
@@ -172,6 +197,12 @@ def test_reset_forgets_everything_and_imports_no_old_file(ask, state, objects, c
         {"import_after_polls": True},
         {"import_after_seconds": "5"},
         {"row_failure": "rows"},
+        {"create_status": 204},
+        {"create_status": "201"},
+        {"schema_status": True},
+        {"old_rows_stay": 1},
+        {"poison": None},
+        {"update_limit": 1.0},
         [],
     ],
 )
@@ -179,6 +210,18 @@ def test_switches_that_make_no_sense_are_refused(ask, wrong):
     before = ask.control("switches")
     assert ask("PUT", "/_emulator/switches", wrong).status == 400
     assert ask.control("switches") == before
+
+
+def test_every_switch_is_shown_and_can_be_set(ask):
+    shown = ask.control("switches")
+    assert set(shown) == {field.name for field in fields(Switches)}
+    changed = {
+        name: next((choice for choice in get_args(kind) if choice != shown[name]), None)
+        or {bool: False, str: "text", int: 7, float: 0.5}[kind]
+        for name, kind in get_type_hints(Switches).items()
+    }
+    assert ask.json("PUT", "/_emulator/switches", changed) == changed == ask.control("switches")
+    assert not [name for name in shown if shown[name] == changed[name]]
 
 
 def test_the_start_page_lists_every_row_and_marks_what_is_assumed(ask):

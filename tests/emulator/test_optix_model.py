@@ -1,4 +1,4 @@
-"""Opti-X uploads against a model: plain dicts, written from the vendor's words and not from the emulator's code."""
+"""Opti-X uploads and updates against a model: plain dicts, from the vendor's words and not from the emulator's code."""
 
 import hypothesis.strategies as st
 from hypothesis import settings
@@ -31,7 +31,8 @@ class Uploads(RuleBasedStateMachine):
     def create(self):
         base = "/api/data-connections/v1/connections"
         created = self.ask("POST", base, {"name": "n", "primary_key": "id"}).json()
-        self.url = f"{base}/{created['data_connection_uuid']}/upload_data"
+        connection = f"{base}/{created['data_connection_uuid']}"
+        self.url, self.update_url = f"{connection}/upload_data", f"{connection}/update_data"
 
     @rule(
         records=st.lists(record, min_size=1, max_size=4),
@@ -48,6 +49,14 @@ class Uploads(RuleBasedStateMachine):
             self.shown |= {key: (row, expires) for key, row, expires in waiting}
         elif batch is not None:
             self.open[batch] = waiting
+
+    @rule(records=st.lists(record, min_size=1, max_size=3), ttl=st.none() | st.integers(1, 50))
+    def update(self, records, ttl):
+        rest = [{name: value for name, value in row.items() if name != "id"} for row in records]
+        items = [{"primary_key": row["id"], "data": data, "ttl": ttl} for row, data in zip(records, rest, strict=True)]
+        assert self.ask("PUT", self.update_url, items).status == 200
+        expires = None if ttl is None else self.now + ttl
+        self.shown |= {row["id"]: (row, expires) for row in records}
 
     @rule(records=st.lists(record, max_size=3), bad=st.sampled_from([7, {}, {"id": None}]))
     def refused_upload(self, records, bad):

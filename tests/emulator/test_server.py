@@ -13,7 +13,7 @@ import pytest
 import requests
 from botocore.config import Config
 
-from optimove_provider.emulator import API_KEY, BRAND_KEY, TOKEN, EmulatorServer, State
+from optimove_provider.emulator import API_KEY, BRAND_KEY, TOKEN, EmulatorServer, State, Switches
 
 BATCH = "7f4cdd7e-5a80-4b62-a6b3-12a8a5a12c59"
 BUCKET = "optimizely-import"
@@ -58,6 +58,7 @@ def conversation(put):
     yield "POST", upload, {"data": [{"x": 1}]}
     yield "POST", upload.replace("connections/", "connections/%2F"), {"data": []}
     yield "PUT", upload, {}
+    yield "PUT", upload.replace("upload_data", "update_data"), [{"primary_key": 1, "data": {"x": "ü"}, "ttl": 60}]
     service = yield "POST", f"{dcp}/dcp_services", {"name": "s"}
     yield "POST", f"{dcp}/dcp_services", {"name": "s"}
     wanted = {"name": "T", "keyfield_locator_type": "uid"}
@@ -135,12 +136,25 @@ def test_a_new_server_does_not_import_what_an_earlier_one_was_sent(clock, s3, se
     assert len(session.get(f"{server.url}/_emulator/uploads").json()) == 1
 
 
-def test_a_lost_connection_is_dropped_without_an_answer(server, session, keys):
-    services = f"{server.url}/experiment/v1/dcp_services"
-    session.post(f"{server.url}/_emulator/faults", json={"lost": "after"})
-    with pytest.raises(requests.ConnectionError):
-        session.post(services, json={"name": "s"}, headers=keys)
-    assert len(session.get(services, headers=keys).json()) == 1
+@pytest.mark.parametrize(("lost", "services"), [("before", 0), ("after", 1)])
+def test_a_lost_connection_is_reset_without_an_answer(server, session, keys, lost, services):
+    url = f"{server.url}/experiment/v1/dcp_services"
+    session.post(f"{server.url}/_emulator/faults", json={"lost": lost})
+    with pytest.raises(requests.ConnectionError, match="Connection reset by peer"):
+        session.post(url, json={"name": "s"}, headers=keys)
+    assert len(session.get(url, headers=keys).json()) == services
+
+
+def test_latency_holds_back_an_answer_of_an_api_and_no_other_request(server, keys):
+    server.state.switches = Switches(latency_seconds=3600)
+    address = urlsplit(server.url)
+    with socket.create_connection((address.hostname, address.port), timeout=10) as waiting:
+        waiting.sendall(b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
+        while not raw(server, "GET /_emulator/requests HTTP/1.0").endswith('"lost": null}]'):
+            pass
+        waiting.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            waiting.recv(1)
 
 
 def raw(server, head):

@@ -6,22 +6,24 @@ import json
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, BaseOperator
 
+from optimove_provider.contract.errors import SettingsError
 from optimove_provider.operators import csv, dcp, optix
 from optimove_provider.operators.csv import ValidateCsvOperator
 from optimove_provider.operators.dcp import (
     DcpCreateServiceOperator,
     DcpCreateTableOperator,
     DcpRegisterAttributesOperator,
-    DcpS3ImportOperator,
 )
 from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUploadOperator
 from optimove_provider.sensors import dcp as sensors
+from tests.on_airflow.running import run
 
 OPERATORS = [
     operator
     for module in (csv, dcp, optix, sensors)
     for operator in vars(module).values()
     if isinstance(operator, type) and issubclass(operator, BaseOperator) and operator.__module__ == module.__name__
+    if not operator.__name__.startswith("_")
 ]
 ATTRIBUTES = [{"name": "age", "datatype": "long"}, {"name": "born", "datatype": "datetime", "format": "yyyy-mm-dd"}]
 
@@ -42,9 +44,7 @@ def table(emulator) -> int:
 
 
 def upload(connection, **kwargs) -> dict:
-    return OptixUploadOperator(task_id="upload", data_connection_uuid=connection, primary_key="id", **kwargs).execute(
-        {}
-    )
+    return run(OptixUploadOperator(task_id="upload", data_connection_uuid=connection, primary_key="id", **kwargs))
 
 
 def records(emulator, connection) -> dict:
@@ -123,9 +123,11 @@ def test_no_rows_are_no_requests(emulator, connection, tmp_path):
     ("content", "message"),
     [
         pytest.param("customer,age\n1,2\n", "key column 'id' is missing.*customer, age", id="key column"),
-        pytest.param("id,age\n1,2\n,3\n", "row 2, column 'id'", id="null key"),
-        pytest.param("id,age\n1,2\n1,3\n", 'rows 1 and 2 both have id "1"', id="doubled key"),
-        pytest.param("id,age\n1,2\n2\n", "row 2: 1 columns, but the header has 2", id="ragged"),
+        pytest.param(
+            "id,age\n1,2\n,3\n", "1 of 2 rows were rejected.*row 2: column 'id': a key is missing", id="null key"
+        ),
+        pytest.param("id,age\n1,2\n1,3\n", '"1" in rows 1 and 2', id="doubled key"),
+        pytest.param("id,age\n1,2\n2\n", "row 2: 1 columns, but the header has 2.*Nothing was sent", id="ragged"),
         pytest.param("id,id\n1,2\n", "columns named twice: 'id'", id="doubled column"),
     ],
 )
@@ -150,8 +152,8 @@ def test_5001_records_are_never_sent_in_one_request(emulator, connection):
         ({"source": [], "sql": "SELECT 1"}, "either source= or sql="),
         ({"sql": "SELECT 1"}, "sql_conn_id="),
         ({"source": "/no/such/file.csv"}, "/no/such/file.csv.*is not there"),
-        ({"source": [], "ttl_seconds": 0}, "ttl_seconds 0"),
-        ({"source": [], "key_type": "float"}, "key_type 'float'"),
+        ({"source": [{"id": 1}], "ttl_seconds": 0}, "ttl_seconds 0"),
+        ({"source": [{"id": 1}], "key_type": "float"}, "key_type 'float'"),
     ],
 )
 def test_wrong_arguments_are_named(connection, arguments, message):
@@ -159,9 +161,13 @@ def test_wrong_arguments_are_named(connection, arguments, message):
         upload(connection, **arguments)
 
 
-def test_a_mode_that_does_not_exist_fails_when_the_dag_is_parsed():
-    with pytest.raises(ValueError, match="mode='changed'"):
-        OptixUploadOperator(task_id="x", data_connection_uuid="u", primary_key="id", mode="changed")
+@pytest.mark.parametrize(
+    "wrong",
+    [{"mode": "merge"}, {"source_is": "all"}, {"on_removed": "delete"}, {"mode": "full", "on_removed": "expire"}],
+)
+def test_words_that_make_no_sense_fail_when_the_dag_is_parsed(wrong):
+    with pytest.raises(SettingsError, match=f"{list(wrong)[-1]}='{list(wrong.values())[-1]}'"):
+        OptixUploadOperator(task_id="x", data_connection_uuid="u", primary_key="id", **wrong)
 
 
 @pytest.mark.parametrize(
@@ -184,9 +190,9 @@ def test_a_wrong_key_fails_for_good_and_names_connection_and_header(change_conne
 
 
 def test_a_failed_upload_says_what_was_sent_and_shows_nothing(emulator, connection):
-    emulator.state.faults.order(*_faults({"endpoint": "upload_data", "skip": 1, "status": 400, "body": "no more"}))
+    emulator.state.faults.order(*_faults({"endpoint": "upload_data", "skip": 1, "status": 404, "body": "no more"}))
     query = "WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < 12001) SELECT id FROM n"
-    with pytest.raises(AirflowFailException, match=r"400: no more.*5000 of 12001 rows.*none of its rows is visible"):
+    with pytest.raises(AirflowFailException, match=r"404: no more.*of 12001 rows.*they count as unsent"):
         upload(connection, sql=query, sql_conn_id="warehouse_default")
     assert records(emulator, connection) == {}
 
@@ -289,47 +295,3 @@ def test_strict_refuses_what_lenient_warns_of(table, tmp_path, strict):
             validate.execute({})
     else:
         assert validate.execute({})["warnings"] == 1
-
-
-def test_an_import_uploads_one_file_under_a_new_name_each_time(emulator, table, tmp_path):
-    file = tmp_path / "customers.csv"
-    file.write_text(GOOD)
-    results = [DcpS3ImportOperator(task_id="i", table_id=table, source=str(file)).execute({}) for _ in range(2)]
-    assert [result["state"] for result in results] == ["uploaded", "uploaded"]
-    keys = [key for result in results for key in result["s3_keys"]]
-    assert len(set(keys)) == 2
-    assert all(key.startswith(emulator.state.tables[table].s3_path) for key in keys)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        pytest.param(BAD, "row 2, line 3, column 'age', rule long: value '3O'", id="value"),
-        pytest.param("age,born\n30,1990-02-28\n", "customerId", id="no customerId"),
-        pytest.param("customerId,Age\n1,30\n", "'Age'.*'age'", id="unknown header"),
-    ],
-)
-def test_a_bad_file_is_never_uploaded(emulator, table, tmp_path, content, message):
-    file = tmp_path / "customers.csv"
-    file.write_text(content)
-    before = set(emulator.state.objects.list())
-    with pytest.raises(AirflowFailException, match=message):
-        DcpS3ImportOperator(task_id="i", table_id=table, source=str(file)).execute({})
-    assert set(emulator.state.objects.list()) == before
-
-
-def test_rows_of_a_query_are_imported_as_csv(emulator, table):
-    query = """SELECT '00123' AS customerId, 30 AS age, '1990-02-28' AS born UNION ALL SELECT 'a"b,', NULL, NULL"""
-    result = DcpS3ImportOperator(task_id="i", table_id=table, sql=query, sql_conn_id="warehouse_default").execute({})
-    assert (result["rows"], result["state"]) == (2, "uploaded")
-    from optimove_provider.emulator.imports import advance
-
-    advance(emulator.state)
-    assert emulator.state.tables[table].profiles == {"00123": {"age": 30, "born": "1990-02-28"}, 'a"b,': {}}
-
-
-def test_an_empty_source_uploads_nothing(table, tmp_path):
-    file = tmp_path / "customers.csv"
-    file.write_text("customerId,age\n")
-    result = DcpS3ImportOperator(task_id="i", table_id=table, source=str(file)).execute({})
-    assert (result["state"], result["s3_keys"]) == ("nothing_to_send", [])

@@ -362,6 +362,43 @@ def test_the_cap_limits_what_is_kept():
     assert report.truncated
 
 
+@given(
+    st.lists(st.tuples(st.sampled_from(["1", "x", "y"]), st.sampled_from(["true", "TRUE", "no", ""])), max_size=60),
+    st.integers(0, 40),
+)
+@settings(max_examples=60, deadline=None)
+def test_errors_and_warnings_of_one_column_while_the_room_runs_out(rows, kept):
+    lines = [f"c{number},{cell},{active}\n" for number, (cell, active) in enumerate(rows)]
+    report = check("customerId,LTV,active\n" + "".join(lines), max_findings=kept)
+    assert len(report.findings) <= kept
+    assert report.counts.get("long", 0) == sum(cell != "1" for cell, _ in rows)
+    assert report.errors == report.total - sum(active == "TRUE" for _, active in rows)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 150, 1000])
+def test_a_wholly_bad_column_among_ragged_rows_and_warnings(kept):
+    rows = ["c,x,TRUE\n", "c,y\n", "c,x,no\n", ",1,true\n", "c,1,true\n"] * 60
+    report = check("customerId,LTV,active\n" + "".join(rows), max_findings=kept)
+    assert report.counts == {"customer-id": 60, "long": 120, "bool": 120, "ragged": 60}
+    assert (report.rows, report.valid_rows, report.errors) == (300, 60, 300)
+
+
+def test_an_odd_place_that_shows_only_after_more_was_taken():
+    """A quote within a cell makes the cut of each block wrong: what was looked at too early counts for nothing."""
+    rows = [f"c{number},n,{number}\n" for number in range(400)]
+    for number in (150, 151, 300):
+        rows[number] = f"c{number},6'1\",x\n"
+    rows[399] = "c399,n,x\n"
+    report = check("customerId,name,LTV\n" + "".join(rows))
+    assert [(one.row, one.rule) for one in report.findings] == [
+        (151, "quote"),
+        (152, "quote"),
+        (301, "quote"),
+        (400, "long"),
+    ]
+    assert (report.rows, report.valid_rows) == (400, 396)
+
+
 def test_progress_is_told_now_and_then_and_at_the_end():
     text = b"customerId,LTV\n" + b"a,1\n" * 10
     told: list[tuple[int, int]] = []

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimove_provider.contract.datatypes import RULES, Verdict
+from optimove_provider.contract.datatypes import EPOCH_MILLISECONDS, RULES, Verdict
 from optimove_provider.records import csvplain
 
-RULE = {rule.name: rule for rule in RULES}
+RULE = {rule.name: rule for rule in (*RULES, EPOCH_MILLISECONDS)}
 PLAIN = {**csvplain.PLAIN, "key": csvplain.key}
 
 ORDINARY = {
@@ -34,6 +34,7 @@ ORDINARY = {
     "date": ["2022-05-02", "1999-01-31", "1930-12-31", "2024-04-30", "2023-02-28", "1000-01-01", "2999-12-31"],
     "datetime": ["2022-05-02T10:10:59Z", "1999-01-31T00:00:00Z", "2024-04-30T23:59:59Z", "2023-02-28T20:00:00Z"],
     "epoch": ["0", "1", "1651676123", "99999999999"],
+    "epoch_milliseconds": ["1651676123000", "100000000000", "999999999999999999"],
 }
 EDGES = {
     "long": [sign + str(10**power + step) for power in range(17, 21) for step in (-1, 0, 1) for sign in ("", "-")]
@@ -43,6 +44,7 @@ EDGES = {
     "date": ["0999-12-31", "3000-01-01", "2024-02-29", "2100-02-29", "0000-01-01"],
     "datetime": ["2024-02-29T10:10:59Z", "2022-05-02T24:00:00Z", "2022-05-02T23:60:00Z", "2022-05-02T23:59:60Z"],
     "epoch": ["-1", "-0", "100000000000", "099999999999"],
+    "epoch_milliseconds": ["-1", "0", "99999999999", "0100000000000", "-100000000000", "9223372036854775808"],
     "bool": ["tru", "fals", "truee", "falsee", "falsf", "truefalse", "TRUE", "fal\u017fe"],
     "key": [" a", "\ta", "\x7f", "\u00a0", "\u2003", "\x1c", "\x00"],
 }
@@ -189,4 +191,4 @@ def test_days_of_the_calendar(name, time):
 
 
 def test_every_rule_but_that_for_text_has_a_function():
-    assert set(csvplain.PLAIN) == {rule.name for rule in RULES} - {"string"}
+    assert set(csvplain.PLAIN) == set(RULE) - {"string"}

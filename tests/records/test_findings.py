@@ -94,3 +94,20 @@ def test_description_counts_what_was_not_kept_and_keeps_a_value_on_its_line():
 
 def test_description_of_a_clean_file_is_one_line():
     assert Report(file="a.csv", rows=2, valid_rows=2).describe() == "a.csv: 2 rows, 2 valid, 0 errors, 0 warnings"
+
+
+def test_warnings_take_half_of_the_room_and_errors_all():
+    report = Report(max_findings=4)
+    for row in range(1, 5):
+        report.add(finding(row, WARNING, rule="bool"))
+    for row in range(5, 9):
+        report.add(finding(row))
+    assert [one.row for one in report.findings] == [1, 2, 5, 6]
+    assert (report.total, report.errors, report.counts) == (8, 4, {"bool": 4, "date": 4})
+    errors = Report(max_findings=4)
+    for row in range(1, 9):
+        errors.add(finding(row))
+    assert [one.row for one in errors.findings] == [1, 2, 3, 4]
+    only = Report(max_findings=1)
+    only.add(finding(1, WARNING))
+    assert len(only.findings) == 1

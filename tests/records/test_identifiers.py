@@ -214,3 +214,17 @@ def test_ids_after_the_answer_are_refused():
         see(watch, ["a"])
     watch.close()
     watch.close()
+
+
+@pytest.mark.parametrize("at_once", [20, AT_ONCE])
+def test_the_comparison_says_how_far_it_is(at_once):
+    told = []
+    watch = KeyWatch(0, "customerId", at_once=at_once, compared=lambda done, ids: told.append((done, ids)))
+    see(watch, [f"c{number}" for number in range(100)])
+    assert told == []
+    list(watch.counts())
+    watch.close()
+    assert told == sorted(told)
+    assert {ids for _, ids in told} == {100}
+    assert told[-1] == (100, 100)
+    assert len(told) >= 9

@@ -5,7 +5,7 @@ from typing import Any, assert_type
 from optimove_provider.clients.dcp import DcpClient
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.clients.settings import DcpSettings, OptixSettings
-from optimove_provider.contract import dcp, optix
+from optimove_provider.contract import dcp, ensure, optix, profiles
 from optimove_provider.contract.datatypes import Attribute
 from optimove_provider.contract.uploads import Outcome
 from optimove_provider.contract.wire import Answer
@@ -13,13 +13,16 @@ from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.hooks.optix import OptixHook
 from optimove_provider.operators.csv import ValidateCsvOperator
 from optimove_provider.operators.dcp import (
+    DcpCreateAliasesOperator,
     DcpCreateServiceOperator,
     DcpCreateTableOperator,
+    DcpLinkProjectOperator,
     DcpRegisterAttributesOperator,
     DcpS3ImportOperator,
+    DcpWriteProfilesOperator,
 )
 from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUploadOperator
-from optimove_provider.sensors.dcp import DcpUploadSensor
+from optimove_provider.sensors.dcp import DcpProfileSensor, DcpUploadSensor
 
 
 def clients() -> None:
@@ -39,11 +42,15 @@ async def dcp_calls(client: DcpClient) -> None:
     assert_type(client.list_services(), list[dcp.Service])
     assert_type(client.read_table(1), dcp.Table)
     assert_type(client.list_attributes(1), list[Attribute])
-    assert_type(client.ensure_service("name").id, int)
+    assert_type(client.ensure_service("name").id, int | None)
     assert_type(client.ensure_table(1, "name", "cookie", "id").created, tuple[str, ...])
-    assert_type(client.ensure_attributes(1, [Attribute("a", "long")]), dcp.Ensured)
+    assert_type(client.ensure_attributes(1, [Attribute("a", "long")]), ensure.Ensured)
+    assert_type(client.link_project(1, 2), ensure.Ensured)
+    assert_type(client.read_profile(1, 2, "customer"), dict[str, Any] | None)
+    client.write_profile(1, 2, "customer", {"a": 1, "b": True, "c": "text"})
+    assert_type(client.read_consolidated_view(1, 2, "oeu"), list[profiles.Profile])
     assert_type(client.upload_outcome(1, ["key"]), Outcome)
-    assert_type(await client.wait_for_uploads(1, ["key"], 30.0), Outcome)
+    assert_type(await client.wait(lambda: dcp.upload_outcome(1, ["key"]), 30.0), Outcome)
 
 
 def tasks() -> None:
@@ -53,6 +60,11 @@ def tasks() -> None:
     DcpCreateServiceOperator(task_id="d", name="name")
     DcpCreateTableOperator(task_id="e", service_id=1, name="name", keyfield_locator_type="uid")
     DcpRegisterAttributesOperator(task_id="f", table_id=1, attributes=[{"name": "a", "datatype": "long"}])
+    DcpRegisterAttributesOperator(task_id="f2", table_id=1, attributes={"a": "long"}, dry_run=True)
+    DcpLinkProjectOperator(task_id="f3", project_id=1, service_id=2, replace=True)
+    DcpWriteProfilesOperator(task_id="f4", table_id=1, profiles=[{"customerId": "1"}], epoch_unit="milliseconds")
+    DcpCreateAliasesOperator(task_id="f5", service_id=1, aliases=[])
+    DcpProfileSensor(task_id="f6", table_id=1, profiles={"1": {"a": 1}})
     DcpS3ImportOperator(task_id="g", table_id=1, source="s3://bucket/key.csv")
     ValidateCsvOperator(task_id="h", source="file.csv", attributes="attributes.json", strict=True)
     sensor = DcpUploadSensor(task_id="i", table_id=1, s3_key=["a", "b"], deferrable=True, retries=1)

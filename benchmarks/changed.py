@@ -1,0 +1,136 @@
+"""What it costs to plan a load of which few rows changed, against plainly reading those rows from Parquet.
+
+    python -m benchmarks.changed 10000000 --changed 0.01
+
+The first load, which makes the ledger, is not measured. The plain reader and the planner run in processes of their own,
+in turns; the peak is that of the whole process.
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
+
+from optimove_provider.loads import parquet
+from optimove_provider.loads.lease import Lease, acquire
+from optimove_provider.loads.ledger import Ledger
+from optimove_provider.loads.parquet import ROWS
+from optimove_provider.loads.plan import Frozen, Plan, make_plan
+from optimove_provider.loads.staging import Staging
+
+FIRST = datetime(2026, 5, 2, tzinfo=UTC)
+BATCH = 50_000
+CITIES = pa.array(["Tel Aviv", "London", "Dundee", "New York"])
+
+
+def records(count: int, changed: float) -> Iterator[pa.RecordBatch]:
+    """Records of nine columns and some 190 bytes; a share of them, spread evenly, is not as it was at first."""
+    every = round(1 / changed) if changed else count + 1
+    for start in range(0, count, BATCH):
+        rows = np.arange(start, min(start + BATCH, count), dtype=np.int64)
+        text = pa.array(rows).cast(pa.string())
+        keys = pc.binary_join_element_wise(
+            '"', pc.utf8_lpad(pa.array(rows * 7919 % 10**10).cast(pa.string()), 10, "0"), '"', ""
+        )
+        score = pa.array(np.where(rows % every == 0, rows % 97 + (changed > 0), rows % 97)).cast(pa.string())
+        city = CITIES.take(pa.array(rows % len(CITIES)))
+        texts = pc.binary_join_element_wise(
+            '{"birthday":"1980-01-02","city":"', city, '","customer_id":', keys, ',"email":"person', text,
+            '@example.com","first_name":"Alexandra","opted_in":true,"score":', score,
+            ',"spent":1234.5,"visits":', text, "}", "",
+        )  # fmt: skip
+        yield pa.record_batch([pa.array(rows + 1), keys, texts], schema=ROWS)
+
+
+def freeze(staging: Staging, folder: str, count: int, changed: float) -> None:
+    """Write rows as a load freezes them."""
+    parquet.write(staging, f"{folder}/rows.parquet", records(count, changed), ROWS)
+
+
+def plan(staging: Staging, load_id: str, generation: datetime) -> tuple[Ledger, Plan]:
+    """Plan a load."""
+    ledger = Ledger(staging, "benchmark")
+    load = Frozen(load_id, load_id, generation, source_is="snapshot")
+    return ledger, make_plan(ledger, load, f"{load_id}-plan", generation)
+
+
+def prepare(staging: Staging, count: int, changed: float) -> None:
+    """Commit a first load, and freeze a second one."""
+    freeze(staging, "first", count, 0)
+    ledger, first = plan(staging, "first", FIRST)
+    lease = acquire(ledger.pointer_file, "first", 1)
+    assert isinstance(lease, Lease)
+    with lease:
+        ledger.commit(lease, first.accepted(FIRST))
+    freeze(staging, "second", count, changed)
+
+
+def plain(staging: Staging) -> str:
+    """Read the rows, and do nothing with them."""
+    rows = sum(batch.num_rows for batch in pq.ParquetFile(f"{staging.root}/second/rows.parquet").iter_batches())
+    return f"{rows:,} rows"
+
+
+def planned(staging: Staging) -> str:
+    """Plan the second load."""
+    _, second = plan(staging, "second", FIRST + timedelta(days=1))
+    staging.remove_folder("second-plan")
+    return str({name: count for name, count in second.counts.items() if count})
+
+
+CONTESTANTS = {"plain": plain, "planned": planned}
+
+
+def measure(name: str, folder: str) -> None:
+    """Run one of them in this process, and print seconds, peak in MB and what it says."""
+    staging = Staging(LocalFileSystem(), folder)
+    started = time.monotonic()
+    said = CONTESTANTS[name](staging)
+    seconds = time.monotonic() - started
+    print(f"{seconds:.2f}|{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}|{said}")
+
+
+def main() -> None:
+    """Let both take turns, and print the median of the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("count", type=int)
+    parser.add_argument("--changed", type=float, default=0.01)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--only", choices=CONTESTANTS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.only:
+        return measure(options.only, str(options.folder))
+    with tempfile.TemporaryDirectory(prefix="optimove-changed-", dir=options.folder) as folder:
+        prepare(Staging(LocalFileSystem(), folder), options.count, options.changed)
+        ratios = [compare(folder, options.count) for _ in range(options.rounds)]
+    print(f"planning takes {median(ratios):.2f} times as long as plainly reading the rows")
+    return None
+
+
+def compare(folder: str, count: int) -> float:
+    """One round; returns the ratio of the times."""
+    seconds = []
+    for name in CONTESTANTS:
+        own = [sys.executable, "-m", "benchmarks.changed", str(count), "--folder", folder, "--only", name]
+        told = subprocess.run(own, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603 - this file
+        time_taken, peak, said = told.split("|")
+        print(f"{name}: {time_taken} s, peak {peak} MB; {said}", flush=True)
+        seconds.append(float(time_taken))
+    return seconds[1] / seconds[0]
+
+
+if __name__ == "__main__":
+    main()

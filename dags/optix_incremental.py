@@ -1,0 +1,60 @@
+"""
+### Customers touched each day, into Opti-X
+
+Every night, the customers who ordered on the day before go to an Opti-X data connection, each with the whole profile as
+of the day's end: a record replaces the stored one, so a sum over that day alone would destroy what came before.
+
+**One day again, or any span:** trigger with `since` and `until`, both in UTC; whole days, `until` left out.
+
+**To back-fill:** Trigger > Backfill, with the first and the last day. In whatever order and however many at once the
+days run, a customer ends up as of the last day: rows for which Opti-X has a newer day are not sent, and are counted as
+`stale`. After a correction of old orders choose *All runs* (`--reprocess-behavior completed`).
+
+**Needs** the pool `optix`: `airflow pools set optix 2 "loads to Opti-X at a time"`. The limit `requests_per_10s` of the
+connection holds for each running task, so give it the account's limit divided by the slots.
+
+**If it fails:** the log of `upload` says what was read, sent and refused, and nothing of it is visible in Opti-X. Mend
+the cause and clear the task: it selects the same day again. Later days need not wait for it.
+"""
+
+from datetime import datetime, timedelta
+
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param
+
+from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUploadOperator
+
+with DAG(
+    "optix_incremental",
+    # A plain "0 0 * * *" would give runs without a data interval.
+    schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
+    start_date=datetime(1997, 1, 1),  # backfills reach back to here
+    catchup=False,
+    max_active_runs=1,  # a backfill has a limit of its own
+    doc_md=__doc__,
+    tags=["optimove", "opti-x", "example"],
+    params={
+        "since": Param(None, type=["null", "string"], format="date-time", description="Start of a window by hand"),
+        "until": Param(None, type=["null", "string"], format="date-time", description="Its end, which is left out"),
+    },
+    default_args={
+        "retries": 2,
+        "retry_delay": timedelta(minutes=5),
+        "execution_timeout": timedelta(hours=2),
+        "pool": "optix",
+    },
+):
+    connection = OptixCreateConnectionOperator(
+        task_id="connection",
+        name="CDNOW customers by day",
+        primary_key="customerId",
+        max_active_tis_per_dag=1,  # of the runs of a backfill, one creates it
+    )
+    OptixUploadOperator(
+        task_id="upload",
+        data_connection_uuid=connection.output,
+        primary_key="customerId",
+        sql="sql/customers_touched.sql",
+        sql_conn_id="warehouse_default",
+        mode="changed",
+        source_is="delta",
+    )

@@ -1,0 +1,204 @@
+"""A load's rows against the ledger, out of core: what is to become of each, by row number and by place.
+
+DuckDB joins keys, fingerprints and times only. The records stay in their files.
+"""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+import pyarrow as pa
+
+from optimove_provider.loads import layers, parquet
+from optimove_provider.loads.parquet import ROWS, Mask
+from optimove_provider.loads.pointer import Pointer
+from optimove_provider.loads.staging import Staging
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+NEVER = datetime.min.replace(tzinfo=UTC)
+"""Before everything."""
+
+_COMPARED = ("key", "fingerprint", "generation", "expires", "state")
+_COMPARED_SCHEMA = pa.schema(  # times as microseconds: DuckDB need not know of zones
+    [
+        ("key", pa.string()),
+        ("fingerprint", pa.binary()),
+        ("generation", pa.int64()),
+        ("expires", pa.int64()),
+        ("state", pa.string()),
+        ("place", pa.int64()),
+    ]
+)
+
+_ABOVE = """CREATE TABLE above AS SELECT * FROM stored_above
+    QUALIFY row_number() OVER (PARTITION BY key ORDER BY place DESC) = 1"""
+
+_CURRENT = """SELECT * FROM stored_base ANTI JOIN above USING (key) UNION ALL SELECT * FROM above"""
+
+# The algorithm of parquet.fingerprints, which a test compares.
+_LOADED = """SELECT _row AS row, _key, _record IS NULL AS refused, unhex(md5(_record)) AS made
+    FROM loaded"""
+
+# What a row of the load, a row of the ledger, or both with one key, mean. A refused row has its key in the source, and
+# so is not removed, but cannot be sent. NULL: nothing is to be done.
+_VERDICT = """CASE
+    WHEN row IS NULL THEN CASE
+        WHEN state = 'tombstone' OR generation > $generation THEN NULL
+        WHEN state = 'removed' THEN 'reported'
+        ELSE 'removed' END
+    WHEN refused THEN NULL
+    WHEN generation > $generation THEN 'stale'
+    WHEN key IS NULL OR state = 'tombstone' THEN 'new'
+    WHEN fingerprint IS NULL OR $trust_nothing THEN 'unknown'
+    WHEN fingerprint <> made THEN 'changed'
+    WHEN expires < $expires_before THEN 'expiring'
+    ELSE 'unchanged' END"""
+
+# Of a snapshot, an unchanged row needs nothing, unless it was removed before and has come back.
+_DIFF = f"""CREATE TABLE diff AS
+    SELECT row, place, verdict::verdict AS verdict, CASE WHEN verdict IN ('new', 'changed', 'removed')
+        THEN md5_number(concat_ws(' ', verdict, coalesce(_key, key), hex(coalesce(made, fingerprint)))) END AS mark
+    FROM (SELECT *, {_VERDICT} AS verdict FROM ({_CURRENT}) {{join}} JOIN ({_LOADED}) ON key = _key)
+    WHERE verdict IS NOT NULL AND NOT (verdict = 'unchanged' AND $is_snapshot AND state = 'live')"""  # noqa: S608
+
+VERDICTS = ("new", "changed", "unknown", "expiring", "unchanged", "stale", "removed", "reported")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a load is compared by. `expires_before`: a row that goes earlier is sent again (`NEVER`: none)."""
+
+    source_is: Literal["snapshot", "delta"]
+    generation: datetime
+    expires_before: datetime
+    trust_nothing: bool = False
+
+
+class Diff:
+    """The answer, in a database that lives as long as this object."""
+
+    def __init__(self, connection: "DuckDBPyConnection", rows: int, places: int) -> None:
+        self._connection, self._rows, self._places = connection, rows, places
+
+    def counts(self) -> dict[str, int]:
+        """How many rows there are of each verdict; of a snapshot's unchanged ones only those that came back."""
+        found = dict(self._connection.execute("SELECT verdict, count(*) FROM diff GROUP BY verdict").fetchall())
+        return {verdict: found.get(verdict, 0) for verdict in VERDICTS}
+
+    def mark(self) -> str:
+        """A digest of key and fingerprint of all new, changed and removed rows, in whatever order."""
+        found = self._connection.execute("SELECT bit_xor(mark) FROM diff").fetchall()[0][0]
+        return str(found or 0)
+
+    def rows(self, *verdicts: str, most: int | None = None) -> Mask:
+        """The load's rows of some verdicts, or the first ones of them."""
+        return self._mask("row", verdicts, self._rows, most)
+
+    def places(self, *verdicts: str, most: int | None = None) -> Mask:
+        """The ledger's rows of some verdicts, or the first ones of them in the order of the load."""
+        return self._mask("place", verdicts, self._places, most)
+
+    def _mask(self, column: str, verdicts: tuple[str, ...], size: int, most: int | None) -> Mask:
+        query = f"SELECT {column} FROM diff WHERE list_contains(?, verdict::VARCHAR)"  # noqa: S608 - a name of ours
+        if most is not None:
+            query += f" ORDER BY row LIMIT {most}"
+        return _masked(self._connection.sql(query, params=[list(verdicts)]), size)
+
+
+@contextmanager
+def compare(
+    staging: Staging, pointer: Pointer, folder: str, rows: int, question: Question, max_memory: str
+) -> Iterator[Diff]:
+    """Compare the rows of a load, in a folder and numbered up to `rows`, with the ledger. Temporary files go."""
+    with _ledger(staging, pointer, max_memory) as (connection, places):
+        _view_rows(connection, staging, folder)
+        connection.execute(f"CREATE TYPE verdict AS ENUM {VERDICTS}")
+        is_snapshot = question.source_is == "snapshot"
+        parameters = {
+            "generation": _micros(question.generation),
+            "expires_before": _micros(question.expires_before),
+            "trust_nothing": question.trust_nothing,
+            "is_snapshot": is_snapshot,
+        }
+        connection.execute(_DIFF.format(join="FULL" if is_snapshot else "RIGHT"), parameters)
+        yield Diff(connection, rows, places)
+
+
+def still_removed(
+    staging: Staging, pointer: Pointer, folder: str, rows: int, generation: datetime, max_memory: str
+) -> Mask:
+    """Which of these rows the ledger still has as removed, not later than a generation."""
+    with _ledger(staging, pointer, max_memory) as (connection, _):
+        _view_rows(connection, staging, folder)
+        query = f"""SELECT _row FROM ({_CURRENT}) JOIN loaded ON key = _key
+            WHERE state = 'removed' AND generation <= $generation"""  # noqa: S608
+        return _masked(connection.sql(query, params={"generation": _micros(generation)}), rows)
+
+
+def current(staging: Staging, pointer: Pointer, max_memory: str) -> Mask:
+    """The places of the rows that count, without tombstones that the newest snapshot makes needless."""
+    with _ledger(staging, pointer, max_memory) as (connection, places):
+        fence = _micros(pointer.snapshot.generation if pointer.snapshot else NEVER)
+        query = f"SELECT place FROM ({_CURRENT}) WHERE NOT (state = 'tombstone' AND generation < $fence)"  # noqa: S608
+        return _masked(connection.sql(query, params={"fence": fence}), places)
+
+
+def _masked(found: "DuckDBPyRelation", size: int) -> Mask:
+    mask = parquet.empty_mask(size)
+    for batch in found.to_arrow_reader(1 << 16):
+        mask[batch.column(0).to_numpy()] = True
+    return mask
+
+
+@contextmanager
+def _ledger(staging: Staging, pointer: Pointer, max_memory: str) -> Iterator[tuple["DuckDBPyConnection", int]]:
+    """A database in which _CURRENT can be asked for once, and how many places there are."""
+    base, above = layers.of_layers(pointer.layers[:1]), layers.of_all(staging, pointer)[len(pointer.layers[:1]) :]
+    first = layers.count(staging, base)
+    with tempfile.TemporaryDirectory(prefix="optimove-diff-") as folder, _connect(folder, max_memory) as connection:
+        connection.register("stored_base", _reader(staging, base, 0))
+        connection.register("stored_above", _reader(staging, above, first))
+        connection.execute(_ABOVE)
+        yield connection, first + layers.count(staging, above)
+
+
+def _view_rows(connection: "DuckDBPyConnection", staging: Staging, folder: str) -> None:
+    """Make the rows of a load the view `loaded`. From a local disk DuckDB reads them itself, on all cores."""
+    paths = parquet.parts(staging, folder)
+    if paths and "file" in staging.fs.protocol:
+        local = [staging.fs._strip_protocol(f"{staging.root.rstrip('/')}/{path}") for path in paths]
+        connection.read_parquet(local).create_view("loaded")
+    else:
+        batches = parquet.read_rows(staging, folder, ROWS.names)
+        connection.register("loaded", pa.RecordBatchReader.from_batches(ROWS, batches))
+
+
+def _reader(staging: Staging, sources: Sequence[layers.Source], first: int) -> pa.RecordBatchReader:
+    return pa.RecordBatchReader.from_batches(_COMPARED_SCHEMA, _compared(staging, sources, first))
+
+
+def _compared(staging: Staging, sources: Sequence[layers.Source], first: int) -> Iterator[pa.RecordBatch]:
+    for batch in layers.read(staging, sources, _COMPARED, first=first):
+        yield batch.cast(_COMPARED_SCHEMA)
+
+
+def _connect(folder: str, max_memory: str) -> "DuckDBPyConnection":
+    import duckdb  # slow to load, and only needed here
+
+    config: dict[str, Any] = {
+        "memory_limit": max_memory,
+        "temp_directory": f"{folder}/beyond-memory",
+        "preserve_insertion_order": False,
+        "autoinstall_known_extensions": False,
+    }
+    return duckdb.connect(":memory:", config=config)
+
+
+def _micros(instant: datetime) -> int:
+    return (instant - _EPOCH) // timedelta(microseconds=1)

@@ -1,0 +1,41 @@
+"""What a snapshot lacks is made to expire: a second batch after the load's commit, and a second commit after that."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from optimove_provider.loads import diff, parquet
+from optimove_provider.loads.lease import Lease
+from optimove_provider.loads.ledger import MAX_MEMORY, Ledger
+from optimove_provider.loads.parquet import ROWS
+from optimove_provider.loads.plan import Plan
+from optimove_provider.loads.pointer import Pointer
+
+TTL_SECONDS = 1
+"""Documented expiry is the only way to remove a record: it is sent once more, to be gone at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """Rows to be sent again with a TTL of one second: how many, and their folder in staging. `version` as in Plan."""
+
+    rows: int
+    sent: str
+    version: int
+    generation: datetime
+
+
+def plan_expiry(ledger: Ledger, plan: Plan, folder: str, max_memory: str = MAX_MEMORY) -> Expiry:
+    """The rows of a committed plan that are to expire and that nobody has written since."""
+    staging, pointer = ledger.staging, ledger.read()
+    sent, rows = f"{folder}/expire", 0
+    if plan.removed:
+        _, last = parquet.size(staging, plan.removed)
+        wanted = diff.still_removed(staging, pointer, plan.removed, last, plan.generation, max_memory)
+        rows = parquet.write(staging, f"{sent}/rows.parquet", parquet.pick_rows(staging, plan.removed, wanted), ROWS)
+    return Expiry(rows, sent, pointer.version, plan.generation)
+
+
+def commit_expiry(ledger: Ledger, lease: Lease, expiry: Expiry) -> Pointer:
+    """Make tombstones of what expires, once the batch is acknowledged. Raises as a commit does."""
+    expired = parquet.read_rows(ledger.staging, expiry.sent, ROWS.names)
+    return ledger.commit_expired(lease, expiry.version, expiry.generation, expired)

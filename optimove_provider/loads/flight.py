@@ -1,0 +1,130 @@
+"""Slices under way: a few requests at a time, each slice remembered once it is settled, and a line of progress."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from optimove_provider.clients.optix import OptixClient
+from optimove_provider.contract.errors import SettingsError
+from optimove_provider.loads.journal import Journal, Rejection, Settled
+from optimove_provider.loads.poison import Hunt, Put, deliver
+from optimove_provider.loads.progress import Progress
+from optimove_provider.loads.slices import Parts, Slice
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a load is sent: requests in flight, requests that may be spent on finding refused rows, and how old the
+    progress of an earlier try may be that this one goes on from."""
+
+    max_in_flight: int = 4
+    max_bisect_requests: int = 10_000
+    resume_within: timedelta = timedelta(hours=1)
+
+    def __post_init__(self) -> None:
+        if self.max_in_flight < 1:
+            raise SettingsError(f"max_in_flight {self.max_in_flight}: expected at least 1")
+
+
+@dataclass(slots=True)
+class Totals:
+    """What became of the slices of a load so far, by number."""
+
+    settled: dict[int, Settled] = field(default_factory=dict)
+
+    @property
+    def accepted(self) -> int:
+        """Rows that the server took."""
+        return sum(one.accepted for one in self.settled.values())
+
+    @property
+    def rejected(self) -> int:
+        """Rows that the server refused."""
+        return sum(len(one.rejected) for one in self.settled.values())
+
+
+class Flight:
+    """Sends slices of one load. `may_send` is asked before each, and raises where the right to send was lost."""
+
+    def __init__(
+        self,
+        client: OptixClient,
+        parts: Parts,
+        journal: Journal,
+        manner: Manner,
+        may_send: Callable[[], None] = lambda: None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.client, self.parts, self.journal, self.manner = client, parts, journal, manner
+        self.may_send, self.now = may_send, now
+        self.hunt = Hunt(manner.max_bisect_requests, client.settings.requests_per_10s)
+        self.totals = Totals()
+        self._progress, self._before = Progress(), 0
+
+    def begin(self, settled: dict[int, Settled]) -> None:
+        """Begin, or go on from what an earlier try has settled."""
+        self.totals.settled = settled
+        self.hunt.accepted = self.totals.accepted > 0
+        self._before = self._done
+        resumed = f"; {self._before} rows were settled by an earlier try" if self._before else ""
+        log.info("sending %d rows in %d slices%s", self.parts.rows, self.parts.slices, resumed)
+
+    def send(self, numbers: Iterable[int], put_of: Callable[[Slice], Put]) -> None:
+        """Send these slices unless they are settled. The order cannot matter: keys are unique in a load."""
+        left = (number for number in numbers if number not in self.totals.settled)
+        waiting: set[Future[None]] = set()
+        with ThreadPoolExecutor(self.manner.max_in_flight, "optix-send") as pool:
+            try:
+                for slice_ in self.parts.read(self.journal.staging, left):
+                    self.may_send()
+                    waiting.add(pool.submit(self._send_slice, slice_, put_of(slice_)))
+                    if len(waiting) >= self.manner.max_in_flight:
+                        waiting = self._gather(waiting)
+                while waiting:
+                    waiting = self._gather(waiting)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _gather(self, waiting: set[Future[None]]) -> set[Future[None]]:
+        done, left = wait(waiting, return_when=FIRST_COMPLETED)
+        for future in done:
+            future.result()
+        self._tell()
+        return left
+
+    def _send_slice(self, slice_: Slice, put: Put) -> None:
+        self.settle(slice_, self.client.run(deliver(len(slice_), put, self.hunt)))
+
+    def settle(self, slice_: Slice, rejected: Sequence[Rejection]) -> None:
+        """Remember what became of a slice."""
+        settled = Settled(len(slice_) - len(rejected), tuple(rejected))
+        self.journal.settle(slice_.number, settled)
+        self.totals.settled[slice_.number] = settled
+
+    def refused_rows(self) -> Iterator[int]:
+        """The numbers of the rows that the server refused."""
+        numbers = sorted(number for number, settled in self.totals.settled.items() if settled.rejected)
+        for slice_ in self.parts.read(self.journal.staging, numbers):
+            for one in self.totals.settled[slice_.number].rejected:
+                yield slice_.rows[one.position].as_py()
+
+    @property
+    def _done(self) -> int:
+        return self.totals.accepted + self.totals.rejected
+
+    def _tell(self) -> None:
+        if not self._progress.due():
+            return
+        done, rows = self._done, self.parts.rows
+        pace = (done - self._before) / self._progress.seconds
+        end = ""
+        if pace:
+            left = timedelta(seconds=round((rows - done) / pace))
+            end = f", done in about {left}, at {self.now() + left:%H:%M:%S} UTC"
+        said = "%d of %d rows (%.0f %%), %.0f rows/s, %d rejected%s"
+        log.info(said, done, rows, 100 * done / rows, pace, self.totals.rejected, end)

@@ -1,0 +1,107 @@
+"""The rows of a ledger as they are stored: its layers, oldest first, then what pending loads may have sent.
+
+Every stored row has a `place`, its number in that order. Of the rows with one key, the one at the last place counts.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from optimove_provider.loads import parquet
+from optimove_provider.loads.parquet import ALGORITHM, LEDGER, Mask
+from optimove_provider.loads.pointer import Layer, Pending, Pointer
+from optimove_provider.loads.staging import Staging
+
+_OF_PENDING = {"key": "_key", "record": "_record"}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file whose rows belong to the ledger: a layer, or a part of what a pending load may have sent."""
+
+    path: str
+    algorithm: str = ALGORITHM
+    pending: Pending | None = None
+
+    def stored(self, columns: Sequence[str]) -> list[str]:
+        """The columns of the file that are needed to make these columns of the ledger."""
+        if self.pending:
+            return [_OF_PENDING[name] for name in columns if name in _OF_PENDING]
+        outdated = self.algorithm != ALGORITHM and "fingerprint" in columns
+        return list(dict.fromkeys([*columns, *(["record"] if outdated else [])]))
+
+    def column(self, batch: pa.RecordBatch, name: str) -> pa.Array:
+        """A column of the ledger."""
+        if self.pending is None:
+            return self._fingerprints(batch) if name == "fingerprint" else batch.column(name)
+        if name in _OF_PENDING:
+            return batch.column(_OF_PENDING[name])
+        value = {"generation": self.pending.generation, "state": self.pending.state}.get(name)
+        return pa.repeat(pa.scalar(value, LEDGER.field(name).type), batch.num_rows)
+
+    def _fingerprints(self, batch: pa.RecordBatch) -> pa.Array:
+        found = batch.column("fingerprint")
+        if self.algorithm == ALGORITHM:
+            return found
+        return pc.if_else(found.is_null(), pa.scalar(None, pa.binary()), parquet.fingerprints(batch.column("record")))
+
+
+def of_layers(layers: Sequence[Layer]) -> list[Source]:
+    """Where the rows of some layers are."""
+    return [Source(layer.path, layer.algorithm) for layer in layers]
+
+
+def of_pending(staging: Staging, pointer: Pointer, without: str = "") -> list[Source]:
+    """Where the rows are that pending loads may have sent, the last mark last; `without` one load."""
+    marks = sorted((mark.version, load_id) for load_id, mark in pointer.pending.items() if load_id != without)
+    found = [pointer.pending[load_id] for _, load_id in marks]
+    return [Source(path, pending=mark) for mark in found for path in parquet.parts(staging, mark.folder)]
+
+
+def of_all(staging: Staging, pointer: Pointer) -> list[Source]:
+    """Where all rows are, the oldest first."""
+    return [*of_layers(pointer.layers), *of_pending(staging, pointer)]
+
+
+def read(
+    staging: Staging, sources: Sequence[Source], columns: Sequence[str], wanted: Mask | None = None, first: int = 0
+) -> Iterator[pa.RecordBatch]:
+    """Rows of the ledger, some columns of them, and their `place`, which begins at `first`.
+
+    With a mask of places, only what is wanted; a row group without it is not read.
+    """
+    place = first
+    for source in sources:
+        with staging.open(source.path) as stream, pq.ParquetFile(stream) as file:
+            for group in range(file.num_row_groups):
+                rows = file.metadata.row_group(group).num_rows
+                if wanted is None or wanted[place : place + rows].any():
+                    for stored in file.iter_batches(rows, row_groups=[group], columns=source.stored(columns)):
+                        batch = _as_ledger(source, stored, columns, place)
+                        yield batch if wanted is None else batch.filter(pa.array(wanted[place : place + rows]))
+                place += rows
+
+
+def _as_ledger(source: Source, stored: pa.RecordBatch, columns: Sequence[str], place: int) -> pa.RecordBatch:
+    places = pa.array(np.arange(place, place + stored.num_rows, dtype=np.int64))
+    return pa.record_batch([*(source.column(stored, name) for name in columns), places], schema=schema(columns))
+
+
+def schema(columns: Sequence[str]) -> pa.Schema:
+    """The schema of what `read` gives."""
+    return pa.schema([*(LEDGER.field(name) for name in columns), ("place", pa.int64())])
+
+
+def count(staging: Staging, sources: Sequence[Source]) -> int:
+    """How many rows are stored. Raises DataError for a file of a newer format."""
+    total = 0
+    for source in sources:
+        with staging.open(source.path) as stream:
+            found = pq.read_metadata(stream)
+        parquet.check_format(found, source.path)
+        total += found.num_rows
+    return total

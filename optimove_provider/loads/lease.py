@@ -1,0 +1,160 @@
+"""One writer per target, from plan to commit: the lease that its pointer holds.
+
+It lasts 60 seconds from its last renewal, so a process that is killed holds nobody up for longer. The machines' clocks
+must agree within the 30 seconds between the last slice that a load may begin and the end of its lease.
+"""
+
+import logging
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Self
+
+from optimove_provider.contract.errors import OptimoveProviderError
+from optimove_provider.loads.pointer import Holder, Pointer, PointerFile
+
+log = logging.getLogger(__name__)
+
+LASTS = timedelta(seconds=60)
+RENEWED_EVERY = timedelta(seconds=20)
+TRUSTED_FOR = timedelta(seconds=30)
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The time of this machine's clock."""
+    return datetime.now(UTC)
+
+
+class LeaseLost(OptimoveProviderError):
+    """Another load may be working on the target. Run again, the load waits for it and plans anew."""
+
+    retry_helps = True
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Somebody else has the lease: who, and until when unless it is renewed."""
+
+    load_id: str
+    try_number: int
+    until: datetime
+
+    def __str__(self) -> str:
+        return f"load {self.load_id}, try {self.try_number}, until {self.until:%Y-%m-%d %H:%M:%S} UTC unless renewed"
+
+
+class Lease:
+    """A lease that was acquired. As a context manager, it renews itself in a thread, and is given back at the end."""
+
+    def __init__(self, pointer_file: PointerFile, holder: Holder, clock: Clock) -> None:
+        self.pointer_file, self._clock = pointer_file, clock
+        self.load_id, self.token = holder.load_id, holder.token
+        self._renewed_at, self._settling = holder.renewed_at, False
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="optimove-lease", daemon=True)
+
+    def check(self) -> None:
+        """Raise LeaseLost unless the lease was renewed in the last 30 seconds: before each slice and each closing."""
+        age = self._clock() - self._renewed_at
+        if age > TRUSTED_FOR:
+            raise LeaseLost(
+                f"load {self.load_id}: its lease of {self._place} was last renewed {age.total_seconds():.0f} s ago, so "
+                "another load may be working there. Nothing more is sent; a retry goes on from here"
+            )
+
+    def change(self, edit: Callable[[Pointer], Pointer]) -> Pointer:
+        """Replace the pointer by `edit` of it, if the lease is still this one. Raises LeaseLost."""
+        return self.pointer_file.change(lambda pointer: edit(self.owned(pointer)))
+
+    def renew(self) -> None:
+        """Renew the lease now. Raises LeaseLost if somebody else has acquired it."""
+        now = self._clock()
+        self.change(lambda pointer: _held(pointer, now, now + LASTS))
+        self._renewed_at = now
+
+    def settle(self, until: datetime) -> None:
+        """Keep the lease until an instant and renew it no more, for a wait in which this process ends."""
+        self._end_thread()
+        now = self._clock()
+        self.change(lambda pointer: _held(pointer, now, until))
+        self._settling = True
+
+    def release(self) -> None:
+        """Give the lease back; nothing happens where somebody else has acquired it."""
+        try:
+            self.change(lambda pointer: replace(pointer, holder=None))
+        except LeaseLost:
+            log.info("load %s: its lease of %s had ended before", self.load_id, self._place)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._end_thread()
+        if not self._settling:
+            self.release()
+
+    @property
+    def _place(self) -> str:
+        return self.pointer_file.folder
+
+    def owned(self, pointer: Pointer) -> Pointer:
+        """The pointer, if it gives the lease to this one. Raises LeaseLost."""
+        if pointer.holder is None or pointer.holder.token != self.token:
+            now = f"load {pointer.holder.load_id} has" if pointer.holder else "nobody has"
+            raise LeaseLost(f"load {self.load_id} lost its lease of {self._place}: {now} it now")
+        return pointer
+
+    def _keep(self) -> None:
+        while not self._stop.wait(RENEWED_EVERY.total_seconds()):
+            try:
+                self.renew()
+            except LeaseLost as lost:
+                log.warning("%s", lost)
+                return
+            except Exception:  # the storage may answer the next time; until then `check` stops the load
+                log.warning("the lease of %s could not be renewed", self._place, exc_info=True)
+
+    def _end_thread(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+
+def acquire(pointer_file: PointerFile, load_id: str, try_number: int, clock: Clock = utc_now) -> Lease | Held:
+    """Acquire the lease of a target, or tell who has it. It never waits.
+
+    The same try of the same load takes its own lease over, as a task does that resumes; another try waits it out.
+    """
+    now, token = clock(), str(uuid.uuid4())
+    wanted = Holder(load_id, try_number, token, now, now + LASTS)
+
+    def take(pointer: Pointer) -> Pointer:
+        found = pointer.holder
+        if found and found.until > now and (found.load_id, found.try_number) != (load_id, try_number):
+            raise _Taken(Held(found.load_id, found.try_number, found.until))
+        return replace(pointer, holder=wanted)
+
+    try:
+        pointer_file.change(take)
+    except _Taken as taken:
+        return taken.held
+    return Lease(pointer_file, wanted, clock)
+
+
+class _Taken(Exception):
+    def __init__(self, held: Held) -> None:
+        self.held = held
+
+
+def _held(pointer: Pointer, now: datetime, until: datetime) -> Pointer:
+    assert pointer.holder  # noqa: S101 - `Lease.change` looked
+    return replace(pointer, holder=replace(pointer.holder, renewed_at=now, until=until))

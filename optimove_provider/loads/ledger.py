@@ -1,0 +1,228 @@
+"""What a target has accepted, in layers that never change: key, record, fingerprint, generation, expiry, state.
+
+A commit adds layers with what it changed, and the newest layer wins. What pending loads may have sent lies above all
+layers, as unknown, and becomes a layer with the next commit of another load.
+
+A row's generation is not raised when a newer snapshot holds it unchanged: nothing older than the newest committed
+snapshot is sent at all, and a key that a snapshot lacks is rewritten as removed.
+"""
+
+import uuid
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import islice
+
+import numpy as np
+import pyarrow as pa
+
+from optimove_provider.loads import diff, layers, parquet
+from optimove_provider.loads.lease import Lease
+from optimove_provider.loads.parquet import ALGORITHM, LEDGER, ROWS, Batches
+from optimove_provider.loads.pointer import Layer, OtherPointer, Pending, Pointer, PointerFile, Snapshot
+from optimove_provider.loads.staging import Staging
+
+MAX_LAYERS = 12
+MAX_SHARE_ABOVE = 0.25
+GRACE = timedelta(days=1)
+MAX_MEMORY = "1GB"
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What a completed batch made true of a target. Folders are in staging.
+
+    `version`: what it was planned against. `sent` has rows of the load, `kept` rows of the ledger that change without
+    being sent. `expires`: when what was sent goes, by its TTL. `snapshot`: what the load was, if it was one. `removed`:
+    rows that are to be expired next, pending until that is committed too.
+    """
+
+    load_id: str
+    version: int
+    generation: datetime
+    sent: str
+    kept: str
+    committed_at: datetime
+    expires: datetime | None = None
+    snapshot: Snapshot | None = None
+    removed: str | None = None
+
+
+class Ledger:
+    """The ledger of one target."""
+
+    def __init__(self, staging: Staging, target: str) -> None:
+        self.staging = staging
+        self.pointer_file = PointerFile(staging, target)
+        self._folder = f"{self.pointer_file.folder}/layers"
+
+    def read(self) -> Pointer:
+        """The pointer as it is now."""
+        return self.pointer_file.read()
+
+    def mark_pending(self, lease: Lease, version: int, generation: datetime, sent: str) -> Pointer:
+        """Write down, before its first request, what a load may send. Raises OtherPointer, LeaseLost."""
+
+        def edit(pointer: Pointer) -> Pointer:
+            _expect(pointer, lease.load_id, version)
+            mark = Pending(sent, generation, "live", version, pointer.version + 1)
+            return pointer.changed(pending={**pointer.pending, lease.load_id: mark})
+
+        return lease.change(edit)
+
+    def mark_unknown(self, lease: Lease, rows: Iterable[tuple[str, str | None]], generation: datetime) -> Pointer:
+        """Write down, before it is sent, what another way of writing concerns: the next load sends it again.
+
+        `rows` are keys as JSON text, each with its record, canonical JSON text, or None where that is not known.
+        """
+        return self._commit(lease, _settle, [self._layer(_unknown(rows, generation))])
+
+    def settle_pending(self, lease: Lease) -> Pointer:
+        """Take what pending loads, this one included, may have sent for unknown; nothing is pending any more.
+
+        For an import that nobody could confirm, or that nobody waits for.
+        """
+        return self._commit(lease, _settle, [])
+
+    def commit(self, lease: Lease, accepted: Accepted, rejected: Collection[int] = ()) -> Pointer:
+        """Enter what was acknowledged; `rejected` rows, by their numbers, were not.
+
+        Raises OtherPointer where the ledger is no longer what was planned against, and LeaseLost where another load has
+        the lease: then nothing is entered, and the load stays pending.
+        """
+        before = lease.owned(self.read())
+        if before.committed_by == accepted.load_id:
+            return before  # the process ended between the commit and remembering it
+        _expect(before, accepted.load_id, accepted.version)  # before the work
+        added = [*self._copied(accepted.kept), self._layer(self._sent(accepted, rejected))]
+        return self._commit(lease, lambda pointer: _committed(pointer, accepted), added, accepted.load_id)
+
+    def commit_expired(self, lease: Lease, version: int, generation: datetime, expired: Batches) -> Pointer:
+        """Enter tombstones for rows that were sent again to expire; the load is pending no more. Raises as `commit`."""
+
+        def edit(pointer: Pointer) -> Pointer:
+            if pointer.version != version:
+                raise _other(pointer, lease.load_id, version)
+            return _settle(pointer)
+
+        tombstones = self._layer(_tombstones(batch, generation) for batch in expired)
+        return self._commit(lease, edit, [tombstones], lease.load_id)
+
+    def _commit(
+        self, lease: Lease, edit: Callable[[Pointer], Pointer], added: list[Layer], load_id: str = ""
+    ) -> Pointer:
+        """Put layers on top. What other loads may have sent goes below them, and is pending no more."""
+        before = lease.owned(self.read())
+        stack = [*self._copied_pending(before, load_id), *added]
+
+        def add(pointer: Pointer) -> Pointer:
+            if (pointer.version, pointer.layers) != (before.version, before.layers):
+                raise _other(pointer, lease.load_id, before.version)
+            return edit(pointer).changed(layers=(*pointer.layers, *(layer for layer in stack if layer.rows)))
+
+        return lease.change(add)
+
+    def compact(self, lease: Lease, max_memory: str = MAX_MEMORY) -> bool:
+        """Make one layer of all, if those above the first have grown large or many; tells whether it did."""
+        pointer = self.read()
+        if not _is_due(pointer):
+            return False
+        only = replace(pointer, pending={})
+        places = diff.current(self.staging, only, max_memory)
+        found = layers.read(self.staging, layers.of_all(self.staging, only), LEDGER.names, places)
+        whole = self._layer(batch.select(LEDGER.names) for batch in found)
+
+        def edit(now: Pointer) -> Pointer:
+            if now.layers != pointer.layers:
+                raise _other(now, lease.load_id, pointer.version)
+            return replace(now, layers=(whole,))
+
+        lease.change(edit)
+        return True
+
+    def sweep(self, now: datetime, grace: timedelta = GRACE) -> list[str]:
+        """Remove layers that the pointer does not name, older than any commit under way; returns their names."""
+        named = {layer.path.rpartition("/")[2] for layer in self.read().layers}
+        return self.staging.sweep(self._folder, now - grace, named.__contains__)
+
+    def _layer(self, batches: Batches) -> Layer:
+        path = f"{self._folder}/{uuid.uuid4()}.parquet"
+        return Layer(path, parquet.write(self.staging, path, batches, LEDGER), ALGORITHM)
+
+    def _copied(self, folder: str) -> list[Layer]:
+        paths = parquet.parts(self.staging, folder)
+        return [self._layer(parquet.read(self.staging, path, LEDGER.names)) for path in paths]
+
+    def _copied_pending(self, pointer: Pointer, without: str) -> list[Layer]:
+        sources = layers.of_pending(self.staging, pointer, without)
+        found = layers.read(self.staging, sources, LEDGER.names)
+        return [self._layer(batch.select(LEDGER.names) for batch in found)] if sources else []
+
+    def _sent(self, accepted: Accepted, rejected: Collection[int]) -> Iterator[pa.RecordBatch]:
+        refused = np.fromiter(rejected, np.int64, len(rejected))
+        for batch in parquet.read_rows(self.staging, accepted.sent, ROWS.names):
+            some = batch.filter(pa.array(~np.isin(batch["_row"].to_numpy(), refused)))
+            made = parquet.fingerprints(some["_record"])
+            yield _rows(some["_key"], some["_record"], made, accepted.generation, accepted.expires)
+
+
+def _rows(
+    keys: pa.Array,
+    records: pa.Array,
+    made: pa.Array,
+    generation: datetime,
+    expires: datetime | None = None,
+    state: str = "live",
+) -> pa.RecordBatch:
+    rest = (
+        pa.repeat(pa.scalar(value, LEDGER.field(name).type), len(keys))
+        for name, value in {"generation": generation, "expires": expires, "state": state}.items()
+    )
+    return pa.record_batch([keys, records, made, *rest], schema=LEDGER)
+
+
+def _unknown(rows: Iterable[tuple[str, str | None]], generation: datetime) -> Iterator[pa.RecordBatch]:
+    left = iter(rows)
+    while some := list(islice(left, parquet.ROW_GROUP)):
+        keys, records = (pa.array(column, pa.string()) for column in zip(*some, strict=True))
+        yield _rows(keys, records, pa.nulls(len(keys), pa.binary()), generation)
+
+
+def _tombstones(batch: pa.RecordBatch, generation: datetime) -> pa.RecordBatch:
+    nothing = pa.nulls(batch.num_rows, pa.string())
+    return _rows(batch["_key"], nothing, nothing.cast(pa.binary()), generation, state="tombstone")
+
+
+def _settle(pointer: Pointer) -> Pointer:
+    return replace(pointer, pending={})
+
+
+def _committed(pointer: Pointer, accepted: Accepted) -> Pointer:
+    _expect(pointer, accepted.load_id, accepted.version)
+    version = pointer.version + 1
+    mark = accepted.removed and Pending(accepted.removed, accepted.generation, "removed", version, version)
+    return replace(
+        pointer,
+        snapshot=accepted.snapshot or pointer.snapshot,
+        committed_at=accepted.committed_at,
+        committed_by=accepted.load_id,
+        pending={accepted.load_id: mark} if mark else {},
+    )
+
+
+def _expect(pointer: Pointer, load_id: str, version: int) -> None:
+    if not pointer.agrees(load_id, version):
+        raise _other(pointer, load_id, version)
+
+
+def _other(pointer: Pointer, load_id: str, version: int) -> OtherPointer:
+    return OtherPointer(
+        f"load {load_id} was planned against version {version} of the ledger, which others have brought to version "
+        f"{pointer.version} since. Nothing of the load is entered; a retry plans again from its frozen rows"
+    )
+
+
+def _is_due(pointer: Pointer) -> bool:
+    above = pointer.layers[1:]
+    rows = sum(layer.rows for layer in above)
+    return len(above) >= MAX_LAYERS or (bool(above) and rows > MAX_SHARE_ABOVE * pointer.layers[0].rows)

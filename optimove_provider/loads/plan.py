@@ -1,0 +1,247 @@
+"""What a load will do to its target, found before anything is sent.
+
+Of the rows that a ledger knows, those that the target holds already are left out; of those that the target has newer,
+the load's are stale. Everything that sending and committing need is written down, so that a retry need not plan again.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from optimove_provider.contract.errors import SettingsError
+from optimove_provider.contract.wire import json_body
+from optimove_provider.loads import layers, parquet
+from optimove_provider.loads.columns import filled_shares, samples
+from optimove_provider.loads.diff import VERDICTS, Diff, Question, compare
+from optimove_provider.loads.ledger import MAX_MEMORY, Accepted, Ledger
+from optimove_provider.loads.parquet import LEDGER, ROWS, Mask
+from optimove_provider.loads.pointer import Pointer, Snapshot
+from optimove_provider.loads.staging import Staging
+
+SAMPLES = 10
+SENT = ("new", "changed", "unknown", "expiring")
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A load whose rows are frozen. `rows_in`: their folder in staging; `generation`: the instant that they stand for.
+
+    With `mode="full"` the ledger's fingerprints are not trusted: every row is sent that is not stale.
+    """
+
+    load_id: str
+    rows_in: str
+    generation: datetime
+    source_is: Literal["snapshot", "delta"] = "delta"
+    mode: Literal["changed", "full"] = "changed"
+    on_removed: Literal["report", "expire"] = "report"
+    ttl_seconds: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raise SettingsError for what contradicts itself."""
+        if self.source_is == "delta" and self.on_removed == "expire":
+            raise SettingsError('a delta lacks most keys: on_removed="expire" needs source_is="snapshot"')
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done. Folders are in staging: `sent` has the rows to send, `kept` what changes in the ledger only.
+
+    `removed` has the rows to be expired after the commit, None where there are none. `filled` is the share of rows
+    with a value, by column, from a sample. `version` is that of the pointer, `known` about how many keys that had.
+    `fenced`: a newer snapshot is committed already, so that all rows are stale.
+    """
+
+    load_id: str
+    source_is: str
+    generation: datetime
+    planned_at: datetime
+    ttl_seconds: int | None
+    version: int
+    known: int
+    rows: int
+    fenced: bool
+    counts: Mapping[str, int]
+    digest: str
+    filled: Mapping[str, float]
+    samples: tuple[Mapping[str, Any], ...]
+    warnings: tuple[str, ...]
+    sent: str
+    kept: str
+    removed: str | None
+
+    @property
+    def to_send(self) -> int:
+        """How many rows will be sent, those that are to expire left out."""
+        return sum(self.counts[verdict] for verdict in SENT)
+
+    def accepted(self, committed_at: datetime) -> Accepted:
+        """What is true once all of it is sent. Rows count as accepted when they were planned: they expire no sooner."""
+        ttl = None if self.ttl_seconds is None else timedelta(seconds=self.ttl_seconds)
+        return Accepted(
+            load_id=self.load_id,
+            version=self.version,
+            generation=self.generation,
+            sent=self.sent,
+            kept=self.kept,
+            committed_at=committed_at,
+            expires=None if ttl is None else self.planned_at + ttl,
+            snapshot=self._snapshot,
+            removed=self.removed,
+        )
+
+    @property
+    def _snapshot(self) -> Snapshot | None:
+        if self.source_is != "snapshot" or self.fenced:
+            return None
+        return Snapshot(self.generation, self.rows, self.filled)
+
+    def as_json(self) -> dict[str, Any]:
+        """The plan as JSON can carry it."""
+        times = {name: getattr(self, name).isoformat() for name in ("generation", "planned_at")}
+        return {**asdict(self), **times}
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> "Plan":
+        """Read what `as_json` gave."""
+        times = {name: datetime.fromisoformat(found[name]) for name in ("generation", "planned_at")}
+        return cls(**{**found, **times, "samples": tuple(found["samples"]), "warnings": tuple(found["warnings"])})
+
+
+def fence(pointer: Pointer, generation: datetime) -> bool:
+    """Whether a load of either kind is older than the newest committed snapshot, so that nothing of it may be sent."""
+    return pointer.snapshot is not None and generation < pointer.snapshot.generation
+
+
+def make_plan(ledger: Ledger, load: Frozen, folder: str, now: datetime, max_memory: str = MAX_MEMORY) -> Plan:
+    """Compare a load with the ledger. What is found goes to `folder` in staging, which no other plan may use.
+
+    Raises DataError where the ledger is of a newer format.
+    """
+    staging, pointer = ledger.staging, ledger.read()
+    rows, last = parquet.size(staging, load.rows_in)
+    fenced = fence(pointer, load.generation)
+    made = _Making(staging, pointer, load, folder)
+    if fenced:
+        counts, mark = {**dict.fromkeys(VERDICTS, 0), "stale": rows}, "0"
+    else:
+        question = _question(pointer, load, now)
+        with compare(staging, pointer, load.rows_in, last, question, max_memory) as found:
+            counts, mark = _all_counts(found.counts(), load, rows), found.mark()
+            made.write(found, counts)
+    return Plan(
+        load_id=load.load_id,
+        source_is=load.source_is,
+        generation=load.generation,
+        planned_at=now,
+        ttl_seconds=load.ttl_seconds,
+        version=pointer.version,
+        known=pointer.rows,
+        rows=rows,
+        fenced=fenced,
+        counts=counts,
+        digest=_digest(pointer, counts, mark),
+        filled=filled_shares(parquet.sample_records(staging, load.rows_in)),
+        samples=made.samples,
+        warnings=tuple(_warnings(pointer, load, now)),
+        sent=made.sent,
+        kept=made.kept,
+        removed=made.removed,
+    )
+
+
+class _Making:
+    """Writes down what a plan found."""
+
+    def __init__(self, staging: Staging, pointer: Pointer, load: Frozen, folder: str) -> None:
+        self.staging, self.pointer, self.load = staging, pointer, load
+        self.sources = layers.of_all(staging, pointer)
+        self.sent, self.kept, self._removed = (f"{folder}/{name}" for name in ("sent", "kept", "removed"))
+        self.removed: str | None = None
+        self.samples: tuple[Mapping[str, Any], ...] = ()
+
+    def write(self, found: Diff, counts: Mapping[str, int]) -> None:
+        """Write the files, and find the samples."""
+        if any(counts[verdict] for verdict in SENT):
+            batches = parquet.pick_rows(self.staging, self.load.rows_in, found.rows(*SENT))
+            parquet.write(self.staging, f"{self.sent}/rows.parquet", batches, ROWS)
+        if counts["removed"] or found.counts()["unchanged"]:
+            parquet.write(self.staging, f"{self.kept}/rows.parquet", self._kept(found), LEDGER)
+        if self.load.on_removed == "expire" and (counts["removed"] or counts["reported"]):
+            gone = self._stored(found.places("removed", "reported"))
+            if parquet.write(self.staging, f"{self._removed}/rows.parquet", _numbered(gone), ROWS):
+                self.removed = self._removed
+        if counts["changed"]:
+            self.samples = self._samples(found)
+
+    def _stored(self, places: Mask) -> Iterator[pa.RecordBatch]:
+        for batch in layers.read(self.staging, self.sources, LEDGER.names, places):
+            yield batch.select(LEDGER.names)
+
+    def _kept(self, found: Diff) -> Iterator[pa.RecordBatch]:
+        """Removed rows as such, and unchanged ones as of now. A removed row keeps its generation."""
+        for batch in self._stored(found.places("removed")):
+            yield _with(batch, "state", "removed")
+        for batch in self._stored(found.places("unchanged")):
+            yield _with(_with(batch, "state", "live"), "generation", self.load.generation)
+
+    def _samples(self, found: Diff) -> tuple[Mapping[str, Any], ...]:
+        new = parquet.pick_rows(self.staging, self.load.rows_in, found.rows("changed", most=SAMPLES))
+        return tuple(samples(new, self._stored(found.places("changed", most=SAMPLES))))
+
+
+def _question(pointer: Pointer, load: Frozen, now: datetime) -> Question:
+    """A row is sent again if less than half of its TTL is left, or it might be gone when the load after next comes."""
+    if load.ttl_seconds is None:
+        before = datetime.max.replace(tzinfo=UTC)  # a row that goes some day is to stay now
+    else:
+        half = timedelta(seconds=load.ttl_seconds) / 2
+        before = now + max(half, 2 * _since_last(pointer, now))
+    return Question(load.source_is, load.generation, before, trust_nothing=load.mode == "full")
+
+
+def _since_last(pointer: Pointer, now: datetime) -> timedelta:
+    return now - pointer.committed_at if pointer.committed_at else timedelta()
+
+
+def _warnings(pointer: Pointer, load: Frozen, now: datetime) -> Iterator[str]:
+    twice = 2 * _since_last(pointer, now)
+    if load.ttl_seconds is not None and timedelta(seconds=load.ttl_seconds) < twice:
+        yield (
+            f"ttl_seconds={load.ttl_seconds} is less than twice the time since the load before "
+            f"({twice.total_seconds() / 2:.0f} s): records may be gone before they are sent again. Raise "
+            "ttl_seconds, or load more often"
+        )
+
+
+def _all_counts(found: Mapping[str, int], load: Frozen, rows: int) -> dict[str, int]:
+    if load.source_is == "delta":
+        return dict(found)
+    settled = sum(found[verdict] for verdict in (*SENT, "stale"))
+    return {**found, "unchanged": rows - settled}
+
+
+def _digest(pointer: Pointer, counts: Mapping[str, int], mark: str) -> str:
+    covered = [pointer.version, *(counts[verdict] for verdict in ("new", "changed", "removed")), mark]
+    return hashlib.sha256(json_body(covered)).hexdigest()[:16]
+
+
+def _with(batch: pa.RecordBatch, name: str, value: Any) -> pa.RecordBatch:
+    field = LEDGER.field(name)
+    column = pa.repeat(pa.scalar(value, field.type), batch.num_rows)
+    return batch.set_column(LEDGER.get_field_index(name), field, column)
+
+
+def _numbered(stored: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Rows of the ledger as rows of a load, numbered from 1; those whose record is not known are left out."""
+    before = 0
+    for batch in stored:
+        known = batch.filter(pc.is_valid(batch["record"]))
+        numbers = pa.array(range(before + 1, before + 1 + known.num_rows), pa.int64())
+        yield pa.record_batch([numbers, known["key"], known["record"]], schema=ROWS)
+        before += known.num_rows

@@ -1,0 +1,177 @@
+"""The one small document of a target's ledger that ever changes: which files count, who works, what is pending.
+
+It is replaced whole, by compare-and-swap. `version` counts what a plan must know of; renewing a lease leaves it alone.
+"""
+
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from optimove_provider.contract.errors import DataError, OptimoveProviderError
+from optimove_provider.contract.wire import json_body
+from optimove_provider.loads import swap
+from optimove_provider.loads.staging import Staging
+
+FORMAT = 1
+_ATTEMPTS = 50
+_TARGETS = uuid.uuid5(uuid.NAMESPACE_URL, "https://pypi.org/project/airflow-provider-optimove/targets")
+
+
+class Contended(OptimoveProviderError):
+    """The pointer changed again and again while it was being replaced."""
+
+    retry_helps = True
+
+
+class OtherPointer(OptimoveProviderError):
+    """The ledger is no longer the one that the plan was made against."""
+
+    retry_helps = True
+
+
+def target_id(kind: str, host: str, target: str) -> str:
+    """The name of a target's folder: `kind` is optix or dcp, `target` a data connection's uuid or a table's id."""
+    return f"{kind}-{uuid.uuid5(_TARGETS, json_body([kind, host, target]).decode())}"
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """An immutable Parquet file of the ledger: its path in staging, its rows, and how its fingerprints were made."""
+
+    path: str
+    rows: int
+    algorithm: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The newest committed snapshot: when it was, its rows, and the share of them that has a value, by column."""
+
+    generation: datetime
+    rows: int
+    filled: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Rows that a load may have sent and has not committed: what the target holds of them is unknown.
+
+    `folder` has their Parquet files; `state` is what they are if they arrived. The plan was made against version
+    `planned`, and this mark made version `version` of it.
+    """
+
+    folder: str
+    generation: datetime
+    state: Literal["live", "removed"]
+    planned: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who works on the target, and until when if it says nothing more. `token` is new with every acquisition."""
+
+    load_id: str
+    try_number: int
+    token: str
+    renewed_at: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """The document. `layers`: the oldest first, the newest wins. `committed_*`: the last load that was."""
+
+    format: int = FORMAT
+    version: int = 0
+    layers: tuple[Layer, ...] = ()
+    snapshot: Snapshot | None = None
+    committed_at: datetime | None = None
+    committed_by: str = ""
+    pending: Mapping[str, Pending] = field(default_factory=dict)
+    holder: Holder | None = None
+
+    def agrees(self, load_id: str, planned: int) -> bool:
+        """Whether nobody but the load itself, by marking itself pending, changed what its plan was made against."""
+        mark = self.pending.get(load_id)
+        return self.version == (mark.version if mark and mark.planned == planned else planned)
+
+    def changed(self, **fields: Any) -> "Pointer":
+        """The next version, with these fields."""
+        return replace(self, version=self.version + 1, **fields)
+
+    @property
+    def rows(self) -> int:
+        """About how many keys there are: one that is in several layers counts more than once."""
+        return sum(layer.rows for layer in self.layers)
+
+
+class PointerFile:
+    """The pointer of one target, in staging."""
+
+    def __init__(self, staging: Staging, target: str) -> None:
+        self.staging, self.folder = staging, f"ledgers/{target}"
+        self._path = f"{staging.root.rstrip('/')}/{self.folder}/pointer.json"
+
+    def read(self) -> Pointer:
+        """The pointer as it is now. Raises DataError for one of a newer format."""
+        return self._parse(swap.read(self.staging.fs, self._path))
+
+    def change(self, edit: Callable[[Pointer], Pointer]) -> Pointer:
+        """Replace the pointer by `edit` of it. `edit` may be called again, with what another made of the pointer."""
+        for _ in range(_ATTEMPTS):
+            seen = swap.read(self.staging.fs, self._path)
+            new = edit(self._parse(seen))
+            if swap.replace(self.staging.fs, self._path, json_body(_as_json(new)), seen):
+                return new
+        raise Contended(f"{self.staging.url(self.folder)}/pointer.json was changed by others {_ATTEMPTS} times over")
+
+    def _parse(self, seen: swap.Seen) -> Pointer:
+        found = json.loads(seen.body) if seen.body else {}
+        if found.get("format", FORMAT) > FORMAT:
+            raise DataError(
+                f"{self.staging.url(self.folder)}/pointer.json was written by a newer version of this provider "
+                f"(format {found['format']}, this one knows {FORMAT}): upgrade it here"
+            )
+        return _from_json(found) if found else Pointer()
+
+
+def pending_folders(staging: Staging) -> set[str]:
+    """The folders in staging that pending loads of any target still need: never to be cleaned up."""
+    if not swap.supports_compare_and_swap(staging.fs):
+        return set()
+    pointers = (PointerFile(staging, target).read() for target in staging.names("ledgers"))
+    return {pending.folder for pointer in pointers for pending in pointer.pending.values()}
+
+
+def _as_json(pointer: Pointer) -> Any:
+    return _texts(asdict(pointer))
+
+
+def _texts(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, dict):
+        return {name: _texts(one) for name, one in value.items()}
+    return [_texts(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _from_json(found: dict[str, Any]) -> Pointer:
+    pending = {load_id: Pending(**_times(one, "generation")) for load_id, one in found["pending"].items()}
+    return Pointer(
+        format=found["format"],
+        version=found["version"],
+        layers=tuple(Layer(**one) for one in found["layers"]),
+        snapshot=Snapshot(**_times(found["snapshot"], "generation")) if found["snapshot"] else None,
+        committed_at=_times(found, "committed_at")["committed_at"],
+        committed_by=found["committed_by"],
+        pending=pending,
+        holder=Holder(**_times(found["holder"], "renewed_at", "until")) if found["holder"] else None,
+    )
+
+
+def _times(found: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {**found, **{name: found[name] and datetime.fromisoformat(found[name]) for name in names}}

@@ -1,0 +1,154 @@
+"""The course of a load into a target that has a ledger: lease, plan, guards, pending mark, batch, commit, expiry."""
+
+import logging
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from optimove_provider.clients.optix import OptixClient
+from optimove_provider.contract.errors import Disagreement, OptimoveProviderError
+from optimove_provider.loads.expiry import TTL_SECONDS, commit_expiry, plan_expiry
+from optimove_provider.loads.flight import Flight, Totals
+from optimove_provider.loads.guards import check as check_guards
+from optimove_provider.loads.journal import Journal
+from optimove_provider.loads.lease import Held, Lease, acquire
+from optimove_provider.loads.ledger import Ledger
+from optimove_provider.loads.plan import Plan, make_plan
+from optimove_provider.loads.rejects import keep_rejected
+from optimove_provider.loads.report import Report
+from optimove_provider.loads.send import OptixTarget, send_batch
+from optimove_provider.loads.slices import Parts
+from optimove_provider.loads.spool import Spool
+from optimove_provider.loads.wanted import Wanted
+
+log = logging.getLogger(__name__)
+
+
+class TargetBusy(OptimoveProviderError):
+    """Another load works on the target. `held` tells which, and until when if it says nothing more."""
+
+    retry_helps = True
+
+    def __init__(self, held: Held) -> None:
+        self.held = held
+        super().__init__(f"another load works on this target: {held}")
+
+
+@contextmanager
+def held(ledger: Ledger, load_id: str, try_number: int) -> Iterator[Lease]:
+    """The lease of a target. Raises TargetBusy while another load has it."""
+    lease = acquire(ledger.pointer_file, load_id, try_number)
+    if isinstance(lease, Held):
+        raise TargetBusy(lease)
+    with lease:
+        yield lease
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """One load into a target with a ledger, and whoever it needs."""
+
+    client: OptixClient
+    ledger: Ledger
+    wanted: Wanted
+    journal: Journal
+    spool: Spool
+    report: Report
+
+    def run(self, try_number: int) -> None:
+        """Bring the target to what the rows say. Raises TargetBusy, and what planning and sending raise."""
+        with held(self.ledger, self.report.load_id, try_number) as lease:
+            plan = self.plan()
+            if not self.journal.course.committed:
+                self._send(lease, plan)
+            if plan.removed:
+                self._expire(lease, plan)
+            self.ledger.compact(lease)
+        self.ledger.sweep(datetime.now(UTC))
+        self.report.state = "committed" if plan.to_send or self.report.expired else "nothing_to_send"
+
+    def plan(self) -> Plan:
+        """The plan of an earlier try where it still holds, otherwise a new one; the report has its numbers."""
+        course, pointer, load_id = self.journal.course, self.ledger.read(), self.report.load_id
+        done = course.committed or (bool(course.plan) and pointer.committed_by == load_id)
+        if done or (course.plan and pointer.agrees(load_id, Plan.from_json(course.plan).version)):
+            plan = Plan.from_json(course.plan)
+        else:
+            course.plans += 1
+            frozen = self.wanted.frozen(load_id, f"{self.journal.folder}/spool", self._opened, self.spool.keyless)
+            plan = make_plan(self.ledger, frozen, f"{self.journal.folder}/plan-{course.plans}", datetime.now(UTC))
+            self.journal.planned(plan.as_json())
+        self._tell(plan)
+        if not done:
+            check_guards(plan, pointer, self.wanted.guards)
+        return plan
+
+    @property
+    def _opened(self) -> datetime:
+        return datetime.fromisoformat(self.journal.course.opened)
+
+    def _tell(self, plan: Plan) -> None:
+        report = self.report
+        report.tell_plan(plan)
+        if self.wanted.on_removed == "expire" and self.spool.keyless:
+            report.note(
+                f"{self.spool.keyless} rows have no key that could be told, so any key may be among them: what the "
+                'source lacks is reported only, as with on_removed="report"'
+            )
+        expected = self.wanted.expected_plan
+        if expected and plan.digest != expected:
+            raise Disagreement(
+                f"the plan is {plan.digest} now, not {expected}: {report.plan_sentence}. The source or the target "
+                "changed since it was made; make a new plan, and have it approved"
+            )
+        log.info("plan %s: %s", plan.digest, report.plan_sentence)
+
+    def _send(self, lease: Lease, plan: Plan) -> None:
+        totals, refused = Totals(), []
+        if plan.to_send:
+            self.ledger.mark_pending(lease, plan.version, plan.generation, plan.sent)
+            parts = self.spool.parts if plan.sent == self.spool.parts.folder else _rows_in(plan.sent, plan.to_send)
+            flight = Flight(self.client, parts, self.journal, self.wanted.manner, lease.check)
+            totals = sent(flight, self.wanted.target, self.report)
+            refused = list(flight.refused_rows())
+            keep_rejected(self.journal, self.spool, totals, self.report, parts)
+        self.report.accepted = totals.accepted
+        self._commit(lease, plan, refused)
+
+    def _commit(self, lease: Lease, plan: Plan, refused: Collection[int]) -> None:
+        if plan.to_send or not plan.fenced:
+            self.ledger.commit(lease, plan.accepted(datetime.now(UTC)), refused)
+        self.journal.course.committed = True
+        self.journal.save()
+
+    def _expire(self, lease: Lease, plan: Plan) -> None:
+        """Send what the snapshot lacks once more, to be gone a second later, in a batch of its own."""
+        journal = Journal(self.journal.staging, self.journal.load_id, "expire")
+        expiry = plan_expiry(self.ledger, plan, journal.folder)
+        if expiry.rows:
+            target = self.wanted.target.with_ttl(TTL_SECONDS)
+            parts = _rows_in(expiry.sent, expiry.rows)
+            flight = Flight(self.client, parts, journal, self.wanted.manner, lease.check)
+            self.report.expired = sent(flight, target, self.report).accepted
+        commit_expiry(self.ledger, lease, expiry)
+
+
+def _rows_in(folder: str, rows: int) -> Parts:
+    return Parts(folder, rows, "rows", one_file=True)
+
+
+def sent(flight: Flight, target: OptixTarget, report: Report) -> Totals:
+    """Send one batch. An error says how much of it had been answered with success."""
+    try:
+        totals = send_batch(flight, target)
+    except OptimoveProviderError as error:
+        error.args = (
+            f"{error}. {flight.totals.accepted} of {flight.parts.rows} rows had been answered with success under batch "
+            f"{flight.journal.batch_uuid}, which is not known to be completed: they count as unsent, and a retry of "
+            "this task goes on from here",
+        )
+        raise
+    if flight.hunt.requests:
+        report.note(f"{flight.hunt.requests} requests were spent on finding refused rows")
+    return totals

@@ -1,0 +1,108 @@
+"""The course of one update: rows overwritten by key over PUT, each request visible at once."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pyarrow as pa
+
+from optimove_provider.clients.optix import OptixClient
+from optimove_provider.contract import optix
+from optimove_provider.contract.optix import Items
+from optimove_provider.contract.wire import Flow
+from optimove_provider.loads.flight import Flight, Totals
+from optimove_provider.loads.journal import Journal
+from optimove_provider.loads.load import ledger_of, told
+from optimove_provider.loads.poison import Put
+from optimove_provider.loads.rejects import judge, keep_rejected
+from optimove_provider.loads.report import Report
+from optimove_provider.loads.slices import Slice
+from optimove_provider.loads.spool import OpenRows, Spool, frozen
+from optimove_provider.loads.staging import Staging
+from optimove_provider.loads.synced import held
+from optimove_provider.loads.wanted import Wanted
+from optimove_provider.records.encode import slice_text
+from optimove_provider.records.items import ItemEncoder
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What is to be done with the rows of a source. `ttl_column` holds each row's own time to live in seconds."""
+
+    wanted: Wanted
+    ttl_column: str | None = None
+
+
+def load_update(
+    client: OptixClient,
+    open_rows: OpenRows,
+    staging: Staging,
+    report: Report,
+    update: Update,
+    try_number: int = 1,
+    resumed: bool = False,
+) -> None:
+    """Overwrite records by key; `report` tells the story.
+
+    There is no batch: what was accepted before an error is visible, and counts as accepted. A retry with the same load
+    id sends what was not settled. The ledger of the target learns that what these keys hold is not known. Raises
+    TargetBusy as `load` does.
+    """
+    journal, wanted = Journal(staging, report.load_id), update.wanted
+    with told(report, journal) as unfinished:
+        if unfinished:
+            spool = _frozen(open_rows, update, journal, resumed)
+            report.rows = spool.rows
+            keep_rejected(journal, spool, Totals(), report, spool.parts)
+            judge(report, wanted.max_rejected, "Nothing was sent")
+            with _marked(client, journal, wanted, spool, try_number) as may_send:
+                _update(Flight(client, spool.parts, journal, wanted.manner, may_send), update, spool, report)
+    judge(report, wanted.max_rejected, "Everything else was accepted")
+
+
+def _frozen(open_rows: OpenRows, update: Update, journal: Journal, resumed: bool) -> Spool:
+    target = update.wanted.target
+
+    def encoder(schema: pa.Schema) -> ItemEncoder:
+        return ItemEncoder(
+            schema, target.primary_key, target.key_type, update.wanted.nulls, update.ttl_column, target.ttl_seconds
+        )
+
+    return frozen(journal, open_rows, encoder, target.primary_key, resumed)
+
+
+@contextmanager
+def _marked(
+    client: OptixClient, journal: Journal, wanted: Wanted, spool: Spool, try_number: int
+) -> Iterator[Callable[[], None]]:
+    """The right to send: the lease of the target, with all keys marked unknown in its ledger. Raises TargetBusy."""
+    ledger = ledger_of(client, journal.staging, wanted.target)
+    if ledger is None or not spool.fit:
+        yield lambda: None
+        return
+    with held(ledger, journal.load_id, try_number) as lease:
+        keys = (key.as_py() for batch in spool.parts.columns(journal.staging, ["_key"]) for key in batch.column(0))
+        ledger.mark_unknown(lease, ((key, None) for key in keys), datetime.now(UTC))
+        yield lease.check
+
+
+def _update(flight: Flight, update: Update, spool: Spool, report: Report) -> None:
+    if not spool.fit:
+        report.state = "nothing_to_send"
+        return
+    target = update.wanted.target
+
+    def put_of(slice_: Slice) -> Put:
+        def put(rows: Sequence[int]) -> Flow[None]:
+            return optix.update_data(target.data_connection_uuid, Items(len(rows), slice_text(slice_.some(rows))))
+
+        return put
+
+    flight.begin(flight.journal.resume_or_begin(flight.now(), resume_within=None))
+    try:
+        flight.send(range(spool.parts.slices), put_of)
+    finally:
+        report.accepted = flight.totals.accepted
+        keep_rejected(flight.journal, spool, flight.totals, report, spool.parts)
+    report.state = "committed"

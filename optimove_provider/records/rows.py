@@ -1,0 +1,52 @@
+"""What a source gives: record batches, and in their places the rows that could not be read."""
+
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from optimove_provider.contract.errors import DataError
+
+BATCH_ROWS = 5000
+MAX_TEXT_CHARACTERS = 1 << 20
+"""How much is kept of the text of a row that could not be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """One row that could not be read: its text as it stands, without line end, and why. It counts as a row."""
+
+    text: str
+    reason: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", self.text[:MAX_TEXT_CHARACTERS])
+
+
+Rows = Iterator[pa.RecordBatch | Unread]
+Reading = Generator[pa.RecordBatch | Unread, None, None]
+"""The same, of a file: close it before the file."""
+
+
+def only_batches(rows: Iterable[pa.RecordBatch | Unread]) -> Iterator[pa.RecordBatch]:
+    """The batches of rows of which each must be readable. Raises DataError, which names the first that is not."""
+    number = 0
+    for item in rows:
+        if isinstance(item, Unread):
+            raise DataError(f"row {number + 1}: {item.reason}: {item.text!r:.200}")
+        number += item.num_rows
+        yield item
+
+
+def slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """The rows of a large batch, at most `BATCH_ROWS` at a time, without a copy."""
+    for start in range(0, batch.num_rows, BATCH_ROWS):
+        yield batch.slice(start, BATCH_ROWS)
+
+
+def refuse_doubled(names: Iterable[str], where: str) -> None:
+    """Raise DataError if a column is named twice."""
+    doubled = [name for name, count in Counter(names).items() if count > 1]
+    if doubled:
+        raise DataError(f"{where}: columns named twice: {', '.join(map(repr, doubled))}")

@@ -1,0 +1,134 @@
+"""docker-compose.yaml, Dockerfile and .env.example, as far as they can be judged without an engine.
+
+compose-spec.json is the schema that Docker Compose 5.6.1 carries (compose-spec, Apache License 2.0).
+"""
+
+import importlib.util
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from optimove_provider.demo import airflow_home, journey
+from tests.conftest import DAGS
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docker-compose.yaml").read_text()
+VARIABLE = re.compile(r"(?<!\$)\$\{(\w+):-(\w+)\}")
+CHOICES = dict(
+    line.split("=") for line in (ROOT / ".env.example").read_text().splitlines() if line[:1] not in ("", "#")
+)
+
+COMPOSE = yaml.safe_load(VARIABLE.sub(r"\2", TEXT))
+SERVICES = COMPOSE["services"]
+ON_AIRFLOW = ("init", "api-server", "scheduler", "dag-processor", "triggerer")
+ENVIRONMENT = {name: value for service in ON_AIRFLOW for name, value in SERVICES[service]["environment"].items()}
+
+
+def test_it_is_a_compose_file():
+    schema = json.loads((Path(__file__).parent / "compose-spec.json").read_text())
+    Draft202012Validator.check_schema(schema)
+    assert [error.message for error in Draft202012Validator(schema).iter_errors(COMPOSE)] == []
+
+
+def test_every_variable_has_a_default_and_the_example_file_says_which():
+    assert dict(VARIABLE.findall(TEXT)) == CHOICES
+    assert "$" not in VARIABLE.sub("", TEXT).replace("$$", "")
+
+
+def test_services_and_volumes_that_are_named_exist():
+    for service in SERVICES.values():
+        for name, wanted in service.get("depends_on", {}).items():
+            assert wanted["condition"] == "service_completed_successfully" or "healthcheck" in SERVICES[name]
+        for source in (volume.split(":")[0] for volume in service.get("volumes", ())):
+            assert source in COMPOSE["volumes"] or (ROOT / source).is_dir()
+    hosts = {host for value in ENVIRONMENT.values() for host in re.findall(r"//(?:\S+@)?([\w-]+)", value)}
+    assert hosts == {"localhost", "postgres", "api-server", "emulator"}
+
+
+def test_every_service_of_airflow_has_the_same_home_and_settings():
+    for name in ON_AIRFLOW:
+        assert "airflow-home:/opt/airflow" in SERVICES[name]["volumes"]
+        assert ENVIRONMENT.items() - SERVICES[name]["environment"].items() <= {("ADMIN_PASSWORD", "admin")}
+    for option in ("AIRFLOW__OPTIMOVE__STAGING", "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"):
+        assert ENVIRONMENT[option].startswith("/opt/airflow/")
+
+
+def test_ports_are_open_on_loopback_only():
+    ports = [port for service in SERVICES.values() for port in service.get("ports", ())]
+    assert sorted(ports) == ["127.0.0.1:8080:8080", "127.0.0.1:8099:8099", "127.0.0.1:8100:8100"]
+
+
+def _commands():
+    """Each command and health check that the services run, as arguments; those of the shell script one by one."""
+    for service in SERVICES.values():
+        command = [*service.get("entrypoint", ()), *service.get("command", ())]
+        if command[:1] == ["bash"]:
+            script = command[-1].replace("$$", "$").replace("\\\n", "")
+            yield from (shlex.split(line) for line in script.splitlines())
+        elif command:
+            # What the image's entry point does with a command that is no program.
+            yield command if command[0] == "python" else ["airflow", *command]
+        kind, *test = service.get("healthcheck", {}).get("test", ["NONE"])
+        if kind == "CMD-SHELL":
+            yield from (shlex.split(part) for part in test[0].split(" | "))
+        elif kind == "CMD":
+            yield test
+
+
+@pytest.mark.parametrize("command", list(_commands()), ids=lambda command: " ".join(command)[:40])
+def test_every_command_exists(command):
+    from airflow.cli.cli_parser import get_parser
+
+    program, *arguments = command
+    assert program in ("airflow", "python", "curl", "grep", "pg_isready", "rm")
+    if program == "airflow":
+        get_parser().parse_args(arguments)  # exits if there is no such command or option
+    if arguments[:1] == ["-m"]:
+        assert importlib.util.find_spec(arguments[1])
+
+
+def test_every_setting_is_one_that_airflow_or_this_provider_reads():
+    from airflow.configuration import conf
+
+    for name in ENVIRONMENT:
+        if name.startswith("AIRFLOW__"):
+            _, section, option = name.lower().split("__")
+            assert option in conf.configuration_description[section]["options"], name
+
+
+def test_the_connections_are_those_of_the_demo():
+    wanted = airflow_home.connections("http://emulator:8099", "http://emulator:8100", Path("unused"))
+    prefix = "AIRFLOW_CONN_"
+    found = {name.removeprefix(prefix).lower(): json.loads(ENVIRONMENT[name]) for name in ENVIRONMENT if prefix in name}
+    assert found.keys() == wanted.keys()
+    database = SERVICES["postgres"]["environment"]
+    assert found.pop("warehouse_default") == {
+        "conn_type": "postgres",
+        "host": "postgres",
+        "port": 5432,
+        "login": database["POSTGRES_USER"],
+        "password": database["POSTGRES_PASSWORD"],
+        "schema": "warehouse",
+    }
+    assert found.items() <= wanted.items()
+
+
+def test_init_makes_the_pools_that_the_dags_need(airflow_db):
+    made = [command[3] for command in _commands() if command[:3] == ["airflow", "pools", "set"]]
+    needed = {task.pool for dag in journey.load_dags(DAGS).values() for task in dag.tasks}
+    assert needed == {"default_pool", *made}
+
+
+def test_the_image_is_that_of_the_newest_supported_airflow_and_gets_what_it_installs():
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    (version,) = re.findall(r"^apache-airflow==(.*)$", (ROOT / "constraints/newest.txt").read_text(), re.MULTILINE)
+    assert f"FROM apache/airflow:{version}-python3." in dockerfile
+    copied = [path for line in re.findall(r"^COPY \S+ (.*)$", dockerfile, re.MULTILINE) for path in line.split()[:-1]]
+    let_in = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    assert sorted(copied) == sorted(let_in)
+    assert all((ROOT / path).exists() for path in copied)

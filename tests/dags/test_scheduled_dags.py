@@ -1,0 +1,120 @@
+"""The example DAGs that run on a schedule, task by task: windows, partitions, and what is sent. Backfills: tests/backfill.
+
+The warehouse is the embedded one, with CDNOW's orders.
+"""
+
+import sqlite3
+from contextlib import closing
+from datetime import datetime
+
+import pytest
+
+from optimove_provider.demo import journey
+from tests.conftest import DAGS, HOME
+
+UPLOADS = {
+    "optix_nightly_snapshot": ("send_changes", "send_all"),
+    "optix_incremental": ("upload",),
+    "optix_by_partition": ("upload",),
+    "optix_plan_and_approve": ("plan", "upload"),
+}
+WINDOWED = ("optix_incremental", "optix_by_partition")
+WINDOW = {"since": "1997-01-18T00:00:00Z", "until": "1997-01-20T00:00:00Z"}
+ALL_CUSTOMERS = 2357
+
+# Customers who ordered on the 18th or the 19th, with what they ordered until then.
+AS_OF_THE_WINDOWS_END = """
+SELECT customer_id, count(*), round(sum(dollars), 2) FROM orders AS o
+WHERE order_date <= '1997-01-19' AND EXISTS (
+    SELECT 1 FROM orders WHERE customer_id = o.customer_id AND order_date IN ('1997-01-18', '1997-01-19')
+) GROUP BY customer_id
+"""
+
+
+@pytest.fixture(scope="module")
+def dags(airflow_db):
+    return journey.load_dags(DAGS)
+
+
+@pytest.fixture
+def stored(emulator):
+    """A function that gives the records of the only data connection."""
+
+    def records() -> dict:
+        (connection,) = emulator.state.connections.values()
+        return {key: record.data for key, record in connection.visible(emulator.state.clock()).items()}
+
+    return records
+
+
+def in_warehouse(query) -> list:
+    with closing(sqlite3.connect(HOME / "warehouse.db")) as connection:
+        return connection.execute(query).fetchall()
+
+
+@pytest.mark.parametrize(("dag_id", "task_ids"), UPLOADS.items())
+def test_each_load_is_retried_bounded_and_in_the_pool_that_its_text_names(dags, dag_id, task_ids):
+    dag = dags[dag_id]
+    assert "airflow pools set optix" in dag.doc_md
+    assert "back-fill" in dag.doc_md
+    assert dag.params
+    for task_id in task_ids:
+        task = dag.get_task(task_id)
+        assert task.pool == "optix"
+        assert task.retries >= 1
+        assert task.execution_timeout
+
+
+@pytest.mark.parametrize("dag_id", WINDOWED)
+def test_a_window_by_hand_brings_whole_profiles_as_of_its_end(dag_id, stored, airflow_db):
+    outcome = journey.run_dag(dag_id, conf=WINDOW)
+    assert outcome.state == "success"
+    found = {key: (record["orders"], record["lifetime_value"]) for key, record in stored().items()}
+    assert found == {customer: tuple(values) for customer, *values in in_warehouse(AS_OF_THE_WINDOWS_END)}
+    assert outcome.results["upload"]["accepted"] == len(found)
+
+
+@pytest.mark.parametrize("dag_id", WINDOWED)
+def test_an_older_window_leaves_newer_records_alone(dag_id, stored, airflow_db):
+    journey.run_dag(dag_id, conf=WINDOW)
+    newer = stored()
+    outcome = journey.run_dag(dag_id, conf={"since": "1997-01-01T00:00:00Z", "until": "1997-01-18T00:00:00Z"})
+    assert outcome.results["upload"]["stale"] == len(newer.keys() & ordered_before("1997-01-18")) > 0
+    assert {key: stored()[key] for key in newer} == newer
+
+
+def ordered_before(day) -> set:
+    query = f"SELECT DISTINCT customer_id FROM orders WHERE order_date < '{day}'"  # noqa: S608 - a day of this file
+    return {customer for (customer,) in in_warehouse(query)}
+
+
+def test_a_scheduled_run_takes_its_data_interval(stored, airflow_db):
+    from airflow.sdk.timezone import utc
+
+    outcome = journey.run_dag("optix_incremental", logical_date=datetime(1997, 1, 19, tzinfo=utc))
+    assert outcome.state == "success"
+    assert {record["last_order"] for record in stored().values()} == {"1997-01-19"}
+
+
+def test_a_run_without_any_date_takes_the_day_before(stored, airflow_db):
+    for dag_id in WINDOWED:
+        assert journey.run_dag(dag_id).results["upload"]["state"] == "nothing_to_send"
+
+
+def test_the_snapshot_sends_what_changed_or_everything_if_asked_to(stored, airflow_db):
+    first = journey.run_dag("optix_nightly_snapshot").results["send_changes"]
+    again = journey.run_dag("optix_nightly_snapshot").results["send_changes"]
+    everything = journey.run_dag("optix_nightly_snapshot", conf={"send_all": True}).results["send_all"]
+    assert (first["accepted"], again["accepted"], everything["accepted"]) == (ALL_CUSTOMERS, 0, ALL_CUSTOMERS)
+    assert again["unchanged"] == ALL_CUSTOMERS == len(stored())
+
+
+def test_a_plan_that_nobody_has_to_see_is_carried_out(stored, airflow_db):
+    outcome = journey.run_dag("optix_plan_and_approve", conf={"ask_above_share": 1})
+    assert outcome.state == "success"
+    assert outcome.tasks["approve"] == "skipped"
+    assert outcome.results["plan"]["new"] == ALL_CUSTOMERS == len(stored())
+
+
+def test_the_consumer_of_partitions_runs(airflow_db):
+    assert journey.run_dag("after_optix_partition").state == "success"

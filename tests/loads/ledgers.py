@@ -1,0 +1,120 @@
+"""What the tests of the ledger share: a clock that stands, rows frozen by hand, and one load's whole course."""
+
+import json
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+
+from optimove_provider.loads import parquet
+from optimove_provider.loads.expiry import commit_expiry, plan_expiry
+from optimove_provider.loads.lease import acquire
+from optimove_provider.loads.ledger import Ledger
+from optimove_provider.loads.parquet import ROWS
+from optimove_provider.loads.plan import Frozen, make_plan
+from optimove_provider.loads.pointer import target_id
+
+NOON = datetime(2026, 5, 2, 12, tzinfo=UTC)
+TARGET = target_id("optix", "https://optix.test", "4f0a")
+MEMORY = "200MB"
+
+
+class Clock:
+    """A clock that goes when it is told to."""
+
+    def __init__(self):
+        self.now = NOON
+
+    def __call__(self):
+        return self.now
+
+    def forward(self, seconds):
+        self.now += timedelta(seconds=seconds)
+
+
+def hour(number):
+    """A generation."""
+    return NOON + timedelta(hours=number)
+
+
+def record(key, value):
+    return json.dumps({"id": key, "value": value}, separators=(",", ":"))
+
+
+def freeze(staging, rows, folder=None):
+    """Freeze {key: value}, in files of two row groups at most; a value of ... is a row that was refused."""
+    folder = folder or f"loads/{uuid.uuid4()}/spool"
+    texts = [(json.dumps(key), None if value is ... else record(key, value)) for key, value in rows.items()]
+    keys, records = zip(*texts, strict=True) if texts else ((), ())
+    table = pa.table([range(1, len(texts) + 1), keys, records], schema=ROWS)
+    for start in range(0, max(len(texts), 1), 10_000):
+        part = table.slice(start, 10_000).to_batches() or [pa.RecordBatch.from_pylist([], ROWS)]
+        parquet.write(staging, f"{folder}/{start:09}.parquet", part, ROWS)
+    return folder
+
+
+def rows_in(staging, folder):
+    """What was written, as {key: record's value}."""
+    batches = parquet.read_rows(staging, folder, ROWS.names)
+    return {json.loads(row["_key"]): json.loads(row["_record"])["value"] for b in batches for row in b.to_pylist()}
+
+
+@dataclass
+class Target:
+    """A ledger, and the store that it is about, as a dict."""
+
+    staging: object
+    clock: Clock
+
+    def __post_init__(self):
+        self.ledger = Ledger(self.staging, TARGET)
+        self.store = {}
+
+    @property
+    def pointer(self):
+        return self.ledger.read()
+
+    def frozen(self, rows, generation, load_id="", **how):
+        return Frozen(load_id or str(uuid.uuid4()), freeze(self.staging, rows), generation, **how)
+
+    def lease(self, load_id, try_number=1):
+        return acquire(self.ledger.pointer_file, load_id, try_number, self.clock)
+
+    def plan(self, frozen):
+        return make_plan(self.ledger, frozen, f"loads/{frozen.load_id}/{uuid.uuid4()}", self.clock(), MEMORY)
+
+    def mark(self, lease, plan):
+        return self.ledger.mark_pending(lease, plan.version, plan.generation, plan.sent)
+
+    def send(self, plan, rejected=()):
+        sent = rows_in(self.staging, plan.sent)
+        self.store.update({key: value for number, (key, value) in enumerate(sent.items(), 1) if number not in rejected})
+        return sent
+
+    def commit(self, lease, plan):
+        return self.ledger.commit(lease, plan.accepted(self.clock()))
+
+    def expire(self, lease, plan):
+        expiry = plan_expiry(self.ledger, plan, f"loads/{plan.load_id}/{uuid.uuid4()}", MEMORY)
+        for key in rows_in(self.staging, expiry.sent):
+            self.store.pop(key, None)
+        return commit_expiry(self.ledger, lease, expiry)
+
+    def load(self, rows, generation, **how):
+        """A whole load in which nothing goes wrong; returns its plan."""
+        frozen = self.frozen(rows, generation, **how)
+        lease = self.lease(frozen.load_id)
+        plan = self.plan(frozen)
+        self.mark(lease, plan)
+        self.send(plan)
+        self.commit(lease, plan)
+        if plan.removed:
+            self.expire(lease, plan)
+        lease.release()
+        return plan
+
+
+def some(plan):
+    """The counts that are not zero."""
+    return {name: count for name, count in plan.counts.items() if count}
