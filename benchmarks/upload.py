@@ -52,7 +52,8 @@ def one_load(url: str, file: str, max_in_flight: int) -> None:
     report = Report(str(uuid.uuid4()), {})
     with tempfile.TemporaryDirectory(dir=Path(file).parent) as folder, OptixClient(settings) as client:
         staging = Staging(LocalFileSystem(), folder)
-        load(client, lambda: closing(file_rows([file], lambda name: open(name, "rb"))), staging, report, wanted)
+        rows = lambda: closing(file_rows([file], lambda name: open(name, "rb")))  # noqa: E731, SIM115
+        load(client, rows, staging, report, wanted)
         report.file(staging)
     print(report.sentence)
 

@@ -1,4 +1,4 @@
-"""`python -m optimove_provider`: checks CSV files, guesses their datatypes, prints their headers."""
+"""`python -m optimove_provider`: checks CSV files, and sends rejected rows again."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The commands: `python -m optimove_provider validate|infer|template`, and the same as `airflow optimove ...`.
+"""The commands: `python -m optimove_provider validate|infer|template|replay`, and the same as `airflow optimove ...`.
 
 Airflow imports this module for every `airflow` command, and Python for every `--help`: so what is heavy, pyarrow,
 rich and Airflow itself, is imported where it is needed.
@@ -74,7 +74,9 @@ class Command:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code: 0, 1 for findings of severity error, 2 if something cannot be read."""
-    parser = argparse.ArgumentParser(prog="python -m optimove_provider", description="CSV files for Optimizely's DCP.")
+    parser = argparse.ArgumentParser(
+        prog="python -m optimove_provider", description="Rows for Opti-X and for Optimizely's DCP."
+    )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in COMMANDS:
         of_command = commands.add_parser(command.name, help=command.help, description=command.help)
@@ -102,7 +104,7 @@ def get_commands() -> "list[CLICommand]":
         )
         for command in COMMANDS
     ]
-    return [GroupCommand("optimove", "Check CSV files for Optimizely's Dynamic Customer Profiles", actions)]
+    return [GroupCommand("optimove", "Check CSV files, and send rejected rows again", actions)]
 
 
 def validate(wanted: argparse.Namespace, out: TextIO) -> int:
@@ -160,6 +162,15 @@ def template(wanted: argparse.Namespace, out: TextIO) -> int:
     names = [one.name for one in _attributes(wanted) if not one.archived and not is_key_column(one.name)]
     csv.writer(out, lineterminator="\n").writerow([KEY_COLUMN, *names])
     return OK
+
+
+def replay(wanted: argparse.Namespace, out: TextIO) -> int:
+    """Send a load's rejected rows again, and print the account."""
+    from optimove_provider.hooks.replaying import replay as again
+
+    account = again(wanted.file, wanted.optix_conn_id, wanted.dry_run)
+    out.write(json.dumps(account, indent=2) + "\n")
+    return FINDINGS if account["rejected"] else OK
 
 
 def _attributes(wanted: argparse.Namespace) -> list[Attribute]:
@@ -376,10 +387,21 @@ _VALIDATING = (
         help="write the valid rows to one file, the refused ones with their reasons to another",
     ),
 )
+_REPLAYING = (
+    _option("file", metavar="FILE", help="the .rejected.jsonl file of a load, beside its report"),
+    _option(
+        "--optix-conn-id",
+        metavar="CONN_ID",
+        default="optix_default",
+        help="the Airflow connection that the load used (default: %(default)s)",
+    ),
+    _option("--dry-run", action="store_true", help="tell what would be sent, and send nothing"),
+)
 _ROWS = _option("--rows", metavar="N", type=_number(1), help="look at the first N rows only")
 
 COMMANDS = (
     Command("validate", "Check every cell of a CSV file", validate, (_FILE, *_SCHEMA, *_VALIDATING)),
     Command("infer", "Print an attributes file that fits the values of a CSV file", infer, (_FILE, _ROWS)),
     Command("template", "Print the header of a table's CSV files", template, _SCHEMA),
+    Command("replay", "Send the rejected rows of an Opti-X load again", replay, _REPLAYING),
 )

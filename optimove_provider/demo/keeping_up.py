@@ -46,10 +46,11 @@ def _serve(folder: Path, dags: Path, port: int, emulator_port: int) -> None:
         warehouse.load_orders(database)
     with EmulatorServer(HOST, emulator_port) as emulator:
         airflow_home.enter(airflow_home.environment(home, dags) | standalone.settings(port, _free_ports()))
-        with step("Making Airflow's database, with the connections in it"):
+        with step("Making Airflow's database, with the connections and the pool in it"):
             standalone.airflow(log, "db", "migrate")
             connections = airflow_home.connections(emulator.url, emulator.s3_url, database)
             standalone.airflow(log, "connections", "import", str(_written(folder, connections)))
+            standalone.airflow(log, "pools", "set", "optix", "2", "loads to Opti-X at a time")
         with standalone.running(log) as process:
             try:
                 with step("Starting Airflow"):

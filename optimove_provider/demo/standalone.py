@@ -53,7 +53,7 @@ def airflow(log: Path, *arguments: str, variables: Mapping[str, str] = os.enviro
 def running(
     log: Path, command: str = "standalone", variables: Mapping[str, str] = os.environ
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Airflow standalone, or one part of it, while the block lasts, in a session of its own: a Ctrl-C reaches only us."""
+    """Airflow standalone, or one part of Airflow, in a session of its own: a Ctrl-C reaches only us."""
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "airflow", command],

@@ -88,6 +88,11 @@ class Journal:
         self.staging.write(f"{self.folder}/load.json", asdict(self.course))
 
     @property
+    def opened(self) -> datetime:
+        """When the source was opened."""
+        return datetime.fromisoformat(self.course.opened)
+
+    @property
     def batch_uuid(self) -> str:
         """The uuid of the present batch: the same for every try."""
         return str(uuid.uuid5(uuid.UUID(self.load_id), f"{self._part} batch {self.course.batch}".strip()))

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 
 import pyarrow as pa
 
@@ -114,6 +115,11 @@ def _frozen(open_rows: OpenRows, journal: Journal, wanted: Wanted, resumed: bool
 
 def _tell_spool(spool: Spool, journal: Journal, report: Report, wanted: Wanted) -> None:
     report.rows = spool.rows
+    report.replay = {
+        **asdict(wanted.target),
+        "nulls": wanted.nulls,
+        "generation": (wanted.generation or journal.opened).isoformat(),
+    }
     report.formulas = {name: formula(wanted.target.data_connection_uuid, name) for name in sorted(spool.columns)}
     keep_rejected(journal, spool, Totals(), report, spool.parts)
     judge(report, wanted.max_rejected, "Nothing was sent")

@@ -21,7 +21,8 @@ class Report:
     completed are `unsent`, and `problem` says how many of them had been answered with success. `rejected_file` holds
     the rejected rows with their reasons, and a replay reads it; `reasons` counts them, `examples` are the first.
     `notes` are remarks and warnings. `plan` has the plan's digest, its counts, and samples of what changes; `expired`
-    are records that the source lacks and that were made to expire: they are no rows of it.
+    are records that the source lacks and that were made to expire: they are no rows of it. `replay` has what a replay
+    of the rejected rows needs to know of the load.
     """
 
     load_id: str
@@ -41,6 +42,7 @@ class Report:
     plan: dict[str, Any] = field(default_factory=dict)
     expired: int = 0
     formulas: dict[str, str] = field(default_factory=dict)
+    replay: dict[str, Any] = field(default_factory=dict)
     s3_keys: tuple[str, ...] = field(default=())
 
     @property

@@ -76,17 +76,15 @@ class Synced:
             plan = Plan.from_json(course.plan)
         else:
             course.plans += 1
-            frozen = self.wanted.frozen(load_id, f"{self.journal.folder}/spool", self._opened, self.spool.keyless)
+            frozen = self.wanted.frozen(
+                load_id, f"{self.journal.folder}/spool", self.journal.opened, self.spool.keyless
+            )
             plan = make_plan(self.ledger, frozen, f"{self.journal.folder}/plan-{course.plans}", datetime.now(UTC))
             self.journal.planned(plan.as_json())
         self._tell(plan)
         if not done:
             check_guards(plan, pointer, self.wanted.guards)
         return plan
-
-    @property
-    def _opened(self) -> datetime:
-        return datetime.fromisoformat(self.journal.course.opened)
 
     def _tell(self, plan: Plan) -> None:
         report = self.report

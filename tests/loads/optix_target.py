@@ -59,9 +59,9 @@ class Target:
 
     def load(self, rows: Iterable[Any], load_id: str = LOAD_ID, **settings: Any) -> Report:
         """Settings are those of OptixTarget, Manner and Wanted together."""
-        report = Report(load_id, {})
+        resumed, report = settings.pop("resumed", False), Report(load_id, {})
         self.report = report
-        load(self.client, lambda: opened(rows), self.staging, report, self.wanted(**settings))
+        load(self.client, lambda: opened(rows), self.staging, report, self.wanted(**settings), resumed=resumed)
         return report
 
     def wanted(self, **settings: Any) -> Wanted:

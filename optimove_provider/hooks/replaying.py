@@ -1,0 +1,65 @@
+"""Sending the rejected rows of a load again, once whatever was wrong with them is mended."""
+
+import json
+import uuid
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from optimove_provider.contract.errors import DataError, SettingsError
+from optimove_provider.hooks.optix import OptixHook
+from optimove_provider.hooks.staging import staging
+from optimove_provider.hooks.storage import open_file, open_rows
+
+if TYPE_CHECKING:
+    from optimove_provider.loads.report import Report
+
+_REJECTED = ".rejected.jsonl"
+
+
+def replay(file: str, optix_conn_id: str = OptixHook.default_conn_name, dry_run: bool = False) -> dict[str, Any]:
+    """Validate the rows of a load's rejected file again, and send those that are fit; returns the account.
+
+    They go where the load went, as that load's report beside the file tells, and stand for the same instant: what the
+    target has got since then is not overwritten. Rows that are still wrong are rejected once more, into a file of the
+    replay's own. Raises the errors of a load.
+    """
+    from optimove_provider.loads.load import load, plan
+    from optimove_provider.loads.report import Report
+    from optimove_provider.loads.send import OptixTarget
+    from optimove_provider.loads.wanted import Wanted
+
+    told = _told(file)
+    known = dict(told["replay"])
+    generation, nulls = datetime.fromisoformat(known.pop("generation")), known.pop("nulls")
+    target = OptixTarget(**known)
+    # Everything that is fit goes, whatever is rejected again: the account tells.
+    wanted = Wanted(target, nulls=nulls, generation=generation, max_rejected=told["rejected"])
+    with OptixHook(optix_conn_id).get_conn() as client:
+        if client.settings.host != told["target"]["host"]:
+            raise SettingsError(
+                f"{file} was sent to {told['target']['host']}, but connection {optix_conn_id!r} is for "
+                f"{client.settings.host}: name the connection that the load used"
+            )
+        report = Report(str(uuid.uuid4()), told["target"])
+        do = plan if dry_run else load
+        return _filed(report, partial(do, client, partial(open_rows, file, None, None), staging(), report, wanted))
+
+
+def _filed(report: "Report", do: Any) -> dict[str, Any]:
+    try:
+        do()
+    finally:
+        result = report.file(staging())
+    return {**result, "rejected_file": report.rejected_file}
+
+
+def _told(file: str) -> dict[str, Any]:
+    """The report of the load whose rejected rows these are."""
+    if not file.endswith(_REJECTED):
+        raise DataError(f"{file!r} is no file of rejected rows: its name would end in {_REJECTED}")
+    with open_file(file.removesuffix(_REJECTED) + ".json") as report:
+        told = dict(json.load(report))
+    if not told.get("replay"):
+        raise DataError(f"{file!r}: only rows of an OptixUploadOperator can be replayed")
+    return told

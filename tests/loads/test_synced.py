@@ -1,0 +1,306 @@
+"""Loads against the ledger: only what changed is sent, nothing older wins, and every way to lose data is closed."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+from optimove_provider.contract.errors import DataError, Disagreement, SettingsError
+from optimove_provider.emulator.switches import Switches
+from optimove_provider.loads.guards import Guards, GuardStopped
+from optimove_provider.loads.lease import acquire
+from optimove_provider.loads.load import ledger_of, plan
+from optimove_provider.loads.report import Report
+from optimove_provider.loads.send import OptixTarget
+from optimove_provider.loads.staging import Staging
+from optimove_provider.loads.synced import TargetBusy
+from optimove_provider.loads.update import Update, load_update
+from tests.loads.optix_target import Killed, Target, opened
+
+NIGHT = datetime(2026, 11, 20, tzinfo=UTC)
+NO_GUARDS = Guards(allow_empty=True, min_rows_share=None, min_filled_share=None, max_changed_share=None)
+
+
+def night(number):
+    return NIGHT + timedelta(days=number)
+
+
+class SyncedTarget(Target):
+    """Loads are changed snapshots, without guards, unless said otherwise; each is a load of its own."""
+
+    loads = 0
+
+    def sync(self, values, generation, load_id=None, **settings):
+        self.loads += 1
+        load_id = load_id or f"6f0f5d3a-0000-4000-8000-{self.loads:012}"
+        settings = {"mode": "changed", "source_is": "snapshot", "guards": NO_GUARDS, **settings}
+        return self.load(rows(values), load_id, generation=generation, **settings)
+
+    @property
+    def values(self):
+        return {key: data.get("value") for key, data in self.visible.items()}
+
+    @property
+    def sent(self):
+        return sum(records for records, _, _ in self.requests)
+
+    @property
+    def ledger(self):
+        return ledger_of(self.client, self.staging, OptixTarget(self.data_connection_uuid, "id"))
+
+
+def rows(values):
+    keys, held = list(values), list(values.values())
+    return [pa.RecordBatch.from_pydict({"id": pa.array(keys, pa.string()), "value": pa.array(held, pa.string())})]
+
+
+@pytest.fixture
+def target(tmp_path):
+    return SyncedTarget(tmp_path)
+
+
+def counts(report):
+    return report.accepted, report.unchanged, report.stale, report.unsent
+
+
+def test_what_the_target_has_already_is_not_sent(target):
+    target.sync({"a": "1", "b": "2"}, night(0))
+    report = target.sync({"a": "1", "b": "3", "c": "4"}, night(1))
+    assert counts(report) == (2, 1, 0, 0)
+    assert {name: report.plan[name] for name in ("new", "changed", "unchanged")} == {
+        "new": 1,
+        "changed": 1,
+        "unchanged": 1,
+    }
+    assert report.plan["samples"] == [{"key": "b", "columns": {"value": ["2", "3"]}}]
+    assert (target.values, target.sent) == ({"a": "1", "b": "3", "c": "4"}, 4)
+
+
+def test_nothing_new_is_no_request(target):
+    target.sync({"a": "1"}, night(0))
+    report = target.sync({"a": "1"}, night(1))
+    assert (report.state, counts(report), target.sent) == ("nothing_to_send", (0, 1, 0, 0), 1)
+
+
+def test_a_full_load_sends_everything_and_enters_the_ledger(target):
+    target.sync({"a": "1", "b": "2"}, night(0), mode="full", source_is="delta")
+    assert counts(target.sync({"a": "1", "b": "2"}, night(1), mode="full")) == (2, 0, 0, 0)
+    assert counts(target.sync({"a": "1", "b": "2"}, night(2))) == (0, 2, 0, 0)
+
+
+@pytest.mark.parametrize("mode", ["full", "changed"])
+@pytest.mark.parametrize("source_is", ["snapshot", "delta"])
+def test_a_load_older_than_a_committed_snapshot_sends_nothing(target, mode, source_is):
+    target.sync({"a": "new"}, night(5))
+    report = target.sync({"a": "old", "b": "old"}, night(4), mode=mode, source_is=source_is)
+    assert (report.state, counts(report)) == ("nothing_to_send", (0, 0, 2, 0))
+    assert target.values == {"a": "new"}
+
+
+def test_an_older_delta_changes_what_no_newer_one_has(target):
+    target.sync({"a": "5", "b": "5"}, night(5), source_is="delta")
+    report = target.sync({"a": "4", "c": "4"}, night(4), source_is="delta")
+    assert counts(report) == (1, 0, 1, 0)
+    assert target.values == {"a": "5", "b": "5", "c": "4"}
+
+
+def test_what_a_snapshot_lacks_is_reported_once_and_expires_when_asked(target):
+    target.sync({"a": "1", "b": "2"}, night(0))
+    assert target.sync({"a": "1"}, night(1)).plan["removed"] == 1
+    assert target.sync({"a": "1"}, night(2)).plan["removed"] == 0
+    assert target.values == {"a": "1", "b": "2"}
+    report = target.sync({"a": "1"}, night(3), on_removed="expire")
+    assert (report.expired, target.completed and len(target.completed)) == (1, 2)
+    now = target.state.clock() + 2
+    assert set(target.state.connections[target.data_connection_uuid].visible(now)) == {"a"}
+    assert counts(target.sync({"a": "1", "b": "2"}, night(4))) == (1, 1, 0, 0)
+
+
+def test_a_crash_while_expiring_is_made_good_by_the_retry(target):
+    target.sync({"a": "1", "b": "2"}, night(0))
+    load_id = "6f0f5d3a-0000-4000-8000-00000000beef"
+    target.kill_at = len(target.bodies) + 1
+    with pytest.raises(Killed):
+        target.sync({"a": "1"}, night(1), load_id, on_removed="expire")
+    target.kill_at = 0
+    report = target.sync({"a": "1"}, night(1), load_id, on_removed="expire")
+    assert report.expired == 1
+    assert not target.ledger.read().pending
+
+
+def test_a_row_that_was_refused_is_neither_removed_nor_forgotten(target):
+    target.state.switches = Switches(poison="poison")
+    target.sync({"a": "1", "b": "2"}, night(0))
+    report = target.sync({"a": "3", "b": "poison"}, night(1), on_removed="expire", max_rejected=1)
+    assert (report.rejected, report.plan["removed"], target.values) == (1, 0, {"a": "3", "b": "2"})
+    assert target.sync({"a": "3", "b": "3"}, night(2)).plan["changed"] == 1
+
+
+def test_a_row_that_cannot_travel_keeps_its_key_from_being_removed(target):
+    batch = {"id": ["a", "b"], "value": [1.0, float("nan")]}
+    target.sync({"a": "1", "b": "2"}, night(0))
+    report = target.load(
+        [pa.RecordBatch.from_pydict(batch)],
+        "6f0f5d3a-0000-4000-8000-00000000dead",
+        generation=night(1),
+        mode="changed",
+        source_is="snapshot",
+        on_removed="expire",
+        max_rejected=1,
+        guards=NO_GUARDS,
+    )
+    assert (report.plan["removed"], set(target.visible)) == (0, {"a", "b"})
+
+
+def test_rows_without_a_key_keep_everything_from_expiring(target):
+    target.sync({"a": "1", "b": "2"}, night(0))
+    report = target.sync({"a": "1", None: "2"}, night(1), on_removed="expire", max_rejected=1)
+    assert (report.expired, set(target.visible)) == (0, {"a", "b"})
+    assert any("no key that could be told" in note for note in report.notes)
+
+
+def test_a_load_that_dies_between_closing_and_commit_is_made_good_by_its_retry(target):
+    load_id = "6f0f5d3a-0000-4000-8000-00000000beef"
+    target.kill_at, target.killed_after = 3, True  # the closing request was carried out, and nobody heard of it
+    with pytest.raises(Killed):
+        target.sync({str(number): "1" for number in range(10_001)}, night(0), load_id)
+    target.kill_at = 0
+    assert target.ledger.read().pending
+    report = target.sync({}, night(0), load_id)
+    assert (counts(report), len(target.completed)) == ((10_001, 0, 0, 0), 1)
+    assert not target.ledger.read().pending
+
+
+def test_a_load_that_dies_and_is_never_retried_leaves_its_keys_unknown(target):
+    target.sync({"a": "1"}, night(0))
+    target.kill_at, target.killed_after = len(target.bodies) + 1, True
+    with pytest.raises(Killed):
+        target.sync({"a": "2"}, night(1))
+    target.kill_at = 0
+    assert target.values == {"a": "2"}
+    report = target.sync({"a": "1"}, night(2))
+    assert (report.plan["unknown"], target.values) == (1, {"a": "1"})
+
+
+def test_another_load_that_works_on_the_target_is_named(target):
+    lease = acquire(target.ledger.pointer_file, "the other load", 3)
+    with pytest.raises(TargetBusy, match="load the other load, try 3"):
+        target.sync({"a": "1"}, night(0))
+    assert target.requests == []
+    lease.release()
+    target.sync({"a": "1"}, night(0))
+
+
+def test_after_a_wait_the_source_is_not_read_again(target):
+    lease = acquire(target.ledger.pointer_file, "the other load", 3)
+    load_id = "6f0f5d3a-0000-4000-8000-00000000beef"
+    with pytest.raises(TargetBusy):
+        target.sync({"a": "1"}, night(0), load_id)
+    lease.release()
+    report = target.load(
+        iter(()), load_id, resumed=True, generation=night(0), mode="changed", source_is="snapshot", guards=NO_GUARDS
+    )
+    assert (report.accepted, target.values) == (1, {"a": "1"})
+
+
+def test_a_guard_stops_a_load_with_the_numbers_and_nothing_is_sent(target):
+    target.sync({str(number): "1" for number in range(100)}, night(0))
+    with pytest.raises(GuardStopped, match=r"3 rows are 3% of the 100.*Nothing was sent"):
+        target.sync({"1": "1", "2": "1", "3": "1"}, night(1), guards=Guards())
+    assert (target.report.state, target.sent) == ("failed", 100)
+
+
+def planned(target, values, generation, **settings):
+    report = Report("6f0f5d3a-0000-4000-8000-00000000f00d", {})
+    settings = {"mode": "changed", "source_is": "snapshot", "guards": NO_GUARDS, **settings}
+    wanted = target.wanted(generation=generation, **settings)
+    plan(target.client, lambda: opened(rows(values)), target.staging, report, wanted)
+    return report
+
+
+def test_a_dry_run_tells_what_would_be_done_and_leaves_nothing_behind(target):
+    target.sync({"a": "1", "b": "2"}, night(0))
+    before = target.staging.fs.find(target.staging.root)
+    report = planned(target, {"a": "1", "b": "3"}, night(1))
+    assert target.staging.fs.find(target.staging.root) == before
+    assert (report.state, report.plan["changed"], target.sent) == ("planned", 1, 2)
+    result = report.file(target.staging)
+    assert (result["plan"], result["changed"], result["unchanged"]) == (report.plan["digest"], 1, 1)
+
+
+def test_only_the_expected_plan_is_carried_out(target):
+    target.sync({"a": "1", "b": "2"}, night(0))
+    digest = planned(target, {"a": "1", "b": "3"}, night(1)).plan["digest"]
+    with pytest.raises(Disagreement, match=f"not {digest}.*1 changed"):
+        target.sync({"a": "1", "b": "4"}, night(1), expected_plan=digest)
+    assert target.values["b"] == "2"
+    assert target.sync({"a": "1", "b": "3"}, night(1), expected_plan=digest).accepted == 1
+
+
+def test_an_update_makes_its_keys_unknown_to_the_next_load(target):
+    target.sync({"a": "1", "b": "2"}, night(-3))
+    update = Update(replace(target.wanted(), max_rejected=0))
+    report = Report("6f0f5d3a-0000-4000-8000-00000000cafe", {})
+    load_update(target.client, lambda: opened(rows({"a": "9"})), target.staging, report, update)
+    assert (report.accepted, target.values["a"]) == (1, "9")
+    later = datetime.now(UTC) + timedelta(days=1)
+    assert target.sync({"a": "1", "b": "2"}, later).plan["unknown"] == 1
+    assert target.values == {"a": "1", "b": "2"}
+
+
+def test_records_are_sent_again_before_they_expire(target):
+    target.sync({"a": "1"}, night(0), ttl_seconds=3600)
+    assert target.sync({"a": "1"}, night(1), ttl_seconds=3600).unchanged == 1
+    report = target.sync({"a": "1"}, night(2), ttl_seconds=10_000)
+    assert (report.plan["expiring"], report.accepted) == (1, 1)
+
+
+def test_without_compare_and_swap_a_full_load_runs_and_says_what_it_lacks(target):
+    target.staging = Staging(MemoryFileSystem(), f"/{target.data_connection_uuid}")
+    report = target.sync({"a": "1"}, night(0), mode="full")
+    assert (report.accepted, target.values) == (1, {"a": "1"})
+    assert any("no ledger" in note for note in report.notes)
+    with pytest.raises(SettingsError, match="need a ledger"):
+        target.sync({"a": "1"}, night(1))
+
+
+def test_a_ledger_of_a_newer_version_is_refused(target):
+    target.sync({"a": "1"}, night(0))
+    path = f"{target.ledger.pointer_file.folder}/pointer.json"
+    target.staging.write(path, {**target.staging.read(path), "format": 99})
+    with pytest.raises(DataError, match="newer version of this provider"):
+        target.sync({"a": "2"}, night(1))
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {"create_status": 200},
+        {"success_body": "empty"},
+        {"success_body": "success"},
+        {"error_envelope": "detail", "poison": "2"},
+        {"error_envelope": "x", "poison": "2"},
+        {"error_envelope": "text", "poison": "2"},
+        {"schema_status": 422, "poison": "2"},
+        {"key_identity": "text"},
+        {"duplicate_keys": "refuse_in_request"},
+        {"old_rows_stay": False},
+        {"completed_batch": "refuse"},
+        {"absent_key": "404"},
+        {"retry_after": False},
+        {"max_body_bytes": 250},
+        {"bad_record": "record", "poison": "2"},
+        {"poison": "2", "poison_named": "none"},
+    ],
+    ids=str,
+)
+def test_what_the_vendor_leaves_open_makes_no_difference(target, switches):
+    target.state.switches = Switches(**switches)
+    values = {str(number): f"v{number}" for number in range(9)}
+    report = target.sync(values, night(0), max_rejected=1)
+    refused = {"2"} if "poison" in switches else set()
+    assert (report.state, report.accepted, report.rejected) == ("committed", 9 - len(refused), len(refused))
+    assert target.values == {key: value for key, value in values.items() if key not in refused}
+    assert len(target.completed) == 1
