@@ -51,7 +51,7 @@ def records(count: int, changed: float) -> Iterator[pa.RecordBatch]:
             '@example.com","first_name":"Alexandra","opted_in":true,"score":', score,
             ',"spent":1234.5,"visits":', text, "}", "",
         )  # fmt: skip
-        yield pa.record_batch([pa.array(rows + 1), keys, texts], schema=ROWS)
+        yield parquet.rows_batch(pa.array(rows + 1), keys, texts, parquet.fingerprints(texts))
 
 
 def freeze(staging: Staging, folder: str, count: int, changed: float) -> None:

@@ -126,7 +126,8 @@ def _import(url: str, source: Any) -> None:
     from generate import ATTRIBUTES
 
     from optimove_provider.clients.s3 import Bucket
-    from optimove_provider.loads.imports import Wanted, import_csv
+    from optimove_provider.loads.imports import import_csv
+    from optimove_provider.loads.imports_check import Wanted
     from optimove_provider.loads.parts import Destination
     from optimove_provider.loads.report import Report
     from optimove_provider.loads.staging import Staging

@@ -47,11 +47,17 @@ def _executors() -> list[str]:
 
 
 def sweep(staging: "Staging") -> None:
-    """Remove what is older than `[optimove] keep_days`: reports, rejected rows, loads that nobody took up again."""
+    """Remove what is older than `[optimove] keep_days`: reports, rejected rows, loads that nobody took up again.
+
+    What a pending load may have sent stays: the ledger needs it.
+    """
+    from optimove_provider.loads.pointer import pending_folders
+
     days = conf.getint(SECTION, "keep_days", fallback=KEPT_DAYS)
     before = datetime.now(UTC) - timedelta(days=days)
+    pending = {folder.split("/")[1] for folder in pending_folders(staging)}
     for folder in ("reports", "tries", "loads", "samples"):
-        staging.sweep(folder, before)
+        staging.sweep(folder, before, keep=pending.__contains__)
 
 
 def begin_load(staging: "Staging", context: "Context") -> str:

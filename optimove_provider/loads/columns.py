@@ -1,21 +1,10 @@
-"""What is in the columns of records: how far they are filled, and what changes in them."""
+"""What changes in the columns of records."""
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
-
-
-def filled_shares(records: Iterable[pa.Array]) -> dict[str, float]:
-    """The share of records that have a value in a column, by column; null is no value."""
-    total, filled = 0, Counter[str]()
-    for some in records:
-        for text in some.drop_null().to_pylist():
-            total += 1
-            filled.update(name for name, value in json.loads(text).items() if value is not None)
-    return {name: round(count / total, 4) for name, count in sorted(filled.items())}
 
 
 def samples(new: Iterable[pa.RecordBatch], old: Iterable[pa.RecordBatch]) -> Iterator[Mapping[str, Any]]:

@@ -41,9 +41,7 @@ _ABOVE = """CREATE TABLE above AS SELECT * FROM stored_above
 
 _CURRENT = """SELECT * FROM stored_base ANTI JOIN above USING (key) UNION ALL SELECT * FROM above"""
 
-# The algorithm of parquet.fingerprints, which a test compares.
-_LOADED = """SELECT _row AS row, _key, _record IS NULL AS refused, unhex(md5(_record)) AS made
-    FROM loaded"""
+_LOADED = "SELECT _row AS row, _key, _made AS made, refused FROM loaded"
 
 # What a row of the load, a row of the ledger, or both with one key, mean. A refused row has its key in the source, and
 # so is not removed, but cannot be sent. NULL: nothing is to be done.
@@ -169,14 +167,26 @@ def _ledger(staging: Staging, pointer: Pointer, max_memory: str) -> Iterator[tup
 
 
 def _view_rows(connection: "DuckDBPyConnection", staging: Staging, folder: str) -> None:
-    """Make the rows of a load the view `loaded`. From a local disk DuckDB reads them itself, on all cores."""
-    paths = parquet.parts(staging, folder)
-    if paths and "file" in staging.fs.protocol:
-        local = [staging.fs._strip_protocol(f"{staging.root.rstrip('/')}/{path}") for path in paths]
-        connection.read_parquet(local).create_view("loaded")
+    """Make the rows of a load the view `loaded`, without their records."""
+    every, fit = parquet.parts(staging, folder), parquet.sent_parts(staging, folder)
+    _view(connection, staging, "fit", fit)
+    _view(connection, staging, "unfit", [path for path in every if path not in fit])
+    connection.execute(_LOADED_VIEW)
+
+
+_SEEN = ("_row", "_key", "_made")
+_LOADED_VIEW = """CREATE VIEW loaded AS SELECT _row, _key, _made, false AS refused FROM fit
+    UNION ALL SELECT _row, _key, _made, true FROM unfit"""
+
+
+def _view(connection: "DuckDBPyConnection", staging: Staging, name: str, paths: Sequence[str]) -> None:
+    """Make a view of files of rows. From a local disk DuckDB reads them itself, on all cores."""
+    if paths and staging.is_local:
+        connection.read_parquet([staging.path(path) for path in paths]).create_view(name)
     else:
-        batches = parquet.read_rows(staging, folder, ROWS.names)
-        connection.register("loaded", pa.RecordBatchReader.from_batches(ROWS, batches))
+        batches = (batch for path in paths for batch in parquet.read(staging, path, _SEEN))
+        schema = pa.schema([ROWS.field(column) for column in _SEEN])
+        connection.register(name, pa.RecordBatchReader.from_batches(schema, batches))
 
 
 def _reader(staging: Staging, sources: Sequence[layers.Source], first: int) -> pa.RecordBatchReader:

@@ -3,8 +3,9 @@
 Every stored row has a `place`, its number in that order. Of the rows with one key, the one at the last place counts.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,50 +17,67 @@ from optimove_provider.loads.parquet import ALGORITHM, LEDGER, Mask
 from optimove_provider.loads.pointer import Layer, Pending, Pointer
 from optimove_provider.loads.staging import Staging
 
-_OF_PENDING = {"key": "_key", "record": "_record"}
+_OF_ROWS = {"key": "_key", "record": "_record", "fingerprint": "_made"}
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file whose rows belong to the ledger: a layer, or a part of what a pending load may have sent."""
+    """A file whose rows belong to the ledger. `constants`: what is true of all of them, if they are rows of a load.
+
+    Fingerprints that were made in another way, or that a load's rows have none of yet, are made from the records.
+    """
 
     path: str
     algorithm: str = ALGORITHM
-    pending: Pending | None = None
+    constants: Mapping[str, Any] | None = None
 
     def stored(self, columns: Sequence[str]) -> list[str]:
         """The columns of the file that are needed to make these columns of the ledger."""
-        if self.pending:
-            return [_OF_PENDING[name] for name in columns if name in _OF_PENDING]
-        outdated = self.algorithm != ALGORITHM and "fingerprint" in columns
-        return list(dict.fromkeys([*columns, *(["record"] if outdated else [])]))
+        needed = dict.fromkeys([*columns, *(["record"] if "fingerprint" in columns and self._remade else [])])
+        if self.constants is None:
+            return list(needed)
+        return [_OF_ROWS[name] for name in needed if name not in self.constants]
 
     def column(self, batch: pa.RecordBatch, name: str) -> pa.Array:
         """A column of the ledger."""
-        if self.pending is None:
-            return self._fingerprints(batch) if name == "fingerprint" else batch.column(name)
-        if name in _OF_PENDING:
-            return batch.column(_OF_PENDING[name])
-        value = {"generation": self.pending.generation, "state": self.pending.state}.get(name)
-        return pa.repeat(pa.scalar(value, LEDGER.field(name).type), batch.num_rows)
-
-    def _fingerprints(self, batch: pa.RecordBatch) -> pa.Array:
-        found = batch.column("fingerprint")
-        if self.algorithm == ALGORITHM:
+        if self.constants is not None and name in self.constants:
+            return pa.repeat(pa.scalar(self.constants[name], LEDGER.field(name).type), batch.num_rows)
+        found = self._stored(batch, name)
+        if name != "fingerprint" or not self._remade:
             return found
-        return pc.if_else(found.is_null(), pa.scalar(None, pa.binary()), parquet.fingerprints(batch.column("record")))
+        made = parquet.fingerprints(self._stored(batch, "record"))
+        return made if self.constants is not None else pc.if_else(found.is_null(), pa.scalar(None, pa.binary()), made)
+
+    @property
+    def _remade(self) -> bool:
+        return self.algorithm != ALGORITHM
+
+    def _stored(self, batch: pa.RecordBatch, name: str) -> pa.Array:
+        return batch.column(name if self.constants is None else _OF_ROWS[name])
+
+
+def _of_layer(layer: Layer) -> Source:
+    if layer.sent is None:
+        return Source(layer.path, layer.algorithm)
+    return Source(layer.path, layer.algorithm, {**asdict(layer.sent), "state": "live"})
+
+
+def _of_mark(path: str, mark: Pending) -> Source:
+    """What a pending load may have sent is not known to have arrived, so it has no fingerprint."""
+    nothing = {"fingerprint": None, "expires": None}
+    return Source(path, constants={"generation": mark.generation, "state": mark.state, **nothing})
 
 
 def of_layers(layers: Sequence[Layer]) -> list[Source]:
     """Where the rows of some layers are."""
-    return [Source(layer.path, layer.algorithm) for layer in layers]
+    return [_of_layer(layer) for layer in layers]
 
 
 def of_pending(staging: Staging, pointer: Pointer, without: str = "") -> list[Source]:
     """Where the rows are that pending loads may have sent, the last mark last; `without` one load."""
     marks = sorted((mark.version, load_id) for load_id, mark in pointer.pending.items() if load_id != without)
     found = [pointer.pending[load_id] for _, load_id in marks]
-    return [Source(path, pending=mark) for mark in found for path in parquet.parts(staging, mark.folder)]
+    return [_of_mark(path, mark) for mark in found for path in parquet.sent_parts(staging, mark.folder)]
 
 
 def of_all(staging: Staging, pointer: Pointer) -> list[Source]:

@@ -18,8 +18,8 @@ import pyarrow as pa
 
 from optimove_provider.loads import diff, layers, parquet
 from optimove_provider.loads.lease import Lease
-from optimove_provider.loads.parquet import ALGORITHM, LEDGER, ROWS, Batches
-from optimove_provider.loads.pointer import Layer, OtherPointer, Pending, Pointer, PointerFile, Snapshot
+from optimove_provider.loads.parquet import ALGORITHM, LEDGER, Batches
+from optimove_provider.loads.pointer import Layer, OtherPointer, Pending, Pointer, PointerFile, Sent, Snapshot
 from optimove_provider.loads.staging import Staging
 
 MAX_LAYERS = 12
@@ -94,7 +94,8 @@ class Ledger:
         if before.committed_by == accepted.load_id:
             return before  # the process ended between the commit and remembering it
         _expect(before, accepted.load_id, accepted.version)  # before the work
-        added = [*self._copied(accepted.kept), self._layer(self._sent(accepted, rejected))]
+        sent = [self._layer(self._sent(accepted, rejected))] if rejected else self._linked(accepted)
+        added = [*self._copied(accepted.kept), *sent]
         return self._commit(lease, lambda pointer: _committed(pointer, accepted), added, accepted.load_id)
 
     def commit_expired(self, lease: Lease, version: int, generation: datetime, expired: Batches) -> Pointer:
@@ -149,6 +150,17 @@ class Ledger:
         path = f"{self._folder}/{uuid.uuid4()}.parquet"
         return Layer(path, parquet.write(self.staging, path, batches, LEDGER), ALGORITHM)
 
+    def _linked(self, accepted: Accepted) -> list[Layer]:
+        """What was sent, as it is: nothing is written again."""
+        sent = Sent(accepted.generation, accepted.expires)
+        found = []
+        for path in parquet.sent_parts(self.staging, accepted.sent):
+            own = f"{self._folder}/{uuid.uuid4()}.parquet"
+            rows, made = parquet.described(self.staging, path)
+            self.staging.link(path, own)
+            found.append(Layer(own, rows, ALGORITHM if made else "", sent))
+        return found
+
     def _copied(self, folder: str) -> list[Layer]:
         paths = parquet.parts(self.staging, folder)
         return [self._layer(parquet.read(self.staging, path, LEDGER.names)) for path in paths]
@@ -160,10 +172,11 @@ class Ledger:
 
     def _sent(self, accepted: Accepted, rejected: Collection[int]) -> Iterator[pa.RecordBatch]:
         refused = np.fromiter(rejected, np.int64, len(rejected))
-        for batch in parquet.read_rows(self.staging, accepted.sent, ROWS.names):
-            some = batch.filter(pa.array(~np.isin(batch["_row"].to_numpy(), refused)))
-            made = parquet.fingerprints(some["_record"])
-            yield _rows(some["_key"], some["_record"], made, accepted.generation, accepted.expires)
+        for path in parquet.sent_parts(self.staging, accepted.sent):
+            for batch in parquet.read(self.staging, path, ("_row", "_key", "_record")):
+                some = batch.filter(pa.array(~np.isin(batch["_row"].to_numpy(), refused)))
+                made = parquet.fingerprints(some["_record"])
+                yield _rows(some["_key"], some["_record"], made, accepted.generation, accepted.expires)
 
 
 def _rows(

@@ -110,7 +110,7 @@ def _frozen(open_rows: OpenRows, journal: Journal, wanted: Wanted, resumed: bool
     def encoder(schema: pa.Schema) -> Encoder:
         return Encoder(schema, target.primary_key, target.key_type, wanted.nulls)
 
-    return frozen(journal, open_rows, encoder, target.primary_key, resumed)
+    return frozen(journal, open_rows, encoder, target.primary_key, resumed, wanted.compares)
 
 
 def _tell_spool(spool: Spool, journal: Journal, report: Report, wanted: Wanted) -> None:

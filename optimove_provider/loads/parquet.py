@@ -21,8 +21,13 @@ ROW_GROUP = 5000
 Mask = npt.NDArray[np.bool_]
 Batches = Iterable[pa.RecordBatch]
 
-ROWS = pa.schema([("_row", pa.int64()), ("_key", pa.string()), ("_record", pa.string())])
-"""Rows of a load: number from 1, key as JSON text, canonical JSON text of the whole record. Null: it was refused."""
+ROWS = pa.schema([("_row", pa.int64()), ("_key", pa.string()), ("_record", pa.string()), ("_made", pa.binary())])
+"""Rows of a load: number from 1, key as JSON text, canonical JSON text of the whole record, and its fingerprint.
+
+A null record was refused. A null fingerprint was not made yet, for nothing was to be compared.
+"""
+REFUSED = "refused"
+"""How the names of files begin that have refused rows only."""
 
 LEDGER = pa.schema(
     [
@@ -37,11 +42,8 @@ LEDGER = pa.schema(
 """A layer. state: live; removed (gone from the source and reported, still in the target); tombstone (expired by us)."""
 
 FORMAT = 1
-ALGORITHM = "md5, 1"
-"""How fingerprints are made, with its version: the MD5 of the record's UTF-8 text.
-
-Nobody is to be fooled here, two texts of one key are to be told apart; and SHA-256 takes DuckDB twice as long.
-"""
+ALGORITHM = "sha256/16, 1"
+"""How fingerprints are made, with its version: the first 16 bytes of the SHA-256 of the record's UTF-8 text."""
 
 _ABOUT = {"optimove.format": str(FORMAT), "optimove.fingerprint": ALGORITHM}
 
@@ -49,14 +51,23 @@ _ABOUT = {"optimove.format": str(FORMAT), "optimove.fingerprint": ALGORITHM}
 def fingerprints(records: pa.Array) -> pa.Array:
     """The fingerprint of each record; null of none."""
     texts = records.cast(pa.binary()).to_pylist()
-    return pa.array(
-        [None if text is None else hashlib.md5(text, usedforsecurity=False).digest() for text in texts], pa.binary()
-    )
+    return pa.array([None if text is None else hashlib.sha256(text).digest()[:16] for text in texts], pa.binary())
+
+
+def rows_batch(numbers: pa.Array, keys: pa.Array, records: pa.Array, made: pa.Array | None = None) -> pa.RecordBatch:
+    """Rows of a load; without their fingerprints, these can be made when they are needed."""
+    made = pa.nulls(len(keys), pa.binary()) if made is None else made
+    return pa.record_batch([numbers, keys, records, made], schema=ROWS)
 
 
 def parts(staging: Staging, folder: str) -> list[str]:
     """The Parquet files of a folder, in order."""
     return [f"{folder}/{name}" for name in staging.names(folder) if name.endswith(".parquet")]
+
+
+def sent_parts(staging: Staging, folder: str) -> list[str]:
+    """The same without those of refused rows: what can have been sent."""
+    return [path for path in parts(staging, folder) if not path.rpartition("/")[2].startswith(REFUSED)]
 
 
 def write(staging: Staging, path: str, batches: Batches, schema: pa.Schema) -> int:
@@ -118,7 +129,7 @@ def read_rows(staging: Staging, folder: str, columns: Sequence[str]) -> Iterator
 
 def pick_rows(staging: Staging, folder: str, wanted: Mask) -> Iterator[pa.RecordBatch]:
     """The rows of a load whose number is wanted, in their order."""
-    for path in parts(staging, folder):
+    for path in sent_parts(staging, folder):
         with staging.open(path) as stream, pq.ParquetFile(stream) as file:
             groups = [group for group in range(file.num_row_groups) if _holds(file.metadata.row_group(group), wanted)]
             for batch in file.iter_batches(ROW_GROUP, row_groups=groups, columns=ROWS.names):
@@ -137,28 +148,27 @@ def _statistics(group: Any, column: str) -> Any:
 
 def size(staging: Staging, folder: str) -> tuple[int, int]:
     """How many rows a load has that can be sent, and the highest row number."""
-    rows = last = 0
-    for group in (group for path in parts(staging, folder) for group in _groups(staging, path)):
+    rows, last = sum(group.num_rows for group in _groups(staging, sent_parts(staging, folder))), 0
+    for group in _groups(staging, parts(staging, folder)):
         if group.num_rows:  # of no rows there are no statistics
-            rows += group.num_rows - _statistics(group, "_record").null_count
             last = max(last, _statistics(group, "_row").max)
     return rows, last
 
 
-def sample_records(staging: Staging, folder: str, groups: int = 4) -> Iterator[pa.Array]:
-    """The records of some row groups, spread over all of them."""
-    found = [(path, number) for path in parts(staging, folder) for number in range(len(_groups(staging, path)))]
-    step = max(len(found) / groups, 1)
-    for path, number in (found[int(index * step)] for index in range(min(groups, len(found)))):
-        with staging.open(path) as stream, pq.ParquetFile(stream) as file:
-            for batch in file.iter_batches(ROW_GROUP, row_groups=[number], columns=["_record"]):
-                yield batch.column(0)
+def _groups(staging: Staging, paths: Sequence[str]) -> Iterator[Any]:
+    for path in paths:
+        with staging.open(path) as stream:
+            found = pq.read_metadata(stream)
+        yield from (found.row_group(number) for number in range(found.num_row_groups))
 
 
-def _groups(staging: Staging, path: str) -> list[Any]:
-    with staging.open(path) as stream:
-        found = pq.read_metadata(stream)
-    return [found.row_group(number) for number in range(found.num_row_groups)]
+def described(staging: Staging, path: str) -> tuple[int, bool]:
+    """How many rows of a load a file has, and whether their fingerprints are made."""
+    rows, made = 0, True
+    for group in _groups(staging, [path]):
+        rows += group.num_rows
+        made = made and _statistics(group, "_made").null_count == 0
+    return rows, made
 
 
 def empty_mask(size: int) -> Mask:

@@ -6,7 +6,7 @@ the load's are stale. Everything that sending and committing need is written dow
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from optimove_provider.contract.errors import SettingsError
 from optimove_provider.contract.wire import json_body
 from optimove_provider.loads import layers, parquet
-from optimove_provider.loads.columns import filled_shares, samples
+from optimove_provider.loads.columns import samples
 from optimove_provider.loads.diff import VERDICTS, Diff, Question, compare
 from optimove_provider.loads.ledger import MAX_MEMORY, Accepted, Ledger
 from optimove_provider.loads.parquet import LEDGER, ROWS, Mask
@@ -30,6 +30,7 @@ SENT = ("new", "changed", "unknown", "expiring")
 @dataclass(frozen=True, slots=True)
 class Frozen:
     """A load whose rows are frozen. `rows_in`: their folder in staging; `generation`: the instant that they stand for.
+    `filled` is the share of them that has a value, by column.
 
     With `mode="full"` the ledger's fingerprints are not trusted: every row is sent that is not stale.
     """
@@ -41,6 +42,7 @@ class Frozen:
     mode: Literal["changed", "full"] = "changed"
     on_removed: Literal["report", "expire"] = "report"
     ttl_seconds: int | None = None
+    filled: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raise SettingsError for what contradicts itself."""
@@ -126,7 +128,7 @@ def make_plan(ledger: Ledger, load: Frozen, folder: str, now: datetime, max_memo
     staging, pointer = ledger.staging, ledger.read()
     rows, last = parquet.size(staging, load.rows_in)
     fenced = fence(pointer, load.generation)
-    made = _Making(staging, pointer, load, folder)
+    made = _Making(staging, pointer, load, folder, rows)
     if fenced:
         counts, mark = {**dict.fromkeys(VERDICTS, 0), "stale": rows}, "0"
     else:
@@ -146,7 +148,7 @@ def make_plan(ledger: Ledger, load: Frozen, folder: str, now: datetime, max_memo
         fenced=fenced,
         counts=counts,
         digest=_digest(pointer, counts, mark),
-        filled=filled_shares(parquet.sample_records(staging, load.rows_in)),
+        filled=load.filled,
         samples=made.samples,
         warnings=tuple(_warnings(pointer, load, now)),
         sent=made.sent,
@@ -158,8 +160,8 @@ def make_plan(ledger: Ledger, load: Frozen, folder: str, now: datetime, max_memo
 class _Making:
     """Writes down what a plan found."""
 
-    def __init__(self, staging: Staging, pointer: Pointer, load: Frozen, folder: str) -> None:
-        self.staging, self.pointer, self.load = staging, pointer, load
+    def __init__(self, staging: Staging, pointer: Pointer, load: Frozen, folder: str, rows: int) -> None:
+        self.staging, self.pointer, self.load, self.rows = staging, pointer, load, rows
         self.sources = layers.of_all(staging, pointer)
         self.sent, self.kept, self._removed = (f"{folder}/{name}" for name in ("sent", "kept", "removed"))
         self.removed: str | None = None
@@ -167,7 +169,10 @@ class _Making:
 
     def write(self, found: Diff, counts: Mapping[str, int]) -> None:
         """Write the files, and find the samples."""
-        if any(counts[verdict] for verdict in SENT):
+        to_send = sum(counts[verdict] for verdict in SENT)
+        if to_send and to_send == self.rows:
+            self.sent = self.load.rows_in
+        elif to_send:
             batches = parquet.pick_rows(self.staging, self.load.rows_in, found.rows(*SENT))
             parquet.write(self.staging, f"{self.sent}/rows.parquet", batches, ROWS)
         if counts["removed"] or found.counts()["unchanged"]:
@@ -243,5 +248,5 @@ def _numbered(stored: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     for batch in stored:
         known = batch.filter(pc.is_valid(batch["record"]))
         numbers = pa.array(range(before + 1, before + 1 + known.num_rows), pa.int64())
-        yield pa.record_batch([numbers, known["key"], known["record"]], schema=ROWS)
+        yield parquet.rows_batch(numbers, known["key"], known["record"], known["fingerprint"])
         before += known.num_rows

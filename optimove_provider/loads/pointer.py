@@ -38,12 +38,24 @@ def target_id(kind: str, host: str, target: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """What is true of all rows of a layer that has them as a load sent them."""
+
+    generation: datetime
+    expires: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Layer:
-    """An immutable Parquet file of the ledger: its path in staging, its rows, and how its fingerprints were made."""
+    """An immutable Parquet file of the ledger: its path in staging, its rows, and how its fingerprints were made.
+
+    It has rows of a ledger; or rows of a load, `sent` as they are, whose fingerprints may be wanting (algorithm "").
+    """
 
     path: str
     rows: int
     algorithm: str
+    sent: Sent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,13 +176,18 @@ def _from_json(found: dict[str, Any]) -> Pointer:
     return Pointer(
         format=found["format"],
         version=found["version"],
-        layers=tuple(Layer(**one) for one in found["layers"]),
+        layers=tuple(_layer(one) for one in found["layers"]),
         snapshot=Snapshot(**_times(found["snapshot"], "generation")) if found["snapshot"] else None,
         committed_at=_times(found, "committed_at")["committed_at"],
         committed_by=found["committed_by"],
         pending=pending,
         holder=Holder(**_times(found["holder"], "renewed_at", "until")) if found["holder"] else None,
     )
+
+
+def _layer(found: dict[str, Any]) -> Layer:
+    sent = found["sent"]
+    return Layer(**{**found, "sent": sent and Sent(**_times(sent, "generation", "expires"))})
 
 
 def _times(found: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from optimove_provider.contract.optix import MAX_RECORDS
+from optimove_provider.loads.parquet import ROWS
 from optimove_provider.loads.staging import Staging
 
-SCHEMA = pa.schema([("_row", pa.int64()), ("_key", pa.string()), ("_record", pa.string())])
 SLICES_IN_A_PART = 100
-_COUNTED = ["_row", "_record"]
-"""Columns with statistics: planning finds rows by their numbers, and counts those without a record."""
+_COUNTED = ["_row", "_made"]
+"""Columns with statistics: planning finds rows by their numbers, and tells whether fingerprints are made."""
 READ_ROWS = 1 << 16
 
 
@@ -80,7 +80,7 @@ class Parts:
     def columns(self, staging: Staging, names: Sequence[str]) -> pa.RecordBatchReader:
         """Some columns of all rows, as a stream."""
         return pa.RecordBatchReader.from_batches(
-            pa.schema([SCHEMA.field(name) for name in names]), self._batches(staging, names)
+            pa.schema([ROWS.field(name) for name in names]), self._batches(staging, names)
         )
 
     def _batches(self, staging: Staging, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -117,7 +117,7 @@ class PartsWriter:
             self._write(MAX_RECORDS)
 
     def _write(self, rows: int) -> None:
-        table = pa.Table.from_batches(self._waiting, SCHEMA)
+        table = pa.Table.from_batches(self._waiting, ROWS)
         if self._slices % SLICES_IN_A_PART == 0:
             self._close()
             self._part = ExitStack()
@@ -127,7 +127,7 @@ class PartsWriter:
             packed = "none" if self.staging.is_local else "lz4"
             # Keys and records hardly repeat: a dictionary would be made and thrown away.
             self._file = self._part.enter_context(
-                pq.ParquetWriter(out, SCHEMA, compression=packed, use_dictionary=False, write_statistics=_COUNTED)
+                pq.ParquetWriter(out, ROWS, compression=packed, use_dictionary=False, write_statistics=_COUNTED)
             )
         assert self._file is not None  # noqa: S101 - the first slice opens it
         self._file.write_table(table.slice(0, rows), row_group_size=MAX_RECORDS)

@@ -17,8 +17,9 @@ import pyarrow as pa
 
 from optimove_provider.loads.duplicates import refuse_duplicates
 from optimove_provider.loads.journal import Journal
+from optimove_provider.loads.parquet import REFUSED, fingerprints, rows_batch
 from optimove_provider.loads.progress import Progress
-from optimove_provider.loads.slices import SCHEMA, Parts, PartsWriter
+from optimove_provider.loads.slices import Parts, PartsWriter
 from optimove_provider.loads.staging import Staging
 from optimove_provider.records.encode import Encoded, Unfit
 from optimove_provider.records.jsonform import scalar_text, string_text
@@ -33,7 +34,7 @@ READ_AHEAD = 3
 
 @dataclass(frozen=True, slots=True)
 class Spool:
-    """`rows` of the source, of which `fit` are frozen and `rejected` put aside; `columns` counts the nulls of each.
+    """`rows` of the source, of which `fit` are frozen and `rejected` put aside; `columns` counts the values of each.
 
     Of the rejected rows, `keyless` are without a key that could be told. The keys of the others lie beside the parts,
     without a record: a snapshot has them, although they are not sent.
@@ -45,6 +46,11 @@ class Spool:
     keyless: int
     columns: dict[str, int]
     parts: Parts
+
+    @property
+    def filled(self) -> dict[str, float]:
+        """The share of the rows that have a value in a column, by column."""
+        return {name: count / self.rows for name, count in sorted(self.columns.items())} if self.rows else {}
 
     def as_json(self) -> dict[str, Any]:
         """For the journal."""
@@ -68,11 +74,16 @@ OpenRows = Callable[[], AbstractContextManager[Rows]]
 
 
 def frozen(
-    journal: Journal, open_rows: OpenRows, make_encoder: MakeEncoder, primary_key: str, resumed: bool = False
+    journal: Journal,
+    open_rows: OpenRows,
+    make_encoder: MakeEncoder,
+    primary_key: str,
+    resumed: bool = False,
+    compared: bool = False,
 ) -> Spool:
     """The rows of a load: those of an earlier try once a request was made, otherwise the source is read again.
 
-    `resumed`: this try has read it before.
+    `resumed`: this try has read it before. `compared`: they will be compared with a ledger.
     """
     course = journal.course
     if course.spool and (course.batch or resumed):
@@ -80,15 +91,19 @@ def frozen(
         return Spool.from_json(course.spool)
     course.opened = datetime.now(UTC).isoformat()
     with open_rows() as rows:
-        spool = freeze(rows, journal.staging, journal.folder, make_encoder, primary_key)
+        spool = freeze(rows, journal.staging, journal.folder, make_encoder, primary_key, compared)
     course.spool = spool.as_json()
     journal.save()
     log.info("%d rows read, %d of them rejected", spool.rows, spool.rejected)
     return spool
 
 
-def freeze(rows: Rows, staging: Staging, folder: str, make_encoder: MakeEncoder, primary_key: str) -> Spool:
+def freeze(
+    rows: Rows, staging: Staging, folder: str, make_encoder: MakeEncoder, primary_key: str, compared: bool = False
+) -> Spool:
     """Write the rows to `<folder>/spool`, and those that cannot travel to `<folder>/rejected.jsonl`.
+
+    `compared`: fingerprints are made on the way.
 
     Raises DataError where the source as a whole is wrong: no key column, a column that JSON has no form for, a key
     that occurs twice, a type that changes.
@@ -96,10 +111,10 @@ def freeze(rows: Rows, staging: Staging, folder: str, make_encoder: MakeEncoder,
     staging.remove_folder(f"{folder}/spool")
     with (
         PartsWriter(staging, f"{folder}/spool") as fit,
-        PartsWriter(staging, f"{folder}/spool", "refused") as refused,
+        PartsWriter(staging, f"{folder}/spool", REFUSED) as refused,
         staging.open_new(f"{folder}/{ASIDE}") as aside,
     ):
-        freezing = _Freezing(fit, refused, aside, make_encoder)
+        freezing = _Freezing(fit, refused, aside, make_encoder, compared)
         _in_turn(freezing.take, rows)
     rejected, columns = freezing.rejected, freezing.columns
     spool = Spool(freezing.row, fit.rows, rejected, rejected - refused.rows, columns, fit.parts)
@@ -121,8 +136,11 @@ def _in_turn(take: Callable[[pa.RecordBatch | Unread], None], rows: Rows) -> Non
 
 
 class _Freezing:
-    def __init__(self, fit: PartsWriter, refused: PartsWriter, aside: BinaryIO, make_encoder: MakeEncoder) -> None:
-        self._fit, self._refused, self._aside, self._make_encoder = fit, refused, aside, make_encoder
+    def __init__(
+        self, fit: PartsWriter, refused: PartsWriter, aside: BinaryIO, make_encoder: MakeEncoder, compared: bool
+    ) -> None:
+        self._fit, self._refused, self._aside = fit, refused, aside
+        self._make_encoder, self._compared = make_encoder, compared
         self._schema: pa.Schema | None = None
         self._encoder: Encodes | None = None
         self._progress = Progress()
@@ -142,10 +160,11 @@ class _Freezing:
         if self._encoder is None or batch.schema != self._schema:
             self._schema, self._encoder = batch.schema, self._make_encoder(batch.schema)
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
-            self.columns[name] = self.columns.get(name, 0) + column.null_count
+            self.columns[name] = self.columns.get(name, 0) + len(column) - column.null_count
         encoded = self._encoder.encode(batch)
         numbers = pa.array(encoded.positions + (self.row + 1), pa.int64())
-        self._fit.add(pa.record_batch([numbers, encoded.keys, encoded.records], SCHEMA))
+        made = fingerprints(encoded.records) if self._compared else None
+        self._fit.add(rows_batch(numbers, encoded.keys, encoded.records, made))
         if encoded.unfit:
             self._refuse(batch, encoded.unfit)
         self.row += batch.num_rows
@@ -154,7 +173,7 @@ class _Freezing:
         keyed = [(self.row + one.position + 1, one.key) for one in unfit if one.key is not None]
         if keyed:
             numbers, keys = (pa.array(column) for column in zip(*keyed, strict=True))
-            self._refused.add(pa.record_batch([numbers, keys, pa.nulls(len(keyed), pa.string())], SCHEMA))
+            self._refused.add(rows_batch(numbers, keys, pa.nulls(len(keyed), pa.string())))
         for one in unfit:
             self._reject_unfit(batch, one)
 

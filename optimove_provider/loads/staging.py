@@ -1,6 +1,7 @@
 """Where loads keep small JSON files between runs: the only state there is."""
 
 import json
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -78,6 +79,15 @@ class Staging:
             return sorted(found.rstrip("/").rpartition("/")[2] for found in self.fs.ls(place, detail=False))
         except FileNotFoundError:
             return []
+
+    def link(self, path: str, new: str) -> None:
+        """Give a file, which will never change, another name too; where a file has one name only, it is copied."""
+        self._make_folder(new)
+        if self.is_local:
+            with suppress(OSError):  # another disk, or one without links
+                os.link(self.path(path), self.path(new))
+                return
+        self.fs.cp_file(self.path(path), self.path(new))
 
     def remove_folder(self, path: str) -> None:
         """Remove a folder with all that is in it, or a file; nothing happens where there is none."""

@@ -1,28 +1,25 @@
 """The course of a load into a target that has a ledger: lease, plan, guards, pending mark, batch, commit, expiry."""
 
-import logging
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from optimove_provider.clients.optix import OptixClient
-from optimove_provider.contract.errors import Disagreement, OptimoveProviderError
+from optimove_provider.contract.errors import OptimoveProviderError
 from optimove_provider.loads.expiry import TTL_SECONDS, commit_expiry, plan_expiry
 from optimove_provider.loads.flight import Flight, Totals
-from optimove_provider.loads.guards import check as check_guards
 from optimove_provider.loads.journal import Journal
 from optimove_provider.loads.lease import Held, Lease, acquire
 from optimove_provider.loads.ledger import Ledger
-from optimove_provider.loads.plan import Plan, make_plan
+from optimove_provider.loads.plan import Plan
+from optimove_provider.loads.planning import planned
 from optimove_provider.loads.rejects import keep_rejected
 from optimove_provider.loads.report import Report
 from optimove_provider.loads.send import OptixTarget, send_batch
 from optimove_provider.loads.slices import Parts
 from optimove_provider.loads.spool import Spool
 from optimove_provider.loads.wanted import Wanted
-
-log = logging.getLogger(__name__)
 
 
 class TargetBusy(OptimoveProviderError):
@@ -70,37 +67,14 @@ class Synced:
 
     def plan(self) -> Plan:
         """The plan of an earlier try where it still holds, otherwise a new one; the report has its numbers."""
-        course, pointer, load_id = self.journal.course, self.ledger.read(), self.report.load_id
-        done = course.committed or (bool(course.plan) and pointer.committed_by == load_id)
-        if done or (course.plan and pointer.agrees(load_id, Plan.from_json(course.plan).version)):
-            plan = Plan.from_json(course.plan)
-        else:
-            course.plans += 1
-            frozen = self.wanted.frozen(
-                load_id, f"{self.journal.folder}/spool", self.journal.opened, self.spool.keyless
-            )
-            plan = make_plan(self.ledger, frozen, f"{self.journal.folder}/plan-{course.plans}", datetime.now(UTC))
-            self.journal.planned(plan.as_json())
-        self._tell(plan)
-        if not done:
-            check_guards(plan, pointer, self.wanted.guards)
-        return plan
-
-    def _tell(self, plan: Plan) -> None:
-        report = self.report
-        report.tell_plan(plan)
-        if self.wanted.on_removed == "expire" and self.spool.keyless:
+        wanted, spool, report = self.wanted, self.spool, self.report
+        frozen = wanted.frozen(report.load_id, spool, self.journal.opened)
+        if wanted.on_removed == "expire" and spool.keyless:
             report.note(
-                f"{self.spool.keyless} rows have no key that could be told, so any key may be among them: what the "
-                'source lacks is reported only, as with on_removed="report"'
+                f"{spool.keyless} rows have no key that could be told, so any key may be among them: what the source "
+                'lacks is reported only, as with on_removed="report"'
             )
-        expected = self.wanted.expected_plan
-        if expected and plan.digest != expected:
-            raise Disagreement(
-                f"the plan is {plan.digest} now, not {expected}: {report.plan_sentence}. The source or the target "
-                "changed since it was made; make a new plan, and have it approved"
-            )
-        log.info("plan %s: %s", plan.digest, report.plan_sentence)
+        return planned(self.ledger, self.journal, frozen, report, wanted.guards, wanted.expected_plan)
 
     def _send(self, lease: Lease, plan: Plan) -> None:
         totals, refused = Totals(), []

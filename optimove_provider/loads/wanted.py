@@ -11,6 +11,7 @@ from optimove_provider.loads.modes import check_modes
 from optimove_provider.loads.plan import Frozen
 from optimove_provider.loads.rejects import check_max_rejected
 from optimove_provider.loads.send import OptixTarget
+from optimove_provider.loads.spool import Spool
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +41,22 @@ class Wanted:
         check_max_rejected(self.max_rejected)
         check_modes(self.mode, self.source_is, self.on_removed)
 
-    def frozen(self, load_id: str, rows_in: str, opened: datetime, keyless: int) -> Frozen:
-        """The frozen rows of a load, as a plan wants them. Where `keyless` rows have no key, nothing can be expired."""
+    @property
+    def compares(self) -> bool:
+        """Whether the rows' fingerprints matter."""
+        return self.mode == "changed" or self.dry_run or bool(self.expected_plan)
+
+    def frozen(self, load_id: str, spool: Spool, opened: datetime) -> Frozen:
+        """The frozen rows of a load, as a plan wants them. Where a row's key cannot be told, nothing can be expired."""
         return Frozen(
             load_id,
-            rows_in,
+            spool.parts.folder,
             self.generation or opened,
             self.source_is,
             self.mode,
-            "report" if keyless else self.on_removed,
+            "report" if spool.keyless else self.on_removed,
             self.target.ttl_seconds,
+            spool.filled,
         )
 
     def without_ledger(self) -> "Wanted":

@@ -150,7 +150,7 @@ def _boolean(column: pa.BooleanArray) -> Texts:
 
 def _floating(column: pa.Array) -> Texts:
     column = column.cast(pa.float32()) if types.is_float16(column.type) else column
-    values = numbers(column, column.type.to_pandas_dtype())
+    values = numbers(column, np.float32 if types.is_float32(column.type) else np.float64)
     bad = ~np.isfinite(values)
     if bad.any():
         column = without(column, bad)

@@ -46,11 +46,13 @@ def freeze(staging, rows, folder=None):
     """Freeze {key: value}, in files of two row groups at most; a value of ... is a row that was refused."""
     folder = folder or f"loads/{uuid.uuid4()}/spool"
     texts = [(json.dumps(key), None if value is ... else record(key, value)) for key, value in rows.items()]
-    keys, records = zip(*texts, strict=True) if texts else ((), ())
-    table = pa.table([range(1, len(texts) + 1), keys, records], schema=ROWS)
-    for start in range(0, max(len(texts), 1), 10_000):
-        part = table.slice(start, 10_000).to_batches() or [pa.RecordBatch.from_pylist([], ROWS)]
-        parquet.write(staging, f"{folder}/{start:09}.parquet", part, ROWS)
+    keys, records = (pa.array(column, pa.string()) for column in (zip(*texts, strict=True) if texts else ((), ())))
+    table = parquet.rows_batch(pa.array(range(1, len(texts) + 1)), keys, records, parquet.fingerprints(records))
+    fit = table.filter(records.is_valid())
+    for start in range(0, max(fit.num_rows, 1), 10_000):
+        parquet.write(staging, f"{folder}/{start:09}.parquet", [fit.slice(start, 10_000)], ROWS)
+    if refused := [table.filter(records.is_null())] if fit.num_rows < len(texts) else []:
+        parquet.write(staging, f"{folder}/{parquet.REFUSED}.parquet", refused, ROWS)
     return folder
 
 
@@ -76,7 +78,9 @@ class Target:
         return self.ledger.read()
 
     def frozen(self, rows, generation, load_id="", **how):
-        return Frozen(load_id or str(uuid.uuid4()), freeze(self.staging, rows), generation, **how)
+        values = [value for value in rows.values() if value is not None and value is not ...]
+        filled = {"value": len(values) / len(rows)} if values else {}
+        return Frozen(load_id or str(uuid.uuid4()), freeze(self.staging, rows), generation, filled=filled, **how)
 
     def lease(self, load_id, try_number=1):
         return acquire(self.ledger.pointer_file, load_id, try_number, self.clock)

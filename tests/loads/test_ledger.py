@@ -289,13 +289,14 @@ def test_fingerprints_of_another_algorithm_are_made_again(target):
     lease = target.lease("an update")
     target.ledger.mark_unknown(lease, [('"b"', record("b", 1))], hour(1))
 
-    def other(pointer):
-        made = [layer.__class__(layer.path, layer.rows, "crc32, 1") for layer in pointer.layers]
-        return pointer.changed(layers=tuple(made))
-
-    target.ledger.pointer_file.change(other)
-    for layer in target.pointer.layers:
-        rows = [row for batch in parquet.read(target.staging, layer.path, LEDGER.names) for row in batch.to_pylist()]
+    def other(layer):
+        found = layers.read(target.staging, layers.of_layers([layer]), LEDGER.names)
+        rows = [row for batch in found for row in batch.select(LEDGER.names).to_pylist()]
         odd = [{**row, "fingerprint": row["fingerprint"] and b"odd"} for row in rows]
-        parquet.write(target.staging, layer.path, [parquet.pa.RecordBatch.from_pylist(odd, LEDGER)], LEDGER)
+        path = layer.path.replace(".parquet", "-odd.parquet")
+        parquet.write(target.staging, path, [parquet.pa.RecordBatch.from_pylist(odd, LEDGER)], LEDGER)
+        return layer.__class__(path, layer.rows, "crc32, 1")
+
+    made = tuple(map(other, target.pointer.layers))
+    target.ledger.pointer_file.change(lambda pointer: pointer.changed(layers=made))
     assert some(target.plan(target.frozen({"a": 1, "b": 1}, hour(2)))) == {"unchanged": 1, "unknown": 1}

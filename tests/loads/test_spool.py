@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimove_provider.contract.errors import DataError
-from optimove_provider.loads.slices import SCHEMA, SLICES_IN_A_PART, PartsWriter
+from optimove_provider.loads.parquet import rows_batch
+from optimove_provider.loads.slices import SLICES_IN_A_PART, PartsWriter
 from optimove_provider.loads.spool import freeze
 from optimove_provider.loads.staging import Staging
 from optimove_provider.records.encode import Encoder
@@ -50,7 +51,7 @@ def test_slices_go_on_in_the_next_part(staging):
     rows = pa.array(range(1, SLICES_IN_A_PART * 5000 + 2))
     texts = rows.cast(pa.string())
     with PartsWriter(staging, "parts") as writer:
-        writer.add(pa.record_batch([rows, texts, texts], SCHEMA))
+        writer.add(rows_batch(rows, texts, texts))
     assert [path.rpartition("/")[2] for path in writer.parts.paths] == ["part-00000.parquet", "part-00001.parquet"]
     some = writer.parts.read(staging, [0, SLICES_IN_A_PART - 1, SLICES_IN_A_PART])
     assert [(one.rows[0].as_py(), len(one)) for one in some] == [(1, 5000), (495_001, 5000), (500_001, 1)]

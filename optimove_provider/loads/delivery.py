@@ -1,0 +1,92 @@
+"""The files of an import, from the first part that goes up until they are visible: all of them, or none."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from optimove_provider.contract.errors import OptimoveProviderError
+from optimove_provider.loads.parts import Destination, Uploads, files_of
+from optimove_provider.loads.report import Report
+from optimove_provider.loads.synced import TargetBusy
+
+log = logging.getLogger(__name__)
+
+Samples = Callable[[str, list[dict[str, str]]], object]
+"""Takes a file's S3 key and some of its rows before that file becomes visible."""
+
+
+@contextmanager
+def accounted(report: Report) -> Iterator[None]:
+    """Keep time, state and problem in the report."""
+    began = time.monotonic()
+    try:
+        yield
+    except TargetBusy:
+        raise  # nothing has failed: the load waits
+    except BaseException as error:
+        report.state, report.problem, report.accepted = "failed", str(error), 0
+        raise
+    finally:
+        report.seconds += time.monotonic() - began
+
+
+class Delivery:
+    """How far the files of a load came. Staging remembers it, so that a retry goes on from there."""
+
+    def __init__(self, to: Destination, report: Report, samples: Samples | None = None) -> None:
+        self._to, self._report, self._samples = to, report, samples
+        self._path = f"loads/{to.load_id}/import.json"
+
+    def is_decided(self) -> bool:
+        """Whether every row was checked and sent by an earlier try; then the report is as it was."""
+        decided = self._to.staging.read(self._path)
+        if decided:
+            log.info("every row was checked and sent by an earlier try of load %s", self._to.load_id)
+            self._report.restore(decided)
+        return bool(decided)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all files that staging remembers are visible."""
+        return all(file.progress.completed for file in files_of(self._to))
+
+    @property
+    def is_visible(self) -> bool:
+        """Whether one of them is."""
+        return any(file.progress.completed for file in files_of(self._to))
+
+    def decide(self, uploads: Uploads) -> None:
+        """From here on the load can only be completed: its rows are not read again."""
+        if self._samples:
+            for file in uploads.files:
+                self._samples(file.key, file.sample.rows())
+        self._report.s3_keys = tuple(file.key for file in uploads.files)
+        self._to.staging.write(self._path, self._report.as_json())
+
+    def complete(self, may_complete: Callable[[], None] = lambda: None) -> None:
+        """Make the files visible. `may_complete` is asked before each, and raises where the right to was lost."""
+        self._report.s3_keys = tuple(self._report.s3_keys)
+        for file in list(files_of(self._to)):
+            if file.key in self._report.s3_keys:
+                may_complete()
+                file.complete()
+            else:  # of an earlier try, when the source held more
+                file.abort()
+
+    def give_up(self, abort: bool) -> None:
+        """Abort what can never be completed; in any case a retry sends the rows anew."""
+        if abort:
+            for file in list(files_of(self._to)):
+                file.abort()
+        if self._to.staging.read(self._path) is not None:
+            self._to.staging.remove(self._path)
+
+    @contextmanager
+    def refusable(self) -> Iterator[None]:
+        """Give up where something is refused: abort, unless a retry may help."""
+        try:
+            yield
+        except OptimoveProviderError as error:
+            self.give_up(abort=not error.retry_helps)
+            raise

@@ -1,0 +1,41 @@
+"""Planning a load: once, and again where the ledger has changed since; then the guards, and who approved it."""
+
+import logging
+from datetime import UTC, datetime
+
+from optimove_provider.contract.errors import Disagreement
+from optimove_provider.loads.guards import Guards
+from optimove_provider.loads.guards import check as check_guards
+from optimove_provider.loads.journal import Journal
+from optimove_provider.loads.ledger import Ledger
+from optimove_provider.loads.plan import Frozen, Plan, make_plan
+from optimove_provider.loads.report import Report
+
+log = logging.getLogger(__name__)
+
+
+def planned(
+    ledger: Ledger, journal: Journal, frozen: Frozen, report: Report, guards: Guards, expected_plan: str | None
+) -> Plan:
+    """The plan of an earlier try where it still holds, otherwise a new one; the report has its numbers.
+
+    Raises Disagreement for another plan than the expected one, GuardStopped, and what planning raises.
+    """
+    course, pointer = journal.course, ledger.read()
+    done = course.committed or (bool(course.plan) and pointer.committed_by == frozen.load_id)
+    if done or (course.plan and pointer.agrees(frozen.load_id, Plan.from_json(course.plan).version)):
+        plan = Plan.from_json(course.plan)
+    else:
+        course.plans += 1
+        plan = make_plan(ledger, frozen, f"{journal.folder}/plan-{course.plans}", datetime.now(UTC))
+        journal.planned(plan.as_json())
+    report.tell_plan(plan)
+    if expected_plan and plan.digest != expected_plan:
+        raise Disagreement(
+            f"the plan is {plan.digest} now, not {expected_plan}: {report.plan_sentence}. The source or the target "
+            "changed since it was made; make a new plan, and have it approved"
+        )
+    log.info("plan %s: %s", plan.digest, report.plan_sentence)
+    if not done:
+        check_guards(plan, pointer, guards)
+    return plan

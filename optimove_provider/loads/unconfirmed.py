@@ -1,0 +1,77 @@
+"""The files of a table that were uploaded and that nobody has seen imported yet: the vendor may process them at any
+time and in any order, so what they overwrite is open until then."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from optimove_provider.contract.errors import OptimoveProviderError
+from optimove_provider.contract.uploads import Outcome, Verdict
+from optimove_provider.loads import swap
+from optimove_provider.loads.ledger import Ledger
+from optimove_provider.loads.pointer import target_id
+from optimove_provider.loads.staging import Staging
+
+OVER_AFTER = timedelta(days=30)
+"""Nobody looks for an import that long: the notes must not pile up where no load ever asks."""
+
+Ask = Callable[[Sequence[str]], Outcome]
+"""What has become of files, by their S3 keys, so far."""
+
+
+class StillImporting(OptimoveProviderError):
+    """Files of an earlier load are not known to be imported: they might overwrite what comes after them."""
+
+    retry_helps = True
+
+
+def ledger_of_table(staging: Staging, host: str, table_id: int) -> Ledger | None:
+    """The ledger of a table; None where staging cannot hold one."""
+    if not swap.supports_compare_and_swap(staging.fs):
+        return None
+    return Ledger(staging, target_id("dcp", host, str(table_id)))
+
+
+class Unconfirmed:
+    """Notes beside a table's ledger, one a load: `unconfirmed/<load id>.json` has the files' keys."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._staging, self._folder = ledger.staging, f"{ledger.pointer_file.folder}/unconfirmed"
+
+    def note(self, load_id: str, s3_keys: Sequence[str]) -> None:
+        """Remember files, before they become visible."""
+        self._staging.sweep(self._folder, datetime.now(UTC) - OVER_AFTER)
+        self._staging.write(self._path(load_id), {"s3_keys": list(s3_keys)})
+
+    def drop(self, load_id: str) -> None:
+        """Forget a load's files: what became of them is known."""
+        self._staging.remove_folder(self._path(load_id))
+
+    def refuse(self, besides: str, ask: Ask) -> None:
+        """Raise StillImporting while files of any load `besides` one may still be processed."""
+        left = [key for load_id in self._loads() if load_id != besides for key in self._left(load_id, ask)]
+        if left:
+            raise StillImporting(
+                f"files of earlier loads are not known to be imported, and might overwrite this one's: "
+                f"{', '.join(left)}. Nothing was sent; run again when they are, or set assume_settled=True if you know "
+                "that they are"
+            )
+
+    def drop_all(self) -> None:
+        """Forget the files of all loads."""
+        for load_id in self._loads():
+            self.drop(load_id)
+
+    def _loads(self) -> list[str]:
+        return [name.removesuffix(".json") for name in self._staging.names(self._folder) if name.endswith(".json")]
+
+    def _left(self, load_id: str, ask: Ask) -> list[str]:
+        """The files that are not over; if all are, they are forgotten. One that failed is over."""
+        found = self._staging.read(self._path(load_id)) or {"s3_keys": []}
+        # One by one: a file that failed says nothing of another.
+        left = [key for key in found["s3_keys"] if ask([key]).verdict is Verdict.WAIT]
+        if not left:
+            self.drop(load_id)
+        return left
+
+    def _path(self, load_id: str) -> str:
+        return f"{self._folder}/{load_id}.json"
