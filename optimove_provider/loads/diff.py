@@ -157,7 +157,7 @@ def _masked(found: "DuckDBPyRelation", size: int) -> Mask:
 @contextmanager
 def _ledger(staging: Staging, pointer: Pointer, max_memory: str) -> Iterator[tuple["DuckDBPyConnection", int]]:
     """A database in which _CURRENT can be asked for once, and how many places there are."""
-    base, above = layers.of_layers(pointer.layers[:1]), layers.of_all(staging, pointer)[len(pointer.layers[:1]) :]
+    base, above = layers.of_layers(pointer.layers[: pointer.base]), layers.of_all(staging, pointer)[pointer.base :]
     first = layers.count(staging, base)
     with tempfile.TemporaryDirectory(prefix="optimove-diff-") as folder, _connect(folder, max_memory) as connection:
         connection.register("stored_base", _reader(staging, base, 0))

@@ -4,7 +4,7 @@ Every stored row has a `place`, its number in that order. Of the rows with one k
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,8 @@ class Source:
 def _of_layer(layer: Layer) -> Source:
     if layer.sent is None:
         return Source(layer.path, layer.algorithm)
-    return Source(layer.path, layer.algorithm, {**asdict(layer.sent), "state": "live"})
+    constants = {"generation": layer.sent.generation, "expires": layer.sent.expires, "state": "live"}
+    return Source(layer.path, layer.algorithm, constants)
 
 
 def _of_mark(path: str, mark: Pending) -> Source:

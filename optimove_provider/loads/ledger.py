@@ -152,7 +152,7 @@ class Ledger:
 
     def _linked(self, accepted: Accepted) -> list[Layer]:
         """What was sent, as it is: nothing is written again."""
-        sent = Sent(accepted.generation, accepted.expires)
+        sent = Sent(accepted.load_id, accepted.generation, accepted.expires)
         found = []
         for path in parquet.sent_parts(self.staging, accepted.sent):
             own = f"{self._folder}/{uuid.uuid4()}.parquet"
@@ -236,6 +236,6 @@ def _other(pointer: Pointer, load_id: str, version: int) -> OtherPointer:
 
 
 def _is_due(pointer: Pointer) -> bool:
-    above = pointer.layers[1:]
+    base, above = pointer.layers[: pointer.base], pointer.layers[pointer.base :]
     rows = sum(layer.rows for layer in above)
-    return len(above) >= MAX_LAYERS or (bool(above) and rows > MAX_SHARE_ABOVE * pointer.layers[0].rows)
+    return len(above) >= MAX_LAYERS or rows > MAX_SHARE_ABOVE * sum(layer.rows for layer in base)

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from itertools import takewhile
 from typing import Any, Literal
 
 from optimove_provider.contract.errors import DataError, OptimoveProviderError
@@ -41,6 +42,7 @@ def target_id(kind: str, host: str, target: str) -> str:
 class Sent:
     """What is true of all rows of a layer that has them as a load sent them."""
 
+    load_id: str
     generation: datetime
     expires: datetime | None
 
@@ -114,6 +116,13 @@ class Pointer:
     def changed(self, **fields: Any) -> "Pointer":
         """The next version, with these fields."""
         return replace(self, version=self.version + 1, **fields)
+
+    @property
+    def base(self) -> int:
+        """How many of the first layers have no key twice: one, or all that one load brought in."""
+        first = self.layers[0].sent if self.layers else None
+        same = takewhile(lambda layer: layer.sent == first, self.layers)
+        return sum(1 for _ in same) if first else len(self.layers[:1])
 
     @property
     def rows(self) -> int:
