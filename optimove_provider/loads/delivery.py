@@ -38,8 +38,8 @@ class Delivery:
         self._to, self._report, self._samples = to, report, samples
         self._path = f"loads/{to.load_id}/import.json"
 
-    def is_decided(self) -> bool:
-        """Whether every row was checked and sent by an earlier try; then the report is as it was."""
+    def take_up(self) -> bool:
+        """Go on from a try that had checked and sent every row, with its report; tells whether there was one."""
         decided = self._to.staging.read(self._path)
         if decided:
             log.info("every row was checked and sent by an earlier try of load %s", self._to.load_id)

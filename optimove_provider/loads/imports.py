@@ -74,13 +74,14 @@ class _Import:
     def run(self) -> None:
         """Check and upload, or finish what an earlier try had checked and sent."""
         with self._delivery.refusable():
-            if self._delivery.is_decided():
+            if self._delivery.take_up():
                 self._complete()
             elif self._wanted.dry_run:
                 self._check(Nowhere())
                 self._report.state = "planned"
             elif self._turn and self._turn.is_fenced:
                 self._check(Nowhere())
+                self._report.note("a newer snapshot is committed, so that nothing of this load is sent")
                 self._report.state, self._report.stale = "nothing_to_send", self._report.rows - self._report.rejected
             else:
                 self._upload()

@@ -92,7 +92,7 @@ def frozen(
     course.opened = datetime.now(UTC).isoformat()
     with open_rows() as rows:
         spool = freeze(rows, journal.staging, journal.folder, make_encoder, primary_key, compared)
-    course.spool = spool.as_json()
+    course.spool, course.plan = spool.as_json(), {}  # a plan of rows that were read before says nothing of these
     journal.save()
     log.info("%d rows read, %d of them rejected", spool.rows, spool.rejected)
     return spool

@@ -2,8 +2,9 @@
 
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ from optimove_provider.hooks.failures import airflow_failures, as_airflow_failur
 from optimove_provider.hooks.sampling import samples_of
 from optimove_provider.hooks.staging import begin_load, staging, sweep
 from optimove_provider.hooks.storage import Source, check_one_source, open_file, open_rows
+from optimove_provider.hooks.waiting import Waiting, defer_for
+from optimove_provider.hooks.windowed import WindowedOperator
+from optimove_provider.loads.modes import check_modes, default_source
 from optimove_provider.triggers.dcp import FIRST_POLL_SECONDS, DcpUploadTrigger
 
 if TYPE_CHECKING:
@@ -23,10 +27,15 @@ if TYPE_CHECKING:
 
     from optimove_provider.clients.dcp import DcpClient
     from optimove_provider.contract.datatypes import Attribute, EpochUnit
+    from optimove_provider.contract.dcp import Table
     from optimove_provider.contract.ensure import Ensured
     from optimove_provider.contract.uploads import Outcome
     from optimove_provider.loads.checks import CsvFile
-    from optimove_provider.loads.imports import OpenRows, Wanted
+    from optimove_provider.loads.imports_changed import Comparison
+    from optimove_provider.loads.imports_check import OpenRows, Wanted
+    from optimove_provider.loads.imports_turn import Turn
+    from optimove_provider.loads.ledger import Ledger
+    from optimove_provider.loads.parts import Destination
     from optimove_provider.loads.profiles import SmallLoad
     from optimove_provider.loads.report import Report
 
@@ -304,7 +313,7 @@ class DcpCreateAliasesOperator(BaseOperator):
             return _filed(self, client, service_id, lambda load: create_aliases(client, service_id, self.aliases, load))
 
 
-class DcpS3ImportOperator(BaseOperator):
+class DcpS3ImportOperator(WindowedOperator):
     """Check rows against the table's attributes and upload them as CSV for import, in one pass.
 
     Nothing is visible to the vendor unless every row is valid, or `on_invalid` says otherwise. A file gets a name never
@@ -312,12 +321,32 @@ class DcpS3ImportOperator(BaseOperator):
     under the same name; a cleared task is a new import. Without `wait` the result's state is "uploaded": the
     vendor imports the files later, and a `DcpUploadSensor` with `s3_key=` this operator's output waits for that.
 
+    One load at a time works on a table; another one waits for it, deferred. A load of older data than the newest
+    committed snapshot sends nothing. An import writes the attributes that it has; others keep what they hold, and no
+    profile is ever removed.
+
     :param table_id: the table; its S3 path is read from it, and its keys unless the connection names an `aws_conn_id`.
     :param source: a .csv or .tsv file, also .gz or .zst, goes up as it is: a path, or a URL such as s3://conn_id@bucket/key;
         or another source as `OptixUploadOperator` takes it, such as a list of at most 5000 mappings.
-    :param sql: instead of `source`, a query; a name that ends in .sql is a file with the query.
+    :param sql: instead of `source`, a query; a name that ends in .sql is a file with the query. Templates know
+        `{{ window.start }}` and `{{ window.end }}`.
     :param sql_conn_id: the connection on which the query runs.
     :param parameters: the query's parameters.
+    :param mode: "full" sends every row, in one pass with the check; "changed" only what the table does not have
+        already, which needs `wait=True`: what it has is known once an import is confirmed.
+    :param source_is: with "changed": a "snapshot" has every key that is to be there, a "delta" some of them. Left out,
+        it is a snapshot. The keys that a snapshot lacks are reported.
+    :param allow_empty: guard of "changed": a snapshot may be empty.
+    :param min_rows_share: guard of "changed": a snapshot must have this share of the rows of the one before; None: any
+        number.
+    :param min_filled_share: guard of "changed": a column that was filled in more than this share of the rows must be so
+        still.
+    :param max_changed_share: guard of "changed": at most this share of the keys may change; None: all of them.
+    :param expected_plan: with "changed", the digest of a plan: only that is carried out.
+    :param window: the window that the rows stand for, {"start": ..., "end": ...}, if no template names it.
+    :param window_grain: how long the window of a run without a data interval is.
+    :param lock_timeout: how long to wait for another load into the same table, a timedelta or seconds.
+    :param assume_settled: with "changed": files of earlier loads that nobody saw imported are taken for imported.
     :param allow_pii: columns that look like personal data, which the vendor's terms forbid to send, and are none.
     :param on_invalid: "fail" imports nothing if a row is invalid; "split" imports the valid rows, and keeps the others
         with their reasons in staging.
@@ -325,11 +354,13 @@ class DcpS3ImportOperator(BaseOperator):
         for any number. If there are more, nothing is imported.
     :param epoch_unit: "seconds" or "milliseconds": what dates with a time become in attributes of the format epoch.
     :param max_file_bytes: a file ends before this size, and the next begins; the vendor takes less than 10 GB.
-    :param dry_run: check and count only; nothing is uploaded.
+    :param dry_run: check and count only; nothing is uploaded. With "changed" the result has the plan's counts, and its
+        digest as `plan`.
     :param wait: wait until the files are imported, as a `DcpUploadSensor` does: the result's state is "committed" then,
         and rows that the upload history reports failed are rejected, which fails the task.
     :param poke_interval: with `wait`, seconds between two looks.
-    :param wait_timeout: with `wait`, fail after so long; a retry goes on waiting.
+    :param wait_timeout: with `wait`, fail after so long; a retry goes on waiting. With "changed" no other load works on
+        the table until then.
     :param deferrable: wait in the triggerer, without a worker slot.
     """
 
@@ -339,6 +370,8 @@ class DcpS3ImportOperator(BaseOperator):
         "sql",
         "sql_conn_id",
         "parameters",
+        "expected_plan",
+        "window",
         "allow_pii",
         "dcp_conn_id",
     )
@@ -354,6 +387,17 @@ class DcpS3ImportOperator(BaseOperator):
         sql: str | None = None,
         sql_conn_id: str | None = None,
         parameters: Any = None,
+        mode: str = "full",
+        source_is: str | None = None,
+        allow_empty: bool = False,
+        min_rows_share: float | None = 0.5,
+        min_filled_share: float | None = 0.1,
+        max_changed_share: float | None = 0.5,
+        expected_plan: str | None = None,
+        window: Mapping[str, Any] | None = None,
+        window_grain: timedelta = timedelta(days=1),
+        lock_timeout: timedelta | float = timedelta(hours=1),
+        assume_settled: bool = False,
         allow_pii: Sequence[str] = (),
         on_invalid: str = "fail",
         max_rejected: float | None = None,
@@ -368,11 +412,23 @@ class DcpS3ImportOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        _check_mode(mode, source_is, expected_plan, waits=wait or dry_run)
         self.table_id = table_id
         self.source = source
         self.sql = sql
         self.sql_conn_id = sql_conn_id
         self.parameters = parameters
+        self.mode = mode
+        self.source_is = source_is
+        self.allow_empty = allow_empty
+        self.min_rows_share = min_rows_share
+        self.min_filled_share = min_filled_share
+        self.max_changed_share = max_changed_share
+        self.expected_plan = expected_plan
+        self.window = window
+        self.window_grain = window_grain
+        self.lock_timeout = lock_timeout
+        self.assume_settled = assume_settled
         self.allow_pii = allow_pii
         self.on_invalid = on_invalid
         self.max_rejected = max_rejected
@@ -387,11 +443,11 @@ class DcpS3ImportOperator(BaseOperator):
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return the account of the load, with the uploaded files as `s3_keys`."""
-        with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
-            report = self._import(client, context)
-            if self.wait and report.s3_keys:
-                self._wait(client, report)
-        return _result_of(report)
+        return self._load(context, Waiting.begin(self._begin(context)))
+
+    def resume(self, context: "Context", event: Any, waiting: dict[str, Any]) -> dict[str, Any]:
+        """Go on after waiting for another load."""
+        return self._load(context, Waiting(**waiting))
 
     def execute_complete(self, context: "Context", event: dict[str, Any], load_id: str) -> dict[str, Any]:
         """Finish with what the trigger saw."""
@@ -406,64 +462,146 @@ class DcpS3ImportOperator(BaseOperator):
             self._settle(report, Outcome.from_json(event["outcome"]))
         return _result_of(report)
 
-    def _import(self, client: "DcpClient", context: "Context") -> "Report":
-        from optimove_provider.clients.s3 import Bucket
+    def _begin(self, context: "Context") -> str:
+        with airflow_failures():
+            return str(uuid.uuid4()) if self.dry_run else begin_load(staging(), context)
+
+    def _load(self, context: "Context", waiting: Waiting) -> dict[str, Any]:
+        from optimove_provider.loads.synced import TargetBusy
+
+        try:
+            with airflow_failures(passing=TargetBusy), DcpHook(self.dcp_conn_id).get_conn() as client:
+                report = self._import(client, waiting, context["ti"].try_number)
+                if self.wait and report.state == "uploaded":
+                    self._wait(client, report)
+        except TargetBusy as busy:
+            defer_for(self, busy, waiting, self.lock_timeout)
+        return _result_of(report)
+
+    def _import(self, client: "DcpClient", waiting: Waiting, try_number: int) -> "Report":
         from optimove_provider.contract.datatypes import in_unit
-        from optimove_provider.hooks.s3 import import_client
         from optimove_provider.loads.imports import import_csv
-        from optimove_provider.loads.parts import Destination
+        from optimove_provider.loads.imports_changed import ChangedImport
         from optimove_provider.loads.readback import remember
         from optimove_provider.loads.report import Report
 
         place, settings = staging(), client.settings
         source, table = self._rows(), client.read_table(int(self.table_id))
         wanted = self._wanted(in_unit(client.list_attributes(table.id), self.epoch_unit))
-        bucket = Bucket(import_client(settings, table), settings.import_bucket)
-        to = Destination(bucket, table.s3_path, begin_load(place, context), place)
+        to = self._destination(client, table, waiting.load_id)
         report = Report(to.load_id, {"dcp": table.id, "host": settings.host})
-        sample = partial(remember, place, client, table, wanted.attributes)
-        try:
-            import_csv(source, wanted, to, report, None if settings.upload_history_url else sample)
-        finally:
-            report.file(place)
-            self.log.info("%s", report.sentence)
+        samples = None if settings.upload_history_url else partial(remember, place, client, table, wanted.attributes)
+        with self._filed(report):
+            if self.mode == "full":
+                with self._turn(report, try_number) as turn:
+                    import_csv(source, wanted, to, report, samples, turn)
+            else:
+                ask = partial(self._outcome, client)
+                changed = ChangedImport(source, wanted, self._comparison(), to, report, _ledger(report), ask, samples)
+                changed.plan() if self.dry_run else changed.run(try_number, self.wait_timeout, waiting.waited)
         sweep(place)
         return report
+
+    @contextmanager
+    def _filed(self, report: "Report") -> Iterator[None]:
+        """File the report however the load ends, unless it has to wait."""
+        from optimove_provider.loads.synced import TargetBusy
+
+        try:
+            yield
+        except TargetBusy:
+            raise
+        except BaseException:
+            self._file(report)
+            raise
+        self._file(report)
+
+    def _file(self, report: "Report") -> None:
+        report.file(staging())
+        self.log.info("%s", report.sentence)
+
+    def _turn(self, report: "Report", try_number: int) -> "AbstractContextManager[Turn | None]":
+        """The lease of the table, where it can have one and anything is to be sent."""
+        from optimove_provider.loads.imports_turn import turn_of
+        from optimove_provider.loads.load import NO_LEDGER
+
+        if self.dry_run:
+            return nullcontext()
+        ledger = _ledger(report)
+        if ledger is None:
+            report.note(NO_LEDGER)
+            return nullcontext()
+        return turn_of(ledger, report.load_id, try_number, self._generation() or datetime.now(UTC))
+
+    def _generation(self) -> datetime | None:
+        """The instant that the rows stand for, if a window says so."""
+        window = self.window_of_rows(self.window)
+        if window:
+            self.log.info("window: %s", window)
+        return window.end if window else None
+
+    def _outcome(self, client: "DcpClient", s3_keys: Sequence[str]) -> "Outcome":
+        """What became of files, so far."""
+        if client.settings.upload_history_url:
+            return client.upload_outcome(int(self.table_id), s3_keys)
+        return client.read_back(samples_of(client, int(self.table_id), s3_keys))
 
     def _wait(self, client: "DcpClient", report: "Report") -> None:
         """Look until the files are imported; or look once, and defer."""
         from optimove_provider.contract.uploads import Verdict
 
-        table, keys, began = int(self.table_id), list(report.s3_keys), time.monotonic()
-        samples = None if client.settings.upload_history_url else samples_of(client, table, keys)
+        until = datetime.now(UTC) + self.wait_timeout
         while True:
-            outcome = client.upload_outcome(table, keys) if samples is None else client.read_back(samples)
+            outcome = self._outcome(client, report.s3_keys)
             if outcome.verdict is not Verdict.WAIT:
                 return self._settle(report, outcome)
             self.log.info("%s", outcome.sentence)
             if self.deferrable:
-                told = None if samples is None else [sample.as_json() for sample in samples]
-                self._defer(report, DcpUploadTrigger(table, keys, self.dcp_conn_id, self.poke_interval, samples=told))
-            if time.monotonic() - began + self.poke_interval > self.wait_timeout.total_seconds():
+                self._defer(client, report, until)
+            if datetime.now(UTC) + timedelta(seconds=self.poke_interval) > until:
                 raise AirflowException(f"not imported within {self.wait_timeout}: {outcome.sentence}")
             time.sleep(self.poke_interval)
 
-    def _defer(self, report: "Report", trigger: DcpUploadTrigger) -> None:
-        trigger.first_poll_seconds = max(self.poke_interval, FIRST_POLL_SECONDS)
-        kwargs = {"load_id": report.load_id}
-        self.defer(trigger=trigger, method_name="execute_complete", kwargs=kwargs, timeout=self.wait_timeout)
+    def _defer(self, client: "DcpClient", report: "Report", until: datetime) -> None:
+        table, keys, told = int(self.table_id), list(report.s3_keys), None
+        if not client.settings.upload_history_url:
+            told = [sample.as_json() for sample in samples_of(client, table, keys)]
+        first = max(self.poke_interval, FIRST_POLL_SECONDS)
+        trigger = DcpUploadTrigger(table, keys, self.dcp_conn_id, self.poke_interval, first, samples=told)
+        left = max(until - datetime.now(UTC), timedelta(0))
+        self.defer(trigger=trigger, method_name="execute_complete", kwargs={"load_id": report.load_id}, timeout=left)
 
     def _settle(self, report: "Report", outcome: "Outcome") -> None:
-        from optimove_provider.loads.imports import settle
+        from optimove_provider.loads.imports_changed import confirm, confirm_full
 
         try:
-            settle(report, outcome)
+            (confirm if self.mode == "changed" else confirm_full)(_ledger(report), report, outcome)
         finally:
             report.file(staging())
             self.log.info("%s; %s", report.sentence, outcome.sentence)
 
+    def _destination(self, client: "DcpClient", table: "Table", load_id: str) -> "Destination":
+        from optimove_provider.clients.s3 import Bucket
+        from optimove_provider.hooks.s3 import import_client
+        from optimove_provider.loads.parts import Destination
+
+        bucket = Bucket(import_client(client.settings, table), client.settings.import_bucket)
+        return Destination(bucket, table.s3_path, load_id, staging())
+
+    def _comparison(self) -> "Comparison":
+        from optimove_provider.loads.guards import Guards
+        from optimove_provider.loads.imports_changed import Comparison
+
+        return Comparison(
+            source_is=self.source_is or default_source(self.mode),  # type: ignore[arg-type]  # checked at parse time
+            guards=Guards(self.allow_empty, self.min_rows_share, self.min_filled_share, self.max_changed_share),
+            generation=self._generation(),
+            expected_plan=self.expected_plan or None,
+            assume_settled=self.assume_settled,
+        )
+
     def _wanted(self, attributes: "Sequence[Attribute]") -> "Wanted":
-        from optimove_provider.loads.imports import Wanted
+        from optimove_provider.loads.imports_check import Wanted
 
         return Wanted(
             attributes,
@@ -482,6 +620,22 @@ class DcpS3ImportOperator(BaseOperator):
         if isinstance(self.source, str) and self.source.casefold().endswith(_CSV) and not set("*?[") & set(self.source):
             return CsvFile(self.source, partial(open_file, self.source))
         return partial(open_rows, self.source, self.sql, self.sql_conn_id, self.parameters)
+
+
+def _check_mode(mode: str, source_is: str | None, expected_plan: str | None, waits: bool) -> None:
+    """Raise SettingsError for a word that is unknown, or that contradicts another."""
+    check_modes(mode, source_is or default_source(mode), "report")
+    if mode == "changed" and not waits:
+        raise SettingsError('mode="changed" needs wait=True: what the table has is known once an import is confirmed')
+    if mode == "full" and (source_is == "snapshot" or expected_plan):
+        raise SettingsError('source_is="snapshot" and expected_plan need mode="changed": "full" compares nothing')
+
+
+def _ledger(report: "Report") -> "Ledger | None":
+    """The ledger of the table that a load is about; None where staging can hold none."""
+    from optimove_provider.loads.unconfirmed import ledger_of_table
+
+    return ledger_of_table(staging(), report.target["host"], report.target["dcp"])
 
 
 def _result_of(report: "Report") -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 from optimove_provider.contract.errors import DataError, SettingsError
 from optimove_provider.contract.uploads import HistoryEntry, common_verdict
 from optimove_provider.emulator import EmulatorServer
-from optimove_provider.loads import parquet
+from optimove_provider.loads import layers, parquet
+from optimove_provider.loads.guards import GuardStopped
+from optimove_provider.loads.imports import import_csv
 from optimove_provider.loads.imports_changed import ChangedImport, Comparison, confirm
 from optimove_provider.loads.imports_check import Wanted
 from optimove_provider.loads.imports_spool import Freezer, csv_text
+from optimove_provider.loads.imports_turn import turn_of
 from optimove_provider.loads.report import Report
 from optimove_provider.loads.slices import PartsWriter
 from optimove_provider.loads.synced import TargetBusy
@@ -93,8 +96,8 @@ def test_every_cell_survives(tmp_path_factory, rows):
 
 
 def test_odd_text_is_read_too(target):
-    odd = [b"customerId,note\n", b"1,a\rb\n", b'2,"x"\n']
-    assert frozen(target.staging, odd)[1:] in ([["1", "a\rb"], ["2", "x"]], [["1", "a"], ["b"], ["2", "x"]])
+    odd = [b"customerId,note\n", b'\xef\xbb\xbf1,"a\n"\n', b"2,\n"]
+    assert frozen(target.staging, odd)[1:] == [["\ufeff1", "a\n"], ["2", ""]]
 
 
 def test_quotes_and_the_order_of_columns_are_no_change_and_other_text_is(target):
@@ -103,18 +106,18 @@ def test_quotes_and_the_order_of_columns_are_no_change_and_other_text_is(target)
     assert (same.state, same.unchanged) == ("nothing_to_send", 2)
     other = load(another(target), b"customerId,ltv,note\n1,1.0,x\n2,2,\n")
     assert (other.accepted, other.unchanged) == (1, 1)
-    assert target.stored()[other.s3_keys[0]] == b'"customerId","ltv","note"\n"1","1.0","x"\n'
+    assert target.stored()[other.s3_keys[0]] == b'customerId,ltv,note\n"1","1.0","x"\n'
 
 
 def test_a_customer_twice_is_refused_before_anything_is_sent(target):
-    with pytest.raises(DataError, match="'customerId' holds keys twice.*\"1\" in rows 1 and 3"):
+    with pytest.raises(DataError, match=r"'customerId' holds keys twice.*\"1\" in rows 1 and 3"):
         load(target, b"customerId,ltv\n1,1\n2,2\n1,3\n")
     assert target.stored() == {}
 
 
 def test_a_column_that_is_empty_all_of_a_sudden_stops_the_load(target):
     load(target, b"customerId,ltv\n1,1\n2,2\n")
-    with pytest.raises(Exception, match="column 'ltv'.*min_filled_share"):
+    with pytest.raises(GuardStopped, match=r"column 'ltv'.*min_filled_share"):
         load(another(target), b"customerId,ltv\n1,\n2,\n")
 
 
@@ -139,26 +142,16 @@ def test_what_died_between_upload_and_commit_is_confirmed_by_a_retry(target):
         changed(target, LARGE, second).run(2, WAIT)
     confirm(ledger_in(target), second, imported(second.s3_keys))
     assert (parts.count, second.state, second.accepted, first.s3_keys) == (0, "committed", ROWS, second.s3_keys)
-    with pytest.raises(Exception, match="lease|planned"):
-        ledger_in(target).settle_pending(stale_lease(target))
-
-
-def stale_lease(target):
-    """A lease that somebody else has taken since."""
-    from optimove_provider.loads.lease import acquire
-
-    lease = acquire(ledger_in(target).pointer_file, "one", 1)
-    lease.release()
-    return lease
 
 
 def test_what_was_uploaded_by_an_outdated_plan_is_thrown_away(target):
     with Calls(target.s3, "CompleteMultipartUpload", break_off), pytest.raises(EndpointConnectionError):
         load(target, LARGE)
     other = another(target)
-    assert load(other, LARGE[:-100]).accepted == ROWS - 1, "the first load's rows are unknown"
+    assert load(other, b"".join(many(ROWS - 1))).accepted == ROWS - 1, "the first load's rows are unknown"
     report = load(target, LARGE, try_number=2)
-    assert (report.state, report.accepted, report.unchanged, report.stale) == ("committed", 0, 0, ROWS)
+    assert (report.state, report.accepted, report.stale) == ("nothing_to_send", 0, ROWS)
+    assert (list(target.stored()), target.open_uploads()) == ([other.to.key(1)], [])
 
 
 def test_a_plan_leaves_nothing_behind(target):
@@ -174,12 +167,6 @@ def test_it_needs_a_storage_with_compare_and_swap(target):
 
 
 def test_full_imports_write_down_their_keys_as_unknown(target):
-    from datetime import UTC, datetime
-
-    from optimove_provider.loads import layers
-    from optimove_provider.loads.imports import import_csv
-    from optimove_provider.loads.imports_turn import turn_of
-
     ledger, report = ledger_in(target), Report(target.load_id, {})
     with turn_of(ledger, target.load_id, 1, datetime.now(UTC)) as turn:
         import_csv(of(b'ltv,CUSTOMERID\n1,"a""b"\n2,00123\n'), Wanted(ATTRIBUTES), target.to, report, turn=turn)

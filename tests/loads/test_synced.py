@@ -205,6 +205,15 @@ def test_after_a_wait_the_source_is_not_read_again(target):
     assert (report.accepted, target.values) == (1, {"a": "1"})
 
 
+def test_a_retry_after_a_guard_plans_what_the_source_says_then(target):
+    target.sync({str(number): "1" for number in range(100)}, night(0))
+    load_id = "6f0f5d3a-0000-4000-8000-00000000beef"
+    with pytest.raises(GuardStopped):
+        target.sync({"1": "2"}, night(1), load_id, guards=Guards())
+    report = target.sync({str(number): "1" for number in range(101)}, night(1), load_id, guards=Guards())
+    assert counts(report) == (1, 100, 0, 0)
+
+
 def test_a_guard_stops_a_load_with_the_numbers_and_nothing_is_sent(target):
     target.sync({str(number): "1" for number in range(100)}, night(0))
     with pytest.raises(GuardStopped, match=r"3 rows are 3% of the 100.*Nothing was sent"):
