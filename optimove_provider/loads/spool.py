@@ -86,7 +86,7 @@ def frozen(
     `resumed`: this try has read it before. `compared`: they will be compared with a ledger.
     """
     course = journal.course
-    if course.spool and (course.batch or resumed):
+    if course.spool and (course.batch or course.committed or resumed):
         log.info("going on with the rows that were read at %s", course.opened)
         return Spool.from_json(course.spool)
     course.opened = datetime.now(UTC).isoformat()
