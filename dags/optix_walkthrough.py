@@ -1,8 +1,8 @@
 """
 ### The Opti-X walkthrough
 
-Creates an upload-based data connection, uploads a CSV file to it, and then a single record: the steps of
-[the vendor's walkthrough](https://developer.optimove.com/docs/walkthrough-example-for-an-upload-data-connection).
+Creates an upload-based data connection, uploads a CSV file to it, then a single record, and overwrites one: the steps
+of [the vendor's walkthrough](https://developer.optimove.com/docs/walkthrough-example-for-an-upload-data-connection).
 
 Run it as often as you like: the data connection is created once, and a record replaces the stored one of the same key.
 
@@ -15,7 +15,11 @@ from pathlib import Path
 
 from airflow.sdk import DAG
 
-from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUploadOperator
+from optimove_provider.operators.optix import (
+    OptixCreateConnectionOperator,
+    OptixUpdateOperator,
+    OptixUploadOperator,
+)
 
 with DAG(
     "optix_walkthrough",
@@ -39,4 +43,11 @@ with DAG(
         primary_key="user_id",
         source=[{"user_id": 1, "value": "xyz"}],
     )
-    upload_file >> upload_record
+    update_record = OptixUpdateOperator(
+        task_id="update_record",
+        data_connection_uuid=create_connection.output,
+        primary_key="user_id",
+        source=[{"user_id": 4, "value": "jkl"}],
+        ttl_seconds=86_400,
+    )
+    upload_file >> upload_record >> update_record

@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, NoReturn
 
 from airflow.providers.common.compat.sdk import BaseOperator
@@ -18,11 +18,16 @@ SHORTEST, LONGEST = timedelta(seconds=12), timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A load that may have to wait: its id, when the wait began (epoch seconds), and whether it has waited already."""
+    """A load that may have to wait: its id, when the wait began (epoch seconds), and how often it has waited."""
 
     load_id: str
     since: float
-    waited: bool = False
+    times: int = 0
+
+    @property
+    def waited(self) -> bool:
+        """Whether this try has begun before."""
+        return self.times > 0
 
     @classmethod
     def begin(cls, load_id: str) -> "Waiting":
@@ -33,7 +38,7 @@ class Waiting:
 def defer_for(
     operator: BaseOperator, busy: "TargetBusy", waiting: Waiting, lock_timeout: timedelta | float
 ) -> NoReturn:
-    """Defer until the holder of the target may be done; then the operator's `resume` tries again.
+    """Defer for a while, each time for longer, since most loads are short; then the operator's `resume` tries again.
 
     Raises AirflowException, which names the holder, once `lock_timeout` is over.
     """
@@ -43,7 +48,7 @@ def defer_for(
     waited = timedelta(seconds=time.time() - waiting.since)
     if waited > patience:
         raise as_airflow_failure(f"{busy}. It was waited for {waited} (lock_timeout)", retry_helps=True)
-    pause = min(max(busy.held.until - datetime.now(UTC), SHORTEST), LONGEST)
+    pause = min(SHORTEST * 2 ** min(waiting.times, 3), LONGEST)
     operator.log.info("%s; trying again in %.0f s", busy, pause.total_seconds())
-    again = Waiting(waiting.load_id, waiting.since, waited=True)
+    again = Waiting(waiting.load_id, waiting.since, waiting.times + 1)
     operator.defer(trigger=TimeDeltaTrigger(pause), method_name="resume", kwargs={"waiting": asdict(again)})

@@ -52,7 +52,7 @@ def test_every_operator_and_sensor_has_an_example(dags):
     assert set(OPERATORS) <= used
 
 
-def test_the_walkthrough_uploads_a_file_and_a_record_and_can_run_again(emulator, airflow_db):
+def test_the_walkthrough_uploads_a_file_and_a_record_and_overwrites_one_and_can_run_again(emulator, airflow_db):
     for _ in range(2):
         outcome = journey.run_dag("optix_walkthrough")
         assert outcome.state == "success"
@@ -61,7 +61,7 @@ def test_the_walkthrough_uploads_a_file_and_a_record_and_can_run_again(emulator,
         "1": "xyz",
         "2": "abc",
         "3": "def",
-        "4": "ghi",
+        "4": "jkl",
     }
 
 

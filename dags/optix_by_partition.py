@@ -1,0 +1,90 @@
+"""
+### Customers touched each day, as partitions of an asset
+
+Like `optix_incremental`, but each run is a *partition*, a day with a key, of the asset `cdnow_customers_in_optix`. What
+waits for that asset runs once a day's customers have arrived, with the same key: here the DAG `after_optix_partition`.
+
+**One day again, or any span:** trigger with a partition key such as `2026-11-20T00:00:00`, or with `since` and `until`,
+both in UTC; whole days, `until` left out.
+
+**To back-fill:** Trigger > Backfill, with the first and the last day. The order does not matter: rows for which Opti-X
+has a newer day are not sent, and are counted as `stale`. The consumer runs for each of the days.
+
+**Needs** the pool `optix`: `airflow pools set optix 2 "loads to Opti-X at a time"`. The limit `requests_per_10s` of the
+connection holds for each running task, so give it the account's limit divided by the slots.
+
+**If it fails:** the log of `upload` says what was read, sent and refused, nothing of it is visible in Opti-X, and the
+consumer does not run. Mend the cause and clear the task: it selects the same day again.
+"""
+
+from datetime import datetime, timedelta
+
+from airflow.sdk import DAG, Asset, CronPartitionTimetable, Param, PartitionedAssetTimetable, get_current_context, task
+
+from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUploadOperator
+
+CUSTOMERS = Asset("cdnow_customers_in_optix", uri="optix://optix_default/cdnow-customers-by-partition")
+START = datetime(1997, 1, 1)  # backfills reach back to here
+
+with DAG(
+    "optix_by_partition",
+    # At midnight, for the day that has just ended.
+    schedule=CronPartitionTimetable("0 0 * * *", timezone="UTC", run_offset=-1),
+    start_date=START,
+    catchup=False,
+    max_active_runs=1,  # a backfill has a limit of its own
+    doc_md=__doc__,
+    tags=["optimove", "opti-x", "example"],
+    params={
+        "since": Param(None, type=["null", "string"], format="date-time", description="Start of a window by hand"),
+        "until": Param(None, type=["null", "string"], format="date-time", description="Its end, which is left out"),
+    },
+    default_args={
+        "retries": 2,
+        "retry_delay": timedelta(minutes=5),
+        "execution_timeout": timedelta(hours=2),
+        "pool": "optix",
+    },
+):
+    connection = OptixCreateConnectionOperator(
+        task_id="connection",
+        name="CDNOW customers by partition",
+        primary_key="customerId",
+        max_active_tis_per_dag=1,  # of the runs of a backfill, one creates it
+    )
+    OptixUploadOperator(
+        task_id="upload",
+        data_connection_uuid=connection.output,
+        primary_key="customerId",
+        sql="sql/customers_touched.sql",
+        sql_conn_id="warehouse_default",
+        mode="changed",
+        source_is="delta",
+        outlets=[CUSTOMERS],
+    )
+
+with DAG(
+    "after_optix_partition",
+    schedule=PartitionedAssetTimetable(assets=CUSTOMERS),
+    start_date=START,
+    catchup=False,
+    doc_md="""
+### What runs when a day's customers have arrived in Opti-X
+
+It waits for partitions of the asset `cdnow_customers_in_optix`, which `optix_by_partition` makes: put here what needs
+them, such as a campaign.
+
+**To back-fill:** back-fill `optix_by_partition`.
+
+**If it fails:** clear the task. The customers are in Opti-X already.
+""",
+    tags=["optimove", "opti-x", "example"],
+    default_args={"retries": 2, "retry_delay": timedelta(minutes=5), "execution_timeout": timedelta(hours=2)},
+):
+
+    @task
+    def tell() -> str | None:
+        """Return the key of the partition that arrived."""
+        return get_current_context()["dag_run"].partition_key
+
+    tell()
