@@ -18,7 +18,7 @@ from optimove_provider.contract.values import JsonValue, comparable, json_value
 from optimove_provider.loads.rejects import check_max_rejected, count, judge
 from optimove_provider.loads.report import Report
 from optimove_provider.loads.staging import Staging
-from optimove_provider.records.payload import csv_value
+from optimove_provider.records.cells import csv_value
 
 log = logging.getLogger(__name__)
 
