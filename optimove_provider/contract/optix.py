@@ -114,7 +114,7 @@ def upload_data(
     removed. `ttl_seconds` None means that the data never expires.
     """
     rest = json_body({"ttl_seconds": ttl_seconds, "batch_uuid": batch_uuid, "batch_completed": batch_completed})
-    body = b'{"data":' + records.text + b"," + rest[1:]
+    body = b"".join([b'{"data":', records.text, b",", rest[1:]])  # one copy of a megabyte, not three
     succeed(UPLOAD_DATA, (yield UPLOAD_DATA.request(body, data_connection_uuid=data_connection_uuid)))
 
 

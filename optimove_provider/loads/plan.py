@@ -30,7 +30,7 @@ SENT = ("new", "changed", "unknown", "expiring")
 @dataclass(frozen=True, slots=True)
 class Frozen:
     """A load whose rows are frozen. `rows_in`: their folder in staging; `generation`: the instant that they stand for.
-    `filled` is the share of them that has a value, by column.
+    `filled` is the share of them that has a value, by column. Unless `compared`, nobody asks for the plan's digest.
 
     With `mode="full"` the ledger's fingerprints are not trusted: every row is sent that is not stale.
     """
@@ -43,6 +43,7 @@ class Frozen:
     on_removed: Literal["report", "expire"] = "report"
     ttl_seconds: int | None = None
     filled: Mapping[str, float] = field(default_factory=dict)
+    compared: bool = True
 
     def __post_init__(self) -> None:
         """Raise SettingsError for what contradicts itself."""
@@ -129,8 +130,9 @@ def make_plan(ledger: Ledger, load: Frozen, folder: str, now: datetime, max_memo
     rows, last = parquet.size(staging, load.rows_in)
     fenced = fence(pointer, load.generation)
     made = _Making(staging, pointer, load, folder, rows)
-    if fenced:
-        counts, mark = {**dict.fromkeys(VERDICTS, 0), "stale": rows}, "0"
+    if fenced or _nothing_to_compare(pointer, load):
+        counts, mark = {**dict.fromkeys(VERDICTS, 0), "stale" if fenced else "new": rows}, "0"
+        made.sent = made.sent if fenced else load.rows_in
     else:
         question = _question(pointer, load, now)
         with compare(staging, pointer, load.rows_in, last, question, max_memory) as found:
@@ -155,6 +157,11 @@ def make_plan(ledger: Ledger, load: Frozen, folder: str, now: datetime, max_memo
         kept=made.kept,
         removed=made.removed,
     )
+
+
+def _nothing_to_compare(pointer: Pointer, load: Frozen) -> bool:
+    """Whether all rows are new, and nobody asks for a digest of them: then they need not be looked at."""
+    return not (load.compared or pointer.layers or pointer.pending)
 
 
 class _Making:

@@ -75,7 +75,8 @@ class Parts:
                     file = stack.enter_context(pq.ParquetFile(stack.enter_context(staging.open(path))))
                 group = number if self.one_file else number % SLICES_IN_A_PART
                 table = file.read_row_group(group, ["_row", "_record"])
-                yield Slice(number, *(table.column(name).combine_chunks() for name in ("_row", "_record")))
+                rows, records = (table.column(name) for name in ("_row", "_record"))
+                yield Slice(number, _whole(rows), _whole(records))
 
     def columns(self, staging: Staging, names: Sequence[str]) -> pa.RecordBatchReader:
         """Some columns of all rows, as a stream."""
@@ -87,6 +88,11 @@ class Parts:
         for path in self.paths:
             with staging.open(path) as stream, pq.ParquetFile(stream) as file:
                 yield from file.iter_batches(READ_ROWS, columns=names, use_threads=False)
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    """A column as one array; a row group nearly always is one, and joining would copy it."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 class PartsWriter:

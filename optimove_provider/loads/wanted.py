@@ -57,6 +57,7 @@ class Wanted:
             "report" if spool.keyless else self.on_removed,
             self.target.ttl_seconds,
             spool.filled,
+            self.compares,
         )
 
     def without_ledger(self) -> "Wanted":
