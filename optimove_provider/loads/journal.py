@@ -48,14 +48,16 @@ class Settled:
 class Course:
     """`load.json`. Times are ISO texts in UTC.
 
-    `batch` is 0 before the first request; `batch_opened` is empty where its progress counts no more. `closing` says
-    that a request which completes the batch may have been sent. `plans` counts how often was planned; `plan` is the
-    last one, and `committed` says that the ledger has what it made true.
+    `spools` numbers the frozen rows of tries that came as far as a plan. `batch` is 0 before the first request;
+    `batch_opened` is empty where its progress counts no more. `closing` says that a request which completes the batch
+    may have been sent. `plans` counts how often was planned; `plan` is the last one, and `committed` says that the
+    ledger has what it made true.
     """
 
     format: int = FORMAT
     opened: str = ""
     spool: dict[str, Any] | None = None
+    spools: int = 1
     batch: int = 0
     batch_opened: str = ""
     closing: bool = False

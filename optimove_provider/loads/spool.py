@@ -90,8 +90,11 @@ def frozen(
         log.info("going on with the rows that were read at %s", course.opened)
         return Spool.from_json(course.spool)
     course.opened = datetime.now(UTC).isoformat()
+    if course.plan:
+        course.spools += 1  # others may still need the rows that were planned: they were marked as pending
     with open_rows() as rows:
-        spool = freeze(rows, journal.staging, journal.folder, make_encoder, primary_key, compared)
+        name = f"spool-{course.spools}"
+        spool = freeze(rows, journal.staging, journal.folder, make_encoder, primary_key, compared, name)
     course.spool, course.plan = spool.as_json(), {}  # a plan of rows that were read before says nothing of these
     journal.save()
     log.info("%d rows read, %d of them rejected", spool.rows, spool.rejected)
@@ -99,19 +102,25 @@ def frozen(
 
 
 def freeze(
-    rows: Rows, staging: Staging, folder: str, make_encoder: MakeEncoder, primary_key: str, compared: bool = False
+    rows: Rows,
+    staging: Staging,
+    folder: str,
+    make_encoder: MakeEncoder,
+    primary_key: str,
+    compared: bool = False,
+    name: str = "spool",
 ) -> Spool:
-    """Write the rows to `<folder>/spool`, and those that cannot travel to `<folder>/rejected.jsonl`.
+    """Write the rows to `<folder>/<name>`, and those that cannot travel to `<folder>/rejected.jsonl`.
 
     `compared`: fingerprints are made on the way.
 
     Raises DataError where the source as a whole is wrong: no key column, a column that JSON has no form for, a key
     that occurs twice, a type that changes.
     """
-    staging.remove_folder(f"{folder}/spool")
+    staging.remove_folder(f"{folder}/{name}")
     with (
-        PartsWriter(staging, f"{folder}/spool") as fit,
-        PartsWriter(staging, f"{folder}/spool", REFUSED) as refused,
+        PartsWriter(staging, f"{folder}/{name}") as fit,
+        PartsWriter(staging, f"{folder}/{name}", REFUSED) as refused,
         staging.open_new(f"{folder}/{ASIDE}") as aside,
     ):
         freezing = _Freezing(fit, refused, aside, make_encoder, compared)
