@@ -28,9 +28,19 @@ def test_the_output_shown_is_the_output(command, output):
 
 
 def test_every_command_and_format_is_shown():
-    assert {command.split()[3] for command, _ in SHOWN_COMMANDS} == {command.name for command in COMMANDS}
+    checking = [command for command in COMMANDS if command.name != "replay"]
+    assert {command.split()[3] for command, _ in SHOWN_COMMANDS} == {command.name for command in checking}
     assert set(re.findall(r"^\* `(\w+)`", PAGE, re.MULTILINE)) == set(FORMATS)
     assert f"with more than {MANY} findings they come by rule and column first, and {SHOWN} of them are shown" in PAGE
-    for option in (option for command in COMMANDS for option in command.options):
-        if option.flags[0].startswith("--"):
-            assert option.flags[0] in PAGE
+    assert _named(checking) <= set(re.findall(r"--[a-z-]+", PAGE))
+
+
+def test_the_replay_is_shown_where_its_file_is_explained():
+    page = (DOCS / "reliability.md").read_text()
+    assert "python -m optimove_provider replay" in page
+    assert _named(command for command in COMMANDS if command.name == "replay") <= set(re.findall(r"--[a-z-]+", page))
+
+
+def _named(commands):
+    options = (option.flags[0] for command in commands for option in command.options)
+    return {flag for flag in options if flag.startswith("--")}
