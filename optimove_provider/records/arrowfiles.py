@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 from optimove_provider.contract.errors import DataError
 from optimove_provider.records.rows import BATCH_ROWS, Reading, refuse_doubled, slices
 
-READ_ROWS = 4 * BATCH_ROWS
 BUFFER_BYTES = 1 << 20
 """Read ahead in each column, instead of whole row groups."""
 
@@ -20,7 +19,7 @@ def parquet_rows(stream: BinaryIO, name: str) -> Reading:
     """The rows of a Parquet file; the first batch is empty. Raises DataError for another or a damaged file."""
     try:
         with pq.ParquetFile(stream, buffer_size=BUFFER_BYTES, pre_buffer=False) as file:
-            yield from _batches(file.schema_arrow, file.iter_batches(READ_ROWS, use_threads=False), name)
+            yield from _batches(file.schema_arrow, file.iter_batches(BATCH_ROWS, use_threads=False), name)
     except (pa.ArrowInvalid, OSError) as error:
         raise _damage(name, "Parquet", error) from error
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from optimove_provider.contract.errors import DataError
 
-BATCH_ROWS = 5000
+BATCH_ROWS = 20_000
 MAX_TEXT_CHARACTERS = 1 << 20
 """How much is kept of the text of a row that could not be read."""
 

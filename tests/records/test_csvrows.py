@@ -146,5 +146,5 @@ def test_a_file_is_not_read_ahead_of_what_is_asked_for():
     stream = io.BytesIO(b"id\n" + b"0123456789\n" * 1_000_000)
     rows = csv_rows(stream, "rows.csv", 100_000)
     next(rows)
-    assert next(rows).num_rows == BATCH_ROWS
+    assert 0 < next(rows).num_rows < BATCH_ROWS
     assert stream.tell() < 400_000
