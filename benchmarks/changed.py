@@ -79,7 +79,8 @@ def prepare(staging: Staging, count: int, changed: float) -> None:
 
 def plain(staging: Staging) -> str:
     """Read the rows, and do nothing with them."""
-    rows = sum(batch.num_rows for batch in pq.ParquetFile(f"{staging.root}/second/rows.parquet").iter_batches())
+    with pq.ParquetFile(f"{staging.root}/second/rows.parquet") as file:
+        rows = sum(file.read_row_group(group).num_rows for group in range(file.num_row_groups))
     return f"{rows:,} rows"
 
 

@@ -108,7 +108,13 @@ def read(staging: Staging, path: str, columns: Sequence[str]) -> Iterator[pa.Rec
     """A file's rows, some columns of them."""
     with staging.open(path) as stream, pq.ParquetFile(stream) as file:
         check_format(file.metadata, path)
-        yield from file.iter_batches(ROW_GROUP, columns=list(columns))
+        yield from _batches(file, range(file.num_row_groups), columns)
+
+
+def _batches(file: pq.ParquetFile, groups: Iterable[int], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Row groups, one at a time: over several at once, Arrow keeps in memory what it has read of all."""
+    for group in groups:
+        yield from file.iter_batches(ROW_GROUP, row_groups=[group], columns=list(columns), use_threads=False)
 
 
 def check_format(found: pq.FileMetaData, path: str) -> None:
@@ -132,7 +138,7 @@ def pick_rows(staging: Staging, folder: str, wanted: Mask) -> Iterator[pa.Record
     for path in sent_parts(staging, folder):
         with staging.open(path) as stream, pq.ParquetFile(stream) as file:
             groups = [group for group in range(file.num_row_groups) if _holds(file.metadata.row_group(group), wanted)]
-            for batch in file.iter_batches(ROW_GROUP, row_groups=groups, columns=ROWS.names):
+            for batch in _batches(file, groups, ROWS.names):
                 yield batch.filter(pa.array(wanted[batch["_row"].to_numpy()]))
 
 

@@ -19,9 +19,15 @@ def parquet_rows(stream: BinaryIO, name: str) -> Reading:
     """The rows of a Parquet file; the first batch is empty. Raises DataError for another or a damaged file."""
     try:
         with pq.ParquetFile(stream, buffer_size=BUFFER_BYTES, pre_buffer=False) as file:
-            yield from _batches(file.schema_arrow, file.iter_batches(BATCH_ROWS, use_threads=False), name)
+            yield from _batches(file.schema_arrow, _by_group(file), name)
     except (pa.ArrowInvalid, OSError) as error:
         raise _damage(name, "Parquet", error) from error
+
+
+def _by_group(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+    """The rows, one row group after the other: over several at once, Arrow keeps in memory what it has read of all."""
+    for group in range(file.num_row_groups):
+        yield from file.iter_batches(BATCH_ROWS, row_groups=[group], use_threads=False)
 
 
 def arrow_rows(stream: BinaryIO, name: str) -> Reading:
