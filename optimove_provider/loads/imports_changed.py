@@ -110,37 +110,32 @@ class ChangedImport:
     def _columns(self, resumed: bool) -> list[str]:
         """Freeze the rows, unless an earlier try began to send; returns the header's names."""
         course, report = self._journal.course, self._report
-        if course.spool is None or not (course.batch or resumed):
-            course.opened, course.plan = datetime.now(UTC).isoformat(), {}
-            course.spool = {**self._freeze(), "report": report.as_json()}
+        if course.spool is None or not self._journal.is_read(resumed):
+            course.spool = {**self._freeze(self._journal.read_again()), "report": report.as_json()}
             self._journal.save()
         report.restore(course.spool["report"])
         return list(course.spool["columns"])
 
-    def _freeze(self) -> dict[str, Any]:
+    def _freeze(self, folder: str) -> dict[str, Any]:
         staging = self._to.staging
-        staging.remove_folder(self._spool)
-        with PartsWriter(staging, self._spool) as parts:
+        staging.remove_folder(folder)
+        with PartsWriter(staging, folder) as parts:
             freezer = Freezer(parts)
             RowCheck(self._source, self._wanted, staging, self._report).run(freezer)
             freezer.finish()
         refuse_duplicates(staging, parts.parts, "customerId")
-        return {"columns": freezer.columns, "filled": freezer.filled}
-
-    @property
-    def _spool(self) -> str:
-        return f"{self._journal.folder}/spool"
+        return {"columns": freezer.columns, "filled": freezer.filled, "folder": folder}
 
     def _plan(self) -> Plan:
-        compared, journal = self._comparison, self._journal
+        compared, journal, spool = self._comparison, self._journal, self._journal.course.spool or {}
         self._refuse_other_pointer()
         frozen = Frozen(
             self._to.load_id,
-            self._spool,
+            spool["folder"],
             compared.generation or journal.opened,
             compared.source_is,
             "changed",
-            filled=(journal.course.spool or {})["filled"],
+            filled=spool["filled"],
         )
         return planned(self._ledger, journal, frozen, self._report, compared.guards, compared.expected_plan)
 

@@ -7,7 +7,7 @@ process at a time writes them.
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from optimove_provider.contract.errors import DataError, OptimoveProviderError
@@ -93,6 +93,19 @@ class Journal:
     def opened(self) -> datetime:
         """When the source was opened."""
         return datetime.fromisoformat(self.course.opened)
+
+    def is_read(self, resumed: bool) -> bool:
+        """Whether the rows are read: something came of them since, or this try itself has read them (`resumed`)."""
+        course = self.course
+        return course.spool is not None and (bool(course.batch) or course.committed or resumed)
+
+    def read_again(self) -> str:
+        """Begin to read the source; returns the folder for its rows. A plan of other rows says nothing of these."""
+        course = self.course
+        if course.plan:
+            course.spools += 1  # others may still need the rows that were planned: they were marked as pending
+        course.opened, course.plan = datetime.now(UTC).isoformat(), {}
+        return f"{self.folder}/spool-{course.spools}"
 
     @property
     def batch_uuid(self) -> str:

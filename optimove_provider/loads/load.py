@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pyarrow as pa
 
@@ -82,7 +82,7 @@ def load(
 
 def plan(client: OptixClient, open_rows: OpenRows, staging: Staging, report: Report, wanted: Wanted) -> None:
     """Tell in `report` what `load` would do. Nothing is sent, and nothing is left in staging but the report."""
-    journal = Journal(staging, report.load_id)
+    journal, wanted = Journal(staging, report.load_id), replace(wanted, dry_run=True)
     try:
         spool = _frozen(open_rows, journal, wanted, resumed=False)
         _tell_spool(spool, journal, report, wanted)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any, BinaryIO, Protocol
 
 import pyarrow as pa
@@ -86,16 +85,14 @@ def frozen(
     `resumed`: this try has read it before. `compared`: they will be compared with a ledger.
     """
     course = journal.course
-    if course.spool and (course.batch or course.committed or resumed):
+    if course.spool and journal.is_read(resumed):
         log.info("going on with the rows that were read at %s", course.opened)
         return Spool.from_json(course.spool)
-    course.opened = datetime.now(UTC).isoformat()
-    if course.plan:
-        course.spools += 1  # others may still need the rows that were planned: they were marked as pending
+    folder = journal.read_again()
     with open_rows() as rows:
-        name = f"spool-{course.spools}"
-        spool = freeze(rows, journal.staging, journal.folder, make_encoder, primary_key, compared, name)
-    course.spool, course.plan = spool.as_json(), {}  # a plan of rows that were read before says nothing of these
+        aside = f"{journal.folder}/{ASIDE}"
+        spool = freeze(rows, journal.staging, folder, aside, make_encoder, primary_key, compared)
+    course.spool = spool.as_json()
     journal.save()
     log.info("%d rows read, %d of them rejected", spool.rows, spool.rejected)
     return spool
@@ -105,23 +102,23 @@ def freeze(
     rows: Rows,
     staging: Staging,
     folder: str,
+    aside_path: str,
     make_encoder: MakeEncoder,
     primary_key: str,
     compared: bool = False,
-    name: str = "spool",
 ) -> Spool:
-    """Write the rows to `<folder>/<name>`, and those that cannot travel to `<folder>/rejected.jsonl`.
+    """Write the rows to a folder, and those that cannot travel to the file `aside_path`.
 
     `compared`: fingerprints are made on the way.
 
     Raises DataError where the source as a whole is wrong: no key column, a column that JSON has no form for, a key
     that occurs twice, a type that changes.
     """
-    staging.remove_folder(f"{folder}/{name}")
+    staging.remove_folder(folder)
     with (
-        PartsWriter(staging, f"{folder}/{name}") as fit,
-        PartsWriter(staging, f"{folder}/{name}", REFUSED) as refused,
-        staging.open_new(f"{folder}/{ASIDE}") as aside,
+        PartsWriter(staging, folder) as fit,
+        PartsWriter(staging, folder, REFUSED) as refused,
+        staging.open_new(aside_path) as aside,
     ):
         freezing = _Freezing(fit, refused, aside, make_encoder, compared)
         _in_turn(freezing.take, rows)

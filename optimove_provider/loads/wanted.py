@@ -21,8 +21,8 @@ class Wanted:
     `source_is`: a "snapshot" has every key that is to be there, a "delta" some of them. `generation` is the instant
     that the rows stand for; None means the one at which the source is opened. `nulls`: "omit" leaves a null field out,
     "null" sends it, "refuse" rejects the row. `max_rejected`: how many rows may be rejected, or which share of all rows
-    if it is below 1. `expected_plan` is the digest of the one plan that may be carried out. With `dry_run` nothing is
-    sent, and nothing left behind but the report.
+    if it is below 1. `expected_plan` is the digest of the one plan that may be carried out. `dry_run` is
+    set by `load.plan`.
     """
 
     target: OptixTarget

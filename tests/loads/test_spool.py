@@ -28,7 +28,9 @@ def numbered(count, batch_rows=4000):
 
 
 def frozen(staging, batches, key_type="integer"):
-    return freeze(batches, staging, "load", lambda schema: Encoder(schema, "id", key_type), "id")
+    return freeze(
+        batches, staging, "load/spool", "load/rejected.jsonl", lambda schema: Encoder(schema, "id", key_type), "id"
+    )
 
 
 def records(staging, spool):

@@ -239,6 +239,16 @@ def test_a_dry_run_tells_what_would_be_done_and_leaves_nothing_behind(target):
     assert (result["plan"], result["changed"], result["unchanged"]) == (report.plan["digest"], 1, 1)
 
 
+@pytest.mark.parametrize("known", [{}, {"a": "1"}])
+def test_the_digest_of_a_full_load_covers_its_rows_too(target, known):
+    target.sync(known, night(0), mode="full", source_is="delta")
+    full = {"mode": "full", "source_is": "delta"}
+    digests = {planned(target, values, night(1), **full).plan["digest"] for values in ({"b": "2"}, {"b": "3"})}
+    assert len(digests) == 2
+    digest = planned(target, {"b": "4"}, night(1), **full).plan["digest"]
+    assert target.sync({"b": "4"}, night(1), expected_plan=digest, **full).accepted == 1
+
+
 def test_only_the_expected_plan_is_carried_out(target):
     target.sync({"a": "1", "b": "2"}, night(0))
     digest = planned(target, {"a": "1", "b": "3"}, night(1)).plan["digest"]
