@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from optimove_provider.hooks.failures import as_airflow_failure
 
 if TYPE_CHECKING:
-    from optimove_provider.loads.synced import TargetBusy
+    from optimove_provider.loads.lease import TargetBusy
 
 SHORTEST, LONGEST = timedelta(seconds=12), timedelta(seconds=60)
 """A trigger that fires within 10 s of the deferral can get its task failed: apache/airflow#72716."""

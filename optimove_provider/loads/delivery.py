@@ -1,34 +1,17 @@
 """The files of an import, from the first part that goes up until they are visible: all of them, or none."""
 
 import logging
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from optimove_provider.contract.errors import OptimoveProviderError
 from optimove_provider.loads.parts import Destination, Uploads, files_of
 from optimove_provider.loads.report import Report
-from optimove_provider.loads.synced import TargetBusy
 
 log = logging.getLogger(__name__)
 
 Samples = Callable[[str, list[dict[str, str]]], object]
 """Takes a file's S3 key and some of its rows before that file becomes visible."""
-
-
-@contextmanager
-def accounted(report: Report) -> Iterator[None]:
-    """Keep time, state and problem in the report."""
-    began = time.monotonic()
-    try:
-        yield
-    except TargetBusy:
-        raise  # nothing has failed: the load waits
-    except BaseException as error:
-        report.state, report.problem, report.accepted = "failed", str(error), 0
-        raise
-    finally:
-        report.seconds += time.monotonic() - began
 
 
 class Delivery:

@@ -5,12 +5,14 @@ A retry of the same load sends only what is missing, and makes no second file.
 
 from optimove_provider.contract.errors import OptimoveProviderError
 from optimove_provider.contract.uploads import Outcome, Verdict
+from optimove_provider.loads.accounting import accounted
 from optimove_provider.loads.checks import CsvFile
-from optimove_provider.loads.delivery import Delivery, Samples, accounted
-from optimove_provider.loads.imports_check import OpenRows, RowCheck, Wanted
+from optimove_provider.loads.delivery import Delivery, Samples
+from optimove_provider.loads.imports_check import RowCheck, Wanted
 from optimove_provider.loads.imports_turn import Turn
 from optimove_provider.loads.parts import Destination, Nowhere, Uploads
 from optimove_provider.loads.report import Report
+from optimove_provider.loads.spool import OpenRows
 
 
 def import_csv(
@@ -29,7 +31,7 @@ def import_csv(
     same load continues. With a `turn`, rows older than a newer snapshot are not sent, and the table's ledger learns
     which keys it cannot vouch for any more.
     """
-    with accounted(report):
+    with accounted(report, all_or_nothing=True):
         _Import(source, wanted, to, report, samples, turn).run()
 
 

@@ -12,15 +12,16 @@ from typing import Any, Literal
 
 from optimove_provider.contract.errors import SettingsError
 from optimove_provider.contract.uploads import Outcome, Verdict
+from optimove_provider.loads.accounting import accounted
 from optimove_provider.loads.checks import CsvFile
-from optimove_provider.loads.delivery import Delivery, Samples, accounted
+from optimove_provider.loads.delivery import Delivery, Samples
 from optimove_provider.loads.duplicates import refuse_duplicates
 from optimove_provider.loads.guards import Guards
 from optimove_provider.loads.imports import ImportFailed, settle
-from optimove_provider.loads.imports_check import OpenRows, RowCheck, Wanted
+from optimove_provider.loads.imports_check import RowCheck, Wanted
 from optimove_provider.loads.imports_spool import Freezer, csv_text
 from optimove_provider.loads.journal import Journal
-from optimove_provider.loads.lease import Lease
+from optimove_provider.loads.lease import Lease, held
 from optimove_provider.loads.ledger import Ledger
 from optimove_provider.loads.parts import Destination, Uploads
 from optimove_provider.loads.plan import Frozen, Plan
@@ -28,8 +29,8 @@ from optimove_provider.loads.planning import planned
 from optimove_provider.loads.pointer import OtherPointer
 from optimove_provider.loads.report import Report
 from optimove_provider.loads.slices import PartsWriter
+from optimove_provider.loads.spool import OpenRows
 from optimove_provider.loads.staging import Staging
-from optimove_provider.loads.synced import held
 from optimove_provider.loads.unconfirmed import Ask, Unconfirmed
 
 UNKNOWN = "what the table holds of this load's keys is unknown: the next load sends them again"
@@ -80,7 +81,7 @@ class ChangedImport:
         if result := self._journal.course.result:
             self._report.restore(result)
             return
-        with accounted(self._report), self._delivery.refusable():
+        with accounted(self._report, all_or_nothing=True), self._delivery.refusable():
             columns = self._columns(resumed)
             with self._lease(try_number) as lease:
                 plan = self._plan()
@@ -96,7 +97,7 @@ class ChangedImport:
     def plan(self) -> None:
         """Tell in the report what `run` would do. Nothing is sent, and only the report is left in staging."""
         try:
-            with accounted(self._report):
+            with accounted(self._report, all_or_nothing=True):
                 self._columns(resumed=False)
                 self._plan()
                 self._report.state = "planned"
@@ -105,7 +106,9 @@ class ChangedImport:
 
     def _lease(self, try_number: int) -> AbstractContextManager[Lease]:
         """The lease of the table. What an earlier try of this load left settling is taken over: it sends no more."""
-        return held(self._ledger, self._to.load_id, _holder(self._to.staging, self._to.load_id, try_number))
+        return held(
+            self._ledger.pointer_file, self._to.load_id, _holder(self._to.staging, self._to.load_id, try_number)
+        )
 
     def _columns(self, resumed: bool) -> list[str]:
         """Freeze the rows, unless an earlier try began to send; returns the header's names."""
@@ -196,7 +199,10 @@ def confirm(ledger: Ledger | None, report: Report, outcome: Outcome) -> None:
     assert ledger  # noqa: S101 - the load had one
     staging, load_id = ledger.staging, report.load_id
     journal = Journal(staging, load_id)
-    with accounted(report), held(ledger, load_id, _holder(staging, load_id, 1)) as lease:
+    with (
+        accounted(report, all_or_nothing=True),
+        held(ledger.pointer_file, load_id, _holder(staging, load_id, 1)) as lease,
+    ):
         Unconfirmed(ledger).drop(load_id)
         if outcome.verdict is Verdict.DONE:
             ledger.commit(lease, Plan.from_json(journal.course.plan).accepted(datetime.now(UTC)))

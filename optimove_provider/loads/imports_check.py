@@ -3,39 +3,33 @@
 import logging
 import math
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import BinaryIO, cast
-
-import pyarrow as pa
 
 from optimove_provider.contract.datatypes import Attribute
 from optimove_provider.contract.errors import DataError, SettingsError
 from optimove_provider.loads.checks import SHOWN_FINDINGS, CsvFile, refuse_errors
 from optimove_provider.loads.parts import MAX_FILE_BYTES, Sink
 from optimove_provider.loads.progress import Progress
+from optimove_provider.loads.rejects import allowed_of, check_max_rejected
 from optimove_provider.loads.report import Report
 from optimove_provider.loads.sieve import Sieve
+from optimove_provider.loads.spool import OpenRows
 from optimove_provider.loads.staging import Staging
 from optimove_provider.records.csvcheck import Options, check_csv
 from optimove_provider.records.csvout import Chunks, CsvText
 from optimove_provider.records.findings import ERROR, WARNING, Finding
 from optimove_provider.records.findings import Report as Findings
 from optimove_provider.records.pii import PII_RULES, pii_names
-from optimove_provider.records.rows import Unread
 from optimove_provider.records.watchers import watchers_for
 from optimove_provider.records.watching import Watch, Watchers, nobody
 
 log = logging.getLogger(__name__)
 
 ON_INVALID = ("fail", "split")
-
-Rows = Iterable[pa.RecordBatch | Unread]
-OpenRows = Callable[[], AbstractContextManager[Rows]]
-"""Opens the source as a context manager that gives its rows: called when they are to be read, which a retry may not
-need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +51,7 @@ class Wanted:
     def __post_init__(self) -> None:
         if self.on_invalid not in ON_INVALID:
             raise SettingsError(f"on_invalid {self.on_invalid!r}: expected {' or '.join(ON_INVALID)}")
-        if self.max_rejected is not None and self.max_rejected < 0:
-            raise SettingsError(f"max_rejected {self.max_rejected}: expected a number of rows, or a share below 1")
+        check_max_rejected(self.max_rejected or 0)
         if self.max_rejected and self.on_invalid == "fail":
             raise SettingsError('max_rejected= needs on_invalid="split": "fail" imports nothing if a row is invalid')
 
@@ -103,7 +96,8 @@ class RowCheck:
         report = self._report
         report.rejected, report.rejected_file = sieve.rows_refused, sieve.url
         report.reasons = {rule: n for (rule, _, severity), n in findings.groups.items() if severity == ERROR}
-        allowed = _allowed(self._wanted.max_rejected, report.rows)
+        most = self._wanted.max_rejected
+        allowed = report.rows if most is None else allowed_of(most, report.rows)
         if report.rejected > allowed:
             raise DataError(
                 f"{report.rejected} of {report.rows} rows are invalid, and max_rejected allows {allowed:g}: nothing is "
@@ -156,12 +150,6 @@ class RowCheck:
                 log.info("%d rows validated, %d bytes, %d bytes uploaded%s", rows, size, sink.sent, refused)
 
         return tell
-
-
-def _allowed(max_rejected: float | None, rows: int) -> float:
-    if max_rejected is None:
-        return rows
-    return max_rejected if max_rejected >= 1 else max_rejected * rows
 
 
 def _account(findings: Findings, text: CsvText) -> None:

@@ -10,12 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from optimove_provider.contract.datatypes import Attribute, is_key_column
-from optimove_provider.loads.lease import Lease
+from optimove_provider.loads.lease import Lease, held
 from optimove_provider.loads.ledger import Ledger
 from optimove_provider.loads.parquet import rows_batch
 from optimove_provider.loads.plan import fence
 from optimove_provider.loads.slices import PartsWriter
-from optimove_provider.loads.synced import held
 from optimove_provider.loads.unconfirmed import Unconfirmed
 from optimove_provider.records.encolumns import key_texts
 from optimove_provider.records.findings import Finding
@@ -63,7 +62,7 @@ class Turn:
 @contextmanager
 def turn_of(ledger: Ledger, load_id: str, try_number: int, generation: datetime) -> Iterator[Turn]:
     """A load's turn. Raises TargetBusy while another load has it."""
-    with held(ledger, load_id, try_number) as lease:
+    with held(ledger.pointer_file, load_id, try_number) as lease:
         yield Turn(ledger, lease, generation)
         ledger.compact(lease)
     ledger.sweep(datetime.now(UTC))

@@ -7,7 +7,8 @@ must agree within the 30 seconds between the last slice that a load may begin an
 import logging
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -46,6 +47,16 @@ class Held:
 
     def __str__(self) -> str:
         return f"load {self.load_id}, try {self.try_number}, until {self.until:%Y-%m-%d %H:%M:%S} UTC unless renewed"
+
+
+class TargetBusy(OptimoveProviderError):
+    """Another load works on the target. `held` tells which, and until when if it says nothing more."""
+
+    retry_helps = True
+
+    def __init__(self, held: Held) -> None:
+        self.held = held
+        super().__init__(f"another load works on this target: {held}")
 
 
 class Lease:
@@ -148,6 +159,16 @@ def acquire(pointer_file: PointerFile, load_id: str, try_number: int, clock: Clo
     except _Taken as taken:
         return taken.held
     return Lease(pointer_file, wanted, clock)
+
+
+@contextmanager
+def held(pointer_file: PointerFile, load_id: str, try_number: int) -> Iterator[Lease]:
+    """The lease of a target while the block lasts. Raises TargetBusy while another load has it."""
+    lease = acquire(pointer_file, load_id, try_number)
+    if isinstance(lease, Held):
+        raise TargetBusy(lease)
+    with lease:
+        yield lease
 
 
 class _Taken(Exception):

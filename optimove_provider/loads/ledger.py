@@ -16,10 +16,19 @@ from itertools import islice
 import numpy as np
 import pyarrow as pa
 
-from optimove_provider.loads import diff, layers, parquet
+from optimove_provider.loads import diff, layers, parquet, swap
 from optimove_provider.loads.lease import Lease
 from optimove_provider.loads.parquet import ALGORITHM, LEDGER, Batches
-from optimove_provider.loads.pointer import Layer, OtherPointer, Pending, Pointer, PointerFile, Sent, Snapshot
+from optimove_provider.loads.pointer import (
+    Layer,
+    OtherPointer,
+    Pending,
+    Pointer,
+    PointerFile,
+    Sent,
+    Snapshot,
+    target_id,
+)
 from optimove_provider.loads.staging import Staging
 
 MAX_LAYERS = 12
@@ -177,6 +186,11 @@ class Ledger:
                 some = batch.filter(pa.array(~np.isin(batch["_row"].to_numpy(), refused)))
                 made = parquet.fingerprints(some["_record"])
                 yield _rows(some["_key"], some["_record"], made, accepted.generation, accepted.expires)
+
+
+def ledger_of(staging: Staging, kind: str, host: str, target: str) -> Ledger | None:
+    """The ledger of a target, as `target_id` names it; None where staging cannot hold one."""
+    return Ledger(staging, target_id(kind, host, target)) if swap.supports_compare_and_swap(staging.fs) else None
 
 
 def _rows(

@@ -1,7 +1,6 @@
 """One Opti-X load, from rows to a report: freeze the rows, bring the target to what they say, account for every row."""
 
 import logging
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -10,17 +9,15 @@ import pyarrow as pa
 
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.optix import formula
-from optimove_provider.loads import swap
+from optimove_provider.loads.accounting import accounted
 from optimove_provider.loads.flight import Flight, Totals
 from optimove_provider.loads.journal import Journal
-from optimove_provider.loads.ledger import Ledger
-from optimove_provider.loads.pointer import target_id
+from optimove_provider.loads.ledger import Ledger, ledger_of
 from optimove_provider.loads.rejects import judge, keep_rejected
 from optimove_provider.loads.report import Report
-from optimove_provider.loads.send import OptixTarget
 from optimove_provider.loads.spool import OpenRows, Spool, frozen
 from optimove_provider.loads.staging import Staging
-from optimove_provider.loads.synced import Synced, TargetBusy, sent
+from optimove_provider.loads.synced import Synced, sent
 from optimove_provider.loads.wanted import Wanted
 from optimove_provider.records.encode import Encoder
 
@@ -35,21 +32,13 @@ NO_LEDGER = (
 @contextmanager
 def told(report: Report, journal: Journal) -> Iterator[bool]:
     """Whether there is anything left to do; keeps state, problem and time in the report, and the result in staging."""
-    began = time.monotonic()
     if journal.course.result:
         log.info("load %s was finished by an earlier try", report.load_id)
         report.restore(journal.course.result)
         yield False
         return
-    try:
+    with accounted(report):
         yield True
-    except TargetBusy:
-        raise  # nothing has failed: the load waits
-    except BaseException as error:
-        report.state, report.problem = "failed", str(error)
-        raise
-    finally:
-        report.seconds += time.monotonic() - began
     journal.finish(report.as_json())
 
 
@@ -73,7 +62,7 @@ def load(
         if unfinished:
             spool = _frozen(open_rows, journal, wanted, resumed)
             _tell_spool(spool, journal, report, wanted)
-            if ledger := ledger_of(client, staging, wanted.target):
+            if ledger := _ledger(client, staging, wanted):
                 Synced(client, ledger, wanted, journal, spool, report).run(try_number)
             else:
                 _send_all(client, spool, journal, report, wanted.without_ledger())
@@ -86,7 +75,7 @@ def plan(client: OptixClient, open_rows: OpenRows, staging: Staging, report: Rep
     try:
         spool = _frozen(open_rows, journal, wanted, resumed=False)
         _tell_spool(spool, journal, report, wanted)
-        ledger = ledger_of(client, staging, wanted.target)
+        ledger = _ledger(client, staging, wanted)
         if ledger:
             Synced(client, ledger, wanted, journal, spool, report).plan()
         else:
@@ -97,11 +86,8 @@ def plan(client: OptixClient, open_rows: OpenRows, staging: Staging, report: Rep
         staging.remove_folder(journal.folder)
 
 
-def ledger_of(client: OptixClient, staging: Staging, target: OptixTarget) -> Ledger | None:
-    """The ledger of a data connection; None where staging cannot hold one."""
-    if not swap.supports_compare_and_swap(staging.fs):
-        return None
-    return Ledger(staging, target_id("optix", client.settings.host, target.data_connection_uuid))
+def _ledger(client: OptixClient, staging: Staging, wanted: Wanted) -> Ledger | None:
+    return ledger_of(staging, "optix", client.settings.host, wanted.target.data_connection_uuid)
 
 
 def _frozen(open_rows: OpenRows, journal: Journal, wanted: Wanted, resumed: bool) -> Spool:

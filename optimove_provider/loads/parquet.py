@@ -78,7 +78,7 @@ def write(staging: Staging, path: str, batches: Batches, schema: pa.Schema) -> i
             for table in _regrouped(batches, schema):
                 writer.write_table(table, row_group_size=ROW_GROUP)
                 rows += table.num_rows
-        if "file" in staging.fs.protocol:
+        if staging.is_local:
             stream.flush()
             os.fsync(stream.fileno())
     return rows
@@ -86,7 +86,7 @@ def write(staging: Staging, path: str, batches: Batches, schema: pa.Schema) -> i
 
 def _packing(staging: Staging, schema: pa.Schema) -> dict[str, Any]:
     """Texts hardly repeat, and a load's rows soon go: on a disk, to pack them takes more time than to make them."""
-    brief = schema.equals(ROWS) and "file" in staging.fs.protocol
+    brief = schema.equals(ROWS) and staging.is_local
     repeated = [name for name in ("generation", "expires", "state") if name in schema.names]
     return {"compression": "none" if brief else "zstd", "use_dictionary": repeated or False}
 

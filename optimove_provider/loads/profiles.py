@@ -2,7 +2,6 @@
 
 import json
 import logging
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,17 +14,19 @@ from optimove_provider.contract.datatypes import KEY_COLUMN, Attribute, Verdict,
 from optimove_provider.contract.errors import DataError, Refused, SettingsError
 from optimove_provider.contract.profiles import UNADDRESSABLE
 from optimove_provider.contract.values import JsonValue, comparable, json_value
+from optimove_provider.loads.accounting import accounted
+from optimove_provider.loads.progress import Progress
 from optimove_provider.loads.rejects import check_max_rejected, count, judge
 from optimove_provider.loads.report import Report
 from optimove_provider.loads.staging import Staging
 from optimove_provider.records.cells import csv_value
+from optimove_provider.records.jsonlines import rejected_line
 
 log = logging.getLogger(__name__)
 
 MAX_RECORDS = 5000
 """One request each: what is longer belongs in a file, and in an import."""
 MAX_NOTES = 20
-PROGRESS_SECONDS = 5.0
 
 Record = Mapping[str, Any]
 T = TypeVar("T")
@@ -42,8 +43,8 @@ class Rejected:
 
     def as_line(self) -> bytes:
         """One line of a rejected file."""
-        told = {"row": self.row, "reason": self.reason, "status": self.status, "record": self.record}
-        return json.dumps(told, ensure_ascii=False, default=str).encode() + b"\n"
+        record = json.dumps(self.record, ensure_ascii=False, default=str)
+        return rejected_line(self.row, self.reason, self.status, record)
 
 
 class Unfit(DataError):
@@ -167,21 +168,17 @@ class SmallLoad:
         Anything but a refusal stops the load: what is not sent counts as unsent.
         """
         check_size(records)
-        began, report = time.monotonic(), self.report
+        report, rejected = self.report, list[Rejected]()
         report.rows = len(records)
-        rejected: list[Rejected] = []
-        try:
-            fit = list(self._fit(records, prepare, rejected))
-            self._judge(rejected, "Nothing was sent")
-            self._send(fit, send, rejected)
-            self._judge(rejected, "Everything else was accepted")
-            report.state = "committed" if report.accepted else "nothing_to_send"
-        except BaseException as error:
-            report.state, report.problem = "failed", str(error)
-            raise
-        finally:
-            self._keep(rejected)
-            report.seconds = time.monotonic() - began
+        with accounted(report):
+            try:
+                fit = list(self._fit(records, prepare, rejected))
+                self._judge(rejected, "Nothing was sent")
+                self._send(fit, send, rejected)
+                self._judge(rejected, "Everything else was accepted")
+                report.state = "committed" if report.accepted else "nothing_to_send"
+            finally:
+                self._keep(rejected)
 
     def _fit(
         self, records: Sequence[Record], prepare: Callable[[Record, list[str]], T], rejected: list[Rejected]
@@ -201,15 +198,14 @@ class SmallLoad:
             notes.append(f"row {row}: {doubt}")
 
     def _send(self, fit: Sequence[tuple[int, Record, T]], send: Callable[[T], None], rejected: list[Rejected]) -> None:
-        told = time.monotonic()
+        progress = Progress()
         for row, record, prepared in fit:
             try:
                 send(prepared)
                 self.report.accepted += 1
             except Refused as error:
                 rejected.append(Rejected(row, error.text or str(error), error.status, record))
-            if time.monotonic() - told > PROGRESS_SECONDS:
-                told = time.monotonic()
+            if progress.due():
                 log.info("%d of %d records sent, %d rejected", row, len(fit), len(rejected))
 
     def _judge(self, rejected: Sequence[Rejected], otherwise: str) -> None:

@@ -9,6 +9,7 @@ from optimove_provider.loads.journal import Journal
 from optimove_provider.loads.report import Report
 from optimove_provider.loads.slices import Parts
 from optimove_provider.loads.spool import ASIDE, Spool
+from optimove_provider.records.jsonlines import rejected_line
 
 EXAMPLES = 3
 MAX_REASONS = 50
@@ -25,9 +26,14 @@ def check_max_rejected(max_rejected: float) -> None:
         raise SettingsError(f"max_rejected {max_rejected}: expected a number of rows, or a share below 1")
 
 
+def allowed_of(max_rejected: float, rows: int) -> float:
+    """How many of so many rows may be rejected."""
+    return max_rejected if max_rejected >= 1 else max_rejected * rows
+
+
 def judge(report: Report, max_rejected: float, otherwise: str) -> None:
     """Raise TooManyRejected if more of the rows were rejected than is allowed. `otherwise` says what of the others."""
-    allowed = max_rejected if max_rejected >= 1 else max_rejected * report.rows
+    allowed = allowed_of(max_rejected, report.rows)
     if report.rejected > allowed:
         first = "; ".join(report.examples)
         report.problem = (
@@ -72,8 +78,7 @@ def _refused(journal: Journal, parts: Parts, totals: Totals, report: Report) -> 
         for one in totals.settled[slice_.number].rejected:
             row, record = slice_.rows[one.position].as_py(), slice_.records[one.position].as_py()
             count(report, row, one.reason)
-            told = f'"row":{row},"reason":{json.dumps(one.reason, ensure_ascii=False)},"status":{one.status}'
-            yield f'{{{told},"record":{record}}}\n'.encode()
+            yield rejected_line(row, one.reason, one.status, record)
 
 
 def count(report: Report, row: int, reason: str) -> None:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from optimove_provider.contract.optix import MAX_RECORDS
 from optimove_provider.loads.parquet import ROWS
 from optimove_provider.loads.staging import Staging
+from optimove_provider.records.rows import one_chunk
 
 SLICES_IN_A_PART = 100
 _COUNTED = ["_row", "_made"]
@@ -76,7 +77,7 @@ class Parts:
                 group = number if self.one_file else number % SLICES_IN_A_PART
                 table = file.read_row_group(group, ["_row", "_record"])
                 rows, records = (table.column(name) for name in ("_row", "_record"))
-                yield Slice(number, _whole(rows), _whole(records))
+                yield Slice(number, one_chunk(rows), one_chunk(records))
 
     def columns(self, staging: Staging, names: Sequence[str]) -> pa.RecordBatchReader:
         """Some columns of all rows, as a stream."""
@@ -88,11 +89,6 @@ class Parts:
         for path in self.paths:
             with staging.open(path) as stream, pq.ParquetFile(stream) as file:
                 yield from file.iter_batches(READ_ROWS, columns=names, use_threads=False)
-
-
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    """A column as one array; a row group nearly always is one, and joining would copy it."""
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 class PartsWriter:

@@ -22,6 +22,7 @@ from optimove_provider.loads.slices import Parts, PartsWriter
 from optimove_provider.loads.staging import Staging
 from optimove_provider.records.encode import Encoded, Unfit
 from optimove_provider.records.jsonform import scalar_text, string_text
+from optimove_provider.records.jsonlines import rejected_line, unread_line
 from optimove_provider.records.rows import Rows, Unread
 
 log = logging.getLogger(__name__)
@@ -156,7 +157,7 @@ class _Freezing:
     def take(self, item: pa.RecordBatch | Unread) -> None:
         if isinstance(item, Unread):
             self.row += 1
-            self._reject({"row": self.row, "reason": item.reason, "status": None, "text": item.text})
+            self._put_aside(unread_line(self.row, item))
         else:
             self._take_batch(item)
         if self._progress.due():
@@ -186,17 +187,11 @@ class _Freezing:
     def _reject_unfit(self, batch: pa.RecordBatch, unfit: Unfit) -> None:
         row = self.row + unfit.position + 1
         reason = f"column {unfit.column!r}: {unfit.reason}"
-        record = record_text(batch, unfit.position)
-        self._write(
-            f'{{"row":{row},"reason":{json.dumps(reason, ensure_ascii=False)},"status":null,"record":{record}}}'
-        )
+        self._put_aside(rejected_line(row, reason, None, record_text(batch, unfit.position)))
 
-    def _reject(self, told: dict[str, Any]) -> None:
-        self._write(json.dumps(told, ensure_ascii=False))
-
-    def _write(self, line: str) -> None:
+    def _put_aside(self, line: bytes) -> None:
         self.rejected += 1
-        self._aside.write(line.encode("utf-8", "surrogateescape") + b"\n")
+        self._aside.write(line)
 
 
 def record_text(batch: pa.RecordBatch, position: int) -> str:

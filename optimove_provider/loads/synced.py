@@ -1,7 +1,6 @@
 """The course of a load into a target that has a ledger: lease, plan, guards, pending mark, batch, commit, expiry."""
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -10,7 +9,7 @@ from optimove_provider.contract.errors import OptimoveProviderError
 from optimove_provider.loads.expiry import TTL_SECONDS, commit_expiry, plan_expiry
 from optimove_provider.loads.flight import Flight, Totals
 from optimove_provider.loads.journal import Journal
-from optimove_provider.loads.lease import Held, Lease, acquire
+from optimove_provider.loads.lease import Lease, held
 from optimove_provider.loads.ledger import Ledger
 from optimove_provider.loads.plan import Plan
 from optimove_provider.loads.planning import planned
@@ -20,26 +19,6 @@ from optimove_provider.loads.send import OptixTarget, send_batch
 from optimove_provider.loads.slices import Parts
 from optimove_provider.loads.spool import Spool
 from optimove_provider.loads.wanted import Wanted
-
-
-class TargetBusy(OptimoveProviderError):
-    """Another load works on the target. `held` tells which, and until when if it says nothing more."""
-
-    retry_helps = True
-
-    def __init__(self, held: Held) -> None:
-        self.held = held
-        super().__init__(f"another load works on this target: {held}")
-
-
-@contextmanager
-def held(ledger: Ledger, load_id: str, try_number: int) -> Iterator[Lease]:
-    """The lease of a target. Raises TargetBusy while another load has it."""
-    lease = acquire(ledger.pointer_file, load_id, try_number)
-    if isinstance(lease, Held):
-        raise TargetBusy(lease)
-    with lease:
-        yield lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +34,7 @@ class Synced:
 
     def run(self, try_number: int) -> None:
         """Bring the target to what the rows say. Raises TargetBusy, and what planning and sending raise."""
-        with held(self.ledger, self.report.load_id, try_number) as lease:
+        with held(self.ledger.pointer_file, self.report.load_id, try_number) as lease:
             plan = self.plan()
             if not self.journal.course.committed:
                 self._send(lease, plan)

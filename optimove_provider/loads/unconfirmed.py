@@ -6,10 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from optimove_provider.contract.errors import OptimoveProviderError
 from optimove_provider.contract.uploads import Outcome, Verdict
-from optimove_provider.loads import swap
 from optimove_provider.loads.ledger import Ledger
-from optimove_provider.loads.pointer import target_id
-from optimove_provider.loads.staging import Staging
 
 OVER_AFTER = timedelta(days=30)
 """Nobody looks for an import that long: the notes must not pile up where no load ever asks."""
@@ -22,13 +19,6 @@ class StillImporting(OptimoveProviderError):
     """Files of an earlier load are not known to be imported: they might overwrite what comes after them."""
 
     retry_helps = True
-
-
-def ledger_of_table(staging: Staging, host: str, table_id: int) -> Ledger | None:
-    """The ledger of a table; None where staging cannot hold one."""
-    if not swap.supports_compare_and_swap(staging.fs):
-        return None
-    return Ledger(staging, target_id("dcp", host, str(table_id)))
 
 
 class Unconfirmed:

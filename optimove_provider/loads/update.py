@@ -13,14 +13,15 @@ from optimove_provider.contract.optix import Items
 from optimove_provider.contract.wire import Flow
 from optimove_provider.loads.flight import Flight, Totals
 from optimove_provider.loads.journal import Journal
-from optimove_provider.loads.load import ledger_of, told
+from optimove_provider.loads.lease import held
+from optimove_provider.loads.ledger import ledger_of
+from optimove_provider.loads.load import told
 from optimove_provider.loads.poison import Put
 from optimove_provider.loads.rejects import judge, keep_rejected
 from optimove_provider.loads.report import Report
 from optimove_provider.loads.slices import Slice
 from optimove_provider.loads.spool import OpenRows, Spool, frozen
 from optimove_provider.loads.staging import Staging
-from optimove_provider.loads.synced import held
 from optimove_provider.loads.wanted import Wanted
 from optimove_provider.records.encode import slice_text
 from optimove_provider.records.items import ItemEncoder
@@ -77,11 +78,11 @@ def _marked(
     client: OptixClient, journal: Journal, wanted: Wanted, spool: Spool, try_number: int
 ) -> Iterator[Callable[[], None]]:
     """The right to send: the lease of the target, with all keys marked unknown in its ledger. Raises TargetBusy."""
-    ledger = ledger_of(client, journal.staging, wanted.target)
+    ledger = ledger_of(journal.staging, "optix", client.settings.host, wanted.target.data_connection_uuid)
     if ledger is None or not spool.fit:
         yield lambda: None
         return
-    with held(ledger, journal.load_id, try_number) as lease:
+    with held(ledger.pointer_file, journal.load_id, try_number) as lease:
         keys = (key.as_py() for batch in spool.parts.columns(journal.staging, ["_key"]) for key in batch.column(0))
         ledger.mark_unknown(lease, ((key, None) for key in keys), datetime.now(UTC))
         yield lease.check

@@ -32,12 +32,13 @@ if TYPE_CHECKING:
     from optimove_provider.contract.uploads import Outcome
     from optimove_provider.loads.checks import CsvFile
     from optimove_provider.loads.imports_changed import Comparison
-    from optimove_provider.loads.imports_check import OpenRows, Wanted
+    from optimove_provider.loads.imports_check import Wanted
     from optimove_provider.loads.imports_turn import Turn
     from optimove_provider.loads.ledger import Ledger
     from optimove_provider.loads.parts import Destination
     from optimove_provider.loads.profiles import SmallLoad
     from optimove_provider.loads.report import Report
+    from optimove_provider.loads.spool import OpenRows
 
 _CSV = tuple(f".{kind}{packed}" for kind in ("csv", "tsv") for packed in ("", ".gz", ".zst"))
 
@@ -467,7 +468,7 @@ class DcpS3ImportOperator(WindowedOperator):
             return str(uuid.uuid4()) if self.dry_run else begin_load(staging(), context)
 
     def _load(self, context: "Context", waiting: Waiting) -> dict[str, Any]:
-        from optimove_provider.loads.synced import TargetBusy
+        from optimove_provider.loads.lease import TargetBusy
 
         try:
             with airflow_failures(passing=TargetBusy), DcpHook(self.dcp_conn_id).get_conn() as client:
@@ -505,7 +506,7 @@ class DcpS3ImportOperator(WindowedOperator):
     @contextmanager
     def _filed(self, report: "Report") -> Iterator[None]:
         """File the report however the load ends, unless it has to wait."""
-        from optimove_provider.loads.synced import TargetBusy
+        from optimove_provider.loads.lease import TargetBusy
 
         try:
             yield
@@ -633,9 +634,9 @@ def _check_mode(mode: str, source_is: str | None, expected_plan: str | None, wai
 
 def _ledger(report: "Report") -> "Ledger | None":
     """The ledger of the table that a load is about; None where staging can hold none."""
-    from optimove_provider.loads.unconfirmed import ledger_of_table
+    from optimove_provider.loads.ledger import ledger_of
 
-    return ledger_of_table(staging(), report.target["host"], report.target["dcp"])
+    return ledger_of(staging(), "dcp", report.target["host"], str(report.target["dcp"]))
 
 
 def _result_of(report: "Report") -> dict[str, Any]:

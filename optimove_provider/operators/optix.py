@@ -211,8 +211,8 @@ class OptixUploadOperator(WindowedOperator):
             return begin_load(staging(), context)
 
     def _load(self, context: "Context", waiting: "Waiting") -> dict[str, Any]:
+        from optimove_provider.loads.lease import TargetBusy
         from optimove_provider.loads.load import load
-        from optimove_provider.loads.synced import TargetBusy
 
         wanted, try_number = self._wanted, context["ti"].try_number
         try:
@@ -350,7 +350,7 @@ class OptixUpdateOperator(BaseOperator):
         return self._load(context, Waiting(**waiting))
 
     def _load(self, context: "Context", waiting: "Waiting") -> dict[str, Any]:
-        from optimove_provider.loads.synced import TargetBusy
+        from optimove_provider.loads.lease import TargetBusy
         from optimove_provider.loads.update import load_update
 
         update, try_number = self._update, context["ti"].try_number
@@ -384,8 +384,8 @@ def _filed(
     do: "Callable[[OptixClient, OpenRows, Staging, Report], None]",
 ) -> dict[str, Any]:
     """Do something with the operator's rows and file its report; returns the task's result. Raises TargetBusy."""
+    from optimove_provider.loads.lease import TargetBusy
     from optimove_provider.loads.report import Report
-    from optimove_provider.loads.synced import TargetBusy
 
     with airflow_failures(passing=TargetBusy), OptixHook(operator.optix_conn_id).get_conn() as client:
         source = (operator.source, operator.sql, operator.sql_conn_id)

@@ -18,6 +18,7 @@ from optimove_provider.contract.datatypes import Verdict
 from optimove_provider.records.csvblocks import Offsets, Part, regular_part
 from optimove_provider.records.csvtable import CellCheck
 from optimove_provider.records.findings import ERROR, WARNING
+from optimove_provider.records.rows import one_chunk
 
 Mask = npt.NDArray[np.bool_]
 
@@ -124,8 +125,7 @@ def _parsed(data: pa.Buffer, look: Look, remember: Callable[[pacsv.InvalidRow], 
 
 
 def _column(table: pa.Table, column: int) -> pa.BinaryArray:
-    cells = table.column(str(column))
-    return cells.chunk(0) if cells.num_chunks == 1 else cells.combine_chunks()
+    return one_chunk(table.column(str(column)))
 
 
 def _wrong(check: CellCheck, cells: pa.BinaryArray, numbers: Offsets) -> Wrong:

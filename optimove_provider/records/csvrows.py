@@ -15,7 +15,7 @@ from optimove_provider.contract.errors import DataError
 from optimove_provider.records.csvblocks import Part, regular_part
 from optimove_provider.records.csvtext import Ahead, Fault, Record, Records
 from optimove_provider.records.reading import delimiter_of
-from optimove_provider.records.rows import BATCH_ROWS, Reading, Rows, Unread, refuse_doubled, slices
+from optimove_provider.records.rows import BATCH_ROWS, Reading, Rows, Unread, one_chunk, refuse_doubled, slices
 
 BLOCK_BYTES = 2 << 20
 LONGEST_EXACT_RUN = 4096
@@ -157,9 +157,5 @@ def _parsed(
     if table.num_rows + len(ragged) != len(part.ends):
         raise AssertionError(f"{len(part.ends)} records were cut, {table.num_rows} and {len(ragged)} were parsed")
     # The block is UTF-8 as a whole, and cells begin and end at characters: no need to look at each.
-    arrays = [_one_chunk(table.column(number)).view(pa.string()) for number in range(len(header))]
+    arrays = [one_chunk(table.column(number)).view(pa.string()) for number in range(len(header))]
     return pa.RecordBatch.from_arrays(arrays, names=header), iter(ragged)
-
-
-def _one_chunk(column: pa.ChunkedArray) -> pa.BinaryArray:
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()

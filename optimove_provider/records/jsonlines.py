@@ -28,6 +28,18 @@ _BOM = b"\xef\xbb\xbf"
 Row = dict[str, Any]
 
 
+def rejected_line(row: int, reason: str, status: int | None, record: str) -> bytes:
+    """A line of a rejected file: `record` is JSON text, as it was sent, or as it could not be."""
+    told = f'"row":{row},"reason":{json.dumps(reason, ensure_ascii=False)},"status":{json.dumps(status)}'
+    return f'{{{told},"record":{record}}}\n'.encode("utf-8", "surrogateescape")
+
+
+def unread_line(row: int, unread: Unread) -> bytes:
+    """The line of a row that could not be read."""
+    told = {"row": row, "reason": unread.reason, "status": None, "text": unread.text}
+    return json.dumps(told, ensure_ascii=False).encode("utf-8", "surrogateescape") + b"\n"
+
+
 def json_rows(stream: BinaryIO, name: str, columns: Columns | None = None) -> Reading:
     """The rows of an unpacked JSON Lines file, blank lines left out; first an empty batch, unless there are no rows.
 

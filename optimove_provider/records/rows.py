@@ -45,6 +45,11 @@ def slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         yield batch.slice(start, BATCH_ROWS)
 
 
+def one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    """A column as one array. It nearly always is one already, and joining would copy it."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
 def refuse_doubled(names: Iterable[str], where: str) -> None:
     """Raise DataError if a column is named twice."""
     doubled = [name for name, count in Counter(names).items() if count > 1]

@@ -16,9 +16,10 @@ from optimove_provider.contract.datatypes import Attribute
 from optimove_provider.contract.dcp import IMPORT_BUCKET
 from optimove_provider.loads.checks import CsvFile
 from optimove_provider.loads.imports import import_csv
-from optimove_provider.loads.imports_check import OpenRows, Wanted
+from optimove_provider.loads.imports_check import Wanted
 from optimove_provider.loads.parts import Destination
 from optimove_provider.loads.report import Report
+from optimove_provider.loads.spool import OpenRows
 from optimove_provider.loads.staging import Staging
 
 ATTRIBUTES = (Attribute("ltv", "double"), Attribute("since", "datetime", "yyyy-mm-dd"), Attribute("note", "string"))

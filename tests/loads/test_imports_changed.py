@@ -19,10 +19,10 @@ from optimove_provider.loads.imports_changed import ChangedImport, Comparison, c
 from optimove_provider.loads.imports_check import Wanted
 from optimove_provider.loads.imports_spool import Freezer, csv_text
 from optimove_provider.loads.imports_turn import turn_of
+from optimove_provider.loads.lease import TargetBusy
+from optimove_provider.loads.ledger import ledger_of
 from optimove_provider.loads.report import Report
 from optimove_provider.loads.slices import PartsWriter
-from optimove_provider.loads.synced import TargetBusy
-from optimove_provider.loads.unconfirmed import ledger_of_table
 from tests.loads.s3_target import ATTRIBUTES, Calls, Target, many, of, s3_client
 
 ROWS = 120_000  # two parts
@@ -42,7 +42,7 @@ def target(s3, tmp_path):
 
 
 def ledger_in(target):
-    return ledger_of_table(target.staging, "https://dcp.test", 1)
+    return ledger_of(target.staging, "dcp", "https://dcp.test", "1")
 
 
 def changed(target, data, report=None, **compared):

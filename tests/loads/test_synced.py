@@ -10,12 +10,11 @@ from fsspec.implementations.memory import MemoryFileSystem
 from optimove_provider.contract.errors import DataError, Disagreement, SettingsError
 from optimove_provider.emulator.switches import Switches
 from optimove_provider.loads.guards import Guards, GuardStopped
-from optimove_provider.loads.lease import acquire
-from optimove_provider.loads.load import ledger_of, plan
+from optimove_provider.loads.lease import TargetBusy, acquire
+from optimove_provider.loads.ledger import ledger_of
+from optimove_provider.loads.load import plan
 from optimove_provider.loads.report import Report
-from optimove_provider.loads.send import OptixTarget
 from optimove_provider.loads.staging import Staging
-from optimove_provider.loads.synced import TargetBusy
 from optimove_provider.loads.update import Update, load_update
 from tests.loads.optix_target import Killed, Target, opened
 
@@ -48,7 +47,7 @@ class SyncedTarget(Target):
 
     @property
     def ledger(self):
-        return ledger_of(self.client, self.staging, OptixTarget(self.data_connection_uuid, "id"))
+        return ledger_of(self.staging, "optix", self.client.settings.host, self.data_connection_uuid)
 
 
 def rows(values):

@@ -13,8 +13,8 @@ from optimove_provider.emulator.imports import advance
 from optimove_provider.emulator.switches import Switches
 from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.hooks.staging import staging
+from optimove_provider.loads import ledger
 from optimove_provider.loads.lease import acquire
-from optimove_provider.loads.unconfirmed import ledger_of_table
 from optimove_provider.operators.dcp import (
     DcpCreateServiceOperator,
     DcpCreateTableOperator,
@@ -61,7 +61,7 @@ def texts(emulator, table):
 
 def ledger_of(table):
     with DcpHook().get_conn() as client:
-        return ledger_of_table(staging(), client.settings.host, table)
+        return ledger.ledger_of(staging(), "dcp", client.settings.host, str(table))
 
 
 def ledger_holder(table):
