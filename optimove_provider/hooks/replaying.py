@@ -1,18 +1,19 @@
 """Sending the rejected rows of a load again, once whatever was wrong with them is mended."""
 
 import json
+import logging
 import uuid
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from optimove_provider.contract.errors import DataError, SettingsError
+from optimove_provider.hooks.filing import filed
 from optimove_provider.hooks.optix import OptixHook
 from optimove_provider.hooks.staging import staging
 from optimove_provider.hooks.storage import open_file, open_rows
 
-if TYPE_CHECKING:
-    from optimove_provider.loads.report import Report
+log = logging.getLogger(__name__)
 
 _REJECTED = ".rejected.jsonl"
 
@@ -43,15 +44,10 @@ def replay(file: str, optix_conn_id: str = OptixHook.default_conn_name, dry_run:
             )
         report = Report(str(uuid.uuid4()), told["target"])
         do = plan if dry_run else load
-        return _filed(report, partial(do, client, partial(open_rows, file, None, None), staging(), report, wanted))
-
-
-def _filed(report: "Report", do: Any) -> dict[str, Any]:
-    try:
-        do()
-    finally:
-        result = report.file(staging())
-    return {**result, "rejected_file": report.rejected_file}
+        place = staging()
+        with filed(report, place, log.info):
+            do(client, partial(open_rows, file, None, None), place, report, wanted)
+    return {**report.result(place), "rejected_file": report.rejected_file}
 
 
 def _told(file: str) -> dict[str, Any]:

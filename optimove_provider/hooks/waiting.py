@@ -3,13 +3,16 @@
 import time
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from optimove_provider.hooks.failures import as_airflow_failure
+from optimove_provider.hooks.failures import airflow_failures, as_airflow_failure
+from optimove_provider.hooks.staging import begin_load, staging
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
     from optimove_provider.loads.lease import TargetBusy
 
 SHORTEST, LONGEST = timedelta(seconds=12), timedelta(seconds=60)
@@ -35,20 +38,54 @@ class Waiting:
         return cls(load_id, time.time())
 
 
-def defer_for(
-    operator: BaseOperator, busy: "TargetBusy", waiting: Waiting, lock_timeout: timedelta | float
-) -> NoReturn:
-    """Defer for a while, each time for longer, since most loads are short; then the operator's `resume` tries again.
+class LoadingOperator(BaseOperator):
+    """An operator that waits, deferred, while another load works on its target."""
 
-    Raises AirflowException, which names the holder, once `lock_timeout` is over.
-    """
-    from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+    lock_timeout: timedelta | float
 
-    patience = lock_timeout if isinstance(lock_timeout, timedelta) else timedelta(seconds=lock_timeout)
-    waited = timedelta(seconds=time.time() - waiting.since)
-    if waited > patience:
-        raise as_airflow_failure(f"{busy}. It was waited for {waited} (lock_timeout)", retry_helps=True)
-    pause = min(SHORTEST * 2 ** min(waiting.times, 3), LONGEST)
-    operator.log.info("%s; trying again in %.0f s", busy, pause.total_seconds())
-    again = Waiting(waiting.load_id, waiting.since, waiting.times + 1)
-    operator.defer(trigger=TimeDeltaTrigger(pause), method_name="resume", kwargs={"waiting": asdict(again)})
+    def load(self, context: "Context", waiting: Waiting) -> dict[str, Any]:
+        """One try of the load; returns the task's result. Raises TargetBusy."""
+        raise NotImplementedError
+
+    def begin(self, context: "Context") -> dict[str, Any]:
+        """Begin the load of this try, or take up that of the try before."""
+        with airflow_failures():
+            load_id = begin_load(staging(), context)
+        return self.take_turn(context, load_id)
+
+    def take_turn(self, context: "Context", load_id: str) -> dict[str, Any]:
+        """Load, or defer until it may be this load's turn."""
+        return self._try(context, Waiting.begin(load_id))
+
+    def resume(self, context: "Context", event: Any, waiting: dict[str, Any]) -> dict[str, Any]:
+        """Go on after waiting for another load."""
+        return self._try(context, Waiting(**waiting))
+
+    def _try(self, context: "Context", waiting: Waiting) -> dict[str, Any]:
+        from optimove_provider.loads.lease import TargetBusy
+
+        try:
+            with airflow_failures(passing=TargetBusy):
+                return self.load(context, waiting)
+        except TargetBusy as busy:
+            self._wait_for(busy, waiting)
+
+    def _wait_for(self, busy: "TargetBusy", waiting: Waiting) -> NoReturn:
+        """Defer for a while, each time for longer, since most loads are short.
+
+        Raises AirflowException, which names the holder, once `lock_timeout` is over.
+        """
+        from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+
+        waited = timedelta(seconds=time.time() - waiting.since)
+        if waited > as_timedelta(self.lock_timeout):
+            raise as_airflow_failure(f"{busy}. It was waited for {waited} (lock_timeout)", retry_helps=True)
+        pause = min(SHORTEST * 2 ** min(waiting.times, 3), LONGEST)
+        self.log.info("%s; trying again in %.0f s", busy, pause.total_seconds())
+        again = Waiting(waiting.load_id, waiting.since, waiting.times + 1)
+        self.defer(trigger=TimeDeltaTrigger(pause), method_name="resume", kwargs={"waiting": asdict(again)})
+
+
+def as_timedelta(given: timedelta | float) -> timedelta:
+    """A span that may be given in seconds."""
+    return given if isinstance(given, timedelta) else timedelta(seconds=given)

@@ -67,13 +67,18 @@ class WindowedOperator(BaseOperator):
             context["window"] = self._run_window  # type: ignore[typeddict-unknown-key]
         super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
 
-    def window_of_rows(self, given: Mapping[str, Any] | None) -> "Window | None":
-        """The window that the rows stand for: the given one, or the run's if a template asked for it."""
+    def generation(self, given: Mapping[str, Any] | None) -> datetime | None:
+        """The instant that the rows stand for: the end of the given window, or of the run's if a template asked for it.
+
+        None where neither is there. The log tells the window, and the rule that gave it.
+        """
         from optimove_provider.loads.window import given_window
 
-        if given is not None:
-            return given_window(given)
-        return self._run_window.used if self._run_window else None
+        used = self._run_window.used if self._run_window else None
+        window = used if given is None else given_window(given)
+        if window:
+            self.log.info("window: %s", window)
+        return window.end if window else None
 
 
 def _occasion(context: "Context") -> "Occasion":

@@ -86,17 +86,23 @@ class Report:
             setattr(self, one.name, content[one.name])
 
     def file(self, staging: Staging) -> dict[str, Any]:
-        """Write the report to staging, as JSON and as a page for people; returns the task's result.
-
-        The result is small and JSON-able, with the report's URL.
-        """
+        """Write the report to staging, as JSON and as a page for people; returns the task's result."""
         content = self.as_json()
         staging.write_text(f"reports/{self.load_id}.html", page(content))
-        url = staging.write(f"reports/{self.load_id}.json", content)
-        result = {name: content[name] for name in ("load_id", "state", "rows", *COUNTS)} | {"report": url}
+        staging.write(self._path, content)
+        return self.result(staging)
+
+    def result(self, staging: Staging) -> dict[str, Any]:
+        """The task's result: small and JSON-able, with the URL of the filed report."""
+        counts = {name: getattr(self, name) for name in ("load_id", "state", "rows", *COUNTS)}
+        result = counts | {"report": staging.url(self._path)}
         if self.state == "planned" and self.plan:
             result |= {"plan": self.plan["digest"], **{name: self.plan[name] for name in PLANNED}}
         return result
+
+    @property
+    def _path(self) -> str:
+        return f"reports/{self.load_id}.json"
 
 
 PLANNED = ("new", "changed", "unknown", "expiring", "unchanged", "removed", "stale")

@@ -2,8 +2,8 @@
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,10 +14,11 @@ from optimove_provider.contract.errors import SettingsError
 from optimove_provider.hooks.attributes import Attributes, read_attributes
 from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.hooks.failures import airflow_failures, as_airflow_failure
+from optimove_provider.hooks.filing import filed
 from optimove_provider.hooks.sampling import samples_of
-from optimove_provider.hooks.staging import begin_load, staging, sweep
+from optimove_provider.hooks.staging import staging, sweep
 from optimove_provider.hooks.storage import Source, check_one_source, open_file, open_rows
-from optimove_provider.hooks.waiting import Waiting, defer_for
+from optimove_provider.hooks.waiting import LoadingOperator, Waiting
 from optimove_provider.hooks.windowed import WindowedOperator
 from optimove_provider.loads.modes import check_modes, default_source
 from optimove_provider.triggers.dcp import FIRST_POLL_SECONDS, DcpUploadTrigger
@@ -314,7 +315,7 @@ class DcpCreateAliasesOperator(BaseOperator):
             return _filed(self, client, service_id, lambda load: create_aliases(client, service_id, self.aliases, load))
 
 
-class DcpS3ImportOperator(WindowedOperator):
+class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
     """Check rows against the table's attributes and upload them as CSV for import, in one pass.
 
     Nothing is visible to the vendor unless every row is valid, or `on_invalid` says otherwise. A file gets a name never
@@ -444,11 +445,7 @@ class DcpS3ImportOperator(WindowedOperator):
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return the account of the load, with the uploaded files as `s3_keys`."""
-        return self._load(context, Waiting.begin(self._begin(context)))
-
-    def resume(self, context: "Context", event: Any, waiting: dict[str, Any]) -> dict[str, Any]:
-        """Go on after waiting for another load."""
-        return self._load(context, Waiting(**waiting))
+        return self.take_turn(context, str(uuid.uuid4())) if self.dry_run else self.begin(context)
 
     def execute_complete(self, context: "Context", event: dict[str, Any], load_id: str) -> dict[str, Any]:
         """Finish with what the trigger saw."""
@@ -463,20 +460,12 @@ class DcpS3ImportOperator(WindowedOperator):
             self._settle(report, Outcome.from_json(event["outcome"]))
         return _result_of(report)
 
-    def _begin(self, context: "Context") -> str:
-        with airflow_failures():
-            return str(uuid.uuid4()) if self.dry_run else begin_load(staging(), context)
-
-    def _load(self, context: "Context", waiting: Waiting) -> dict[str, Any]:
-        from optimove_provider.loads.lease import TargetBusy
-
-        try:
-            with airflow_failures(passing=TargetBusy), DcpHook(self.dcp_conn_id).get_conn() as client:
-                report = self._import(client, waiting, context["ti"].try_number)
-                if self.wait and report.state == "uploaded":
-                    self._wait(client, report)
-        except TargetBusy as busy:
-            defer_for(self, busy, waiting, self.lock_timeout)
+    def load(self, context: "Context", waiting: Waiting) -> dict[str, Any]:
+        """One try of the load, and of the wait for its import."""
+        with DcpHook(self.dcp_conn_id).get_conn() as client:
+            report = self._import(client, waiting, context["ti"].try_number)
+            if self.wait and report.state == "uploaded":
+                self._wait(client, report)
         return _result_of(report)
 
     def _import(self, client: "DcpClient", waiting: Waiting, try_number: int) -> "Report":
@@ -492,7 +481,7 @@ class DcpS3ImportOperator(WindowedOperator):
         to = self._destination(client, table, waiting.load_id)
         report = Report(to.load_id, {"dcp": table.id, "host": settings.host})
         samples = None if settings.upload_history_url else partial(remember, place, client, table, wanted.attributes)
-        with self._filed(report):
+        with filed(report, place, self.log.info):
             if self.mode == "full":
                 with self._turn(report, try_number) as turn:
                     import_csv(source, wanted, to, report, samples, turn)
@@ -502,24 +491,6 @@ class DcpS3ImportOperator(WindowedOperator):
                 changed.plan() if self.dry_run else changed.run(try_number, self.wait_timeout, waiting.waited)
         sweep(place)
         return report
-
-    @contextmanager
-    def _filed(self, report: "Report") -> Iterator[None]:
-        """File the report however the load ends, unless it has to wait."""
-        from optimove_provider.loads.lease import TargetBusy
-
-        try:
-            yield
-        except TargetBusy:
-            raise
-        except BaseException:
-            self._file(report)
-            raise
-        self._file(report)
-
-    def _file(self, report: "Report") -> None:
-        report.file(staging())
-        self.log.info("%s", report.sentence)
 
     def _turn(self, report: "Report", try_number: int) -> "AbstractContextManager[Turn | None]":
         """The lease of the table, where it can have one and anything is to be sent."""
@@ -532,14 +503,7 @@ class DcpS3ImportOperator(WindowedOperator):
         if ledger is None:
             report.note(NO_LEDGER)
             return nullcontext()
-        return turn_of(ledger, report.load_id, try_number, self._generation() or datetime.now(UTC))
-
-    def _generation(self) -> datetime | None:
-        """The instant that the rows stand for, if a window says so."""
-        window = self.window_of_rows(self.window)
-        if window:
-            self.log.info("window: %s", window)
-        return window.end if window else None
+        return turn_of(ledger, report.load_id, try_number, self.generation(self.window) or datetime.now(UTC))
 
     def _outcome(self, client: "DcpClient", s3_keys: Sequence[str]) -> "Outcome":
         """What became of files, so far."""
@@ -575,11 +539,9 @@ class DcpS3ImportOperator(WindowedOperator):
     def _settle(self, report: "Report", outcome: "Outcome") -> None:
         from optimove_provider.loads.imports_changed import confirm, confirm_full
 
-        try:
+        self.log.info("%s", outcome.sentence)
+        with filed(report, staging(), self.log.info):
             (confirm if self.mode == "changed" else confirm_full)(_ledger(report), report, outcome)
-        finally:
-            report.file(staging())
-            self.log.info("%s; %s", report.sentence, outcome.sentence)
 
     def _destination(self, client: "DcpClient", table: "Table", load_id: str) -> "Destination":
         from optimove_provider.clients.s3 import Bucket
@@ -596,7 +558,7 @@ class DcpS3ImportOperator(WindowedOperator):
         return Comparison(
             source_is=self.source_is or default_source(self.mode),  # type: ignore[arg-type]  # checked at parse time
             guards=Guards(self.allow_empty, self.min_rows_share, self.min_filled_share, self.max_changed_share),
-            generation=self._generation(),
+            generation=self.generation(self.window),
             expected_plan=self.expected_plan or None,
             assume_settled=self.assume_settled,
         )
@@ -640,7 +602,7 @@ def _ledger(report: "Report") -> "Ledger | None":
 
 
 def _result_of(report: "Report") -> dict[str, Any]:
-    return {**report.file(staging()), "s3_keys": list(report.s3_keys)}
+    return {**report.result(staging()), "s3_keys": list(report.s3_keys)}
 
 
 def _filed(operator: Any, client: "DcpClient", target: int, run: "Callable[[SmallLoad], None]") -> dict[str, Any]:
@@ -648,10 +610,7 @@ def _filed(operator: Any, client: "DcpClient", target: int, run: "Callable[[Smal
     from optimove_provider.loads.profiles import SmallLoad
     from optimove_provider.loads.report import Report
 
-    report = Report(str(uuid.uuid4()), {"dcp": target, "host": client.settings.profile_host})
-    try:
-        run(SmallLoad(staging(), report, float(operator.max_rejected)))
-    finally:
-        result = report.file(staging())
-        operator.log.info("%s", report.sentence)
-    return result
+    place, report = staging(), Report(str(uuid.uuid4()), {"dcp": target, "host": client.settings.profile_host})
+    with filed(report, place, operator.log.info):
+        run(SmallLoad(place, report, float(operator.max_rejected)))
+    return report.result(place)

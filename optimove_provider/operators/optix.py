@@ -1,18 +1,20 @@
 """Operators of Opti-X Data Connections."""
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from optimove_provider.hooks.failures import airflow_failures
+from optimove_provider.hooks.filing import filed
 from optimove_provider.hooks.optix import OptixHook
-from optimove_provider.hooks.staging import begin_load, staging, sweep
+from optimove_provider.hooks.staging import staging, sweep
 from optimove_provider.hooks.storage import Source, check_one_source, open_rows
-from optimove_provider.hooks.waiting import Waiting, defer_for
+from optimove_provider.hooks.waiting import LoadingOperator, Waiting, as_timedelta
 from optimove_provider.hooks.windowed import WindowedOperator
 from optimove_provider.loads.modes import check_modes, default_source
 
@@ -73,7 +75,7 @@ class OptixCreateConnectionOperator(BaseOperator):
             )
 
 
-class OptixUploadOperator(WindowedOperator):
+class OptixUploadOperator(LoadingOperator, WindowedOperator):
     """Bring a data connection to what the rows of files, a query or a short list say, all at once or not at all.
 
     The rows travel in slices of at most 5000 under one batch, which is completed last: until then none of them is
@@ -198,41 +200,18 @@ class OptixUploadOperator(WindowedOperator):
 
         A dry run's has plan (its digest), new, changed, unknown, expiring and removed besides.
         """
-        if self.dry_run:
-            return self._plan()
-        return self._load(context, Waiting.begin(self._begin(context)))
+        return self.take_turn(context, str(uuid.uuid4())) if self.dry_run else self.begin(context)
 
-    def resume(self, context: "Context", event: Any, waiting: dict[str, Any]) -> dict[str, Any]:
-        """Go on after waiting for another load."""
-        return self._load(context, Waiting(**waiting))
+    def load(self, context: "Context", waiting: Waiting) -> dict[str, Any]:
+        """One try of the load, or its plan."""
+        from optimove_provider.loads.load import load, plan
 
-    def _begin(self, context: "Context") -> str:
-        with airflow_failures():
-            return begin_load(staging(), context)
-
-    def _load(self, context: "Context", waiting: "Waiting") -> dict[str, Any]:
-        from optimove_provider.loads.lease import TargetBusy
-        from optimove_provider.loads.load import load
-
-        wanted, try_number = self._wanted, context["ti"].try_number
-        try:
-            return _filed(
-                self,
-                waiting.load_id,
-                lambda client, rows, place, report: load(
-                    client, rows, place, report, wanted(), try_number, resumed=waiting.waited
-                ),
-            )
-        except TargetBusy as busy:
-            defer_for(self, busy, waiting, self.lock_timeout)
-
-    def _plan(self) -> dict[str, Any]:
-        from optimove_provider.loads.load import plan
-
-        def tell(client: "OptixClient", rows: "OpenRows", place: "Staging", report: "Report") -> None:
-            plan(client, rows, place, report, self._wanted())
-
-        return _filed(self, str(uuid.uuid4()), tell)
+        with _load_of(self, waiting) as what:
+            if self.dry_run:
+                plan(*what, self._wanted())
+            else:
+                load(*what, self._wanted(), context["ti"].try_number, waiting.waited)
+        return what.report.result(what.place)
 
     def _wanted(self) -> "Wanted":
         from optimove_provider.loads.flight import Manner
@@ -240,10 +219,6 @@ class OptixUploadOperator(WindowedOperator):
         from optimove_provider.loads.send import OptixTarget
         from optimove_provider.loads.wanted import Wanted
 
-        within = self.resume_within
-        window = self.window_of_rows(self.window)
-        if window:
-            self.log.info("window: %s", window)
         return Wanted(
             OptixTarget(
                 self.data_connection_uuid,
@@ -257,17 +232,13 @@ class OptixUploadOperator(WindowedOperator):
             nulls=self.nulls,
             max_rejected=self.max_rejected,
             guards=Guards(self.allow_empty, self.min_rows_share, self.min_filled_share, self.max_changed_share),
-            generation=window.end if window else None,
+            generation=self.generation(self.window),
             expected_plan=self.expected_plan or None,
-            manner=Manner(
-                self.max_in_flight,
-                self.max_bisect_requests,
-                within if isinstance(within, timedelta) else timedelta(seconds=within),
-            ),
+            manner=Manner(self.max_in_flight, self.max_bisect_requests, as_timedelta(self.resume_within)),
         )
 
 
-class OptixUpdateOperator(BaseOperator):
+class OptixUpdateOperator(LoadingOperator):
     """Overwrite records by key: each request counts at once, there is no batch that would hold them back.
 
     Each record is replaced whole: fields that are not sent are removed. Whether a key that is not there is inserted is
@@ -341,29 +312,15 @@ class OptixUpdateOperator(BaseOperator):
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return the account: load_id, state, rows, accepted, rejected, unchanged, stale, unsent, report (a URL)."""
-        with airflow_failures():
-            load_id = begin_load(staging(), context)
-        return self._load(context, Waiting.begin(load_id))
+        return self.begin(context)
 
-    def resume(self, context: "Context", event: Any, waiting: dict[str, Any]) -> dict[str, Any]:
-        """Go on after waiting for another load."""
-        return self._load(context, Waiting(**waiting))
-
-    def _load(self, context: "Context", waiting: "Waiting") -> dict[str, Any]:
-        from optimove_provider.loads.lease import TargetBusy
+    def load(self, context: "Context", waiting: Waiting) -> dict[str, Any]:
+        """One try of the load."""
         from optimove_provider.loads.update import load_update
 
-        update, try_number = self._update, context["ti"].try_number
-        try:
-            return _filed(
-                self,
-                waiting.load_id,
-                lambda client, rows, place, report: load_update(
-                    client, rows, place, report, update(), try_number, resumed=waiting.waited
-                ),
-            )
-        except TargetBusy as busy:
-            defer_for(self, busy, waiting, self.lock_timeout)
+        with _load_of(self, waiting) as what:
+            load_update(*what, self._update(), context["ti"].try_number, waiting.waited)
+        return what.report.result(what.place)
 
     def _update(self) -> "Update":
         from optimove_provider.loads.flight import Manner
@@ -378,32 +335,25 @@ class OptixUpdateOperator(BaseOperator):
         return Update(wanted, self.ttl_column)
 
 
-def _filed(
-    operator: OptixUploadOperator | OptixUpdateOperator,
-    load_id: str,
-    do: "Callable[[OptixClient, OpenRows, Staging, Report], None]",
-) -> dict[str, Any]:
-    """Do something with the operator's rows and file its report; returns the task's result. Raises TargetBusy."""
-    from optimove_provider.loads.lease import TargetBusy
+class _What(NamedTuple):
+    """What a load works with: who talks, what opens the rows, where its state is, and the report to fill."""
+
+    client: "OptixClient"
+    rows: "OpenRows"
+    place: "Staging"
+    report: "Report"
+
+
+@contextmanager
+def _load_of(operator: OptixUploadOperator | OptixUpdateOperator, waiting: Waiting) -> Iterator[_What]:
+    """What the operator's load works with; its report is filed at the end, and what is old is swept."""
     from optimove_provider.loads.report import Report
 
-    with airflow_failures(passing=TargetBusy), OptixHook(operator.optix_conn_id).get_conn() as client:
+    with OptixHook(operator.optix_conn_id).get_conn() as client:
         source = (operator.source, operator.sql, operator.sql_conn_id)
         check_one_source(*source)
         place = staging()
-        report = Report(load_id, {"optix": operator.data_connection_uuid, "host": client.settings.host})
-        try:
-            do(client, partial(open_rows, *source, operator.parameters), place, report)
-        except TargetBusy:
-            raise
-        except BaseException:
-            _file(operator, report, place)
-            raise
+        report = Report(waiting.load_id, {"optix": operator.data_connection_uuid, "host": client.settings.host})
+        with filed(report, place, operator.log.info):
+            yield _What(client, partial(open_rows, *source, operator.parameters), place, report)
         sweep(place)
-        return _file(operator, report, place)
-
-
-def _file(operator: BaseOperator, report: "Report", place: "Staging") -> dict[str, Any]:
-    result = report.file(place)
-    operator.log.info("%s; report: %s", report.sentence, result["report"])
-    return result
