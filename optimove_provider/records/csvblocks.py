@@ -5,11 +5,13 @@ Arrow may parse. Whatever is odd about the text itself ends the part, and `csvte
 """
 
 import codecs
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.csv as pacsv
 
 from optimove_provider.records.csvtext import MAX_CELL_CHARACTERS, MAX_RECORD_BYTES
 
@@ -167,3 +169,37 @@ def _not_utf8(block: bytes, size: int) -> int | None:
         except UnicodeDecodeError as error:
             return error.start
     return None
+
+
+def parsed(
+    block: bytes, part: Part, delimiter: str, width: int, columns: Sequence[int]
+) -> tuple[pa.Table, list[tuple[int, int]]]:
+    """Some columns of a regular part, as bytes, of the records with `width` cells; and the others, with their cells.
+
+    The table's columns are named by their numbers. Releases the GIL for most of its time.
+    """
+    ragged: list[tuple[int, int]] = []
+
+    def remember(row: pacsv.InvalidRow) -> str:
+        ragged.append((row.number - 1, row.actual_columns))
+        return "skip"
+
+    wanted = [str(column) for column in columns]
+    table = pacsv.read_csv(
+        pa.BufferReader(pa.py_buffer(block).slice(0, part.size)),
+        read_options=pacsv.ReadOptions(
+            column_names=[str(column) for column in range(width)], use_threads=False, block_size=part.size + 1
+        ),
+        parse_options=pacsv.ParseOptions(
+            delimiter=delimiter, newlines_in_values=True, invalid_row_handler=remember, ignore_empty_lines=False
+        ),
+        convert_options=pacsv.ConvertOptions(
+            include_columns=wanted,
+            column_types=dict.fromkeys(wanted, pa.binary()),
+            null_values=[],
+            strings_can_be_null=False,
+        ),
+    )
+    if table.num_rows + len(ragged) != len(part.ends):
+        raise AssertionError(f"{len(part.ends)} records were cut, {table.num_rows} and {len(ragged)} were parsed")
+    return table, ragged

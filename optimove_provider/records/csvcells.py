@@ -5,17 +5,16 @@ left is decided, each value once, by the exact function of its column. All of th
 several are looked at side by side; Arrow and NumPy leave Python to the other threads meanwhile.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pacsv
 
 from optimove_provider.contract.datatypes import Verdict
-from optimove_provider.records.csvblocks import Offsets, Part, regular_part
+from optimove_provider.records.csvblocks import Offsets, Part, parsed, regular_part
 from optimove_provider.records.csvtable import CellCheck
 from optimove_provider.records.findings import ERROR, WARNING
 from optimove_provider.records.rows import one_chunk
@@ -85,16 +84,9 @@ def look_at(block: bytes, final: bool, look: Look) -> Looked:
     nothing = np.empty(0, np.int64)
     if not look.width or not part.size:
         return Looked(part, (), (), nothing, ends_otherwise, nothing, ())
-    ragged: list[int] = []
-
-    def remember(row: pacsv.InvalidRow) -> str:
-        ragged.append(row.number - 1)
-        return "skip"
-
-    records = len(part.ends)
-    table = _parsed(pa.py_buffer(block).slice(0, part.size), look, remember)
-    if table.num_rows + len(ragged) != records:
-        raise AssertionError(f"{records} records were cut, but {table.num_rows} and {len(ragged)} were parsed")
+    columns = [*(check.column for check in look.checks), *look.watched]
+    table, others = parsed(block, part, look.delimiter, look.width, list(dict.fromkeys(columns)) or [0])
+    records, ragged = len(part.ends), [record for record, _ in others]
     numbers = np.delete(np.arange(records), ragged)
     wrong = [_wrong(check, _column(table, check.column), numbers) for check in look.checks]
     refused = np.zeros(records, bool)
@@ -103,25 +95,6 @@ def look_at(block: bytes, final: bool, look: Look) -> Looked:
         refused[one.records[one.is_error]] = True
     watched = [_column(table, column) for column in look.watched]
     return Looked(part, ragged, wrong, np.flatnonzero(refused), ends_otherwise, numbers, watched)
-
-
-def _parsed(data: pa.Buffer, look: Look, remember: Callable[[pacsv.InvalidRow], str]) -> pa.Table:
-    wanted = [str(one) for one in dict.fromkeys([*(check.column for check in look.checks), *look.watched])] or ["0"]
-    return pacsv.read_csv(
-        pa.BufferReader(data),
-        read_options=pacsv.ReadOptions(
-            column_names=[str(column) for column in range(look.width)], use_threads=False, block_size=data.size + 1
-        ),
-        parse_options=pacsv.ParseOptions(
-            delimiter=look.delimiter, newlines_in_values=True, invalid_row_handler=remember, ignore_empty_lines=False
-        ),
-        convert_options=pacsv.ConvertOptions(
-            include_columns=wanted,
-            column_types=dict.fromkeys(wanted, pa.binary()),
-            null_values=[],
-            strings_can_be_null=False,
-        ),
-    )
 
 
 def _column(table: pa.Table, column: int) -> pa.BinaryArray:

@@ -5,14 +5,12 @@ regular again. A row whose own text is wrong, and whose end is certain, is `Unre
 that are not UTF-8, nothing that follows can be trusted: the file is refused.
 """
 
-from collections.abc import Iterator
 from typing import BinaryIO
 
 import pyarrow as pa
-import pyarrow.csv as pacsv
 
 from optimove_provider.contract.errors import DataError
-from optimove_provider.records.csvblocks import Part, regular_part
+from optimove_provider.records.csvblocks import Part, parsed, regular_part
 from optimove_provider.records.csvtext import Ahead, Fault, Record, Records
 from optimove_provider.records.reading import delimiter_of
 from optimove_provider.records.rows import BATCH_ROWS, Reading, Rows, Unread, one_chunk, refuse_doubled, slices
@@ -135,27 +133,9 @@ def _text_batch(header: list[str], rows: list[list[str]]) -> pa.RecordBatch:
 
 def _parsed(
     block: bytes, part: Part, header: list[str], delimiter: str
-) -> tuple[pa.RecordBatch, Iterator[tuple[int, int]]]:
+) -> tuple[pa.RecordBatch, list[tuple[int, int]]]:
     """The rows that have the header's number of cells; the other records, with their number of cells."""
-    ragged: list[tuple[int, int]] = []
-
-    def remember(row: pacsv.InvalidRow) -> str:
-        ragged.append((row.number - 1, row.actual_columns))
-        return "skip"
-
-    columns = [str(number) for number in range(len(header))]
-    table = pacsv.read_csv(
-        pa.BufferReader(pa.py_buffer(block).slice(0, part.size)),
-        read_options=pacsv.ReadOptions(column_names=columns, use_threads=False, block_size=part.size + 1),
-        parse_options=pacsv.ParseOptions(
-            delimiter=delimiter, newlines_in_values=True, invalid_row_handler=remember, ignore_empty_lines=False
-        ),
-        convert_options=pacsv.ConvertOptions(
-            column_types=dict.fromkeys(columns, pa.binary()), null_values=[], strings_can_be_null=False
-        ),
-    )
-    if table.num_rows + len(ragged) != len(part.ends):
-        raise AssertionError(f"{len(part.ends)} records were cut, {table.num_rows} and {len(ragged)} were parsed")
+    table, ragged = parsed(block, part, delimiter, len(header), range(len(header)))
     # The block is UTF-8 as a whole, and cells begin and end at characters: no need to look at each.
     arrays = [one_chunk(table.column(number)).view(pa.string()) for number in range(len(header))]
-    return pa.RecordBatch.from_arrays(arrays, names=header), iter(ragged)
+    return pa.RecordBatch.from_arrays(arrays, names=header), ragged
