@@ -4,7 +4,9 @@
 | --- | --- |
 | null | empty; counted by column |
 | boolean | true, false |
-| integer, decimal, float | the number; NaN and infinities are refused |
+| integer, decimal | the number |
+| float | the shortest number that reads back the same; a whole one below 2^53 has all its digits. NaN and infinities |
+| | are refused |
 | text | in quotes, quotes inside doubled |
 | date | 2022-05-02 |
 | date with time | 2022-05-02T10:10:59Z in UTC, one without a zone is taken as UTC; or as the attribute's format asks: |
@@ -22,12 +24,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.types as kinds
 
 from optimove_provider.contract.datatypes import Attribute
 from optimove_provider.contract.errors import DataError
+from optimove_provider.records.entexts import numbers
+from optimove_provider.records.floats import all_digits
 from optimove_provider.records.instants import epochs, midnights, zulu
 from optimove_provider.records.rows import Unread
 
@@ -95,8 +98,10 @@ class CsvText:
         elif cast := _cast(column.type):
             column = column.cast(cast)
         if kinds.is_floating(column.type):
-            wrong = pc.invert(pc.is_finite(column).fill_null(True))
-            return column, wrong.to_numpy(zero_copy_only=False), "NaN and infinities are no numbers to a CSV reader"
+            values = numbers(column, column.type.to_pandas_dtype())
+            wrong = ~np.isfinite(values)
+            cells = all_digits(column, np.where(wrong, 0, values))
+            return cells, wrong, "NaN and infinities are no numbers to a CSV reader"
         if kinds.is_decimal(column.type) or kinds.is_null(column.type) or any(is_(column.type) for is_ in _AS_THEY_ARE):
             return column, np.zeros(len(column), bool), ""
         wrong = column.is_valid().to_numpy(zero_copy_only=False)

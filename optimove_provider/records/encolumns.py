@@ -14,8 +14,8 @@ import pyarrow.types as types
 
 from optimove_provider.records.entexts import Integers, Texts, mask, numbers, places, valid, without
 from optimove_provider.records.entimes import date_texts, time_texts, timestamp_texts
+from optimove_provider.records.floats import all_digits
 from optimove_provider.records.jsonform import (
-    EXACT_INTEGERS,
     NOT_FINITE,
     NOT_UNICODE,
     NoForm,
@@ -157,13 +157,7 @@ def _floating(column: pa.Array) -> Texts:
         values = np.where(bad, 0, values)
     if np.signbit(values[values == 0]).any():
         column = pc.add(column, pa.scalar(0.0, column.type))  # 0 for -0
-    text = column.cast(pa.string())
-    size = np.abs(values)
-    if size.max(initial=0) >= 1e10:
-        long = (size >= 1e10) & (size < EXACT_INTEGERS) & (values == np.trunc(values))  # Arrow would write an exponent
-        whole = pa.array(np.where(long, values, 0).astype(np.int64)).cast(pa.string())
-        text = pc.if_else(pa.array(long), whole, text)
-    return Texts((text,), unfit=dict.fromkeys(places(bad), NOT_FINITE))
+    return Texts((all_digits(column, values).cast(pa.string()),), unfit=dict.fromkeys(places(bad), NOT_FINITE))
 
 
 def _decimal(column: pa.Array) -> Texts:

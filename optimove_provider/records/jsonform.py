@@ -5,7 +5,8 @@
 | null | left out, written or refused at the top, as `nulls=` says; written inside of other values |
 | boolean | true, false |
 | integers, signed or not | all digits |
-| float, double | the shortest number that reads back the same; 5 for 5.0 and 0 for -0.0; NaN and infinities have none |
+| float, double | the shortest number that reads back the same; a whole one below 2^53 has all its digits, -0.0 is 0; |
+| | NaN and infinities have none |
 | decimal | all digits, without zeros at the end of a fraction: 1.5 for 1.50, as scales differ from batch to batch |
 | text of any kind, dictionary of text | a string; every character but controls, quotes and backslashes as it is |
 | date | "2022-05-02" |
@@ -33,12 +34,12 @@ from uuid import UUID
 import pyarrow as pa
 import pyarrow.types as types
 
+from optimove_provider.records.floats import EXACT_INTEGERS
+
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 SECONDS_A_DAY = 86_400
 FIRST_DAY, LAST_DAY = -719_162, 2_932_896
 """0001-01-01 and 9999-12-31, in days since 1970."""
-EXACT_INTEGERS = 2**53
-"""Below it every whole number is a double."""
 NOT_FINITE = "NaN and infinities are no JSON numbers"
 NO_SUCH_YEAR = "the year is not between 0001 and 9999"
 NOT_UNICODE = "text that is not valid Unicode"

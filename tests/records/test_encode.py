@@ -67,7 +67,7 @@ columns = st.one_of(
     *(of(type_, bounds(type_)) for type_ in INTEGERS),
     of(pa.bool_(), st.booleans()),
     of(pa.float64(), doubles),
-    of(pa.float32(), st.floats(width=32)),
+    of(pa.float32(), st.floats(width=32) | st.integers(-(2**40), 2**40).map(np.float32)),
     nullable(st.floats(width=16)).map(
         lambda drawn: pa.array([v if v is None else np.float16(v) for v in drawn], pa.float16())
     ),
@@ -153,6 +153,8 @@ def test_a_slice_is_json_that_every_parser_reads(column):
         (-0.0, pa.float64(), "0"),
         (0.1, pa.float64(), "0.1"),
         (0.1, pa.float32(), "0.1"),
+        (42390728.0, pa.float32(), "42390728"),
+        (-9999998976.0, pa.float32(), "-9999998976"),
         (1e300, pa.float64(), "1e+300"),
         (1651676123000.0, pa.float64(), "1651676123000"),
         (2**53 + 1, pa.int64(), "9007199254740993"),
