@@ -37,18 +37,19 @@ def test_all_rows_are_accounted_for(local_target):
     assert rows_in(local_target.staging, plan.sent) == {"other": 2, "new": 2}
 
 
-def test_what_is_sent_is_what_was_frozen_in_row_groups_of_5000(local_target):
+@pytest.mark.parametrize(("every", "groups"), [(3, [5000, 2819]), (50, [470])], ids=["many", "few"])
+def test_what_is_sent_is_what_was_frozen_in_row_groups_of_5000(target, every, groups):
     rows = {number: number for number in range(23_456)}
-    local_target.load({**rows, **{number: -1 for number in range(0, 23_456, 3)}}, hour(1))
-    frozen = local_target.frozen(rows, hour(2))
-    plan = local_target.plan(frozen)
-    assert some(plan) == {"changed": 7819, "unchanged": 15_637}
-    wanted = [row for row in _all(local_target, frozen.rows_in) if (row["_row"] - 1) % 3 == 0]
-    assert _all(local_target, plan.sent) == wanted
-    [path] = parquet.parts(local_target.staging, plan.sent)
-    with local_target.staging.open(path) as stream:
+    target.load({**rows, **{number: -1 for number in range(0, 23_456, every)}}, hour(1))
+    frozen = target.frozen(rows, hour(2))
+    plan = target.plan(frozen)
+    assert some(plan) == {"changed": sum(groups), "unchanged": 23_456 - sum(groups)}
+    wanted = [row for row in _all(target, frozen.rows_in) if (row["_row"] - 1) % every == 0]
+    assert _all(target, plan.sent) == wanted
+    [path] = parquet.parts(target.staging, plan.sent)
+    with target.staging.open(path) as stream:
         found = pq.read_metadata(stream)
-    assert [found.row_group(number).num_rows for number in range(found.num_row_groups)] == [5000, 2819]
+    assert [found.row_group(number).num_rows for number in range(found.num_row_groups)] == groups
 
 
 def _all(target, folder):
