@@ -96,22 +96,12 @@ def _marks(bytes_: Bytes) -> tuple[Offsets, Offsets, Offsets]:
     found = [np.empty(0, np.int64)]
     for start in range(0, len(bytes_), _SLICE):
         some = bytes_[start : start + _SLICE]
-        found.append(_places((some == _LF) | (some == _QUOTE)) + start)
+        found.append(np.flatnonzero((some == _LF) | (some == _QUOTE)) + start)
     marks = np.concatenate(found)
     is_quote = bytes_.take(marks) == _QUOTE
     newlines = marks.compress(~is_quote)
     quotes_before = np.cumsum(is_quote.view(np.uint8), dtype=np.uint8).compress(~is_quote)  # modulo 256
     return newlines, marks.compress(is_quote), newlines.compress(quotes_before % 2 == 0) + 1
-
-
-def _places(mask: npt.NDArray[np.bool_]) -> Offsets:
-    """Where the mask is true. Where little of it is, words without are passed over, which `flatnonzero` does not do."""
-    if len(mask) % 8:
-        return np.flatnonzero(mask)
-    words = mask.view(np.uint64)
-    some = np.flatnonzero(words != 0)
-    inside = np.flatnonzero(words.take(some).view(np.bool_))
-    return (some.take(inside >> 3) << 3) + (inside & 7)
 
 
 def _outside(positions: Offsets, quotes: Offsets) -> npt.NDArray[np.bool_]:
