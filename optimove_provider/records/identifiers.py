@@ -27,11 +27,11 @@ from optimove_provider.records.watching import Gathered, Places
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-MAX_MEMORY = "128MB"
+MAX_MEMORY = "96MB"
 """Of DuckDB; a process needs some 60 MB more for it."""
-AT_ONCE = 4_000_000
+AT_ONCE = 3_000_000
 """How many ids DuckDB compares at a time. It keeps something in memory about each block that it writes to disk, so with
-128 MB it cannot take 100 million at once."""
+128 MB it could not take 100 million at once."""
 
 _MESSAGES = {
     rulebook.ID_LEADING_ZEROS.name: "shorter than the others, which have {width} digits: leading zeros may be lost",
