@@ -25,7 +25,7 @@ PART_BYTES = 8 << 20
 """S3 takes parts of 5 MiB and more, and 10,000 of them: far more than a file may hold."""
 MAX_FILE_BYTES = 9_900_000_000
 MIN_FILE_BYTES = 2 * PART_BYTES
-IN_FLIGHT = 4
+IN_FLIGHT = 3
 
 
 class UploadLost(OptimoveProviderError):
