@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 
 ON_INVALID = ("fail", "split")
 
+BLOCK_BYTES = 3 << 20
+"""Smaller than for a check alone, since parts of the file are in memory too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -132,6 +135,7 @@ class RowCheck:
             watchers=self._all_watchers,
             about_names=partial(pii_names, allowed=allowed),
             max_bytes=sys.maxsize,  # what is too large for one file becomes several
+            block_bytes=BLOCK_BYTES,
         )
 
     def _all_watchers(self, names: Sequence[str], attributes: Sequence[Attribute]) -> Sequence[Watch]:
