@@ -98,7 +98,7 @@ class CsvText:
         elif cast := _cast(column.type):
             column = column.cast(cast)
         if kinds.is_floating(column.type):
-            values = numbers(column, column.type.to_pandas_dtype())
+            values = numbers(column, np.float32 if column.type == pa.float32() else np.float64)
             wrong = ~np.isfinite(values)
             cells = all_digits(column, np.where(wrong, 0, values))
             return cells, wrong, "NaN and infinities are no numbers to a CSV reader"
