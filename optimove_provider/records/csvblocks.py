@@ -16,7 +16,7 @@ import pyarrow.csv as pacsv
 from optimove_provider.records.csvtext import MAX_CELL_CHARACTERS, MAX_RECORD_BYTES
 
 _LF, _CR, _QUOTE = 10, 13, 34
-_SLICE = 1 << 18
+_SLICE = 1 << 17
 """So many bytes, and what is derived from them, stay in a processor's cache."""
 
 Offsets = npt.NDArray[np.int64]

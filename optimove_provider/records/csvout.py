@@ -29,8 +29,7 @@ import pyarrow.types as kinds
 
 from optimove_provider.contract.datatypes import Attribute
 from optimove_provider.contract.errors import DataError
-from optimove_provider.records.entexts import numbers
-from optimove_provider.records.floats import all_digits
+from optimove_provider.records.floats import all_digits, float_values
 from optimove_provider.records.instants import epochs, midnights, zulu
 from optimove_provider.records.rows import Unread
 
@@ -98,7 +97,7 @@ class CsvText:
         elif cast := _cast(column.type):
             column = column.cast(cast)
         if kinds.is_floating(column.type):
-            values = numbers(column, np.float32 if column.type == pa.float32() else np.float64)
+            values = float_values(column)
             wrong = ~np.isfinite(values)
             cells = all_digits(column, np.where(wrong, 0, values))
             return cells, wrong, "NaN and infinities are no numbers to a CSV reader"

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as types
 
-from optimove_provider.records.entexts import Integers, Texts, mask, numbers, places, valid, without
+from optimove_provider.records.entexts import Integers, Texts, mask, places, valid, without
 from optimove_provider.records.entimes import date_texts, time_texts, timestamp_texts
-from optimove_provider.records.floats import all_digits
+from optimove_provider.records.floats import all_digits, float_values
 from optimove_provider.records.jsonform import (
     NOT_FINITE,
     NOT_UNICODE,
@@ -150,7 +150,7 @@ def _boolean(column: pa.BooleanArray) -> Texts:
 
 def _floating(column: pa.Array) -> Texts:
     column = column.cast(pa.float32()) if types.is_float16(column.type) else column
-    values = numbers(column, np.float32 if types.is_float32(column.type) else np.float64)
+    values = float_values(column)
     bad = ~np.isfinite(values)
     if bad.any():
         column = without(column, bad)
