@@ -8,12 +8,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import reduce
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import pyarrow as pa
 
 from optimove_provider.loads import layers, parquet
-from optimove_provider.loads.parquet import ROWS, Mask
+from optimove_provider.loads.parquet import ROW_GROUP, ROWS, Mask
 from optimove_provider.loads.pointer import Pointer
 from optimove_provider.loads.staging import Staging
 
@@ -35,6 +37,8 @@ _COMPARED_SCHEMA = pa.schema(  # times as microseconds: DuckDB need not know of 
         ("place", pa.int64()),
     ]
 )
+
+_SQL_TYPES = {pa.string(): "VARCHAR", pa.binary(): "BLOB", pa.int64(): "BIGINT"}
 
 _ABOVE = """CREATE TABLE above AS SELECT * FROM stored_above
     QUALIFY row_number() OVER (PARTITION BY key ORDER BY place DESC) = 1"""
@@ -65,6 +69,9 @@ _DIFF = f"""CREATE TABLE diff AS
     FROM (SELECT *, {_VERDICT} AS verdict FROM ({_CURRENT}) {{join}} JOIN ({_LOADED}) ON key = _key)
     WHERE verdict IS NOT NULL AND NOT (verdict = 'unchanged' AND $is_snapshot AND state = 'live')"""  # noqa: S608
 
+_FEW = 10
+"""One in so many rows, or fewer, DuckDB finds and sorts in less time than it takes to read all of them."""
+
 VERDICTS = ("new", "changed", "unknown", "expiring", "unchanged", "stale", "removed", "reported")
 
 
@@ -81,8 +88,9 @@ class Question:
 class Diff:
     """The answer, in a database that lives as long as this object."""
 
-    def __init__(self, connection: "DuckDBPyConnection", rows: int, places: int) -> None:
-        self._connection, self._rows, self._places = connection, rows, places
+    def __init__(self, connection: "DuckDBPyConnection", staging: Staging, folder: str, rows: int, places: int) -> None:
+        self._connection, self._staging, self._folder = connection, staging, folder
+        self._rows, self._places = rows, places
 
     def counts(self) -> dict[str, int]:
         """How many rows there are of each verdict; of a snapshot's unchanged ones only those that came back."""
@@ -94,9 +102,15 @@ class Diff:
         found = self._connection.execute("SELECT bit_xor(mark) FROM diff").fetchall()[0][0]
         return str(found or 0)
 
-    def rows(self, *verdicts: str, most: int | None = None) -> Mask:
-        """The load's rows of some verdicts, or the first ones of them."""
-        return self._mask("row", verdicts, self._rows, most)
+    def picked(self, *verdicts: str, most: int | None = None) -> Iterator[pa.RecordBatch]:
+        """The load's rows of some verdicts, or the first ones of them, in their order."""
+        wanted = self._mask("row", verdicts, self._rows, most)
+        few = np.count_nonzero(wanted) * _FEW < self._rows
+        if not (few and self._staging.is_local and most is None):
+            return parquet.pick_rows(self._staging, self._folder, wanted)
+        query = f"""SELECT {", ".join(ROWS.names)} FROM fit
+            WHERE _row IN (SELECT row FROM diff WHERE list_contains(?, verdict::VARCHAR)) ORDER BY _row"""  # noqa: S608
+        return iter(self._connection.sql(query, params=[list(verdicts)]).to_arrow_reader(ROW_GROUP))
 
     def places(self, *verdicts: str, most: int | None = None) -> Mask:
         """The ledger's rows of some verdicts, or the first ones of them in the order of the load."""
@@ -125,7 +139,7 @@ def compare(
             "is_snapshot": is_snapshot,
         }
         connection.execute(_DIFF.format(join="FULL" if is_snapshot else "RIGHT"), parameters)
-        yield Diff(connection, rows, places)
+        yield Diff(connection, staging, folder, rows, places)
 
 
 def still_removed(
@@ -160,10 +174,39 @@ def _ledger(staging: Staging, pointer: Pointer, max_memory: str) -> Iterator[tup
     base, above = layers.of_layers(pointer.layers[: pointer.base]), layers.of_all(staging, pointer)[pointer.base :]
     first = layers.count(staging, base)
     with tempfile.TemporaryDirectory(prefix="optimove-diff-") as folder, _connect(folder, max_memory) as connection:
-        connection.register("stored_base", _reader(staging, base, 0))
-        connection.register("stored_above", _reader(staging, above, first))
+        _view_stored(connection, staging, "stored_base", base, 0)
+        _view_stored(connection, staging, "stored_above", above, first)
         connection.execute(_ABOVE)
         yield connection, first + layers.count(staging, above)
+
+
+def _view_stored(
+    connection: "DuckDBPyConnection", staging: Staging, name: str, sources: Sequence[layers.Source], first: int
+) -> None:
+    """Make a view of rows of the ledger, without their records; their places begin at `first`.
+
+    From a local disk DuckDB reads them itself, on all cores, unless their times differ: DuckDB 1.5.0 fails on those.
+    """
+    plain = all(not source.remade and not source.stored(("generation", "expires")) for source in sources)
+    if not (sources and staging.is_local and plain):
+        connection.register(name, _reader(staging, sources, first))
+        return
+    found = []
+    for source in sources:
+        columns = ", ".join(f"{_in_sql(source, column)} AS {column}" for column in _COMPARED)
+        file = connection.read_parquet(staging.path(source.path), file_row_number=True)
+        found.append(file.project(f"{columns}, file_row_number + {first} AS place"))
+        first += layers.count(staging, [source])
+    reduce(lambda some, more: some.union(more), found).create_view(name)
+
+
+def _in_sql(source: layers.Source, name: str) -> str:
+    """A column of the ledger, of the type that `_COMPARED_SCHEMA` says."""
+    if columns := source.stored([name]):
+        return columns[0]
+    value = source.constants and source.constants[name]
+    literal = "NULL" if value is None else _micros(value) if isinstance(value, datetime) else f"'{value}'"
+    return f"CAST({literal} AS {_SQL_TYPES[_COMPARED_SCHEMA.field(name).type]})"
 
 
 def _view_rows(connection: "DuckDBPyConnection", staging: Staging, folder: str) -> None:

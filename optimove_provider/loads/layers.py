@@ -33,7 +33,7 @@ class Source:
 
     def stored(self, columns: Sequence[str]) -> list[str]:
         """The columns of the file that are needed to make these columns of the ledger."""
-        needed = dict.fromkeys([*columns, *(["record"] if "fingerprint" in columns and self._remade else [])])
+        needed = dict.fromkeys([*columns, *(["record"] if "fingerprint" in columns and self.remade else [])])
         if self.constants is None:
             return list(needed)
         return [_OF_ROWS[name] for name in needed if name not in self.constants]
@@ -43,13 +43,14 @@ class Source:
         if self.constants is not None and name in self.constants:
             return pa.repeat(pa.scalar(self.constants[name], LEDGER.field(name).type), batch.num_rows)
         found = self._stored(batch, name)
-        if name != "fingerprint" or not self._remade:
+        if name != "fingerprint" or not self.remade:
             return found
         made = parquet.fingerprints(self._stored(batch, "record"))
         return made if self.constants is not None else pc.if_else(found.is_null(), pa.scalar(None, pa.binary()), made)
 
     @property
-    def _remade(self) -> bool:
+    def remade(self) -> bool:
+        """Whether its fingerprints have to be made from its records."""
         return self.algorithm != ALGORITHM
 
     def _stored(self, batch: pa.RecordBatch, name: str) -> pa.Array:

@@ -180,8 +180,7 @@ class _Making:
         if to_send and to_send == self.rows:
             self.sent = self.load.rows_in
         elif to_send:
-            batches = parquet.pick_rows(self.staging, self.load.rows_in, found.rows(*SENT))
-            parquet.write(self.staging, f"{self.sent}/rows.parquet", batches, ROWS)
+            parquet.write(self.staging, f"{self.sent}/rows.parquet", found.picked(*SENT), ROWS)
         if counts["removed"] or found.counts()["unchanged"]:
             parquet.write(self.staging, f"{self.kept}/rows.parquet", self._kept(found), LEDGER)
         if self.load.on_removed == "expire" and (counts["removed"] or counts["reported"]):
@@ -203,7 +202,7 @@ class _Making:
             yield _with(_with(batch, "state", "live"), "generation", self.load.generation)
 
     def _samples(self, found: Diff) -> tuple[Mapping[str, Any], ...]:
-        new = parquet.pick_rows(self.staging, self.load.rows_in, found.rows("changed", most=SAMPLES))
+        new = found.picked("changed", most=SAMPLES)
         return tuple(samples(new, self._stored(found.places("changed", most=SAMPLES))))
 
 
