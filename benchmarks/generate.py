@@ -20,18 +20,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from optimove_provider.contract.datatypes import KEY_COLUMN, Attribute
-
-ATTRIBUTES = (
-    Attribute("isVip", "bool"),
-    Attribute("points", "long"),
-    Attribute("balance", "double"),
-    Attribute("birthDate", "datetime", "yyyy-mm-dd"),
-    Attribute("lastSeen", "datetime", "yyyy-mm-ddThh:mm:ssZ"),
-    Attribute("signupTs", "datetime", "epoch"),
-    Attribute("note", "string"),
-)
-HEADER = (KEY_COLUMN, *(attribute.name for attribute in ATTRIBUTES))
+from benchmarks.attributes import HEADER
+from optimove_provider.contract.datatypes import KEY_COLUMN
 
 BAD: dict[str, tuple[str, ...]] = {
     KEY_COLUMN: ("", " ", "  ", "\t"),

@@ -123,8 +123,8 @@ def _import(url: str, source: Any) -> None:
     import uuid
 
     from fsspec.implementations.local import LocalFileSystem
-    from generate import ATTRIBUTES
 
+    from benchmarks.attributes import ATTRIBUTES
     from optimove_provider.clients.s3 import Bucket
     from optimove_provider.loads.imports import import_csv
     from optimove_provider.loads.imports_check import Wanted
@@ -150,8 +150,7 @@ def one_pass(url: str, folder: Path) -> None:
 def validate(url: str, folder: Path) -> None:
     from functools import partial
 
-    from generate import ATTRIBUTES
-
+    from benchmarks.attributes import ATTRIBUTES
     from optimove_provider.records.csvcheck import Options, check_csv
     from optimove_provider.records.pii import pii_names
     from optimove_provider.records.watchers import watchers_for
@@ -179,8 +178,7 @@ def arrow_to_s3(url: str, folder: Path) -> None:
 
 
 def arrow_csv(url: str, folder: Path) -> None:
-    from generate import ATTRIBUTES
-
+    from benchmarks.attributes import ATTRIBUTES
     from optimove_provider.records.csvout import CsvText
 
     with open(os.devnull, "wb") as out:
@@ -248,8 +246,7 @@ def arrow_file_and_hook(url: str, folder: Path) -> None:
 
 def file_check_and_hook(url: str, folder: Path) -> None:
     """What the import does, one after the other: our writer into a file, the check of it, and S3Hook."""
-    from generate import ATTRIBUTES
-
+    from benchmarks.attributes import ATTRIBUTES
     from optimove_provider.records.csvout import CsvText
 
     with tempfile.TemporaryDirectory(dir=folder) as own:

@@ -63,8 +63,7 @@ Found = dict[str, int]
 
 
 def ours(path: str, kept: int = KEPT) -> Found:
-    from generate import ATTRIBUTES
-
+    from benchmarks.attributes import ATTRIBUTES
     from optimove_provider.records.csvcheck import Options, check_csv
 
     with open(path, "rb") as file:
@@ -78,8 +77,7 @@ def ours(path: str, kept: int = KEPT) -> Found:
 
 def places(path: str) -> Found:
     """Not timed: compare every finding with the planted faults, kind by kind of difference."""
-    from generate import ATTRIBUTES, HEADER
-
+    from benchmarks.attributes import ATTRIBUTES, HEADER
     from optimove_provider.records.csvcheck import Options, check_csv
 
     with open(path, "rb") as file:

@@ -1,27 +1,25 @@
 """The cells of a block of CSV text, fast: which of them are wrong.
 
 Arrow parses the regular part of the block, `csvplain` passes over the cells that are right beyond doubt, and what is
-left is decided, each value once, by the exact function of its column. All of that is apart from any other block, so
-several are looked at side by side; Arrow and NumPy leave Python to the other threads meanwhile.
+left is decided, each value once, by the exact function of its column. All of that is apart from any other block, so it
+is shared with a thread beside the one that reads.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from optimove_provider.contract.datatypes import Verdict
-from optimove_provider.records.csvblocks import Offsets, Part, parsed, regular_part
+from optimove_provider.records.csvblocks import Offsets, Parsed, Part, parsed
 from optimove_provider.records.csvtable import CellCheck
 from optimove_provider.records.findings import ERROR, WARNING
 from optimove_provider.records.rows import one_chunk
 
 Mask = npt.NDArray[np.bool_]
-
-_AS_TEXT = pc.CastOptions(pa.string(), allow_invalid_utf8=True)  # it is valid: `regular_part` saw to that
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +32,11 @@ class Look:
     checks: tuple[CellCheck, ...]
     watched: tuple[int, ...]
     crlf: bool
+
+    @property
+    def columns(self) -> Sequence[int]:
+        """The columns that have to be parsed; one at least, or Arrow would count no records."""
+        return list(dict.fromkeys([*(check.column for check in self.checks), *self.watched])) or [0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +57,22 @@ class Wrong:
             counts.reverse()
         return ((severity, count) for severity, count in counts if count)
 
-    def first(self, errors: int, warnings: int) -> Iterator[tuple[int, str]]:
-        """The records and values of the first errors and of the first warnings, at most so many of each."""
-        found = np.concatenate([np.flatnonzero(self.is_error)[:errors], np.flatnonzero(~self.is_error)[:warnings]])
-        return ((int(self.records[one]), self.values[self.which[one]]) for one in found)
+    def first(self, errors: int, warnings: int) -> Iterator[tuple[int, str, str]]:
+        """The records, values and severities of the first errors and warnings, at most so many of each."""
+        for severity, wanted, most in ((ERROR, self.is_error, errors), (WARNING, ~self.is_error, warnings)):
+            found = np.flatnonzero(wanted)[:most]
+            for record, value in zip(self.records[found].tolist(), self.which[found].tolist(), strict=True):
+                yield record, self.values[value], severity
 
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What was seen in a block: its regular part, and in that the records with another number of cells, the wrong cells
-    by check, the records that have an error, the first record that ends in another way than it should.
+    """What was seen in the regular part of a block: the records with another number of cells, the wrong cells by check,
+    the records that have an error, the first record that ends in another way than it should.
 
     `watched` are whole columns, of the records in `numbers`: those that are not ragged.
     """
 
-    part: Part
     ragged: Sequence[int]
     wrong: Sequence[Wrong]
     refused: Offsets
@@ -77,16 +81,42 @@ class Looked:
     watched: Sequence[pa.BinaryArray]
 
 
-def look_at(block: bytes, final: bool, look: Look) -> Looked:
-    """Look at the regular part of a block, which starts where a record does. `final`: the file ends with it."""
-    part = regular_part(block, look.delimiter, final)
-    ends_otherwise = part.first_ending(block, not look.crlf)
-    nothing = np.empty(0, np.int64)
-    if not look.width or not part.size:
-        return Looked(part, (), (), nothing, ends_otherwise, nothing, ())
-    columns = [*(check.column for check in look.checks), *look.watched]
-    table, others = parsed(block, part, look.delimiter, look.width, list(dict.fromkeys(columns)) or [0])
-    records, ragged = len(part.ends), [record for record, _ in others]
+class Beside:
+    """Looks at blocks beside the thread that asks.
+
+    `thread`, an executor with one, parses: Arrow does that in one go, without Python's lock. To look at the cells takes
+    many short steps, at each of which two threads might wait for each other; so whoever asks for the result takes them
+    himself, unless the thread has nothing to parse.
+    """
+
+    def __init__(self, thread: Executor, look: Look) -> None:
+        self._thread, self._look = thread, look
+        self._asked = self._parsed = 0  # each written by one thread only
+
+    def look_at(self, block: bytes, part: Part) -> Callable[[], Looked]:
+        """Begin to look at the regular part of a block. Returns what gives the result; call it once."""
+        self._asked += 1
+        begun = self._thread.submit(self._begin, block, part)
+
+        def looked() -> Looked:
+            found = begun.result()
+            return found if isinstance(found, Looked) else _look_at(block, part, found, self._look)
+
+        return looked
+
+    def _begin(self, block: bytes, part: Part) -> Parsed | Looked:
+        look = self._look
+        if not look.width:
+            nothing = np.empty(0, np.int64)
+            return Looked((), (), nothing, part.first_ending(block, not look.crlf), nothing, ())
+        found = parsed(block, part, look.delimiter, look.width, look.columns)
+        self._parsed += 1
+        return found if self._parsed < self._asked else _look_at(block, part, found, look)
+
+
+def _look_at(block: bytes, part: Part, parsed: Parsed, look: Look) -> Looked:
+    (table, others), records = parsed, len(part.ends)
+    ragged = [record for record, _ in others]
     numbers = np.delete(np.arange(records), ragged)
     wrong = [_wrong(check, _column(table, check.column), numbers) for check in look.checks]
     refused = np.zeros(records, bool)
@@ -94,7 +124,8 @@ def look_at(block: bytes, final: bool, look: Look) -> Looked:
     for one in wrong:
         refused[one.records[one.is_error]] = True
     watched = [_column(table, column) for column in look.watched]
-    return Looked(part, ragged, wrong, np.flatnonzero(refused), ends_otherwise, numbers, watched)
+    ends_otherwise = part.first_ending(block, not look.crlf)
+    return Looked(ragged, wrong, np.flatnonzero(refused), ends_otherwise, numbers, watched)
 
 
 def _column(table: pa.Table, column: int) -> pa.BinaryArray:
@@ -106,8 +137,8 @@ def _wrong(check: CellCheck, cells: pa.BinaryArray, numbers: Offsets) -> Wrong:
     doubtful = np.flatnonzero(~check.plain(cells))
     if not len(doubtful):
         return Wrong(doubtful, np.empty(0, bool), (), np.empty(0, np.int32))
-    coded = cells.take(pa.array(doubtful)).cast(options=_AS_TEXT).dictionary_encode()
-    values = coded.dictionary.to_numpy(zero_copy_only=False).tolist()
+    coded = cells.take(pa.array(doubtful)).view(pa.string()).dictionary_encode()  # UTF-8: `regular_part` saw to that
+    values = coded.dictionary.to_pylist()
     verdicts = [check.judge(value) for value in values]
     which = coded.indices.to_numpy()
     wrong = np.flatnonzero(np.array([verdict is not Verdict.VALID for verdict in verdicts])[which])

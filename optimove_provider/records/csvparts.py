@@ -1,16 +1,16 @@
 """The rows of a CSV file: regular parts of its text side by side, odd records one by one, and all reported in order."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from optimove_provider.records import rulebook
-from optimove_provider.records.csvblocks import Offsets, likely_size
-from optimove_provider.records.csvcells import Look, Looked, look_at
+from optimove_provider.records.csvblocks import Offsets, Part, regular_part
+from optimove_provider.records.csvcells import Beside, Look, Looked, Wrong
 from optimove_provider.records.csvtable import Table
 from optimove_provider.records.csvtext import Ahead, Fault, Record, Records, one_record
 from optimove_provider.records.findings import ERROR, WARNING, Finding, Report
@@ -19,7 +19,9 @@ from optimove_provider.records.split import Split
 from optimove_provider.records.watching import Places
 
 BLOCK_BYTES = 4 << 20
-WORKERS = 2
+MAX_WAITING = 3
+"""Blocks that are looked at while the next one is cut: more would need memory and gain nothing."""
+
 LONGEST_EXACT_RUN = 4096
 
 
@@ -57,41 +59,42 @@ def blank_line(record: Record, message: str, rule: FileRule) -> Finding:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """Some text that is being looked at, of which the first `size` bytes were taken for regular."""
-
-    text: bytes
-    size: int
-    looked: "Future[Looked]"
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A regular part of the text, and what was seen in it."""
+    """bytes that starts at a place and begins with a regular part, and what is seen in that."""
 
     place: Place
     text: bytes
-    looked: Looked
+    part: Part
+    looking: Callable[[], Looked]
 
     def at(self, row: int) -> Place:
         """Where a row (from 0) of the part starts."""
-        cut = self.looked.part
-        return Place(self.place.rows + row, self.place.line + cut.line(row), self.place.byte + cut.start(row))
+        part = self.part
+        return Place(self.place.rows + row, self.place.line + part.line(row), self.place.byte + part.start(row))
 
     def places(self, rows: Offsets) -> Places:
         """Where many rows start, their numbers from 1: asked one by one, each would wait for other threads."""
-        cut = self.looked.part
-        starts = np.append(0, cut.ends)[rows]
-        lines = self.place.line + np.searchsorted(cut.newlines, starts)
+        starts = np.append(0, self.part.ends)[rows]
+        lines = self.place.line + np.searchsorted(self.part.newlines, starts)
         return Places(self.place.rows + 1 + rows, lines, self.place.byte + starts)
 
     @property
     def end(self) -> Place:
-        cut = self.looked.part
-        return Place(self.place.rows + len(cut.ends), self.place.line + cut.lines, self.place.byte + cut.size)
+        """Where the next record starts."""
+        rows, line, byte = self.place.rows, self.place.line, self.place.byte
+        return Place(rows + len(self.part.ends), line + self.part.lines, byte + self.part.size)
 
     def between(self, first: int, last: int) -> bytes:
         """The rows from one on, up to another."""
-        return self.text[self.looked.part.start(first) : self.looked.part.start(last)]
+        return self.text[self.part.start(first) : self.part.start(last)]
+
+
+def _keep_freed_memory(size: int) -> None:
+    """Have the C library keep what is freed, up to twice this size, for what comes next.
+
+    The GNU one gives large pieces back to the system, which must clear each of their pages for the next block; but not
+    those smaller than what was freed before, 32 MB at most (mallopt(3), M_MMAP_THRESHOLD).
+    """
+    np.empty(size, np.uint8)
 
 
 class Rows:
@@ -107,66 +110,60 @@ class Rows:
         self._look = Look(table.width or 0, delimiter, table.checks, watched, table.crlf)
 
         self._blocks: deque[_Block] = deque()
-        self._lead, self._run = WORKERS, 1
+        self._run = 1
 
     def check(self, block_bytes: int, progress: Callable[[int, int], None] | None) -> None:
-        """Check all rows; `progress` is told the rows and bytes read so far, once a block.
-
-        Blocks are cut where their records seem to end, and looked at before it is their turn. Where one proves odd,
-        what comes after is given back, and nothing is taken ahead until a block is regular again.
-        """
+        """Check all rows; `progress` is told the rows and bytes read so far, once a block."""
         wanted = block_bytes
-        with ThreadPoolExecutor(WORKERS, "csvcheck") as workers:
-            while (text := self._ahead.look(wanted)) or self._blocks:
-                whole = self._take(workers, text) if text else 0
-                while len(self._blocks) > (self._lead if whole else 0):
-                    self._settle(block_bytes)
-                    if progress:
-                        progress(self._report.rows, self._place.byte)
-                wanted = block_bytes if whole or not self._lead else 2 * len(text)
+        _keep_freed_memory(5 * block_bytes)
+        with ThreadPoolExecutor(1, "csvcheck") as thread:
+            beside = Beside(thread, self._look)
+            while text := self._ahead.look(wanted):
+                part = regular_part(text, self._delimiter, self._ahead.is_last(text))
+                if part.size:
+                    self._take(_Block(self._place, text, part, beside.look_at(text, part)))
+                self._run = 1 if part.size > block_bytes // 2 else min(self._run * 2, LONGEST_EXACT_RUN)
+                self._report_blocks(0 if part.odd else MAX_WAITING, progress)
+                if part.odd:
+                    self._read_exactly()
+                wanted = block_bytes if part.size or part.odd else 2 * len(text)
+            self._report_blocks(0, progress)
 
-    def _take(self, workers: ThreadPoolExecutor, text: bytes) -> int:
-        """Have a block looked at. Returns how many bytes of it seem to be whole records: those are taken."""
-        final = self._ahead.is_last(text)
-        size = likely_size(text, final)
-        self._blocks.append(_Block(text, size, workers.submit(look_at, text, final, self._look)))
-        self._ahead.skip(size)
-        return size
+    def _take(self, block: _Block) -> None:
+        self._blocks.append(block)
+        self._ahead.skip(block.part.size)
+        self._place = block.end
 
-    def _settle(self, block_bytes: int) -> None:
-        """Report what the oldest block held; if it was odd, read on from there record by record."""
-        block = self._blocks.popleft()
-        looked = block.looked.result()
-        self._report_part(_Part(self._place, block.text, looked))
-        size = looked.part.size
-        self._run = 1 if size > block_bytes // 2 else min(self._run * 2, LONGEST_EXACT_RUN)
-        self._lead = 0 if looked.part.odd else WORKERS
-        if looked.part.odd:
-            self._ahead.push(b"".join([block.text[size : block.size], *(one.text[: one.size] for one in self._blocks)]))
-            while self._blocks:
-                self._blocks.pop().looked.cancel()
-            self._read_exactly()
+    def _report_blocks(self, waiting: int, progress: Callable[[int, int], None] | None) -> None:
+        """Report what the oldest blocks held, until so many are left."""
+        while len(self._blocks) > waiting:
+            block = self._blocks.popleft()
+            self._report_block(block, block.looking())
+            if progress:
+                progress(self._report.rows, block.end.byte)
 
-    def _report_part(self, part: _Part) -> None:
-        report, looked = self._report, part.looked
+    def _report_block(self, block: _Block, looked: Looked) -> None:
+        report = self._report
         for check, wrong in zip(self._table.checks, looked.wrong, strict=False):
             for severity, count in wrong.counts():
                 report.count(check.rule, self._table.name(check.column), severity, count)
-        self._keep(part)
-        report.rows += len(looked.part.ends)
-        report.valid_rows += len(looked.part.ends) - len(looked.refused)
+        self._keep(block, looked)
+        report.rows += len(block.part.ends)
+        report.valid_rows += len(block.part.ends) - len(looked.refused)
         if looked.ends_otherwise is not None:
-            self.line_ends.differs(part.at(looked.ends_otherwise))
-        self._watch(part)
+            self.line_ends.differs(block.at(looked.ends_otherwise))
+        self._watch(block, looked)
         if self._split:
-            self._split_part(self._split, part)
-        self._place = part.end
+            self._split_block(self._split, block, looked.refused)
 
-    def _keep(self, part: _Part) -> None:
+    def _keep(self, block: _Block, looked: Looked) -> None:
         """Keep findings in the order of their rows, and in a row in the order of the checks, while there is room."""
-        wrong: list[tuple[int, Finding | Fault]] = [*self._ragged_findings(part), *self._cell_faults(part)]
+        wrong: list[tuple[int, Finding | Fault]] = [
+            *self._ragged_findings(block, looked.ragged),
+            *self._cell_faults(looked.wrong),
+        ]
         wrong.sort(key=lambda one: one[0])
-        places = part.places(np.array([row for row, _ in wrong], np.int64))
+        places = block.places(np.array([row for row, _ in wrong], np.int64))
         for (_, found), row, line, byte in zip(
             wrong, *(one.tolist() for one in (places.rows, places.lines, places.bytes)), strict=True
         ):
@@ -175,33 +172,32 @@ class Rows:
                     found = self._table.cell_finding(row, line, byte, found)
                 self._report.keep(found)
 
-    def _ragged_findings(self, part: _Part) -> Iterator[tuple[int, Finding]]:
+    def _ragged_findings(self, block: _Block, ragged: Sequence[int]) -> Iterator[tuple[int, Finding]]:
         """What is wrong with rows that have another number of cells: it is counted, too."""
-        for row in part.looked.ragged:
-            place = part.at(row)
-            for finding in self._table.row_findings(self._record(part, row, place), place.rows + 1):
+        for row in ragged:
+            place = block.at(row)
+            for finding in self._table.row_findings(self._record(block, row, place), place.rows + 1):
                 self._report.count(finding.rule, finding.column, finding.severity)
                 yield row, finding
 
-    def _cell_faults(self, part: _Part) -> Iterator[tuple[int, Fault]]:
+    def _cell_faults(self, wrong: Sequence[Wrong]) -> Iterator[tuple[int, Fault]]:
         """Of each column as many as there is room for: all cells may be wrong."""
         errors, warnings = self._report.room(ERROR), self._report.room(WARNING)
-        for check, wrong in zip(self._table.checks, part.looked.wrong, strict=False):
-            for row, value in wrong.first(errors, warnings):
-                if fault := check.decide(value):
-                    yield row, fault
+        for check, cells in zip(self._table.checks, wrong, strict=False):
+            for row, value, severity in cells.first(errors, warnings):
+                yield row, check.fault(value, severity)
 
-    def _record(self, part: _Part, row: int, place: Place) -> Record:
-        return one_record(part.between(row, row + 1), self._delimiter, place.line, place.byte)
+    def _record(self, block: _Block, row: int, place: Place) -> Record:
+        return one_record(block.between(row, row + 1), self._delimiter, place.line, place.byte)
 
-    def _split_part(self, split: Split, part: _Part) -> None:
-        rows, first = len(part.looked.part.ends), 0
-        for row in [*part.looked.refused.tolist(), rows]:
-            split.accept(part.between(first, row), row - first)
+    def _split_block(self, split: Split, block: _Block, refused: Offsets) -> None:
+        rows, first = len(block.part.ends), 0
+        for row in [*refused.tolist(), rows]:
+            split.accept(block.between(first, row), row - first)
             first = row + 1
             if row < rows:
-                place = part.at(row)
-                self._split_record(split, self._record(part, row, place), place.rows + 1)
+                place = block.at(row)
+                self._split_record(split, self._record(block, row, place), place.rows + 1)
 
     def _split_record(self, split: Split, record: Record, row: int) -> None:
         findings = self._table.row_findings(record, row)
@@ -211,11 +207,11 @@ class Rows:
         else:
             split.accept(record.raw, 1)
 
-    def _watch(self, part: _Part) -> None:
+    def _watch(self, block: _Block, looked: Looked) -> None:
         if not self._watches:
             return
-        places = part.places(part.looked.numbers)
-        for watch, cells in zip(self._watches, part.looked.watched, strict=False):
+        places = block.places(looked.numbers)
+        for watch, cells in zip(self._watches, looked.watched, strict=False):
             watch.see(places, cells)
 
     def _read_exactly(self) -> None:

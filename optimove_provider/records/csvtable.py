@@ -9,7 +9,7 @@ from optimove_provider.contract.datatypes import KEY_COLUMN, Attribute, Rule, Ve
 from optimove_provider.records import csvplain, rulebook
 from optimove_provider.records.csvplain import Plain
 from optimove_provider.records.csvtext import Fault, Record
-from optimove_provider.records.findings import MAX_VALUE_CHARACTERS, WARNING, Finding
+from optimove_provider.records.findings import ERROR, MAX_VALUE_CHARACTERS, WARNING, Finding
 from optimove_provider.records.watching import Watchers, nobody
 
 MAX_HINTS = 100
@@ -43,9 +43,11 @@ class CellCheck:
         verdict = self.judge(cell)
         if verdict is Verdict.VALID:
             return None
-        if verdict is Verdict.INVALID:
-            return Fault(self.rule, self.column, cell, self.invalid)
-        return Fault(self.rule, self.column, cell, self.disputed, WARNING)
+        return self.fault(cell, ERROR if verdict is Verdict.INVALID else WARNING)
+
+    def fault(self, cell: str, severity: str) -> Fault:
+        """The fault of a cell of which `judge` has said that it is wrong."""
+        return Fault(self.rule, self.column, cell, self.invalid if severity == ERROR else self.disputed, severity)
 
 
 @dataclass(frozen=True, slots=True)

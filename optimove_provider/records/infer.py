@@ -32,6 +32,9 @@ _EPOCH_DIGITS = 10  # from September 2001 to November 2286
 _MAX_SHOWN = 40
 _FIRST_LOOK = 64  # cells: most datatypes are ruled out by the first few, and need not be looked for among the others
 
+BLOCK_BYTES = 2 << 20
+"""Less than a check reads at a time: the first rows may be all that is wanted."""
+
 Progress = Callable[[int, int], None]
 
 
@@ -98,7 +101,7 @@ def infer(
         columns.extend(_Column(index, column, rows, is_last=index == last) for index, column in wanted)
         return columns
 
-    options = Options(file=name, delimiter=delimiter, max_findings=0, watchers=watchers)
+    options = Options(file=name, delimiter=delimiter, max_findings=0, watchers=watchers, block_bytes=BLOCK_BYTES)
     try:
         read = check_csv(stream, [], options, progress).rows
     except _Enough:

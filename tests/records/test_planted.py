@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.generate import ATTRIBUTES, BAD, HEADER, WHOLLY_BAD, generate, quoted
+from benchmarks.attributes import ATTRIBUTES, HEADER
+from benchmarks.generate import BAD, WHOLLY_BAD, generate, quoted
 from optimove_provider.contract.datatypes import RULES
 from optimove_provider.records.csvcheck import Options, check_csv
 from optimove_provider.records.findings import Report
