@@ -5,7 +5,7 @@ Arrow may parse. Whatever is odd about the text itself ends the part, and `csvte
 """
 
 import codecs
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,9 @@ import pyarrow.csv as pacsv
 from optimove_provider.records.csvtext import MAX_CELL_CHARACTERS, MAX_RECORD_BYTES
 
 _LF, _CR, _QUOTE = 10, 13, 34
+_COMMON = 0xFF ^ _LF ^ _QUOTE
+"""The bits in which a line feed and a quote are alike: one comparison finds both, and two characters that are rare."""
+
 _SLICE = 1 << 18
 """So many bytes, and what is derived from them, stay in a processor's cache."""
 
@@ -27,12 +30,14 @@ Bytes = npt.NDArray[np.uint8]
 class Part:
     """The beginning of a block that is regular: whole records, none of them blank.
 
-    `ends` are the offsets after each record, `newlines` those of all line feeds. `odd` says that a record which is not
-    regular follows; otherwise the rest of the block is the beginning of a record.
+    `ends` are the offsets after each record, `newlines` those of all line feeds; `has_returns` is False if there is no
+    carriage return. `odd` says that a record which is not regular follows; otherwise the rest of the block is the
+    beginning of a record.
     """
 
     ends: Offsets
     newlines: Offsets
+    has_returns: bool
     odd: bool
 
     @property
@@ -50,7 +55,7 @@ class Part:
 
     def first_ending(self, block: bytes, crlf: bool) -> int | None:
         """The first record that ends with CR and LF, or with LF alone, as `crlf` says."""
-        if crlf and b"\r" not in block:
+        if crlf and not self.has_returns:
             return None
         bytes_ = np.frombuffer(block, np.uint8)
         ends = self.ends[bytes_[self.ends - 1] == _LF]
@@ -70,24 +75,27 @@ def regular_part(block: bytes, delimiter: str, final: bool) -> Part:
     size = int(ends[-1]) if len(ends) else 0
     if final and size < len(block) and len(quotes) % 2 == 0:
         ends, size = np.append(ends, len(block)), len(block)
-    odd = _first_odd(block, bytes_, quotes, ends, delimiter)
+    has_returns = b"\r" in block
+    found = _odd_places(block, bytes_, quotes, ends, delimiter, has_returns)
+    odd = min((offset for offset in found if offset is not None), default=None)
     if odd is None:
         # What is left is a record without an end: more may come, unless it is too long already or the file is over.
-        return Part(ends, newlines, odd=(final and size < len(block)) or len(block) - size > MAX_RECORD_BYTES)
-    return Part(ends[: np.searchsorted(ends, odd, "right")], newlines, odd=True)
+        return Part(
+            ends, newlines, has_returns, odd=(final and size < len(block)) or len(block) - size > MAX_RECORD_BYTES
+        )
+    return Part(ends[: np.searchsorted(ends, odd, "right")], newlines, has_returns, odd=True)
 
 
 def _marks(bytes_: Bytes) -> tuple[Offsets, Offsets, Offsets]:
     """Where the line feeds are, where the quotes, and what comes after each line feed outside of quotes."""
     found = [np.empty(0, np.int64)]
     for start in range(0, len(bytes_), _SLICE):
-        some = bytes_[start : start + _SLICE]
-        found.append(np.flatnonzero((some == _LF) | (some == _QUOTE)) + start)
+        found.append(np.flatnonzero((bytes_[start : start + _SLICE] & _COMMON) == (_LF & _COMMON)) + start)
     marks = np.concatenate(found)
-    is_quote = bytes_.take(marks) == _QUOTE
-    newlines = marks.compress(~is_quote)
-    quotes_before = np.cumsum(is_quote.view(np.uint8), dtype=np.uint8).compress(~is_quote)  # modulo 256
-    return newlines, marks.compress(is_quote), newlines.compress(quotes_before % 2 == 0) + 1
+    kinds = bytes_.take(marks)
+    is_quote, is_newline = kinds == _QUOTE, kinds == _LF
+    is_inside = (np.cumsum(is_quote.view(np.uint8), dtype=np.uint8) & 1).view(bool)  # modulo 256, so modulo 2
+    return marks.compress(is_newline), marks.compress(is_quote), marks.compress(is_newline & ~is_inside) + 1
 
 
 def _outside(positions: Offsets, quotes: Offsets) -> npt.NDArray[np.bool_]:
@@ -97,18 +105,21 @@ def _outside(positions: Offsets, quotes: Offsets) -> npt.NDArray[np.bool_]:
     return np.asarray(np.searchsorted(quotes, positions) % 2 == 0)
 
 
-def _first_odd(block: bytes, bytes_: Bytes, quotes: Offsets, ends: Offsets, delimiter: str) -> int | None:
-    """The offset of the first thing that is not regular within whole records, if there is one."""
+def _odd_places(
+    block: bytes, bytes_: Bytes, quotes: Offsets, ends: Offsets, delimiter: str, has_returns: bool
+) -> Iterator[int | None]:
+    """The offset of the first thing of each kind that is not regular within whole records, if there is one."""
     size = int(ends[-1]) if len(ends) else 0
     if size and block.startswith(codecs.BOM_UTF8):
-        return 0  # part of a value here, but Arrow would skip it
-    found = [_odd_quote(bytes_, quotes, size, ord(delimiter)), _odd_record(bytes_, ends)]
+        yield 0  # part of a value here, but Arrow would skip it
+        return
+    yield _odd_quote(bytes_, quotes, size, ord(delimiter))
+    yield _odd_record(bytes_, ends)
     if (nul := block.find(b"\0", 0, size)) >= 0:
-        found.append(nul)
-    if b"\r" in block:
-        found.append(_bare_cr(bytes_, quotes, size))
-    found.append(_not_utf8(block, size))
-    return min((offset for offset in found if offset is not None), default=None)
+        yield nul
+    if has_returns:
+        yield _bare_cr(bytes_, quotes, size)
+    yield _not_utf8(block, size)
 
 
 def _first(positions: Offsets) -> int | None:
