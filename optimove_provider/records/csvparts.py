@@ -18,8 +18,8 @@ from optimove_provider.records.rulebook import FileRule
 from optimove_provider.records.split import Split
 from optimove_provider.records.watching import Places
 
-BLOCK_BYTES = 4 << 20
-MAX_WAITING = 3
+BLOCK_BYTES = 6 << 20
+MAX_WAITING = 2
 """Blocks that are looked at while the next one is cut: more would need memory and gain nothing."""
 
 LONGEST_EXACT_RUN = 4096

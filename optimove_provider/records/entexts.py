@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 Mask = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
@@ -92,5 +91,8 @@ def places(mask: Mask) -> list[int]:
 
 
 def without(array: pa.Array, bad: Mask) -> pa.Array:
-    """The same, null where it is bad."""
-    return pc.if_else(pa.array(~bad), array, pa.scalar(None, array.type))
+    """The same, null where it is bad. No value is copied: up to Arrow 23 `if_else` cuts the texts of a slice."""
+    fit = np.zeros(array.offset + len(array), bool)
+    fit[array.offset :] = valid(array) & ~bad
+    buffers = [pa.py_buffer(np.packbits(fit, bitorder="little")), *array.buffers()[1:]]
+    return pa.Array.from_buffers(array.type, len(array), buffers, offset=array.offset)

@@ -317,6 +317,18 @@ def test_a_character_cut_in_two_is_seen():
     assert [one.position for one in encode(halves).unfit] == [0, 1]
 
 
+@pytest.mark.parametrize("offset", [0, 1, 7, 8, 13])
+def test_beside_a_document_without_a_form_the_others_of_a_slice_stay_whole(offset):
+    documents = [f'"{number} {"x" * (number * 7 % 20)}"' for number in range(30)]
+    documents[offset + 3] = "NaN"
+    encoded = encode(pa.array(documents, pa.json_()), offset=offset)
+    assert [one.position for one in encoded.unfit] == [3]
+    del documents[offset + 3]
+    assert [json.loads(one)["v"] for one in encoded.records.to_pylist()] == [
+        json.loads(one) for one in documents[offset:]
+    ]
+
+
 def test_a_value_is_cut_in_the_account():
     encoded = encode(pa.array(["x" * 9999], pa.json_()))
     assert len(encoded.unfit[0].value_repr) == 200
