@@ -185,10 +185,9 @@ def _view_stored(
 ) -> None:
     """Make a view of rows of the ledger, without their records; their places begin at `first`.
 
-    From a local disk DuckDB reads them itself, on all cores, unless their times differ: DuckDB 1.5.0 fails on those.
+    From a local disk DuckDB reads them itself, on all cores.
     """
-    plain = all(not source.remade and not source.stored(("generation", "expires")) for source in sources)
-    if not (sources and staging.is_local and plain):
+    if not (sources and staging.is_local) or any(source.remade for source in sources):
         connection.register(name, _reader(staging, sources, first))
         return
     found = []
@@ -203,7 +202,7 @@ def _view_stored(
 def _in_sql(source: layers.Source, name: str) -> str:
     """A column of the ledger, of the type that `_COMPARED_SCHEMA` says."""
     if columns := source.stored([name]):
-        return columns[0]
+        return f"epoch_us({columns[0]})" if name in ("generation", "expires") else columns[0]
     value = source.constants and source.constants[name]
     literal = "NULL" if value is None else _micros(value) if isinstance(value, datetime) else f"'{value}'"
     return f"CAST({literal} AS {_SQL_TYPES[_COMPARED_SCHEMA.field(name).type]})"
