@@ -34,7 +34,7 @@ from optimove_provider.loads.staging import Staging
 MAX_LAYERS = 12
 MAX_SHARE_ABOVE = 0.25
 GRACE = timedelta(days=1)
-MAX_MEMORY = "1GB"
+MAX_MEMORY = "1.2GB"
 
 
 @dataclass(frozen=True, slots=True)

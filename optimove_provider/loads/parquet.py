@@ -42,8 +42,11 @@ LEDGER = pa.schema(
 """A layer. state: live; removed (gone from the source and reported, still in the target); tombstone (expired by us)."""
 
 FORMAT = 1
-ALGORITHM = "sha256/16, 1"
-"""How fingerprints are made, with its version: the first 16 bytes of the SHA-256 of the record's UTF-8 text."""
+_FINGERPRINT_BYTES = 12
+"""So that one in 2^96 changes would go unseen; and DuckDB keeps no more than these beside a row, without a pointer."""
+
+ALGORITHM = f"sha256/{_FINGERPRINT_BYTES}, 1"
+"""How fingerprints are made, with its version: the first bytes of the SHA-256 of the record's UTF-8 text."""
 
 _ABOUT = {"optimove.format": str(FORMAT), "optimove.fingerprint": ALGORITHM}
 
@@ -51,7 +54,8 @@ _ABOUT = {"optimove.format": str(FORMAT), "optimove.fingerprint": ALGORITHM}
 def fingerprints(records: pa.Array) -> pa.Array:
     """The fingerprint of each record; null of none."""
     texts = records.cast(pa.binary()).to_pylist()
-    return pa.array([None if text is None else hashlib.sha256(text).digest()[:16] for text in texts], pa.binary())
+    digests = [None if text is None else hashlib.sha256(text).digest()[:_FINGERPRINT_BYTES] for text in texts]
+    return pa.array(digests, pa.binary())
 
 
 def rows_batch(numbers: pa.Array, keys: pa.Array, records: pa.Array, made: pa.Array | None = None) -> pa.RecordBatch:
