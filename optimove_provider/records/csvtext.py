@@ -274,7 +274,7 @@ class Records:
         """Find what breaks the record, and how many of its lines belong to it if it has no end."""
         if not self._lines.taken[0].whole:
             return [Fault(rulebook.TOO_LONG.name, None, text, f"the line is {complaint}")], 1
-        faults, position = self._grammar.faults(text, self._lines.line)
+        faults, position = self._grammar.faults(text, self._lines.line, self._lines.ended)
         if complaint and not faults:
             faults, position = [Fault(rulebook.TOO_LONG.name, None, text, f"unreadable: {complaint}")], len(text) - 1
         return faults, text.count("\n", 0, position) + 1
@@ -321,8 +321,11 @@ class _Grammar:
             rf"(?:{quoted}|(?P<spaced> ++{quoted})|{plain})(?P<end>{re.escape(delimiter)}|\r?\n|\Z)"
         )
 
-    def faults(self, text: str, first_line: int) -> tuple[list[Fault], int]:
-        """Find the faults of one record, and the offset of the last: what comes after it is guesswork."""
+    def faults(self, text: str, first_line: int, ended: bool) -> tuple[list[Fault], int]:
+        """Find the faults of one record, and the offset of the last: what comes after it is guesswork.
+
+        `ended` says that nothing follows it in the file.
+        """
         unquoted = '"' not in text and text.count("\r") == text.endswith("\r\n")
         if unquoted and len(text) <= MAX_CELL_CHARACTERS:
             return [], 0
@@ -336,7 +339,7 @@ class _Grammar:
             if found["end"] != self._delimiter:
                 return faults, position
             position, index = found.end(), index + 1
-        rule, message = self._stopped(text, position, first_line)
+        rule, message = self._stopped(text, position, first_line, ended)
         return [*faults, Fault(rule, index, text[position:], message)], position
 
     def count(self, text: str) -> int:
@@ -348,15 +351,16 @@ class _Grammar:
                 return cells
         return 0
 
-    def _stopped(self, text: str, position: int, first_line: int) -> tuple[str, str]:
+    def _stopped(self, text: str, position: int, first_line: int, ended: bool) -> tuple[str, str]:
         """Say why no cell could be read at `position`."""
         if text[position] == '"':
             opened = first_line + text.count("\n", 0, position)
             if quoted := self._quoted.match(text, position):
                 or_else = f"; or the quote opened on line {opened} is not closed" if "\n" in quoted[0] else ""
                 return rulebook.QUOTE.name, _TEXT_AFTER + or_else
-            limits = f"{MAX_CELL_CHARACTERS} characters, or its record is longer than {MAX_RECORD_BYTES} bytes"
-            return rulebook.QUOTE.name, f"a quote opened on line {opened} is not closed within {limits}"
+            limits = f"within {MAX_CELL_CHARACTERS} characters, or its record is longer than {MAX_RECORD_BYTES} bytes"
+            where = "before the end of the file" if ended else limits
+            return rulebook.QUOTE.name, f"a quote opened on line {opened} is not closed {where}"
         plain = self._plain.match(text, position)
         start = plain.end() if plain else position
         if text[start] == "\r":

@@ -265,7 +265,7 @@ def test_an_unclosed_quote_says_where_it_was_opened_and_swallows_no_rows():
         (3, 5, "name", "quote"),
         (4, 6, "LTV", "long"),
     ]
-    assert "opened on line 5 is not closed" in report.findings[2].message
+    assert "opened on line 5 is not closed before the end of the file" in report.findings[2].message
     assert (report.rows, report.valid_rows) == (6, 2)
 
 
