@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 ON_INVALID = ("fail", "split")
 
-BLOCK_BYTES = 3 << 20
+BLOCK_BYTES = 2 << 20
 """Smaller than for a check alone, since parts of the file are in memory too."""
 
 
