@@ -8,7 +8,7 @@ that of reading every row the exact way.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import BinaryIO
 
@@ -65,7 +65,8 @@ def check_csv(
     if header:
         table = Table(header, attributes, options.strict, options.watchers, options.key)
         report.add_all(table.header_findings())
-        report.add_all(options.about_names(table.names))
+        about_names = options.about_names(table.names)
+        report.add_all(replace(one, line=header.line, byte=header.byte) for one in about_names)
         if split:
             _split_header(split, header, report)
         ahead.push(records.rest or b"")
@@ -79,7 +80,7 @@ def check_csv(
             for watch in table.watches:
                 _add_watched(report, watch, table.name(watch.column))
     report.bytes = ahead.taken
-    report.add_all(_file_findings(report, records.has_bom, options.max_bytes, has_header=header is not None))
+    report.add_all(_file_findings(report, records.has_bom, options.max_bytes, header))
     if progress:
         progress(report.rows, report.bytes)
     return report
@@ -108,12 +109,15 @@ def _add_watched(report: Report, watch: Watch, column: str) -> None:
         report.notes.append(cost)
 
 
-def _file_findings(report: Report, has_bom: bool, max_bytes: int, has_header: bool) -> Iterator[Finding]:
+def _file_findings(report: Report, has_bom: bool, max_bytes: int, header: Record | None) -> Iterator[Finding]:
     if has_bom:
         message = "a byte order mark: nothing says that an import skips it, save the file without one"
         yield Finding(0, 1, 0, "", rulebook.BOM.name, "", message, rulebook.BOM.severity)
-    if not has_header:
+    if header is None:
         yield Finding(0, 1, 0, "", rulebook.EMPTY_FILE.name, "", "the file is empty: it needs a header row")
+    elif not report.rows:
+        rule, message = rulebook.HEADER_ONLY, "a header and no row: there is nothing to import"
+        yield Finding(0, header.line, header.byte, "", rule.name, "", message, rule.severity)
     if report.bytes >= max_bytes:
         message = f"{report.bytes} bytes: an import must be under {max_bytes}"
         yield Finding(0, 1, 0, "", rulebook.SIZE.name, "", message)

@@ -18,6 +18,7 @@ class FileRule:
 
 
 EMPTY_FILE = FileRule("empty-file", "there is no header row")
+HEADER_ONLY = FileRule("header-only", "there is no row after the header", WARNING)
 SIZE = FileRule("size", "the file is as large as an import must not be, or larger (10 GB)")
 BOM = FileRule("bom", "the file begins with a byte order mark", WARNING)
 LINE_ENDS = FileRule("line-ends", "the first row that ends in another way than the header", WARNING)
@@ -55,7 +56,7 @@ PII_CARD = FileRule("pii-card", "a column that looks like card or bank account n
 PII_SSN = FileRule("pii-ssn", "a column that looks like social-security or other identity numbers", WARNING)
 
 FILE_RULES: dict[str, tuple[FileRule, ...]] = {
-    "The file": (EMPTY_FILE, SIZE, BOM, LINE_ENDS, EARLY_BLANK_LINE, BLANK_LINE),
+    "The file": (EMPTY_FILE, HEADER_ONLY, SIZE, BOM, LINE_ENDS, EARLY_BLANK_LINE, BLANK_LINE),
     "The text": (QUOTE, QUOTE_SPACE, BARE_CR, TOO_LONG, ENCODING, NUL),
     "The header": (
         *(HEADER_CUSTOMER_ID, HEADER_KEY, HEADER_DUPLICATE, HEADER_ARCHIVED, HEADER_PADDED, HEADER_UNKNOWN),

@@ -90,7 +90,9 @@ JUDGES = {
 
 
 def check(raw: bytes, rules: Mapping[str, str], strict: bool) -> Iterator[tuple[int, str, str]]:
-    """Give (row, column, severity) of each wrong cell; `rules` has the name of each column's rule."""
+    """Give (row, column, severity) of each wrong cell, or of the file if it has no row; `rules` has the name of each
+    column's rule."""
+    number = 0
     for number, row in enumerate(csv.DictReader(io.StringIO(raw.decode(), newline="")), 1):
         for column, cell in row.items():
             if column == "customerId":
@@ -99,3 +101,5 @@ def check(raw: bytes, rules: Mapping[str, str], strict: bool) -> Iterator[tuple[
                 fault = JUDGES[rules[column]](cell) if cell else None
             if fault:
                 yield number, column, ERROR if strict else fault
+    if not number:
+        yield 0, "", WARNING

@@ -26,7 +26,7 @@ ATTRIBUTES = [
     Attribute("old", "string", archived=True),
 ]
 HEADER = ["customerId", "name", "LTV", "score", "active", "born", "seen", "since"]
-OF_FILE = ("bom", "empty-file", "size", "line-ends")
+OF_FILE = ("bom", "empty-file", "header-only", "size", "line-ends")
 GOOD = ["c1", "Ann", "100", "-2.5", "true", "2022-05-02", "2022-05-02T10:10:59Z", "1651676123"]
 
 
@@ -115,6 +115,21 @@ def test_an_empty_file(text):
     assert (report.errors, report.rows) == (1, 0)
 
 
+@pytest.mark.parametrize("text", ["customerId,name", "customerId,name\n", "customerId,name\r\n\r\n"])
+def test_a_header_without_a_row_is_a_warning(text):
+    report = check(text)
+    assert [(one.rule, one.severity) for one in report.findings if one.rule != "blank-line"] == [
+        ("header-only", "warning")
+    ]
+    assert (report.errors, report.rows) == (0, 0)
+
+
+def test_what_is_said_of_names_is_placed_where_the_header_is():
+    about = Finding(0, 1, 0, "name", "pii-name", "name", "a name", "warning")
+    report = check_csv(io.BytesIO(b"\n\ncustomerId,name\na,b\n"), ATTRIBUTES, Options(about_names=lambda _: [about]))
+    assert [(one.line, one.byte) for one in report.findings if one.rule == "pii-name"] == [(3, 2)]
+
+
 def test_a_byte_order_mark_is_a_warning_and_no_part_of_the_first_name():
     report = check("\ufeffcustomerId,LTV\na,x\n")
     assert places(report) == [(1, 2, 18, "LTV", "long"), (0, 1, 0, "", "bom")]
@@ -135,8 +150,10 @@ def test_a_byte_order_mark_is_a_warning_and_no_part_of_the_first_name():
 )
 def test_header_rules(header, expected):
     report = check(header + "\n")
-    assert [(one.column, one.rule) for one in report.findings] == expected
-    assert {(one.row, one.line, one.byte, one.severity) for one in report.findings} == {(0, 1, 0, "error")}
+    *found, last = report.findings
+    assert [(one.column, one.rule) for one in found] == expected
+    assert {(one.row, one.line, one.byte, one.severity) for one in found} == {(0, 1, 0, "error")}
+    assert last.rule == "header-only"
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_known_one():
@@ -152,7 +169,7 @@ def test_an_unknown_name_is_answered_with_the_nearest_known_one():
 
 def test_looking_for_nearest_names_ends():
     report = check("customerId," + ",".join(f"score{n:04}" for n in range(150)) + "\n")
-    assert report.counts == {"header-unknown": 150}
+    assert report.counts == {"header-unknown": 150, "header-only": 1}
     assert sum("did you mean 'score'?" in one.message for one in report.findings) == 100
 
 
@@ -372,7 +389,7 @@ def test_errors_and_warnings_of_one_column_while_the_room_runs_out(rows, kept):
     report = check("customerId,LTV,active\n" + "".join(lines), max_findings=kept)
     assert len(report.findings) <= kept
     assert report.counts.get("long", 0) == sum(cell != "1" for cell, _ in rows)
-    assert report.errors == report.total - sum(active == "TRUE" for _, active in rows)
+    assert report.errors == report.total - sum(active == "TRUE" for _, active in rows) - (not rows)
 
 
 @pytest.mark.parametrize("kept", [0, 1, 150, 1000])
@@ -511,7 +528,8 @@ def test_what_the_csv_module_writes_is_clean(file):
     rows, line_end, quote_all = file
     raw, _ = write(rows, line_end, quote_all)
     report = check(raw)
-    assert (report.findings, report.rows, report.valid_rows) == ([], len(rows), len(rows))
+    assert [one.rule for one in report.findings] == ["header-only"] * (not rows)
+    assert (report.rows, report.valid_rows) == (len(rows), len(rows))
 
 
 @given(written_files(), st.data())
@@ -526,7 +544,7 @@ def test_planted_cells_are_found_where_they_are_and_nothing_else_is(file, data):
     report = check(raw)
     assert [(*place, value.value) for place, value in zip(places(report), report.findings, strict=True)] == [
         (row + 1, *starts[row], "LTV", "long", planted[row]) for row in sorted(planted)
-    ]
+    ] + [(0, 1, 0, "", "header-only", "")] * (not rows)
     assert report.valid_rows == len(rows) - len(planted)
 
 
