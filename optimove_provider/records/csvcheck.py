@@ -116,7 +116,7 @@ def _file_findings(report: Report, has_bom: bool, max_bytes: int, header: Record
     if header is None:
         yield Finding(0, 1, 0, "", rulebook.EMPTY_FILE.name, "", "the file is empty: it needs a header row")
     elif not report.rows:
-        rule, message = rulebook.HEADER_ONLY, "a header and no row: there is nothing to import"
+        rule, message = rulebook.HEADER_ONLY, "no row follows the header: there is nothing to send"
         yield Finding(0, header.line, header.byte, "", rule.name, "", message, rule.severity)
     if report.bytes >= max_bytes:
         message = f"{report.bytes} bytes: an import must be under {max_bytes}"
