@@ -134,6 +134,7 @@ def _without(cells: _Cells, plain: Mask, others: Offsets) -> Mask:
 
 
 _FEW = 100
+"""One in so many cells, or fewer."""
 
 _DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 0], np.uint8)
 """That every year has, by month; a month beyond the table is taken for the last."""

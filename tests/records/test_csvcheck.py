@@ -400,8 +400,8 @@ def test_a_wholly_bad_column_among_ragged_rows_and_warnings(kept):
     assert (report.rows, report.valid_rows, report.errors) == (300, 60, 300)
 
 
-def test_an_odd_place_that_shows_only_after_more_was_taken():
-    """A quote within a cell makes the cut of each block wrong: what was looked at too early counts for nothing."""
+def test_odd_places_while_blocks_before_them_are_looked_at():
+    """A quote within a cell ends the regular part of a block: what comes before it is reported before it."""
     rows = [f"c{number},n,{number}\n" for number in range(400)]
     for number in (150, 151, 300):
         rows[number] = f"c{number},6'1\",x\n"
