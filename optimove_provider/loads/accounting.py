@@ -14,6 +14,7 @@ def accounted(report: Report, all_or_nothing: bool = False) -> Iterator[None]:
     began = time.monotonic()
     try:
         yield
+        report.refuse_unaccounted()
     except TargetBusy:
         raise  # nothing has failed: the load waits
     except BaseException as error:

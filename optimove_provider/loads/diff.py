@@ -52,19 +52,20 @@ _LOADED = "SELECT _row AS row, _key, _made AS made, refused FROM loaded"
 _VERDICT = """CASE
     WHEN row IS NULL THEN CASE
         WHEN state = 'tombstone' OR generation > $generation THEN NULL
-        WHEN state = 'removed' THEN 'reported'
+        WHEN state = 'removed' AND NOT $expires_removed THEN 'reported'
         ELSE 'removed' END
     WHEN refused THEN NULL
     WHEN generation > $generation THEN 'stale'
     WHEN key IS NULL OR state = 'tombstone' THEN 'new'
-    WHEN fingerprint IS NULL OR $trust_nothing THEN 'unknown'
+    WHEN fingerprint IS NULL THEN 'unknown'
     WHEN fingerprint <> made THEN 'changed'
+    WHEN $trust_nothing THEN 'unknown'
     WHEN expires < $expires_before THEN 'expiring'
     ELSE 'unchanged' END"""
 
 # Of a snapshot, an unchanged row needs nothing, unless it was removed before and has come back.
 _DIFF = f"""CREATE TABLE diff AS
-    SELECT row, place, verdict::verdict AS verdict, CASE WHEN verdict IN ('new', 'changed', 'removed')
+    SELECT row, place, verdict::verdict AS verdict, CASE WHEN verdict IN ('new', 'changed', 'unknown', 'removed')
         THEN md5_number(concat_ws(' ', verdict, coalesce(_key, key), hex(coalesce(made, fingerprint)))) END AS mark
     FROM (SELECT *, {_VERDICT} AS verdict FROM ({_CURRENT}) {{join}} JOIN ({_LOADED}) ON key = _key)
     WHERE verdict IS NOT NULL AND NOT (verdict = 'unchanged' AND $is_snapshot AND state = 'live')"""  # noqa: S608
@@ -77,12 +78,15 @@ VERDICTS = ("new", "changed", "unknown", "expiring", "unchanged", "stale", "remo
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a load is compared by. `expires_before`: a row that goes earlier is sent again (`NEVER`: none)."""
+    """What a load is compared by. `expires_before`: a row that goes earlier is sent again (`NEVER`: none).
+    `trust_nothing`: a row that looks unchanged is unknown. `expires_removed`: what is gone from the source will be made
+    to expire, so that it is removed also if it was reported before."""
 
     source_is: Literal["snapshot", "delta"]
     generation: datetime
     expires_before: datetime
     trust_nothing: bool = False
+    expires_removed: bool = False
 
 
 class Diff:
@@ -98,7 +102,7 @@ class Diff:
         return {verdict: found.get(verdict, 0) for verdict in VERDICTS}
 
     def mark(self) -> str:
-        """A digest of key and fingerprint of all new, changed and removed rows, in whatever order."""
+        """A digest of key and fingerprint of all new, changed, unknown and removed rows, in whatever order."""
         found = self._connection.execute("SELECT bit_xor(mark) FROM diff").fetchall()[0][0]
         return str(found or 0)
 
@@ -136,6 +140,7 @@ def compare(
             "generation": _micros(question.generation),
             "expires_before": _micros(question.expires_before),
             "trust_nothing": question.trust_nothing,
+            "expires_removed": question.expires_removed,
             "is_snapshot": is_snapshot,
         }
         connection.execute(_DIFF.format(join="FULL" if is_snapshot else "RIGHT"), parameters)

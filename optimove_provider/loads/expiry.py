@@ -1,14 +1,15 @@
 """What a snapshot lacks is made to expire: a second batch after the load's commit, and a second commit after that."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 from optimove_provider.loads import diff, parquet
 from optimove_provider.loads.lease import Lease
 from optimove_provider.loads.ledger import MAX_MEMORY, Ledger
 from optimove_provider.loads.parquet import ROWS
 from optimove_provider.loads.plan import Plan
-from optimove_provider.loads.pointer import Pointer
 
 TTL_SECONDS = 1
 """Documented expiry is the only way to remove a record: it is sent once more, to be gone at once."""
@@ -23,11 +24,15 @@ class Expiry:
     version: int
     generation: datetime
 
+    def as_json(self) -> dict[str, Any]:
+        """For the journal."""
+        return {**asdict(self), "generation": self.generation.isoformat()}
+
 
 def plan_expiry(ledger: Ledger, plan: Plan, folder: str, max_memory: str = MAX_MEMORY) -> Expiry:
     """The rows of a committed plan that are to expire and that nobody has written since."""
     staging, pointer = ledger.staging, ledger.read()
-    sent, rows = f"{folder}/expire", 0
+    sent, rows = f"{folder}/rows-{pointer.version}", 0
     if plan.removed:
         _, last = parquet.size(staging, plan.removed)
         wanted = diff.still_removed(staging, pointer, plan.removed, last, plan.generation, max_memory)
@@ -35,7 +40,12 @@ def plan_expiry(ledger: Ledger, plan: Plan, folder: str, max_memory: str = MAX_M
     return Expiry(rows, sent, pointer.version, plan.generation)
 
 
-def commit_expiry(ledger: Ledger, lease: Lease, expiry: Expiry) -> Pointer:
-    """Make tombstones of what expires, once the batch is acknowledged. Raises as a commit does."""
+def commit_expiry(ledger: Ledger, lease: Lease, expiry: Expiry, rejected: Collection[int] = ()) -> None:
+    """Make tombstones of what expires, once the batch is acknowledged; of `rejected` rows, by their numbers, none.
+
+    Raises as a commit does.
+    """
+    if not expiry.rows and lease.load_id not in ledger.read().pending:
+        return  # an earlier try has done it
     expired = parquet.read_rows(ledger.staging, expiry.sent, ROWS.names)
-    return ledger.commit_expired(lease, expiry.version, expiry.generation, expired)
+    ledger.commit_expired(lease, expiry.version, expiry.generation, expired, rejected)

@@ -12,6 +12,7 @@ from optimove_provider.loads.journal import Journal, Rejection, Settled
 from optimove_provider.loads.poison import Hunt, Put, deliver
 from optimove_provider.loads.progress import Progress
 from optimove_provider.loads.slices import Parts, Slice
+from optimove_provider.loads.staging import Staging
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,13 @@ class Totals:
     def rejected(self) -> int:
         """Rows that the server refused."""
         return sum(len(one.rejected) for one in self.settled.values())
+
+    def refused(self, staging: Staging, parts: Parts) -> Iterator[tuple[int, str, Rejection]]:
+        """The rows that the server refused, in order: number and record of each, and what the server said."""
+        numbers = sorted(number for number, settled in self.settled.items() if settled.rejected)
+        for slice_ in parts.read(staging, numbers):
+            for one in self.settled[slice_.number].rejected:
+                yield slice_.rows[one.position].as_py(), slice_.records[one.position].as_py(), one
 
 
 class Flight:
@@ -108,10 +116,7 @@ class Flight:
 
     def refused_rows(self) -> Iterator[int]:
         """The numbers of the rows that the server refused."""
-        numbers = sorted(number for number, settled in self.totals.settled.items() if settled.rejected)
-        for slice_ in self.parts.read(self.journal.staging, numbers):
-            for one in self.totals.settled[slice_.number].rejected:
-                yield slice_.rows[one.position].as_py()
+        return (row for row, _, _ in self.totals.refused(self.journal.staging, self.parts))
 
     @property
     def _done(self) -> int:

@@ -91,7 +91,7 @@ class ChangedImport:
                     return
                 if not plan.fenced:
                     self._ledger.commit(lease, plan.accepted(datetime.now(UTC)))
-        self._report.state = "nothing_to_send"
+            self._report.state = "nothing_to_send"
         self._journal.finish(self._report.as_json())
 
     def plan(self) -> None:
@@ -206,10 +206,10 @@ def confirm(ledger: Ledger | None, report: Report, outcome: Outcome) -> None:
         Unconfirmed(ledger).drop(load_id)
         if outcome.verdict is Verdict.DONE:
             ledger.commit(lease, Plan.from_json(journal.course.plan).accepted(datetime.now(UTC)))
+            ledger.sweep(lease, datetime.now(UTC))
             ledger.compact(lease)
         else:
             ledger.settle_pending(lease)
-    ledger.sweep(datetime.now(UTC))
     try:
         settle(report, outcome)
     except ImportFailed:

@@ -64,8 +64,8 @@ def turn_of(ledger: Ledger, load_id: str, try_number: int, generation: datetime)
     """A load's turn. Raises TargetBusy while another load has it."""
     with held(ledger.pointer_file, load_id, try_number) as lease:
         yield Turn(ledger, lease, generation)
+        ledger.sweep(lease, datetime.now(UTC))
         ledger.compact(lease)
-    ledger.sweep(datetime.now(UTC))
 
 
 class _Keys:

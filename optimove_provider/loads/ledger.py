@@ -103,19 +103,24 @@ class Ledger:
         if before.committed_by == accepted.load_id:
             return before  # the process ended between the commit and remembering it
         _expect(before, accepted.load_id, accepted.version)  # before the work
-        sent = [self._layer(self._sent(accepted, rejected))] if rejected else self._linked(accepted)
+        sent = [self._layer(self._sent(accepted, rejected), distinct=True)] if rejected else self._linked(accepted)
         added = [*self._copied(accepted.kept), *sent]
         return self._commit(lease, lambda pointer: _committed(pointer, accepted), added, accepted.load_id)
 
-    def commit_expired(self, lease: Lease, version: int, generation: datetime, expired: Batches) -> Pointer:
-        """Enter tombstones for rows that were sent again to expire; the load is pending no more. Raises as `commit`."""
+    def commit_expired(
+        self, lease: Lease, version: int, generation: datetime, expired: Batches, rejected: Collection[int] = ()
+    ) -> Pointer:
+        """Enter tombstones for rows that were sent again to expire; the load is pending no more. Raises as `commit`.
+
+        The `rejected` ones stay as they were.
+        """
 
         def edit(pointer: Pointer) -> Pointer:
             if pointer.version != version:
                 raise _other(pointer, lease.load_id, version)
             return _settle(pointer)
 
-        tombstones = self._layer(_tombstones(batch, generation) for batch in expired)
+        tombstones = self._layer(_tombstones(_without(batch, rejected), generation) for batch in expired)
         return self._commit(lease, edit, [tombstones], lease.load_id)
 
     def _commit(
@@ -140,7 +145,7 @@ class Ledger:
         only = replace(pointer, pending={})
         places = diff.current(self.staging, only, max_memory)
         found = layers.read(self.staging, layers.of_all(self.staging, only), LEDGER.names, places)
-        whole = self._layer(batch.select(LEDGER.names) for batch in found)
+        whole = self._layer((batch.select(LEDGER.names) for batch in found), distinct=True)
 
         def edit(now: Pointer) -> Pointer:
             if now.layers != pointer.layers:
@@ -150,24 +155,26 @@ class Ledger:
         lease.change(edit)
         return True
 
-    def sweep(self, now: datetime, grace: timedelta = GRACE) -> list[str]:
-        """Remove layers that the pointer does not name, older than any commit under way; returns their names."""
-        named = {layer.path.rpartition("/")[2] for layer in self.read().layers}
+    def sweep(self, lease: Lease, now: datetime, grace: timedelta = GRACE) -> list[str]:
+        """Remove layers that the pointer does not name, and that no plan made without the lease can still be reading;
+        returns their names. Nobody else commits meanwhile: a layer just linked is as old as the rows it has.
+        """
+        named = {layer.path.rpartition("/")[2] for layer in lease.owned(self.read()).layers}
         return self.staging.sweep(self._folder, now - grace, named.__contains__)
 
-    def _layer(self, batches: Batches) -> Layer:
+    def _layer(self, batches: Batches, distinct: bool = False) -> Layer:
         path = f"{self._folder}/{uuid.uuid4()}.parquet"
-        return Layer(path, parquet.write(self.staging, path, batches, LEDGER), ALGORITHM)
+        return Layer(path, parquet.write(self.staging, path, batches, LEDGER), ALGORITHM, distinct=distinct)
 
     def _linked(self, accepted: Accepted) -> list[Layer]:
         """What was sent, as it is: nothing is written again."""
-        sent = Sent(accepted.load_id, accepted.generation, accepted.expires)
+        sent = Sent(accepted.load_id, accepted.generation, accepted.expires, accepted.version)
         found = []
         for path in parquet.sent_parts(self.staging, accepted.sent):
             own = f"{self._folder}/{uuid.uuid4()}.parquet"
             rows, made = parquet.described(self.staging, path)
             self.staging.link(path, own)
-            found.append(Layer(own, rows, ALGORITHM if made else "", sent))
+            found.append(Layer(own, rows, ALGORITHM if made else "", sent, distinct=True))
         return found
 
     def _copied(self, folder: str) -> list[Layer]:
@@ -180,10 +187,9 @@ class Ledger:
         return [self._layer(batch.select(LEDGER.names) for batch in found)] if sources else []
 
     def _sent(self, accepted: Accepted, rejected: Collection[int]) -> Iterator[pa.RecordBatch]:
-        refused = np.fromiter(rejected, np.int64, len(rejected))
         for path in parquet.sent_parts(self.staging, accepted.sent):
             for batch in parquet.read(self.staging, path, ("_row", "_key", "_record")):
-                some = batch.filter(pa.array(~np.isin(batch["_row"].to_numpy(), refused)))
+                some = _without(batch, rejected)
                 made = parquet.fingerprints(some["_record"])
                 yield _rows(some["_key"], some["_record"], made, accepted.generation, accepted.expires)
 
@@ -206,6 +212,11 @@ def _rows(
         for name, value in {"generation": generation, "expires": expires, "state": state}.items()
     )
     return pa.record_batch([keys, records, made, *rest], schema=LEDGER)
+
+
+def _without(batch: pa.RecordBatch, rejected: Collection[int]) -> pa.RecordBatch:
+    refused = np.fromiter(rejected, np.int64, len(rejected))
+    return batch.filter(pa.array(~np.isin(batch["_row"].to_numpy(), refused)))
 
 
 def _unknown(rows: Iterable[tuple[str, str | None]], generation: datetime) -> Iterator[pa.RecordBatch]:

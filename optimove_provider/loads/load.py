@@ -13,7 +13,7 @@ from optimove_provider.loads.accounting import accounted
 from optimove_provider.loads.flight import Flight, Totals
 from optimove_provider.loads.journal import Journal
 from optimove_provider.loads.ledger import Ledger, ledger_of
-from optimove_provider.loads.rejects import judge, keep_rejected
+from optimove_provider.loads.rejects import judge, judge_expired, keep_rejected
 from optimove_provider.loads.report import Report
 from optimove_provider.loads.spool import OpenRows, Spool, frozen
 from optimove_provider.loads.staging import Staging
@@ -60,20 +60,22 @@ def load(
     journal = Journal(staging, report.load_id)
     with told(report, journal) as unfinished:
         if unfinished:
-            spool = _frozen(open_rows, journal, wanted, resumed)
+            ledger = _ledger(client, staging, wanted)
+            spool = _frozen(open_rows, journal, wanted, resumed, wanted.compares or _guards_changes(wanted, ledger))
             _tell_spool(spool, journal, report, wanted)
-            if ledger := _ledger(client, staging, wanted):
+            if ledger:
                 Synced(client, ledger, wanted, journal, spool, report).run(try_number)
             else:
                 _send_all(client, spool, journal, report, wanted.without_ledger())
     judge(report, wanted.max_rejected, "Everything else was committed")
+    judge_expired(report, wanted.max_rejected)
 
 
 def plan(client: OptixClient, open_rows: OpenRows, staging: Staging, report: Report, wanted: Wanted) -> None:
     """Tell in `report` what `load` would do. Nothing is sent, and nothing is left in staging but the report."""
     journal, wanted = Journal(staging, report.load_id), replace(wanted, dry_run=True)
     try:
-        spool = _frozen(open_rows, journal, wanted, resumed=False)
+        spool = _frozen(open_rows, journal, wanted, resumed=False, compared=True)
         _tell_spool(spool, journal, report, wanted)
         ledger = _ledger(client, staging, wanted)
         if ledger:
@@ -90,13 +92,18 @@ def _ledger(client: OptixClient, staging: Staging, wanted: Wanted) -> Ledger | N
     return ledger_of(staging, "optix", client.settings.host, wanted.target.data_connection_uuid)
 
 
-def _frozen(open_rows: OpenRows, journal: Journal, wanted: Wanted, resumed: bool) -> Spool:
+def _guards_changes(wanted: Wanted, ledger: Ledger | None) -> bool:
+    """Whether a guard has to know how many rows differ from what the target has."""
+    return wanted.guards.max_changed_share is not None and ledger is not None and bool(ledger.read().layers)
+
+
+def _frozen(open_rows: OpenRows, journal: Journal, wanted: Wanted, resumed: bool, compared: bool) -> Spool:
     target = wanted.target
 
     def encoder(schema: pa.Schema) -> Encoder:
         return Encoder(schema, target.primary_key, target.key_type, wanted.nulls)
 
-    return frozen(journal, open_rows, encoder, target.primary_key, resumed, wanted.compares)
+    return frozen(journal, open_rows, encoder, target.primary_key, resumed, compared)
 
 
 def _tell_spool(spool: Spool, journal: Journal, report: Report, wanted: Wanted) -> None:

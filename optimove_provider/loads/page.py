@@ -18,6 +18,8 @@ _COUNTS = (
     ("unchanged", "unchanged: the vendor has them already"),
     ("stale", "stale: the vendor has newer values"),
     ("unsent", "unsent: nothing of them is visible"),
+    ("expired", "expired: records that the source lacks, made to go"),
+    ("not_expired", "not expired: records that the source lacks, and that the vendor refused to take once more"),
 )
 
 

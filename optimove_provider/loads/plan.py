@@ -25,12 +25,17 @@ from optimove_provider.loads.staging import Staging
 
 SAMPLES = 10
 SENT = ("new", "changed", "unknown", "expiring")
+NO_LEDGER_YET = (
+    "the target has no ledger in staging: it is new, or staging was lost or moved. Every row is sent, and until a load "
+    "is committed nothing keeps an older one from overwriting newer records"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
     """A load whose rows are frozen. `rows_in`: their folder in staging; `generation`: the instant that they stand for.
-    `filled` is the share of them that has a value, by column. Unless `compared`, nobody asks for the plan's digest.
+    `filled` is the share of them that has a value, by column. Unless `compared`, nobody asks for the plan's digest, and
+    their fingerprints need not be made.
 
     With `mode="full"` the ledger's fingerprints are not trusted: every row is sent that is not stale.
     """
@@ -127,6 +132,7 @@ def make_plan(ledger: Ledger, load: Frozen, folder: str, now: datetime, max_memo
     Raises DataError where the ledger is of a newer format.
     """
     staging, pointer = ledger.staging, ledger.read()
+    staging.remove_folder(folder)  # of a try that ended while it planned
     rows, last = parquet.size(staging, load.rows_in)
     fenced = fence(pointer, load.generation)
     made = _Making(staging, pointer, load, folder, rows)
@@ -152,7 +158,7 @@ def make_plan(ledger: Ledger, load: Frozen, folder: str, now: datetime, max_memo
         digest=_digest(pointer, counts, mark),
         filled=load.filled,
         samples=made.samples,
-        warnings=tuple(_warnings(pointer, load, now)),
+        warnings=(*made.warnings, *_warnings(pointer, load, now)),
         sent=made.sent,
         kept=made.kept,
         removed=made.removed,
@@ -173,6 +179,7 @@ class _Making:
         self.sent, self.kept, self._removed = (f"{folder}/{name}" for name in ("sent", "kept", "removed"))
         self.removed: str | None = None
         self.samples: tuple[Mapping[str, Any], ...] = ()
+        self.warnings: list[str] = []
 
     def write(self, found: Diff, counts: Mapping[str, int]) -> None:
         """Write the files, and find the samples."""
@@ -183,12 +190,22 @@ class _Making:
             parquet.write(self.staging, f"{self.sent}/rows.parquet", found.picked(*SENT), ROWS)
         if counts["removed"] or found.counts()["unchanged"]:
             parquet.write(self.staging, f"{self.kept}/rows.parquet", self._kept(found), LEDGER)
-        if self.load.on_removed == "expire" and (counts["removed"] or counts["reported"]):
-            gone = self._stored(found.places("removed", "reported"))
-            if parquet.write(self.staging, f"{self._removed}/rows.parquet", _numbered(gone), ROWS):
-                self.removed = self._removed
+        if self.load.on_removed == "expire" and counts["removed"]:
+            self._write_removed(found, counts["removed"])
         if counts["changed"]:
             self.samples = self._samples(found)
+
+    def _write_removed(self, found: Diff, removed: int) -> None:
+        gone = _numbered(self._stored(found.places("removed")))
+        known = parquet.write(self.staging, f"{self._removed}/rows.parquet", gone, ROWS)
+        if known:
+            self.removed = self._removed
+        if known < removed:
+            self.warnings.append(
+                f"{removed - known} of {removed} records that the source lacks cannot be made to expire, as what they "
+                "hold is not known since another way of writing touched them: they stay in the target until a load "
+                "has sent their keys again"
+            )
 
     def _stored(self, places: Mask) -> Iterator[pa.RecordBatch]:
         for batch in layers.read(self.staging, self.sources, LEDGER.names, places):
@@ -213,7 +230,7 @@ def _question(pointer: Pointer, load: Frozen, now: datetime) -> Question:
     else:
         half = timedelta(seconds=load.ttl_seconds) / 2
         before = now + max(half, 2 * _since_last(pointer, now))
-    return Question(load.source_is, load.generation, before, trust_nothing=load.mode == "full")
+    return Question(load.source_is, load.generation, before, load.mode == "full", load.on_removed == "expire")
 
 
 def _since_last(pointer: Pointer, now: datetime) -> timedelta:
@@ -221,6 +238,8 @@ def _since_last(pointer: Pointer, now: datetime) -> timedelta:
 
 
 def _warnings(pointer: Pointer, load: Frozen, now: datetime) -> Iterator[str]:
+    if not (pointer.layers or pointer.committed_at):
+        yield NO_LEDGER_YET
     twice = 2 * _since_last(pointer, now)
     if load.ttl_seconds is not None and timedelta(seconds=load.ttl_seconds) < twice:
         yield (
@@ -238,7 +257,7 @@ def _all_counts(found: Mapping[str, int], load: Frozen, rows: int) -> dict[str, 
 
 
 def _digest(pointer: Pointer, counts: Mapping[str, int], mark: str) -> str:
-    covered = [pointer.version, *(counts[verdict] for verdict in ("new", "changed", "removed")), mark]
+    covered = [pointer.version, *(counts[verdict] for verdict in ("new", "changed", "unknown", "removed")), mark]
     return hashlib.sha256(json_body(covered)).hexdigest()[:16]
 
 

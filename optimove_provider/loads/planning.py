@@ -23,6 +23,7 @@ def planned(
     """
     course, pointer = journal.course, ledger.read()
     done = course.committed or (bool(course.plan) and pointer.committed_by == frozen.load_id)
+    course.committed = done
     if done or (course.plan and pointer.agrees(frozen.load_id, Plan.from_json(course.plan).version)):
         plan = Plan.from_json(course.plan)
     else:

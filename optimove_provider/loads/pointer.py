@@ -40,11 +40,15 @@ def target_id(kind: str, host: str, target: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What is true of all rows of a layer that has them as a load sent them."""
+    """What is true of all rows of a layer that has them as a load sent them. `version` is the pointer's they came with.
+
+    A load that was overtaken between its commit and its end may commit again, under another version.
+    """
 
     load_id: str
     generation: datetime
     expires: datetime | None
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +56,14 @@ class Layer:
     """An immutable Parquet file of the ledger: its path in staging, its rows, and how its fingerprints were made.
 
     It has rows of a ledger; or rows of a load, `sent` as they are, whose fingerprints may be wanting (algorithm "").
+    `distinct`: no key is in it twice, which is not so of what pending loads and other ways of writing left.
     """
 
     path: str
     rows: int
     algorithm: str
     sent: Sent | None = None
+    distinct: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +125,11 @@ class Pointer:
 
     @property
     def base(self) -> int:
-        """How many of the first layers have no key twice: one, or all that one load brought in."""
-        first = self.layers[0].sent if self.layers else None
-        same = takewhile(lambda layer: layer.sent == first, self.layers)
-        return sum(1 for _ in same) if first else len(self.layers[:1])
+        """How many of the first layers have, all together, no key twice: all that one commit brought in, or one."""
+        if not (self.layers and self.layers[0].distinct):
+            return 0
+        first = self.layers[0].sent
+        return sum(1 for _ in takewhile(lambda layer: layer.sent == first, self.layers)) if first else 1
 
     @property
     def rows(self) -> int:

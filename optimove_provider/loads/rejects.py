@@ -45,6 +45,19 @@ def judge(report: Report, max_rejected: float, otherwise: str) -> None:
         raise TooManyRejected(report.problem)
 
 
+def judge_expired(report: Report, max_rejected: float) -> None:
+    """Raise TooManyRejected if more of the records to expire were refused than is allowed of rejected rows."""
+    wanted = report.expired + report.not_expired
+    if report.not_expired > allowed_of(max_rejected, wanted):
+        report.problem = (
+            f"{report.not_expired} of {wanted} records that the source lacks stay in the target, as the server refused "
+            f"to take them once more to expire (max_rejected={max_rejected:g}): {'; '.join(report.expiry_examples)}. "
+            'Everything else was committed, and the next snapshot with on_removed="expire" tries again: until it '
+            'succeeds, load a record that is accepted under these keys, with source_is="delta", or raise max_rejected'
+        )
+        raise TooManyRejected(report.problem)
+
+
 def keep_rejected(journal: Journal, spool: Spool, totals: Totals, report: Report, parts: Parts) -> None:
     """Write all rejected rows to `reports/<load id>.rejected.jsonl`, if there are any, and count them in the report.
 
@@ -73,12 +86,9 @@ def _put_aside(journal: Journal, spool: Spool, report: Report) -> Iterator[bytes
 
 
 def _refused(journal: Journal, parts: Parts, totals: Totals, report: Report) -> Iterator[bytes]:
-    numbers = sorted(number for number, settled in totals.settled.items() if settled.rejected)
-    for slice_ in parts.read(journal.staging, numbers):
-        for one in totals.settled[slice_.number].rejected:
-            row, record = slice_.rows[one.position].as_py(), slice_.records[one.position].as_py()
-            count(report, row, one.reason)
-            yield rejected_line(row, one.reason, one.status, record)
+    for row, record, one in totals.refused(journal.staging, parts):
+        count(report, row, one.reason)
+        yield rejected_line(row, one.reason, one.status, record)
 
 
 def count(report: Report, row: int, reason: str) -> None:

@@ -1,16 +1,24 @@
 """What a load did with every row, for machines, for people, and for the task's result."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from optimove_provider.contract.errors import OptimoveProviderError
 from optimove_provider.loads.page import page
 from optimove_provider.loads.staging import Staging
 
 if TYPE_CHECKING:
     from optimove_provider.loads.plan import Plan
 
+log = logging.getLogger(__name__)
+
 STATES = ("planned", "uploaded", "committed", "nothing_to_send", "failed")
+
+
+class Unaccounted(OptimoveProviderError):
+    """A load that seemed to succeed cannot say what became of every row."""
 
 
 @dataclass(slots=True)
@@ -21,8 +29,8 @@ class Report:
     completed are `unsent`, and `problem` says how many of them had been answered with success. `rejected_file` holds
     the rejected rows with their reasons, and a replay reads it; `reasons` counts them, `examples` are the first.
     `notes` are remarks and warnings. `plan` has the plan's digest, its counts, and samples of what changes; `expired`
-    are records that the source lacks and that were made to expire: they are no rows of it. `replay` has what a replay
-    of the rejected rows needs to know of the load.
+    are records that the source lacks and that were made to expire, `not_expired` those of them that the vendor refused:
+    they are no rows of it. `replay` has what a replay of the rejected rows needs to know of the load.
     """
 
     load_id: str
@@ -41,6 +49,8 @@ class Report:
     notes: list[str] = field(default_factory=list)
     plan: dict[str, Any] = field(default_factory=dict)
     expired: int = 0
+    not_expired: int = 0
+    expiry_examples: list[str] = field(default_factory=list)
     formulas: dict[str, str] = field(default_factory=dict)
     replay: dict[str, Any] = field(default_factory=dict)
     s3_keys: tuple[str, ...] = field(default=())
@@ -54,13 +64,25 @@ class Report:
     def sentence(self) -> str:
         """The account in words, for the log."""
         counts = ", ".join(f"{getattr(self, name)} {name}" for name in COUNTS if getattr(self, name))
+        expired = f"; {self.expired} records that the source lacks were made to expire" if self.expired else ""
         rejected = f"; the rejected rows, with reasons: {self.rejected_file}" if self.rejected_file else ""
-        return f"load {self.load_id}: {self.state}, {self.rows} rows" + (f": {counts}" if counts else "") + rejected
+        said = f"load {self.load_id}: {self.state}, {self.rows} rows" + (f": {counts}" if counts else "")
+        return said + expired + rejected
 
     def note(self, text: str) -> None:
-        """Add a remark, once."""
+        """Add a remark, once, and say it in the log."""
         if text not in self.notes:
             self.notes.append(text)
+            log.warning("load %s: %s", self.load_id, text)
+
+    def refuse_unaccounted(self) -> None:
+        """Raise Unaccounted if the load has succeeded and not every row is accounted for."""
+        if self.state in ("committed", "nothing_to_send") and self.unsent:
+            raise Unaccounted(
+                f"{self.sentence}. {abs(self.unsent)} rows {'more' if self.unsent < 0 else 'fewer'} are accounted for "
+                "than there were, which is a fault of this provider: please report it. To be safe, load once more "
+                'with mode="full"'
+            )
 
     def tell_plan(self, plan: "Plan") -> None:
         """Take over what a plan found."""
@@ -83,7 +105,8 @@ class Report:
     def restore(self, content: Mapping[str, Any]) -> None:
         """Take over the story that `as_json` told."""
         for one in fields(self):
-            setattr(self, one.name, content[one.name])
+            if one.name in content:  # an older version told less
+                setattr(self, one.name, content[one.name])
 
     def file(self, staging: Staging) -> dict[str, Any]:
         """Write the report to staging, as JSON and as a page for people; returns the task's result."""

@@ -37,6 +37,10 @@ class OptixTarget:
         return replace(self, ttl_seconds=ttl_seconds)
 
 
+class NothingAccepted(DataError):
+    """The server refused every row, one by one: the batch stays open, as there is no row to complete it with."""
+
+
 class _ClosingUnknown(Exception):
     """A repeated closing request was refused: the batch may have been completed before."""
 
@@ -125,7 +129,7 @@ class _Sender:
                 slice_ = next(self._flight.parts.read(self._journal.staging, [number]))
                 refused = {one.position for one in settled.rejected}
                 return slice_, next(row for row in range(len(slice_)) if row not in refused)
-        raise DataError(
+        raise NothingAccepted(
             "the server refused every row, so there is none to complete the batch with: it stays open, and nothing "
             "became visible"
         )

@@ -1,8 +1,10 @@
 """The course of a load into a target that has a ledger: lease, plan, guards, pending mark, batch, commit, expiry."""
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.errors import OptimoveProviderError
@@ -13,9 +15,9 @@ from optimove_provider.loads.lease import Lease, held
 from optimove_provider.loads.ledger import Ledger
 from optimove_provider.loads.plan import Plan
 from optimove_provider.loads.planning import planned
-from optimove_provider.loads.rejects import keep_rejected
+from optimove_provider.loads.rejects import EXAMPLES, allowed_of, keep_rejected
 from optimove_provider.loads.report import Report
-from optimove_provider.loads.send import OptixTarget, send_batch
+from optimove_provider.loads.send import NothingAccepted, OptixTarget, send_batch
 from optimove_provider.loads.slices import Parts
 from optimove_provider.loads.spool import Spool
 from optimove_provider.loads.wanted import Wanted
@@ -36,12 +38,11 @@ class Synced:
         """Bring the target to what the rows say. Raises TargetBusy, and what planning and sending raise."""
         with held(self.ledger.pointer_file, self.report.load_id, try_number) as lease:
             plan = self.plan()
-            if not self.journal.course.committed:
-                self._send(lease, plan)
+            self._send(lease, plan)
             if plan.removed:
                 self._expire(lease, plan)
+            self.ledger.sweep(lease, datetime.now(UTC))
             self.ledger.compact(lease)
-        self.ledger.sweep(datetime.now(UTC))
         self.report.state = "committed" if plan.to_send or self.report.expired else "nothing_to_send"
 
     def plan(self) -> Plan:
@@ -56,16 +57,32 @@ class Synced:
         return planned(self.ledger, self.journal, frozen, report, wanted.guards, wanted.expected_plan)
 
     def _send(self, lease: Lease, plan: Plan) -> None:
-        totals, refused = Totals(), []
+        """Send and commit. Of what an earlier try has committed, only the account is made up again."""
+        committed, totals, refused = self.journal.course.committed, Totals(), []
         if plan.to_send:
-            self.ledger.mark_pending(lease, plan.version, plan.generation, plan.sent)
+            if not committed:
+                self.ledger.mark_pending(lease, plan.version, plan.generation, plan.sent)
             parts = self.spool.parts if plan.sent == self.spool.parts.folder else _rows_in(plan.sent, plan.to_send)
             flight = Flight(self.client, parts, self.journal, self.wanted.manner, lease.check)
-            totals = sent(flight, self.wanted.target, self.report)
+            totals = self._totals(flight, parts)
             refused = list(flight.refused_rows())
-            keep_rejected(self.journal, self.spool, totals, self.report, parts)
         self.report.accepted = totals.accepted
-        self._commit(lease, plan, refused)
+        if not committed:
+            self._commit(lease, plan, refused)
+
+    def _totals(self, flight: Flight, parts: Parts) -> Totals:
+        """Send the batch, and keep what was refused: that may be all of the few rows that had to be sent."""
+        try:
+            totals = sent(flight, self.wanted.target, self.report)
+        except NothingAccepted:
+            keep_rejected(self.journal, self.spool, flight.totals, self.report, parts)
+            rows, rejected = self.report.rows, self.report.rejected
+            if rejected == rows or rejected > allowed_of(self.wanted.max_rejected, rows):
+                raise
+            self.journal.close()
+            return flight.totals
+        keep_rejected(self.journal, self.spool, totals, self.report, parts)
+        return totals
 
     def _commit(self, lease: Lease, plan: Plan, refused: Collection[int]) -> None:
         if plan.to_send or not plan.fenced:
@@ -76,13 +93,31 @@ class Synced:
     def _expire(self, lease: Lease, plan: Plan) -> None:
         """Send what the snapshot lacks once more, to be gone a second later, in a batch of its own."""
         journal = Journal(self.journal.staging, self.journal.load_id, "expire")
-        expiry = plan_expiry(self.ledger, plan, journal.folder)
+        expiry, refused = plan_expiry(self.ledger, plan, journal.folder), []
         if expiry.rows:
-            target = self.wanted.target.with_ttl(TTL_SECONDS)
+            if journal.course.plan != expiry.as_json():  # what an earlier try has sent were other rows
+                journal.planned(expiry.as_json())
             parts = _rows_in(expiry.sent, expiry.rows)
             flight = Flight(self.client, parts, journal, self.wanted.manner, lease.check)
-            self.report.expired = sent(flight, target, self.report).accepted
-        commit_expiry(self.ledger, lease, expiry)
+            try:
+                sent(flight, self.wanted.target.with_ttl(TTL_SECONDS), self.report)
+            except NothingAccepted:
+                journal.close()  # there is nothing left to send; the records stay as they are
+            refused = list(flight.refused_rows())
+        if journal.course.completed:  # by this try, or by one that did not live to tell
+            self._tell_expired(journal)
+        commit_expiry(self.ledger, lease, expiry, refused)
+
+    def _tell_expired(self, journal: Journal) -> None:
+        report, plan = self.report, journal.course.plan
+        totals = Totals(dict(journal.settled()))
+        report.expired, report.not_expired = plan["rows"] - totals.rejected, totals.rejected
+        report.expiry_examples = [
+            f"key {json.loads(record)[self.wanted.target.primary_key]!r}: {one.reason[:200]}"
+            for _, record, one in islice(
+                totals.refused(journal.staging, _rows_in(plan["sent"], plan["rows"])), EXAMPLES
+            )
+        ]
 
 
 def _rows_in(folder: str, rows: int) -> Parts:

@@ -277,9 +277,9 @@ def test_files_that_nobody_needs_go_after_a_time(target):
     lease = target.lease("compacting")
     target.ledger.compact(lease, "200MB")
     folder = f"{target.ledger.pointer_file.folder}/layers"
-    assert target.ledger.sweep(target.clock.now - timedelta(days=3650)) == []
+    assert target.ledger.sweep(lease, target.clock.now - timedelta(days=3650)) == []
     old = len(target.staging.names(folder))
-    assert len(target.ledger.sweep(target.clock.now + timedelta(days=36500))) == old - 1
+    assert len(target.ledger.sweep(lease, target.clock.now + timedelta(days=36500))) == old - 1
     assert len(target.staging.names(folder)) == 1
     assert some(target.plan(target.frozen({"a": 2}, hour(9)))) == {"unchanged": 1}
 

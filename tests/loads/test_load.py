@@ -156,7 +156,8 @@ def test_all_rows_refused_leave_the_batch_open(target):
     poisonous(target)
     with pytest.raises(DataError, match="refused every row"):
         target.load(numbered(2, poison=[1, 2]), max_rejected=2)
-    assert counts(target.report) == ("failed", 2, 0, 0, 2)
+    assert counts(target.report) == ("failed", 2, 0, 2, 0)
+    assert [row["row"] for row in target.rejected] == [1, 2]
     assert target.completed == set()
 
 

@@ -1,106 +1,81 @@
-"""Loads in any order, repeated, dying at any point: the target ends as if they had come in order, one by one.
+"""Loads in any order, repeated, dying before any of their steps: the target ends as if they had come in order.
 
 In order means by generation, and of equal ones as they were committed. Each load is taken up again until it is done.
 Snapshots expire what they lack: a load that is older than one already committed could add nothing that stays.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from fsspec.implementations.local import LocalFileSystem
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from optimove_provider.loads.staging import Staging
-from tests.loads.ledgers import Clock, Target, hour, rows_in
+from optimove_provider.emulator.switches import Switches
+from tests.loads.dying import DyingTarget, fate
+from tests.loads.test_synced import night
 
 KEYS = "abcd"
-ROWS = st.dictionaries(st.sampled_from(KEYS), st.integers(0, 2), max_size=len(KEYS))
+VALUES = st.sampled_from("012")
+STEPS = 45
+"""About as many as the longest load takes: one that is to die later lives."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """A load, and before which step, 1 to 5, its first tries die."""
+    """A load, and before which steps its first tries die."""
 
     rows: dict
     generation: int
     is_snapshot: bool
     is_full: bool
     dies_at: tuple
+    is_abandoned: bool
 
 
-EVENTS = st.builds(
-    Event, ROWS, st.integers(1, 5), st.booleans(), st.booleans(), st.lists(st.integers(1, 5), max_size=2).map(tuple)
-)
+def events(values, abandoned):
+    rows = st.dictionaries(st.sampled_from(KEYS), values, max_size=len(KEYS))
+    dies_at = st.lists(st.integers(1, STEPS), max_size=2).map(tuple)
+    event = st.builds(Event, rows, st.integers(1, 5), st.booleans(), st.booleans(), dies_at, abandoned)
+    return st.lists(event, min_size=1, max_size=5)
 
 
 class Course:
-    """One load on its way, which may end at any step and goes on from what is written down."""
+    """One load on its way, which may die and goes on from what is written down."""
 
-    def __init__(self, target, event):
-        how = {"source_is": "snapshot", "on_removed": "expire"} if event.is_snapshot else {}
+    def __init__(self, target, event, number):
         self.target, self.event, self.tries = target, event, 0
-        how["mode"] = "full" if event.is_full else "changed"
-        self.frozen = target.frozen(event.rows, hour(event.generation), **how)
-        self.plan, self.closed, self.committed, self.done = None, False, False, False
+        self.load_id = f"6f0f5d3a-0000-4000-8000-00000001{number:04}"
+        self.done = False
 
     def attempt(self):
         """One try. Returns whether the load was committed in it."""
-        dies_at = self.event.dies_at[self.tries] if self.tries < len(self.event.dies_at) else None
+        event, tries = self.event, self.tries
+        dies_at = event.dies_at[tries] if tries < len(event.dies_at) else 0
         self.tries += 1
-        self.target.clock.forward(61)
-        lease = self.target.lease(self.frozen.load_id, self.tries)
-        before = self.committed
-        for number, step in enumerate((self._plan, self._mark, self._close, self._commit, self._expire), 1):
-            if number == dies_at:
-                return self.committed and not before
-            step(lease)
-        lease.release()
-        self.done = True
-        return self.committed and not before
+        before = self._is_last()
+        how = {"source_is": "snapshot", "on_removed": "expire"} if event.is_snapshot else {"source_is": "delta"}
+        how |= {"mode": "full" if event.is_full else "changed", "max_rejected": 99}
+        report = self.target.attempt(event.rows, night(event.generation), self.load_id, dies_at, **how)
+        self.done = bool(report) or event.is_abandoned
+        if report:
+            assert (report.rows, report.unsent) == (len(event.rows), 0)
+        self.target.check_ledger()
+        return self._is_last() and not before
 
-    def _plan(self, lease):
-        load_id = self.frozen.load_id
-        if self.committed or (self.plan and self.target.pointer.agrees(load_id, self.plan.version)):
-            return
-        self.plan, self.closed = self.target.plan(self.frozen), False
-
-    def _mark(self, lease):
-        if not self.committed:
-            self.target.mark(lease, self.plan)
-
-    def _close(self, lease):
-        if not (self.committed or self.closed):
-            self._nothing_older_is_written()
-            self.target.send(self.plan)
-            self.closed = True
-
-    def _nothing_older_is_written(self):
-        for key in self.event.rows.keys() & self.target.written.keys():
-            if self.target.written[key] > self.event.generation:
-                assert key not in self.target.sent_by(self.plan)
-        for key in self.target.sent_by(self.plan):
-            self.target.written[key] = self.event.generation
-
-    def _commit(self, lease):
-        if not self.committed:
-            self.target.commit(lease, self.plan)
-            self.committed = True
-
-    def _expire(self, lease):
-        if self.plan.removed:
-            self.target.expire(lease, self.plan)
+    def _is_last(self):
+        return self.target.ledger.read().committed_by == self.load_id
 
 
-class Watched(Target):
-    """A target that remembers the newest generation that was sent, by key."""
-
-    def __post_init__(self):
-        super().__post_init__()
-        self.written = {}
-
-    def sent_by(self, plan):
-        return rows_in(self.staging, plan.sent)
+def run(target, some, random):
+    """Run the loads; returns those that were committed, as they were."""
+    waiting, committed = [Course(target, event, number) for number, event in enumerate(some)], []
+    while waiting:
+        course = random.choice(waiting)
+        if course.attempt():
+            committed.append(course.event)
+        waiting = [other for other in waiting if not other.done]
+    return committed
 
 
 def in_order(committed):
@@ -111,19 +86,41 @@ def in_order(committed):
     return store
 
 
-@settings(max_examples=12, phases=[Phase.generate])
-@given(st.lists(EVENTS, min_size=1, max_size=5), st.randoms(use_true_random=False))
-def test_any_course_ends_as_the_loads_in_order(events, random):
-    with TemporaryDirectory() as folder:
-        target = Watched(Staging(LocalFileSystem(), folder), Clock())
-        waiting, committed = [Course(target, event) for event in events], []
-        while waiting:
-            course = random.choice(waiting)
-            if course.attempt():
-                committed.append(course.event)
-            waiting = [other for other in waiting if not other.done]
-            if random.random() < 0.2:
-                target.clock.forward(61)
-                target.ledger.compact(target.lease("compacting"))
-        assert target.store == in_order(committed)
-        assert target.pointer.pending == {}
+def check_last(target, rows):
+    """A newer snapshot brings the target to what it says, whatever was there."""
+    report = target.attempt(rows, night(6), None, on_removed="expire", max_rejected=99)
+    assert (report.rows, report.unsent, target.values) == (len(rows), 0, rows)
+    target.check_ledger()
+    assert target.ledger.read().pending == {}
+
+
+CALM = {"phases": [Phase.generate], "deadline": None}
+
+
+@settings(max_examples=25, **CALM)
+@given(
+    events(VALUES, st.just(False)), st.dictionaries(st.sampled_from(KEYS), VALUES), st.randoms(use_true_random=False)
+)
+def test_any_course_ends_as_the_loads_in_order(some, last, random):
+    with TemporaryDirectory() as folder, fate() as one:
+        target = DyingTarget(Path(folder), one)
+        committed = run(target, some, random)
+        assert target.values == in_order(committed)
+        assert target.ledger.read().pending == {}
+        check_last(target, last)
+
+
+@settings(max_examples=15, **CALM)
+@given(
+    events(VALUES | st.just("poison"), st.booleans()),
+    st.dictionaries(st.sampled_from(KEYS), VALUES),
+    st.randoms(use_true_random=False),
+)
+def test_rows_that_are_refused_and_loads_that_are_given_up_leave_nothing_that_a_snapshot_cannot_mend(
+    some, last, random
+):
+    with TemporaryDirectory() as folder, fate() as one:
+        target = DyingTarget(Path(folder), one)
+        target.state.switches = Switches(poison="poison")
+        run(target, some, random)
+        check_last(target, last)

@@ -9,7 +9,7 @@ import pytest
 from optimove_provider.contract.errors import DataError, SettingsError
 from optimove_provider.loads import parquet
 from optimove_provider.loads.parquet import ROWS
-from optimove_provider.loads.plan import Frozen, Plan, fence
+from optimove_provider.loads.plan import NO_LEDGER_YET, Frozen, Plan, fence
 from tests.loads.ledgers import hour, rows_in, some
 
 SNAPSHOT = {"source_is": "snapshot"}
@@ -20,7 +20,7 @@ def test_a_first_load_is_all_new(target):
     plan = target.plan(target.frozen({"a": 1, "b": 1}, hour(1), **SNAPSHOT))
     assert (some(plan), plan.rows, plan.to_send, plan.known) == ({"new": 2}, 2, 2, 0)
     assert rows_in(target.staging, plan.sent) == {"a": 1, "b": 1}
-    assert (plan.removed, plan.samples, plan.warnings) == (None, (), ())
+    assert (plan.removed, plan.samples, plan.warnings) == (None, (), (NO_LEDGER_YET,))
 
 
 def test_an_empty_load_is_planned(target):

@@ -2,11 +2,13 @@
 
 import json
 
+import pytest
 from fsspec.implementations.local import LocalFileSystem
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimove_provider.loads.report import STATES, Report
+from optimove_provider.loads.accounting import accounted
+from optimove_provider.loads.report import STATES, Report, Unaccounted
 from optimove_provider.loads.staging import Staging
 
 TARGET = {"optix": "uuid", "host": "https://example.com"}
@@ -50,3 +52,11 @@ def test_a_filed_report_holds_everything_and_the_tasks_result_little(tmp_path):
     assert json.loads(json.dumps(result)) == result
     filed = staging.read("reports/1.json")
     assert filed == {**filed, "target": TARGET, "problem": "why", "s3_keys": ["a.csv"], "seconds": 1.5, "unsent": 3}
+
+
+@pytest.mark.parametrize(("accepted", "said"), [(1, "1 rows fewer"), (3, "1 rows more")])
+def test_a_load_that_cannot_account_for_every_row_has_failed(accepted, said):
+    report = Report("load", {}, rows=2, accepted=accepted)
+    with pytest.raises(Unaccounted, match=said), accounted(report):
+        report.state = "committed"
+    assert report.state == "failed"

@@ -137,6 +137,18 @@ def test_a_row_that_was_refused_is_neither_removed_nor_forgotten(target):
     assert target.sync({"a": "3", "b": "3"}, night(2)).plan["changed"] == 1
 
 
+def test_a_night_on_which_nothing_else_changed_is_no_worse_for_a_row_that_is_always_refused(target):
+    target.state.switches = Switches(poison="poison")
+    values = {str(number): "1" for number in range(9)}
+    for number in range(2):
+        report = target.sync({**values, "b": "poison"}, night(number), max_rejected=0.1)
+        assert (report.state, report.rejected, report.unsent) == ("committed", 1, 0)
+    with pytest.raises(DataError, match="refused every row"):
+        target.sync({**values, "b": "poison"}, night(2))
+    assert (target.report.rejected, target.report.unchanged, target.report.unsent) == (1, 9, 0)
+    assert target.rejected[0]["record"]["id"] == "b"
+
+
 def test_a_row_that_cannot_travel_keeps_its_key_from_being_removed(target):
     batch = {"id": ["a", "b"], "value": [1.0, float("nan")]}
     target.sync({"a": "1", "b": "2"}, night(0))
@@ -181,6 +193,36 @@ def test_a_load_that_dies_and_is_never_retried_leaves_its_keys_unknown(target):
     assert target.values == {"a": "2"}
     report = target.sync({"a": "1"}, night(2))
     assert (report.plan["unknown"], target.values) == (1, {"a": "1"})
+
+
+def test_of_two_loads_that_died_the_newer_ones_rows_count(target):
+    """The ledger is empty, so both marks go to its ground."""
+    target.killed_after = True
+    ids = ["6f0f5d3a-0000-4000-8000-00000000bee1", "6f0f5d3a-0000-4000-8000-00000000bee3"]
+    for load_id, number in zip(ids, (1, 3), strict=True):
+        target.kill_at = len(target.bodies) + 1
+        with pytest.raises(Killed):
+            target.sync({"k": str(number), "x": str(number)}, night(number), load_id, source_is="delta")
+    target.kill_at = 0
+    target.sync({"z": "2"}, night(2), source_is="delta")
+    report = target.sync({"k": "1", "x": "1"}, night(1), ids[0], source_is="delta")
+    assert (counts(report), target.values) == ((0, 0, 2, 0), {"k": "3", "x": "3", "z": "2"})
+
+
+def test_what_a_planning_left_that_did_not_end_is_of_no_plan(target, monkeypatch):
+    def die(*_):
+        raise Killed
+
+    load_id = "6f0f5d3a-0000-4000-8000-00000000beef"
+    target.sync({"k": "1", "u": "1"}, night(0), source_is="delta")
+    with monkeypatch.context() as patch:
+        patch.setattr("optimove_provider.loads.plan._digest", die)
+        with pytest.raises(Killed):
+            target.sync({"k": "2", "u": "1"}, night(2), load_id, source_is="delta")
+    target.sync({"k": "3", "u": "3"}, night(3), source_is="delta")
+    assert counts(target.sync({"k": "2", "u": "1"}, night(2), load_id, source_is="delta")) == (0, 0, 2, 0)
+    report = target.sync({"k": "2", "u": "1"}, night(4), source_is="delta")
+    assert (counts(report), target.values) == ((2, 0, 0, 0), {"k": "2", "u": "1"})
 
 
 def test_another_load_that_works_on_the_target_is_named(target):
@@ -248,6 +290,31 @@ def test_the_digest_of_a_full_load_covers_its_rows_too(target, known):
     assert target.sync({"b": "4"}, night(1), expected_plan=digest, **full).accepted == 1
 
 
+def test_a_full_load_of_rows_that_differ_is_another_plan(target):
+    target.sync({"a": "1"}, night(0))
+    full = {"mode": "full", "source_is": "delta"}
+    digest = planned(target, {"a": "2"}, night(1), **full).plan["digest"]
+    with pytest.raises(Disagreement, match="1 changed"):
+        target.sync({"a": "999"}, night(1), expected_plan=digest, **full)
+
+
+def test_a_full_load_is_guarded_against_changes_of_most_records(target):
+    target.sync({str(number): "1" for number in range(100)}, night(0))
+    with pytest.raises(GuardStopped, match="100 records change of about 100"):
+        target.sync({str(number): "2" for number in range(100)}, night(1), mode="full", guards=Guards())
+    assert target.sync({str(number): "1" for number in range(100)}, night(1), mode="full", guards=Guards()).accepted
+
+
+def test_a_plan_tells_of_records_that_were_reported_before_and_will_expire_now(target):
+    target.sync({"a": "1", "b": "2"}, night(0))
+    target.sync({"a": "1"}, night(1))
+    report = planned(target, {"a": "1"}, night(2), on_removed="expire")
+    assert (report.plan["removed"], report.plan_sentence) == (1, "1 unchanged, 1 removed")
+    digest = planned(target, {"a": "1", "b": "2"}, night(2), on_removed="expire").plan["digest"]
+    with pytest.raises(Disagreement, match="1 removed"):
+        target.sync({"a": "1"}, night(2), on_removed="expire", expected_plan=digest)
+
+
 def test_only_the_expected_plan_is_carried_out(target):
     target.sync({"a": "1", "b": "2"}, night(0))
     digest = planned(target, {"a": "1", "b": "3"}, night(1)).plan["digest"]
@@ -266,6 +333,22 @@ def test_an_update_makes_its_keys_unknown_to_the_next_load(target):
     later = datetime.now(UTC) + timedelta(days=1)
     assert target.sync({"a": "1", "b": "2"}, later).plan["unknown"] == 1
     assert target.values == {"a": "1", "b": "2"}
+
+
+def test_what_an_update_left_unknown_is_not_made_to_expire_and_that_is_said(target):
+    target.sync({"a": "1", "b": "2"}, night(-3))
+    report = Report("6f0f5d3a-0000-4000-8000-00000000cafe", {})
+    load_update(target.client, lambda: opened(rows({"b": "9"})), target.staging, report, Update(target.wanted()))
+    report = target.sync({"a": "1"}, datetime.now(UTC) + timedelta(days=1), on_removed="expire")
+    assert (report.plan["removed"], report.expired, set(target.visible)) == (1, 0, {"a", "b"})
+    assert any("1 of 1 records that the source lacks cannot be made to expire" in note for note in report.notes)
+
+
+def test_what_a_report_notes_is_in_the_log(target, caplog):
+    report = target.sync({"a": "1"}, night(0))
+    assert any("no ledger in staging: it is new" in note for note in report.notes)
+    assert all(note in caplog.text for note in report.notes)
+    assert target.sync({"a": "1"}, night(1)).notes == []
 
 
 def test_records_are_sent_again_before_they_expire(target):

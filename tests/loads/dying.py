@@ -1,0 +1,115 @@
+"""Loads whose process dies before any one of its steps, which is after the one before: a write, a swap, a request.
+
+Once dead, nothing works any more: nothing is given back, cleaned up or sent, as after SIGKILL.
+"""
+
+import json
+import shutil
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import replace
+
+import pytest
+
+from optimove_provider.loads import layers, swap
+from optimove_provider.loads.parquet import LEDGER
+from optimove_provider.loads.staging import Staging
+from tests.loads.optix_target import Killed
+from tests.loads.test_synced import SyncedTarget
+
+
+class Fate:
+    """Counts steps. Before the one with the number `dies_at`, counted from 1, the process dies."""
+
+    def __init__(self):
+        self.dies_at, self.passed, self.dead = 0, 0, False
+
+    def step(self, does, *arguments, **named):
+        self.passed += 1
+        self.dead = self.dead or self.passed == self.dies_at
+        if self.dead:
+            raise Killed
+        return does(*arguments, **named)
+
+
+@contextmanager
+def fate():
+    """Whose steps the swaps of all pointers are."""
+    found, real = Fate(), swap.replace
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(swap, "replace", lambda *arguments: found.step(real, *arguments))
+        yield found
+
+
+class DyingStaging(Staging):
+    """Staging whose writes are steps."""
+
+    __slots__ = ("fate",)
+
+    def __init__(self, fs, root, fate):
+        super().__init__(fs, root)
+        object.__setattr__(self, "fate", fate)
+
+    def _write(self, path, body):
+        return self.fate.step(super()._write, path, body)
+
+    def open_new(self, path):
+        return self.fate.step(super().open_new, path)
+
+    def link(self, path, new):
+        return self.fate.step(super().link, path, new)
+
+    def remove_folder(self, path):
+        return self.fate.step(super().remove_folder, path)
+
+
+class DyingTarget(SyncedTarget):
+    """A target whose loads die where `dies_at` says; nobody has its lease afterwards, as a minute later."""
+
+    def __init__(self, folder, fate):
+        self.fate = fate
+        super().__init__(folder)
+        self.staging = DyingStaging(self.staging.fs, self.staging.root, fate)
+
+    def copied(self, folder):
+        """The same target, with its staging, in another world."""
+        shutil.copytree(self.staging.root, folder)
+        other = DyingTarget(folder, self.fate)
+        other.state.connections = deepcopy(self.state.connections)
+        other.state.switches = self.state.switches
+        other.data_connection_uuid, other.loads = self.data_connection_uuid, self.loads
+        return other
+
+    def send(self, request):
+        return self.fate.step(super().send, request)
+
+    def attempt(self, values, generation, load_id, dies_at=0, **settings):
+        """One try of a load; returns its report, or None if it died."""
+        self.fate.dies_at, self.fate.passed = dies_at, 0
+        try:
+            return self.sync(values, generation, load_id, **settings)
+        except Killed:
+            return None
+        finally:
+            self.fate.dead, self.fate.dies_at = False, 0
+            self._let_lease_end()
+
+    def _let_lease_end(self):
+        self.ledger.pointer_file.change(lambda pointer: replace(pointer, holder=None))
+
+    @property
+    def values(self):
+        """What is visible once all that was made to expire is gone."""
+        found = self.state.connections[self.data_connection_uuid].visible(self.state.clock() + 2)
+        return {key: record.data.get("value") for key, record in found.items()}
+
+    def check_ledger(self):
+        """What the ledger says it knows is true of the target."""
+        visible, known = self.values, {}
+        for batch in layers.read(self.staging, layers.of_all(self.staging, self.ledger.read()), LEDGER.names):
+            known.update({json.loads(row["key"]): row for row in batch.to_pylist()})  # the last row of a key counts
+        for key, row in known.items():
+            if row["state"] == "tombstone":
+                assert key not in visible
+            elif row["fingerprint"] is not None:
+                assert visible[key] == json.loads(row["record"])["value"]
