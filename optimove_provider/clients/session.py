@@ -1,6 +1,6 @@
 """One vendor's conversations, run with one connection's settings."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Generic, Self, TypeVar
@@ -27,10 +27,15 @@ class Client(Generic[S]):
         self._transport = Transport(settings.timeout_seconds)
         self._send = send or self._transport
 
-    def run(self, flow: Flow[T]) -> T:
-        """Run a flow, blocking."""
+    def run(self, flow: Flow[T], may_send: Callable[[], None] = lambda: None) -> T:
+        """Run a flow, blocking. `may_send` is asked before each request, repeated ones too, and may raise."""
+
+        def send(request: Request) -> Answer:
+            may_send()
+            return self._exchange(request)
+
         with self._named():
-            return run(self._polite(flow), self._exchange)
+            return run(self._polite(flow), send)
 
     async def arun(self, flow: Flow[T]) -> T:
         """Run a flow from an event loop, for instance a trigger's."""

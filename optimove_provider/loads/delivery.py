@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 from optimove_provider.contract.errors import OptimoveProviderError
 from optimove_provider.loads.parts import Destination, Uploads, files_of
@@ -21,6 +22,12 @@ class Delivery:
         self._to, self._report, self._samples = to, report, samples
         self._path = f"loads/{to.load_id}/import.json"
 
+    @property
+    def generation(self) -> datetime | None:
+        """The instant that the rows stand for which an earlier try had checked and sent."""
+        found = (self._to.staging.read(self._path) or {}).get("generation")
+        return datetime.fromisoformat(found) if found else None
+
     def take_up(self) -> bool:
         """Go on from a try that had checked and sent every row, with its report; tells whether there was one."""
         decided = self._to.staging.read(self._path)
@@ -37,15 +44,16 @@ class Delivery:
     @property
     def is_visible(self) -> bool:
         """Whether one of them is."""
-        return any(file.progress.completed for file in files_of(self._to))
+        return any(file.is_visible() for file in files_of(self._to))
 
-    def decide(self, uploads: Uploads) -> None:
-        """From here on the load can only be completed: its rows are not read again."""
+    def decide(self, uploads: Uploads, generation: datetime | None = None) -> None:
+        """From here on the load can only be completed, or given up: its rows, of that `generation`, stay the same."""
         if self._samples:
             for file in uploads.files:
                 self._samples(file.key, file.sample.rows())
         self._report.s3_keys = tuple(file.key for file in uploads.files)
-        self._to.staging.write(self._path, self._report.as_json())
+        told = {"generation": generation and generation.isoformat()}
+        self._to.staging.write(self._path, {**self._report.as_json(), **told})
 
     def complete(self, may_complete: Callable[[], None] = lambda: None) -> None:
         """Make the files visible. `may_complete` is asked before each, and raises where the right to was lost."""

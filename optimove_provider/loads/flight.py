@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.errors import SettingsError
+from optimove_provider.contract.wire import Flow, T
 from optimove_provider.loads.journal import Journal, Rejection, Settled
 from optimove_provider.loads.poison import Hunt, Put, deliver
 from optimove_provider.loads.progress import Progress
@@ -56,7 +57,7 @@ class Totals:
 
 
 class Flight:
-    """Sends slices of one load. `may_send` is asked before each, and raises where the right to send was lost."""
+    """Sends slices of one load. `may_send` is asked before each request, and raises where that right was lost."""
 
     def __init__(
         self,
@@ -88,7 +89,6 @@ class Flight:
         with ThreadPoolExecutor(self.manner.max_in_flight, "optix-send") as pool:
             try:
                 for slice_ in self.parts.read(self.journal.staging, left):
-                    self.may_send()
                     waiting.add(pool.submit(self._send_slice, slice_, put_of(slice_)))
                     if len(waiting) >= self.manner.max_in_flight:
                         waiting = self._gather(waiting)
@@ -106,7 +106,11 @@ class Flight:
         return left
 
     def _send_slice(self, slice_: Slice, put: Put) -> None:
-        self.settle(slice_, self.client.run(deliver(len(slice_), put, self.hunt)))
+        self.settle(slice_, self.run(deliver(len(slice_), put, self.hunt)))
+
+    def run(self, flow: Flow[T]) -> T:
+        """Run a flow for as long as there is the right to send."""
+        return self.client.run(flow, self.may_send)
 
     def settle(self, slice_: Slice, rejected: Sequence[Rejection]) -> None:
         """Remember what became of a slice."""

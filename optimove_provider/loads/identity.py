@@ -1,5 +1,6 @@
 """Which load a task's try belongs to: Airflow's retries share one, a Clear begins another."""
 
+import time
 import uuid
 from dataclasses import astuple, dataclass
 
@@ -35,10 +36,11 @@ def begin(staging: Staging, task_try: TaskTry) -> str:
     """The id of the load that this try begins or takes up again; a resumed task keeps the id of its deferral instead.
 
     A try that staging has seen before is no retry: the run was deleted and made again, or `retries` was edited. It
-    begins a load of its own.
+    begins a load of its own; so does one of which staging knows nothing, whatever it knew once, since a batch that was
+    completed must never be opened again. Loads of one round differ by `n`, the nanosecond at which they began.
     """
     path = f"tries/{task_try.round}.json"
-    seen = staging.read(path) or {"n": 1, "try": 0}
-    n = seen["n"] if seen["try"] < task_try.try_number else seen["n"] + 1
+    seen = staging.read(path)
+    n = seen["n"] if seen and seen["try"] < task_try.try_number else time.time_ns()
     staging.write(path, {"n": n, "try": task_try.try_number})
     return str(uuid.uuid5(uuid.UUID(task_try.round), str(n)))

@@ -3,6 +3,8 @@
 A retry of the same load sends only what is missing, and makes no second file.
 """
 
+from dataclasses import replace
+
 from optimove_provider.contract.errors import OptimoveProviderError
 from optimove_provider.contract.uploads import Outcome, Verdict
 from optimove_provider.loads.accounting import accounted
@@ -11,6 +13,7 @@ from optimove_provider.loads.delivery import Delivery, Samples
 from optimove_provider.loads.imports_check import RowCheck, Wanted
 from optimove_provider.loads.imports_turn import Turn
 from optimove_provider.loads.parts import Destination, Nowhere, Uploads
+from optimove_provider.loads.pointer import OtherPointer
 from optimove_provider.loads.report import Report
 from optimove_provider.loads.spool import OpenRows
 
@@ -33,6 +36,9 @@ def import_csv(
     """
     with accounted(report, all_or_nothing=True):
         _Import(source, wanted, to, report, samples, turn).run()
+
+
+UNKNOWN = "what the table holds of this load's keys is unknown: the next load sends them again"
 
 
 class ImportFailed(OptimoveProviderError):
@@ -70,24 +76,45 @@ class _Import:
         samples: Samples | None,
         turn: Turn | None,
     ) -> None:
-        self._source, self._wanted, self._to, self._report, self._turn = source, wanted, to, report, turn
+        self._source, self._wanted, self._to, self._report = source, wanted, to, report
         self._delivery = Delivery(to, report, samples)
+        decided = self._delivery.generation
+        self._turn = replace(turn, generation=decided) if turn and decided else turn
 
     def run(self) -> None:
         """Check and upload, or finish what an earlier try had checked and sent."""
         with self._delivery.refusable():
             if self._delivery.take_up():
-                self._complete()
+                if self._turn and self._turn.is_fenced:
+                    self._give_way(self._turn)
+                else:
+                    self._complete()
             elif self._wanted.dry_run:
                 self._check(Nowhere())
                 self._report.state = "planned"
             elif self._turn and self._turn.is_fenced:
                 self._check(Nowhere())
-                self._report.note("a newer snapshot is committed, so that nothing of this load is sent")
-                self._report.state, self._report.stale = "nothing_to_send", self._report.rows - self._report.rejected
+                self._tell_stale()
             else:
                 self._upload()
                 self._complete()
+
+    def _give_way(self, turn: Turn) -> None:
+        """A newer snapshot was committed after an earlier try had sent every row, and before all of it was visible."""
+        report, visible = self._report, self._delivery.is_visible
+        self._delivery.give_up(abort=True)
+        report.s3_keys = ()
+        if visible:
+            raise OtherPointer(
+                f"files of load {report.load_id}, of {turn.generation.isoformat()}, became visible, and a newer "
+                f"snapshot was committed before all of them had: {UNKNOWN}"
+            )
+        self._tell_stale()
+
+    def _tell_stale(self) -> None:
+        report = self._report
+        report.note("a newer snapshot is committed, so that nothing of this load is sent")
+        report.state, report.stale = "nothing_to_send", report.rows - report.rejected
 
     def _upload(self) -> None:
         with Uploads(self._to, self._wanted.max_file_bytes) as uploads:
@@ -97,7 +124,7 @@ class _Import:
             else:
                 self._check(uploads)
             uploads.finish()
-        self._delivery.decide(uploads)
+        self._delivery.decide(uploads, self._turn.generation if self._turn else None)
 
     def _check(self, sink: Uploads | Nowhere) -> None:
         RowCheck(self._source, self._wanted, self._to.staging, self._report).run(sink)

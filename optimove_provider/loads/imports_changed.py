@@ -17,7 +17,7 @@ from optimove_provider.loads.checks import CsvFile
 from optimove_provider.loads.delivery import Delivery, Samples
 from optimove_provider.loads.duplicates import refuse_duplicates
 from optimove_provider.loads.guards import Guards
-from optimove_provider.loads.imports import ImportFailed, settle
+from optimove_provider.loads.imports import UNKNOWN, ImportFailed, settle
 from optimove_provider.loads.imports_check import RowCheck, Wanted
 from optimove_provider.loads.imports_spool import Freezer, csv_text
 from optimove_provider.loads.journal import Journal
@@ -32,8 +32,6 @@ from optimove_provider.loads.slices import PartsWriter
 from optimove_provider.loads.spool import OpenRows
 from optimove_provider.loads.staging import Staging
 from optimove_provider.loads.unconfirmed import Ask, Unconfirmed
-
-UNKNOWN = "what the table holds of this load's keys is unknown: the next load sends them again"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Protocol, Self
 
-from optimove_provider.clients.s3 import Bucket, NameTaken, UploadGone
+from optimove_provider.clients.s3 import Bucket, Found, NameTaken, UploadGone
 from optimove_provider.contract.datatypes import MAX_IMPORT_BYTES
 from optimove_provider.contract.errors import Disagreement, OptimoveProviderError, SettingsError
 from optimove_provider.loads.samples import Sample
@@ -154,10 +154,18 @@ class _File:
         self._remember()
         log.info("uploaded %s, %d bytes", self.place, self.progress.size)
 
+    def is_visible(self) -> bool:
+        """Whether it was completed, be it by a try that did not live to remember that."""
+        return self.progress.completed or self._is_own(self.to.bucket.find(self.key))
+
+    def _is_own(self, found: Found | None) -> bool:
+        own = (f"{self.to.load_id}/{self.number}", self.progress.size)
+        return found is not None and (found.load, found.size) == own
+
     def _find_own(self, error: Exception) -> None:
         """Raise unless the object is the one that this upload was to make."""
         found = self.to.bucket.find(self.key)
-        if found and (found.load, found.size) == (f"{self.to.load_id}/{self.number}", self.progress.size):
+        if self._is_own(found):
             return
         if found or isinstance(error, NameTaken):
             raise Disagreement(

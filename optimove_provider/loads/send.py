@@ -107,7 +107,7 @@ class _Sender:
         if not repeated:
             self._journal.intend_to_close(True)
         try:
-            flight.client.run(self._put(slice_, batch_completed=True)(rows))
+            flight.run(self._put(slice_, batch_completed=True)(rows))
         except Refused as refusal:
             if repeated or refusal.repeated:
                 raise _ClosingUnknown(f"the repeated request to complete the batch was refused: {refusal}") from None
@@ -116,7 +116,7 @@ class _Sender:
                 raise
             # Its good rows go with the batch left open; one of them completes it then.
             apart = take_apart(len(slice_), refusal, self._put_open(slice_), flight.hunt)
-            flight.settle(slice_, flight.client.run(apart))
+            flight.settle(slice_, flight.run(apart))
         else:
             self._journal.close()
             if is_open:

@@ -36,6 +36,12 @@ def test_anything_else_begins_another_load(staging: Staging, other: TaskTry) -> 
     assert begin(staging, FIRST) != begin(staging, other)
 
 
+def test_a_load_that_staging_has_forgotten_is_never_begun_again(staging: Staging) -> None:
+    old = begin(staging, FIRST)
+    staging.remove_folder("tries")
+    assert begin(staging, FIRST) != old
+
+
 def test_a_run_made_again_has_retries_of_its_own(staging: Staging) -> None:
     old = begin(staging, FIRST)
     begin(staging, replace(FIRST, try_number=2))

@@ -9,6 +9,7 @@ from botocore.exceptions import EndpointConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from optimove_provider.clients.s3 import Bucket
 from optimove_provider.contract.errors import DataError, SettingsError
 from optimove_provider.contract.uploads import HistoryEntry, common_verdict
 from optimove_provider.emulator import EmulatorServer
@@ -21,6 +22,7 @@ from optimove_provider.loads.imports_spool import Freezer, csv_text
 from optimove_provider.loads.imports_turn import turn_of
 from optimove_provider.loads.lease import TargetBusy
 from optimove_provider.loads.ledger import ledger_of
+from optimove_provider.loads.pointer import OtherPointer
 from optimove_provider.loads.report import Report
 from optimove_provider.loads.slices import PartsWriter
 from tests.loads.s3_target import ATTRIBUTES, Calls, Target, many, of, s3_client
@@ -164,6 +166,50 @@ def test_a_plan_leaves_nothing_behind(target):
 def test_it_needs_a_storage_with_compare_and_swap(target):
     with pytest.raises(SettingsError, match="needs a ledger"):
         ChangedImport(of(b""), Wanted(ATTRIBUTES), Comparison(), target.to, Report("", {}), None, imported)
+
+
+def full(target, data, try_number, generation):
+    report = Report(target.load_id, {})
+    with turn_of(ledger_in(target), target.load_id, try_number, generation) as turn:
+        import_csv(of(data), Wanted(ATTRIBUTES), target.to, report, turn=turn)
+    return report
+
+
+def dead_full_import(target, data, dies=()):
+    """A full import that checked and sent every row, and died while its file was to become visible."""
+    with Calls(target.s3, *dies), pytest.raises(EndpointConnectionError):
+        full(target, data, 1, datetime.now(UTC))
+
+
+def test_a_retry_of_a_full_import_gives_way_to_a_snapshot_that_was_committed_meanwhile(target):
+    dead_full_import(target, b"customerId,ltv\n1,1\n2,1\n", ("CompleteMultipartUpload", break_off))
+    other = another(target)
+    load(other, b"customerId,ltv\n1,2\n")
+    report = full(target, b"never read again", 2, datetime.now(UTC))
+    assert (report.state, report.rows, report.stale, report.s3_keys) == ("nothing_to_send", 2, 2, ())
+    assert (list(target.stored()), target.open_uploads()) == ([other.to.key(1)], [])
+
+
+def test_without_one_it_is_finished(target):
+    dead_full_import(target, b"customerId,ltv\n1,1\n2,1\n", ("CompleteMultipartUpload", break_off))
+    report = full(target, b"never read again", 2, datetime.now(UTC))
+    assert (report.state, report.accepted, list(target.stored())) == ("uploaded", 2, [target.to.key(1)])
+
+
+def test_a_file_that_became_visible_before_a_snapshot_is_not_said_to_be_stale(target, monkeypatch):
+    """It was completed, and the process died before it could remember that."""
+
+    def die(self, *_):
+        complete(self, *_)
+        raise EndpointConnectionError(endpoint_url="https://s3.test")
+
+    complete = Bucket.complete
+    with monkeypatch.context() as patch:
+        patch.setattr(Bucket, "complete", die)
+        dead_full_import(target, b"customerId,ltv\n1,1\n2,1\n")
+    load(another(target), b"customerId,ltv\n1,2\n")
+    with pytest.raises(OtherPointer, match=r"became visible.*a newer snapshot was committed"):
+        full(target, b"never read again", 2, datetime.now(UTC))
 
 
 def test_full_imports_write_down_their_keys_as_unknown(target):

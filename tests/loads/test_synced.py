@@ -8,9 +8,10 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from optimove_provider.contract.errors import DataError, Disagreement, SettingsError
+from optimove_provider.emulator.faults import Fault
 from optimove_provider.emulator.switches import Switches
 from optimove_provider.loads.guards import Guards, GuardStopped
-from optimove_provider.loads.lease import TargetBusy, acquire
+from optimove_provider.loads.lease import LeaseLost, TargetBusy, acquire
 from optimove_provider.loads.ledger import ledger_of
 from optimove_provider.loads.load import plan
 from optimove_provider.loads.report import Report
@@ -232,6 +233,21 @@ def test_another_load_that_works_on_the_target_is_named(target):
     assert target.requests == []
     lease.release()
     target.sync({"a": "1"}, night(0))
+
+
+def test_no_request_is_repeated_once_the_lease_may_be_lost(tmp_path, monkeypatch):
+    class Slow(SyncedTarget):
+        def send(self, request):
+            answer = super().send(request)
+            if answer.status == 503:
+                monkeypatch.setattr("optimove_provider.loads.lease.TRUSTED_FOR", timedelta(days=-1))
+            return answer
+
+    target = Slow(tmp_path)
+    target.state.faults.order(Fault("upload_data", times=1, status=503))
+    with pytest.raises(LeaseLost):
+        target.sync({"a": "1"}, night(0))
+    assert len(target.bodies) == 1
 
 
 def test_after_a_wait_the_source_is_not_read_again(target):
