@@ -3,6 +3,7 @@
 The warehouse is the embedded one, with CDNOW's orders.
 """
 
+import json
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
@@ -116,3 +117,36 @@ def test_a_plan_that_nobody_has_to_see_is_carried_out(stored, airflow_db):
 
 def test_the_consumer_of_partitions_runs(airflow_db):
     assert journey.run_dag("after_optix_partition").state == "success"
+
+
+def test_mapped_tasks_know_the_window_in_what_they_share_and_in_what_they_are_mapped_over(emulator, airflow_db):
+    from airflow.sdk import DAG
+
+    from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUploadOperator
+
+    created = [
+        OptixCreateConnectionOperator(task_id="create", name=name, primary_key="id").execute({}) for name in "ab"
+    ]
+    with DAG("mapped_windows", params={"since": None, "until": None}) as dag:
+        upload = OptixUploadOperator.partial(
+            task_id="upload",
+            primary_key="id",
+            sql="SELECT ? AS id, '{{ window.start }}' AS start, ? AS stop",
+            sql_conn_id="warehouse_default",
+        )
+        upload.expand_kwargs(
+            [
+                {"data_connection_uuid": created[0], "parameters": ["1", "{{ window.end }}"]},
+                {"data_connection_uuid": created[1], "parameters": ["2", "no template"]},
+            ]
+        )
+    journey.register(dag)
+    outcome = journey.run(dag, conf=WINDOW)
+    assert outcome.state == "success"
+    start, end = "1997-01-18 00:00:00+00:00", "1997-01-20 00:00:00+00:00"
+    expected = [{"id": "1", "start": start, "stop": end}, {"id": "2", "start": start, "stop": "no template"}]
+    for number, record in enumerate(expected):
+        (found,) = emulator.state.connections[created[number]].visible(emulator.state.clock()).values()
+        assert found.data == record
+        with open(outcome.results[f"upload[{number}]"]["report"].removeprefix("file://")) as report:
+            assert json.load(report)["replay"]["generation"] == "1997-01-20T00:00:00+00:00"
