@@ -3,7 +3,8 @@
     python -m benchmarks.changed 10000000 --changed 0.01
 
 The first load, which makes the ledger, is not measured. The plain reader and the planner run in processes of their own,
-in turns; the peak is that of the whole process.
+in turns; the peak is that of the whole process. At the end, what was planned is sent to the emulator, in this process,
+to count the requests.
 """
 
 import argparse
@@ -12,8 +13,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -23,11 +26,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
+from optimove_provider.clients.optix import OptixClient
+from optimove_provider.clients.settings import OptixSettings
+from optimove_provider.emulator import API_KEY, BRAND_KEY, State, send
 from optimove_provider.loads import parquet
+from optimove_provider.loads.flight import Flight, Manner
+from optimove_provider.loads.journal import Journal
 from optimove_provider.loads.lease import Lease, acquire
 from optimove_provider.loads.ledger import Ledger
 from optimove_provider.loads.parquet import ROWS
 from optimove_provider.loads.plan import Frozen, Plan, make_plan
+from optimove_provider.loads.send import OptixTarget, send_batch
+from optimove_provider.loads.slices import Parts
 from optimove_provider.loads.staging import Staging
 
 FIRST = datetime(2026, 5, 2, tzinfo=UTC)
@@ -91,6 +101,26 @@ def planned(staging: Staging) -> str:
     return str({name: count for name, count in second.counts.items() if count})
 
 
+def sent(staging: Staging) -> str:
+    """Plan the second load once more, and send it."""
+    state = State()
+    settings = OptixSettings(
+        conn_id="optix_default",
+        host="http://emulator/api/data-connections/v1",
+        api_key=API_KEY,
+        brand_api_key=BRAND_KEY,
+        requests_per_10s=10_000,
+    )
+    with OptixClient(settings, send=partial(send, state)) as client:
+        target = OptixTarget(client.create_connection("customers", "customer_id"), "customer_id")
+        _, second = plan(staging, "second", FIRST + timedelta(days=1))
+        parts = Parts(second.sent, second.to_send, "rows", one_file=True)
+        totals = send_batch(Flight(client, parts, Journal(staging, str(uuid.uuid4())), Manner()), target)
+    uploads = [request for request in state.requests if request["endpoint"] == "upload_data"]
+    completing = [number for number, request in enumerate(uploads, 1) if request["batch_completed"]]
+    return f"{totals.accepted:,} rows in {len(uploads)} requests, of which number {completing} completes the batch"
+
+
 CONTESTANTS = {"plain": plain, "planned": planned}
 
 
@@ -117,7 +147,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="optimove-changed-", dir=options.folder) as folder:
         prepare(Staging(LocalFileSystem(), folder), options.count, options.changed)
         ratios = [compare(folder, options.count) for _ in range(options.rounds)]
-    print(f"planning takes {median(ratios):.2f} times as long as plainly reading the rows")
+        print(f"planning takes {median(ratios):.2f} times as long as plainly reading the rows")
+        print(sent(Staging(LocalFileSystem(), folder)))
     return None
 
 
