@@ -42,7 +42,7 @@ def replay(file: str, optix_conn_id: str = OptixHook.default_conn_name, dry_run:
                 f"{file} was sent to {told['target']['host']}, but connection {optix_conn_id!r} is for "
                 f"{client.settings.host}: name the connection that the load used"
             )
-        report = Report(str(uuid.uuid4()), told["target"])
+        report = Report(str(uuid.uuid4()), told["target"], task=f"a replay of {file}")
         do = plan if dry_run else load
         place = staging()
         with filed(report, place, log.info):

@@ -86,6 +86,13 @@ class LoadingOperator(BaseOperator):
         self.defer(trigger=TimeDeltaTrigger(pause), method_name="resume", kwargs={"waiting": asdict(again)})
 
 
+def task_of(context: "Context") -> str:
+    """What people call a task instance: its DAG and task, its run, and which of the mapped ones it is."""
+    ti = context["ti"]
+    mapped = "" if ti.map_index is None or ti.map_index < 0 else f" [{ti.map_index}]"
+    return f"task {ti.dag_id}.{ti.task_id}{mapped} of run {ti.run_id}"
+
+
 def as_timedelta(given: timedelta | float) -> timedelta:
     """A span that may be given in seconds."""
     return given if isinstance(given, timedelta) else timedelta(seconds=given)

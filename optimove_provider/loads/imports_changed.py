@@ -104,9 +104,9 @@ class ChangedImport:
 
     def _lease(self, try_number: int) -> AbstractContextManager[Lease]:
         """The lease of the table. What an earlier try of this load left settling is taken over: it sends no more."""
-        return held(
-            self._ledger.pointer_file, self._to.load_id, _holder(self._to.staging, self._to.load_id, try_number)
-        )
+        load_id = self._to.load_id
+        holder = _holder(self._to.staging, load_id, try_number)
+        return held(self._ledger.pointer_file, load_id, holder, self._report.task)
 
     def _columns(self, resumed: bool) -> list[str]:
         """Freeze the rows, unless an earlier try began to send; returns the header's names."""
@@ -199,7 +199,7 @@ def confirm(ledger: Ledger | None, report: Report, outcome: Outcome) -> None:
     journal = Journal(staging, load_id)
     with (
         accounted(report, all_or_nothing=True),
-        held(ledger.pointer_file, load_id, _holder(staging, load_id, 1)) as lease,
+        held(ledger.pointer_file, load_id, _holder(staging, load_id, 1), report.task) as lease,
     ):
         Unconfirmed(ledger).drop(load_id)
         if outcome.verdict is Verdict.DONE:

@@ -60,9 +60,9 @@ class Turn:
 
 
 @contextmanager
-def turn_of(ledger: Ledger, load_id: str, try_number: int, generation: datetime) -> Iterator[Turn]:
+def turn_of(ledger: Ledger, load_id: str, try_number: int, generation: datetime, task: str = "") -> Iterator[Turn]:
     """A load's turn. Raises TargetBusy while another load has it."""
-    with held(ledger.pointer_file, load_id, try_number) as lease:
+    with held(ledger.pointer_file, load_id, try_number, task) as lease:
         yield Turn(ledger, lease, generation)
         ledger.sweep(lease, datetime.now(UTC))
         ledger.compact(lease)

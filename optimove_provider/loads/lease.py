@@ -44,9 +44,12 @@ class Held:
     load_id: str
     try_number: int
     until: datetime
+    task: str = ""
 
     def __str__(self) -> str:
-        return f"load {self.load_id}, try {self.try_number}, until {self.until:%Y-%m-%d %H:%M:%S} UTC unless renewed"
+        load = f"{self.task} (load {self.load_id}" if self.task else f"load {self.load_id}"
+        load += f", try {self.try_number}" + (")" if self.task else "")
+        return f"{load}, until {self.until:%Y-%m-%d %H:%M:%S} UTC unless renewed"
 
 
 class TargetBusy(OptimoveProviderError):
@@ -140,18 +143,20 @@ class Lease:
             self._thread.join()
 
 
-def acquire(pointer_file: PointerFile, load_id: str, try_number: int, clock: Clock = utc_now) -> Lease | Held:
+def acquire(
+    pointer_file: PointerFile, load_id: str, try_number: int, clock: Clock = utc_now, task: str = ""
+) -> Lease | Held:
     """Acquire the lease of a target, or tell who has it. It never waits.
 
     The same try of the same load takes its own lease over, as a task does that resumes; another try waits it out.
     """
     now, token = clock(), str(uuid.uuid4())
-    wanted = Holder(load_id, try_number, token, now, now + LASTS)
+    wanted = Holder(load_id, try_number, token, now, now + LASTS, task)
 
     def take(pointer: Pointer) -> Pointer:
         found = pointer.holder
         if found and found.until > now and (found.load_id, found.try_number) != (load_id, try_number):
-            raise _Taken(Held(found.load_id, found.try_number, found.until))
+            raise _Taken(Held(found.load_id, found.try_number, found.until, found.task))
         return replace(pointer, holder=wanted)
 
     try:
@@ -162,9 +167,9 @@ def acquire(pointer_file: PointerFile, load_id: str, try_number: int, clock: Clo
 
 
 @contextmanager
-def held(pointer_file: PointerFile, load_id: str, try_number: int) -> Iterator[Lease]:
+def held(pointer_file: PointerFile, load_id: str, try_number: int, task: str = "") -> Iterator[Lease]:
     """The lease of a target while the block lasts. Raises TargetBusy while another load has it."""
-    lease = acquire(pointer_file, load_id, try_number)
+    lease = acquire(pointer_file, load_id, try_number, task=task)
     if isinstance(lease, Held):
         raise TargetBusy(lease)
     with lease:

@@ -30,6 +30,7 @@ def page(report: Mapping[str, Any]) -> str:
     body = [
         f'<h1>Load <span class="{state}">{state}</span></h1>',
         f"<p><code>{escape(report['load_id'])}</code> into {target}, {report['seconds']:.1f} s</p>",
+        f"<p>{escape(report['task'])}</p>" if report["task"] else "",
         f'<p class="failed">{escape(report["problem"])}</p>' if report["problem"] else "",
         _table(("", "rows"), [(words, report[name]) for name, words in _COUNTS if report[name] or name == "rows"]),
         _section("Why rows were rejected", ("reason", "rows"), report["reasons"].items()),

@@ -92,13 +92,17 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who works on the target, and until when if it says nothing more. `token` is new with every acquisition."""
+    """Who works on the target, and until when if it says nothing more. `token` is new with every acquisition.
+
+    `task` is what people call it, "" where nobody said.
+    """
 
     load_id: str
     try_number: int
     token: str
     renewed_at: datetime
     until: datetime
+    task: str = ""
 
 
 @dataclass(frozen=True, slots=True)

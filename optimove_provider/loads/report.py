@@ -30,7 +30,8 @@ class Report:
     the rejected rows with their reasons, and a replay reads it; `reasons` counts them, `examples` are the first.
     `notes` are remarks and warnings. `plan` has the plan's digest, its counts, and samples of what changes; `expired`
     are records that the source lacks and that were made to expire, `not_expired` those of them that the vendor refused:
-    they are no rows of it. `replay` has what a replay of the rejected rows needs to know of the load.
+    they are no rows of it. `replay` has what a replay of the rejected rows needs to know of the load. `task` is what
+    people call the load: DAG, task and run.
     """
 
     load_id: str
@@ -54,6 +55,7 @@ class Report:
     formulas: dict[str, str] = field(default_factory=dict)
     replay: dict[str, Any] = field(default_factory=dict)
     s3_keys: tuple[str, ...] = field(default=())
+    task: str = ""
 
     @property
     def unsent(self) -> int:

@@ -36,7 +36,7 @@ class Synced:
 
     def run(self, try_number: int) -> None:
         """Bring the target to what the rows say. Raises TargetBusy, and what planning and sending raise."""
-        with held(self.ledger.pointer_file, self.report.load_id, try_number) as lease:
+        with held(self.ledger.pointer_file, self.report.load_id, try_number, self.report.task) as lease:
             plan = self.plan()
             self._send(lease, plan)
             if plan.removed:

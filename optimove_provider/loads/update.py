@@ -57,7 +57,7 @@ def load_update(
             report.rows = spool.rows
             keep_rejected(journal, spool, Totals(), report, spool.parts)
             judge(report, wanted.max_rejected, "Nothing was sent")
-            with _marked(client, journal, wanted, spool, try_number) as may_send:
+            with _marked(client, journal, wanted, spool, try_number, report.task) as may_send:
                 _update(Flight(client, spool.parts, journal, wanted.manner, may_send), update, spool, report)
     judge(report, wanted.max_rejected, "Everything else was accepted")
 
@@ -75,14 +75,14 @@ def _frozen(open_rows: OpenRows, update: Update, journal: Journal, resumed: bool
 
 @contextmanager
 def _marked(
-    client: OptixClient, journal: Journal, wanted: Wanted, spool: Spool, try_number: int
+    client: OptixClient, journal: Journal, wanted: Wanted, spool: Spool, try_number: int, task: str
 ) -> Iterator[Callable[[], None]]:
     """The right to send: the lease of the target, with all keys marked unknown in its ledger. Raises TargetBusy."""
     ledger = ledger_of(journal.staging, "optix", client.settings.host, wanted.target.data_connection_uuid)
     if ledger is None or not spool.fit:
         yield lambda: None
         return
-    with held(ledger.pointer_file, journal.load_id, try_number) as lease:
+    with held(ledger.pointer_file, journal.load_id, try_number, task) as lease:
         keys = (key.as_py() for batch in spool.parts.columns(journal.staging, ["_key"]) for key in batch.column(0))
         ledger.mark_unknown(lease, ((key, None) for key in keys), datetime.now(UTC))
         yield lease.check

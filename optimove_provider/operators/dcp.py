@@ -18,7 +18,7 @@ from optimove_provider.hooks.filing import filed
 from optimove_provider.hooks.sampling import samples_of
 from optimove_provider.hooks.staging import staging, sweep
 from optimove_provider.hooks.storage import Source, check_one_source, open_file, open_rows
-from optimove_provider.hooks.waiting import LoadingOperator, Waiting
+from optimove_provider.hooks.waiting import LoadingOperator, Waiting, task_of
 from optimove_provider.hooks.windowed import WindowedOperator
 from optimove_provider.loads.modes import check_modes, default_source
 from optimove_provider.triggers.dcp import FIRST_POLL_SECONDS, DcpUploadTrigger
@@ -463,23 +463,23 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
     def load(self, context: "Context", waiting: Waiting) -> dict[str, Any]:
         """One try of the load, and of the wait for its import."""
         with DcpHook(self.dcp_conn_id).get_conn() as client:
-            report = self._import(client, waiting, context["ti"].try_number)
+            report = self._import(client, context, waiting)
             if self.wait and report.state == "uploaded":
                 self._wait(client, report)
         return _result_of(report)
 
-    def _import(self, client: "DcpClient", waiting: Waiting, try_number: int) -> "Report":
+    def _import(self, client: "DcpClient", context: "Context", waiting: Waiting) -> "Report":
         from optimove_provider.contract.datatypes import in_unit
         from optimove_provider.loads.imports import import_csv
         from optimove_provider.loads.imports_changed import ChangedImport
         from optimove_provider.loads.readback import remember
         from optimove_provider.loads.report import Report
 
-        place, settings = staging(), client.settings
+        place, settings, try_number = staging(), client.settings, context["ti"].try_number
         source, table = self._rows(), client.read_table(int(self.table_id))
         wanted = self._wanted(in_unit(client.list_attributes(table.id), self.epoch_unit))
         to = self._destination(client, table, waiting.load_id)
-        report = Report(to.load_id, {"dcp": table.id, "host": settings.host})
+        report = Report(to.load_id, {"dcp": table.id, "host": settings.host}, task=task_of(context))
         samples = None if settings.upload_history_url else partial(remember, place, client, table, wanted.attributes)
         with filed(report, place, self.log.info):
             if self.mode == "full":
@@ -503,7 +503,8 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
         if ledger is None:
             report.note(NO_LEDGER)
             return nullcontext()
-        return turn_of(ledger, report.load_id, try_number, self.generation(self.window) or datetime.now(UTC))
+        generation = self.generation(self.window) or datetime.now(UTC)
+        return turn_of(ledger, report.load_id, try_number, generation, report.task)
 
     def _outcome(self, client: "DcpClient", s3_keys: Sequence[str]) -> "Outcome":
         """What became of files, so far."""

@@ -14,7 +14,7 @@ from optimove_provider.hooks.filing import filed
 from optimove_provider.hooks.optix import OptixHook
 from optimove_provider.hooks.staging import staging, sweep
 from optimove_provider.hooks.storage import Source, check_one_source, open_rows
-from optimove_provider.hooks.waiting import LoadingOperator, Waiting, as_timedelta
+from optimove_provider.hooks.waiting import LoadingOperator, Waiting, as_timedelta, task_of
 from optimove_provider.hooks.windowed import WindowedOperator
 from optimove_provider.loads.modes import check_modes, default_source
 
@@ -206,7 +206,7 @@ class OptixUploadOperator(LoadingOperator, WindowedOperator):
         """One try of the load, or its plan."""
         from optimove_provider.loads.load import load, plan
 
-        with _load_of(self, waiting) as what:
+        with _load_of(self, context, waiting) as what:
             if self.dry_run:
                 plan(*what, self._wanted())
             else:
@@ -318,7 +318,7 @@ class OptixUpdateOperator(LoadingOperator):
         """One try of the load."""
         from optimove_provider.loads.update import load_update
 
-        with _load_of(self, waiting) as what:
+        with _load_of(self, context, waiting) as what:
             load_update(*what, self._update(), context["ti"].try_number, waiting.waited)
         return what.report.result(what.place)
 
@@ -345,7 +345,9 @@ class _What(NamedTuple):
 
 
 @contextmanager
-def _load_of(operator: OptixUploadOperator | OptixUpdateOperator, waiting: Waiting) -> Iterator[_What]:
+def _load_of(
+    operator: OptixUploadOperator | OptixUpdateOperator, context: "Context", waiting: Waiting
+) -> Iterator[_What]:
     """What the operator's load works with; its report is filed at the end, and what is old is swept."""
     from optimove_provider.loads.report import Report
 
@@ -353,7 +355,8 @@ def _load_of(operator: OptixUploadOperator | OptixUpdateOperator, waiting: Waiti
         source = (operator.source, operator.sql, operator.sql_conn_id)
         check_one_source(*source)
         place = staging()
-        report = Report(waiting.load_id, {"optix": operator.data_connection_uuid, "host": client.settings.host})
+        target = {"optix": operator.data_connection_uuid, "host": client.settings.host}
+        report = Report(waiting.load_id, target, task=task_of(context))
         with filed(report, place, operator.log.info):
             yield _What(client, partial(open_rows, *source, operator.parameters), place, report)
         sweep(place)

@@ -1,5 +1,6 @@
 """One writer per target: who has the lease, for how long, and what the one who lost it may still do."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -14,6 +15,8 @@ def test_one_at_a_time(target):
     held = target.lease("b")
     assert held == Held("a", 1, target.clock.now + timedelta(seconds=60))
     assert str(held) == "load a, try 1, until 2026-05-02 12:01:00 UTC unless renewed"
+    told = str(replace(held, task="task dag.load of run r"))
+    assert told == "task dag.load of run r (load a, try 1), until 2026-05-02 12:01:00 UTC unless renewed"
     lease.release()
     assert isinstance(target.lease("b"), Lease)
 

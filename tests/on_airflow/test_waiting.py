@@ -145,6 +145,7 @@ def test_a_load_that_is_cleared_while_it_runs_is_waited_out(emulator, connection
     operator = upload(connection, file, mode="changed")
     told = context(operator, **CLEARED)
     deferral = deferred_by(lambda: operator.execute(told))
+    assert ledger(emulator, connection).read().holder.task == "task dag.load of run a"
     let_the_lease_end(emulator, connection)
     result = resumed(operator, deferral, told)
     assert (result["accepted"], ages(emulator, connection)) == (2, {"1": 31, "2": 40})
