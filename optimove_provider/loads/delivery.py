@@ -42,9 +42,9 @@ class Delivery:
         return all(file.progress.completed for file in files_of(self._to))
 
     @property
-    def is_visible(self) -> bool:
-        """Whether one of them is."""
-        return any(file.is_visible() for file in files_of(self._to))
+    def visible(self) -> int:
+        """How many of them are."""
+        return sum(file.is_visible() for file in files_of(self._to))
 
     def decide(self, uploads: Uploads, generation: datetime | None = None) -> None:
         """From here on the load can only be completed, or given up: its rows, of that `generation`, stay the same."""

@@ -85,7 +85,7 @@ class _Import:
         """Check and upload, or finish what an earlier try had checked and sent."""
         with self._delivery.refusable():
             if self._delivery.take_up():
-                if self._turn and self._turn.is_fenced:
+                if self._turn and self._turn.is_fenced and self._delivery.visible < len(self._report.s3_keys):
                     self._give_way(self._turn)
                 else:
                     self._complete()
@@ -101,7 +101,7 @@ class _Import:
 
     def _give_way(self, turn: Turn) -> None:
         """A newer snapshot was committed after an earlier try had sent every row, and before all of it was visible."""
-        report, visible = self._report, self._delivery.is_visible
+        report, visible = self._report, self._delivery.visible
         self._delivery.give_up(abort=True)
         report.s3_keys = ()
         if visible:

@@ -145,7 +145,7 @@ class ChangedImport:
         course, pointer, load_id = self._journal.course, self._ledger.read(), self._to.load_id
         if not course.batch or pointer.committed_by == load_id or pointer.agrees(load_id, course.plan["version"]):
             return
-        if self._delivery.is_visible:
+        if self._delivery.visible:
             raise OtherPointer(
                 f"files of load {load_id} were uploaded, and others have changed the table's ledger since: {UNKNOWN}"
             )

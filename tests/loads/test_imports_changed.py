@@ -9,7 +9,6 @@ from botocore.exceptions import EndpointConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimove_provider.clients.s3 import Bucket
 from optimove_provider.contract.errors import DataError, SettingsError
 from optimove_provider.contract.uploads import HistoryEntry, common_verdict
 from optimove_provider.emulator import EmulatorServer
@@ -22,6 +21,7 @@ from optimove_provider.loads.imports_spool import Freezer, csv_text
 from optimove_provider.loads.imports_turn import turn_of
 from optimove_provider.loads.lease import TargetBusy
 from optimove_provider.loads.ledger import ledger_of
+from optimove_provider.loads.parts import MIN_FILE_BYTES
 from optimove_provider.loads.pointer import OtherPointer
 from optimove_provider.loads.report import Report
 from optimove_provider.loads.slices import PartsWriter
@@ -168,21 +168,21 @@ def test_it_needs_a_storage_with_compare_and_swap(target):
         ChangedImport(of(b""), Wanted(ATTRIBUTES), Comparison(), target.to, Report("", {}), None, imported)
 
 
-def full(target, data, try_number, generation):
+def full(target, data, try_number, generation, **wanted):
     report = Report(target.load_id, {})
     with turn_of(ledger_in(target), target.load_id, try_number, generation) as turn:
-        import_csv(of(data), Wanted(ATTRIBUTES), target.to, report, turn=turn)
+        import_csv(of(data), Wanted(ATTRIBUTES, **wanted), target.to, report, turn=turn)
     return report
 
 
-def dead_full_import(target, data, dies=()):
-    """A full import that checked and sent every row, and died while its file was to become visible."""
-    with Calls(target.s3, *dies), pytest.raises(EndpointConnectionError):
+def dead_full_import(target, data):
+    """A full import that checked and sent every row, and died before its file became visible."""
+    with Calls(target.s3, "CompleteMultipartUpload", break_off), pytest.raises(EndpointConnectionError):
         full(target, data, 1, datetime.now(UTC))
 
 
 def test_a_retry_of_a_full_import_gives_way_to_a_snapshot_that_was_committed_meanwhile(target):
-    dead_full_import(target, b"customerId,ltv\n1,1\n2,1\n", ("CompleteMultipartUpload", break_off))
+    dead_full_import(target, b"customerId,ltv\n1,1\n2,1\n")
     other = another(target)
     load(other, b"customerId,ltv\n1,2\n")
     report = full(target, b"never read again", 2, datetime.now(UTC))
@@ -191,25 +191,30 @@ def test_a_retry_of_a_full_import_gives_way_to_a_snapshot_that_was_committed_mea
 
 
 def test_without_one_it_is_finished(target):
-    dead_full_import(target, b"customerId,ltv\n1,1\n2,1\n", ("CompleteMultipartUpload", break_off))
+    dead_full_import(target, b"customerId,ltv\n1,1\n2,1\n")
     report = full(target, b"never read again", 2, datetime.now(UTC))
     assert (report.state, report.accepted, list(target.stored())) == ("uploaded", 2, [target.to.key(1)])
 
 
-def test_a_file_that_became_visible_before_a_snapshot_is_not_said_to_be_stale(target, monkeypatch):
-    """It was completed, and the process died before it could remember that."""
+def test_a_full_import_that_had_its_file_visible_before_goes_on(target):
+    full(target, b"customerId,ltv\n1,1\n2,1\n", 1, datetime.now(UTC))
+    load(another(target), b"customerId,ltv\n1,2\n")
+    report = full(target, b"never read again", 2, datetime.now(UTC))
+    assert (report.state, report.accepted, report.s3_keys) == ("uploaded", 2, (target.to.key(1),))
 
-    def die(self, *_):
-        complete(self, *_)
-        raise EndpointConnectionError(endpoint_url="https://s3.test")
 
-    complete = Bucket.complete
-    with monkeypatch.context() as patch:
-        patch.setattr(Bucket, "complete", die)
-        dead_full_import(target, b"customerId,ltv\n1,1\n2,1\n")
+def test_of_files_only_some_of_which_were_visible_before_a_snapshot_the_rest_is_given_up(target):
+    def break_off_second(count):
+        if count == 2:
+            break_off(count)
+
+    with Calls(target.s3, "CompleteMultipartUpload", break_off_second), pytest.raises(EndpointConnectionError):
+        full(target, b"".join(many(200_000)), 1, datetime.now(UTC), max_file_bytes=MIN_FILE_BYTES)
+    assert list(target.stored()) == [target.to.key(1)]
     load(another(target), b"customerId,ltv\n1,2\n")
     with pytest.raises(OtherPointer, match=r"became visible.*a newer snapshot was committed"):
         full(target, b"never read again", 2, datetime.now(UTC))
+    assert target.open_uploads() == []
 
 
 def test_full_imports_write_down_their_keys_as_unknown(target):
