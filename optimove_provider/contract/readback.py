@@ -20,6 +20,8 @@ READ_BACK, UNCHANGED_BEFORE, OVERWRITTEN, NO_VALUES = "read_back", "unchanged_be
 """What shows that a file is imported: profiles changed to its values; they had them before; they changed to others;
 the sampled rows have no values to look for."""
 
+_SHOW_NOTHING = (UNCHANGED_BEFORE, NO_VALUES)
+
 MAX_ATTRIBUTES = 20
 """Compared in each profile: one would do, if it changes."""
 
@@ -113,6 +115,11 @@ def compare(sample: Sample, profiles: Mapping[str, Data | None]) -> HistoryEntry
     evidence = "" if states["old"] else _evidence(states)
     status = "processing" if states["old"] else "completed"
     return HistoryEntry(sample.s3_key, status, None, None, _told(sample, states), evidence=evidence)
+
+
+def is_shown(outcome: Outcome) -> bool:
+    """Whether anything shows what became of every file: no profile of a sample need have changed."""
+    return not outcome.absent and all(entry.evidence not in _SHOW_NOTHING for entry in outcome.entries)
 
 
 def _evidence(states: Mapping[str, Sequence[str]]) -> str:

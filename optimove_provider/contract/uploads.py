@@ -103,6 +103,11 @@ class Outcome:
         return cls(Verdict(outcome["verdict"]), entries, tuple(outcome["absent"]))
 
     @property
+    def is_over(self) -> bool:
+        """Whether every file was processed, well or not: one that failed says nothing of another."""
+        return not self.absent and all(entry.verdict is not Verdict.WAIT for entry in self.entries)
+
+    @property
     def sentence(self) -> str:
         """The outcome in words, one file after the other."""
         missing = [f"{file}: not in the history yet" for file in self.absent]

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from optimove_provider.contract.errors import OptimoveProviderError
-from optimove_provider.loads.parts import Destination, Uploads, files_of
+from optimove_provider.loads.parts import Destination, UploadLost, Uploads, files_of
 from optimove_provider.loads.report import Report
 
 log = logging.getLogger(__name__)
@@ -16,10 +16,19 @@ Samples = Callable[[str, list[dict[str, str]]], object]
 
 
 class Delivery:
-    """How far the files of a load came. Staging remembers it, so that a retry goes on from there."""
+    """How far the files of a load came. Staging remembers it, so that a retry goes on from there.
 
-    def __init__(self, to: Destination, report: Report, samples: Samples | None = None) -> None:
-        self._to, self._report, self._samples = to, report, samples
+    `given_up` is called when the load was given up, and none of its files can ever become visible any more.
+    """
+
+    def __init__(
+        self,
+        to: Destination,
+        report: Report,
+        samples: Samples | None = None,
+        given_up: Callable[[], None] | None = None,
+    ) -> None:
+        self._to, self._report, self._samples, self._given_up = to, report, samples, given_up
         self._path = f"loads/{to.load_id}/import.json"
 
     @property
@@ -37,11 +46,6 @@ class Delivery:
         return bool(decided)
 
     @property
-    def is_complete(self) -> bool:
-        """Whether all files that staging remembers are visible."""
-        return all(file.progress.completed for file in files_of(self._to))
-
-    @property
     def visible(self) -> int:
         """How many of them are."""
         return sum(file.is_visible() for file in files_of(self._to))
@@ -57,8 +61,10 @@ class Delivery:
 
     def complete(self, may_complete: Callable[[], None] = lambda: None) -> None:
         """Make the files visible. `may_complete` is asked before each, and raises where the right to was lost."""
-        self._report.s3_keys = tuple(self._report.s3_keys)
-        for file in list(files_of(self._to)):
+        self._report.s3_keys, files = tuple(self._report.s3_keys), list(files_of(self._to))
+        if lost := set(self._report.s3_keys) - {file.key for file in files}:
+            raise UploadLost(f"staging knows no more of the uploads of {', '.join(sorted(lost))}. A retry begins anew")
+        for file in files:
             if file.key in self._report.s3_keys:
                 may_complete()
                 file.complete()
@@ -67,17 +73,21 @@ class Delivery:
 
     def give_up(self, abort: bool) -> None:
         """Abort what can never be completed; in any case a retry sends the rows anew."""
-        if abort:
-            for file in list(files_of(self._to)):
-                file.abort()
         if self._to.staging.read(self._path) is not None:
-            self._to.staging.remove(self._path)
+            self._to.staging.remove(self._path)  # first: it promises that there are uploads to complete
+        if abort:
+            aborted = [file.abort() for file in list(files_of(self._to))]
+            if all(aborted) and self._given_up:
+                self._given_up()
 
     @contextmanager
     def refusable(self) -> Iterator[None]:
-        """Give up where something is refused: abort, unless a retry may help."""
+        """Give up where something is refused for good, and abort; and where an upload is lost, which has to be made
+        anew. After any other failure a retry goes on from here.
+        """
         try:
             yield
         except OptimoveProviderError as error:
-            self.give_up(abort=not error.retry_helps)
+            if not error.retry_helps or isinstance(error, UploadLost):
+                self.give_up(abort=not error.retry_helps)
             raise

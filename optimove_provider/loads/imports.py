@@ -4,8 +4,10 @@ A retry of the same load sends only what is missing, and makes no second file.
 """
 
 from dataclasses import replace
+from functools import partial
 
 from optimove_provider.contract.errors import OptimoveProviderError
+from optimove_provider.contract.readback import is_shown
 from optimove_provider.contract.uploads import Outcome, Verdict
 from optimove_provider.loads.accounting import accounted
 from optimove_provider.loads.checks import CsvFile
@@ -13,9 +15,9 @@ from optimove_provider.loads.delivery import Delivery, Samples
 from optimove_provider.loads.imports_check import RowCheck, Wanted
 from optimove_provider.loads.imports_turn import Turn
 from optimove_provider.loads.parts import Destination, Nowhere, Uploads
-from optimove_provider.loads.pointer import OtherPointer
 from optimove_provider.loads.report import Report
 from optimove_provider.loads.spool import OpenRows
+from optimove_provider.loads.unconfirmed import Unconfirmed
 
 
 def import_csv(
@@ -41,19 +43,27 @@ def import_csv(
 UNKNOWN = "what the table holds of this load's keys is unknown: the next load sends them again"
 
 
+class Overtaken(OptimoveProviderError):
+    """Only some files of a load became visible before a newer snapshot was committed; the others never will."""
+
+
 class ImportFailed(OptimoveProviderError):
     """The vendor refused a file, or rows of it. The text is the history's."""
 
 
 def settle(report: Report, outcome: Outcome) -> None:
-    """Take over how the import itself ended: rows that the history reports failed are rejected.
+    """Take over how the import itself ended: rows that the history reports failed are rejected. Where nothing shows
+    that it has, the state stays "uploaded".
 
     Raises ImportFailed if there are any, or if a file failed as a whole.
     """
     if outcome.verdict is Verdict.DONE:
-        report.state = "committed"
+        if is_shown(outcome):
+            report.state = "committed"
+        else:
+            report.note(f"nothing shows whether the files are imported, so {UNKNOWN}: {outcome.sentence}")
         return
-    if all(entry.status.lower() == "completed" for entry in outcome.entries):
+    if outcome.is_over and all(entry.status.lower() == "completed" for entry in outcome.entries):
         refused = min(sum(entry.rows_failed or 0 for entry in outcome.entries), report.accepted)
         report.state, report.rejected, report.accepted = (
             "committed",
@@ -77,7 +87,8 @@ class _Import:
         turn: Turn | None,
     ) -> None:
         self._source, self._wanted, self._to, self._report = source, wanted, to, report
-        self._delivery = Delivery(to, report, samples)
+        given_up = partial(Unconfirmed(turn.ledger).drop, to.load_id) if turn else None
+        self._delivery = Delivery(to, report, samples, given_up)
         decided = self._delivery.generation
         self._turn = replace(turn, generation=decided) if turn and decided else turn
 
@@ -105,9 +116,9 @@ class _Import:
         self._delivery.give_up(abort=True)
         report.s3_keys = ()
         if visible:
-            raise OtherPointer(
+            raise Overtaken(
                 f"files of load {report.load_id}, of {turn.generation.isoformat()}, became visible, and a newer "
-                f"snapshot was committed before all of them had: {UNKNOWN}"
+                "snapshot was committed before all of them had. The others were aborted, and nothing more of it is sent"
             )
         self._tell_stale()
 
@@ -131,7 +142,7 @@ class _Import:
 
     def _complete(self) -> None:
         report, turn = self._report, self._turn
-        if turn and report.s3_keys and not self._delivery.is_complete:
+        if turn and self._delivery.visible < len(report.s3_keys):
             turn.mark(report.s3_keys)
         self._delivery.complete(turn.lease.check if turn else lambda: None)
         report.accepted = report.rows - report.rejected

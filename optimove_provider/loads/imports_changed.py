@@ -6,11 +6,13 @@ the end of the wait, and the rows are pending: if nobody confirms them, the next
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Literal
 
 from optimove_provider.contract.errors import SettingsError
+from optimove_provider.contract.readback import is_shown
 from optimove_provider.contract.uploads import Outcome, Verdict
 from optimove_provider.loads.accounting import accounted
 from optimove_provider.loads.checks import CsvFile
@@ -23,7 +25,7 @@ from optimove_provider.loads.imports_spool import Freezer, csv_text
 from optimove_provider.loads.journal import Journal
 from optimove_provider.loads.lease import Lease, held
 from optimove_provider.loads.ledger import Ledger
-from optimove_provider.loads.parts import Destination, Uploads
+from optimove_provider.loads.parts import Destination, Uploads, files_of
 from optimove_provider.loads.plan import Frozen, Plan
 from optimove_provider.loads.planning import planned
 from optimove_provider.loads.pointer import OtherPointer
@@ -68,7 +70,7 @@ class ChangedImport:
         self._source, self._wanted, self._comparison, self._to = source, wanted, comparison, to
         self._report, self._ledger, self._ask = report, ledger, ask
         self._journal = Journal(to.staging, to.load_id)
-        self._delivery = Delivery(to, report, samples)
+        self._delivery = Delivery(to, report, samples, partial(Unconfirmed(ledger).drop, to.load_id))
 
     def run(self, try_number: int, wait: timedelta, resumed: bool = False) -> None:
         """Upload what changed and keep the lease for as long as the import is waited for; `confirm` has to follow.
@@ -143,7 +145,8 @@ class ChangedImport:
     def _refuse_other_pointer(self) -> None:
         """Where the ledger has changed since the plan, what was uploaded by it is aborted; unless it is visible."""
         course, pointer, load_id = self._journal.course, self._ledger.read(), self._to.load_id
-        if not course.batch or pointer.committed_by == load_id or pointer.agrees(load_id, course.plan["version"]):
+        is_committed = course.committed or pointer.committed_by == load_id
+        if not course.batch or is_committed or pointer.agrees(load_id, course.plan["version"]):
             return
         if self._delivery.visible:
             raise OtherPointer(
@@ -168,10 +171,15 @@ class ChangedImport:
         unconfirmed = Unconfirmed(self._ledger)
         if self._comparison.assume_settled:
             unconfirmed.drop_all()
-        unconfirmed.refuse(self._to.load_id, self._ask)
+        unconfirmed.refuse(self._to.load_id, self._ask, self._unseen)
         self._ledger.mark_pending(lease, plan.version, plan.generation, plan.sent)
         self._journal.course.batch = 1
         self._journal.save()
+
+    def _unseen(self, load_id: str) -> list[str]:
+        """The files that another load began, and that never became visible: a retry of it looks at the ledger first."""
+        files = files_of(replace(self._to, load_id=load_id))
+        return [file.key for file in files if not file.is_visible()]
 
     def _settle(self, lease: Lease, try_number: int, wait: timedelta) -> None:
         """Keep the lease without renewal. A later try has to know whose it was, so that is written first."""
@@ -184,7 +192,7 @@ class ChangedImport:
 def confirm_full(ledger: Ledger | None, report: Report, outcome: Outcome) -> None:
     """Take over how a full import ended; its keys stay unknown. Raises ImportFailed."""
     if ledger:
-        Unconfirmed(ledger).drop(report.load_id)
+        Unconfirmed(ledger).settle(report.load_id, outcome)
     settle(report, outcome)
 
 
@@ -197,15 +205,17 @@ def confirm(ledger: Ledger | None, report: Report, outcome: Outcome) -> None:
     assert ledger  # noqa: S101 - the load had one
     staging, load_id = ledger.staging, report.load_id
     journal = Journal(staging, load_id)
+    if journal.course.result:
+        report.restore(journal.course.result)
+        return
     with (
         accounted(report, all_or_nothing=True),
         held(ledger.pointer_file, load_id, _holder(staging, load_id, 1), report.task) as lease,
     ):
-        Unconfirmed(ledger).drop(load_id)
-        if outcome.verdict is Verdict.DONE:
-            ledger.commit(lease, Plan.from_json(journal.course.plan).accepted(datetime.now(UTC)))
-            ledger.sweep(lease, datetime.now(UTC))
-            ledger.compact(lease)
+        Unconfirmed(ledger).settle(load_id, outcome)
+        if outcome.verdict is Verdict.DONE and is_shown(outcome):
+            _commit(ledger, lease, journal)
+            ledger.tidy(lease)
         else:
             ledger.settle_pending(lease)
     try:
@@ -214,6 +224,14 @@ def confirm(ledger: Ledger | None, report: Report, outcome: Outcome) -> None:
         report.note(UNKNOWN)
         raise
     journal.finish(report.as_json())
+
+
+def _commit(ledger: Ledger, lease: Lease, journal: Journal) -> None:
+    """Enter the rows, once: a retry of the task may come after another load."""
+    if not journal.course.committed:
+        ledger.commit(lease, Plan.from_json(journal.course.plan).accepted(datetime.now(UTC)))
+        journal.course.committed = True
+        journal.save()
 
 
 def _holder(staging: Staging, load_id: str, try_number: int) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
@@ -64,8 +64,7 @@ def turn_of(ledger: Ledger, load_id: str, try_number: int, generation: datetime,
     """A load's turn. Raises TargetBusy while another load has it."""
     with held(ledger.pointer_file, load_id, try_number, task) as lease:
         yield Turn(ledger, lease, generation)
-        ledger.sweep(lease, datetime.now(UTC))
-        ledger.compact(lease)
+        ledger.tidy(lease)
 
 
 class _Keys:

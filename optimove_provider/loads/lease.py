@@ -95,7 +95,7 @@ class Lease:
         """Keep the lease until an instant and renew it no more, for a wait in which this process ends."""
         self._end_thread()
         now = self._clock()
-        self.change(lambda pointer: _held(pointer, now, until))
+        self.change(lambda pointer: _held(pointer, now, until, settling=True))
         self._settling = True
 
     def release(self) -> None:
@@ -148,14 +148,15 @@ def acquire(
 ) -> Lease | Held:
     """Acquire the lease of a target, or tell who has it. It never waits.
 
-    The same try of the same load takes its own lease over, as a task does that resumes; another try waits it out.
+    The same try of the same load takes its own lease over, as a task does that resumes; another try waits it out. A
+    load of the same task takes over one that is settling: the task was cleared, and nobody waits for that import.
     """
     now, token = clock(), str(uuid.uuid4())
     wanted = Holder(load_id, try_number, token, now, now + LASTS, task)
 
     def take(pointer: Pointer) -> Pointer:
         found = pointer.holder
-        if found and found.until > now and (found.load_id, found.try_number) != (load_id, try_number):
+        if found and found.until > now and not _is_own(found, wanted):
             raise _Taken(Held(found.load_id, found.try_number, found.until, found.task))
         return replace(pointer, holder=wanted)
 
@@ -176,11 +177,16 @@ def held(pointer_file: PointerFile, load_id: str, try_number: int, task: str = "
         yield lease
 
 
+def _is_own(found: Holder, wanted: Holder) -> bool:
+    is_cleared = found.settling and found.task == wanted.task != ""
+    return is_cleared or (found.load_id, found.try_number) == (wanted.load_id, wanted.try_number)
+
+
 class _Taken(Exception):
     def __init__(self, held: Held) -> None:
         self.held = held
 
 
-def _held(pointer: Pointer, now: datetime, until: datetime) -> Pointer:
+def _held(pointer: Pointer, now: datetime, until: datetime, settling: bool = False) -> Pointer:
     assert pointer.holder  # noqa: S101 - `Lease.change` looked
-    return replace(pointer, holder=replace(pointer.holder, renewed_at=now, until=until))
+    return replace(pointer, holder=replace(pointer.holder, renewed_at=now, until=until, settling=settling))

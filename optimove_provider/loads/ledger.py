@@ -7,10 +7,11 @@ A row's generation is not raised when a newer snapshot holds it unchanged: nothi
 snapshot is sent at all, and a key that a snapshot lacks is rewritten as removed.
 """
 
+import logging
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 import numpy as np
@@ -30,6 +31,8 @@ from optimove_provider.loads.pointer import (
     target_id,
 )
 from optimove_provider.loads.staging import Staging
+
+log = logging.getLogger(__name__)
 
 MAX_LAYERS = 12
 MAX_SHARE_ABOVE = 0.25
@@ -136,6 +139,16 @@ class Ledger:
             return edit(pointer).changed(layers=(*pointer.layers, *(layer for layer in stack if layer.rows)))
 
         return lease.change(add)
+
+    def tidy(self, lease: Lease) -> None:
+        """Sweep and compact. Where that fails, the log says so, and the next load tries again: this one is
+        committed.
+        """
+        try:
+            self.sweep(lease, datetime.now(UTC))
+            self.compact(lease)
+        except Exception:  # a full disk, a storage that does not answer, a lease that was lost
+            log.warning("the ledger %s was not tidied; it is right nevertheless", self._folder, exc_info=True)
 
     def compact(self, lease: Lease, max_memory: str = MAX_MEMORY) -> bool:
         """Make one layer of all, if those above the first have grown large or many; tells whether it did."""

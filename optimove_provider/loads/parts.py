@@ -15,7 +15,7 @@ from typing import Protocol, Self
 
 from optimove_provider.clients.s3 import Bucket, Found, NameTaken, UploadGone
 from optimove_provider.contract.datatypes import MAX_IMPORT_BYTES
-from optimove_provider.contract.errors import Disagreement, OptimoveProviderError, SettingsError
+from optimove_provider.contract.errors import Disagreement, OptimoveProviderError, S3Refused, SettingsError
 from optimove_provider.loads.samples import Sample
 from optimove_provider.loads.staging import Staging
 
@@ -156,7 +156,10 @@ class _File:
 
     def is_visible(self) -> bool:
         """Whether it was completed, be it by a try that did not live to remember that."""
-        return self.progress.completed or self._is_own(self.to.bucket.find(self.key))
+        try:
+            return self.progress.completed or self._is_own(self.to.bucket.find(self.key))
+        except S3Refused:  # some keys may write, and may not look for what is not there
+            return False
 
     def _is_own(self, found: Found | None) -> bool:
         own = (f"{self.to.load_id}/{self.number}", self.progress.size)
@@ -180,18 +183,23 @@ class _File:
             f"{self.place}: S3 knows its upload no more, and nothing of it is visible. A retry begins anew"
         )
 
-    def abort(self) -> None:
-        """Throw away what has gone up, unless it is visible; failing to is no failure of the load."""
+    def abort(self) -> bool:
+        """Throw away what has gone up, unless it is visible; failing to is no failure of the load.
+
+        Tells whether it is certain that the file is not visible, and never will be.
+        """
         if self.progress.completed:
-            return
+            return False
+        is_aborted = True
         try:
             self.to.bucket.abort(self.key, self.progress.upload_id)
         except UploadGone:
-            pass
+            is_aborted = False  # S3 says so of one that was completed, too
         except Exception as error:
             log.warning("upload %s of %s was not aborted: %s", self.progress.upload_id, self.place, error)
-            return
+            return False
         self.to.staging.remove(self.to.record(self.number))
+        return is_aborted
 
     def _remember(self) -> None:
         self.to.staging.write(self.to.record(self.number), asdict(self.progress))

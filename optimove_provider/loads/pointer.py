@@ -94,7 +94,7 @@ class Pending:
 class Holder:
     """Who works on the target, and until when if it says nothing more. `token` is new with every acquisition.
 
-    `task` is what people call it, "" where nobody said.
+    `task` is what people call it, "" where nobody said. `settling`: it sends nothing more, and waits for an import.
     """
 
     load_id: str
@@ -103,6 +103,7 @@ class Holder:
     renewed_at: datetime
     until: datetime
     task: str = ""
+    settling: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,8 +41,7 @@ class Synced:
             self._send(lease, plan)
             if plan.removed:
                 self._expire(lease, plan)
-            self.ledger.sweep(lease, datetime.now(UTC))
-            self.ledger.compact(lease)
+            self.ledger.tidy(lease)
         self.report.state = "committed" if plan.to_send or self.report.expired else "nothing_to_send"
 
     def plan(self) -> Plan:

@@ -1,18 +1,25 @@
 """The files of a table that were uploaded and that nobody has seen imported yet: the vendor may process them at any
 time and in any order, so what they overwrite is open until then."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
 from optimove_provider.contract.errors import OptimoveProviderError
-from optimove_provider.contract.uploads import Outcome, Verdict
+from optimove_provider.contract.readback import is_shown
+from optimove_provider.contract.uploads import Outcome
 from optimove_provider.loads.ledger import Ledger
 
 OVER_AFTER = timedelta(days=30)
 """Nobody looks for an import that long: the notes must not pile up where no load ever asks."""
 
+SILENT_AFTER = timedelta(hours=12)
+"""When a file counts as imported of which no profile can show it: as long as a load waits for one that can."""
+
 Ask = Callable[[Sequence[str]], Outcome]
 """What has become of files, by their S3 keys, so far."""
+
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC).isoformat()
 
 
 class StillImporting(OptimoveProviderError):
@@ -29,16 +36,26 @@ class Unconfirmed:
 
     def note(self, load_id: str, s3_keys: Sequence[str]) -> None:
         """Remember files, before they become visible."""
-        self._staging.sweep(self._folder, datetime.now(UTC) - OVER_AFTER)
-        self._staging.write(self._path(load_id), {"s3_keys": list(s3_keys)})
+        self._sweep()
+        self._staging.write(self._path(load_id), {"s3_keys": list(s3_keys), "noted": datetime.now(UTC).isoformat()})
+
+    def settle(self, load_id: str, outcome: Outcome) -> None:
+        """Forget a load's files if it is known what became of all of them."""
+        if outcome.is_over and is_shown(outcome):
+            self.drop(load_id)
 
     def drop(self, load_id: str) -> None:
         """Forget a load's files: what became of them is known."""
         self._staging.remove_folder(self._path(load_id))
 
-    def refuse(self, besides: str, ask: Ask) -> None:
-        """Raise StillImporting while files of any load `besides` one may still be processed."""
-        left = [key for load_id in self._loads() if load_id != besides for key in self._left(load_id, ask)]
+    def refuse(self, besides: str, ask: Ask, unseen: Callable[[str], Collection[str]]) -> None:
+        """Raise StillImporting while files of any load `besides` one may still be processed.
+
+        `unseen` tells the keys of a load's files that never became visible.
+        """
+        self._sweep()
+        others = [load_id for load_id in self._loads() if load_id != besides]
+        left = [key for load_id in others for key in self._left(load_id, ask, unseen(load_id))]
         if left:
             raise StillImporting(
                 f"files of earlier loads are not known to be imported, and might overwrite this one's: "
@@ -54,11 +71,16 @@ class Unconfirmed:
     def _loads(self) -> list[str]:
         return [name.removesuffix(".json") for name in self._staging.names(self._folder) if name.endswith(".json")]
 
-    def _left(self, load_id: str, ask: Ask) -> list[str]:
+    def _sweep(self) -> None:
+        self._staging.sweep(self._folder, datetime.now(UTC) - OVER_AFTER)
+
+    def _left(self, load_id: str, ask: Ask, unseen: Collection[str]) -> list[str]:
         """The files that are not over; if all are, they are forgotten. One that failed is over."""
-        found = self._staging.read(self._path(load_id)) or {"s3_keys": []}
+        found = self._staging.read(self._path(load_id)) or {"s3_keys": [], "noted": _LONG_AGO}
+        is_silent = datetime.fromisoformat(found["noted"]) + SILENT_AFTER > datetime.now(UTC)
         # One by one: a file that failed says nothing of another.
-        left = [key for key in found["s3_keys"] if ask([key]).verdict is Verdict.WAIT]
+        asked = {key: ask([key]) for key in found["s3_keys"] if key not in unseen}
+        left = [key for key, told in asked.items() if not told.is_over or (is_silent and not is_shown(told))]
         if not left:
             self.drop(load_id)
         return left

@@ -14,7 +14,7 @@ from optimove_provider.contract.uploads import HistoryEntry, common_verdict
 from optimove_provider.emulator import EmulatorServer
 from optimove_provider.loads import layers, parquet
 from optimove_provider.loads.guards import GuardStopped
-from optimove_provider.loads.imports import import_csv
+from optimove_provider.loads.imports import Overtaken, import_csv
 from optimove_provider.loads.imports_changed import ChangedImport, Comparison, confirm
 from optimove_provider.loads.imports_check import Wanted
 from optimove_provider.loads.imports_spool import Freezer, csv_text
@@ -22,7 +22,6 @@ from optimove_provider.loads.imports_turn import turn_of
 from optimove_provider.loads.lease import TargetBusy
 from optimove_provider.loads.ledger import ledger_of
 from optimove_provider.loads.parts import MIN_FILE_BYTES
-from optimove_provider.loads.pointer import OtherPointer
 from optimove_provider.loads.report import Report
 from optimove_provider.loads.slices import PartsWriter
 from tests.loads.s3_target import ATTRIBUTES, Calls, Target, many, of, s3_client
@@ -212,9 +211,9 @@ def test_of_files_only_some_of_which_were_visible_before_a_snapshot_the_rest_is_
         full(target, b"".join(many(200_000)), 1, datetime.now(UTC), max_file_bytes=MIN_FILE_BYTES)
     assert list(target.stored()) == [target.to.key(1)]
     load(another(target), b"customerId,ltv\n1,2\n")
-    with pytest.raises(OtherPointer, match=r"became visible.*a newer snapshot was committed"):
+    with pytest.raises(Overtaken, match=r"became visible.*a newer snapshot was committed") as overtaken:
         full(target, b"never read again", 2, datetime.now(UTC))
-    assert target.open_uploads() == []
+    assert (target.open_uploads(), overtaken.value.retry_helps) == ([], False)
 
 
 def test_full_imports_write_down_their_keys_as_unknown(target):

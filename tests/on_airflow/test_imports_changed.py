@@ -208,6 +208,30 @@ def test_a_worker_that_dies_while_it_waits_leaves_the_wait_to_its_retry(emulator
     assert ledger_holder(table) is None
 
 
+def test_a_cleared_task_does_not_wait_for_the_import_that_nobody_waits_for_any_more(emulator, table):
+    emulator.state.switches = Switches(import_after_polls=3)
+    with pytest.raises(TaskDeferred):
+        run(importing(table, deferrable=True), run_id="a", try_number=1, max_tries=1)
+    cleared = {"run_id": "a", "try_number": 2, "max_tries": 2}
+    with pytest.raises(AirflowException, match="not known to be imported"):
+        run(importing(table), **cleared)
+    emulator.state.switches = Switches()
+    result = run(importing(table), **{**cleared, "try_number": 3})
+    assert some(result) == {"state": "committed", "rows": 3, "accepted": 3}
+    assert len(texts(emulator, table)) == 2
+
+
+def test_without_a_history_a_file_of_which_no_profile_shows_anything_stays_unknown(emulator, change_connection, table):
+    change_connection("dcp_default", extra={"upload_history_url": ""})
+    rows = [(f"{number:05}", 1, "x") for number in range(200)]
+    load(table, rows)
+    emulator.state.switches = Switches(import_after_seconds=1e9)
+    older = [*rows[:41], ("00041", 40, "old"), *rows[42:]]
+    assert load(table, older, mode="full", wait=False)["state"] == "uploaded"
+    with pytest.raises(AirflowException, match="not known to be imported"):
+        load(table, [*rows[:41], ("00041", 50, "new"), *rows[42:]])
+
+
 def test_a_commit_that_finds_another_ledger_fails_and_the_rows_are_sent_again(emulator, table):
     emulator.state.switches = Switches(import_after_polls=2)
     operator = importing(table, deferrable=True, wait_timeout=timedelta(0))
