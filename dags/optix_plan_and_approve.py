@@ -13,7 +13,7 @@ Actions. Then `upload` carries out that plan and no other: if the source or the 
 connection holds for each running task, so give it the account's limit divided by the slots.
 
 **If it fails:** `upload` says whether the plan no longer holds; then clear `plan` *with its downstream tasks*, and have
-the new numbers approved. Nothing of a failed upload is visible in Opti-X.
+the new numbers approved. The log says whether anything of a failed upload is visible in Opti-X.
 """
 
 from datetime import datetime, timedelta

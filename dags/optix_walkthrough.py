@@ -6,8 +6,8 @@ of [the vendor's walkthrough](https://developer.optimove.com/docs/walkthrough-ex
 
 Run it as often as you like: the data connection is created once, and a record replaces the stored one of the same key.
 
-**If it fails:** the task's log names the row, the file or the connection's field, and what to do. Nothing of a failed
-upload is visible in Opti-X, so clear the task once the cause is mended.
+**If it fails:** the task's log names the row, the file or the connection's field, and what to do, and
+whether anything is visible in Opti-X. Clear the task once the cause is mended.
 """
 
 from datetime import timedelta
