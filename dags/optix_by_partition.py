@@ -13,8 +13,8 @@ has a newer day are not sent, and are counted as `stale`. The consumer runs for 
 **Needs** the pool `optix`: `airflow pools set optix 2 "loads to Opti-X at a time"`. The limit `requests_per_10s` of the
 connection holds for each running task, so give it the account's limit divided by the slots.
 
-**If it fails:** the log of `upload` says what was read, sent and refused, and whether anything is visible in Opti-X. The
-consumer does not run. Mend the cause and clear the task: it selects the same day again.
+**If it fails:** the log of `upload` says what was read, sent and refused, and whether anything is visible in Opti-X.
+The consumer does not run. Mend the cause and clear the task: it selects the same day again.
 """
 
 from datetime import datetime, timedelta

@@ -13,8 +13,8 @@ days run, a customer ends up as of the last day: rows for which Opti-X has a new
 **Needs** the pool `optix`: `airflow pools set optix 2 "loads to Opti-X at a time"`. The limit `requests_per_10s` of the
 connection holds for each running task, so give it the account's limit divided by the slots.
 
-**If it fails:** the log of `upload` says what was read, sent and refused, and whether anything is visible in Opti-X. Mend
-the cause and clear the task: it selects the same day again. Later days need not wait for it.
+**If it fails:** the log of `upload` says what was read, sent and refused, and whether anything is visible in Opti-X.
+Mend the cause and clear the task: it selects the same day again. Later days need not wait for it.
 """
 
 from datetime import datetime, timedelta

@@ -15,8 +15,8 @@ data connection: the comparison knows only what was sent from here.
 **Needs** the pool `optix`: `airflow pools set optix 2 "loads to Opti-X at a time"`. The limit `requests_per_10s` of the
 connection holds for each running task, so give it the account's limit divided by the slots.
 
-**If it fails:** the log says whether anything is visible in Opti-X. If it names a guard (an empty query, half of the rows
-gone, a column without values, half of the customers changed), look at the warehouse first. Then clear the task.
+**If it fails:** the log says whether anything is visible in Opti-X. If it names a guard (an empty query, half of the
+rows gone, a column without values, half of the customers changed), look at the warehouse first. Then clear the task.
 """
 
 from datetime import datetime, timedelta

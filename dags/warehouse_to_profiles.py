@@ -7,8 +7,8 @@ CSV file to a DCP table, where a sensor waits until they are imported.
 The query selects each customer's whole profile: in Opti-X a record replaces the stored one, so a field that is not
 selected is removed.
 
-**If it fails:** the log of the red task says what was read, sent and refused, and whether
-anything is visible in Opti-X; a file with a bad row is not uploaded to DCP: mend the query or the data, and clear the task.
+**If it fails:** the log of the red task says what was read, sent and refused, and whether Opti-X shows anything of it.
+A file with a bad row is not uploaded to DCP. Mend the query or the data, and clear the task.
 """
 
 from datetime import datetime, timedelta

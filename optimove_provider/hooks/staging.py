@@ -1,5 +1,6 @@
 """Where loads keep their state, and which load a task's try belongs to."""
 
+import logging
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from optimove_provider.loads.staging import Staging
+
+log = logging.getLogger(__name__)
 
 SECTION = "optimove"
 KEPT_DAYS = 30
@@ -49,11 +52,21 @@ def _executors() -> list[str]:
 def sweep(staging: "Staging") -> None:
     """Remove what is older than `[optimove] keep_days`: reports, rejected rows, loads that nobody took up again.
 
-    What a pending load may have sent stays: the ledger needs it.
+    What a pending load may have sent stays: the ledger needs it. Where sweeping fails, the log says so: the load that
+    comes by here is none the worse. Raises SettingsError for less than a day.
     """
+    days = conf.getint(SECTION, "keep_days", fallback=KEPT_DAYS)
+    if days < 1:
+        raise SettingsError(f"[optimove] keep_days is {days}: expected at least 1, as loads under way need their files")
+    try:
+        _sweep(staging, days)
+    except Exception:  # a folder that may not be read, a ledger of a newer version
+        log.warning("%s was not swept", staging.url(""), exc_info=True)
+
+
+def _sweep(staging: "Staging", days: int) -> None:
     from optimove_provider.loads.pointer import pending_folders
 
-    days = conf.getint(SECTION, "keep_days", fallback=KEPT_DAYS)
     before = datetime.now(UTC) - timedelta(days=days)
     pending = {folder.split("/")[1] for folder in pending_folders(staging)}
     for folder in ("reports", "tries", "loads", "samples"):

@@ -70,6 +70,8 @@ _DIFF = f"""CREATE TABLE diff AS
     FROM (SELECT *, {_VERDICT} AS verdict FROM ({_CURRENT}) {{join}} JOIN ({_LOADED}) ON key = _key)
     WHERE verdict IS NOT NULL AND NOT (verdict = 'unchanged' AND $is_snapshot AND state = 'live')"""  # noqa: S608
 
+_MANY = 100
+
 _FEW = 10
 """One in so many rows, or fewer, DuckDB finds and sorts in less time than it takes to read all of them."""
 
@@ -190,9 +192,10 @@ def _view_stored(
 ) -> None:
     """Make a view of rows of the ledger, without their records; their places begin at `first`.
 
-    From a local disk DuckDB reads them itself, on all cores.
+    From a local disk DuckDB reads them itself, on all cores; of very many files it could make no view.
     """
-    if not (sources and staging.is_local) or any(source.remade for source in sources):
+    is_plain = staging.is_local and 0 < len(sources) <= _MANY and not any(source.remade for source in sources)
+    if not is_plain:
         connection.register(name, _reader(staging, sources, first))
         return
     found = []

@@ -17,7 +17,10 @@ TTL_SECONDS = 1
 
 @dataclass(frozen=True, slots=True)
 class Expiry:
-    """Rows to be sent again with a TTL of one second: how many, and their folder in staging. `version` as in Plan."""
+    """Rows to be sent again with a TTL of one second: how many, and their folder in staging.
+
+    `version` is the pointer's once they are marked as pending.
+    """
 
     rows: int
     sent: str
@@ -29,15 +32,19 @@ class Expiry:
         return {**asdict(self), "generation": self.generation.isoformat()}
 
 
-def plan_expiry(ledger: Ledger, plan: Plan, folder: str, max_memory: str = MAX_MEMORY) -> Expiry:
-    """The rows of a committed plan that are to expire and that nobody has written since."""
+def begin_expiry(ledger: Ledger, lease: Lease, plan: Plan, folder: str, max_memory: str = MAX_MEMORY) -> Expiry:
+    """The rows of a committed plan that are to expire and that nobody has written since, marked as pending."""
     staging, pointer = ledger.staging, ledger.read()
-    sent, rows = f"{folder}/rows-{pointer.version}", 0
+    is_marked = plan.load_id in pointer.pending  # by its commit, unless another load has committed since
+    version = pointer.version if is_marked else pointer.version + 1
+    sent, rows = f"{folder}/rows-{version}", 0
     if plan.removed:
         _, last = parquet.size(staging, plan.removed)
         wanted = diff.still_removed(staging, pointer, plan.removed, last, plan.generation, max_memory)
         rows = parquet.write(staging, f"{sent}/rows.parquet", parquet.pick_rows(staging, plan.removed, wanted), ROWS)
-    return Expiry(rows, sent, pointer.version, plan.generation)
+    if rows and not is_marked:
+        ledger.mark_pending(lease, pointer.version, plan.generation, sent, "removed")
+    return Expiry(rows, sent, version, plan.generation)
 
 
 def commit_expiry(ledger: Ledger, lease: Lease, expiry: Expiry, rejected: Collection[int] = ()) -> None:

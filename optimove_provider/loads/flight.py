@@ -77,7 +77,7 @@ class Flight:
     def begin(self, settled: dict[int, Settled]) -> None:
         """Begin, or go on from what an earlier try has settled."""
         self.totals.settled = settled
-        self.hunt.accepted = self.totals.accepted > 0
+        self.hunt.accepted = self.hunt.accepted or self.totals.accepted > 0
         self._before = self._done
         resumed = f"; {self._before} rows were settled by an earlier try" if self._before else ""
         log.info("sending %d rows in %d slices%s", self.parts.rows, self.parts.slices, resumed)

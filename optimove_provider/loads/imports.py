@@ -15,6 +15,7 @@ from optimove_provider.loads.delivery import Delivery, Samples
 from optimove_provider.loads.imports_check import RowCheck, Wanted
 from optimove_provider.loads.imports_turn import Turn
 from optimove_provider.loads.parts import Destination, Nowhere, Uploads
+from optimove_provider.loads.pointer import Overtaken
 from optimove_provider.loads.report import Report
 from optimove_provider.loads.spool import OpenRows
 from optimove_provider.loads.unconfirmed import Unconfirmed
@@ -41,10 +42,6 @@ def import_csv(
 
 
 UNKNOWN = "what the table holds of this load's keys is unknown: the next load sends them again"
-
-
-class Overtaken(OptimoveProviderError):
-    """Only some files of a load became visible before a newer snapshot was committed; the others never will."""
 
 
 class ImportFailed(OptimoveProviderError):

@@ -145,8 +145,10 @@ class ChangedImport:
     def _refuse_other_pointer(self) -> None:
         """Where the ledger has changed since the plan, what was uploaded by it is aborted; unless it is visible."""
         course, pointer, load_id = self._journal.course, self._ledger.read(), self._to.load_id
-        is_committed = course.committed or pointer.committed_by == load_id
-        if not course.batch or is_committed or pointer.agrees(load_id, course.plan["version"]):
+        if not course.batch:
+            return
+        planned = course.plan["version"]
+        if course.committed or pointer.has(load_id, planned) or pointer.agrees(load_id, planned):
             return
         if self._delivery.visible:
             raise OtherPointer(

@@ -99,7 +99,7 @@ def read(
         with staging.open(source.path) as stream, pq.ParquetFile(stream) as file:
             for group in range(file.num_row_groups):
                 rows = file.metadata.row_group(group).num_rows
-                if wanted is None or wanted[place : place + rows].any():
+                if rows and (wanted is None or wanted[place : place + rows].any()):
                     for stored in file.iter_batches(rows, row_groups=[group], columns=source.stored(columns)):
                         batch = _as_ledger(source, stored, columns, place)
                         yield batch if wanted is None else batch.filter(pa.array(wanted[place : place + rows]))

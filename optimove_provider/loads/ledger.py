@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -72,13 +73,29 @@ class Ledger:
         """The pointer as it is now."""
         return self.pointer_file.read()
 
-    def mark_pending(self, lease: Lease, version: int, generation: datetime, sent: str) -> Pointer:
+    def mark_pending(
+        self,
+        lease: Lease,
+        version: int,
+        generation: datetime,
+        sent: str,
+        state: Literal["live", "removed"] = "live",
+    ) -> Pointer:
         """Write down, before its first request, what a load may send. Raises OtherPointer, LeaseLost."""
 
         def edit(pointer: Pointer) -> Pointer:
             _expect(pointer, lease.load_id, version)
-            mark = Pending(sent, generation, "live", version, pointer.version + 1)
+            mark = Pending(sent, generation, state, version, pointer.version + 1)
             return pointer.changed(pending={**pointer.pending, lease.load_id: mark})
+
+        return lease.change(edit)
+
+    def unmark(self, lease: Lease) -> Pointer:
+        """Take the mark of a load back of which certainly nothing arrived. Raises LeaseLost."""
+
+        def edit(pointer: Pointer) -> Pointer:
+            others = {load_id: mark for load_id, mark in pointer.pending.items() if load_id != lease.load_id}
+            return pointer.changed(pending=others)
 
         return lease.change(edit)
 
@@ -96,18 +113,23 @@ class Ledger:
         """
         return self._commit(lease, _settle, [])
 
-    def commit(self, lease: Lease, accepted: Accepted, rejected: Collection[int] = ()) -> Pointer:
+    def commit(
+        self, lease: Lease, accepted: Accepted, rejected: Collection[int] = (), sent_before: bool = False
+    ) -> Pointer:
         """Enter what was acknowledged; `rejected` rows, by their numbers, were not.
+
+        `sent_before`: nobody knows what became of an earlier batch of the same rows, so the rejected ones are unknown.
 
         Raises OtherPointer where the ledger is no longer what was planned against, and LeaseLost where another load has
         the lease: then nothing is entered, and the load stays pending.
         """
         before = lease.owned(self.read())
-        if before.committed_by == accepted.load_id:
+        if before.has(accepted.load_id, accepted.version):
             return before  # the process ended between the commit and remembering it
         _expect(before, accepted.load_id, accepted.version)  # before the work
         sent = [self._layer(self._sent(accepted, rejected), distinct=True)] if rejected else self._linked(accepted)
-        added = [*self._copied(accepted.kept), *sent]
+        doubtful = [self._layer(self._doubtful(accepted, rejected))] if rejected and sent_before else []
+        added = [*self._copied(accepted.kept), *doubtful, *sent]
         return self._commit(lease, lambda pointer: _committed(pointer, accepted), added, accepted.load_id)
 
     def commit_expired(
@@ -199,6 +221,12 @@ class Ledger:
         found = layers.read(self.staging, sources, LEDGER.names)
         return [self._layer(batch.select(LEDGER.names) for batch in found)] if sources else []
 
+    def _doubtful(self, accepted: Accepted, rejected: Collection[int]) -> Iterator[pa.RecordBatch]:
+        for path in parquet.sent_parts(self.staging, accepted.sent):
+            for batch in parquet.read(self.staging, path, ("_row", "_key", "_record")):
+                some = _among(batch, rejected)
+                yield _rows(some["_key"], some["_record"], pa.nulls(len(some), pa.binary()), accepted.generation)
+
     def _sent(self, accepted: Accepted, rejected: Collection[int]) -> Iterator[pa.RecordBatch]:
         for path in parquet.sent_parts(self.staging, accepted.sent):
             for batch in parquet.read(self.staging, path, ("_row", "_key", "_record")):
@@ -227,9 +255,13 @@ def _rows(
     return pa.record_batch([keys, records, made, *rest], schema=LEDGER)
 
 
+def _among(batch: pa.RecordBatch, rejected: Collection[int], invert: bool = False) -> pa.RecordBatch:
+    numbers = np.fromiter(rejected, np.int64, len(rejected))
+    return batch.filter(pa.array(np.isin(batch["_row"].to_numpy(), numbers, invert=invert)))
+
+
 def _without(batch: pa.RecordBatch, rejected: Collection[int]) -> pa.RecordBatch:
-    refused = np.fromiter(rejected, np.int64, len(rejected))
-    return batch.filter(pa.array(~np.isin(batch["_row"].to_numpy(), refused)))
+    return _among(batch, rejected, invert=True)
 
 
 def _unknown(rows: Iterable[tuple[str, str | None]], generation: datetime) -> Iterator[pa.RecordBatch]:
@@ -257,6 +289,7 @@ def _committed(pointer: Pointer, accepted: Accepted) -> Pointer:
         snapshot=accepted.snapshot or pointer.snapshot,
         committed_at=accepted.committed_at,
         committed_by=accepted.load_id,
+        committed_plan=accepted.version,
         pending={accepted.load_id: mark} if mark else {},
     )
 

@@ -104,7 +104,7 @@ def _regrouped(batches: Batches, schema: pa.Schema) -> Iterator[pa.Table]:
             full = table.num_rows // ROW_GROUP * ROW_GROUP
             yield table.slice(0, full)
             waiting = table.slice(full).to_batches()
-    if waiting:
+    if any(batch.num_rows for batch in waiting):  # a row group without rows is one that nobody can read in batches
         yield pa.Table.from_batches(waiting, schema)
 
 

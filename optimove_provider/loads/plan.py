@@ -196,16 +196,18 @@ class _Making:
             self.samples = self._samples(found)
 
     def _write_removed(self, found: Diff, removed: int) -> None:
-        gone = _numbered(self._stored(found.places("removed")))
-        known = parquet.write(self.staging, f"{self._removed}/rows.parquet", gone, ROWS)
-        if known:
+        expirable = _Expirable(self._first_key())
+        gone = expirable.numbered(self._stored(found.places("removed")))
+        if parquet.write(self.staging, f"{self._removed}/rows.parquet", gone, ROWS):
             self.removed = self._removed
-        if known < removed:
-            self.warnings.append(
-                f"{removed - known} of {removed} records that the source lacks cannot be made to expire, as what they "
-                "hold is not known since another way of writing touched them: they stay in the target until a load "
-                "has sent their keys again"
-            )
+        self.warnings += expirable.warnings(removed)
+
+    def _first_key(self) -> str | None:
+        """A key of the load: all of them are numbers, or all are texts."""
+        for batch in parquet.read_rows(self.staging, self.load.rows_in, ["_key"]):
+            if batch.num_rows:
+                return str(batch["_key"][0].as_py())
+        return None
 
     def _stored(self, places: Mask) -> Iterator[pa.RecordBatch]:
         for batch in layers.read(self.staging, self.sources, LEDGER.names, places):
@@ -267,11 +269,41 @@ def _with(batch: pa.RecordBatch, name: str, value: Any) -> pa.RecordBatch:
     return batch.set_column(LEDGER.get_field_index(name), field, column)
 
 
-def _numbered(stored: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Rows of the ledger as rows of a load, numbered from 1; those whose record is not known are left out."""
-    before = 0
-    for batch in stored:
-        known = batch.filter(pc.is_valid(batch["record"]))
-        numbers = pa.array(range(before + 1, before + 1 + known.num_rows), pa.int64())
-        yield parquet.rows_batch(numbers, known["key"], known["record"], known["fingerprint"])
-        before += known.num_rows
+class _Expirable:
+    """Which removed records can be made to expire: those that are known, and whose keys are of the load's own type."""
+
+    def __init__(self, key: str | None) -> None:
+        self._key, self.unknown, self.of_another_type = key, 0, 0
+
+    def numbered(self, stored: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Rows of the ledger as rows of a load, numbered from 1."""
+        before = 0
+        for batch in stored:
+            known = batch.filter(pc.is_valid(batch["record"]))
+            own = self._of_own_type(known)
+            self.unknown += batch.num_rows - known.num_rows
+            self.of_another_type += known.num_rows - own.num_rows
+            numbers = pa.array(range(before + 1, before + 1 + own.num_rows), pa.int64())
+            yield parquet.rows_batch(numbers, own["key"], own["record"], own["fingerprint"])
+            before += own.num_rows
+
+    def _of_own_type(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        if self._key is None:
+            return batch
+        is_text = pc.starts_with(batch["key"], '"')
+        return batch.filter(is_text if self._key.startswith('"') else pc.invert(is_text))
+
+    def warnings(self, removed: int) -> Iterator[str]:
+        """What to say of the others."""
+        if self.unknown:
+            yield (
+                f"{self.unknown} of {removed} records that the source lacks cannot be made to expire: what they hold "
+                "is not known since another way of writing touched them: they stay in the target until a load has sent "
+                "their keys again"
+            )
+        if self.of_another_type:
+            yield (
+                f"{self.of_another_type} of {removed} records that the source lacks are not made to expire: their keys "
+                'are numbers and this load\'s are texts, or the other way round, and the vendor may take 1 and "1" for '
+                "one record, which would go with them. Was key_type changed?"
+            )

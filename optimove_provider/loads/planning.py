@@ -22,7 +22,7 @@ def planned(
     Raises Disagreement for another plan than the expected one, GuardStopped, and what planning raises.
     """
     course, pointer = journal.course, ledger.read()
-    done = course.committed or (bool(course.plan) and pointer.committed_by == frozen.load_id)
+    done = course.committed or (bool(course.plan) and pointer.has(frozen.load_id, course.plan["version"]))
     course.committed = done
     if done or (course.plan and pointer.agrees(frozen.load_id, Plan.from_json(course.plan).version)):
         plan = Plan.from_json(course.plan)

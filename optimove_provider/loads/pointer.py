@@ -33,6 +33,10 @@ class OtherPointer(OptimoveProviderError):
     retry_helps = True
 
 
+class Overtaken(OptimoveProviderError):
+    """Part of a load is visible, and another one has written to the target before the rest could be."""
+
+
 def target_id(kind: str, host: str, target: str) -> str:
     """The name of a target's folder: `kind` is optix or dcp, `target` a data connection's uuid or a table's id."""
     return f"{kind}-{uuid.uuid5(_TARGETS, json_body([kind, host, target]).decode())}"
@@ -108,7 +112,8 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """The document. `layers`: the oldest first, the newest wins. `committed_*`: the last load that was."""
+    """The document. `layers`: the oldest first, the newest wins. `committed_*`: the last load that was, and the version
+    that its plan was made against."""
 
     format: int = FORMAT
     version: int = 0
@@ -116,6 +121,7 @@ class Pointer:
     snapshot: Snapshot | None = None
     committed_at: datetime | None = None
     committed_by: str = ""
+    committed_plan: int = 0
     pending: Mapping[str, Pending] = field(default_factory=dict)
     holder: Holder | None = None
 
@@ -123,6 +129,10 @@ class Pointer:
         """Whether nobody but the load itself, by marking itself pending, changed what its plan was made against."""
         mark = self.pending.get(load_id)
         return self.version == (mark.version if mark and mark.planned == planned else planned)
+
+    def has(self, load_id: str, planned: int) -> bool:
+        """Whether the last commit was of this plan of this load."""
+        return (self.committed_by, self.committed_plan) == (load_id, planned)
 
     def changed(self, **fields: Any) -> "Pointer":
         """The next version, with these fields."""
@@ -201,6 +211,7 @@ def _from_json(found: dict[str, Any]) -> Pointer:
         snapshot=Snapshot(**_times(found["snapshot"], "generation")) if found["snapshot"] else None,
         committed_at=_times(found, "committed_at")["committed_at"],
         committed_by=found["committed_by"],
+        committed_plan=found.get("committed_plan", 0),
         pending=pending,
         holder=Holder(**_times(found["holder"], "renewed_at", "until")) if found["holder"] else None,
     )

@@ -50,8 +50,8 @@ def judge_expired(report: Report, max_rejected: float) -> None:
     wanted = report.expired + report.not_expired
     if report.not_expired > allowed_of(max_rejected, wanted):
         report.problem = (
-            f"{report.not_expired} of {wanted} records that the source lacks stay in the target, as the server refused "
-            f"to take them once more to expire (max_rejected={max_rejected:g}): {'; '.join(report.expiry_examples)}. "
+            f"{report.not_expired} of {wanted} records that the source lacks may stay in the target: the server "
+            f"refused to take them again (max_rejected={max_rejected:g}): {'; '.join(report.expiry_examples)}. "
             'Everything else was committed, and the next snapshot with on_removed="expire" tries again: until it '
             'succeeds, load a record that is accepted under these keys, with source_is="delta", or raise max_rejected'
         )

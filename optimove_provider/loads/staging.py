@@ -53,7 +53,10 @@ class Staging:
         place = self._at(path)
         self._make_folder(path)
         if self.is_local:
-            self.fs.pipe_file(f"{place}.new", body)
+            with self.fs.open(f"{place}.new", "wb") as file:
+                file.write(body)
+                file.flush()
+                os.fsync(file.fileno())  # or a loss of power might leave a new name for nothing
             self.fs.mv(f"{place}.new", place)
         else:  # an object store shows an object whole
             self.fs.pipe_file(place, body)
@@ -84,6 +87,8 @@ class Staging:
         """Give a file, which will never change, another name too; where a file has one name only, it is copied."""
         self._make_folder(new)
         if self.is_local:
+            with open(self.path(path), "rb") as file:
+                os.fsync(file.fileno())  # what is linked must outlast a loss of power
             with suppress(OSError):  # another disk, or one without links
                 os.link(self.path(path), self.path(new))
                 return

@@ -2,16 +2,17 @@
 
 import json
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.errors import OptimoveProviderError
-from optimove_provider.loads.expiry import TTL_SECONDS, commit_expiry, plan_expiry
+from optimove_provider.loads.expiry import TTL_SECONDS, begin_expiry, commit_expiry
 from optimove_provider.loads.flight import Flight, Totals
 from optimove_provider.loads.journal import Journal
-from optimove_provider.loads.lease import Lease, held
+from optimove_provider.loads.lease import Lease, LeaseLost, held
 from optimove_provider.loads.ledger import Ledger
 from optimove_provider.loads.plan import Plan
 from optimove_provider.loads.planning import planned
@@ -60,50 +61,70 @@ class Synced:
         committed, totals, refused = self.journal.course.committed, Totals(), []
         if plan.to_send:
             if not committed:
+                if not self.journal.course.batch:  # from here on the rows, and the plan, stay what they are
+                    self.journal.next_batch(datetime.now(UTC))
                 self.ledger.mark_pending(lease, plan.version, plan.generation, plan.sent)
             parts = self.spool.parts if plan.sent == self.spool.parts.folder else _rows_in(plan.sent, plan.to_send)
             flight = Flight(self.client, parts, self.journal, self.wanted.manner, lease.check)
-            totals = self._totals(flight, parts)
+            totals = self._totals(lease, flight)
             refused = list(flight.refused_rows())
         self.report.accepted = totals.accepted
         if not committed:
             self._commit(lease, plan, refused)
 
-    def _totals(self, flight: Flight, parts: Parts) -> Totals:
+    def _totals(self, lease: Lease, flight: Flight) -> Totals:
         """Send the batch, and keep what was refused: that may be all of the few rows that had to be sent."""
+        rows, allowed = self.report.rows, allowed_of(self.wanted.max_rejected, self.report.rows)
+        flight.hunt.accepted = flight.parts.rows < rows and flight.parts.rows + self.spool.rejected <= allowed
         try:
             totals = sent(flight, self.wanted.target, self.report)
-        except NothingAccepted:
-            keep_rejected(self.journal, self.spool, flight.totals, self.report, parts)
-            rows, rejected = self.report.rows, self.report.rejected
-            if rejected == rows or rejected > allowed_of(self.wanted.max_rejected, rows):
-                raise
-            self.journal.close()
-            return flight.totals
-        keep_rejected(self.journal, self.spool, totals, self.report, parts)
+        except OptimoveProviderError as error:
+            if isinstance(error, NothingAccepted):
+                keep_rejected(self.journal, self.spool, flight.totals, self.report, flight.parts)
+                if self.report.rejected < rows and self.report.rejected <= allowed:
+                    self.journal.close()
+                    return flight.totals
+            self._unmark(lease)
+            raise
+        keep_rejected(self.journal, self.spool, totals, self.report, flight.parts)
         return totals
+
+    def _unmark(self, lease: Lease) -> None:
+        """If no request was ever sent that completes a batch, nothing of this load can be visible: its rows are not
+        pending. A retry goes on with the same plan."""
+        course = self.journal.course
+        if course.batch > 1 or course.closing:
+            return
+        with suppress(LeaseLost):
+            pointer = self.ledger.unmark(lease)
+            course.plan = {**course.plan, "version": pointer.version}
+            self.journal.save()
 
     def _commit(self, lease: Lease, plan: Plan, refused: Collection[int]) -> None:
         if plan.to_send or not plan.fenced:
-            self.ledger.commit(lease, plan.accepted(datetime.now(UTC)), refused)
+            sent_before = self.journal.course.batch > 1
+            self.ledger.commit(lease, plan.accepted(datetime.now(UTC)), refused, sent_before)
         self.journal.course.committed = True
         self.journal.save()
 
     def _expire(self, lease: Lease, plan: Plan) -> None:
         """Send what the snapshot lacks once more, to be gone a second later, in a batch of its own."""
         journal = Journal(self.journal.staging, self.journal.load_id, "expire")
-        expiry, refused = plan_expiry(self.ledger, plan, journal.folder), []
+        if journal.course.completed and self.report.load_id not in self.ledger.read().pending:
+            self._tell_expired(journal)  # an earlier try has entered it, or another load has, as unknown
+            return
+        expiry, refused = begin_expiry(self.ledger, lease, plan, journal.folder), []
         if expiry.rows:
             if journal.course.plan != expiry.as_json():  # what an earlier try has sent were other rows
                 journal.planned(expiry.as_json())
             parts = _rows_in(expiry.sent, expiry.rows)
             flight = Flight(self.client, parts, journal, self.wanted.manner, lease.check)
+            flight.hunt.accepted = True  # the requests that the load itself sent were right
             try:
                 sent(flight, self.wanted.target.with_ttl(TTL_SECONDS), self.report)
             except NothingAccepted:
                 journal.close()  # there is nothing left to send; the records stay as they are
             refused = list(flight.refused_rows())
-        if journal.course.completed:  # by this try, or by one that did not live to tell
             self._tell_expired(journal)
         commit_expiry(self.ledger, lease, expiry, refused)
 

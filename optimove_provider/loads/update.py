@@ -16,6 +16,7 @@ from optimove_provider.loads.journal import Journal
 from optimove_provider.loads.lease import held
 from optimove_provider.loads.ledger import ledger_of
 from optimove_provider.loads.load import told
+from optimove_provider.loads.pointer import Overtaken
 from optimove_provider.loads.poison import Put
 from optimove_provider.loads.rejects import judge, keep_rejected
 from optimove_provider.loads.report import Report
@@ -47,8 +48,8 @@ def load_update(
     """Overwrite records by key; `report` tells the story.
 
     There is no batch: what was accepted before an error is visible, and counts as accepted. A retry with the same load
-    id sends what was not settled. The ledger of the target learns that what these keys hold is not known. Raises
-    TargetBusy as `load` does.
+    id sends what was not settled, unless another load came in between: then it raises Overtaken. The ledger of the
+    target learns that what these keys hold is not known. Raises TargetBusy as `load` does.
     """
     journal, wanted = Journal(staging, report.load_id), update.wanted
     with told(report, journal) as unfinished:
@@ -82,10 +83,20 @@ def _marked(
     if ledger is None or not spool.fit:
         yield lambda: None
         return
+    course = journal.course
     with held(ledger.pointer_file, journal.load_id, try_number, task) as lease:
-        keys = (key.as_py() for batch in spool.parts.columns(journal.staging, ["_key"]) for key in batch.column(0))
-        ledger.mark_unknown(lease, ((key, None) for key in keys), datetime.now(UTC))
+        if not course.batch:
+            keys = (key.as_py() for batch in spool.parts.columns(journal.staging, ["_key"]) for key in batch.column(0))
+            pointer = ledger.mark_unknown(lease, ((key, None) for key in keys), datetime.now(UTC))
+            course.plan = {"version": pointer.version}
+        elif ledger.read().version != course.plan["version"]:
+            raise Overtaken(
+                f"load {journal.load_id}: another load has written to the target since this one began, so its rows, "
+                f"which were read at {course.opened}, may be older. What was answered with success is there; nothing "
+                "more is sent. Clear the task to read the source again"
+            )
         yield lease.check
+        ledger.tidy(lease)
 
 
 def _update(flight: Flight, update: Update, spool: Spool, report: Report) -> None:

@@ -324,8 +324,8 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
     vendor imports the files later, and a `DcpUploadSensor` with `s3_key=` this operator's output waits for that.
 
     One load at a time works on a table; another one waits for it, deferred. A load of older data than the newest
-    committed snapshot sends nothing; what a newer delta brought is left alone with `mode="changed"` only. An import writes the attributes that it has; others keep what they hold, and no
-    profile is ever removed.
+    committed snapshot sends nothing; what a newer delta brought is left alone with `mode="changed"` only. An import
+    writes the attributes that it has; others keep what they hold, and no profile is ever removed.
 
     :param table_id: the table; its S3 path is read from it, and its keys unless the connection names an `aws_conn_id`.
     :param source: a .csv or .tsv file, also .gz or .zst, goes up as it is: a path, or a URL such as s3://conn_id@bucket/key;

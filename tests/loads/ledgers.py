@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 
 from optimove_provider.loads import parquet
-from optimove_provider.loads.expiry import commit_expiry, plan_expiry
+from optimove_provider.loads.expiry import begin_expiry, commit_expiry
 from optimove_provider.loads.lease import acquire
 from optimove_provider.loads.ledger import Ledger
 from optimove_provider.loads.parquet import ROWS
@@ -100,7 +100,7 @@ class Target:
         return self.ledger.commit(lease, plan.accepted(self.clock()))
 
     def expire(self, lease, plan):
-        expiry = plan_expiry(self.ledger, plan, f"loads/{plan.load_id}/{uuid.uuid4()}", MEMORY)
+        expiry = begin_expiry(self.ledger, lease, plan, f"loads/{plan.load_id}/{uuid.uuid4()}", MEMORY)
         for key in rows_in(self.staging, expiry.sent):
             self.store.pop(key, None)
         return commit_expiry(self.ledger, lease, expiry)

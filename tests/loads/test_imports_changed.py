@@ -14,7 +14,7 @@ from optimove_provider.contract.uploads import HistoryEntry, common_verdict
 from optimove_provider.emulator import EmulatorServer
 from optimove_provider.loads import layers, parquet
 from optimove_provider.loads.guards import GuardStopped
-from optimove_provider.loads.imports import Overtaken, import_csv
+from optimove_provider.loads.imports import import_csv
 from optimove_provider.loads.imports_changed import ChangedImport, Comparison, confirm
 from optimove_provider.loads.imports_check import Wanted
 from optimove_provider.loads.imports_spool import Freezer, csv_text
@@ -22,6 +22,7 @@ from optimove_provider.loads.imports_turn import turn_of
 from optimove_provider.loads.lease import TargetBusy
 from optimove_provider.loads.ledger import ledger_of
 from optimove_provider.loads.parts import MIN_FILE_BYTES
+from optimove_provider.loads.pointer import Overtaken
 from optimove_provider.loads.report import Report
 from optimove_provider.loads.slices import PartsWriter
 from tests.loads.s3_target import ATTRIBUTES, Calls, Target, many, of, s3_client
