@@ -155,7 +155,7 @@ def make_plan(ledger: Ledger, load: Frozen, folder: str, now: datetime, max_memo
         rows=rows,
         fenced=fenced,
         counts=counts,
-        digest=_digest(pointer, counts, mark),
+        digest=_digest(pointer, load, counts, mark),
         filled=load.filled,
         samples=made.samples,
         warnings=(*made.warnings, *_warnings(pointer, load, now)),
@@ -258,8 +258,13 @@ def _all_counts(found: Mapping[str, int], load: Frozen, rows: int) -> dict[str, 
     return {**found, "unchanged": rows - settled}
 
 
-def _digest(pointer: Pointer, counts: Mapping[str, int], mark: str) -> str:
-    covered = [pointer.version, *(counts[verdict] for verdict in ("new", "changed", "unknown", "removed")), mark]
+def _digest(pointer: Pointer, load: Frozen, counts: Mapping[str, int], mark: str) -> str:
+    covered = [
+        pointer.version,
+        load.on_removed,
+        *(counts[verdict] for verdict in ("new", "changed", "unknown", "removed")),
+        mark,
+    ]
     return hashlib.sha256(json_body(covered)).hexdigest()[:16]
 
 

@@ -23,6 +23,9 @@ from optimove_provider.loads.slices import Parts
 from optimove_provider.loads.spool import Spool
 from optimove_provider.loads.wanted import Wanted
 
+FEW = 100
+"""Of fewer rows all may be bad, so that they are looked at one by one: what is the same with all is not the request."""
+
 
 @dataclass(frozen=True, slots=True)
 class Synced:
@@ -43,7 +46,8 @@ class Synced:
             if plan.removed:
                 self._expire(lease, plan)
             self.ledger.tidy(lease)
-        self.report.state = "committed" if plan.to_send or self.report.expired else "nothing_to_send"
+        has_sent = plan.to_send or self.report.expired or self.report.not_expired
+        self.report.state = "committed" if has_sent else "nothing_to_send"
 
     def plan(self) -> Plan:
         """The plan of an earlier try where it still holds, otherwise a new one; the report has its numbers."""
@@ -75,7 +79,8 @@ class Synced:
     def _totals(self, lease: Lease, flight: Flight) -> Totals:
         """Send the batch, and keep what was refused: that may be all of the few rows that had to be sent."""
         rows, allowed = self.report.rows, allowed_of(self.wanted.max_rejected, self.report.rows)
-        flight.hunt.accepted = flight.parts.rows < rows and flight.parts.rows + self.spool.rejected <= allowed
+        all_may_be_bad = flight.parts.rows + self.spool.rejected <= allowed
+        flight.hunt.accepted = flight.parts.rows < min(rows, FEW) and all_may_be_bad
         try:
             totals = sent(flight, self.wanted.target, self.report)
         except OptimoveProviderError as error:
@@ -119,7 +124,7 @@ class Synced:
                 journal.planned(expiry.as_json())
             parts = _rows_in(expiry.sent, expiry.rows)
             flight = Flight(self.client, parts, journal, self.wanted.manner, lease.check)
-            flight.hunt.accepted = True  # the requests that the load itself sent were right
+            flight.hunt.accepted = expiry.rows < FEW
             try:
                 sent(flight, self.wanted.target.with_ttl(TTL_SECONDS), self.report)
             except NothingAccepted:

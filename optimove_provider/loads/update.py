@@ -58,7 +58,7 @@ def load_update(
             report.rows = spool.rows
             keep_rejected(journal, spool, Totals(), report, spool.parts)
             judge(report, wanted.max_rejected, "Nothing was sent")
-            with _marked(client, journal, wanted, spool, try_number, report.task) as may_send:
+            with _marked(client, journal, wanted, spool, try_number, report) as may_send:
                 _update(Flight(client, spool.parts, journal, wanted.manner, may_send), update, spool, report)
     judge(report, wanted.max_rejected, "Everything else was accepted")
 
@@ -76,7 +76,7 @@ def _frozen(open_rows: OpenRows, update: Update, journal: Journal, resumed: bool
 
 @contextmanager
 def _marked(
-    client: OptixClient, journal: Journal, wanted: Wanted, spool: Spool, try_number: int, task: str
+    client: OptixClient, journal: Journal, wanted: Wanted, spool: Spool, try_number: int, report: Report
 ) -> Iterator[Callable[[], None]]:
     """The right to send: the lease of the target, with all keys marked unknown in its ledger. Raises TargetBusy."""
     ledger = ledger_of(journal.staging, "optix", client.settings.host, wanted.target.data_connection_uuid)
@@ -84,12 +84,15 @@ def _marked(
         yield lambda: None
         return
     course = journal.course
-    with held(ledger.pointer_file, journal.load_id, try_number, task) as lease:
+    with held(ledger.pointer_file, journal.load_id, try_number, report.task) as lease:
         if not course.batch:
             keys = (key.as_py() for batch in spool.parts.columns(journal.staging, ["_key"]) for key in batch.column(0))
             pointer = ledger.mark_unknown(lease, ((key, None) for key in keys), datetime.now(UTC))
             course.plan = {"version": pointer.version}
         elif ledger.read().version != course.plan["version"]:
+            totals = Totals(dict(journal.settled()))
+            report.accepted = totals.accepted
+            keep_rejected(journal, spool, totals, report, spool.parts)
             raise Overtaken(
                 f"load {journal.load_id}: another load has written to the target since this one began, so its rows, "
                 f"which were read at {course.opened}, may be older. What was answered with success is there; nothing "

@@ -115,6 +115,7 @@ def test_an_update_that_was_overtaken_sends_nothing_more(target):
     target.sync({key: "new" for key in values}, datetime.now(UTC))
     with pytest.raises(Overtaken, match="Clear the task to read the source again"):
         update(target, values)
+    assert (target.report.accepted, target.report.unsent) == (5000, 1)
     assert set(target.values.values()) == {"new"}
 
 

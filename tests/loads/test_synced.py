@@ -331,6 +331,13 @@ def test_a_plan_tells_of_records_that_were_reported_before_and_will_expire_now(t
         target.sync({"a": "1"}, night(2), on_removed="expire", expected_plan=digest)
 
 
+def test_a_plan_that_reports_what_is_gone_is_no_leave_to_expire_it(target):
+    target.sync({"a": "1", "b": "2"}, night(0))
+    digest = planned(target, {"a": "1"}, night(1)).plan["digest"]
+    with pytest.raises(Disagreement, match="1 removed"):
+        target.sync({"a": "1"}, night(1), on_removed="expire", expected_plan=digest)
+
+
 def test_only_the_expected_plan_is_carried_out(target):
     target.sync({"a": "1", "b": "2"}, night(0))
     digest = planned(target, {"a": "1", "b": "3"}, night(1)).plan["digest"]
