@@ -24,13 +24,15 @@ def staging() -> "Staging":
     """Where loads keep their state: `[optimove] staging`, or a folder in AIRFLOW_HOME.
 
     Raises SettingsError for a local folder where tasks run on other machines, unless `[optimove] staging_is_shared`
-    says that all of them see it: a retry elsewhere would find nothing and send everything again.
+    says that all of them see it: a retry elsewhere would find nothing and send everything again. Also for a `keep_days`
+    below 1.
     """
     from airflow.configuration import AIRFLOW_HOME
     from airflow.sdk import ObjectStoragePath
 
     from optimove_provider.loads.staging import Staging
 
+    _keep_days()  # a wrong setting is told before anything is sent
     url = conf.get(SECTION, "staging", fallback="") or f"{AIRFLOW_HOME}/optimove"
     place = ObjectStoragePath(url)
     remote = [name for name in _executors() if name not in _ON_THIS_MACHINE]
@@ -53,15 +55,19 @@ def sweep(staging: "Staging") -> None:
     """Remove what is older than `[optimove] keep_days`: reports, rejected rows, loads that nobody took up again.
 
     What a pending load may have sent stays: the ledger needs it. Where sweeping fails, the log says so: the load that
-    comes by here is none the worse. Raises SettingsError for less than a day.
+    comes by here is none the worse.
     """
+    try:
+        _sweep(staging, _keep_days())
+    except Exception:  # a folder that may not be read, a ledger of a newer version
+        log.warning("%s was not swept", staging.url(""), exc_info=True)
+
+
+def _keep_days() -> int:
     days = conf.getint(SECTION, "keep_days", fallback=KEPT_DAYS)
     if days < 1:
         raise SettingsError(f"[optimove] keep_days is {days}: expected at least 1, as loads under way need their files")
-    try:
-        _sweep(staging, days)
-    except Exception:  # a folder that may not be read, a ledger of a newer version
-        log.warning("%s was not swept", staging.url(""), exc_info=True)
+    return int(days)
 
 
 def _sweep(staging: "Staging", days: int) -> None:

@@ -166,3 +166,17 @@ def test_so_it_is_after_staging_has_forgotten_the_first(emulator, connection, fi
     run(upload(connection, file), **ONE)
     assert len(emulator.state.connections[connection].completed_batches) == 2
     assert emulator.state.violations == []
+
+
+def test_what_cannot_be_swept_is_no_failure_of_a_load(emulator, connection, file, caplog):
+    """A file that somebody put among the ledgers."""
+    staging().write_text("ledgers/README.txt", "not a ledger")
+    assert run(upload(connection, file))["state"] == "committed"
+    assert "was not swept" in caplog.text
+
+
+def test_less_than_a_day_is_too_short_to_keep_what_is_under_way(emulator, connection, file, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__OPTIMOVE__KEEP_DAYS", "0")
+    with pytest.raises(AirflowFailException, match="keep_days is 0: expected at least 1"):
+        run(upload(connection, file))
+    assert ages(emulator, connection) == {}
