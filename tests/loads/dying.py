@@ -3,17 +3,15 @@
 Once dead, nothing works any more: nothing is given back, cleaned up or sent, as after SIGKILL.
 """
 
-import json
 import shutil
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import replace
 
 import pytest
 
-from optimove_provider.loads import layers, swap
-from optimove_provider.loads.parquet import LEDGER
+from optimove_provider.loads import swap
 from optimove_provider.loads.staging import Staging
+from tests.loads.ledgers import check_claims, let_lease_end
 from tests.loads.optix_target import Killed
 from tests.loads.test_synced import SyncedTarget
 
@@ -30,6 +28,17 @@ class Fate:
         if self.dead:
             raise Killed
         return does(*arguments, **named)
+
+    @contextmanager
+    def until(self, dies_at):
+        """A life that may end in this block; 0 lets it live."""
+        self.dies_at, self.passed = dies_at, 0
+        try:
+            yield
+        except Killed:
+            pass
+        finally:
+            self.dead, self.dies_at = False, 0
 
 
 @contextmanager
@@ -85,17 +94,11 @@ class DyingTarget(SyncedTarget):
 
     def attempt(self, values, generation, load_id, dies_at=0, **settings):
         """One try of a load; returns its report, or None if it died."""
-        self.fate.dies_at, self.fate.passed = dies_at, 0
-        try:
-            return self.sync(values, generation, load_id, **settings)
-        except Killed:
-            return None
-        finally:
-            self.fate.dead, self.fate.dies_at = False, 0
-            self._let_lease_end()
-
-    def _let_lease_end(self):
-        self.ledger.pointer_file.change(lambda pointer: replace(pointer, holder=None))
+        report = None
+        with self.fate.until(dies_at):
+            report = self.sync(values, generation, load_id, **settings)
+        let_lease_end(self.ledger)
+        return report
 
     @property
     def values(self):
@@ -105,11 +108,4 @@ class DyingTarget(SyncedTarget):
 
     def check_ledger(self):
         """What the ledger says it knows is true of the target."""
-        visible, known = self.values, {}
-        for batch in layers.read(self.staging, layers.of_all(self.staging, self.ledger.read()), LEDGER.names):
-            known.update({json.loads(row["key"]): row for row in batch.to_pylist()})  # the last row of a key counts
-        for key, row in known.items():
-            if row["state"] == "tombstone":
-                assert key not in visible
-            elif row["fingerprint"] is not None:
-                assert visible[key] == json.loads(row["record"])["value"]
+        check_claims(self.ledger, self.values, "value")

@@ -2,16 +2,16 @@
 
 import json
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
-from optimove_provider.loads import parquet
+from optimove_provider.loads import layers, parquet
 from optimove_provider.loads.expiry import begin_expiry, commit_expiry
 from optimove_provider.loads.lease import acquire
 from optimove_provider.loads.ledger import Ledger
-from optimove_provider.loads.parquet import ROWS
+from optimove_provider.loads.parquet import LEDGER, ROWS
 from optimove_provider.loads.plan import Frozen, make_plan
 from optimove_provider.loads.pointer import target_id
 
@@ -60,6 +60,31 @@ def rows_in(staging, folder):
     """What was written, as {key: record's value}."""
     batches = parquet.read_rows(staging, folder, ROWS.names)
     return {json.loads(row["_key"]): json.loads(row["_record"])["value"] for b in batches for row in b.to_pylist()}
+
+
+def ledger_rows(ledger):
+    """What counts in a ledger, by key as JSON text: the last row of each."""
+    found = layers.read(ledger.staging, layers.of_all(ledger.staging, ledger.read()), LEDGER.names)
+    return {row["key"]: row for batch in found for row in batch.select(LEDGER.names).to_pylist()}
+
+
+def check_claims(ledger, stored, column):
+    """What the ledger says it knows is true of what a store holds in one column, by key."""
+    for key, row in ledger_rows(ledger).items():
+        if row["state"] == "tombstone":
+            assert json.loads(key) not in stored
+        elif row["fingerprint"] is not None:
+            assert stored[json.loads(key)] == json.loads(row["record"])[column]
+
+
+def let_lease_end(ledger):
+    """As it does after a minute in which nobody renews it, or after the wait for an import."""
+
+    def ended(pointer):
+        holder = pointer.holder
+        return replace(pointer, holder=holder and replace(holder, until=datetime.now(UTC) - timedelta(days=1)))
+
+    ledger.pointer_file.change(ended)
 
 
 @dataclass

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from optimove_provider.clients.s3 import Bucket
 from optimove_provider.contract.datatypes import Attribute
 from optimove_provider.contract.dcp import IMPORT_BUCKET
+from optimove_provider.emulator import EmulatorServer
 from optimove_provider.loads.checks import CsvFile
 from optimove_provider.loads.imports import import_csv
 from optimove_provider.loads.imports_check import Wanted
@@ -28,6 +30,17 @@ ATTRIBUTES = (Attribute("ltv", "double"), Attribute("since", "datetime", "yyyy-m
 def s3_client(url: str) -> Any:
     keys = {"aws_access_key_id": "AKIA", "aws_secret_access_key": "secret-key", "region_name": "us-east-1"}
     return closing(boto3.client("s3", endpoint_url=url, **keys))
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[Any]:
+    with EmulatorServer() as server, s3_client(server.s3_url) as client:
+        yield client
+
+
+@pytest.fixture
+def target(s3: Any, tmp_path: Path) -> "Target":
+    return Target(s3, tmp_path)
 
 
 def of(data: bytes, name: str = "rows.csv") -> CsvFile:

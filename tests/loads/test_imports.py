@@ -13,13 +13,13 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from optimove_provider.contract.datatypes import Attribute
 from optimove_provider.contract.dcp import IMPORT_BUCKET
 from optimove_provider.contract.errors import DataError, Disagreement, SettingsError
-from optimove_provider.emulator import EmulatorServer
 from optimove_provider.loads.checks import CsvFile, checked
 from optimove_provider.loads.parts import MIN_FILE_BYTES, PART_BYTES, UploadLost
 from optimove_provider.records.csvcheck import Options
 from optimove_provider.records.rows import Unread
 from optimove_provider.records.sources import list_batches
-from tests.loads.s3_target import ATTRIBUTES, Calls, Target, many, of, rows_of, s3_client
+from tests.loads import s3_target
+from tests.loads.s3_target import ATTRIBUTES, Calls, Target, many, of, rows_of
 
 VALID = b"customerId,ltv,since\n1,2.5,2026-01-31\n2,,\n"
 INVALID = b"customerId,ltv,since\n1,2.5,2026-01-31\n2,much,2026-01-31\n3,1,2026-02-30\n"
@@ -27,15 +27,7 @@ LARGE_ROWS = 240_000
 LARGE = b"".join(many(LARGE_ROWS))  # three parts
 
 
-@pytest.fixture(scope="module")
-def s3():
-    with EmulatorServer() as server, s3_client(server.s3_url) as client:
-        yield client
-
-
-@pytest.fixture
-def target(s3, tmp_path):
-    return Target(s3, tmp_path)
+s3, target = s3_target.s3, s3_target.target  # fixtures
 
 
 def fail(target, source, error=DataError, **wanted):

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from optimove_provider.contract.errors import DataError, SettingsError
 from optimove_provider.contract.uploads import HistoryEntry, common_verdict
-from optimove_provider.emulator import EmulatorServer
 from optimove_provider.loads import layers, parquet
 from optimove_provider.loads.guards import GuardStopped
 from optimove_provider.loads.imports import import_csv
@@ -25,22 +24,15 @@ from optimove_provider.loads.parts import MIN_FILE_BYTES
 from optimove_provider.loads.pointer import Overtaken
 from optimove_provider.loads.report import Report
 from optimove_provider.loads.slices import PartsWriter
-from tests.loads.s3_target import ATTRIBUTES, Calls, Target, many, of, s3_client
+from tests.loads import s3_target
+from tests.loads.s3_target import ATTRIBUTES, Calls, Target, many, of
 
 ROWS = 120_000  # two parts
 LARGE = b"".join(many(ROWS))
 WAIT = timedelta(hours=1)
 
 
-@pytest.fixture(scope="module")
-def s3():
-    with EmulatorServer() as server, s3_client(server.s3_url) as client:
-        yield client
-
-
-@pytest.fixture
-def target(s3, tmp_path):
-    return Target(s3, tmp_path)
+s3, target = s3_target.s3, s3_target.target  # fixtures
 
 
 def ledger_in(target):

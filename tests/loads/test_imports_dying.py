@@ -2,22 +2,18 @@
 
 import csv
 import io
-import json
 import shutil
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
 from optimove_provider.clients.s3 import Bucket
 from optimove_provider.contract.dcp import IMPORT_BUCKET
 from optimove_provider.emulator import EmulatorServer
-from optimove_provider.loads import layers
-from optimove_provider.loads.parquet import LEDGER
 from optimove_provider.loads.parts import Destination
 from optimove_provider.loads.pointer import OtherPointer
 from tests.loads.dying import DyingStaging, fate
-from tests.loads.optix_target import Killed
+from tests.loads.ledgers import check_claims, let_lease_end
 from tests.loads.s3_target import Target, s3_client
 from tests.loads.test_imports_changed import ledger_in, load
 
@@ -84,14 +80,11 @@ class DyingTarget(Target):
 
     def attempt(self, data, number, try_number=1, dies_at=0):
         """One try, its confirmation too; returns its report, or None if it died. Then the lease has ended."""
-        self.fate.dies_at, self.fate.passed = dies_at, 0
-        try:
-            return load(self, data, try_number, generation=day(number))
-        except Killed:
-            return None
-        finally:
-            self.fate.dead, self.fate.dies_at = False, 0
-            ledger_in(self).pointer_file.change(_ended)
+        report = None
+        with self.fate.until(dies_at):
+            report = load(self, data, try_number, generation=day(number))
+        let_lease_end(ledger_in(self))
+        return report
 
     @property
     def values(self):
@@ -104,18 +97,7 @@ class DyingTarget(Target):
 
     def check_ledger(self):
         """What the ledger says it knows is true of the table."""
-        known, values = {}, self.values
-        sources = layers.of_all(self.staging, ledger_in(self).read())
-        for batch in layers.read(self.staging, sources, LEDGER.names):
-            known.update({json.loads(row["key"]): row for row in batch.to_pylist()})  # the last row of a key counts
-        for key, row in known.items():
-            if row["fingerprint"] is not None:
-                assert values[key] == json.loads(row["record"])["ltv"]
-
-
-def _ended(pointer):
-    holder = pointer.holder
-    return replace(pointer, holder=holder and replace(holder, until=datetime.now(UTC) - timedelta(days=1)))
+        check_claims(ledger_in(self), self.values, "ltv")
 
 
 @pytest.fixture

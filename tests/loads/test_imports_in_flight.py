@@ -1,6 +1,5 @@
 """Files that may still be imported, or never will: what they mean for later loads, and for their own retries."""
 
-import json
 import os
 import time
 from datetime import UTC, datetime, timedelta
@@ -12,8 +11,6 @@ from optimove_provider.clients.s3 import Bucket, UploadGone
 from optimove_provider.contract.errors import S3Refused
 from optimove_provider.contract.readback import READ_BACK, UNCHANGED_BEFORE
 from optimove_provider.contract.uploads import HistoryEntry, common_verdict
-from optimove_provider.emulator import EmulatorServer
-from optimove_provider.loads import layers, parquet
 from optimove_provider.loads.imports import ImportFailed
 from optimove_provider.loads.imports_changed import ChangedImport, Comparison, confirm, confirm_full
 from optimove_provider.loads.imports_check import Wanted
@@ -23,23 +20,17 @@ from optimove_provider.loads.parts import MIN_FILE_BYTES, UploadLost
 from optimove_provider.loads.report import Report
 from optimove_provider.loads.staging import Staging
 from optimove_provider.loads.unconfirmed import StillImporting
+from tests.loads import s3_target
+from tests.loads.ledgers import ledger_rows
 from tests.loads.optix_target import Killed
-from tests.loads.s3_target import ATTRIBUTES, Calls, Target, many, of, s3_client
+from tests.loads.s3_target import ATTRIBUTES, Calls, many, of
 from tests.loads.test_imports_changed import WAIT, another, break_off, dead_full_import, full, imported, ledger_in, load
 
 ONE = b"customerId,ltv\n1,1\n"
 TWO_FILES = b"".join(many(200_000))
 
 
-@pytest.fixture(scope="module")
-def s3():
-    with EmulatorServer() as server, s3_client(server.s3_url) as client:
-        yield client
-
-
-@pytest.fixture
-def target(s3, tmp_path):
-    return Target(s3, tmp_path)
+s3, target = s3_target.s3, s3_target.target  # fixtures
 
 
 def day(number):
@@ -62,14 +53,6 @@ def told(*entries):
         return common_verdict([known[key] for key in keys if key in known], [key for key in keys if key not in known])
 
     return ask
-
-
-def known(target):
-    found = {}
-    sources = layers.of_all(target.staging, ledger_in(target).read())
-    for batch in layers.read(target.staging, sources, parquet.LEDGER.names):
-        found.update({json.loads(row["key"]): row for row in batch.to_pylist()})
-    return found
 
 
 def refuse(_):
@@ -105,7 +88,11 @@ def test_a_file_of_which_no_profile_shows_anything_counts_as_unknown_and_open_fo
     report = changed(target, ONE)
     silent = told(HistoryEntry(report.s3_keys[0], "completed", None, None, evidence=UNCHANGED_BEFORE))
     confirm(ledger_in(target), report, silent(report.s3_keys))
-    assert (report.state, report.accepted, known(target)["1"]["fingerprint"]) == ("uploaded", 1, None)
+    assert (report.state, report.accepted, ledger_rows(ledger_in(target))['"1"']["fingerprint"]) == (
+        "uploaded",
+        1,
+        None,
+    )
     assert any("nothing shows whether the files are imported" in note for note in report.notes)
     with pytest.raises(StillImporting):
         changed(another(target), ONE, silent)
@@ -116,7 +103,7 @@ def test_a_file_of_which_no_profile_shows_anything_counts_as_unknown_and_open_fo
     report = changed(other, ONE, silent)
     shown = told(HistoryEntry(report.s3_keys[0], "completed", None, None, evidence=READ_BACK))
     confirm(ledger_in(target), report, shown(report.s3_keys))
-    assert (report.state, known(target)["1"]["fingerprint"] is None) == ("committed", False)
+    assert (report.state, ledger_rows(ledger_in(target))['"1"']["fingerprint"] is None) == ("committed", False)
 
 
 def test_after_an_upload_that_was_refused_and_aborted_a_cleared_task_can_load(target):
@@ -184,7 +171,7 @@ def test_a_death_right_after_the_commit_and_then_another_load_leave_the_retry_no
     load(another(target), b"customerId,ltv\n3,1\n", generation=day(2), source_is="delta")
     report = changed(target, b"", try_number=2, generation=day(1))
     confirm(ledger_in(target), report, imported(report.s3_keys))
-    assert (report.state, report.accepted, sorted(known(target))) == ("committed", 1, ["1", "3"])
+    assert (report.state, report.accepted, sorted(ledger_rows(ledger_in(target)))) == ("committed", 1, ['"1"', '"3"'])
 
 
 def test_an_upload_of_which_staging_lost_the_record_is_made_anew(target, monkeypatch):

@@ -9,22 +9,15 @@ from optimove_provider.loads.lease import LeaseLost
 from optimove_provider.loads.ledger import MAX_LAYERS
 from optimove_provider.loads.parquet import LEDGER
 from optimove_provider.loads.pointer import OtherPointer, pending_folders
-from tests.loads.ledgers import hour, record, rows_in, some
+from tests.loads.ledgers import hour, ledger_rows, record, rows_in, some
 
 SNAPSHOT = {"source_is": "snapshot"}
 EXPIRE = {"source_is": "snapshot", "on_removed": "expire"}
 
 
-def ledger_rows(target):
-    """What counts in the ledger, by key."""
-    pointer = target.pointer
-    found = layers.read(target.staging, layers.of_all(target.staging, pointer), LEDGER.names)
-    return {row["key"]: row for batch in found for row in batch.select(LEDGER.names).to_pylist()}
-
-
 def test_a_commit_enters_what_was_sent(target):
     target.load({"a": 1, "b": 2}, hour(1), ttl_seconds=3600)
-    row = ledger_rows(target)['"a"']
+    row = ledger_rows(target.ledger)['"a"']
     assert row.pop("fingerprint") == parquet.fingerprints(parquet.pa.array([record("a", 1)]))[0].as_py()
     assert row == {
         "key": '"a"',
@@ -64,7 +57,7 @@ def test_an_older_load_is_fenced_by_a_pending_one(target):
     target.mark(target.lease(dead.load_id), plan)
     target.clock.forward(61)
     assert some(target.load({"a": 2, "new": 2, "b": 2}, hour(2))) == {"stale": 2, "new": 1}
-    assert {key: row["fingerprint"] for key, row in ledger_rows(target).items() if key != '"b"'} == {
+    assert {key: row["fingerprint"] for key, row in ledger_rows(target.ledger).items() if key != '"b"'} == {
         '"a"': None,
         '"new"': None,
     }
@@ -119,7 +112,7 @@ def test_a_lease_lost_and_won_again(target):
         target.mark(again, plan)
     with pytest.raises(OtherPointer):
         target.commit(again, plan)
-    assert ledger_rows(target)['"a"']["record"] == record("a", 3)
+    assert ledger_rows(target.ledger)['"a"']["record"] == record("a", 3)
 
 
 def test_a_lease_lost_while_another_only_marked_itself_pending(target):
@@ -145,7 +138,7 @@ def test_of_two_commits_one_wins(target):
     target.commit(second, planned_second)
     with pytest.raises(LeaseLost):
         target.commit(first, planned_first)
-    assert ledger_rows(target)['"a"']["record"] == record("a", 2)
+    assert ledger_rows(target.ledger)['"a"']["record"] == record("a", 2)
 
 
 def test_rejected_rows_are_not_entered(target):
@@ -227,7 +220,7 @@ def test_a_load_that_dies_while_it_expires(target):
     lease = target.lease(dying.load_id, 2)
     target.expire(lease, plan)
     assert target.store == {"a": 1, "b": 1}
-    assert {key: row["state"] for key, row in ledger_rows(target).items()} == {
+    assert {key: row["state"] for key, row in ledger_rows(target.ledger).items()} == {
         '"a"': "live",
         '"b"': "live",
         '"c"': "tombstone",
@@ -259,14 +252,14 @@ def test_layers_are_made_one_when_they_are_many(target):
     for number in range(2, MAX_LAYERS + 2):
         target.load({"a": number}, hour(number))
     target.load({"a": 0, "b": 1}, hour(99), **SNAPSHOT)
-    before = ledger_rows(target)
+    before = ledger_rows(target.ledger)
     lease = target.lease("compacting")
     version = target.pointer.version
     assert target.ledger.compact(lease, "200MB")
     assert not target.ledger.compact(lease, "200MB")
     lease.release()
     assert before.pop('"gone"')["state"] == "tombstone"  # the newest snapshot keeps older loads out anyway
-    assert ledger_rows(target) == before
+    assert ledger_rows(target.ledger) == before
     assert [layer.rows for layer in target.pointer.layers] == [2]
     assert target.pointer.version == version
 

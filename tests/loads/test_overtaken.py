@@ -17,6 +17,7 @@ from optimove_provider.loads.send import NothingAccepted
 from optimove_provider.loads.staging import Staging
 from optimove_provider.loads.update import Update, load_update
 from tests.loads.dying import DyingTarget, fate
+from tests.loads.ledgers import let_lease_end
 from tests.loads.optix_target import Killed, opened
 from tests.loads.test_synced import counts, night, planned, rows
 
@@ -30,13 +31,12 @@ def target(tmp_path):
         yield DyingTarget(tmp_path / "target", one)
 
 
-def killed(monkeypatch, owner, name, do, before=False):
-    """Do something in a process that dies right after, or before, a method of `owner` has done its work."""
+def killed(monkeypatch, owner, name, do):
+    """Do something in a process that dies right after a method of `owner` has done its work."""
     method = getattr(owner, name)
 
     def die(*arguments, **named):
-        if not before:
-            method(*arguments, **named)
+        method(*arguments, **named)
         raise Killed
 
     with monkeypatch.context() as patch:
@@ -50,6 +50,15 @@ def update(target, values, load_id="6f0f5d3a-0000-4000-8000-00000000cafe"):
     target.report = report
     load_update(target.client, lambda: opened(rows(values)), target.staging, report, Update(target.wanted()))
     return report
+
+
+def update_until_second_request(target, values):
+    """An update that dies before its second request, and whose lease has ended."""
+    target.kill_at = 2
+    with pytest.raises(Killed):
+        update(target, values)
+    target.kill_at = 0
+    let_lease_end(target.ledger)
 
 
 def test_a_retry_that_reads_other_rows_commits_them_though_an_earlier_try_has_committed(target, monkeypatch):
@@ -107,11 +116,7 @@ def test_records_whose_keys_are_of_another_type_are_not_made_to_expire(target):
 
 def test_an_update_that_was_overtaken_sends_nothing_more(target):
     values = {f"{number:05}": "old" for number in range(5001)}
-    target.kill_at = 2
-    with pytest.raises(Killed):
-        update(target, values)
-    target.kill_at = 0
-    target._let_lease_end()
+    update_until_second_request(target, values)
     target.sync({key: "new" for key in values}, datetime.now(UTC))
     with pytest.raises(Overtaken, match="Clear the task to read the source again"):
         update(target, values)
@@ -121,11 +126,7 @@ def test_an_update_that_was_overtaken_sends_nothing_more(target):
 
 def test_an_update_that_died_and_was_not_overtaken_goes_on(target):
     values = {f"{number:05}": "1" for number in range(5001)}
-    target.kill_at = 2
-    with pytest.raises(Killed):
-        update(target, values)
-    target.kill_at = 0
-    target._let_lease_end()
+    update_until_second_request(target, values)
     assert update(target, values).accepted == 5001
     assert len(target.bodies) == 3
 
@@ -194,7 +195,7 @@ def test_rows_refused_in_a_second_batch_are_unknown_as_the_first_may_have_been_c
     with pytest.raises(Killed):
         target.sync({"a": "poison", "b": "3", "c": "3"}, night(1), LOAD_ID)
     target.kill_at = 0
-    target._let_lease_end()
+    let_lease_end(target.ledger)
     target.state.switches = POISON
     report = target.sync({}, night(1), LOAD_ID, max_rejected=1)
     assert (report.accepted, report.rejected, target.values["a"]) == (2, 1, "poison")

@@ -1,7 +1,6 @@
 """A load that finds its target busy gives its worker back, and goes on later; and which tries belong to one load."""
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +11,7 @@ from optimove_provider.hooks.staging import staging
 from optimove_provider.loads.lease import acquire
 from optimove_provider.loads.ledger import ledger_of
 from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUpdateOperator, OptixUploadOperator
+from tests.loads.ledgers import let_lease_end
 from tests.on_airflow.running import context, run
 
 ONE = {"run_id": "a", "try_number": 1, "max_tries": 1}
@@ -42,14 +42,6 @@ def ledger(emulator, connection):
 def ages(emulator, connection):
     visible = emulator.state.connections[connection].visible(emulator.state.clock())
     return {key: int(record.data["age"]) for key, record in visible.items()}
-
-
-def let_the_lease_end(emulator, connection):
-    """As it does after a minute in which nobody renews it."""
-    long_ago = datetime.now(UTC) - timedelta(days=1)
-    ledger(emulator, connection).pointer_file.change(
-        lambda pointer: replace(pointer, holder=replace(pointer.holder, until=long_ago))
-    )
 
 
 def deferred_by(try_):
@@ -146,7 +138,7 @@ def test_a_load_that_is_cleared_while_it_runs_is_waited_out(emulator, connection
     told = context(operator, **CLEARED)
     deferral = deferred_by(lambda: operator.execute(told))
     assert ledger(emulator, connection).read().holder.task == "task dag.load of run a"
-    let_the_lease_end(emulator, connection)
+    let_lease_end(ledger(emulator, connection))
     result = resumed(operator, deferral, told)
     assert (result["accepted"], ages(emulator, connection)) == (2, {"1": 31, "2": 40})
     assert staging().read(f"reports/{result['load_id']}.json")["plan"]["unknown"] == 2
