@@ -118,8 +118,8 @@ def compare(sample: Sample, profiles: Mapping[str, Data | None]) -> HistoryEntry
 
 
 def is_shown(outcome: Outcome) -> bool:
-    """Whether anything shows what became of every file: no profile of a sample need have changed."""
-    return not outcome.absent and all(entry.evidence not in _SHOW_NOTHING for entry in outcome.entries)
+    """Whether anything shows what became of the files that are told of: no profile of a sample need have changed."""
+    return all(entry.evidence not in _SHOW_NOTHING for entry in outcome.entries)
 
 
 def _evidence(states: Mapping[str, Sequence[str]]) -> str:

@@ -30,19 +30,19 @@ class Delivery:
     ) -> None:
         self._to, self._report, self._samples, self._given_up = to, report, samples, given_up
         self._path = f"loads/{to.load_id}/import.json"
-
-    @property
-    def generation(self) -> datetime | None:
-        """The instant that the rows stand for which an earlier try had checked and sent."""
-        found = (self._to.staging.read(self._path) or {}).get("generation")
-        return datetime.fromisoformat(found) if found else None
+        self.generation: datetime | None = None
 
     def take_up(self) -> bool:
-        """Go on from a try that had checked and sent every row, with its report; tells whether there was one."""
+        """Go on from a try that had checked and sent every row, with its report; tells whether there was one.
+
+        `generation` is the instant that its rows stand for, if it was told.
+        """
         decided = self._to.staging.read(self._path)
         if decided:
             log.info("every row was checked and sent by an earlier try of load %s", self._to.load_id)
             self._report.restore(decided)
+            told = decided["generation"]
+            self.generation = told and datetime.fromisoformat(told)
         return bool(decided)
 
     @property

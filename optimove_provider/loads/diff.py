@@ -71,6 +71,7 @@ _DIFF = f"""CREATE TABLE diff AS
     WHERE verdict IS NOT NULL AND NOT (verdict = 'unchanged' AND $is_snapshot AND state = 'live')"""  # noqa: S608
 
 _MANY = 100
+"""Of more files, each a part of one view, the query would be too deep for DuckDB."""
 
 _FEW = 10
 """One in so many rows, or fewer, DuckDB finds and sorts in less time than it takes to read all of them."""

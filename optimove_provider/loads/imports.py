@@ -83,20 +83,15 @@ class _Import:
         samples: Samples | None,
         turn: Turn | None,
     ) -> None:
-        self._source, self._wanted, self._to, self._report = source, wanted, to, report
+        self._source, self._wanted, self._to, self._report, self._turn = source, wanted, to, report, turn
         given_up = partial(Unconfirmed(turn.ledger).drop, to.load_id) if turn else None
         self._delivery = Delivery(to, report, samples, given_up)
-        decided = self._delivery.generation
-        self._turn = replace(turn, generation=decided) if turn and decided else turn
 
     def run(self) -> None:
         """Check and upload, or finish what an earlier try had checked and sent."""
         with self._delivery.refusable():
             if self._delivery.take_up():
-                if self._turn and self._turn.is_fenced and self._delivery.visible < len(self._report.s3_keys):
-                    self._give_way(self._turn)
-                else:
-                    self._complete()
+                self._go_on()
             elif self._wanted.dry_run:
                 self._check(Nowhere())
                 self._report.state = "planned"
@@ -105,11 +100,21 @@ class _Import:
                 self._tell_stale()
             else:
                 self._upload()
-                self._complete()
+                self._complete(self._delivery.visible)
 
-    def _give_way(self, turn: Turn) -> None:
+    def _go_on(self) -> None:
+        """Finish what an earlier try had sent, with the generation of its rows; or give way to a newer snapshot."""
+        visible, generation = self._delivery.visible, self._delivery.generation
+        if self._turn and generation:
+            self._turn = replace(self._turn, generation=generation)
+        if self._turn and self._turn.is_fenced and visible < len(self._report.s3_keys):
+            self._give_way(self._turn, visible)
+        else:
+            self._complete(visible)
+
+    def _give_way(self, turn: Turn, visible: int) -> None:
         """A newer snapshot was committed after an earlier try had sent every row, and before all of it was visible."""
-        report, visible = self._report, self._delivery.visible
+        report = self._report
         self._delivery.give_up(abort=True)
         report.s3_keys = ()
         if visible:
@@ -137,9 +142,9 @@ class _Import:
     def _check(self, sink: Uploads | Nowhere) -> None:
         RowCheck(self._source, self._wanted, self._to.staging, self._report).run(sink)
 
-    def _complete(self) -> None:
+    def _complete(self, visible: int) -> None:
         report, turn = self._report, self._turn
-        if turn and self._delivery.visible < len(report.s3_keys):
+        if turn and visible < len(report.s3_keys):
             turn.mark(report.s3_keys)
         self._delivery.complete(turn.lease.check if turn else lambda: None)
         report.accepted = report.rows - report.rejected

@@ -27,7 +27,7 @@ from optimove_provider.loads.lease import Lease, held
 from optimove_provider.loads.ledger import Ledger
 from optimove_provider.loads.parts import Destination, Uploads, files_of
 from optimove_provider.loads.plan import Frozen, Plan
-from optimove_provider.loads.planning import planned
+from optimove_provider.loads.planning import planned, still_holds
 from optimove_provider.loads.pointer import OtherPointer
 from optimove_provider.loads.report import Report
 from optimove_provider.loads.slices import PartsWriter
@@ -145,10 +145,7 @@ class ChangedImport:
     def _refuse_other_pointer(self) -> None:
         """Where the ledger has changed since the plan, what was uploaded by it is aborted; unless it is visible."""
         course, pointer, load_id = self._journal.course, self._ledger.read(), self._to.load_id
-        if not course.batch:
-            return
-        planned = course.plan["version"]
-        if course.committed or pointer.has(load_id, planned) or pointer.agrees(load_id, planned):
+        if not course.batch or still_holds(course, pointer, load_id):
             return
         if self._delivery.visible:
             raise OtherPointer(

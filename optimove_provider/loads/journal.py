@@ -136,7 +136,7 @@ class Journal:
         Nobody knows how long the server keeps a batch that was not completed. `resume_within` None: however old it is.
         """
         if self.course.completed or (self.course.batch and self._may_resume(now, resume_within)):
-            return dict(self.settled())
+            return self.settled()
         self.next_batch(now)
         return {}
 
@@ -144,8 +144,11 @@ class Journal:
         opened = self.course.batch_opened
         return bool(opened) and (resume_within is None or now - datetime.fromisoformat(opened) <= resume_within)
 
-    def settled(self) -> Iterator[tuple[int, Settled]]:
+    def settled(self) -> dict[int, Settled]:
         """What became of the slices of the present batch, by number, as far as it is written down."""
+        return dict(self._settled())
+
+    def _settled(self) -> Iterator[tuple[int, Settled]]:
         for name in self.staging.names(self._batch_folder):
             found = self.staging.read(f"{self._batch_folder}/{name}")
             if found and name.endswith(".json"):

@@ -47,9 +47,9 @@ class Held:
     task: str = ""
 
     def __str__(self) -> str:
-        load = f"{self.task} (load {self.load_id}" if self.task else f"load {self.load_id}"
-        load += f", try {self.try_number}" + (")" if self.task else "")
-        return f"{load}, until {self.until:%Y-%m-%d %H:%M:%S} UTC unless renewed"
+        load = f"load {self.load_id}, try {self.try_number}"
+        holder = f"{self.task} ({load})" if self.task else load
+        return f"{holder}, until {self.until:%Y-%m-%d %H:%M:%S} UTC unless renewed"
 
 
 class TargetBusy(OptimoveProviderError):

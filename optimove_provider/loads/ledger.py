@@ -16,6 +16,7 @@ from itertools import islice
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from optimove_provider.loads import diff, layers, parquet, swap
@@ -34,6 +35,8 @@ from optimove_provider.loads.pointer import (
 from optimove_provider.loads.staging import Staging
 
 log = logging.getLogger(__name__)
+
+Numbers = npt.NDArray[np.int64]
 
 MAX_LAYERS = 12
 MAX_SHARE_ABOVE = 0.25
@@ -127,8 +130,9 @@ class Ledger:
         if before.has(accepted.load_id, accepted.version):
             return before  # the process ended between the commit and remembering it
         _expect(before, accepted.load_id, accepted.version)  # before the work
-        sent = [self._layer(self._sent(accepted, rejected), distinct=True)] if rejected else self._linked(accepted)
-        doubtful = [self._layer(self._doubtful(accepted, rejected))] if rejected and sent_before else []
+        refused = _numbers(rejected)
+        sent = [self._layer(self._sent(accepted, refused), distinct=True)] if rejected else self._linked(accepted)
+        doubtful = [self._layer(self._doubtful(accepted, refused))] if rejected and sent_before else []
         added = [*self._copied(accepted.kept), *doubtful, *sent]
         return self._commit(lease, lambda pointer: _committed(pointer, accepted), added, accepted.load_id)
 
@@ -145,7 +149,8 @@ class Ledger:
                 raise _other(pointer, lease.load_id, version)
             return _settle(pointer)
 
-        tombstones = self._layer(_tombstones(_without(batch, rejected), generation) for batch in expired)
+        refused = _numbers(rejected)
+        tombstones = self._layer(_tombstones(_without(batch, refused), generation) for batch in expired)
         return self._commit(lease, edit, [tombstones], lease.load_id)
 
     def _commit(
@@ -163,9 +168,7 @@ class Ledger:
         return lease.change(add)
 
     def tidy(self, lease: Lease) -> None:
-        """Sweep and compact. Where that fails, the log says so, and the next load tries again: this one is
-        committed.
-        """
+        """Sweep and compact. Where that fails the log says so, and the next load tries again: this one is committed."""
         try:
             self.sweep(lease, datetime.now(UTC))
             self.compact(lease)
@@ -191,7 +194,7 @@ class Ledger:
         return True
 
     def sweep(self, lease: Lease, now: datetime, grace: timedelta = GRACE) -> list[str]:
-        """Remove layers that the pointer does not name, and that no plan made without the lease can still be reading;
+        """Remove layers that the pointer does not name, older than what a plan without the lease may still be reading;
         returns their names. Nobody else commits meanwhile: a layer just linked is as old as the rows it has.
         """
         named = {layer.path.rpartition("/")[2] for layer in lease.owned(self.read()).layers}
@@ -221,18 +224,20 @@ class Ledger:
         found = layers.read(self.staging, sources, LEDGER.names)
         return [self._layer(batch.select(LEDGER.names) for batch in found)] if sources else []
 
-    def _doubtful(self, accepted: Accepted, rejected: Collection[int]) -> Iterator[pa.RecordBatch]:
-        for path in parquet.sent_parts(self.staging, accepted.sent):
-            for batch in parquet.read(self.staging, path, ("_row", "_key", "_record")):
-                some = _among(batch, rejected)
-                yield _rows(some["_key"], some["_record"], pa.nulls(len(some), pa.binary()), accepted.generation)
+    def _doubtful(self, accepted: Accepted, refused: Numbers) -> Iterator[pa.RecordBatch]:
+        for batch in self._rows_of(accepted):
+            some = _among(batch, refused)
+            yield _rows(some["_key"], some["_record"], pa.nulls(len(some), pa.binary()), accepted.generation)
 
-    def _sent(self, accepted: Accepted, rejected: Collection[int]) -> Iterator[pa.RecordBatch]:
+    def _sent(self, accepted: Accepted, refused: Numbers) -> Iterator[pa.RecordBatch]:
+        for batch in self._rows_of(accepted):
+            some = _without(batch, refused)
+            made = parquet.fingerprints(some["_record"])
+            yield _rows(some["_key"], some["_record"], made, accepted.generation, accepted.expires)
+
+    def _rows_of(self, accepted: Accepted) -> Iterator[pa.RecordBatch]:
         for path in parquet.sent_parts(self.staging, accepted.sent):
-            for batch in parquet.read(self.staging, path, ("_row", "_key", "_record")):
-                some = _without(batch, rejected)
-                made = parquet.fingerprints(some["_record"])
-                yield _rows(some["_key"], some["_record"], made, accepted.generation, accepted.expires)
+            yield from parquet.read(self.staging, path, ("_row", "_key", "_record"))
 
 
 def ledger_of(staging: Staging, kind: str, host: str, target: str) -> Ledger | None:
@@ -255,13 +260,16 @@ def _rows(
     return pa.record_batch([keys, records, made, *rest], schema=LEDGER)
 
 
-def _among(batch: pa.RecordBatch, rejected: Collection[int], invert: bool = False) -> pa.RecordBatch:
-    numbers = np.fromiter(rejected, np.int64, len(rejected))
+def _numbers(rows: Collection[int]) -> Numbers:
+    return np.fromiter(rows, np.int64, len(rows))
+
+
+def _among(batch: pa.RecordBatch, numbers: Numbers, invert: bool = False) -> pa.RecordBatch:
     return batch.filter(pa.array(np.isin(batch["_row"].to_numpy(), numbers, invert=invert)))
 
 
-def _without(batch: pa.RecordBatch, rejected: Collection[int]) -> pa.RecordBatch:
-    return _among(batch, rejected, invert=True)
+def _without(batch: pa.RecordBatch, numbers: Numbers) -> pa.RecordBatch:
+    return _among(batch, numbers, invert=True)
 
 
 def _unknown(rows: Iterable[tuple[str, str | None]], generation: datetime) -> Iterator[pa.RecordBatch]:

@@ -6,12 +6,25 @@ from datetime import UTC, datetime
 from optimove_provider.contract.errors import Disagreement
 from optimove_provider.loads.guards import Guards
 from optimove_provider.loads.guards import check as check_guards
-from optimove_provider.loads.journal import Journal
+from optimove_provider.loads.journal import Course, Journal
 from optimove_provider.loads.ledger import Ledger
 from optimove_provider.loads.plan import Frozen, Plan, make_plan
+from optimove_provider.loads.pointer import Pointer
 from optimove_provider.loads.report import Report
 
 log = logging.getLogger(__name__)
+
+
+def is_committed(course: Course, pointer: Pointer, load_id: str) -> bool:
+    """Whether the plan of an earlier try was carried out, even if that try did not live to say so."""
+    return course.committed or (bool(course.plan) and pointer.has(load_id, course.plan["version"]))
+
+
+def still_holds(course: Course, pointer: Pointer, load_id: str) -> bool:
+    """Whether there is a plan of an earlier try that was carried out, or still can be."""
+    if is_committed(course, pointer, load_id):
+        return True
+    return bool(course.plan) and pointer.agrees(load_id, course.plan["version"])
 
 
 def planned(
@@ -22,9 +35,8 @@ def planned(
     Raises Disagreement for another plan than the expected one, GuardStopped, and what planning raises.
     """
     course, pointer = journal.course, ledger.read()
-    done = course.committed or (bool(course.plan) and pointer.has(frozen.load_id, course.plan["version"]))
-    course.committed = done
-    if done or (course.plan and pointer.agrees(frozen.load_id, Plan.from_json(course.plan).version)):
+    course.committed = done = is_committed(course, pointer, frozen.load_id)
+    if still_holds(course, pointer, frozen.load_id):
         plan = Plan.from_json(course.plan)
     else:
         course.plans += 1

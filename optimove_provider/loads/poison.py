@@ -35,7 +35,10 @@ class BisectTooLong(OptimoveProviderError):
 
 @dataclass(slots=True)
 class Hunt:
-    """What the slices of one load share while refused rows are looked for. Threads may use it together."""
+    """What the slices of one load share while refused rows are looked for. Threads may use it together.
+
+    `accepted`: a request was accepted, or so few rows are sent that all may be bad: a refusal is about rows then.
+    """
 
     max_requests: int
     requests_per_10s: float

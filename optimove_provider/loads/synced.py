@@ -135,7 +135,7 @@ class Synced:
 
     def _tell_expired(self, journal: Journal) -> None:
         report, plan = self.report, journal.course.plan
-        totals = Totals(dict(journal.settled()))
+        totals = Totals(journal.settled())
         report.expired, report.not_expired = plan["rows"] - totals.rejected, totals.rejected
         report.expiry_examples = [
             f"key {json.loads(record)[self.wanted.target.primary_key]!r}: {one.reason[:200]}"

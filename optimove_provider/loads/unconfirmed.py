@@ -19,9 +19,6 @@ Ask = Callable[[Sequence[str]], Outcome]
 """What has become of files, by their S3 keys, so far."""
 
 
-_LONG_AGO = datetime.min.replace(tzinfo=UTC).isoformat()
-
-
 class StillImporting(OptimoveProviderError):
     """Files of an earlier load are not known to be imported: they might overwrite what comes after them."""
 
@@ -76,11 +73,13 @@ class Unconfirmed:
 
     def _left(self, load_id: str, ask: Ask, unseen: Collection[str]) -> list[str]:
         """The files that are not over; if all are, they are forgotten. One that failed is over."""
-        found = self._staging.read(self._path(load_id)) or {"s3_keys": [], "noted": _LONG_AGO}
-        is_silent = datetime.fromisoformat(found["noted"]) + SILENT_AFTER > datetime.now(UTC)
+        found = self._staging.read(self._path(load_id))
+        if found is None:  # another load has seen that they are over
+            return []
+        is_recent = datetime.fromisoformat(found["noted"]) + SILENT_AFTER > datetime.now(UTC)
         # One by one: a file that failed says nothing of another.
         asked = {key: ask([key]) for key in found["s3_keys"] if key not in unseen}
-        left = [key for key, told in asked.items() if not told.is_over or (is_silent and not is_shown(told))]
+        left = [key for key, told in asked.items() if not told.is_over or (is_recent and not is_shown(told))]
         if not left:
             self.drop(load_id)
         return left

@@ -90,7 +90,7 @@ def _marked(
             pointer = ledger.mark_unknown(lease, ((key, None) for key in keys), datetime.now(UTC))
             course.plan = {"version": pointer.version}
         elif ledger.read().version != course.plan["version"]:
-            totals = Totals(dict(journal.settled()))
+            totals = Totals(journal.settled())
             report.accepted = totals.accepted
             keep_rejected(journal, spool, totals, report, spool.parts)
             raise Overtaken(
