@@ -1,6 +1,6 @@
 """The columns of the files that the benchmarks generate. Apart, as reading them loads no library."""
 
-from optimove_provider.contract.datatypes import KEY_COLUMN, Attribute
+from optimove_provider.contract.cells.datatypes import KEY_COLUMN, Attribute
 
 ATTRIBUTES = (
     Attribute("isVip", "bool"),

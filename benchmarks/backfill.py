@@ -11,7 +11,7 @@ import time
 from datetime import date, timedelta
 from pathlib import Path
 
-from tests.backfill.days import ACTIVE_RUNS, INCREMENTAL, running_days
+from tests.support.backfill.days import ACTIVE_RUNS, INCREMENTAL, running_days
 
 FIRST = date(1997, 1, 1)
 

@@ -29,16 +29,18 @@ from fsspec.implementations.local import LocalFileSystem
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.clients.settings import OptixSettings
 from optimove_provider.emulator import API_KEY, BRAND_KEY, State, send
-from optimove_provider.loads import parquet
-from optimove_provider.loads.flight import Flight, Manner
-from optimove_provider.loads.journal import Journal
-from optimove_provider.loads.lease import Lease, acquire
-from optimove_provider.loads.ledger import Ledger
-from optimove_provider.loads.parquet import ROWS
-from optimove_provider.loads.plan import Frozen, Plan, make_plan
-from optimove_provider.loads.send import OptixTarget, send_batch
-from optimove_provider.loads.slices import Parts
-from optimove_provider.loads.staging import Staging
+from optimove_provider.loads.ledger.lease import Lease, acquire
+from optimove_provider.loads.ledger.ledger import Ledger
+from optimove_provider.loads.optix.batch import send_batch
+from optimove_provider.loads.optix.options import OptixTarget, Sending
+from optimove_provider.loads.optix.sender import SliceSender
+from optimove_provider.loads.plan.plan import Plan, PlanInput
+from optimove_provider.loads.plan.planner import make_plan
+from optimove_provider.loads.spool import row_files
+from optimove_provider.loads.spool.row_files import ROWS
+from optimove_provider.loads.spool.slices import RowFiles
+from optimove_provider.loads.state.journal import Journal
+from optimove_provider.loads.state.staging import Staging
 
 FIRST = datetime(2026, 5, 2, tzinfo=UTC)
 BATCH = 50_000
@@ -61,18 +63,18 @@ def records(count: int, changed: float) -> Iterator[pa.RecordBatch]:
             '@example.com","first_name":"Alexandra","opted_in":true,"score":', score,
             ',"spent":1234.5,"visits":', text, "}", "",
         )  # fmt: skip
-        yield parquet.rows_batch(pa.array(rows + 1), keys, texts, parquet.fingerprints(texts))
+        yield row_files.rows_batch(pa.array(rows + 1), keys, texts, row_files.fingerprints(texts))
 
 
 def freeze(staging: Staging, folder: str, count: int, changed: float) -> None:
     """Write rows as a load freezes them."""
-    parquet.write(staging, f"{folder}/rows.parquet", records(count, changed), ROWS)
+    row_files.write(staging, f"{folder}/rows.parquet", records(count, changed), ROWS)
 
 
 def plan(staging: Staging, load_id: str, generation: datetime) -> tuple[Ledger, Plan]:
     """Plan a load."""
     ledger = Ledger(staging, "benchmark")
-    load = Frozen(load_id, load_id, generation, source_is="snapshot")
+    load = PlanInput(load_id, load_id, generation, source_is="snapshot")
     return ledger, make_plan(ledger, load, f"{load_id}-plan", generation)
 
 
@@ -80,7 +82,7 @@ def prepare(staging: Staging, count: int, changed: float) -> None:
     """Commit a first load, and freeze a second one."""
     freeze(staging, "first", count, 0)
     ledger, first = plan(staging, "first", FIRST)
-    lease = acquire(ledger.pointer_file, "first", 1)
+    lease = acquire(ledger.manifest_file, "first", 1)
     assert isinstance(lease, Lease)
     with lease:
         ledger.commit(lease, first.accepted(FIRST))
@@ -114,8 +116,8 @@ def sent(staging: Staging) -> str:
     with OptixClient(settings, send=partial(send, state)) as client:
         target = OptixTarget(client.create_connection("customers", "customer_id"), "customer_id")
         _, second = plan(staging, "second", FIRST + timedelta(days=1))
-        parts = Parts(second.sent, second.to_send, "rows", one_file=True)
-        totals = send_batch(Flight(client, parts, Journal(staging, str(uuid.uuid4())), Manner()), target)
+        parts = RowFiles(second.sent, second.to_send, "rows", one_file=True)
+        totals = send_batch(SliceSender(client, parts, Journal(staging, str(uuid.uuid4())), Sending()), target)
     uploads = [request for request in state.requests if request["endpoint"] == "upload_data"]
     completing = [number for number, request in enumerate(uploads, 1) if request["batch_completed"]]
     return f"{totals.accepted:,} rows in {len(uploads)} requests, of which number {completing} completes the batch"

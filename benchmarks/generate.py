@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from benchmarks.attributes import HEADER
-from optimove_provider.contract.datatypes import KEY_COLUMN
+from optimove_provider.contract.cells.datatypes import KEY_COLUMN
 
 BAD: dict[str, tuple[str, ...]] = {
     KEY_COLUMN: ("", " ", "  ", "\t"),

@@ -21,8 +21,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from optimove_provider.records.identifiers import KeyWatch
-from optimove_provider.records.watching import Places
+from optimove_provider.records.csv_syntax.positions import Places
+from optimove_provider.records.observe.identifiers import KeyWatch
 
 BATCH = 40_000
 """About as many rows as a block of 4 MB has."""

@@ -46,18 +46,17 @@ def one_load(url: str, file: str, folder: str) -> None:
 
     from optimove_provider.clients.optix import OptixClient
     from optimove_provider.clients.settings import OptixSettings
-    from optimove_provider.loads.load import load
-    from optimove_provider.loads.report import Report
-    from optimove_provider.loads.send import OptixTarget
-    from optimove_provider.loads.staging import Staging
-    from optimove_provider.loads.wanted import Wanted
-    from optimove_provider.records.sources import file_rows
+    from optimove_provider.loads.optix.load import load
+    from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
+    from optimove_provider.loads.report.report import Report
+    from optimove_provider.loads.state.staging import Staging
+    from optimove_provider.records.read.sources import file_rows
 
     settings = OptixSettings(
         conn_id="emulator", host=url, api_key=API_KEY, brand_api_key=BRAND_KEY, requests_per_10s=10**6
     )
     report = Report(LOAD_ID, {})
-    wanted = Wanted(OptixTarget(CONNECTION, KEY), max_rejected=0.01)
+    wanted = UploadOptions(OptixTarget(CONNECTION, KEY), max_rejected=0.01)
     with OptixClient(settings) as client:
         rows = lambda: closing(file_rows([file], lambda name: open(name, "rb")))  # noqa: E731, SIM115
         load(client, rows, Staging(LocalFileSystem(), folder), report, wanted)
@@ -70,7 +69,7 @@ def one_load(url: str, file: str, folder: str) -> None:
 def serve() -> None:
     """The emulator, with one data connection, until standard input ends."""
     from optimove_provider.emulator import EmulatorServer
-    from optimove_provider.emulator.connections import Connection
+    from optimove_provider.emulator.model.optix import Connection
 
     with EmulatorServer() as server:
         server.state.connections[CONNECTION] = Connection(CONNECTION, "profiles", KEY)

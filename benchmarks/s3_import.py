@@ -126,23 +126,23 @@ def _import(url: str, source: Any) -> None:
 
     from benchmarks.attributes import ATTRIBUTES
     from optimove_provider.clients.s3 import Bucket
-    from optimove_provider.loads.imports import import_csv
-    from optimove_provider.loads.imports_check import Wanted
-    from optimove_provider.loads.parts import Destination
-    from optimove_provider.loads.report import Report
-    from optimove_provider.loads.staging import Staging
+    from optimove_provider.loads.dcp.full_import import import_csv
+    from optimove_provider.loads.report.report import Report
+    from optimove_provider.loads.state.staging import Staging
+    from optimove_provider.loads.upload.destination import Destination
+    from optimove_provider.loads.validation.row_check import ImportOptions
 
     load_id = str(uuid.uuid4())
     with tempfile.TemporaryDirectory() as folder:
         staging = Staging(LocalFileSystem(), folder)
         to = Destination(Bucket(client(url), BUCKET), "dcp/1/2", load_id, staging)
         report = Report(load_id, {})
-        import_csv(source, Wanted(ATTRIBUTES), to, report)
+        import_csv(source, ImportOptions(ATTRIBUTES), to, report)
     assert report.accepted
 
 
 def one_pass(url: str, folder: Path) -> None:
-    from optimove_provider.loads.checks import CsvFile
+    from optimove_provider.loads.validation.csv_file import CsvFile
 
     _import(url, CsvFile("profiles.csv", lambda: (folder / "profiles.csv").open("rb")))
 
@@ -151,11 +151,11 @@ def validate(url: str, folder: Path) -> None:
     from functools import partial
 
     from benchmarks.attributes import ATTRIBUTES
-    from optimove_provider.records.csvcheck import Options, check_csv
-    from optimove_provider.records.pii import pii_names
-    from optimove_provider.records.watchers import watchers_for
+    from optimove_provider.records.observe.defaults import observers_for
+    from optimove_provider.records.observe.pii import pii_names
+    from optimove_provider.records.validate.validate import Options, check_csv
 
-    options = Options(watchers=partial(watchers_for, allowed_pii=()), about_names=partial(pii_names, allowed=()))
+    options = Options(watchers=partial(observers_for, allowed_pii=()), about_names=partial(pii_names, allowed=()))
     with (folder / "profiles.csv").open("rb") as file:
         assert not check_csv(file, ATTRIBUTES, options).errors
 
@@ -179,7 +179,7 @@ def arrow_to_s3(url: str, folder: Path) -> None:
 
 def arrow_csv(url: str, folder: Path) -> None:
     from benchmarks.attributes import ATTRIBUTES
-    from optimove_provider.records.csvout import CsvText
+    from optimove_provider.records.to_csv.write import CsvText
 
     with open(os.devnull, "wb") as out:
         for chunk in CsvText(ATTRIBUTES).chunks(batches(folder)):
@@ -208,7 +208,7 @@ def _cell(value: Any) -> Any:
 
 def nothing(url: str, folder: Path) -> None:
     """Only the start, and reading the rows."""
-    from optimove_provider.records.csvout import CsvText
+    from optimove_provider.records.to_csv.write import CsvText
 
     assert CsvText
     assert all(batch.num_rows for batch in batches(folder))
@@ -247,7 +247,7 @@ def arrow_file_and_hook(url: str, folder: Path) -> None:
 def file_check_and_hook(url: str, folder: Path) -> None:
     """What the import does, one after the other: our writer into a file, the check of it, and S3Hook."""
     from benchmarks.attributes import ATTRIBUTES
-    from optimove_provider.records.csvout import CsvText
+    from optimove_provider.records.to_csv.write import CsvText
 
     with tempfile.TemporaryDirectory(dir=folder) as own:
         path = Path(own, "profiles.csv")
@@ -261,8 +261,8 @@ def endless(url: str, folder: Path) -> None:
     """The import of a file that is made while it is read."""
     from generate import HEADER, Generator
 
-    from optimove_provider.loads.checks import CsvFile
-    from optimove_provider.records.csvout import Chunks
+    from optimove_provider.loads.validation.csv_file import CsvFile
+    from optimove_provider.records.to_csv.write import Chunks
 
     rows = int((folder / "rows").read_text())
 

@@ -39,16 +39,14 @@ def one_load(url: str, file: str, max_in_flight: int) -> None:
 
     from optimove_provider.clients.optix import OptixClient
     from optimove_provider.clients.settings import OptixSettings
-    from optimove_provider.loads.flight import Manner
-    from optimove_provider.loads.load import load
-    from optimove_provider.loads.report import Report
-    from optimove_provider.loads.send import OptixTarget
-    from optimove_provider.loads.staging import Staging
-    from optimove_provider.loads.wanted import Wanted
-    from optimove_provider.records.sources import file_rows
+    from optimove_provider.loads.optix.load import load
+    from optimove_provider.loads.optix.options import OptixTarget, Sending, UploadOptions
+    from optimove_provider.loads.report.report import Report
+    from optimove_provider.loads.state.staging import Staging
+    from optimove_provider.records.read.sources import file_rows
 
     settings = OptixSettings(conn_id="loopback", host=url, api_key="key", brand_api_key="brand", requests_per_10s=10**6)
-    wanted = Wanted(OptixTarget(CONNECTION, KEY), manner=Manner(max_in_flight=max_in_flight))
+    wanted = UploadOptions(OptixTarget(CONNECTION, KEY), manner=Sending(max_in_flight=max_in_flight))
     report = Report(str(uuid.uuid4()), {})
     with tempfile.TemporaryDirectory(dir=Path(file).parent) as folder, OptixClient(settings) as client:
         staging = Staging(LocalFileSystem(), folder)

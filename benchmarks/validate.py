@@ -64,7 +64,7 @@ Found = dict[str, int]
 
 def ours(path: str, kept: int = KEPT) -> Found:
     from benchmarks.attributes import ATTRIBUTES
-    from optimove_provider.records.csvcheck import Options, check_csv
+    from optimove_provider.records.validate.validate import Options, check_csv
 
     with open(path, "rb") as file:
         report = check_csv(file, ATTRIBUTES, Options(file=path, max_findings=kept))
@@ -78,7 +78,7 @@ def ours(path: str, kept: int = KEPT) -> Found:
 def places(path: str) -> Found:
     """Not timed: compare every finding with the planted faults, kind by kind of difference."""
     from benchmarks.attributes import ATTRIBUTES, HEADER
-    from optimove_provider.records.csvcheck import Options, check_csv
+    from optimove_provider.records.validate.validate import Options, check_csv
 
     with open(path, "rb") as file:
         report = check_csv(file, ATTRIBUTES, Options(file=path, max_findings=10**9))

@@ -6,10 +6,12 @@ A test compares what is printed here with what is in the repository.
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from optimove_provider.contract import dcp, optix, profiles
-from optimove_provider.contract.datatypes import RULES, Decision, Dispute, Rule
-from optimove_provider.contract.wire import Endpoint
-from optimove_provider.records.rulebook import FILE_RULES
+from optimove_provider.contract.cells.datatypes import RULES, Decision, Dispute, Rule
+from optimove_provider.contract.dcp import config as dcp
+from optimove_provider.contract.dcp import profiles
+from optimove_provider.contract.optix import data_connections as optix
+from optimove_provider.contract.wire.messages import Endpoint
+from optimove_provider.records.findings.file_rules import FILE_RULES
 
 DOCS = Path(__file__).parent
 
@@ -22,7 +24,7 @@ def rules() -> str:
 _RULES_HEAD = """\
 # What a cell of a DCP CSV file may hold
 
-Printed from `optimove_provider/contract/datatypes.py` by `docs/print_tables.py`; change the table, not this page.
+Printed from `optimove_provider/contract/cells/datatypes.py` by `docs/print_tables.py`; change the table, not this page.
 *Guide* is the vendor's page [Customer Profiles](https://docs.developers.optimizely.com/web-experimentation/docs/customer-profiles).
 
 A cell is judged without its CSV quotes. *Here* is the default, *strict* the strict mode; `disputed` means that the
@@ -35,8 +37,8 @@ are shown as Python string literals.
 _FILE_RULES_HEAD = """\
 ## All other rules
 
-Printed from `optimove_provider/records/rulebook.py`. What lies behind the warnings about ids and personal data is in
-[identifiers-and-pii.md](identifiers-and-pii.md).
+Printed from `optimove_provider/records/findings/file_rules.py`. What lies behind the warnings about ids and
+personal data is in [identifiers-and-pii.md](identifiers-and-pii.md).
 """
 
 

@@ -16,15 +16,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TextIO
 
-from optimove_provider.contract.datatypes import KEY_COLUMN, Attribute, is_key_column
-from optimove_provider.contract.errors import DataError, OptimoveProviderError, SettingsError
-from optimove_provider.records.formats import FORMATS, write
+from optimove_provider.contract.cells.datatypes import KEY_COLUMN, Attribute, is_key_column
+from optimove_provider.contract.wire.errors import DataError, OptimoveProviderError, SettingsError
+from optimove_provider.records.findings.formats import FORMATS, write
 
 if TYPE_CHECKING:
     from airflow.cli.cli_config import CLICommand
 
-    from optimove_provider.records.findings import Report
-    from optimove_provider.records.split import Split
+    from optimove_provider.records.findings.findings import Findings
+    from optimove_provider.records.validate.split import Split
 
 OK, FINDINGS, UNREADABLE = 0, 1, 2
 _INTERRUPTED = 130
@@ -109,18 +109,18 @@ def get_commands() -> "list[CLICommand]":
 
 def validate(wanted: argparse.Namespace, out: TextIO) -> int:
     """Check a file and write the report."""
-    from optimove_provider.records.csvcheck import Options, check_csv
-    from optimove_provider.records.csvtable import DCP_KEY, Key
-    from optimove_provider.records.pii import pii_names
-    from optimove_provider.records.reading import decompressed, delimiter_of
-    from optimove_provider.records.watchers import watchers_for
+    from optimove_provider.records.files import decompressed, delimiter_of
+    from optimove_provider.records.key import DCP_KEY, Key
+    from optimove_provider.records.observe.defaults import observers_for
+    from optimove_provider.records.observe.pii import pii_names
+    from optimove_provider.records.validate.validate import Options, check_csv
 
     attributes = _attributes(wanted) if wanted.primary_key is None else None
     _refuse_overwriting([wanted.file, wanted.attributes], [wanted.output, *(wanted.split or ())])
     delimiter = delimiter_of(wanted.file)
     key = DCP_KEY if wanted.primary_key is None else Key.of_optix(wanted.primary_key)
     watchers = partial(
-        watchers_for,
+        observers_for,
         key=key,
         identifiers=not wanted.no_identifiers,
         pii=wanted.primary_key is None,
@@ -144,8 +144,8 @@ def validate(wanted: argparse.Namespace, out: TextIO) -> int:
 
 def infer(wanted: argparse.Namespace, out: TextIO) -> int:
     """Print an attributes file, and on stderr why each column has its datatype."""
+    from optimove_provider.records.files import decompressed, delimiter_of
     from optimove_provider.records.infer import infer as guess
-    from optimove_provider.records.reading import decompressed, delimiter_of
 
     with _opened(wanted.file) as packed, _progress(packed) as progress:
         stream = decompressed(packed, wanted.file)
@@ -166,7 +166,7 @@ def template(wanted: argparse.Namespace, out: TextIO) -> int:
 
 def replay(wanted: argparse.Namespace, out: TextIO) -> int:
     """Send a load's rejected rows again, and print the account."""
-    from optimove_provider.hooks.replaying import replay as again
+    from optimove_provider.tasks.replay import replay as again
 
     account = again(wanted.file, wanted.optix_conn_id, wanted.dry_run)
     out.write(json.dumps(account, indent=2) + "\n")
@@ -185,7 +185,7 @@ def _attributes(wanted: argparse.Namespace) -> list[Attribute]:
 
 
 def _file_attributes(path: str) -> list[Attribute]:
-    from optimove_provider.records.reading import listed_attributes
+    from optimove_provider.records.attributes import listed_attributes
 
     where = f"attributes file {path!r}"
     with _opened(path) as stream:
@@ -228,7 +228,7 @@ def _opening(name: str) -> AbstractContextManager[BinaryIO]:
         return nullcontext(sys.stdin.buffer)
     if "://" not in name:
         return Path(name).open("rb")
-    from optimove_provider.hooks.storage import open_file
+    from optimove_provider.tasks.sources import open_file
 
     return open_file(name)
 
@@ -256,7 +256,7 @@ def _split(paths: Sequence[str] | None, delimiter: str) -> Iterator["Split | Non
     if paths is None:
         yield None
         return
-    from optimove_provider.records.split import Split
+    from optimove_provider.records.validate.split import Split
 
     parts = [Path(f"{path}.part") for path in paths]
     try:
@@ -303,7 +303,7 @@ def _size(stream: BinaryIO) -> int | None:
         return size if isinstance(size, int) else None
 
 
-def _write_report(report: "Report", format: str, output: str | None, out: TextIO) -> None:
+def _write_report(report: "Findings", format: str, output: str | None, out: TextIO) -> None:
     if output is None:
         write(report, format, out)
         return

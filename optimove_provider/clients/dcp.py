@@ -5,15 +5,16 @@ from typing import Any
 
 from optimove_provider.clients.session import Client
 from optimove_provider.clients.settings import DcpSettings
-from optimove_provider.contract import dcp, ensure, profiles, readback
-from optimove_provider.contract.datatypes import Attribute
-from optimove_provider.contract.uploads import Outcome
-from optimove_provider.contract.values import JsonValue
-from optimove_provider.contract.waiting import MAX_FAILED_POLLS, Ask, wait
+from optimove_provider.contract.cells.datatypes import Attribute
+from optimove_provider.contract.cells.values import JsonValue
+from optimove_provider.contract.dcp import config as dcp
+from optimove_provider.contract.dcp import ensure, profiles, readback
+from optimove_provider.contract.dcp.upload_history import Outcome
+from optimove_provider.contract.dcp.waiting import MAX_FAILED_POLLS, Ask, wait
 
 
 class DcpClient(Client[DcpSettings]):
-    """Typed calls to DCP. Each raises the errors of `contract.errors`."""
+    """Typed calls to DCP. Each raises the errors of `contract.wire.errors`."""
 
     def list_services(self) -> list[dcp.Service]:
         """All services of the account."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
-from optimove_provider.contract.wire import Answer, Flow, Lost, Request, Response, Sleep, T
+from optimove_provider.contract.wire.messages import Answer, Flow, Lost, Request, Response, Sleep, T
 
 log = logging.getLogger(__name__)
 

@@ -1,13 +1,13 @@
-"""Opti-X Data Connections, as typed calls: one line per conversation of `contract.optix`."""
+"""Opti-X Data Connections, as typed calls: one line per conversation of `contract.optix.data_connections`."""
 
 from optimove_provider.clients.session import Client
 from optimove_provider.clients.settings import OptixSettings
-from optimove_provider.contract import optix
-from optimove_provider.contract.wire import Answer
+from optimove_provider.contract.optix import data_connections as optix
+from optimove_provider.contract.wire.messages import Answer
 
 
 class OptixClient(Client[OptixSettings]):
-    """Typed calls to Opti-X. Each raises the errors of `contract.errors`."""
+    """Typed calls to Opti-X. Each raises the errors of `contract.wire.errors`."""
 
     def create_connection(self, name: str, primary_key: str, description: str | None = None) -> str:
         """Create a data connection; returns its `data_connection_uuid`. Never sent twice."""

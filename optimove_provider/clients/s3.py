@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from optimove_provider.contract.errors import S3Refused
+from optimove_provider.contract.wire.errors import S3Refused
 
 LOAD = "optimove-load"
 """The metadata by which a load knows an object as its own."""

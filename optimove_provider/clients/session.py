@@ -8,8 +8,8 @@ from typing import Generic, Self, TypeVar
 from optimove_provider.clients.drive import Budget, Retries, Send, arun, polite, run
 from optimove_provider.clients.settings import Settings
 from optimove_provider.clients.transport import Transport
-from optimove_provider.contract.errors import ApiError, AuthenticationError, Unreachable
-from optimove_provider.contract.wire import Answer, Flow, Lost, Request, T
+from optimove_provider.contract.wire.errors import ApiError, AuthenticationError, Unreachable
+from optimove_provider.contract.wire.messages import Answer, Flow, Lost, Request, T
 
 S = TypeVar("S", bound=Settings)
 

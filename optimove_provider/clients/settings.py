@@ -5,9 +5,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
-from optimove_provider.contract import dcp, optix, profiles
-from optimove_provider.contract.errors import SettingsError
-from optimove_provider.contract.wire import Endpoint, Request
+from optimove_provider.contract.dcp import config as dcp
+from optimove_provider.contract.dcp import profiles
+from optimove_provider.contract.optix import data_connections as optix
+from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.contract.wire.messages import Endpoint, Request
 
 TIMEOUT_SECONDS = 60.0
 REQUESTS_PER_10S = 50.0

@@ -9,7 +9,7 @@ from requests.exceptions import ConnectTimeout, InvalidURL, ProxyError
 from urllib3.exceptions import HTTPError, LocationParseError, MaxRetryError, NewConnectionError, SSLError
 
 from optimove_provider import __version__
-from optimove_provider.contract.wire import Answer, Lost, Request, Response
+from optimove_provider.contract.wire.messages import Answer, Lost, Request, Response
 
 USER_AGENT = f"airflow-provider-optimove/{__version__}"
 

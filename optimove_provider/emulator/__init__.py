@@ -4,12 +4,12 @@ What the vendors document is strict here. What they leave open is a guess, and t
 stands; the start page under `/_emulator/` lists every endpoint with its source.
 """
 
-from optimove_provider.emulator.answering import handle, send
-from optimove_provider.emulator.faults import Fault, ImportFault
-from optimove_provider.emulator.objects import MemoryObjects, ObjectStore, StoredObject
+from optimove_provider.emulator.dispatch import handle, send
+from optimove_provider.emulator.model.faults import Fault, ImportFault
+from optimove_provider.emulator.model.object_store import MemoryObjects, ObjectStore, StoredObject
+from optimove_provider.emulator.model.state import API_KEY, BRAND_KEY, TOKEN, State
+from optimove_provider.emulator.model.switches import Switches
 from optimove_provider.emulator.server import EmulatorServer
-from optimove_provider.emulator.state import API_KEY, BRAND_KEY, TOKEN, State
-from optimove_provider.emulator.switches import Switches
 
 __all__ = [
     "API_KEY",

@@ -5,10 +5,11 @@ import signal
 import sys
 import threading
 
-from optimove_provider.contract import dcp, optix
-from optimove_provider.emulator.routes import PREFIXES
+from optimove_provider.contract.dcp import config as dcp
+from optimove_provider.contract.optix import data_connections as optix
+from optimove_provider.emulator.api.routes import PREFIXES
+from optimove_provider.emulator.model.state import API_KEY, BRAND_KEY, TOKEN
 from optimove_provider.emulator.server import EmulatorServer
-from optimove_provider.emulator.state import API_KEY, BRAND_KEY, TOKEN
 
 DEFAULT_PORT = 8099
 

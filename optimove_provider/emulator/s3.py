@@ -11,8 +11,8 @@ import threading
 from collections.abc import Iterable
 from typing import Any, BinaryIO
 
-from optimove_provider.contract.dcp import IMPORT_BUCKET, S3_REGION
-from optimove_provider.emulator.objects import StoredObject
+from optimove_provider.contract.dcp.config import IMPORT_BUCKET, S3_REGION
+from optimove_provider.emulator.model.object_store import StoredObject
 
 
 class MotoObjects:

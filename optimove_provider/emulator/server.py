@@ -13,11 +13,11 @@ from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
-from optimove_provider.contract.wire import Lost, Request, Response
-from optimove_provider.emulator.answering import latency_seconds, send
-from optimove_provider.emulator.refusals import json_answer
+from optimove_provider.contract.wire.messages import Lost, Request, Response
+from optimove_provider.emulator.dispatch import latency_seconds, send
+from optimove_provider.emulator.model.state import State
+from optimove_provider.emulator.replies import json_answer
 from optimove_provider.emulator.s3 import MotoObjects, S3Server
-from optimove_provider.emulator.state import State
 
 MAX_BODY_BYTES = 64 * 2**20
 """Not documented for either API; here it bounds what one request may cost."""

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from optimove_provider.hooks.fields import aread_fields, read_fields
+from optimove_provider.hooks.connection_fields import aread_fields, read_fields
 
 if TYPE_CHECKING:
     from optimove_provider.clients.dcp import DcpClient
@@ -40,7 +40,7 @@ class DcpHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """List the account's services."""
-        from optimove_provider.contract.errors import OptimoveProviderError
+        from optimove_provider.contract.wire.errors import OptimoveProviderError
 
         try:
             with self.get_conn(attempts=1) as client:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from optimove_provider.hooks.fields import read_fields
+from optimove_provider.hooks.connection_fields import read_fields
 
 if TYPE_CHECKING:
     from optimove_provider.clients.optix import OptixClient
@@ -40,8 +40,8 @@ class OptixHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Reach the host, without a write. No read is documented, so what that does not show is said."""
-        from optimove_provider.contract.errors import OptimoveProviderError
-        from optimove_provider.contract.wire import Lost
+        from optimove_provider.contract.wire.errors import OptimoveProviderError
+        from optimove_provider.contract.wire.messages import Lost
 
         try:
             with self.get_conn(attempts=1) as client:

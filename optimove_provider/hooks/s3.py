@@ -9,7 +9,7 @@ from airflow.providers.common.compat.sdk import Connection, mask_secret
 
 if TYPE_CHECKING:
     from optimove_provider.clients.settings import DcpSettings
-    from optimove_provider.contract.dcp import Table
+    from optimove_provider.contract.dcp.config import Table
 
 
 class ImportBucketHook(S3Hook):

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from optimove_provider.contract.datatypes import in_unit
-from optimove_provider.contract.errors import SettingsError
-from optimove_provider.hooks.attributes import Attributes, read_attributes
+from optimove_provider.contract.cells.datatypes import in_unit
+from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.hooks.dcp import DcpHook
-from optimove_provider.hooks.failures import airflow_failures
-from optimove_provider.hooks.staging import staging
-from optimove_provider.hooks.storage import open_file
+from optimove_provider.tasks.attributes import Attributes, read_attributes
+from optimove_provider.tasks.failures import airflow_failures
+from optimove_provider.tasks.sources import open_file
+from optimove_provider.tasks.staging import staging
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from optimove_provider.contract.datatypes import Attribute, EpochUnit
-    from optimove_provider.records.csvcheck import Options
+    from optimove_provider.contract.cells.datatypes import Attribute, EpochUnit
+    from optimove_provider.records.validate.validate import Options
 
 
 class ValidateCsvOperator(BaseOperator):
@@ -65,7 +65,7 @@ class ValidateCsvOperator(BaseOperator):
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return file, rows, valid_rows, warnings, and the report's URL."""
-        from optimove_provider.loads.checks import CsvFile, checked
+        from optimove_provider.loads.validation.csv_file import CsvFile, checked
 
         with airflow_failures():
             path = f"reports/{uuid.uuid4()}-findings.json"
@@ -80,13 +80,13 @@ class ValidateCsvOperator(BaseOperator):
         }
 
     def _options(self) -> "Options":
-        from optimove_provider.records.csvcheck import Options
-        from optimove_provider.records.csvtable import DCP_KEY, Key
-        from optimove_provider.records.pii import pii_names
-        from optimove_provider.records.watchers import watchers_for
+        from optimove_provider.records.key import DCP_KEY, Key
+        from optimove_provider.records.observe.defaults import observers_for
+        from optimove_provider.records.observe.pii import pii_names
+        from optimove_provider.records.validate.validate import Options
 
         key = Key.of_optix(self.primary_key) if self.primary_key else DCP_KEY
-        watchers = partial(watchers_for, pii=not self.primary_key, allowed_pii=self.allow_pii, key=key)
+        watchers = partial(observers_for, pii=not self.primary_key, allowed_pii=self.allow_pii, key=key)
         if self.primary_key:
             return Options(strict=self.strict, watchers=watchers, key=key)
         about_names = partial(pii_names, allowed=self.allow_pii)

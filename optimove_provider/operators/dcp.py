@@ -10,36 +10,36 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowException, BaseOperator, conf
 
-from optimove_provider.contract.errors import SettingsError
-from optimove_provider.hooks.attributes import Attributes, read_attributes
+from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.hooks.dcp import DcpHook
-from optimove_provider.hooks.failures import airflow_failures, as_airflow_failure
-from optimove_provider.hooks.filing import filed
-from optimove_provider.hooks.sampling import samples_of
-from optimove_provider.hooks.staging import staging, sweep
-from optimove_provider.hooks.storage import Source, check_one_source, open_file, open_rows
-from optimove_provider.hooks.waiting import LoadingOperator, Waiting, task_of
-from optimove_provider.hooks.windowed import WindowedOperator
-from optimove_provider.loads.modes import check_modes, default_source
+from optimove_provider.loads.plan.modes import check_modes, default_source
+from optimove_provider.tasks.attributes import Attributes, read_attributes
+from optimove_provider.tasks.deferral import LoadingOperator, Waiting, task_of
+from optimove_provider.tasks.failures import airflow_failures, as_airflow_failure
+from optimove_provider.tasks.readback import samples_of
+from optimove_provider.tasks.reports import report_filed
+from optimove_provider.tasks.sources import Source, check_one_source, open_file, open_rows
+from optimove_provider.tasks.staging import staging, sweep
+from optimove_provider.tasks.window import WindowedOperator
 from optimove_provider.triggers.dcp import FIRST_POLL_SECONDS, DcpUploadTrigger
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from optimove_provider.clients.dcp import DcpClient
-    from optimove_provider.contract.datatypes import Attribute, EpochUnit
-    from optimove_provider.contract.dcp import Table
-    from optimove_provider.contract.ensure import Ensured
-    from optimove_provider.contract.uploads import Outcome
-    from optimove_provider.loads.checks import CsvFile
-    from optimove_provider.loads.imports_changed import Comparison
-    from optimove_provider.loads.imports_check import Wanted
-    from optimove_provider.loads.imports_turn import Turn
-    from optimove_provider.loads.ledger import Ledger
-    from optimove_provider.loads.parts import Destination
-    from optimove_provider.loads.profiles import SmallLoad
-    from optimove_provider.loads.report import Report
-    from optimove_provider.loads.spool import OpenRows
+    from optimove_provider.contract.cells.datatypes import Attribute, EpochUnit
+    from optimove_provider.contract.dcp.config import Table
+    from optimove_provider.contract.dcp.ensure import Ensured
+    from optimove_provider.contract.dcp.upload_history import Outcome
+    from optimove_provider.loads.dcp.changed_import import ChangedOptions
+    from optimove_provider.loads.dcp.invalidation import LedgerInvalidation
+    from optimove_provider.loads.dcp.rest_load import SmallLoad
+    from optimove_provider.loads.ledger.ledger import Ledger
+    from optimove_provider.loads.report.report import Report
+    from optimove_provider.loads.spool.freeze import OpenRows
+    from optimove_provider.loads.upload.destination import Destination
+    from optimove_provider.loads.validation.csv_file import CsvFile
+    from optimove_provider.loads.validation.row_check import ImportOptions
 
 _CSV = tuple(f".{kind}{packed}" for kind in ("csv", "tsv") for packed in ("", ".gz", ".zst"))
 
@@ -258,8 +258,8 @@ class DcpWriteProfilesOperator(BaseOperator):
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return the account of the load."""
-        from optimove_provider.contract.datatypes import in_unit
-        from optimove_provider.loads.profiles import Writing, write_profiles
+        from optimove_provider.contract.cells.datatypes import in_unit
+        from optimove_provider.loads.dcp.profiles import Writing, write_profiles
 
         table_id = int(self.table_id)
         with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
@@ -268,7 +268,7 @@ class DcpWriteProfilesOperator(BaseOperator):
             return _filed(self, client, table_id, lambda load: write_profiles(client, table_id, records, writing, load))
 
     def _records(self) -> "Sequence[Mapping[str, Any]]":
-        from optimove_provider.loads.profiles import records_of
+        from optimove_provider.loads.dcp.rest_load import records_of
 
         if (self.profiles is None) == (self.source is None):
             raise SettingsError("give either profiles= or source=, not both and not neither")
@@ -308,7 +308,7 @@ class DcpCreateAliasesOperator(BaseOperator):
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return the account of the load."""
-        from optimove_provider.loads.profiles import create_aliases
+        from optimove_provider.loads.dcp.profiles import create_aliases
 
         service_id = int(self.service_id)
         with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
@@ -449,8 +449,8 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
 
     def execute_complete(self, context: "Context", event: dict[str, Any], load_id: str) -> dict[str, Any]:
         """Finish with what the trigger saw."""
-        from optimove_provider.contract.uploads import Outcome
-        from optimove_provider.loads.report import Report
+        from optimove_provider.contract.dcp.upload_history import Outcome
+        from optimove_provider.loads.report.report import Report
 
         if "error" in event:
             raise as_airflow_failure(event["error"], retry_helps=event["retry_helps"])
@@ -469,11 +469,11 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
         return _result_of(report)
 
     def _import(self, client: "DcpClient", context: "Context", waiting: Waiting) -> "Report":
-        from optimove_provider.contract.datatypes import in_unit
-        from optimove_provider.loads.imports import import_csv
-        from optimove_provider.loads.imports_changed import ChangedImport
-        from optimove_provider.loads.readback import remember
-        from optimove_provider.loads.report import Report
+        from optimove_provider.contract.cells.datatypes import in_unit
+        from optimove_provider.loads.dcp.changed_import import ChangedImport
+        from optimove_provider.loads.dcp.full_import import import_csv
+        from optimove_provider.loads.dcp.readback_samples import remember
+        from optimove_provider.loads.report.report import Report
 
         place, settings, try_number = staging(), client.settings, context["ti"].try_number
         source, table = self._rows(), client.read_table(int(self.table_id))
@@ -481,7 +481,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
         to = self._destination(client, table, waiting.load_id)
         report = Report(to.load_id, {"dcp": table.id, "host": settings.host}, task=task_of(context))
         samples = None if settings.upload_history_url else partial(remember, place, client, table, wanted.attributes)
-        with filed(report, place, self.log.info):
+        with report_filed(report, place, self.log.info):
             if self.mode == "full":
                 with self._turn(report, try_number) as turn:
                     import_csv(source, wanted, to, report, samples, turn)
@@ -492,10 +492,10 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
         sweep(place)
         return report
 
-    def _turn(self, report: "Report", try_number: int) -> "AbstractContextManager[Turn | None]":
+    def _turn(self, report: "Report", try_number: int) -> "AbstractContextManager[LedgerInvalidation | None]":
         """The lease of the table, where it can have one and anything is to be sent."""
-        from optimove_provider.loads.imports_turn import turn_of
-        from optimove_provider.loads.load import NO_LEDGER
+        from optimove_provider.loads.dcp.invalidation import invalidation_of
+        from optimove_provider.loads.ledger.ledger import NO_LEDGER
 
         if self.dry_run:
             return nullcontext()
@@ -504,7 +504,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
             report.note(NO_LEDGER)
             return nullcontext()
         generation = self.generation(self.window) or datetime.now(UTC)
-        return turn_of(ledger, report.load_id, try_number, generation, report.task)
+        return invalidation_of(ledger, report.load_id, try_number, generation, report.task)
 
     def _outcome(self, client: "DcpClient", s3_keys: Sequence[str]) -> "Outcome":
         """What became of files, so far."""
@@ -514,12 +514,12 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
 
     def _wait(self, client: "DcpClient", report: "Report") -> None:
         """Look until the files are imported; or look once, and defer."""
-        from optimove_provider.contract.uploads import Verdict
+        from optimove_provider.contract.dcp.upload_history import ImportState
 
         until = datetime.now(UTC) + self.wait_timeout
         while True:
             outcome = self._outcome(client, report.s3_keys)
-            if outcome.verdict is not Verdict.WAIT:
+            if outcome.verdict is not ImportState.WAIT:
                 return self._settle(report, outcome)
             self.log.info("%s", outcome.sentence)
             if self.deferrable:
@@ -538,25 +538,25 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
         self.defer(trigger=trigger, method_name="execute_complete", kwargs={"load_id": report.load_id}, timeout=left)
 
     def _settle(self, report: "Report", outcome: "Outcome") -> None:
-        from optimove_provider.loads.imports_changed import confirm, confirm_full
+        from optimove_provider.loads.dcp.confirmation import confirm, confirm_full
 
         self.log.info("%s", outcome.sentence)
-        with filed(report, staging(), self.log.info):
+        with report_filed(report, staging(), self.log.info):
             (confirm if self.mode == "changed" else confirm_full)(_ledger(report), report, outcome)
 
     def _destination(self, client: "DcpClient", table: "Table", load_id: str) -> "Destination":
         from optimove_provider.clients.s3 import Bucket
         from optimove_provider.hooks.s3 import import_client
-        from optimove_provider.loads.parts import Destination
+        from optimove_provider.loads.upload.destination import Destination
 
         bucket = Bucket(import_client(client.settings, table), client.settings.import_bucket)
         return Destination(bucket, table.s3_path, load_id, staging())
 
-    def _comparison(self) -> "Comparison":
-        from optimove_provider.loads.guards import Guards
-        from optimove_provider.loads.imports_changed import Comparison
+    def _comparison(self) -> "ChangedOptions":
+        from optimove_provider.loads.dcp.changed_import import ChangedOptions
+        from optimove_provider.loads.plan.guards import Guards
 
-        return Comparison(
+        return ChangedOptions(
             source_is=self.source_is or default_source(self.mode),  # type: ignore[arg-type]  # checked at parse time
             guards=Guards(self.allow_empty, self.min_rows_share, self.min_filled_share, self.max_changed_share),
             generation=self.generation(self.window),
@@ -564,10 +564,10 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
             assume_settled=self.assume_settled,
         )
 
-    def _wanted(self, attributes: "Sequence[Attribute]") -> "Wanted":
-        from optimove_provider.loads.imports_check import Wanted
+    def _wanted(self, attributes: "Sequence[Attribute]") -> "ImportOptions":
+        from optimove_provider.loads.validation.row_check import ImportOptions
 
-        return Wanted(
+        return ImportOptions(
             attributes,
             on_invalid=self.on_invalid,
             max_rejected=self.max_rejected,
@@ -578,7 +578,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
 
     def _rows(self) -> "CsvFile | OpenRows":
         """A CSV file, which goes up as it is, or what opens the rows of any other source."""
-        from optimove_provider.loads.checks import CsvFile
+        from optimove_provider.loads.validation.csv_file import CsvFile
 
         check_one_source(self.source, self.sql, self.sql_conn_id)
         if isinstance(self.source, str) and self.source.casefold().endswith(_CSV) and not set("*?[") & set(self.source):
@@ -597,7 +597,7 @@ def _check_mode(mode: str, source_is: str | None, expected_plan: str | None, wai
 
 def _ledger(report: "Report") -> "Ledger | None":
     """The ledger of the table that a load is about; None where staging can hold none."""
-    from optimove_provider.loads.ledger import ledger_of
+    from optimove_provider.loads.ledger.ledger import ledger_of
 
     return ledger_of(staging(), "dcp", report.target["host"], str(report.target["dcp"]))
 
@@ -608,10 +608,10 @@ def _result_of(report: "Report") -> dict[str, Any]:
 
 def _filed(operator: Any, client: "DcpClient", target: int, run: "Callable[[SmallLoad], None]") -> dict[str, Any]:
     """Run a small load, and file its report however it ends; returns the account of the load."""
-    from optimove_provider.loads.profiles import SmallLoad
-    from optimove_provider.loads.report import Report
+    from optimove_provider.loads.dcp.rest_load import SmallLoad
+    from optimove_provider.loads.report.report import Report
 
     place, report = staging(), Report(str(uuid.uuid4()), {"dcp": target, "host": client.settings.profile_host})
-    with filed(report, place, operator.log.info):
+    with report_filed(report, place, operator.log.info):
         run(SmallLoad(place, report, float(operator.max_rejected)))
     return report.result(place)

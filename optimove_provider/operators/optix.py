@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from optimove_provider.hooks.failures import airflow_failures
-from optimove_provider.hooks.filing import filed
 from optimove_provider.hooks.optix import OptixHook
-from optimove_provider.hooks.staging import staging, sweep
-from optimove_provider.hooks.storage import Source, check_one_source, open_rows
-from optimove_provider.hooks.waiting import LoadingOperator, Waiting, as_timedelta, task_of
-from optimove_provider.hooks.windowed import WindowedOperator
-from optimove_provider.loads.modes import check_modes, default_source
+from optimove_provider.loads.plan.modes import check_modes, default_source
+from optimove_provider.tasks.deferral import LoadingOperator, Waiting, as_timedelta, task_of
+from optimove_provider.tasks.failures import airflow_failures
+from optimove_provider.tasks.reports import report_filed
+from optimove_provider.tasks.sources import Source, check_one_source, open_rows
+from optimove_provider.tasks.staging import staging, sweep
+from optimove_provider.tasks.window import WindowedOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from optimove_provider.clients.optix import OptixClient
-    from optimove_provider.loads.report import Report
-    from optimove_provider.loads.spool import OpenRows
-    from optimove_provider.loads.staging import Staging
-    from optimove_provider.loads.update import Update
-    from optimove_provider.loads.wanted import Wanted
+    from optimove_provider.loads.optix.options import UploadOptions
+    from optimove_provider.loads.optix.update import Update
+    from optimove_provider.loads.report.report import Report
+    from optimove_provider.loads.spool.freeze import OpenRows
+    from optimove_provider.loads.state.staging import Staging
 
 
 class OptixCreateConnectionOperator(BaseOperator):
@@ -67,7 +67,7 @@ class OptixCreateConnectionOperator(BaseOperator):
 
     def execute(self, context: "Context") -> str:
         """Return the uuid."""
-        from optimove_provider.loads.connections import create_once
+        from optimove_provider.loads.optix.create_connection import create_once
 
         with airflow_failures(), OptixHook(self.optix_conn_id).get_conn() as client:
             return create_once(
@@ -204,7 +204,7 @@ class OptixUploadOperator(LoadingOperator, WindowedOperator):
 
     def load(self, context: "Context", waiting: Waiting) -> dict[str, Any]:
         """One try of the load, or its plan."""
-        from optimove_provider.loads.load import load, plan
+        from optimove_provider.loads.optix.load import load, plan
 
         with _load_of(self, context, waiting) as what:
             if self.dry_run:
@@ -213,13 +213,11 @@ class OptixUploadOperator(LoadingOperator, WindowedOperator):
                 load(*what, self._wanted(), context["ti"].try_number, waiting.waited)
         return what.report.result(what.place)
 
-    def _wanted(self) -> "Wanted":
-        from optimove_provider.loads.flight import Manner
-        from optimove_provider.loads.guards import Guards
-        from optimove_provider.loads.send import OptixTarget
-        from optimove_provider.loads.wanted import Wanted
+    def _wanted(self) -> "UploadOptions":
+        from optimove_provider.loads.optix.options import OptixTarget, Sending, UploadOptions
+        from optimove_provider.loads.plan.guards import Guards
 
-        return Wanted(
+        return UploadOptions(
             OptixTarget(
                 self.data_connection_uuid,
                 self.primary_key,
@@ -234,7 +232,7 @@ class OptixUploadOperator(LoadingOperator, WindowedOperator):
             guards=Guards(self.allow_empty, self.min_rows_share, self.min_filled_share, self.max_changed_share),
             generation=self.generation(self.window),
             expected_plan=self.expected_plan or None,
-            manner=Manner(self.max_in_flight, self.max_bisect_requests, as_timedelta(self.resume_within)),
+            manner=Sending(self.max_in_flight, self.max_bisect_requests, as_timedelta(self.resume_within)),
         )
 
 
@@ -316,22 +314,20 @@ class OptixUpdateOperator(LoadingOperator):
 
     def load(self, context: "Context", waiting: Waiting) -> dict[str, Any]:
         """One try of the load."""
-        from optimove_provider.loads.update import load_update
+        from optimove_provider.loads.optix.update import load_update
 
         with _load_of(self, context, waiting) as what:
             load_update(*what, self._update(), context["ti"].try_number, waiting.waited)
         return what.report.result(what.place)
 
     def _update(self) -> "Update":
-        from optimove_provider.loads.flight import Manner
-        from optimove_provider.loads.send import OptixTarget
-        from optimove_provider.loads.update import Update
-        from optimove_provider.loads.wanted import Wanted
+        from optimove_provider.loads.optix.options import OptixTarget, Sending, UploadOptions
+        from optimove_provider.loads.optix.update import Update
 
         ttl_seconds = None if self.ttl_seconds is None else int(self.ttl_seconds)
         target = OptixTarget(self.data_connection_uuid, self.primary_key, self.key_type, ttl_seconds)
-        manner = Manner(self.max_in_flight, self.max_bisect_requests)
-        wanted = Wanted(target, nulls=self.nulls, max_rejected=self.max_rejected, manner=manner)
+        manner = Sending(self.max_in_flight, self.max_bisect_requests)
+        wanted = UploadOptions(target, nulls=self.nulls, max_rejected=self.max_rejected, manner=manner)
         return Update(wanted, self.ttl_column)
 
 
@@ -349,7 +345,7 @@ def _load_of(
     operator: OptixUploadOperator | OptixUpdateOperator, context: "Context", waiting: Waiting
 ) -> Iterator[_What]:
     """What the operator's load works with; its report is filed at the end, and what is old is swept."""
-    from optimove_provider.loads.report import Report
+    from optimove_provider.loads.report.report import Report
 
     with OptixHook(operator.optix_conn_id).get_conn() as client:
         source = (operator.source, operator.sql, operator.sql_conn_id)
@@ -357,6 +353,6 @@ def _load_of(
         place = staging()
         target = {"optix": operator.data_connection_uuid, "host": client.settings.host}
         report = Report(waiting.load_id, target, task=task_of(context))
-        with filed(report, place, operator.log.info):
+        with report_filed(report, place, operator.log.info):
             yield _What(client, partial(open_rows, *source, operator.parameters), place, report)
         sweep(place)

@@ -15,12 +15,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from optimove_provider.contract.datatypes import KEY_COLUMN, RULES, Rule, Verdict, is_key_column
-from optimove_provider.contract.errors import DataError
-from optimove_provider.records.csvcheck import Options, check_csv
-from optimove_provider.records.csvplain import PLAIN
-from optimove_provider.records.findings import Finding
-from optimove_provider.records.watching import Places
+from optimove_provider.contract.cells.datatypes import KEY_COLUMN, RULES, Rule, Verdict, is_key_column
+from optimove_provider.contract.wire.errors import DataError
+from optimove_provider.records.csv_syntax.positions import Places
+from optimove_provider.records.findings.findings import Finding
+from optimove_provider.records.validate.prefilter import PLAIN
+from optimove_provider.records.validate.validate import Options, check_csv
 
 _BY_NAME = {rule.name: rule for rule in RULES}
 _CANDIDATES = tuple(_BY_NAME[name] for name in ("bool", "date", "datetime", "epoch", "long", "double"))

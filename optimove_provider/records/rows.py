@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from optimove_provider.contract.errors import DataError
+from optimove_provider.contract.wire.errors import DataError
 
 BATCH_ROWS = 20_000
 MAX_TEXT_CHARACTERS = 1 << 20

@@ -14,19 +14,19 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from optimove_provider.contract.errors import OptimoveProviderError, SettingsError
-from optimove_provider.contract.uploads import HistoryEntry, Outcome, Verdict
-from optimove_provider.contract.waiting import MAX_FAILED_POLLS, tolerable
+from optimove_provider.contract.dcp.upload_history import HistoryEntry, ImportState, Outcome
+from optimove_provider.contract.dcp.waiting import MAX_FAILED_POLLS, tolerable
+from optimove_provider.contract.wire.errors import OptimoveProviderError, SettingsError
 from optimove_provider.hooks.dcp import DcpHook
-from optimove_provider.hooks.failures import airflow_failures, as_airflow_failure
-from optimove_provider.hooks.sampling import samples_of
+from optimove_provider.tasks.failures import airflow_failures, as_airflow_failure
+from optimove_provider.tasks.readback import samples_of
 from optimove_provider.triggers.dcp import FIRST_POLL_SECONDS, DcpUploadTrigger
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from optimove_provider.clients.dcp import DcpClient
-    from optimove_provider.contract.readback import Sample
+    from optimove_provider.contract.dcp.readback import Sample
 
 
 class _DcpSensor(BaseSensorOperator):
@@ -152,9 +152,9 @@ class DcpUploadSensor(_DcpSensor):
 
     def _settle(self, outcome: Outcome) -> PokeReturnValue:
         self.log.info("%s", outcome.sentence)
-        if outcome.verdict is Verdict.FAILED:
+        if outcome.verdict is ImportState.FAILED:
             raise AirflowFailException(f"table {self.table_id}: the import failed: {outcome.sentence}")
-        return PokeReturnValue(outcome.verdict is Verdict.DONE, _result(outcome.entries))
+        return PokeReturnValue(outcome.verdict is ImportState.DONE, _result(outcome.entries))
 
 
 def _result(entries: Sequence[HistoryEntry]) -> dict[str, Any]:
@@ -194,7 +194,7 @@ class DcpProfileSensor(_DcpSensor):
 
     def _ask(self) -> PokeReturnValue:
         """Read the profiles once; the result is {"profiles": n}, how many there are."""
-        from optimove_provider.loads.profiles import missing_values
+        from optimove_provider.loads.dcp.profiles import missing_values
 
         if (self.customer_ids is None) == (self.profiles is None):
             raise SettingsError("give either customer_ids= or profiles=, not both and not neither")

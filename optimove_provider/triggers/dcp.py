@@ -10,7 +10,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from optimove_provider.hooks.dcp import DcpHook
 
 if TYPE_CHECKING:
-    from optimove_provider.contract.waiting import Ask
+    from optimove_provider.contract.dcp.waiting import Ask
 
 FIRST_POLL_SECONDS = 12.0
 """A trigger that fires within 10 s of the deferral can get its task failed: apache/airflow#72716."""
@@ -54,7 +54,7 @@ class DcpUploadTrigger(BaseTrigger):
         yield TriggerEvent(await self._wait())
 
     async def _wait(self) -> dict[str, Any]:
-        from optimove_provider.contract.errors import OptimoveProviderError
+        from optimove_provider.contract.wire.errors import OptimoveProviderError
 
         try:
             with await DcpHook(self.dcp_conn_id).aget_conn() as client:
@@ -65,7 +65,8 @@ class DcpUploadTrigger(BaseTrigger):
 
     @property
     def _ask(self) -> "Ask":
-        from optimove_provider.contract import dcp, readback
+        from optimove_provider.contract.dcp import config as dcp
+        from optimove_provider.contract.dcp import readback
 
         if self.samples is None:
             return partial(dcp.upload_outcome, self.table_id, self.s3_keys)

@@ -9,8 +9,8 @@ from datetime import date, timedelta
 
 import pytest
 
-from tests.backfill.cluster import processes_of
-from tests.backfill.days import INCREMENTAL, Days, running_days
+from tests.support.backfill.cluster import processes_of
+from tests.support.backfill.days import INCREMENTAL, Days, running_days
 
 PARTITIONS, CONSUMER, APPROVED = "optix_by_partition", "after_optix_partition", "optix_plan_and_approve"
 FIRST, LAST = date(1997, 1, 10), date(1997, 1, 21)

@@ -218,7 +218,7 @@ def test_template_prints_the_header_of_what_is_not_archived(folder, capfd):
 
 
 def test_a_table_gives_its_attributes_through_airflow(folder, emulator, capfd):
-    from optimove_provider.contract.datatypes import Attribute
+    from optimove_provider.contract.cells.datatypes import Attribute
     from optimove_provider.hooks.dcp import DcpHook
 
     with DcpHook().get_conn() as client:

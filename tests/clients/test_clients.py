@@ -9,11 +9,13 @@ from optimove_provider.clients.dcp import DcpClient
 from optimove_provider.clients.drive import Retries
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.clients.settings import DcpSettings, OptixSettings
-from optimove_provider.contract import dcp, ensure, optix
-from optimove_provider.contract.datatypes import Attribute
-from optimove_provider.contract.errors import ApiError, AuthenticationError, OptimoveProviderError, Unreachable
-from optimove_provider.contract.uploads import Verdict
-from optimove_provider.contract.wire import Lost, Response, json_body
+from optimove_provider.contract.cells.datatypes import Attribute
+from optimove_provider.contract.dcp import config as dcp
+from optimove_provider.contract.dcp import ensure
+from optimove_provider.contract.dcp.upload_history import ImportState
+from optimove_provider.contract.optix import data_connections as optix
+from optimove_provider.contract.wire.errors import ApiError, AuthenticationError, OptimoveProviderError, Unreachable
+from optimove_provider.contract.wire.messages import Lost, Response, json_body
 from optimove_provider.emulator import API_KEY, BRAND_KEY, TOKEN, EmulatorServer, Fault, State, send
 
 AT_ONCE = Retries(first_wait=0)
@@ -143,4 +145,4 @@ def test_dcp_over_sockets(server):
         assert client.list_attributes(table) == [Attribute("ltv", "double")]
         assert client.read_table(table).s3_path == f"dcp/{service.id}/{table}"
         assert client.upload_outcome(table, ["f.csv"]).absent == ("f.csv",)
-        assert asyncio.run(client.wait(partial(dcp.upload_outcome, table, []), 30)).verdict is Verdict.DONE
+        assert asyncio.run(client.wait(partial(dcp.upload_outcome, table, []), 30)).verdict is ImportState.DONE

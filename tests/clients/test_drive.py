@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from optimove_provider.clients.drive import Budget, Retries, arun, polite, run
 from optimove_provider.clients.settings import DcpSettings, OptixSettings
-from optimove_provider.contract import dcp, optix
-from optimove_provider.contract.errors import OptimoveProviderError, Refused, ServerTrouble, Unreachable
-from optimove_provider.contract.wire import Lost, Response, Sleep
+from optimove_provider.contract.dcp import config as dcp
+from optimove_provider.contract.optix import data_connections as optix
+from optimove_provider.contract.wire.errors import OptimoveProviderError, Refused, ServerTrouble, Unreachable
+from optimove_provider.contract.wire.messages import Lost, Response, Sleep
 from optimove_provider.emulator import API_KEY, BRAND_KEY, TOKEN, State, send
 
 OPTIX = OptixSettings(

@@ -10,8 +10,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from optimove_provider.clients.s3 import Bucket, Found, NameTaken, UploadGone
-from optimove_provider.contract.dcp import IMPORT_BUCKET
-from optimove_provider.contract.errors import S3Refused
+from optimove_provider.contract.dcp.config import IMPORT_BUCKET
+from optimove_provider.contract.wire.errors import S3Refused
 from optimove_provider.emulator import EmulatorServer
 
 FIVE_MIB = b"x" * (5 << 20)

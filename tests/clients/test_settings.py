@@ -3,9 +3,10 @@
 import pytest
 
 from optimove_provider.clients.settings import REQUESTS_PER_10S, TIMEOUT_SECONDS, DcpSettings, OptixSettings
-from optimove_provider.contract import dcp, optix
-from optimove_provider.contract.errors import SettingsError
-from optimove_provider.contract.wire import Request
+from optimove_provider.contract.dcp import config as dcp
+from optimove_provider.contract.optix import data_connections as optix
+from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.contract.wire.messages import Request
 
 OPTIX = {"password": "key-1", "brand_api_key": "key-2"}
 DCP = {"password": "token-1"}

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from optimove_provider import __version__
 from optimove_provider.clients.transport import Transport
-from optimove_provider.contract.wire import Lost, Request, Response
+from optimove_provider.contract.wire.messages import Lost, Request, Response
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Name: Value\r\n\r\n{}"
 

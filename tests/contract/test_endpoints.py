@@ -9,8 +9,10 @@ import pytest
 from optimove_provider.clients.dcp import DcpClient
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.clients.settings import DcpSettings, OptixSettings
-from optimove_provider.contract import dcp, ensure, optix, profiles, readback, waiting
-from optimove_provider.contract.datatypes import Attribute
+from optimove_provider.contract.cells.datatypes import Attribute
+from optimove_provider.contract.dcp import config as dcp
+from optimove_provider.contract.dcp import ensure, profiles, readback, waiting
+from optimove_provider.contract.optix import data_connections as optix
 from optimove_provider.emulator import API_KEY, BRAND_KEY, TOKEN, State, send
 
 ROWS = (*optix.ENDPOINTS, *dcp.ENDPOINTS)

@@ -45,7 +45,7 @@ def test_each_is_a_dag_that_a_user_would_copy(dags, dag_id):
 
 
 def test_every_operator_and_sensor_has_an_example(dags):
-    from tests.on_airflow.test_operators import OPERATORS
+    from tests.on_airflow.operators.test_operators import OPERATORS
 
     used = {type(task) for dag in dags.values() for task in dag.tasks}
     assert all(issubclass(operator, BaseOperator) for operator in used)

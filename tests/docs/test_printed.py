@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from optimove_provider.contract.datatypes import RULES
-from optimove_provider.records import csvcheck, csvparts, csvtable, csvtext, identifiers, rulebook
-from optimove_provider.records.identifiers import ID_RULES
-from optimove_provider.records.pii import PII_RULES, WORDS
+from optimove_provider.contract.cells.datatypes import RULES
+from optimove_provider.records.csv_syntax import reader
+from optimove_provider.records.findings import file_rules
+from optimove_provider.records.observe import identifiers
+from optimove_provider.records.observe.identifiers import ID_RULES
+from optimove_provider.records.observe.pii import PII_RULES, WORDS
+from optimove_provider.records.validate import header, scan, validate
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = runpy.run_path(str(DOCS / "print_tables.py"))["PAGES"]
@@ -32,8 +35,8 @@ def test_every_rule_is_printed_with_its_source_and_its_doubts(rule):
 
 def test_every_other_rule_is_printed_with_its_severity():
     page = DOCS.joinpath("rules.md").read_text("utf-8")
-    declared = [one for one in vars(rulebook).values() if isinstance(one, rulebook.FileRule)]
-    assert declared == [rule for rules in rulebook.FILE_RULES.values() for rule in rules]
+    declared = [one for one in vars(file_rules).values() if isinstance(one, file_rules.FileRule)]
+    assert declared == [rule for rules in file_rules.FILE_RULES.values() for rule in rules]
     for rule in declared:
         assert f"| `{rule.name}` | {rule.severity} | {rule.finds} |" in page
     assert set(WORDS) == set(PII_RULES)
@@ -47,7 +50,7 @@ def test_no_rule_is_reported_that_is_not_declared():
     """A finding takes its rule from a table: no call that makes one has a name of its own for it."""
     place = {"Fault": 0, "Finding": 4}
     made = 0
-    for path in Path(rulebook.__file__).parent.glob("*.py"):
+    for path in Path(file_rules.__file__).parents[1].rglob("*.py"):
         for call in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in place:
                 made += 1
@@ -57,7 +60,7 @@ def test_no_rule_is_reported_that_is_not_declared():
 
 def test_names_of_rules_are_written_once():
     """Outside of the table, the check spells none of them out."""
-    names = {rule.name for rules in rulebook.FILE_RULES.values() for rule in rules} - {"size", "key", *PII_RULES}
+    names = {rule.name for rules in file_rules.FILE_RULES.values() for rule in rules} - {"size", "key", *PII_RULES}
     assert set(ID_RULES) <= names
-    for module in (csvcheck, csvparts, csvtable, csvtext, identifiers):
+    for module in (validate, scan, header, reader, identifiers):
         assert not names & literals(ast.parse(Path(module.__file__).read_text("utf-8"))), module.__name__

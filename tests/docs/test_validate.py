@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from optimove_provider.cli import COMMANDS
-from optimove_provider.records.formats import FORMATS, MANY, SHOWN
+from optimove_provider.records.findings.formats import FORMATS, MANY, SHOWN
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "validate.md").read_text()

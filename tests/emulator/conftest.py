@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from optimove_provider.contract.wire import Request, Response, json_body
+from optimove_provider.contract.wire.messages import Request, Response, json_body
 from optimove_provider.emulator import API_KEY, BRAND_KEY, TOKEN, MemoryObjects, State, send
 
 KEYS = {"x-api-key": API_KEY, "x-brand-key": BRAND_KEY, "Token": TOKEN}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CONTRACT = [path.stem for path in sorted(ROOT.glob("optimove_provider/contract/*.py")) if path.stem != "__init__"]
+CONTRACT = sorted(ROOT.glob("optimove_provider/contract/**/[!_]*.py"))
 
 SHOW_WHAT_IS_NEW = """
 import importlib, json, sys
@@ -30,7 +30,7 @@ def test_the_package_itself_imports_nothing_of_its_own_or_of_others():
     assert [name for name in new if name not in gained("typing")] == ["optimove_provider"]
 
 
-@pytest.mark.parametrize("module", CONTRACT)
+@pytest.mark.parametrize("module", [path.relative_to(ROOT).with_suffix("").as_posix() for path in CONTRACT])
 def test_a_contract_module_needs_the_standard_library_only(module):
-    packages = {name.partition(".")[0] for name in gained(f"optimove_provider.contract.{module}")}
+    packages = {name.partition(".")[0] for name in gained(module.replace("/", "."))}
     assert packages - sys.stdlib_module_names == {"optimove_provider"}

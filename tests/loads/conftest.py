@@ -6,8 +6,8 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from optimove_provider.emulator.s3 import S3Server
-from optimove_provider.loads.staging import Staging
-from tests.loads.ledgers import Clock, Target
+from optimove_provider.loads.state.staging import Staging
+from tests.support.ledgers import Clock, Target
 
 
 @pytest.fixture(scope="session")

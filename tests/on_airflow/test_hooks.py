@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from optimove_provider.contract.errors import SettingsError
+from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.hooks.optix import OptixHook
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimove_provider.contract.datatypes import RULES, Attribute, Verdict
-from optimove_provider.contract.errors import DataError
-from optimove_provider.records.csvcheck import check_csv
+from optimove_provider.contract.cells.datatypes import RULES, Attribute, Verdict
+from optimove_provider.contract.wire.errors import DataError
+from optimove_provider.records.files import decompressed
 from optimove_provider.records.infer import infer
-from optimove_provider.records.reading import decompressed
+from optimove_provider.records.validate.validate import check_csv
 
 
 def guess(cells: list[str], name: str = "a", **options: Any) -> tuple[str, str]:

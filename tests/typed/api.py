@@ -5,10 +5,12 @@ from typing import Any, assert_type
 from optimove_provider.clients.dcp import DcpClient
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.clients.settings import DcpSettings, OptixSettings
-from optimove_provider.contract import dcp, ensure, optix, profiles
-from optimove_provider.contract.datatypes import Attribute
-from optimove_provider.contract.uploads import Outcome
-from optimove_provider.contract.wire import Answer
+from optimove_provider.contract.cells.datatypes import Attribute
+from optimove_provider.contract.dcp import config as dcp
+from optimove_provider.contract.dcp import ensure, profiles
+from optimove_provider.contract.dcp.upload_history import Outcome
+from optimove_provider.contract.optix import data_connections as optix
+from optimove_provider.contract.wire.messages import Answer
 from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.hooks.optix import OptixHook
 from optimove_provider.operators.csv import ValidateCsvOperator

@@ -1,0 +1,1 @@
+"""Dynamic Customer Profiles: the config and profile hosts, imports and their history. Imports `cells` and `wire`."""

@@ -1,0 +1,208 @@
+"""Dynamic Customer Profiles (DCP): endpoints, limits and objects of the config host, and reading them. No I/O here.
+
+Sources: "guide" is the current "Customer Profiles" page (docs.developers.optimizely.com); "REST reference" is the
+vendor's archived reference of 2020, folders dcpservices, dcptables, dcpattributes, projects, overview. What creates
+and changes is in `contract.dcp.ensure`, profiles and aliases in `contract.dcp.profiles`.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from optimove_provider.contract.cells.datatypes import Attribute
+from optimove_provider.contract.dcp import profiles
+from optimove_provider.contract.dcp.upload_history import HistoryEntry, Outcome, judge
+from optimove_provider.contract.wire.answers import ask, ask_list
+from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.contract.wire.messages import Endpoint, Flow
+
+API = "dcp"
+HISTORY_API = "dcp_history"
+BASE_URL = "https://www.optimizelyapis.com/experiment/v1"
+TOKEN_HEADER = "Token"  # noqa: S105 - the name of a header, not a token
+IMPORT_BUCKET = "optimizely-import"
+S3_REGION = "us-east-1"
+"""The region is documented nowhere; this one is what third-party uploaders use (inferred)."""
+
+LOCATOR_TYPES = ("cookie", "query parameter", "js_variable", "uid")
+LOCATOR_NAME = re.compile(r"[a-zA-Z_][a-zA-Z_0-9$]*")
+"""Both: REST reference, dcptables. A name is required unless the type is `uid`, which has none."""
+
+
+def _row(name: str, method: str, path: str, source: str, *, retry_safe: bool) -> Endpoint:
+    # REST reference, overview: after a 429 or 503, wait at least 60 seconds.
+    return Endpoint(name, API, method, path, retry_safe, f"REST reference, {source}", least_wait_seconds=60.0)
+
+
+LIST_SERVICES = _row("list_services", "GET", "/dcp_services", "dcpservices, list", retry_safe=True)
+CREATE_SERVICE = _row("create_service", "POST", "/dcp_services", "dcpservices, create", retry_safe=False)
+LIST_TABLES = _row(
+    "list_tables", "GET", "/dcp_services/{service_id}/dcp_datasources", "dcptables, list", retry_safe=True
+)
+CREATE_TABLE = _row(
+    "create_table",
+    "POST",
+    "/dcp_services/{service_id}/dcp_datasources",
+    "dcptables, create",
+    retry_safe=False,
+)
+READ_TABLE = _row("read_table", "GET", "/dcp_datasources/{table_id}", "dcptables, read", retry_safe=True)
+LIST_ATTRIBUTES = _row(
+    "list_attributes",
+    "GET",
+    "/dcp_datasources/{table_id}/dcp_datasource_attributes",
+    "dcpattributes, list",
+    retry_safe=True,
+)
+CREATE_ATTRIBUTE = _row(
+    "create_attribute",
+    "POST",
+    "/dcp_datasources/{table_id}/dcp_datasource_attributes",
+    "dcpattributes, create",
+    retry_safe=False,
+)
+UPDATE_ATTRIBUTE = _row(
+    "update_attribute",
+    "PUT",
+    "/dcp_datasource_attributes/{attribute_id}",
+    'dcpattributes, update. Only the description can be changed: "name" and "datatype" are not supported.',
+    retry_safe=True,
+)
+READ_PROJECT = _row("read_project", "GET", "/projects/{project_id}", "projects, read", retry_safe=True)
+UPDATE_PROJECT = _row(
+    "update_project", "PUT", "/projects/{project_id}", "projects, update, with dcp_service_id", retry_safe=True
+)
+UPLOAD_HISTORY = Endpoint(
+    "upload_history",
+    HISTORY_API,
+    "GET",
+    "{table_id}",
+    retry_safe=True,
+    source="assumed: the vendor documents no endpoint for its Upload History. The URL is the one that the connection's "
+    "`upload_history_url` names; the table id takes the place of its {table_id}.",
+)
+ENDPOINTS = (
+    LIST_SERVICES,
+    CREATE_SERVICE,
+    LIST_TABLES,
+    CREATE_TABLE,
+    READ_TABLE,
+    LIST_ATTRIBUTES,
+    CREATE_ATTRIBUTE,
+    UPDATE_ATTRIBUTE,
+    READ_PROJECT,
+    UPDATE_PROJECT,
+    *profiles.ENDPOINTS,
+    UPLOAD_HISTORY,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A DCP service: at most one an account, the parent of all tables."""
+
+    id: int
+    name: str
+    archived: bool = False
+
+    @classmethod
+    def from_json(cls, service: Mapping[str, Any]) -> "Service":
+        """Read a service as the API returns it; the AWS keys it carries are left behind."""
+        return cls(int(service["id"]), str(service["name"]), bool(service.get("archived")))
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table (a "datasource" in URLs): where imports for it go, and with which keys. The keys stay out of the repr."""
+
+    id: int
+    name: str
+    service_id: int
+    keyfield_locator_type: str = ""
+    keyfield_locator_name: str | None = None
+    archived: bool = False
+    is_optimizely: bool = False
+    s3_path: str = ""
+    aws_access_key: str = field(default="", repr=False)
+    aws_secret_key: str = field(default="", repr=False)
+
+    @classmethod
+    def from_json(cls, table: Mapping[str, Any]) -> "Table":
+        """Read a table as the API returns it."""
+        return cls(
+            id=int(table["id"]),
+            name=str(table["name"]),
+            service_id=int(table.get("dcp_service_id") or 0),
+            keyfield_locator_type=str(table.get("keyfield_locator_type") or ""),
+            keyfield_locator_name=table.get("keyfield_locator_name"),
+            archived=bool(table.get("archived")),
+            is_optimizely=bool(table.get("is_optimizely")),
+            s3_path=str(table.get("s3_path") or ""),
+            aws_access_key=str(table.get("aws_access_key") or ""),
+            aws_secret_key=str(table.get("aws_secret_key") or ""),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """An experiment project. It sees the profiles of the service that it is linked to, of at most one."""
+
+    id: int
+    name: str
+    dcp_service_id: int | None = None
+
+    @classmethod
+    def from_json(cls, project: Mapping[str, Any]) -> "Project":
+        """Read a project as the API returns it."""
+        linked = project.get("dcp_service_id")
+        return cls(int(project["id"]), str(project.get("project_name") or ""), None if linked is None else int(linked))
+
+
+def list_services() -> Flow[list[Service]]:
+    """All services of the account, archived ones included if the API lists them."""
+    return (yield from ask_list(LIST_SERVICES, Service.from_json))
+
+
+def read_table(table_id: int) -> Flow[Table]:
+    """One table, with the AWS keys and the S3 path of its imports."""
+    return (yield from ask(READ_TABLE, Table.from_json, table_id=table_id))
+
+
+def list_tables(service_id: int) -> Flow[list[Table]]:
+    """The tables of a service, the one called Optimizely and archived ones included if the API lists them."""
+    return (yield from ask_list(LIST_TABLES, Table.from_json, service_id=service_id))
+
+
+def read_project(project_id: int) -> Flow[Project]:
+    """One project, with the service that it is linked to."""
+    return (yield from ask(READ_PROJECT, Project.from_json, project_id=project_id))
+
+
+def list_attributes(table_id: int) -> Flow[list[Attribute]]:
+    """The attributes registered for a table, archived ones included if the API lists them."""
+    return (yield from ask_list(LIST_ATTRIBUTES, Attribute.from_json, table_id=table_id))
+
+
+def check_locator(locator_type: str, locator_name: str | None) -> None:
+    """Raise SettingsError unless type and name are what the API documents."""
+    if locator_type not in LOCATOR_TYPES:
+        raise SettingsError(f"keyfield_locator_type {locator_type!r}: expected one of {', '.join(LOCATOR_TYPES)}")
+    if locator_type == "uid":
+        if locator_name is not None:
+            raise SettingsError("keyfield_locator_name: a table located by uid has none; leave it out")
+    elif not LOCATOR_NAME.fullmatch(locator_name or ""):
+        raise SettingsError(
+            f"keyfield_locator_name {locator_name!r}: a {locator_type} locator needs a name that matches "
+            f"{LOCATOR_NAME.pattern}"
+        )
+
+
+def upload_history(table_id: int) -> Flow[list[HistoryEntry]]:
+    """The files uploaded for a table, from the connection's `upload_history_url`."""
+    return (yield from ask_list(UPLOAD_HISTORY, HistoryEntry.from_json, table_id=table_id))
+
+
+def upload_outcome(table_id: int, s3_keys: Sequence[str]) -> Flow[Outcome]:
+    """What the history says about these files now."""
+    return judge((yield from upload_history(table_id)), s3_keys)

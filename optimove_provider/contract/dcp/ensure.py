@@ -1,0 +1,154 @@
+"""Services, tables, attributes and links of DCP as somebody wants them: what exists and agrees is kept. No I/O here.
+
+A dry run changes nothing and says what a real one would do; otherwise what disagrees is an error, and then nothing is
+created.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from optimove_provider.contract.cells.datatypes import Attribute
+from optimove_provider.contract.dcp import config as dcp
+from optimove_provider.contract.dcp.config import Table
+from optimove_provider.contract.wire.answers import create, tell
+from optimove_provider.contract.wire.errors import Disagreement
+from optimove_provider.contract.wire.messages import Flow
+
+
+@dataclass(frozen=True, slots=True)
+class Ensured:
+    """What is there now: its id, and what had to be created.
+
+    After a dry run `created` is what would be created, `disagreements` what stands in the way, and `id` is None where
+    nothing is there yet.
+    """
+
+    id: int | None
+    created: tuple[str, ...] = ()
+    disagreements: tuple[str, ...] = ()
+
+
+def ensure_service(name: str, dry_run: bool = False) -> Flow[Ensured]:
+    """Keep the account's service, or create it. An account has at most one, so one under another name is kept too.
+
+    Where Support has allowed several, the one called `name` is meant; without it the choice is left to a person.
+    """
+    services = [service for service in (yield from dcp.list_services()) if not service.archived]
+    named = [service for service in services if service.name == name] or services
+    if len(named) > 1:
+        names = ", ".join(f"{service.name!r} ({service.id})" for service in named)
+        complaint = f"the account has several DCP services, and {name!r} does not name one: {names}"
+        return _disagreeing(None, [complaint], dry_run)
+    if named:
+        return Ensured(named[0].id)
+    made = None if dry_run else (yield from create(dcp.CREATE_SERVICE, {"name": name}))
+    return Ensured(made, (name,))
+
+
+def _disagreeing(id: int | None, complaints: Sequence[str], dry_run: bool, created: Iterable[str] = ()) -> Ensured:
+    if not dry_run:
+        raise Disagreement("; ".join(complaints))
+    return Ensured(id, tuple(created), tuple(complaints))
+
+
+def ensure_table(
+    service_id: int,
+    name: str,
+    keyfield_locator_type: str,
+    keyfield_locator_name: str | None = None,
+    description: str | None = None,
+    dry_run: bool = False,
+) -> Flow[Ensured]:
+    """Keep the service's table of this name, or create it. A table that locates customers otherwise is an error.
+
+    The description is set at creation and not compared: people edit it.
+    """
+    dcp.check_locator(keyfield_locator_type, keyfield_locator_name)
+    named = [table for table in (yield from dcp.list_tables(service_id)) if table.name == name]
+    locator = (keyfield_locator_type, keyfield_locator_name)
+    if complaint := _table_complaint(named, f"table {name!r} of service {service_id}", locator):
+        return _disagreeing(named[0].id, [complaint], dry_run)
+    if named:
+        return Ensured(named[0].id)
+    wanted = {
+        "name": name,
+        "description": description,
+        "keyfield_locator_type": keyfield_locator_type,
+        "keyfield_locator_name": keyfield_locator_name,
+    }
+    made = None if dry_run else (yield from create(dcp.CREATE_TABLE, wanted, service_id=service_id))
+    return Ensured(made, (name,))
+
+
+def _table_complaint(named: Sequence[Table], what: str, wanted: tuple[str, str | None]) -> str:
+    """What is wrong with the tables of one name; empty if nothing is."""
+    if not named:
+        return ""
+    table = named[0]
+    if len(named) > 1:
+        return f"{what} exists {len(named)} times: ids {', '.join(str(table.id) for table in named)}"
+    if table.archived:
+        return f"{what} (id {table.id}) is archived: restore it in the web UI, or choose another name"
+    there = (table.keyfield_locator_type, table.keyfield_locator_name)
+    if there == wanted:
+        return ""
+    return (
+        f"table {table.name!r} (id {table.id}) finds its customers by {there[0]} {there[1]!r}, not by "
+        f"{wanted[0]} {wanted[1]!r}: change the operator to what is there, or the table in the web UI"
+    )
+
+
+def ensure_attributes(table_id: int, attributes: Iterable[Attribute], dry_run: bool = False) -> Flow[Ensured]:
+    """Keep the registered attributes and register the missing ones. Nothing is registered if one disagrees.
+
+    The API can change neither name, datatype nor format of an attribute (REST reference, dcpattributes, update).
+    """
+    wanted = list(attributes)
+    registered = {attribute.name: attribute for attribute in (yield from dcp.list_attributes(table_id))}
+    missing = [attribute for attribute in wanted if attribute.name not in registered]
+    names = tuple(attribute.name for attribute in missing)
+    if complaints := list(_complaints(wanted, registered)):
+        return _disagreeing(table_id, [f"table {table_id}: " + "; ".join(complaints)], dry_run, names)
+    for attribute in () if dry_run else missing:
+        yield from tell(dcp.CREATE_ATTRIBUTE, attribute.as_json(), table_id=table_id)
+    return Ensured(table_id, names)
+
+
+def _complaints(wanted: Sequence[Attribute], registered: Mapping[str, Attribute]) -> Iterator[str]:
+    for attribute in wanted:
+        there = registered.get(attribute.name)
+        if there is None:
+            continue
+        if there.archived:
+            yield f"attribute {attribute.name!r} is archived: restore it in the web UI, or use another name"
+        elif (there.datatype, there.format) != (attribute.datatype, attribute.format):
+            yield (
+                f"attribute {attribute.name!r} is registered as {there.kind}, not {attribute.kind}, and the API "
+                f"cannot change that: use {there.kind}, or register the values under a new name"
+            )
+
+
+def link_project(project_id: int, service_id: int, replace: bool = False, dry_run: bool = False) -> Flow[Ensured]:
+    """Link a project to a service, so that its experiments see the service's profiles.
+
+    A project that is linked to another service disagrees, unless `replace`.
+    """
+    project = yield from dcp.read_project(project_id)
+    linked = project.dcp_service_id
+    if linked == service_id:
+        return Ensured(project.id)
+    link = (f"link of project {project_id} to service {service_id}",)
+    if linked is not None and not replace:
+        complaint = (
+            f"project {project_id} ({project.name!r}) is linked to service {linked}, not to {service_id}: its "
+            "audiences may use that one; pass replace=True to link it anew"
+        )
+        return _disagreeing(project.id, [complaint], dry_run, link)
+    if not dry_run:
+        yield from tell(dcp.UPDATE_PROJECT, {"dcp_service_id": service_id}, project_id=project_id)
+    return Ensured(project.id, link)
+
+
+def describe_attribute(attribute_id: int, description: str) -> Flow[None]:
+    """Change an attribute's description, the only thing that the API can change about it."""
+    yield from tell(dcp.UPDATE_ATTRIBUTE, {"description": description}, attribute_id=attribute_id)

@@ -1,0 +1,126 @@
+"""Profiles and aliases of DCP: endpoints of the profile host, and the conversations over them. No I/O here.
+
+"REST reference" is the vendor's archived reference of 2020, folders dcpcustomerprofiles and dcpalias. It shows paths
+and bodies, and hardly any answer: any 2xx is success, with a body or without.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from optimove_provider.contract.cells.values import JsonValue
+from optimove_provider.contract.wire.answers import ask_list, decoded, read, tell
+from optimove_provider.contract.wire.errors import succeed
+from optimove_provider.contract.wire.messages import Endpoint, Flow, Response
+
+UNADDRESSABLE = (".", "..")
+"""Ids that no URL can name: as a path segment they mean something else, encoded or not."""
+
+API = "dcp_profiles"
+BASE_URL = "https://vis.optimizely.com/api"
+
+
+def _row(name: str, method: str, path: str, source: str, *, retry_safe: bool) -> Endpoint:
+    # The overview of the REST reference asks for 60 seconds after a 429 or 503; it speaks of the config host.
+    return Endpoint(name, API, method, path, retry_safe, f"REST reference, {source}", least_wait_seconds=60.0)
+
+
+_PROFILE = "/customer_profile/{service_id}/{table_id}/{customer_id}"
+_ALIAS = "/alias/{service_id}/{optimizely_table_id}/{optimizely_user_id}"
+
+READ_PROFILE = _row("read_profile", "GET", _PROFILE, "dcpcustomerprofiles, read", retry_safe=True)
+WRITE_PROFILE = _row(
+    "write_profile",
+    "POST",
+    _PROFILE,
+    "dcpcustomerprofiles, write. Values overwrite earlier ones, so sending the same values twice is safe.",
+    retry_safe=True,
+)
+READ_CONSOLIDATED = _row(
+    "read_consolidated_view",
+    "GET",
+    "/consolidatedCustomerView/{service_id}/{optimizely_table_id}/{optimizely_user_id}",
+    "dcpcustomerprofiles, consolidated. The reference of 2016 lacks the table's id.",
+    retry_safe=True,
+)
+READ_ALIASES = _row("read_aliases", "GET", _ALIAS, "dcpalias, read", retry_safe=True)
+CREATE_ALIASES = _row(
+    "create_aliases",
+    "POST",
+    _ALIAS,
+    "dcpalias, create. What a second one does is not documented, so it is not repeated.",
+    retry_safe=False,
+)
+ENDPOINTS = (READ_PROFILE, WRITE_PROFILE, READ_CONSOLIDATED, READ_ALIASES, CREATE_ALIASES)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What one table holds about one customer. Ids are text here, as the API has them."""
+
+    table_id: str
+    customer_id: str
+    data: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def from_json(cls, profile: Mapping[str, Any]) -> "Profile":
+        """Read a profile as the API returns it."""
+        return cls(str(profile["datasourceId"]), str(profile["customerId"]), dict(profile.get("data") or {}))
+
+
+def _user(service_id: int, optimizely_table_id: int, optimizely_user_id: str) -> dict[str, object]:
+    return {
+        "service_id": service_id,
+        "optimizely_table_id": optimizely_table_id,
+        "optimizely_user_id": optimizely_user_id,
+    }
+
+
+def _data(found: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(found.get("data") or {})
+
+
+def read_profile(service_id: int, table_id: int, customer_id: str) -> Flow[dict[str, Any] | None]:
+    """One customer's values by attribute name; None for an unknown customer.
+
+    What the API answers for one is not documented: a 404, an empty body and one without values all count.
+    """
+    ids = {"service_id": service_id, "table_id": table_id, "customer_id": customer_id}
+    return (yield from _maybe(READ_PROFILE, **ids)) or None
+
+
+def read_aliases(service_id: int, optimizely_table_id: int, optimizely_user_id: str) -> Flow[dict[str, str]]:
+    """Table id -> customer id in that table, for one Optimizely user id; empty for an unknown one."""
+    ids = _user(service_id, optimizely_table_id, optimizely_user_id)
+    found = yield from _maybe(READ_ALIASES, **ids)
+    return {str(table_id): str(customer_id) for table_id, customer_id in found.items()}
+
+
+def _maybe(endpoint: Endpoint, **path: object) -> Flow[dict[str, Any]]:
+    answer = yield endpoint.request(None, **path)
+    if isinstance(answer, Response) and answer.status == 404:
+        return {}
+    response = succeed(endpoint, answer)
+    if not response.body.strip():
+        return {}
+    return read(endpoint, response, _data, decoded(endpoint, response, dict))
+
+
+def write_profile(service_id: int, table_id: int, customer_id: str, data: Mapping[str, JsonValue]) -> Flow[None]:
+    """Write some of a customer's values. Raises Refused for an attribute or a value that the API does not take."""
+    ids = {"service_id": service_id, "table_id": table_id, "customer_id": customer_id}
+    yield from tell(WRITE_PROFILE, {"data": dict(data)}, **ids)
+
+
+def create_aliases(
+    service_id: int, optimizely_table_id: int, optimizely_user_id: str, aliases: Mapping[str, str]
+) -> Flow[None]:
+    """Say under which customer id each table knows an Optimizely user id. `aliases`: table id -> customer id."""
+    ids = _user(service_id, optimizely_table_id, optimizely_user_id)
+    yield from tell(CREATE_ALIASES, {"data": dict(aliases)}, **ids)
+
+
+def read_consolidated_view(service_id: int, optimizely_table_id: int, optimizely_user_id: str) -> Flow[list[Profile]]:
+    """One profile for each table that knows the Optimizely user id."""
+    ids = _user(service_id, optimizely_table_id, optimizely_user_id)
+    return (yield from ask_list(READ_CONSOLIDATED, Profile.from_json, **ids))

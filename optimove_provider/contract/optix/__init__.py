@@ -1,0 +1,1 @@
+"""Opti-X Data Connections: endpoints, limits, conversations. Imports `wire`."""

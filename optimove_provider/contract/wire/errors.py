@@ -1,0 +1,91 @@
+"""Every error that this package raises on purpose: no I/O here.
+
+`retry_helps` is the one fact that an operator needs: whether the same task, run again, may succeed.
+"""
+
+from optimove_provider.contract.wire.messages import Answer, Endpoint, Lost, Response
+
+MAX_TEXT = 2000
+"""How much of an answer's text an error carries, in characters."""
+
+
+class OptimoveProviderError(Exception):
+    """The root. `retry_helps` is False where only a person can mend the cause."""
+
+    retry_helps = False
+
+
+class SettingsError(OptimoveProviderError):
+    """A connection, or a call, lacks something or contradicts itself. One error names everything that is missing."""
+
+
+class DataError(OptimoveProviderError):
+    """The rows cannot be sent as they are. The text names the row, the column, the value and what is expected."""
+
+
+class Disagreement(OptimoveProviderError):
+    """What exists at the vendor is not what was asked for. The text says both, and what to do."""
+
+
+class S3Refused(OptimoveProviderError):
+    """S3 refused the keys: the table's own, or those of the connection's `aws_conn_id`."""
+
+
+class UnreadableAnswer(OptimoveProviderError):
+    """A 2xx whose body lacks what the vendor documents. The body is not shown: a table's holds AWS keys."""
+
+    def __init__(self, endpoint: Endpoint, response: Response, lacks: str):
+        size = f"{len(response.body)} bytes of {response.headers.get('content-type', 'an unnamed type')}"
+        super().__init__(f"{endpoint.name}: the answer {response.status} ({size}) lacks {lacks}")
+
+
+class ApiError(OptimoveProviderError):
+    """The vendor answered, and not with success. `status` is the HTTP status, `text` its body, cut."""
+
+    def __init__(self, endpoint: Endpoint, response: Response):
+        self.endpoint = endpoint
+        self.status = response.status
+        self.repeated = response.repeated
+        self.text = response.text[:MAX_TEXT]
+        said = f": {self.text}" if self.text else " with an empty body"
+        super().__init__(f"{endpoint.method} {endpoint.name} was answered {self.status}{said}")
+
+
+class AuthenticationError(ApiError):
+    """401 or 403: a wrong, expired or too weak key."""
+
+
+class Refused(ApiError):
+    """Another 4xx, or a redirect (never followed: the keys would go along): wrong, and would be wrong again."""
+
+
+class ServerTrouble(ApiError):
+    """429, 5xx or another status that says nothing about the request itself."""
+
+    retry_helps = True
+
+
+class Unreachable(OptimoveProviderError):
+    """No answer came, however often it was tried."""
+
+    retry_helps = True
+
+    def __init__(self, endpoint: Endpoint, lost: Lost):
+        self.endpoint = endpoint
+        self.sent = lost.sent
+        super().__init__(f"{endpoint.method} {endpoint.name} got no answer: {lost.reason}")
+
+
+def succeed(endpoint: Endpoint, answer: Answer | None) -> Response:
+    """The response when it is a 2xx; otherwise the error that fits it is raised."""
+    if isinstance(answer, Lost):
+        raise Unreachable(endpoint, answer)
+    if answer is None:
+        raise TypeError(f"{endpoint.name}: the driver sent no answer")
+    if answer.ok:
+        return answer
+    if answer.status in (401, 403):
+        raise AuthenticationError(endpoint, answer)
+    if 300 <= answer.status < 500 and answer.status not in (408, 429):
+        raise Refused(endpoint, answer)
+    raise ServerTrouble(endpoint, answer)

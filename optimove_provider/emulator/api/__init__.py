@@ -1,0 +1,1 @@
+"""Who answers: a module for each API. Imports `importer` and `model`."""

@@ -1,0 +1,136 @@
+"""The DCP profile API: profiles, the consolidated view and aliases, answered from the contract's rows. No I/O here.
+
+Documented (REST reference, dcpcustomerprofiles and dcpalias): the paths, ids as strings, 201 for a write, that values
+overwrite earlier ones, and that a key which is not registered or a value of another datatype fails the write. Guesses:
+every other status, that a refused write stores nothing, and that a list of aliases adds to an earlier one.
+"""
+
+from typing import Any
+
+from optimove_provider.contract.cells.datatypes import Attribute, Verdict
+from optimove_provider.contract.cells.values import json_value
+from optimove_provider.contract.dcp import profiles
+from optimove_provider.contract.wire.messages import Endpoint, Response
+from optimove_provider.emulator.api.dcp import admit, refuse
+from optimove_provider.emulator.api.routes import PREFIXES, Api, Call, Handler
+from optimove_provider.emulator.importer.importer import advance
+from optimove_provider.emulator.model.dcp import CellValue, Service, Table
+from optimove_provider.emulator.replies import Refusal, json_answer, json_object
+
+
+def _service(call: Call) -> Service:
+    service = call.state.services.get(call.number("service_id"))
+    if service is None:
+        raise Refusal(404, "there is no such service")
+    return service
+
+
+def _table(call: Call, name: str) -> Table:
+    table = call.state.tables.get(call.number(name))
+    if table is None or table.service is not _service(call):
+        raise Refusal(404, "there is no such table in the service")
+    return table
+
+
+def _optimizely_table(call: Call) -> Table:
+    table = _table(call, "optimizely_table_id")
+    if not table.is_optimizely:
+        raise Refusal(400, f"table {table.id} is not the Optimizely table of its service")
+    return table
+
+
+def _envelope(table: Table, customer_id: str, data: object) -> dict[str, Any]:
+    return {
+        "dcpServiceId": str(table.service.id),
+        "datasourceId": str(table.id),
+        "customerId": customer_id,
+        "data": data,
+    }
+
+
+def _read_profile(call: Call) -> Response:
+    table, customer_id = _table(call, "table_id"), call.path["customer_id"]
+    advance(call.state)
+    data = table.profiles.get(customer_id)
+    if data is None and call.state.switches.unknown_profile == "404":
+        raise Refusal(404, "there is no such profile")
+    return json_answer(200, _envelope(table, customer_id, data or {}))
+
+
+def _write_profile(call: Call) -> Response:
+    table, customer_id, state = _table(call, "table_id"), call.path["customer_id"], call.state
+    data = json_object(json_object(call.json).get("data"))
+    values = {name: _value(table, name, value) for name, value in data.items()}
+    table.upsert(customer_id, values, state.clock() + state.switches.profile_lag_seconds)
+    table.settle(state.clock())
+    if state.switches.profile_write_answer == "echo":
+        return json_answer(201, _envelope(table, customer_id, data))
+    return Response(201)
+
+
+def _value(table: Table, name: str, value: Any) -> CellValue:
+    registered = table.attributes.get(name)
+    if registered is None or registered.attribute.archived:
+        raise Refusal(400, f"attribute {name!r} is not registered")
+    attribute = registered.attribute
+    cell = _cell(attribute, value)
+    if cell is None or attribute.rule.judge(cell) is Verdict.INVALID:
+        raise Refusal(400, f"attribute {name!r}: {attribute.kind} is expected")
+    return json_value(attribute, cell)
+
+
+def _cell(attribute: Attribute, value: Any) -> str | None:
+    """The value as a CSV cell; None for JSON of another type. Guess: numbers and booleans are no strings, nor null."""
+    kind: type | tuple[type, ...] = str
+    if attribute.datatype == "bool":
+        return ("false", "true")[value] if isinstance(value, bool) else None
+    if attribute.datatype == "long" or attribute.format == "epoch":
+        kind = int
+    elif attribute.datatype == "double":
+        kind = (int, float)
+    return str(value) if isinstance(value, kind) and not isinstance(value, bool) else None
+
+
+def _read_consolidated_view(call: Call) -> Response:
+    """The profile in each table that knows the user: in the Optimizely table by its id, in others by an alias."""
+    optimizely, user_id = _optimizely_table(call), call.path["optimizely_user_id"]
+    advance(call.state)
+    ids = {str(optimizely.id): user_id, **optimizely.service.aliases.get(user_id, {})}
+    tables = {str(table.id): table for table in call.state.tables.values()}
+    found = [
+        _envelope(tables[table_id], customer_id, tables[table_id].profiles[customer_id])
+        for table_id, customer_id in ids.items()
+        if customer_id in tables[table_id].profiles
+    ]
+    return json_answer(200, found)
+
+
+def _read_aliases(call: Call) -> Response:
+    table, user_id = _optimizely_table(call), call.path["optimizely_user_id"]
+    aliases = table.service.aliases.get(user_id)
+    if aliases is None and call.state.switches.unknown_profile == "404":
+        raise Refusal(404, "there are no aliases for this user")
+    return json_answer(200, _envelope(table, user_id, aliases or {}))
+
+
+def _create_aliases(call: Call) -> Response:
+    table, user_id = _optimizely_table(call), call.path["optimizely_user_id"]
+    data = json_object(json_object(call.json).get("data"))
+    known = {str(one.id) for one in call.state.tables.values() if one.service is table.service}
+    for table_id, customer_id in data.items():
+        if table_id not in known:
+            raise Refusal(400, f"{table_id!r} is no table of the service")
+        if not isinstance(customer_id, str) or not customer_id:
+            raise Refusal(400, f"table {table_id}: a customer id is expected, as a string that is not empty")
+    table.service.aliases.setdefault(user_id, {}).update(data)
+    return Response(201)
+
+
+HANDLERS: dict[Endpoint, Handler] = {
+    profiles.READ_PROFILE: _read_profile,
+    profiles.WRITE_PROFILE: _write_profile,
+    profiles.READ_CONSOLIDATED: _read_consolidated_view,
+    profiles.READ_ALIASES: _read_aliases,
+    profiles.CREATE_ALIASES: _create_aliases,
+}
+PROFILES = Api(PREFIXES[profiles.API], HANDLERS, admit, refuse)

@@ -1,0 +1,115 @@
+"""One request, one answer: `handle` as the vendors would, `send` with the ordered trouble. No I/O here."""
+
+from typing import Any
+
+from optimove_provider.contract.optix import data_connections as optix
+from optimove_provider.contract.wire.messages import Answer, Lost, Request, Response
+from optimove_provider.emulator.api.control import CONTROL
+from optimove_provider.emulator.api.dcp import DCP, HISTORY
+from optimove_provider.emulator.api.dcp_profiles import PROFILES
+from optimove_provider.emulator.api.optix import OPTIX
+from optimove_provider.emulator.api.routes import Call, url_path
+from optimove_provider.emulator.model.faults import Fault
+from optimove_provider.emulator.model.state import State
+from optimove_provider.emulator.replies import Refusal, json_answer
+
+APIS = (OPTIX, DCP, PROFILES, HISTORY, CONTROL)
+"""In the order in which they are asked whether a path is theirs."""
+
+
+def handle(state: State, request: Request) -> Response:
+    """Answer as the vendors would: nothing is lost, no ordered fault is met, nothing is logged.
+
+    `request.url` may be absolute, or a path with or without a query.
+    """
+    return _answer(_route(state, request))
+
+
+def send(state: State, request: Request) -> Answer:
+    """Answer a client: `handle`, the ordered faults, and the request log. Control routes meet no fault.
+
+    A connection lost on order is a `Lost`; the HTTP server drops the socket for it.
+    """
+    call = _route(state, request)
+    if call.api is CONTROL:
+        return _answer(call)
+    fault = state.faults.meet(call.endpoint.name if call.endpoint else "")
+    answer = _answer_with(fault, call) if fault else _answer(call)
+    state.requests.append({**_described(call), **_outcome(answer)})
+    return answer
+
+
+def latency_seconds(state: State, request: Request) -> float:
+    """How long the answer to this request is held back: not at all on a control route."""
+    return 0.0 if _route(state, request).api is CONTROL else state.switches.latency_seconds
+
+
+def _route(state: State, request: Request) -> Call:
+    path = url_path(request.url)
+    api = next((api for api in APIS if api.owns(path)), None)
+    if api is None:
+        return Call(state, request)
+    if api.trailing_slash and path != api.prefix:
+        path = path.removesuffix("/")
+    endpoint, values = api.find(request.method, path) or (None, {})
+    return Call(state, request, api, endpoint, values)
+
+
+def _answer(call: Call) -> Response:
+    if call.api is None:
+        prefixes = ", ".join(api.prefix for api in APIS)
+        return json_answer(404, {"message": f"nothing is served here, only under {prefixes}"})
+    return call.api.answer(call)
+
+
+def _answer_with(fault: Fault, call: Call) -> Answer:
+    if fault.status is not None:
+        headers = {name.lower(): value for name, value in fault.headers.items()}
+        return Response(fault.status, fault.body.encode(), headers)
+    if fault.lost == "after":
+        _answer(call)
+    return Lost(f"the connection was dropped on order, {fault.lost} the work was done")
+
+
+def _outcome(answer: Answer) -> dict[str, Any]:
+    lost = answer.reason if isinstance(answer, Lost) else None
+    return {"status": answer.status if isinstance(answer, Response) else None, "lost": lost}
+
+
+def _described(call: Call) -> dict[str, Any]:
+    """The request as the log keeps it: of its headers the names, of its body counts, and no values."""
+    return {
+        "method": call.request.method,
+        "path": url_path(call.request.url),
+        "endpoint": call.endpoint.name if call.endpoint else None,
+        "headers": sorted(name.lower() for name in call.request.headers),
+        "sha256": call.sha256,
+        **_counts(call),
+    }
+
+
+def _counts(call: Call) -> dict[str, Any]:
+    if call.endpoint is optix.UPDATE_DATA:
+        return {"records": _length(_json(call))}
+    return _batch(call) if call.endpoint is optix.UPLOAD_DATA else {}
+
+
+def _json(call: Call) -> Any:
+    try:
+        return call.json
+    except Refusal:
+        return None
+
+
+def _length(data: Any) -> int | None:
+    return len(data) if isinstance(data, list) else None
+
+
+def _batch(call: Call) -> dict[str, Any]:
+    found = _json(call)
+    upload = found if isinstance(found, dict) else {}
+    return {
+        "records": _length(upload.get("data")),
+        "batch_uuid": upload.get("batch_uuid"),
+        "batch_completed": upload.get("batch_completed", True),
+    }

@@ -1,0 +1,1 @@
+"""The S3 importer of DCP. Imports `model`."""

@@ -1,0 +1,157 @@
+"""What the DCP API keeps: the service, its tables, their attributes and profiles. No I/O here.
+
+Field names and shapes follow the vendor's REST reference, dcpservices, dcptables and dcpattributes.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from optimove_provider.contract.cells.datatypes import Attribute
+
+ACCOUNT_ID = 123456
+CellValue = str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The AWS identity by which files are uploaded. Made up: the emulator's S3 checks none."""
+
+    access_key: str
+    secret_key: str
+
+    def as_json(self) -> dict[str, Any]:
+        """As services and tables show it."""
+        return {"aws_access_key": self.access_key, "aws_secret_key": self.secret_key}
+
+
+@dataclass(slots=True)
+class Project:
+    """An experiment project, with the service that it is linked to."""
+
+    id: int
+    name: str
+    dcp_service_id: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """As the API returns it, but for members that have nothing to do with DCP."""
+        return {
+            "id": self.id,
+            "account_id": ACCOUNT_ID,
+            "project_name": self.name,
+            "project_status": "Active",
+            "dcp_service_id": self.dcp_service_id,
+        }
+
+
+def example_projects() -> dict[int, Project]:
+    """The one project that there is from the start, with the id of the reference's examples: none can be created."""
+    return {1234: Project(1234, "My project")}
+
+
+@dataclass(slots=True)
+class Service:
+    """A DCP service. Guess: its tables share one AWS identity, as in an early draft of the reference.
+
+    `aliases` are customer ids by table id, by Optimizely user id.
+    """
+
+    id: int
+    name: str
+    credentials: Credentials
+    created: str
+    aliases: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    @property
+    def s3_path(self) -> str:
+        """The prefix of all imports."""
+        return f"dcp/{self.id}"
+
+    def as_json(self) -> dict[str, Any]:
+        """As the API returns it."""
+        return {
+            "id": self.id,
+            "account_id": ACCOUNT_ID,
+            "name": self.name,
+            "archived": False,
+            **self.credentials.as_json(),
+            "s3_path": self.s3_path,
+            "created": self.created,
+            "last_modified": self.created,
+        }
+
+
+@dataclass(slots=True)
+class Registered:
+    """An attribute as the table has it."""
+
+    id: int
+    attribute: Attribute
+    created: str
+    last_modified: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """As lists and tables show it: without instants and without the table's id (the list example)."""
+        attribute = self.attribute
+        return {
+            "id": self.id,
+            "name": attribute.name,
+            "datatype": attribute.datatype,
+            "format": attribute.format,
+            "description": attribute.description,
+            "is_value_public": False,
+            "archived": attribute.archived,
+        }
+
+
+@dataclass(slots=True)
+class Table:
+    """A table, a "datasource" in URLs. `profiles` are the values that are read, by customerId and attribute name.
+
+    `arriving` are writes that nobody can read yet: when they can, the customerId and the values.
+    """
+
+    id: int
+    service: Service
+    name: str
+    keyfield_locator_type: str
+    keyfield_locator_name: str | None
+    description: str | None
+    created: str
+    is_optimizely: bool = False
+    attributes: dict[str, Registered] = field(default_factory=dict)
+    profiles: dict[str, dict[str, CellValue]] = field(default_factory=dict)
+    arriving: deque[tuple[float, str, dict[str, CellValue]]] = field(default_factory=deque)
+
+    @property
+    def s3_path(self) -> str:
+        """Where files for this table are put."""
+        return f"{self.service.s3_path}/{self.id}"
+
+    def upsert(self, customer_id: str, values: dict[str, CellValue], readable: float) -> None:
+        """Write one row, to be read from that instant on: its values replace earlier ones, others are kept."""
+        self.arriving.append((readable, customer_id, values))
+
+    def settle(self, now: float) -> None:
+        """Let what is readable by now be read, in the order in which it was written."""
+        while self.arriving and self.arriving[0][0] <= now:
+            _, customer_id, values = self.arriving.popleft()
+            self.profiles.setdefault(customer_id, {}).update(values)
+
+    def as_json(self) -> dict[str, Any]:
+        """As the API returns it."""
+        return {
+            "id": self.id,
+            "dcp_service_id": self.service.id,
+            "name": self.name,
+            "description": self.description,
+            "keyfield_locator_type": self.keyfield_locator_type,
+            "keyfield_locator_name": self.keyfield_locator_name,
+            "is_optimizely": self.is_optimizely,
+            "attributes": [registered.as_json() for registered in self.attributes.values()],
+            "archived": False,
+            **self.service.credentials.as_json(),
+            "s3_path": self.s3_path,
+            "created": self.created,
+            "last_modified": self.created,
+        }

@@ -1,0 +1,134 @@
+"""Trouble made on order: answers that the vendor did not choose, lost connections, imports that fail."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from optimove_provider.contract.dcp import config as dcp
+from optimove_provider.contract.optix import data_connections as optix
+from optimove_provider.emulator.replies import Refusal, json_object
+
+ANY = "*"
+ENDPOINT_NAMES = tuple(row.name for row in (*optix.ENDPOINTS, *dcp.ENDPOINTS))
+
+
+@dataclass(slots=True)
+class Fault:
+    """An answer instead of the right one, or none at all.
+
+    It leaves the first `skip` requests to `endpoint` (a contract row's name, or "*") alone and meets `times` of
+    the next: all, or with `every` only each n-th. Requests that an earlier order meets are not counted. Either
+    `status`, `headers` and `body` are answered and nothing is done, or the connection is lost: `lost` says
+    whether before or after the work was done.
+    """
+
+    endpoint: str = ANY
+    times: int = 1
+    skip: int = 0
+    every: int = 1
+    status: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    body: str = ""
+    lost: Literal["before", "after"] | None = None
+
+
+@dataclass(slots=True)
+class ImportFault:
+    """The next `times` imports whose key contains `key_contains` fail with `message`. Empty: any import."""
+
+    key_contains: str = ""
+    message: str = "the import failed on order"
+    times: int = 1
+
+
+class Faults:
+    """The orders that are still open, oldest first. Their `times` and `skip` are what is left of them."""
+
+    def __init__(self) -> None:
+        self.answers: list[Fault] = []
+        self.imports: list[ImportFault] = []
+
+    def order(self, *ordered: Fault | ImportFault) -> None:
+        """Add orders. Raises Refusal 400 for the first that makes no sense, and adds none then."""
+        for fault in ordered:
+            _check(fault)
+        for fault in ordered:
+            if isinstance(fault, Fault):
+                fault.skip += fault.every - 1
+        self.answers += [fault for fault in ordered if isinstance(fault, Fault)]
+        self.imports += [fault for fault in ordered if isinstance(fault, ImportFault)]
+
+    def meet(self, endpoint: str) -> Fault | None:
+        """The fault that this request meets, if any. Requests that a fault skips are counted here."""
+        for fault in self.answers:
+            if fault.endpoint not in (ANY, endpoint):
+                continue
+            if fault.skip:
+                fault.skip -= 1
+                continue
+            fault.times -= 1
+            fault.skip = fault.every - 1
+            self.answers = [fault for fault in self.answers if fault.times]
+            return fault
+        return None
+
+    def meet_import(self, key: str) -> ImportFault | None:
+        """The fault that the import of this key meets, if any."""
+        for fault in self.imports:
+            if fault.key_contains in key:
+                fault.times -= 1
+                self.imports = [fault for fault in self.imports if fault.times]
+                return fault
+        return None
+
+
+def read_fault(order: Any) -> Fault | ImportFault:
+    """Read one order: `{"import": text in the key, "message", "times"}`, or the members of a Fault."""
+    members = dict(json_object(order))
+    kind: type[Fault] | type[ImportFault] = Fault
+    if "import" in members:
+        kind, members["key_contains"] = ImportFault, members.pop("import")
+    known = [member.name for member in fields(kind)]
+    if unknown := [name for name in members if name not in known]:
+        raise Refusal(400, f"unknown members: {', '.join(unknown)}; known: {', '.join(known)}")
+    return kind(**members)
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _whole(least: int, most: int) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+
+
+_MANY = 10**9
+_MEMBERS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "endpoint": (
+        lambda value: value in (ANY, *ENDPOINT_NAMES),
+        f"{ANY} or one of {', '.join(ENDPOINT_NAMES)}",
+    ),
+    "times": (_whole(1, _MANY), "a whole number, at least 1"),
+    "every": (_whole(1, _MANY), "a whole number, at least 1"),
+    "skip": (_whole(0, _MANY), "a whole number, at least 0"),
+    "status": (lambda value: value is None or _whole(200, 599)(value), "a number from 200 to 599"),
+    "headers": (_texts, "an object whose values are strings"),
+    "body": (_text, "a string"),
+    "lost": (lambda value: value in (None, "before", "after"), "before or after"),
+    "key_contains": (_text, "a string (here: import)"),
+    "message": (_text, "a string"),
+}
+
+
+def _check(fault: Fault | ImportFault) -> None:
+    """Raise Refusal 400 unless this order can be met: a typing error in one must not pass unnoticed."""
+    for name, value in asdict(fault).items():
+        right, words = _MEMBERS[name]
+        if not right(value):
+            raise Refusal(400, f"{name} must be {words}")
+    if isinstance(fault, Fault) and (fault.status is None) == (fault.lost is None):
+        raise Refusal(400, "a fault has either a status or lost")

@@ -1,0 +1,63 @@
+"""Everything that an emulator remembers. No I/O, no threads; the clock and the bucket are handed in."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from optimove_provider.emulator.model.dcp import Project, Service, Table, example_projects
+from optimove_provider.emulator.model.faults import Faults
+from optimove_provider.emulator.model.ids import Ids
+from optimove_provider.emulator.model.object_store import MemoryObjects, ObjectStore, StoredObject
+from optimove_provider.emulator.model.optix import Connection
+from optimove_provider.emulator.model.switches import Switches
+from optimove_provider.emulator.model.upload import Upload
+
+API_KEY = "emulator-api-key"
+BRAND_KEY = "emulator-brand-key"
+TOKEN = "emulator-token"  # noqa: S105 - published: it opens nothing but this emulator
+REMEMBERED_REQUESTS = 10_000
+
+
+class State:
+    """One emulator. `seed` makes its ids the same again; `objects` is the import bucket."""
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.time,
+        objects: ObjectStore | None = None,
+        seed: str | None = None,
+    ):
+        self.clock = clock
+        self.ids = Ids(seed)
+        self.objects: ObjectStore = objects if objects is not None else MemoryObjects()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything. Ids go on, so no table is made to which an object in the bucket belongs."""
+        self.switches = Switches()
+        self.connections: dict[str, Connection] = {}
+        self.services: dict[int, Service] = {}
+        self.tables: dict[int, Table] = {}
+        self.projects: dict[int, Project] = example_projects()
+        self.uploads: list[Upload] = []
+        self.faults = Faults()
+        self.violations: list[str] = []
+        # When Opti-X requests were let in, for as long as its rate counts them.
+        self.recent: deque[float] = deque()
+        self.requests: deque[dict[str, Any]] = deque(maxlen=REMEMBERED_REQUESTS)
+        self.noticed: set[StoredObject] = set()
+
+    def forget_open_batches(self, connection: Connection) -> None:
+        """Let the open batches of a connection end whose time is over."""
+        if seconds := self.switches.open_batch_seconds:
+            connection.forget_batches(self.clock() - seconds)
+
+    def ignore_present_objects(self) -> None:
+        """Take what is in the bucket now for imported long ago."""
+        self.noticed.update(self.objects.list())
+
+    def timestamp(self) -> str:
+        """Now, as the DCP reference prints instants: 2015-08-20T23:26:08.414110Z."""
+        return datetime.fromtimestamp(self.clock(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,102 @@
+"""How an import ended: taken over into the report, and committed to the ledger once it is known."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from optimove_provider.contract.dcp.readback import is_shown
+from optimove_provider.contract.dcp.upload_history import ImportState, Outcome
+from optimove_provider.contract.wire.errors import OptimoveProviderError
+from optimove_provider.loads.dcp.in_doubt import InDoubtFiles
+from optimove_provider.loads.ledger.lease import Lease, acquired
+from optimove_provider.loads.ledger.ledger import Ledger
+from optimove_provider.loads.plan.plan import Plan
+from optimove_provider.loads.report.bookkeeping import keep_account
+from optimove_provider.loads.report.report import Report
+from optimove_provider.loads.state.journal import Journal
+from optimove_provider.loads.state.staging import Staging
+
+UNKNOWN = "what the table holds of this load's keys is unknown: the next load sends them again"
+
+
+class ImportFailed(OptimoveProviderError):
+    """The vendor refused a file, or rows of it. The text is the history's."""
+
+
+def apply_outcome(report: Report, outcome: Outcome) -> None:
+    """Take over how the import itself ended: rows that the history reports failed are rejected. Where nothing shows
+    that it has, the state stays "uploaded".
+
+    Raises ImportFailed if there are any, or if a file failed as a whole.
+    """
+    if outcome.verdict is ImportState.DONE:
+        if is_shown(outcome):
+            report.state = "committed"
+        else:
+            report.note(f"nothing shows whether the files are imported, so {UNKNOWN}: {outcome.sentence}")
+        return
+    if outcome.is_over and all(entry.status.lower() == "completed" for entry in outcome.entries):
+        refused = min(sum(entry.rows_failed or 0 for entry in outcome.entries), report.accepted)
+        report.state, report.rejected, report.accepted = (
+            "committed",
+            report.rejected + refused,
+            report.accepted - refused,
+        )
+    else:
+        report.state, report.accepted = "failed", 0
+    report.problem = f"the import failed: {outcome.sentence}"
+    raise ImportFailed(report.problem)
+
+
+def confirm_full(ledger: Ledger | None, report: Report, outcome: Outcome) -> None:
+    """Take over how a full import ended; its keys stay unknown. Raises ImportFailed."""
+    if ledger:
+        InDoubtFiles(ledger).settle(report.load_id, outcome)
+    apply_outcome(report, outcome)
+
+
+def confirm(ledger: Ledger | None, report: Report, outcome: Outcome) -> None:
+    """Take over how an import of what changed ended: the ledger learns its rows, or that they are unknown.
+
+    Raises ImportFailed if the import failed, or rows of it; OtherPointer where another load has changed the ledger:
+    then the load stays pending. Raises TargetBusy while another load has the table.
+    """
+    assert ledger  # noqa: S101 - the load had one
+    staging, load_id = ledger.staging, report.load_id
+    journal = Journal(staging, load_id)
+    if journal.course.result:
+        report.restore(journal.course.result)
+        return
+    with (
+        keep_account(report, all_or_nothing=True),
+        acquired(ledger.manifest_file, load_id, _holder(staging, load_id, 1), report.task) as lease,
+    ):
+        InDoubtFiles(ledger).settle(load_id, outcome)
+        if outcome.verdict is ImportState.DONE and is_shown(outcome):
+            _commit(ledger, lease, journal)
+            ledger.tidy(lease)
+        else:
+            ledger.resolve_as_unknown(lease)
+    try:
+        apply_outcome(report, outcome)
+    except ImportFailed:
+        report.note(UNKNOWN)
+        raise
+    journal.finish(report.as_json())
+
+
+def _commit(ledger: Ledger, lease: Lease, journal: Journal) -> None:
+    """Enter the rows, once: a retry of the task may come after another load."""
+    if not journal.course.committed:
+        ledger.commit(lease, Plan.from_json(journal.course.plan).accepted(datetime.now(UTC)))
+        journal.course.committed = True
+        journal.save()
+
+
+def _holder(staging: Staging, load_id: str, try_number: int) -> int:
+    """The try of this load that has the lease, if one left it settling."""
+    return int(_settling(staging, load_id).get("try", try_number))
+
+
+def _settling(staging: Staging, load_id: str) -> Mapping[str, Any]:
+    return staging.read(f"loads/{load_id}/settling.json") or {}

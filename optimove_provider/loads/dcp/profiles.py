@@ -1,0 +1,159 @@
+"""Profiles over REST, for small sets: written one request each, and read back."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from optimove_provider.clients.dcp import DcpClient
+from optimove_provider.contract.cells.datatypes import KEY_COLUMN, Attribute, Verdict, is_key_column
+from optimove_provider.contract.cells.values import JsonValue, comparable, json_value
+from optimove_provider.contract.dcp.profiles import UNADDRESSABLE
+from optimove_provider.contract.wire.errors import DataError, SettingsError
+from optimove_provider.loads.dcp.rest_load import Record, SmallLoad, UnfitRecord
+from optimove_provider.records.to_csv.cell import csv_value
+
+
+def customer_id(record: Record) -> str:
+    """The record's customerId, in any case, as text. Raises Unfit."""
+    keys = [name for name in record if is_key_column(name)]
+    if len(keys) != 1:
+        raise UnfitRecord(f"expected one {KEY_COLUMN}, found {len(keys)}")
+    return checked_id(KEY_COLUMN, record[keys[0]])
+
+
+def checked_id(name: str, value: Any) -> str:
+    """An id as text, fit for a URL; `name` is what errors call it. Raises Unfit."""
+    if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
+        raise UnfitRecord(f"{name} {value!r:.200}: text that is not empty is expected")
+    if str(value) in UNADDRESSABLE:
+        raise UnfitRecord(f"{name} {value!r} cannot be part of a URL: import it with a file")
+    return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """How values are judged. What the vendor disputes, such as an epoch in another unit, is an error if `strict`."""
+
+    attributes: Mapping[str, Attribute]
+    strict: bool = False
+
+    @classmethod
+    def to(cls, attributes: Sequence[Attribute], strict: bool = False) -> "Writing":
+        """Judge by a table's attributes."""
+        return cls({one.name: one for one in attributes if not one.archived}, strict)
+
+    def data(self, record: Record, doubts: list[str]) -> dict[str, JsonValue]:
+        """The record's values as JSON carries them; null and empty text write nothing, like an empty cell.
+
+        A value is judged as the cell that it would be in a CSV file. Adds doubtful ones to `doubts`. Raises Unfit.
+        """
+        found = {}
+        for name, value in record.items():
+            if is_key_column(name):
+                continue
+            attribute = self.attributes.get(name)
+            if attribute is None:
+                raise UnfitRecord(f"attribute {name!r} is not registered, or archived")
+            if cell := _cell(name, _in_form(attribute, value)):
+                self._judge(attribute, cell, doubts)
+                found[name] = json_value(attribute, cell)
+        return found
+
+    def _judge(self, attribute: Attribute, cell: str, doubts: list[str]) -> None:
+        rule, told = attribute.rule, f"attribute {attribute.name!r}, value {cell!r:.200}"
+        verdict = rule.judge(cell, self.strict)
+        if verdict is Verdict.INVALID:
+            doubt = f" ({rule.doubt})" if rule.judge(cell) is Verdict.DISPUTED else ""
+            raise UnfitRecord(f"{told}: expected {rule.expects}{doubt}")
+        if verdict is Verdict.DISPUTED:
+            doubts.append(f"{told}: {rule.doubt}")
+
+
+_1970 = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _in_form(attribute: Attribute, value: Any) -> Any:
+    """An instant as the attribute's format has it, where that says it exactly; every other value as it is."""
+    if not isinstance(value, datetime):
+        return value
+    utc = value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    if attribute.format == "epoch":
+        unit = timedelta(milliseconds=1) if attribute.epoch_unit == "milliseconds" else timedelta(seconds=1)
+        number, rest = divmod(utc - _1970, unit)
+        return value if rest else number
+    midnight = attribute.format == "yyyy-mm-dd" and utc.time() == datetime.min.time()
+    return utc.date() if midnight else value
+
+
+def _cell(name: str, value: Any) -> str:
+    try:
+        return csv_value(value)
+    except ValueError as error:
+        raise UnfitRecord(f"attribute {name!r}, value {value!r:.200}: {error}") from None
+
+
+def write_profiles(
+    client: DcpClient, table_id: int, records: Sequence[Record], writing: Writing, load: SmallLoad
+) -> None:
+    """Write one profile a record: {"customerId": ..., attribute: value, ...}. Attributes that it lacks stay."""
+    service_id = client.read_table(table_id).service_id
+
+    def prepare(record: Record, doubts: list[str]) -> tuple[str, dict[str, JsonValue]]:
+        return customer_id(record), writing.data(record, doubts)
+
+    def send(profile: tuple[str, dict[str, JsonValue]]) -> None:
+        client.write_profile(service_id, table_id, *profile)
+
+    load.run(records, prepare, send)
+
+
+def create_aliases(client: DcpClient, service_id: int, records: Sequence[Record], load: SmallLoad) -> None:
+    """Create the aliases of one Optimizely user a record, which is
+    {"optimizely_user_id": ..., "aliases": [{"table_id": ..., "customer_id": ...}, ...]}.
+
+    Raises DataError if the service has no Optimizely table, or several.
+    """
+    tables = client.list_tables(service_id)
+    optimizely = [table.id for table in tables if table.is_optimizely]
+    if len(optimizely) != 1:
+        raise DataError(f"service {service_id}: aliases need its one Optimizely table; {len(optimizely)} are listed")
+    known = {str(table.id) for table in tables if not table.archived}
+
+    def prepare(record: Record, doubts: list[str]) -> tuple[str, dict[str, str]]:
+        return checked_id("optimizely_user_id", record.get("optimizely_user_id")), _aliases(record, known)
+
+    def send(aliases: tuple[str, dict[str, str]]) -> None:
+        client.create_aliases(service_id, optimizely[0], *aliases)
+
+    load.run(records, prepare, send)
+
+
+def _aliases(record: Record, known: set[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for alias in record.get("aliases") or ():
+        table_id = str(alias.get("table_id"))
+        if table_id not in known or table_id in found:
+            raise UnfitRecord(f"table_id {table_id!r} is named twice, or is no table of the service")
+        found[table_id] = checked_id("customer_id", alias.get("customer_id"))
+    if not found:
+        raise UnfitRecord("aliases: at least one table_id with a customer_id is expected")
+    return found
+
+
+def missing_values(client: DcpClient, table_id: int, wanted: Mapping[str, Record]) -> Iterator[str]:
+    """Read profiles back; one sentence for each that is not there, or holds other values than those wanted."""
+    service_id = client.read_table(table_id).service_id
+    attributes = {one.name: one for one in client.list_attributes(table_id)}
+    for customer, values in wanted.items():
+        if unknown := [name for name in values if name not in attributes]:
+            raise SettingsError(f"table {table_id} has no attribute {', '.join(map(repr, unknown))}")
+        profile = client.read_profile(service_id, table_id, customer)
+        if profile is None:
+            yield f"customer {customer!r} has no profile yet"
+        elif other := [name for name, value in values.items() if not _same(attributes[name], value, profile.get(name))]:
+            yield f"customer {customer!r} has other values of {', '.join(map(repr, other))}"
+
+
+def _same(attribute: Attribute, wanted: Any, found: Any) -> bool:
+    return comparable(attribute, _cell(attribute.name, wanted)) == comparable(attribute, found)

@@ -1,0 +1,95 @@
+"""Remembering a few rows of a file before it is uploaded, so that reading profiles back shows when it is imported."""
+
+import csv
+import hashlib
+import io
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from itertools import islice
+from typing import Any
+
+from optimove_provider.clients.dcp import DcpClient
+from optimove_provider.contract.cells.datatypes import Attribute, is_key_column
+from optimove_provider.contract.dcp.config import Table
+from optimove_provider.contract.dcp.profiles import UNADDRESSABLE
+from optimove_provider.contract.dcp.readback import Sample, sampled
+from optimove_provider.contract.wire.errors import DataError
+from optimove_provider.loads.state.staging import Staging
+from optimove_provider.records.files import delimiter_of
+
+log = logging.getLogger(__name__)
+
+SAMPLE_ROWS = 20
+_FIRST_BYTES = 1 << 20
+
+Row = Mapping[str, str]
+
+
+def remember(
+    staging: Staging,
+    client: DcpClient,
+    table: Table,
+    attributes: Sequence[Attribute],
+    s3_key: str,
+    sample_rows: Sequence[Row],
+) -> Sample:
+    """Store what the profiles of these rows hold now and what the file will write: call it before the upload.
+
+    A row maps column names to cell texts; one column is customerId, in any case. Reads at most one profile a row. Of
+    two rows for one customer the last counts. Rows that are remembered already stay as they are: a retry may come after
+    the upload.
+    """
+    known = _compared(attributes, sample_rows)
+    sample = Sample(s3_key, table.service_id, table.id, known)
+    rows = {customer_id: row for row in sample_rows if (customer_id := _customer_id(row))}
+    earlier = recall(staging, s3_key)
+    if earlier and {one.customer_id for one in earlier.customers} == rows.keys():
+        return earlier
+    customers = [
+        sampled(sample, customer_id, row, client.read_profile(table.service_id, table.id, customer_id))
+        for customer_id, row in rows.items()
+    ]
+    stored = Sample(s3_key, table.service_id, table.id, known, tuple(customers))
+    staging.write(_path(s3_key), stored.as_json())
+    log.info("%d profiles are remembered, to see by them when %s is imported", len(customers), s3_key)
+    return stored
+
+
+def recall(staging: Staging, s3_key: str) -> Sample | None:
+    """What was remembered of a file, or None."""
+    found = staging.read(_path(s3_key))
+    return Sample.from_json(found) if found else None
+
+
+def first_rows(s3: Any, bucket: str, s3_key: str) -> list[Row]:
+    """The first rows of an uploaded file, over a boto3 S3 client. Raises DataError if it is not there or is no CSV."""
+    try:
+        body = s3.get_object(Bucket=bucket, Key=s3_key)["Body"]
+    except s3.exceptions.ClientError as error:
+        raise DataError(
+            f"s3://{bucket}/{s3_key} cannot be read ({error}), and no import of ours remembers it: without a sample of "
+            "its rows nothing can be read back"
+        ) from None
+    with closing(body):
+        text = body.read(_FIRST_BYTES).decode("utf-8-sig", "replace")
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(s3_key), skipinitialspace=True)
+    header = next(lines, [])
+    if not any(map(is_key_column, header)):
+        raise DataError(f"s3://{bucket}/{s3_key} cannot be sampled: its first line names no customerId column")
+    whole = (dict(zip(header, cells, strict=True)) for cells in lines if len(cells) == len(header))
+    return list(islice(whole, SAMPLE_ROWS))
+
+
+def _compared(attributes: Sequence[Attribute], rows: Sequence[Row]) -> tuple[Attribute, ...]:
+    columns = {name for row in rows for name in row}
+    return tuple(one for one in attributes if one.name in columns and not one.archived and not is_key_column(one.name))
+
+
+def _customer_id(row: Row) -> str:
+    found = next((cell for name, cell in row.items() if is_key_column(name)), "")
+    return "" if found in UNADDRESSABLE else found
+
+
+def _path(s3_key: str) -> str:
+    return f"samples/{hashlib.sha256(s3_key.encode()).hexdigest()[:32]}.json"

@@ -1,0 +1,138 @@
+"""A small load over REST: one request a record, each visible at once."""
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import pyarrow as pa
+
+from optimove_provider.contract.wire.errors import DataError, Refused
+from optimove_provider.loads.progress import Progress
+from optimove_provider.loads.report.bookkeeping import keep_account
+from optimove_provider.loads.report.max_rejected import check_max_rejected, count, judge
+from optimove_provider.loads.report.report import Report
+from optimove_provider.loads.state.staging import Staging
+from optimove_provider.records.rejected_lines import rejected_line
+
+log = logging.getLogger(__name__)
+MAX_RECORDS = 5000
+"""One request each: what is longer belongs in a file, and in an import."""
+MAX_NOTES = 20
+Record = Mapping[str, Any]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A record that was not accepted: by us, with status None, or by the vendor."""
+
+    row: int
+    reason: str
+    status: int | None
+    record: Record = field(repr=False)
+
+    def as_line(self) -> bytes:
+        """One line of a rejected file."""
+        record = json.dumps(self.record, ensure_ascii=False, default=str)
+        return rejected_line(self.row, self.reason, self.status, record)
+
+
+class UnfitRecord(DataError):
+    """A record or a value that must not be sent; the text says why."""
+
+
+def records_of(batches: Iterable[pa.RecordBatch]) -> list[Record]:
+    """The rows of a source as mappings. Raises DataError if there are more than 5000."""
+    records: list[Record] = []
+    for batch in batches:
+        records += batch.to_pylist()
+        check_size(records)
+    return records
+
+
+def check_size(records: Sequence[Record]) -> None:
+    """Raise DataError if there are more than 5000 records."""
+    if len(records) > MAX_RECORDS:
+        raise DataError(f"more than {MAX_RECORDS} records: import a file with DcpS3ImportOperator instead")
+
+
+@dataclass(frozen=True, slots=True)
+class SmallLoad:
+    """One request a record. What is refused is kept aside with its reason, and the others go on.
+
+    `max_rejected` is a number of records, or a share of them if it is below 1.
+    """
+
+    staging: Staging
+    report: Report
+    max_rejected: float = 0
+
+    def __post_init__(self) -> None:
+        check_max_rejected(self.max_rejected)
+
+    def run(
+        self, records: Sequence[Record], prepare: Callable[[Record, list[str]], T], send: Callable[[T], None]
+    ) -> None:
+        """Prepare all records, then send those that are fit; `prepare` raises Unfit, and tells what it doubts.
+
+        Raises TooManyRejected before anything is sent if too many are unfit, and at the end if too many were rejected.
+        Anything but a refusal stops the load: what is not sent counts as unsent.
+        """
+        check_size(records)
+        report, rejected = self.report, list[Rejected]()
+        report.rows = len(records)
+        with keep_account(report):
+            try:
+                fit = list(self._fit(records, prepare, rejected))
+                self._judge(rejected, "Nothing was sent")
+                self._send(fit, send, rejected)
+                self._judge(rejected, "Everything else was accepted")
+                report.state = "committed" if report.accepted else "nothing_to_send"
+            finally:
+                self._keep(rejected)
+
+    def _fit(
+        self, records: Sequence[Record], prepare: Callable[[Record, list[str]], T], rejected: list[Rejected]
+    ) -> Iterator[tuple[int, Record, T]]:
+        for row, record in enumerate(records, 1):
+            doubts: list[str] = []
+            try:
+                yield row, record, prepare(record, doubts)
+            except UnfitRecord as error:
+                rejected.append(Rejected(row, str(error), None, record))
+            self._note(row, doubts)
+
+    def _note(self, row: int, doubts: Sequence[str]) -> None:
+        notes = self.report.notes
+        for doubt in doubts[: MAX_NOTES - len(notes)]:
+            log.warning("row %d: %s", row, doubt)
+            notes.append(f"row {row}: {doubt}")
+
+    def _send(self, fit: Sequence[tuple[int, Record, T]], send: Callable[[T], None], rejected: list[Rejected]) -> None:
+        progress = Progress()
+        for row, record, prepared in fit:
+            try:
+                send(prepared)
+                self.report.accepted += 1
+            except Refused as error:
+                rejected.append(Rejected(row, error.text or str(error), error.status, record))
+            if progress.due():
+                log.info("%d of %d records sent, %d rejected", row, len(fit), len(rejected))
+
+    def _judge(self, rejected: Sequence[Rejected], otherwise: str) -> None:
+        self._keep(rejected)
+        judge(self.report, self.max_rejected, otherwise)
+
+    def _keep(self, rejected: Sequence[Rejected]) -> None:
+        report = self.report
+        if len(rejected) == report.rejected:
+            return  # written already, or nothing to write
+        path = f"reports/{report.load_id}.rejected.jsonl"
+        with self.staging.open_new(path) as out:
+            out.writelines(one.as_line() for one in rejected)
+        report.rejected, report.rejected_file = len(rejected), self.staging.url(path)
+        report.reasons, report.examples = {}, []
+        for one in rejected:
+            count(report, one.row, one.reason)

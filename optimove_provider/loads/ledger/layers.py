@@ -1,0 +1,127 @@
+"""The rows of a ledger as they are stored: its layers, oldest first, then what pending loads may have sent.
+
+Every stored row has a `place`, its number in that order. Of the rows with one key, the one at the last place counts.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from optimove_provider.loads.ledger.manifest import Layer, Manifest, Pending
+from optimove_provider.loads.spool import row_files
+from optimove_provider.loads.spool.row_files import ALGORITHM, LEDGER, Mask
+from optimove_provider.loads.state.staging import Staging
+
+_OF_ROWS = {"key": "_key", "record": "_record", "fingerprint": "_made"}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file whose rows belong to the ledger. `constants`: what is true of all of them, if they are rows of a load.
+
+    Fingerprints that were made in another way, or that a load's rows have none of yet, are made from the records.
+    """
+
+    path: str
+    algorithm: str = ALGORITHM
+    constants: Mapping[str, Any] | None = None
+
+    def stored(self, columns: Sequence[str]) -> list[str]:
+        """The columns of the file that are needed to make these columns of the ledger."""
+        needed = dict.fromkeys([*columns, *(["record"] if "fingerprint" in columns and self.remade else [])])
+        if self.constants is None:
+            return list(needed)
+        return [_OF_ROWS[name] for name in needed if name not in self.constants]
+
+    def column(self, batch: pa.RecordBatch, name: str) -> pa.Array:
+        """A column of the ledger."""
+        if self.constants is not None and name in self.constants:
+            return pa.repeat(pa.scalar(self.constants[name], LEDGER.field(name).type), batch.num_rows)
+        found = self._stored(batch, name)
+        if name != "fingerprint" or not self.remade:
+            return found
+        made = row_files.fingerprints(self._stored(batch, "record"))
+        return made if self.constants is not None else pc.if_else(found.is_null(), pa.scalar(None, pa.binary()), made)
+
+    @property
+    def remade(self) -> bool:
+        """Whether its fingerprints have to be made from its records."""
+        return self.algorithm != ALGORITHM
+
+    def _stored(self, batch: pa.RecordBatch, name: str) -> pa.Array:
+        return batch.column(name if self.constants is None else _OF_ROWS[name])
+
+
+def _of_layer(layer: Layer) -> Source:
+    if layer.sent is None:
+        return Source(layer.path, layer.algorithm)
+    constants = {"generation": layer.sent.generation, "expires": layer.sent.expires, "state": "live"}
+    return Source(layer.path, layer.algorithm, constants)
+
+
+def _of_mark(path: str, mark: Pending) -> Source:
+    """What a pending load may have sent is not known to have arrived, so it has no fingerprint."""
+    nothing = {"fingerprint": None, "expires": None}
+    return Source(path, constants={"generation": mark.generation, "state": mark.state, **nothing})
+
+
+def of_layers(layers: Sequence[Layer]) -> list[Source]:
+    """Where the rows of some layers are."""
+    return [_of_layer(layer) for layer in layers]
+
+
+def of_pending(staging: Staging, manifest: Manifest, without: str = "") -> list[Source]:
+    """Where the rows are that pending loads may have sent, the last mark last; `without` one load."""
+    marks = sorted((mark.version, load_id) for load_id, mark in manifest.pending.items() if load_id != without)
+    found = [manifest.pending[load_id] for _, load_id in marks]
+    return [_of_mark(path, mark) for mark in found for path in row_files.sent_parts(staging, mark.folder)]
+
+
+def of_all(staging: Staging, manifest: Manifest) -> list[Source]:
+    """Where all rows are, the oldest first."""
+    return [*of_layers(manifest.layers), *of_pending(staging, manifest)]
+
+
+def read(
+    staging: Staging, sources: Sequence[Source], columns: Sequence[str], wanted: Mask | None = None, first: int = 0
+) -> Iterator[pa.RecordBatch]:
+    """Rows of the ledger, some columns of them, and their `place`, which begins at `first`.
+
+    With a mask of places, only what is wanted; a row group without it is not read.
+    """
+    place = first
+    for source in sources:
+        with staging.open(source.path) as stream, pq.ParquetFile(stream) as file:
+            for group in range(file.num_row_groups):
+                rows = file.metadata.row_group(group).num_rows
+                if rows and (wanted is None or wanted[place : place + rows].any()):
+                    for stored in file.iter_batches(rows, row_groups=[group], columns=source.stored(columns)):
+                        batch = _as_ledger(source, stored, columns, place)
+                        yield batch if wanted is None else batch.filter(pa.array(wanted[place : place + rows]))
+                place += rows
+
+
+def _as_ledger(source: Source, stored: pa.RecordBatch, columns: Sequence[str], place: int) -> pa.RecordBatch:
+    places = pa.array(np.arange(place, place + stored.num_rows, dtype=np.int64))
+    return pa.record_batch([*(source.column(stored, name) for name in columns), places], schema=schema(columns))
+
+
+def schema(columns: Sequence[str]) -> pa.Schema:
+    """The schema of what `read` gives."""
+    return pa.schema([*(LEDGER.field(name) for name in columns), ("place", pa.int64())])
+
+
+def count(staging: Staging, sources: Sequence[Source]) -> int:
+    """How many rows are stored. Raises DataError for a file of a newer format."""
+    total = 0
+    for source in sources:
+        with staging.open(source.path) as stream:
+            found = pq.read_metadata(stream)
+        row_files.check_format(found, source.path)
+        total += found.num_rows
+    return total

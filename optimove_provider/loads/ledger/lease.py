@@ -1,0 +1,192 @@
+"""One writer per target, from plan to commit: the lease that its manifest holds.
+
+It lasts 60 seconds from its last renewal, so a process that is killed holds nobody up for longer. The machines' clocks
+must agree within the 30 seconds between the last slice that a load may begin and the end of its lease.
+"""
+
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Self
+
+from optimove_provider.contract.wire.errors import OptimoveProviderError
+from optimove_provider.loads.ledger.manifest import Holder, Manifest, ManifestFile
+
+log = logging.getLogger(__name__)
+
+LASTS = timedelta(seconds=60)
+RENEWED_EVERY = timedelta(seconds=20)
+TRUSTED_FOR = timedelta(seconds=30)
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The time of this machine's clock."""
+    return datetime.now(UTC)
+
+
+class LeaseLost(OptimoveProviderError):
+    """Another load may be working on the target. Run again, the load waits for it and plans anew."""
+
+    retry_helps = True
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Somebody else has the lease: who, and until when unless it is renewed."""
+
+    load_id: str
+    try_number: int
+    until: datetime
+    task: str = ""
+
+    def __str__(self) -> str:
+        load = f"load {self.load_id}, try {self.try_number}"
+        holder = f"{self.task} ({load})" if self.task else load
+        return f"{holder}, until {self.until:%Y-%m-%d %H:%M:%S} UTC unless renewed"
+
+
+class TargetBusy(OptimoveProviderError):
+    """Another load works on the target. `acquired` tells which, and until when if it says nothing more."""
+
+    retry_helps = True
+
+    def __init__(self, held: Held) -> None:
+        self.held = held
+        super().__init__(f"another load works on this target: {held}")
+
+
+class Lease:
+    """A lease that was acquired. As a context manager, it renews itself in a thread, and is given back at the end."""
+
+    def __init__(self, manifest_file: ManifestFile, holder: Holder, clock: Clock) -> None:
+        self.manifest_file, self._clock = manifest_file, clock
+        self.load_id, self.token = holder.load_id, holder.token
+        self._renewed_at, self._settling = holder.renewed_at, False
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="optimove-lease", daemon=True)
+
+    def check(self) -> None:
+        """Raise LeaseLost unless the lease was renewed in the last 30 seconds: before each slice and each closing."""
+        age = self._clock() - self._renewed_at
+        if age > TRUSTED_FOR:
+            raise LeaseLost(
+                f"load {self.load_id}: its lease of {self._place} was last renewed {age.total_seconds():.0f} s ago, so "
+                "another load may be working there. Nothing more is sent; a retry goes on from here"
+            )
+
+    def change(self, edit: Callable[[Manifest], Manifest]) -> Manifest:
+        """Replace the manifest by `edit` of it, if the lease is still this one. Raises LeaseLost."""
+        return self.manifest_file.change(lambda manifest: edit(self.owned(manifest)))
+
+    def renew(self) -> None:
+        """Renew the lease now. Raises LeaseLost if somebody else has acquired it."""
+        now = self._clock()
+        self.change(lambda manifest: _held(manifest, now, now + LASTS))
+        self._renewed_at = now
+
+    def settle(self, until: datetime) -> None:
+        """Keep the lease until an instant and renew it no more, for a wait in which this process ends."""
+        self._end_thread()
+        now = self._clock()
+        self.change(lambda manifest: _held(manifest, now, until, settling=True))
+        self._settling = True
+
+    def release(self) -> None:
+        """Give the lease back; nothing happens where somebody else has acquired it."""
+        try:
+            self.change(lambda manifest: replace(manifest, holder=None))
+        except LeaseLost:
+            log.info("load %s: its lease of %s had ended before", self.load_id, self._place)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._end_thread()
+        if not self._settling:
+            self.release()
+
+    @property
+    def _place(self) -> str:
+        return self.manifest_file.folder
+
+    def owned(self, manifest: Manifest) -> Manifest:
+        """The manifest, if it gives the lease to this one. Raises LeaseLost."""
+        if manifest.holder is None or manifest.holder.token != self.token:
+            now = f"load {manifest.holder.load_id} has" if manifest.holder else "nobody has"
+            raise LeaseLost(f"load {self.load_id} lost its lease of {self._place}: {now} it now")
+        return manifest
+
+    def _keep(self) -> None:
+        while not self._stop.wait(RENEWED_EVERY.total_seconds()):
+            try:
+                self.renew()
+            except LeaseLost as lost:
+                log.warning("%s", lost)
+                return
+            except Exception:  # the storage may answer the next time; until then `check` stops the load
+                log.warning("the lease of %s could not be renewed", self._place, exc_info=True)
+
+    def _end_thread(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+
+def acquire(
+    manifest_file: ManifestFile, load_id: str, try_number: int, clock: Clock = utc_now, task: str = ""
+) -> Lease | Held:
+    """Acquire the lease of a target, or tell who has it. It never waits.
+
+    The same try of the same load takes its own lease over, as a task does that resumes; another try waits it out. A
+    load of the same task takes over one that is settling: the task was cleared, and nobody waits for that import.
+    """
+    now, token = clock(), str(uuid.uuid4())
+    wanted = Holder(load_id, try_number, token, now, now + LASTS, task)
+
+    def take(manifest: Manifest) -> Manifest:
+        found = manifest.holder
+        if found and found.until > now and not _is_own(found, wanted):
+            raise _Taken(Held(found.load_id, found.try_number, found.until, found.task))
+        return replace(manifest, holder=wanted)
+
+    try:
+        manifest_file.change(take)
+    except _Taken as taken:
+        return taken.held
+    return Lease(manifest_file, wanted, clock)
+
+
+@contextmanager
+def acquired(manifest_file: ManifestFile, load_id: str, try_number: int, task: str = "") -> Iterator[Lease]:
+    """The lease of a target while the block lasts. Raises TargetBusy while another load has it."""
+    lease = acquire(manifest_file, load_id, try_number, task=task)
+    if isinstance(lease, Held):
+        raise TargetBusy(lease)
+    with lease:
+        yield lease
+
+
+def _is_own(found: Holder, wanted: Holder) -> bool:
+    is_cleared = found.settling and found.task == wanted.task != ""
+    return is_cleared or (found.load_id, found.try_number) == (wanted.load_id, wanted.try_number)
+
+
+class _Taken(Exception):
+    def __init__(self, held: Held) -> None:
+        self.held = held
+
+
+def _held(manifest: Manifest, now: datetime, until: datetime, settling: bool = False) -> Manifest:
+    assert manifest.holder  # noqa: S101 - `Lease.change` looked
+    return replace(manifest, holder=replace(manifest.holder, renewed_at=now, until=until, settling=settling))

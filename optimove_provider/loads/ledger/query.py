@@ -1,0 +1,122 @@
+"""The ledger of a target as a database: what is current, asked in SQL, out of core."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from optimove_provider.loads.ledger import layers
+from optimove_provider.loads.ledger.manifest import Manifest
+from optimove_provider.loads.spool import row_files
+from optimove_provider.loads.spool.row_files import Mask
+from optimove_provider.loads.state.staging import Staging
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
+
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+NEVER = datetime.min.replace(tzinfo=UTC)
+"""Before everything."""
+_COMPARED = ("key", "fingerprint", "generation", "expires", "state")
+_COMPARED_SCHEMA = pa.schema(  # times as microseconds: DuckDB need not know of zones
+    [
+        ("key", pa.string()),
+        ("fingerprint", pa.binary()),
+        ("generation", pa.int64()),
+        ("expires", pa.int64()),
+        ("state", pa.string()),
+        ("place", pa.int64()),
+    ]
+)
+_SQL_TYPES = {pa.string(): "VARCHAR", pa.binary(): "BLOB", pa.int64(): "BIGINT"}
+_ABOVE = """CREATE TABLE above AS SELECT * FROM stored_above
+    QUALIFY row_number() OVER (PARTITION BY key ORDER BY place DESC) = 1"""
+CURRENT = """SELECT * FROM stored_base ANTI JOIN above USING (key) UNION ALL SELECT * FROM above"""
+_MANY = 100
+"""Of more files, each a part of one view, the query would be too deep for DuckDB."""
+
+
+def current(staging: Staging, manifest: Manifest, max_memory: str) -> Mask:
+    """The places of the rows that count, without tombstones that the newest snapshot makes needless."""
+    with open_ledger(staging, manifest, max_memory) as (connection, places):
+        fence = micros(manifest.snapshot.generation if manifest.snapshot else NEVER)
+        query = f"SELECT place FROM ({CURRENT}) WHERE NOT (state = 'tombstone' AND generation < $fence)"  # noqa: S608
+        return masked(connection.sql(query, params={"fence": fence}), places)
+
+
+def masked(found: "DuckDBPyRelation", size: int) -> Mask:
+    mask = row_files.empty_mask(size)
+    for batch in found.to_arrow_reader(1 << 16):
+        mask[batch.column(0).to_numpy()] = True
+    return mask
+
+
+@contextmanager
+def open_ledger(staging: Staging, manifest: Manifest, max_memory: str) -> Iterator[tuple["DuckDBPyConnection", int]]:
+    """A database in which _CURRENT can be asked for once, and how many places there are."""
+    base, above = layers.of_layers(manifest.layers[: manifest.base]), layers.of_all(staging, manifest)[manifest.base :]
+    first = layers.count(staging, base)
+    with tempfile.TemporaryDirectory(prefix="optimove-diff-") as folder, connect(folder, max_memory) as connection:
+        _view_stored(connection, staging, "stored_base", base, 0)
+        _view_stored(connection, staging, "stored_above", above, first)
+        connection.execute(_ABOVE)
+        yield connection, first + layers.count(staging, above)
+
+
+def _view_stored(
+    connection: "DuckDBPyConnection", staging: Staging, name: str, sources: Sequence[layers.Source], first: int
+) -> None:
+    """Make a view of rows of the ledger, without their records; their places begin at `first`.
+
+    From a local disk DuckDB reads them itself, on all cores; of very many files it could make no view.
+    """
+    is_plain = staging.is_local and 0 < len(sources) <= _MANY and not any(source.remade for source in sources)
+    if not is_plain:
+        connection.register(name, _reader(staging, sources, first))
+        return
+    found = []
+    for source in sources:
+        columns = ", ".join(f"{_in_sql(source, column)} AS {column}" for column in _COMPARED)
+        file = connection.read_parquet(staging.path(source.path), file_row_number=True)
+        found.append(file.project(f"{columns}, file_row_number + {first} AS place"))
+        first += layers.count(staging, [source])
+    reduce(lambda some, more: some.union(more), found).create_view(name)
+
+
+def _in_sql(source: layers.Source, name: str) -> str:
+    """A column of the ledger, of the type that `_COMPARED_SCHEMA` says."""
+    if columns := source.stored([name]):
+        return f"epoch_us({columns[0]})" if name in ("generation", "expires") else columns[0]
+    value = source.constants and source.constants[name]
+    literal = "NULL" if value is None else micros(value) if isinstance(value, datetime) else f"'{value}'"
+    return f"CAST({literal} AS {_SQL_TYPES[_COMPARED_SCHEMA.field(name).type]})"
+
+
+def _reader(staging: Staging, sources: Sequence[layers.Source], first: int) -> pa.RecordBatchReader:
+    return pa.RecordBatchReader.from_batches(_COMPARED_SCHEMA, _compared(staging, sources, first))
+
+
+def _compared(staging: Staging, sources: Sequence[layers.Source], first: int) -> Iterator[pa.RecordBatch]:
+    for batch in layers.read(staging, sources, _COMPARED, first=first):
+        yield batch.cast(_COMPARED_SCHEMA)
+
+
+def connect(folder: str, max_memory: str) -> "DuckDBPyConnection":
+    import duckdb  # slow to load, and only needed here
+
+    config: dict[str, Any] = {
+        "memory_limit": max_memory,
+        "temp_directory": f"{folder}/beyond-memory",
+        "preserve_insertion_order": False,
+        "autoinstall_known_extensions": False,
+    }
+    return duckdb.connect(":memory:", config=config)
+
+
+def micros(instant: datetime) -> int:
+    return (instant - _EPOCH) // timedelta(microseconds=1)

@@ -1,0 +1,72 @@
+"""Creating a data connection once, although Opti-X neither lists connections nor says that creating is idempotent."""
+
+import uuid
+from typing import Any
+
+from optimove_provider.clients.optix import OptixClient
+from optimove_provider.contract.wire.errors import ApiError, Disagreement, Unreachable
+from optimove_provider.contract.wire.messages import json_body
+from optimove_provider.loads.state.staging import Staging
+
+
+def create_once(
+    client: OptixClient,
+    staging: Staging,
+    name: str,
+    primary_key: str,
+    description: str | None = None,
+    data_connection_uuid: str | None = None,
+) -> str:
+    """Create the connection unless staging knows it; returns its `data_connection_uuid`.
+
+    The intent is written before the request and the uuid after it, so a crash between the two cannot end in a second
+    connection: an intent without a uuid raises Disagreement until a person passes `data_connection_uuid`.
+    """
+    identity = {"conn_id": client.settings.conn_id, "host": client.settings.host, "name": name}
+    path = f"connections/{uuid.uuid5(uuid.NAMESPACE_URL, json_body(identity).decode())}.json"
+    known = staging.read(path)
+    wanted = {**identity, "primary_key": primary_key}
+    if data_connection_uuid or known:
+        return _recall(staging, path, known, {**wanted, "data_connection_uuid": data_connection_uuid})
+    try:
+        staging.create(path, {**wanted, "data_connection_uuid": None})
+    except FileExistsError:
+        raise Disagreement(_unsettled(staging, path, name)) from None
+    created = _create(client, staging, path, wanted, description)
+    staging.write(path, {**wanted, "data_connection_uuid": created})
+    return created
+
+
+def _create(client: OptixClient, staging: Staging, path: str, wanted: dict[str, Any], description: str | None) -> str:
+    try:
+        return client.create_connection(wanted["name"], wanted["primary_key"], description)
+    except (ApiError, Unreachable) as error:
+        never_made = error.status < 500 if isinstance(error, ApiError) else not error.sent
+        if never_made:
+            staging.remove(path)
+        raise
+
+
+def _recall(staging: Staging, path: str, known: dict[str, Any] | None, wanted: dict[str, Any]) -> str:
+    """The uuid that staging holds, or that a person has passed, if all agree."""
+    name, passed = wanted["name"], wanted["data_connection_uuid"]
+    held = known.get("data_connection_uuid") if known else None
+    if known and known["primary_key"] != wanted["primary_key"]:
+        raise Disagreement(
+            f"data connection {name!r} was created with primary_key {known['primary_key']!r}, not "
+            f"{wanted['primary_key']!r}, and no call is documented that changes it: use another name"
+        )
+    if held and passed and held != passed:
+        raise Disagreement(f"data connection {name!r} is {held} in {staging.url(path)}, but {passed} was passed")
+    if not held and not passed:
+        raise Disagreement(_unsettled(staging, path, name))
+    if not held:
+        staging.write(path, wanted)
+    return str(held or passed)
+
+
+def _unsettled(staging: Staging, path: str, name: str) -> str:
+    return (
+        f"an earlier try to create data connection {name!r} got no certain answer. Look in the Opti-X UI: if it is "
+        f"there, pass its uuid as data_connection_uuid=; if it is not, remove {staging.url(path)} and run again"
+    )

@@ -1,0 +1,61 @@
+"""What a snapshot lacks is made to expire: a second batch after the load's commit, and a second commit after that."""
+
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from optimove_provider.loads.ledger.lease import Lease
+from optimove_provider.loads.ledger.ledger import MAX_MEMORY, Ledger
+from optimove_provider.loads.plan import diff
+from optimove_provider.loads.plan.plan import Plan
+from optimove_provider.loads.spool import row_files
+from optimove_provider.loads.spool.row_files import ROWS
+
+TTL_SECONDS = 1
+"""Documented expiry is the only way to remove a record: it is sent once more, to be gone at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """Rows to be sent again with a TTL of one second: how many, and their folder in staging.
+
+    `version` is the manifest's once they are marked as pending.
+    """
+
+    rows: int
+    sent: str
+    version: int
+    generation: datetime
+
+    def as_json(self) -> dict[str, Any]:
+        """For the journal."""
+        return {**asdict(self), "generation": self.generation.isoformat()}
+
+
+def begin_expiry(ledger: Ledger, lease: Lease, plan: Plan, folder: str, max_memory: str = MAX_MEMORY) -> Expiry:
+    """The rows of a committed plan that are to expire and that nobody has written since, marked as pending."""
+    staging, manifest = ledger.staging, ledger.read()
+    is_marked = plan.load_id in manifest.pending  # by its commit, unless another load has committed since
+    version = manifest.version if is_marked else manifest.version + 1
+    sent, rows = f"{folder}/rows-{version}", 0
+    if plan.removed:
+        _, last = row_files.size(staging, plan.removed)
+        wanted = diff.still_removed(staging, manifest, plan.removed, last, plan.generation, max_memory)
+        rows = row_files.write(
+            staging, f"{sent}/rows.parquet", row_files.pick_rows(staging, plan.removed, wanted), ROWS
+        )
+    if rows and not is_marked:
+        ledger.write_intent(lease, manifest.version, plan.generation, sent, "removed")
+    return Expiry(rows, sent, version, plan.generation)
+
+
+def commit_expiry(ledger: Ledger, lease: Lease, expiry: Expiry, rejected: Collection[int] = ()) -> None:
+    """Make tombstones of what expires, once the batch is acknowledged; of `rejected` rows, by their numbers, none.
+
+    Raises as a commit does.
+    """
+    if not expiry.rows and lease.load_id not in ledger.read().pending:
+        return  # an earlier try has done it
+    expired = row_files.read_rows(ledger.staging, expiry.sent, ROWS.names)
+    ledger.commit_expired(lease, expiry.version, expiry.generation, expired, rejected)

@@ -1,0 +1,103 @@
+"""What is to be done with the rows of a source."""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Literal
+
+from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.loads.plan.guards import Guards
+from optimove_provider.loads.plan.modes import check_modes
+from optimove_provider.loads.plan.plan import PlanInput
+from optimove_provider.loads.report.max_rejected import check_max_rejected
+from optimove_provider.loads.spool.freeze import Spool
+from optimove_provider.records.to_json.encode import KEY_TYPES
+
+
+@dataclass(frozen=True, slots=True)
+class OptixTarget:
+    """Where the rows go. `ttl_seconds` None means that they never expire."""
+
+    data_connection_uuid: str
+    primary_key: str
+    key_type: str = "string"
+    ttl_seconds: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.key_type not in KEY_TYPES:
+            raise SettingsError(f"key_type {self.key_type!r}: expected {' or '.join(KEY_TYPES)}")
+        if self.ttl_seconds is not None and self.ttl_seconds <= 0:
+            raise SettingsError(f"ttl_seconds {self.ttl_seconds}: expected more than 0, or None for never")
+
+    def with_ttl(self, ttl_seconds: int) -> "OptixTarget":
+        """The same target for rows that expire after so many seconds."""
+        return replace(self, ttl_seconds=ttl_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """How a load is sent: requests in flight, requests that may be spent on finding refused rows, and how old the
+    progress of an earlier try may be that this one goes on from."""
+
+    max_in_flight: int = 4
+    max_bisect_requests: int = 10_000
+    resume_within: timedelta = timedelta(hours=1)
+
+    def __post_init__(self) -> None:
+        if self.max_in_flight < 1:
+            raise SettingsError(f"max_in_flight {self.max_in_flight}: expected at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class UploadOptions:
+    """`mode` "full" sends every row that is not stale, "changed" only what the target does not have already.
+
+    `source_is`: a "snapshot" has every key that is to be there, a "delta" some of them. `generation` is the instant
+    that the rows stand for; None means the one at which the source is opened. `nulls`: "omit" leaves a null field out,
+    "null" sends it, "refuse" rejects the row. `max_rejected`: how many rows may be rejected, or which share of all rows
+    if it is below 1. `expected_plan` is the digest of the one plan that may be carried out. `dry_run` is
+    set by `load.plan`.
+    """
+
+    target: OptixTarget
+    mode: Literal["full", "changed"] = "full"
+    source_is: Literal["snapshot", "delta"] = "delta"
+    on_removed: Literal["report", "expire"] = "report"
+    nulls: str = "omit"
+    max_rejected: float = 0
+    guards: Guards = field(default_factory=Guards)
+    generation: datetime | None = None
+    expected_plan: str | None = None
+    dry_run: bool = False
+    manner: Sending = field(default_factory=Sending)
+
+    def __post_init__(self) -> None:
+        check_max_rejected(self.max_rejected)
+        check_modes(self.mode, self.source_is, self.on_removed)
+
+    @property
+    def compares(self) -> bool:
+        """Whether the rows' fingerprints matter."""
+        return self.mode == "changed" or self.dry_run or bool(self.expected_plan)
+
+    def frozen(self, load_id: str, spool: Spool, opened: datetime) -> PlanInput:
+        """The frozen rows of a load, as a plan wants them. Where a row's key cannot be told, nothing can be expired."""
+        return PlanInput(
+            load_id,
+            spool.parts.folder,
+            self.generation or opened,
+            self.source_is,
+            self.mode,
+            "report" if spool.keyless else self.on_removed,
+            self.target.ttl_seconds,
+            spool.filled,
+            self.compares,
+        )
+
+    def without_ledger(self) -> "UploadOptions":
+        """The same where there is no ledger. Raises SettingsError for what needs one."""
+        if self.mode == "changed" or self.on_removed == "expire" or self.expected_plan:
+            raise SettingsError(
+                "mode='changed', on_removed='expire' and expected_plan need a ledger, and [optimove] staging is on a "
+                "storage without compare-and-swap: use a local folder or S3, or mode='full'"
+            )
+        return replace(self, source_is="delta")

@@ -1,0 +1,70 @@
+"""Rejected rows: kept in one file with their reasons, which a replay reads, and judged by `max_rejected`."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from optimove_provider.loads.report.max_rejected import count
+from optimove_provider.loads.report.report import Report
+from optimove_provider.loads.spool.freeze import ASIDE, Spool
+from optimove_provider.loads.spool.slices import RowFiles
+from optimove_provider.loads.state.journal import Journal, Rejection, SliceOutcome
+from optimove_provider.loads.state.staging import Staging
+from optimove_provider.records.rejected_lines import rejected_line
+
+
+@dataclass(slots=True)
+class SliceOutcomes:
+    """What became of the slices of a load so far, by number."""
+
+    settled: dict[int, SliceOutcome] = field(default_factory=dict)
+
+    @property
+    def accepted(self) -> int:
+        """Rows that the server took."""
+        return sum(one.accepted for one in self.settled.values())
+
+    @property
+    def rejected(self) -> int:
+        """Rows that the server refused."""
+        return sum(len(one.rejected) for one in self.settled.values())
+
+    def refused(self, staging: Staging, parts: RowFiles) -> Iterator[tuple[int, str, Rejection]]:
+        """The rows that the server refused, in order: number and record of each, and what the server said."""
+        numbers = sorted(number for number, settled in self.settled.items() if settled.rejected)
+        for slice_ in parts.read(staging, numbers):
+            for one in self.settled[slice_.number].rejected:
+                yield slice_.rows[one.position].as_py(), slice_.records[one.position].as_py(), one
+
+
+def keep_rejected(journal: Journal, spool: Spool, totals: SliceOutcomes, report: Report, parts: RowFiles) -> None:
+    """Write all rejected rows to `reports/<load id>.rejected.jsonl`, if there are any, and count them in the report.
+
+    `parts` are those that `totals` speaks of.
+    """
+    report.rejected = spool.rejected + totals.rejected
+    if not report.rejected:
+        return
+    path = f"reports/{report.load_id}.rejected.jsonl"
+    report.reasons, report.examples = {}, []
+    with journal.staging.open_new(path) as out:
+        for line in _put_aside(journal, spool, report):
+            out.write(line)
+        for line in _refused(journal, parts, totals, report):
+            out.write(line)
+    report.rejected_file = journal.staging.url(path)
+
+
+def _put_aside(journal: Journal, spool: Spool, report: Report) -> Iterator[bytes]:
+    if spool.rejected:
+        with journal.staging.open(f"{journal.folder}/{ASIDE}") as lines:
+            for line in lines:
+                told = json.loads(line)
+                count(report, told["row"], told["reason"])
+                yield line
+
+
+def _refused(journal: Journal, parts: RowFiles, totals: SliceOutcomes, report: Report) -> Iterator[bytes]:
+    for row, record, one in totals.refused(journal.staging, parts):
+        count(report, row, one.reason)
+        yield rejected_line(row, one.reason, one.status, record)

@@ -1,0 +1,166 @@
+"""The course of a load into a target that has a ledger: lease, plan, guards, pending mark, batch, commit, expiry."""
+
+import json
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+
+from optimove_provider.clients.optix import OptixClient
+from optimove_provider.contract.wire.errors import OptimoveProviderError
+from optimove_provider.loads.ledger.lease import Lease, LeaseLost, acquired
+from optimove_provider.loads.ledger.ledger import Ledger
+from optimove_provider.loads.optix.batch import NothingAccepted, send_batch
+from optimove_provider.loads.optix.expiry import TTL_SECONDS, begin_expiry, commit_expiry
+from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
+from optimove_provider.loads.optix.rejected_rows import SliceOutcomes, keep_rejected
+from optimove_provider.loads.optix.sender import SliceSender
+from optimove_provider.loads.plan.plan import Plan
+from optimove_provider.loads.plan.replan import plan_or_reuse
+from optimove_provider.loads.report.max_rejected import EXAMPLES, allowed_of
+from optimove_provider.loads.report.report import Report
+from optimove_provider.loads.spool.freeze import Spool
+from optimove_provider.loads.spool.slices import RowFiles
+from optimove_provider.loads.state.journal import Journal
+
+FEW = 100
+"""Of fewer rows all may be bad, so that they are looked at one by one: what is the same with all is not the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """One load into a target with a ledger, and whoever it needs."""
+
+    client: OptixClient
+    ledger: Ledger
+    wanted: UploadOptions
+    journal: Journal
+    spool: Spool
+    report: Report
+
+    def run(self, try_number: int) -> None:
+        """Bring the target to what the rows say. Raises TargetBusy, and what planning and sending raise."""
+        with acquired(self.ledger.manifest_file, self.report.load_id, try_number, self.report.task) as lease:
+            plan = self.plan()
+            self._send(lease, plan)
+            if plan.removed:
+                self._expire(lease, plan)
+            self.ledger.tidy(lease)
+        has_sent = plan.to_send or self.report.expired or self.report.not_expired
+        self.report.state = "committed" if has_sent else "nothing_to_send"
+
+    def plan(self) -> Plan:
+        """The plan of an earlier try where it still holds, otherwise a new one; the report has its numbers."""
+        wanted, spool, report = self.wanted, self.spool, self.report
+        frozen = wanted.frozen(report.load_id, spool, self.journal.opened)
+        if wanted.on_removed == "expire" and spool.keyless:
+            report.note(
+                f"{spool.keyless} rows have no key that could be told, so any key may be among them: what the source "
+                'lacks is reported only, as with on_removed="report"'
+            )
+        return plan_or_reuse(self.ledger, self.journal, frozen, report, wanted.guards, wanted.expected_plan)
+
+    def _send(self, lease: Lease, plan: Plan) -> None:
+        """Send and commit. Of what an earlier try has committed, only the account is made up again."""
+        committed, totals, refused = self.journal.course.committed, SliceOutcomes(), []
+        if plan.to_send:
+            if not committed:
+                if not self.journal.course.batch:  # from here on the rows, and the plan, stay what they are
+                    self.journal.next_batch(datetime.now(UTC))
+                self.ledger.write_intent(lease, plan.version, plan.generation, plan.sent)
+            parts = self.spool.parts if plan.sent == self.spool.parts.folder else _rows_in(plan.sent, plan.to_send)
+            flight = SliceSender(self.client, parts, self.journal, self.wanted.manner, lease.check)
+            totals = self._totals(lease, flight)
+            refused = list(flight.refused_rows())
+        self.report.accepted = totals.accepted
+        if not committed:
+            self._commit(lease, plan, refused)
+
+    def _totals(self, lease: Lease, flight: SliceSender) -> SliceOutcomes:
+        """Send the batch, and keep what was refused: that may be all of the few rows that had to be sent."""
+        rows, allowed = self.report.rows, allowed_of(self.wanted.max_rejected, self.report.rows)
+        all_may_be_bad = flight.parts.rows + self.spool.rejected <= allowed
+        flight.hunt.accepted = flight.parts.rows < min(rows, FEW) and all_may_be_bad
+        try:
+            totals = send_explained(flight, self.wanted.target, self.report)
+        except OptimoveProviderError as error:
+            if isinstance(error, NothingAccepted):
+                keep_rejected(self.journal, self.spool, flight.totals, self.report, flight.parts)
+                if self.report.rejected < rows and self.report.rejected <= allowed:
+                    self.journal.close()
+                    return flight.totals
+            self._unmark(lease)
+            raise
+        keep_rejected(self.journal, self.spool, totals, self.report, flight.parts)
+        return totals
+
+    def _unmark(self, lease: Lease) -> None:
+        """If no request was ever sent that completes a batch, nothing of this load can be visible: its rows are not
+        pending. A retry goes on with the same plan."""
+        course = self.journal.course
+        if course.batch > 1 or course.closing:
+            return
+        with suppress(LeaseLost):
+            manifest = self.ledger.withdraw_intent(lease)
+            course.plan = {**course.plan, "version": manifest.version}
+            self.journal.save()
+
+    def _commit(self, lease: Lease, plan: Plan, refused: Collection[int]) -> None:
+        if plan.to_send or not plan.below_watermark:
+            sent_before = self.journal.course.batch > 1
+            self.ledger.commit(lease, plan.accepted(datetime.now(UTC)), refused, sent_before)
+        self.journal.course.committed = True
+        self.journal.save()
+
+    def _expire(self, lease: Lease, plan: Plan) -> None:
+        """Send what the snapshot lacks once more, to be gone a second later, in a batch of its own."""
+        journal = Journal(self.journal.staging, self.journal.load_id, "expire")
+        if journal.course.completed and self.report.load_id not in self.ledger.read().pending:
+            self._tell_expired(journal)  # an earlier try has entered it, or another load has, as unknown
+            return
+        expiry, refused = begin_expiry(self.ledger, lease, plan, journal.folder), []
+        if expiry.rows:
+            if journal.course.plan != expiry.as_json():  # what an earlier try has sent were other rows
+                journal.planned(expiry.as_json())
+            parts = _rows_in(expiry.sent, expiry.rows)
+            flight = SliceSender(self.client, parts, journal, self.wanted.manner, lease.check)
+            flight.hunt.accepted = expiry.rows < FEW
+            try:
+                send_explained(flight, self.wanted.target.with_ttl(TTL_SECONDS), self.report)
+            except NothingAccepted:
+                journal.close()  # there is nothing left to send; the records stay as they are
+            refused = list(flight.refused_rows())
+            self._tell_expired(journal)
+        commit_expiry(self.ledger, lease, expiry, refused)
+
+    def _tell_expired(self, journal: Journal) -> None:
+        report, plan = self.report, journal.course.plan
+        totals = SliceOutcomes(journal.settled())
+        report.expired, report.not_expired = plan["rows"] - totals.rejected, totals.rejected
+        report.expiry_examples = [
+            f"key {json.loads(record)[self.wanted.target.primary_key]!r}: {one.reason[:200]}"
+            for _, record, one in islice(
+                totals.refused(journal.staging, _rows_in(plan["sent"], plan["rows"])), EXAMPLES
+            )
+        ]
+
+
+def _rows_in(folder: str, rows: int) -> RowFiles:
+    return RowFiles(folder, rows, "rows", one_file=True)
+
+
+def send_explained(flight: SliceSender, target: OptixTarget, report: Report) -> SliceOutcomes:
+    """Send one batch. An error says how much of it had been answered with success."""
+    try:
+        totals = send_batch(flight, target)
+    except OptimoveProviderError as error:
+        error.args = (
+            f"{error}. {flight.totals.accepted} of {flight.parts.rows} rows had been answered with success under batch "
+            f"{flight.journal.batch_uuid}, which is not known to be completed: they count as unsent, and a retry of "
+            "this task goes on from here",
+        )
+        raise
+    if flight.hunt.requests:
+        report.note(f"{flight.hunt.requests} requests were spent on finding refused rows")
+    return totals

@@ -1,0 +1,124 @@
+"""The course of one update: rows overwritten by key over PUT, each request visible at once."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pyarrow as pa
+
+from optimove_provider.clients.optix import OptixClient
+from optimove_provider.contract.optix import data_connections as optix
+from optimove_provider.contract.optix.data_connections import Items
+from optimove_provider.contract.wire.messages import Flow
+from optimove_provider.loads.ledger.lease import acquired
+from optimove_provider.loads.ledger.ledger import ledger_of
+from optimove_provider.loads.ledger.manifest import PartlyVisible
+from optimove_provider.loads.optix.bisect import Put
+from optimove_provider.loads.optix.options import UploadOptions
+from optimove_provider.loads.optix.rejected_rows import SliceOutcomes, keep_rejected
+from optimove_provider.loads.optix.sender import SliceSender
+from optimove_provider.loads.report.bookkeeping import run_once
+from optimove_provider.loads.report.max_rejected import judge
+from optimove_provider.loads.report.report import Report
+from optimove_provider.loads.spool.freeze import OpenRows, Spool, open_spool
+from optimove_provider.loads.spool.slices import Slice
+from optimove_provider.loads.state.journal import Journal
+from optimove_provider.loads.state.staging import Staging
+from optimove_provider.records.to_json.encode import slice_text
+from optimove_provider.records.to_json.update_items import ItemEncoder
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What is to be done with the rows of a source. `ttl_column` holds each row's own time to live in seconds."""
+
+    wanted: UploadOptions
+    ttl_column: str | None = None
+
+
+def load_update(
+    client: OptixClient,
+    open_rows: OpenRows,
+    staging: Staging,
+    report: Report,
+    update: Update,
+    try_number: int = 1,
+    resumed: bool = False,
+) -> None:
+    """Overwrite records by key; `report` tells the story.
+
+    There is no batch: what was accepted before an error is visible, and counts as accepted. A retry with the same load
+    id sends what was not settled, unless another load came in between: then it raises Overtaken. The ledger of the
+    target learns that what these keys hold is not known. Raises TargetBusy as `load` does.
+    """
+    journal, wanted = Journal(staging, report.load_id), update.wanted
+    with run_once(report, journal) as unfinished:
+        if unfinished:
+            spool = _frozen(open_rows, update, journal, resumed)
+            report.rows = spool.rows
+            keep_rejected(journal, spool, SliceOutcomes(), report, spool.parts)
+            judge(report, wanted.max_rejected, "Nothing was sent")
+            with _marked(client, journal, wanted, spool, try_number, report) as may_send:
+                _update(SliceSender(client, spool.parts, journal, wanted.manner, may_send), update, spool, report)
+    judge(report, wanted.max_rejected, "Everything else was accepted")
+
+
+def _frozen(open_rows: OpenRows, update: Update, journal: Journal, resumed: bool) -> Spool:
+    target = update.wanted.target
+
+    def encoder(schema: pa.Schema) -> ItemEncoder:
+        return ItemEncoder(
+            schema, target.primary_key, target.key_type, update.wanted.nulls, update.ttl_column, target.ttl_seconds
+        )
+
+    return open_spool(journal, open_rows, encoder, target.primary_key, resumed)
+
+
+@contextmanager
+def _marked(
+    client: OptixClient, journal: Journal, wanted: UploadOptions, spool: Spool, try_number: int, report: Report
+) -> Iterator[Callable[[], None]]:
+    """The right to send: the lease of the target, with all keys marked unknown in its ledger. Raises TargetBusy."""
+    ledger = ledger_of(journal.staging, "optix", client.settings.host, wanted.target.data_connection_uuid)
+    if ledger is None or not spool.fit:
+        yield lambda: None
+        return
+    course = journal.course
+    with acquired(ledger.manifest_file, journal.load_id, try_number, report.task) as lease:
+        if not course.batch:
+            keys = (key.as_py() for batch in spool.parts.columns(journal.staging, ["_key"]) for key in batch.column(0))
+            manifest = ledger.invalidate(lease, ((key, None) for key in keys), datetime.now(UTC))
+            course.plan = {"version": manifest.version}
+        elif ledger.read().version != course.plan["version"]:
+            totals = SliceOutcomes(journal.settled())
+            report.accepted = totals.accepted
+            keep_rejected(journal, spool, totals, report, spool.parts)
+            raise PartlyVisible(
+                f"load {journal.load_id}: another load has written to the target since this one began, so its rows, "
+                f"which were read at {course.opened}, may be older. What was answered with success is there; nothing "
+                "more is sent. Clear the task to read the source again"
+            )
+        yield lease.check
+        ledger.tidy(lease)
+
+
+def _update(flight: SliceSender, update: Update, spool: Spool, report: Report) -> None:
+    if not spool.fit:
+        report.state = "nothing_to_send"
+        return
+    target = update.wanted.target
+
+    def put_of(slice_: Slice) -> Put:
+        def put(rows: Sequence[int]) -> Flow[None]:
+            return optix.update_data(target.data_connection_uuid, Items(len(rows), slice_text(slice_.some(rows))))
+
+        return put
+
+    flight.begin(flight.journal.resume_or_begin(flight.now(), resume_within=None))
+    try:
+        flight.send(range(spool.parts.slices), put_of)
+    finally:
+        report.accepted = flight.totals.accepted
+        keep_rejected(flight.journal, spool, flight.totals, report, spool.parts)
+    report.state = "committed"

@@ -1,0 +1,157 @@
+"""A load's rows against the ledger, out of core: what is to become of each, by row number and by place.
+
+DuckDB joins keys, fingerprints and times only. The records stay in their files.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from optimove_provider.loads.ledger.manifest import Manifest
+from optimove_provider.loads.ledger.query import CURRENT, masked, micros, open_ledger
+from optimove_provider.loads.spool import row_files
+from optimove_provider.loads.spool.row_files import ROW_GROUP, ROWS, Mask
+from optimove_provider.loads.state.staging import Staging
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+_LOADED = "SELECT _row AS row, _key, _made AS made, refused FROM loaded"
+
+# What a row of the load, a row of the ledger, or both with one key, mean. A refused row has its key in the source, and
+# so is not removed, but cannot be sent. NULL: nothing is to be done.
+_VERDICT = """CASE
+    WHEN row IS NULL THEN CASE
+        WHEN state = 'tombstone' OR generation > $generation THEN NULL
+        WHEN state = 'removed' AND NOT $expires_removed THEN 'reported'
+        ELSE 'removed' END
+    WHEN refused THEN NULL
+    WHEN generation > $generation THEN 'stale'
+    WHEN key IS NULL OR state = 'tombstone' THEN 'new'
+    WHEN fingerprint IS NULL THEN 'unknown'
+    WHEN fingerprint <> made THEN 'changed'
+    WHEN $trust_nothing THEN 'unknown'
+    WHEN expires < $expires_before THEN 'expiring'
+    ELSE 'unchanged' END"""
+
+# Of a snapshot, an unchanged row needs nothing, unless it was removed before and has come back.
+_DIFF = f"""CREATE TABLE diff AS
+    SELECT row, place, verdict::verdict AS verdict, CASE WHEN verdict IN ('new', 'changed', 'unknown', 'removed')
+        THEN md5_number(concat_ws(' ', verdict, coalesce(_key, key), hex(coalesce(made, fingerprint)))) END AS mark
+    FROM (SELECT *, {_VERDICT} AS verdict FROM ({CURRENT}) {{join}} JOIN ({_LOADED}) ON key = _key)
+    WHERE verdict IS NOT NULL AND NOT (verdict = 'unchanged' AND $is_snapshot AND state = 'live')"""  # noqa: S608
+
+_FEW = 10
+"""One in so many rows, or fewer, DuckDB finds and sorts in less time than it takes to read all of them."""
+VERDICTS = ("new", "changed", "unknown", "expiring", "unchanged", "stale", "removed", "reported")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a load is compared by. `expires_before`: a row that goes earlier is sent again (`NEVER`: none).
+    `trust_nothing`: a row that looks unchanged is unknown. `expires_removed`: what is gone from the source will be made
+    to expire, so that it is removed also if it was reported before."""
+
+    source_is: Literal["snapshot", "delta"]
+    generation: datetime
+    expires_before: datetime
+    trust_nothing: bool = False
+    expires_removed: bool = False
+
+
+class Diff:
+    """The answer, in a database that lives as long as this object."""
+
+    def __init__(self, connection: "DuckDBPyConnection", staging: Staging, folder: str, rows: int, places: int) -> None:
+        self._connection, self._staging, self._folder = connection, staging, folder
+        self._rows, self._places = rows, places
+
+    def counts(self) -> dict[str, int]:
+        """How many rows there are of each verdict; of a snapshot's unchanged ones only those that came back."""
+        found = dict(self._connection.execute("SELECT verdict, count(*) FROM diff GROUP BY verdict").fetchall())
+        return {verdict: found.get(verdict, 0) for verdict in VERDICTS}
+
+    def mark(self) -> str:
+        """A digest of key and fingerprint of all new, changed, unknown and removed rows, in whatever order."""
+        found = self._connection.execute("SELECT bit_xor(mark) FROM diff").fetchall()[0][0]
+        return str(found or 0)
+
+    def picked(self, *verdicts: str, most: int | None = None) -> Iterator[pa.RecordBatch]:
+        """The load's rows of some verdicts, or the first ones of them, in their order."""
+        wanted = self._mask("row", verdicts, self._rows, most)
+        few = np.count_nonzero(wanted) * _FEW < self._rows
+        if not (few and self._staging.is_local and most is None):
+            return row_files.pick_rows(self._staging, self._folder, wanted)
+        query = f"""SELECT {", ".join(ROWS.names)} FROM fit
+            WHERE _row IN (SELECT row FROM diff WHERE list_contains(?, verdict::VARCHAR)) ORDER BY _row"""  # noqa: S608
+        return iter(self._connection.sql(query, params=[list(verdicts)]).to_arrow_reader(ROW_GROUP))
+
+    def places(self, *verdicts: str, most: int | None = None) -> Mask:
+        """The ledger's rows of some verdicts, or the first ones of them in the order of the load."""
+        return self._mask("place", verdicts, self._places, most)
+
+    def _mask(self, column: str, verdicts: tuple[str, ...], size: int, most: int | None) -> Mask:
+        query = f"SELECT {column} FROM diff WHERE list_contains(?, verdict::VARCHAR)"  # noqa: S608 - a name of ours
+        if most is not None:
+            query += f" ORDER BY row LIMIT {most}"
+        return masked(self._connection.sql(query, params=[list(verdicts)]), size)
+
+
+@contextmanager
+def compare(
+    staging: Staging, manifest: Manifest, folder: str, rows: int, question: Question, max_memory: str
+) -> Iterator[Diff]:
+    """Compare the rows of a load, in a folder and numbered up to `rows`, with the ledger. Temporary files go."""
+    with open_ledger(staging, manifest, max_memory) as (connection, places):
+        _view_rows(connection, staging, folder)
+        connection.execute(f"CREATE TYPE verdict AS ENUM {VERDICTS}")
+        is_snapshot = question.source_is == "snapshot"
+        parameters = {
+            "generation": micros(question.generation),
+            "expires_before": micros(question.expires_before),
+            "trust_nothing": question.trust_nothing,
+            "expires_removed": question.expires_removed,
+            "is_snapshot": is_snapshot,
+        }
+        connection.execute(_DIFF.format(join="FULL" if is_snapshot else "RIGHT"), parameters)
+        yield Diff(connection, staging, folder, rows, places)
+
+
+def still_removed(
+    staging: Staging, manifest: Manifest, folder: str, rows: int, generation: datetime, max_memory: str
+) -> Mask:
+    """Which of these rows the ledger still has as removed, not later than a generation."""
+    with open_ledger(staging, manifest, max_memory) as (connection, _):
+        _view_rows(connection, staging, folder)
+        query = f"""SELECT _row FROM ({CURRENT}) JOIN loaded ON key = _key
+            WHERE state = 'removed' AND generation <= $generation"""  # noqa: S608
+        return masked(connection.sql(query, params={"generation": micros(generation)}), rows)
+
+
+def _view_rows(connection: "DuckDBPyConnection", staging: Staging, folder: str) -> None:
+    """Make the rows of a load the view `loaded`, without their records."""
+    every, fit = row_files.parts(staging, folder), row_files.sent_parts(staging, folder)
+    _view(connection, staging, "fit", fit)
+    _view(connection, staging, "unfit", [path for path in every if path not in fit])
+    connection.execute(_LOADED_VIEW)
+
+
+_SEEN = ("_row", "_key", "_made")
+_LOADED_VIEW = """CREATE VIEW loaded AS SELECT _row, _key, _made, false AS refused FROM fit
+    UNION ALL SELECT _row, _key, _made, true FROM unfit"""
+
+
+def _view(connection: "DuckDBPyConnection", staging: Staging, name: str, paths: Sequence[str]) -> None:
+    """Make a view of files of rows. From a local disk DuckDB reads them itself, on all cores."""
+    if paths and staging.is_local:
+        connection.read_parquet([staging.path(path) for path in paths]).create_view(name)
+    else:
+        batches = (batch for path in paths for batch in row_files.read(staging, path, _SEEN))
+        schema = pa.schema([ROWS.field(column) for column in _SEEN])
+        connection.register(name, pa.RecordBatchReader.from_batches(schema, batches))

@@ -1,0 +1,76 @@
+"""Stop a load whose rows look like an accident, with the numbers, before anything is sent."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from optimove_provider.contract.wire.errors import OptimoveProviderError
+from optimove_provider.loads.ledger.manifest import Manifest, Snapshot
+from optimove_provider.loads.plan.plan import Plan
+
+FEW = 20
+"""Of fewer keys, what share of them changes says nothing."""
+
+
+class GuardStopped(OptimoveProviderError):
+    """The rows look like an accident in the source. Nothing was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """How far a load may go; None switches a guard off.
+
+    `min_rows_share`: rows, against the newest snapshot's. `min_filled_share`: a column that was filled in more than
+    this share of the newest snapshot's rows must be so still. `max_changed_share`: of all keys that the target is
+    known to have; it alone is for deltas too.
+    """
+
+    allow_empty: bool = False
+    min_rows_share: float | None = 0.5
+    min_filled_share: float | None = 0.1
+    max_changed_share: float | None = 0.5
+
+
+def check(plan: Plan, manifest: Manifest, guards: Guards) -> None:
+    """Raise GuardStopped, which names everything that is wrong at once."""
+    found = [*_snapshot(plan, manifest.snapshot, guards), *_changes(plan, guards)]
+    if found and not plan.below_watermark:
+        raise GuardStopped(
+            f"{'; '.join(found)}. Nothing was sent, and a retry would not help. If the source is wrong, mend it and "
+            "clear the task; if this is meant, change the guard that is named"
+        )
+
+
+def _snapshot(plan: Plan, before: Snapshot | None, guards: Guards) -> Iterator[str]:
+    if plan.source_is != "snapshot":
+        return
+    if not plan.rows:
+        if not guards.allow_empty:
+            yield "the source is empty (allow_empty)"
+        return
+    if before is None:
+        return
+    if guards.min_rows_share is not None and plan.rows < guards.min_rows_share * before.rows:
+        yield (
+            f"{plan.rows:,} rows are {plan.rows / before.rows:.0%} of the {before.rows:,} of the newest snapshot, of "
+            f"{before.generation:%Y-%m-%d %H:%M} UTC (min_rows_share={guards.min_rows_share})"
+        )
+    if guards.min_filled_share is not None:
+        yield from _columns(plan, before, guards.min_filled_share)
+
+
+def _columns(plan: Plan, before: Snapshot, least: float) -> Iterator[str]:
+    for name, was in before.filled.items():
+        share = plan.filled.get(name)
+        if share is None:
+            yield f"column {name!r} is gone; {was:.0%} of the newest snapshot's rows had it (min_filled_share={least})"
+        elif share <= least < was:
+            yield f"column {name!r} has a value in {share:.1%} of the rows, not in {was:.0%} (min_filled_share={least})"
+
+
+def _changes(plan: Plan, guards: Guards) -> Iterator[str]:
+    most, changed = guards.max_changed_share, plan.counts["changed"]
+    if most is not None and plan.known >= FEW and changed > most * plan.known:
+        yield (
+            f"{changed:,} records change of about {plan.known:,} that the target has, {changed / plan.known:.0%} of "
+            f"them (max_changed_share={most})"
+        )

@@ -1,0 +1,25 @@
+"""The words that say how a load is meant. They are checked when a DAG is parsed, so nothing heavy is imported here."""
+
+from optimove_provider.contract.wire.errors import SettingsError
+
+MODES = ("full", "changed")
+SOURCES = ("snapshot", "delta")
+ON_REMOVED = ("report", "expire")
+
+
+def check_modes(mode: str, source_is: str, on_removed: str) -> None:
+    """Raise SettingsError for a word that is unknown, or that contradicts another."""
+    for name, value, known in (
+        ("mode", mode, MODES),
+        ("source_is", source_is, SOURCES),
+        ("on_removed", on_removed, ON_REMOVED),
+    ):
+        if value not in known:
+            raise SettingsError(f"{name}={value!r} is none of {', '.join(map(repr, known))}")
+    if on_removed == "expire" and source_is == "delta":
+        raise SettingsError("a delta does not say what is gone: on_removed='expire' needs source_is='snapshot'")
+
+
+def default_source(mode: str) -> str:
+    """What the rows are taken for where it is not said: with "full" some keys may be missing."""
+    return "delta" if mode == "full" else "snapshot"

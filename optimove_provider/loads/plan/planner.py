@@ -1,0 +1,110 @@
+"""Making a plan: the rows of a load against the ledger."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+
+from optimove_provider.contract.wire.messages import json_body
+from optimove_provider.loads.ledger.ledger import MAX_MEMORY, Ledger
+from optimove_provider.loads.ledger.manifest import Manifest
+from optimove_provider.loads.plan.diff import VERDICTS, Question, compare
+from optimove_provider.loads.plan.plan import SENT, Plan, PlanInput
+from optimove_provider.loads.plan.writer import PlanWriter
+from optimove_provider.loads.spool import row_files
+
+NO_LEDGER_YET = (
+    "the target has no ledger in staging: it is new, or staging was lost or moved. Every row is sent, and until a load "
+    "is committed nothing keeps an older one from overwriting newer records"
+)
+
+
+def is_below_watermark(manifest: Manifest, generation: datetime) -> bool:
+    """Whether a load of either kind is older than the newest committed snapshot, so that nothing of it may be sent."""
+    return manifest.snapshot is not None and generation < manifest.snapshot.generation
+
+
+def make_plan(ledger: Ledger, load: PlanInput, folder: str, now: datetime, max_memory: str = MAX_MEMORY) -> Plan:
+    """Compare a load with the ledger. What is found goes to `folder` in staging, which no other plan may use.
+
+    Raises DataError where the ledger is of a newer format.
+    """
+    staging, manifest = ledger.staging, ledger.read()
+    staging.remove_folder(folder)  # of a try that ended while it planned
+    rows, last = row_files.size(staging, load.rows_in)
+    below_watermark = is_below_watermark(manifest, load.generation)
+    made = PlanWriter(staging, manifest, load, folder, rows)
+    if below_watermark or _nothing_to_compare(manifest, load):
+        counts, mark = {**dict.fromkeys(VERDICTS, 0), "stale" if below_watermark else "new": rows}, "0"
+        made.sent = made.sent if below_watermark else load.rows_in
+    else:
+        question = _question(manifest, load, now)
+        with compare(staging, manifest, load.rows_in, last, question, max_memory) as found:
+            counts, mark = _all_counts(found.counts(), load, rows), found.mark()
+            made.write(found, counts)
+    return Plan(
+        load_id=load.load_id,
+        source_is=load.source_is,
+        generation=load.generation,
+        planned_at=now,
+        ttl_seconds=load.ttl_seconds,
+        version=manifest.version,
+        known=manifest.rows,
+        rows=rows,
+        below_watermark=below_watermark,
+        counts=counts,
+        digest=_digest(manifest, load, counts, mark),
+        filled=load.filled,
+        samples=made.samples,
+        warnings=(*made.warnings, *_warnings(manifest, load, now)),
+        sent=made.sent,
+        kept=made.kept,
+        removed=made.removed,
+    )
+
+
+def _nothing_to_compare(manifest: Manifest, load: PlanInput) -> bool:
+    """Whether all rows are new, and nobody asks for a digest of them: then they need not be looked at."""
+    return not (load.compared or manifest.layers or manifest.pending)
+
+
+def _question(manifest: Manifest, load: PlanInput, now: datetime) -> Question:
+    """A row is sent again if less than half of its TTL is left, or it might be gone when the load after next comes."""
+    if load.ttl_seconds is None:
+        before = datetime.max.replace(tzinfo=UTC)  # a row that goes some day is to stay now
+    else:
+        half = timedelta(seconds=load.ttl_seconds) / 2
+        before = now + max(half, 2 * _since_last(manifest, now))
+    return Question(load.source_is, load.generation, before, load.mode == "full", load.on_removed == "expire")
+
+
+def _since_last(manifest: Manifest, now: datetime) -> timedelta:
+    return now - manifest.committed_at if manifest.committed_at else timedelta()
+
+
+def _warnings(manifest: Manifest, load: PlanInput, now: datetime) -> Iterator[str]:
+    if not (manifest.layers or manifest.committed_at):
+        yield NO_LEDGER_YET
+    twice = 2 * _since_last(manifest, now)
+    if load.ttl_seconds is not None and timedelta(seconds=load.ttl_seconds) < twice:
+        yield (
+            f"ttl_seconds={load.ttl_seconds} is less than twice the time since the load before "
+            f"({twice.total_seconds() / 2:.0f} s): records may be gone before they are sent again. Raise "
+            "ttl_seconds, or load more often"
+        )
+
+
+def _all_counts(found: Mapping[str, int], load: PlanInput, rows: int) -> dict[str, int]:
+    if load.source_is == "delta":
+        return dict(found)
+    settled = sum(found[verdict] for verdict in (*SENT, "stale"))
+    return {**found, "unchanged": rows - settled}
+
+
+def _digest(manifest: Manifest, load: PlanInput, counts: Mapping[str, int], mark: str) -> str:
+    covered = [
+        manifest.version,
+        load.on_removed,
+        *(counts[verdict] for verdict in ("new", "changed", "unknown", "removed")),
+        mark,
+    ]
+    return hashlib.sha256(json_body(covered)).hexdigest()[:16]

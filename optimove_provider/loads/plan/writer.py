@@ -1,0 +1,129 @@
+"""What a plan sends, written to staging."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from optimove_provider.loads.ledger import layers
+from optimove_provider.loads.ledger.manifest import Manifest
+from optimove_provider.loads.plan.diff import Diff
+from optimove_provider.loads.plan.plan import SENT, PlanInput
+from optimove_provider.loads.spool import row_files
+from optimove_provider.loads.spool.row_files import LEDGER, ROWS, Mask
+from optimove_provider.loads.state.staging import Staging
+
+SAMPLES = 10
+
+
+class PlanWriter:
+    """Writes down what a plan found."""
+
+    def __init__(self, staging: Staging, manifest: Manifest, load: PlanInput, folder: str, rows: int) -> None:
+        self.staging, self.manifest, self.load, self.rows = staging, manifest, load, rows
+        self.sources = layers.of_all(staging, manifest)
+        self.sent, self.kept, self._removed = (f"{folder}/{name}" for name in ("sent", "kept", "removed"))
+        self.removed: str | None = None
+        self.samples: tuple[Mapping[str, Any], ...] = ()
+        self.warnings: list[str] = []
+
+    def write(self, found: Diff, counts: Mapping[str, int]) -> None:
+        """Write the files, and find the samples."""
+        to_send = sum(counts[verdict] for verdict in SENT)
+        if to_send and to_send == self.rows:
+            self.sent = self.load.rows_in
+        elif to_send:
+            row_files.write(self.staging, f"{self.sent}/rows.parquet", found.picked(*SENT), ROWS)
+        if counts["removed"] or found.counts()["unchanged"]:
+            row_files.write(self.staging, f"{self.kept}/rows.parquet", self._kept(found), LEDGER)
+        if self.load.on_removed == "expire" and counts["removed"]:
+            self._write_removed(found, counts["removed"])
+        if counts["changed"]:
+            self.samples = self._samples(found)
+
+    def _write_removed(self, found: Diff, removed: int) -> None:
+        expirable = Expirable(self._first_key())
+        gone = expirable.numbered(self._stored(found.places("removed")))
+        if row_files.write(self.staging, f"{self._removed}/rows.parquet", gone, ROWS):
+            self.removed = self._removed
+        self.warnings += expirable.warnings(removed)
+
+    def _first_key(self) -> str | None:
+        """A key of the load: all of them are numbers, or all are texts."""
+        for batch in row_files.read_rows(self.staging, self.load.rows_in, ["_key"]):
+            if batch.num_rows:
+                return str(batch["_key"][0].as_py())
+        return None
+
+    def _stored(self, places: Mask) -> Iterator[pa.RecordBatch]:
+        for batch in layers.read(self.staging, self.sources, LEDGER.names, places):
+            yield batch.select(LEDGER.names)
+
+    def _kept(self, found: Diff) -> Iterator[pa.RecordBatch]:
+        """Removed rows as such, and unchanged ones as of now. A removed row keeps its generation."""
+        for batch in self._stored(found.places("removed")):
+            yield with_generation(batch, "state", "removed")
+        for batch in self._stored(found.places("unchanged")):
+            yield with_generation(with_generation(batch, "state", "live"), "generation", self.load.generation)
+
+    def _samples(self, found: Diff) -> tuple[Mapping[str, Any], ...]:
+        new = found.picked("changed", most=SAMPLES)
+        return tuple(change_examples(new, self._stored(found.places("changed", most=SAMPLES))))
+
+
+def with_generation(batch: pa.RecordBatch, name: str, value: Any) -> pa.RecordBatch:
+    field = LEDGER.field(name)
+    column = pa.repeat(pa.scalar(value, field.type), batch.num_rows)
+    return batch.set_column(LEDGER.get_field_index(name), field, column)
+
+
+class Expirable:
+    """Which removed records can be made to expire: those that are known, and whose keys are of the load's own type."""
+
+    def __init__(self, key: str | None) -> None:
+        self._key, self.unknown, self.of_another_type = key, 0, 0
+
+    def numbered(self, stored: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Rows of the ledger as rows of a load, numbered from 1."""
+        before = 0
+        for batch in stored:
+            known = batch.filter(pc.is_valid(batch["record"]))
+            own = self._of_own_type(known)
+            self.unknown += batch.num_rows - known.num_rows
+            self.of_another_type += known.num_rows - own.num_rows
+            numbers = pa.array(range(before + 1, before + 1 + own.num_rows), pa.int64())
+            yield row_files.rows_batch(numbers, own["key"], own["record"], own["fingerprint"])
+            before += own.num_rows
+
+    def _of_own_type(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        if self._key is None:
+            return batch
+        is_text = pc.starts_with(batch["key"], '"')
+        return batch.filter(is_text if self._key.startswith('"') else pc.invert(is_text))
+
+    def warnings(self, removed: int) -> Iterator[str]:
+        """What to say of the others."""
+        if self.unknown:
+            yield (
+                f"{self.unknown} of {removed} records that the source lacks cannot be made to expire: what they hold "
+                "is not known since another way of writing touched them: they stay in the target until a load has sent "
+                "their keys again"
+            )
+        if self.of_another_type:
+            yield (
+                f"{self.of_another_type} of {removed} records that the source lacks are not made to expire: their keys "
+                'are numbers and this load\'s are texts, or the other way round, and the vendor may take 1 and "1" for '
+                "one record, which would go with them. Was key_type changed?"
+            )
+
+
+def change_examples(new: Iterable[pa.RecordBatch], old: Iterable[pa.RecordBatch]) -> Iterator[Mapping[str, Any]]:
+    """Of rows of a load, and the same keys in the ledger: key, and [old, new] by each column that changes."""
+    before = {row["key"]: json.loads(row["record"]) for batch in old for row in batch.to_pylist()}
+    for row in (row for batch in new for row in batch.to_pylist()):
+        was, is_now = before[row["_key"]], json.loads(row["_record"])
+        differs = [name for name in sorted(was.keys() | is_now.keys()) if was.get(name) != is_now.get(name)]
+        columns = {name: [was.get(name), is_now.get(name)] for name in differs}
+        yield {"key": json.loads(row["_key"]), "columns": columns}

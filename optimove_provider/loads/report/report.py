@@ -1,0 +1,139 @@
+"""What a load did with every row, for machines, for people, and for the task's result."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from optimove_provider.contract.wire.errors import OptimoveProviderError
+from optimove_provider.loads.report.html import page
+from optimove_provider.loads.state.staging import Staging
+
+if TYPE_CHECKING:
+    from optimove_provider.loads.plan.plan import Plan
+
+log = logging.getLogger(__name__)
+
+STATES = ("planned", "uploaded", "committed", "nothing_to_send", "failed")
+
+
+class Unaccounted(OptimoveProviderError):
+    """A load that seemed to succeed cannot say what became of every row."""
+
+
+@dataclass(slots=True)
+class Report:
+    """The account of one load: rows = accepted + rejected + unchanged + stale + unsent, always.
+
+    `accepted` are rows that the vendor took and that are, or will be, visible; rows of a batch that was never
+    completed are `unsent`, and `problem` says how many of them had been answered with success. `rejected_file` holds
+    the rejected rows with their reasons, and a replay reads it; `reasons` counts them, `examples` are the first.
+    `notes` are remarks and warnings. `plan` has the plan's digest, its counts, and samples of what changes; `expired`
+    are records that the source lacks and that were made to expire, `not_expired` those of them that the vendor refused:
+    they are no rows of it. `replay` has what a replay of the rejected rows needs to know of the load. `task` is what
+    people call the load: DAG, task and run.
+    """
+
+    load_id: str
+    target: Mapping[str, Any]
+    state: str = "planned"
+    rows: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    unchanged: int = 0
+    stale: int = 0
+    seconds: float = 0.0
+    problem: str = ""
+    rejected_file: str = ""
+    reasons: dict[str, int] = field(default_factory=dict)
+    examples: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    plan: dict[str, Any] = field(default_factory=dict)
+    expired: int = 0
+    not_expired: int = 0
+    expiry_examples: list[str] = field(default_factory=list)
+    formulas: dict[str, str] = field(default_factory=dict)
+    replay: dict[str, Any] = field(default_factory=dict)
+    s3_keys: tuple[str, ...] = field(default=())
+    task: str = ""
+
+    @property
+    def unsent(self) -> int:
+        """Rows of which none of the other numbers speaks."""
+        return self.rows - self.accepted - self.rejected - self.unchanged - self.stale
+
+    @property
+    def sentence(self) -> str:
+        """The account in words, for the log."""
+        counts = ", ".join(f"{getattr(self, name)} {name}" for name in COUNTS if getattr(self, name))
+        expired = f"; {self.expired} records that the source lacks were made to expire" if self.expired else ""
+        rejected = f"; the rejected rows, with reasons: {self.rejected_file}" if self.rejected_file else ""
+        said = f"load {self.load_id}: {self.state}, {self.rows} rows" + (f": {counts}" if counts else "")
+        return said + expired + rejected
+
+    def note(self, text: str) -> None:
+        """Add a remark, once, and say it in the log."""
+        if text not in self.notes:
+            self.notes.append(text)
+            log.warning("load %s: %s", self.load_id, text)
+
+    def refuse_unaccounted(self) -> None:
+        """Raise Unaccounted if the load has succeeded and not every row is accounted for."""
+        if self.state in ("committed", "nothing_to_send") and self.unsent:
+            raise Unaccounted(
+                f"{self.sentence}. {abs(self.unsent)} rows {'more' if self.unsent < 0 else 'fewer'} are accounted for "
+                "than there were, which is a fault of this provider: please report it. To be safe, load once more "
+                'with mode="full"'
+            )
+
+    def tell_plan(self, plan: "Plan") -> None:
+        """Take over what a plan found."""
+        self.unchanged, self.stale = plan.counts["unchanged"], plan.counts["stale"]
+        self.plan = {
+            "digest": plan.digest,
+            **plan.counts,
+            "samples": list(plan.samples),
+            "fenced": plan.below_watermark,
+        }
+        for warning in plan.warnings:
+            self.note(warning)
+
+    @property
+    def plan_sentence(self) -> str:
+        """What is planned, in words."""
+        counts = ", ".join(f"{self.plan[name]} {name}" for name in PLANNED if self.plan.get(name))
+        stale = "; a newer snapshot is committed, so that nothing of this load is sent" if self.plan["fenced"] else ""
+        return (counts or "nothing") + stale
+
+    def as_json(self) -> dict[str, Any]:
+        """The whole report."""
+        return {**asdict(self), "s3_keys": list(self.s3_keys), "unsent": self.unsent}
+
+    def restore(self, content: Mapping[str, Any]) -> None:
+        """Take over the story that `as_json` told."""
+        for one in fields(self):
+            if one.name in content:  # an older version told less
+                setattr(self, one.name, content[one.name])
+
+    def file(self, staging: Staging) -> dict[str, Any]:
+        """Write the report to staging, as JSON and as a page for people; returns the task's result."""
+        content = self.as_json()
+        staging.write_text(f"reports/{self.load_id}.html", page(content))
+        staging.write(self._path, content)
+        return self.result(staging)
+
+    def result(self, staging: Staging) -> dict[str, Any]:
+        """The task's result: small and JSON-able, with the URL of the filed report."""
+        counts = {name: getattr(self, name) for name in ("load_id", "state", "rows", *COUNTS)}
+        result = counts | {"report": staging.url(self._path)}
+        if self.state == "planned" and self.plan:
+            result |= {"plan": self.plan["digest"], **{name: self.plan[name] for name in PLANNED}}
+        return result
+
+    @property
+    def _path(self) -> str:
+        return f"reports/{self.load_id}.json"
+
+
+PLANNED = ("new", "changed", "unknown", "expiring", "unchanged", "removed", "stale")
+COUNTS = ("accepted", "rejected", "unchanged", "stale", "unsent")

@@ -1,0 +1,208 @@
+"""The rows of a load, frozen in staging before the first request, so that every retry sends the same.
+
+Rows that cannot travel are put aside with their reasons.
+"""
+
+import json
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from typing import Any, BinaryIO, Protocol
+
+import pyarrow as pa
+
+from optimove_provider.loads.progress import Progress
+from optimove_provider.loads.spool.row_files import REFUSED, fingerprints, rows_batch
+from optimove_provider.loads.spool.slices import RowFiles, RowFilesWriter
+from optimove_provider.loads.spool.unique_keys import refuse_duplicates
+from optimove_provider.loads.state.journal import Journal
+from optimove_provider.loads.state.staging import Staging
+from optimove_provider.records.rejected_lines import rejected_line, unread_line
+from optimove_provider.records.rows import Rows, Unread
+from optimove_provider.records.to_json.encode import Encoded, Unfit
+from optimove_provider.records.to_json.scalars import scalar_text, string_text
+
+log = logging.getLogger(__name__)
+
+ASIDE = "rejected.jsonl"
+READ_AHEAD = 3
+"""Batches that are read while an earlier one is encoded and written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spool:
+    """`rows` of the source, of which `fit` are frozen and `rejected` put aside; `columns` counts the values of each.
+
+    Of the rejected rows, `keyless` are without a key that could be told. The keys of the others lie beside the parts,
+    without a record: a snapshot has them, although they are not sent.
+    """
+
+    rows: int
+    fit: int
+    rejected: int
+    keyless: int
+    columns: dict[str, int]
+    parts: RowFiles
+
+    @property
+    def filled(self) -> dict[str, float]:
+        """The share of the rows that have a value in a column, by column."""
+        return {name: count / self.rows for name, count in sorted(self.columns.items())} if self.rows else {}
+
+    def as_json(self) -> dict[str, Any]:
+        """For the journal."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, found: dict[str, Any]) -> "Spool":
+        """From the journal."""
+        return cls(**{**found, "parts": RowFiles(**found["parts"])})
+
+
+class Encodes(Protocol):
+    """Makes records of the batches of one schema: `Encoder`, or `ItemEncoder`."""
+
+    def encode(self, batch: pa.RecordBatch) -> Encoded: ...
+
+
+MakeEncoder = Callable[[pa.Schema], Encodes]
+OpenRows = Callable[[], AbstractContextManager[Rows]]
+"""Opens the source: called when its rows are to be read, which a retry may not need."""
+
+
+def open_spool(
+    journal: Journal,
+    open_rows: OpenRows,
+    make_encoder: MakeEncoder,
+    primary_key: str,
+    resumed: bool = False,
+    compared: bool = False,
+) -> Spool:
+    """The rows of a load: those of an earlier try once a request was made, otherwise the source is read again.
+
+    `resumed`: this try has read it before. `compared`: they will be compared with a ledger.
+    """
+    course = journal.course
+    if course.spool and journal.is_read(resumed):
+        log.info("going on with the rows that were read at %s", course.opened)
+        return Spool.from_json(course.spool)
+    folder = journal.read_again()
+    with open_rows() as rows:
+        aside = f"{journal.folder}/{ASIDE}"
+        spool = freeze(rows, journal.staging, folder, aside, make_encoder, primary_key, compared)
+    course.spool = spool.as_json()
+    journal.save()
+    log.info("%d rows read, %d of them rejected", spool.rows, spool.rejected)
+    return spool
+
+
+def freeze(
+    rows: Rows,
+    staging: Staging,
+    folder: str,
+    aside_path: str,
+    make_encoder: MakeEncoder,
+    primary_key: str,
+    compared: bool = False,
+) -> Spool:
+    """Write the rows to a folder, and those that cannot travel to the file `aside_path`.
+
+    `compared`: fingerprints are made on the way.
+
+    Raises DataError where the source as a whole is wrong: no key column, a column that JSON has no form for, a key
+    that occurs twice, a type that changes.
+    """
+    staging.remove_folder(folder)
+    with (
+        RowFilesWriter(staging, folder) as fit,
+        RowFilesWriter(staging, folder, REFUSED) as refused,
+        staging.open_new(aside_path) as aside,
+    ):
+        freezing = _Freezing(fit, refused, aside, make_encoder, compared)
+        _in_turn(freezing.take, rows)
+    rejected, columns = freezing.rejected, freezing.columns
+    spool = Spool(freezing.row, fit.rows, rejected, rejected - refused.rows, columns, fit.parts)
+    refuse_duplicates(staging, spool.parts, primary_key)
+    return spool
+
+
+def _in_turn(take: Callable[[pa.RecordBatch | Unread], None], rows: Rows) -> None:
+    """Take one item after the other in a thread, while this one reads on: most of both is done by Arrow, which lets
+    threads run. The source is read here, since some databases serve only the thread that asked."""
+    under_way: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(1, "optix-freeze") as worker:
+        for item in rows:
+            under_way.append(worker.submit(take, item))
+            if len(under_way) > READ_AHEAD:
+                under_way.popleft().result()
+        for future in under_way:
+            future.result()
+
+
+class _Freezing:
+    def __init__(
+        self, fit: RowFilesWriter, refused: RowFilesWriter, aside: BinaryIO, make_encoder: MakeEncoder, compared: bool
+    ) -> None:
+        self._fit, self._refused, self._aside = fit, refused, aside
+        self._make_encoder, self._compared = make_encoder, compared
+        self._schema: pa.Schema | None = None
+        self._encoder: Encodes | None = None
+        self._progress = Progress()
+        self.row = self.rejected = 0
+        self.columns: dict[str, int] = {}
+
+    def take(self, item: pa.RecordBatch | Unread) -> None:
+        if isinstance(item, Unread):
+            self.row += 1
+            self._put_aside(unread_line(self.row, item))
+        else:
+            self._take_batch(item)
+        if self._progress.due():
+            log.info("%d rows read, %d put aside", self.row, self.rejected)
+
+    def _take_batch(self, batch: pa.RecordBatch) -> None:
+        if self._encoder is None or batch.schema != self._schema:
+            self._schema, self._encoder = batch.schema, self._make_encoder(batch.schema)
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            self.columns[name] = self.columns.get(name, 0) + len(column) - column.null_count
+        encoded = self._encoder.encode(batch)
+        numbers = pa.array(encoded.positions + (self.row + 1), pa.int64())
+        made = fingerprints(encoded.records) if self._compared else None
+        self._fit.add(rows_batch(numbers, encoded.keys, encoded.records, made))
+        if encoded.unfit:
+            self._refuse(batch, encoded.unfit)
+        self.row += batch.num_rows
+
+    def _refuse(self, batch: pa.RecordBatch, unfit: Sequence[Unfit]) -> None:
+        keyed = [(self.row + one.position + 1, one.key) for one in unfit if one.key is not None]
+        if keyed:
+            numbers, keys = (pa.array(column) for column in zip(*keyed, strict=True))
+            self._refused.add(rows_batch(numbers, keys, pa.nulls(len(keyed), pa.string())))
+        for one in unfit:
+            self._reject_unfit(batch, one)
+
+    def _reject_unfit(self, batch: pa.RecordBatch, unfit: Unfit) -> None:
+        row = self.row + unfit.position + 1
+        reason = f"column {unfit.column!r}: {unfit.reason}"
+        self._put_aside(rejected_line(row, reason, None, record_text(batch, unfit.position)))
+
+    def _put_aside(self, line: bytes) -> None:
+        self.rejected += 1
+        self._aside.write(line)
+
+
+def record_text(batch: pa.RecordBatch, position: int) -> str:
+    """A row as JSON text for people, and for a replay that finds the same fault again: NaN stays NaN."""
+    values = ((name, batch.column(name)[position]) for name in batch.schema.names)
+    members = (f"{string_text(name)}:{_value_text(value)}" for name, value in values if value.is_valid)
+    return "{" + ",".join(members) + "}"
+
+
+def _value_text(value: pa.Scalar) -> str:
+    try:
+        return scalar_text(value)
+    except ValueError:
+        return json.dumps(value.as_py(), default=str)

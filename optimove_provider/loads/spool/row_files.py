@@ -1,0 +1,186 @@
+"""Rows in staging as Parquet: a load's frozen rows, and the layers of a ledger, read a row group at a time.
+
+A `Mask` says of each row number whether the row is wanted, in one byte: so the large texts never pass through a join,
+and row groups without a wanted row are not read.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from optimove_provider.contract.wire.errors import DataError
+from optimove_provider.loads.state.staging import Staging
+
+ROW_GROUP = 5000
+Mask = npt.NDArray[np.bool_]
+Batches = Iterable[pa.RecordBatch]
+
+ROWS = pa.schema([("_row", pa.int64()), ("_key", pa.string()), ("_record", pa.string()), ("_made", pa.binary())])
+"""Rows of a load: number from 1, key as JSON text, canonical JSON text of the whole record, and its fingerprint.
+
+A null record was refused. A null fingerprint was not made yet, for nothing was to be compared.
+"""
+REFUSED = "refused"
+"""How the names of files begin that have refused rows only."""
+
+LEDGER = pa.schema(
+    [
+        ("key", pa.string()),
+        ("record", pa.string()),  # as it was accepted; null where it is not known
+        ("fingerprint", pa.binary()),  # null: what the target holds is unknown
+        ("generation", pa.timestamp("us", "UTC")),
+        ("expires", pa.timestamp("us", "UTC")),  # null: never
+        ("state", pa.string()),
+    ]
+)
+"""A layer. state: live; removed (gone from the source and reported, still in the target); tombstone (expired by us)."""
+
+FORMAT = 1
+_FINGERPRINT_BYTES = 12
+"""So that one in 2^96 changes would go unseen; and DuckDB keeps no more than these beside a row, without a manifest."""
+
+ALGORITHM = f"sha256/{_FINGERPRINT_BYTES}, 1"
+"""How fingerprints are made, with its version: the first bytes of the SHA-256 of the record's UTF-8 text."""
+
+_ABOUT = {"optimove.format": str(FORMAT), "optimove.fingerprint": ALGORITHM}
+
+
+def fingerprints(records: pa.Array) -> pa.Array:
+    """The fingerprint of each record; null of none."""
+    texts = records.cast(pa.binary()).to_pylist()
+    digests = [None if text is None else hashlib.sha256(text).digest()[:_FINGERPRINT_BYTES] for text in texts]
+    return pa.array(digests, pa.binary())
+
+
+def rows_batch(numbers: pa.Array, keys: pa.Array, records: pa.Array, made: pa.Array | None = None) -> pa.RecordBatch:
+    """Rows of a load; without their fingerprints, these can be made when they are needed."""
+    made = pa.nulls(len(keys), pa.binary()) if made is None else made
+    return pa.record_batch([numbers, keys, records, made], schema=ROWS)
+
+
+def parts(staging: Staging, folder: str) -> list[str]:
+    """The Parquet files of a folder, in order."""
+    return [f"{folder}/{name}" for name in staging.names(folder) if name.endswith(".parquet")]
+
+
+def sent_parts(staging: Staging, folder: str) -> list[str]:
+    """The same without those of refused rows: what can have been sent."""
+    return [path for path in parts(staging, folder) if not path.rpartition("/")[2].startswith(REFUSED)]
+
+
+def write(staging: Staging, path: str, batches: Batches, schema: pa.Schema) -> int:
+    """Write rows to a new file, in row groups of 5000; returns how many they were. On a disk they are there to stay."""
+    rows = 0
+    with staging.open_new(path) as stream:
+        with pq.ParquetWriter(stream, schema.with_metadata(_ABOUT), **_packing(staging, schema)) as writer:
+            for table in _regrouped(batches, schema):
+                writer.write_table(table, row_group_size=ROW_GROUP)
+                rows += table.num_rows
+        if staging.is_local:
+            stream.flush()
+            os.fsync(stream.fileno())
+    return rows
+
+
+def _packing(staging: Staging, schema: pa.Schema) -> dict[str, Any]:
+    """Texts hardly repeat, and a load's rows soon go: on a disk, to pack them takes more time than to make them."""
+    brief = schema.equals(ROWS) and staging.is_local
+    repeated = [name for name in ("generation", "expires", "state") if name in schema.names]
+    return {"compression": "none" if brief else "zstd", "use_dictionary": repeated or False}
+
+
+def _regrouped(batches: Batches, schema: pa.Schema) -> Iterator[pa.Table]:
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting.append(batch)
+        if sum(one.num_rows for one in waiting) >= ROW_GROUP:
+            table = pa.Table.from_batches(waiting, schema)
+            full = table.num_rows // ROW_GROUP * ROW_GROUP
+            yield table.slice(0, full)
+            waiting = table.slice(full).to_batches()
+    if any(batch.num_rows for batch in waiting):  # a row group without rows is one that nobody can read in batches
+        yield pa.Table.from_batches(waiting, schema)
+
+
+def read(staging: Staging, path: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """A file's rows, some columns of them."""
+    with staging.open(path) as stream, pq.ParquetFile(stream) as file:
+        check_format(file.metadata, path)
+        yield from _batches(file, range(file.num_row_groups), columns)
+
+
+def _batches(file: pq.ParquetFile, groups: Iterable[int], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Row groups, one at a time: over several at once, Arrow keeps in memory what it has read of all."""
+    for group in groups:
+        yield from file.iter_batches(ROW_GROUP, row_groups=[group], columns=list(columns), use_threads=False)
+
+
+def check_format(found: pq.FileMetaData, path: str) -> None:
+    """Raise DataError for a file that a newer version of this package wrote."""
+    version = int((found.metadata or {}).get(b"optimove.format", b"1"))
+    if version > FORMAT:
+        raise DataError(
+            f"{path} was written by a newer version of this provider (format {version}, this one knows {FORMAT}): "
+            "upgrade it here"
+        )
+
+
+def read_rows(staging: Staging, folder: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The rows of a load, some columns of them."""
+    for path in parts(staging, folder):
+        yield from read(staging, path, columns)
+
+
+def pick_rows(staging: Staging, folder: str, wanted: Mask) -> Iterator[pa.RecordBatch]:
+    """The rows of a load whose number is wanted, in their order."""
+    for path in sent_parts(staging, folder):
+        with staging.open(path) as stream, pq.ParquetFile(stream) as file:
+            groups = [group for group in range(file.num_row_groups) if _holds(file.metadata.row_group(group), wanted)]
+            for batch in _batches(file, groups, ROWS.names):
+                yield batch.filter(pa.array(wanted[batch["_row"].to_numpy()]))
+
+
+def _holds(group: Any, wanted: Mask) -> bool:
+    found = _statistics(group, "_row")
+    return group.num_rows > 0 and bool(wanted[found.min : found.max + 1].any())
+
+
+def _statistics(group: Any, column: str) -> Any:
+    columns = (group.column(index) for index in range(group.num_columns))
+    return next(found.statistics for found in columns if found.path_in_schema == column)
+
+
+def size(staging: Staging, folder: str) -> tuple[int, int]:
+    """How many rows a load has that can be sent, and the highest row number."""
+    rows, last = sum(group.num_rows for group in _groups(staging, sent_parts(staging, folder))), 0
+    for group in _groups(staging, parts(staging, folder)):
+        if group.num_rows:  # of no rows there are no statistics
+            last = max(last, _statistics(group, "_row").max)
+    return rows, last
+
+
+def _groups(staging: Staging, paths: Sequence[str]) -> Iterator[Any]:
+    for path in paths:
+        with staging.open(path) as stream:
+            found = pq.read_metadata(stream)
+        yield from (found.row_group(number) for number in range(found.num_row_groups))
+
+
+def described(staging: Staging, path: str) -> tuple[int, bool]:
+    """How many rows of a load a file has, and whether their fingerprints are made."""
+    rows, made = 0, True
+    for group in _groups(staging, [path]):
+        rows += group.num_rows
+        made = made and _statistics(group, "_made").null_count == 0
+    return rows, made
+
+
+def empty_mask(size: int) -> Mask:
+    """A mask for row numbers up to `size`, none of them wanted."""
+    return np.zeros(size + 1, np.bool_)

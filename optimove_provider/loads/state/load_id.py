@@ -1,0 +1,46 @@
+"""Which load a task's try belongs to: Airflow's retries share one, a Clear begins another."""
+
+import time
+import uuid
+from dataclasses import astuple, dataclass
+
+from optimove_provider.contract.wire.messages import json_body
+from optimove_provider.loads.state.staging import Staging
+
+_LOADS = uuid.uuid5(uuid.NAMESPACE_URL, "https://pypi.org/project/airflow-provider-optimove/loads")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskTry:
+    """One try of one task instance, in Airflow's own words. `retries` is the task's setting.
+
+    A Clear raises `max_tries` by the tries that were made, so the same `max_tries` means the same round of retries.
+    """
+
+    dag_id: str
+    task_id: str
+    run_id: str
+    map_index: int
+    try_number: int
+    max_tries: int
+    retries: int
+
+    @property
+    def round(self) -> str:
+        """What all tries of one round of retries have in common, as a UUID."""
+        dag_id, task_id, run_id, map_index, _, max_tries, retries = astuple(self)
+        return str(uuid.uuid5(_LOADS, json_body([dag_id, task_id, run_id, map_index, max_tries, retries]).decode()))
+
+
+def begin(staging: Staging, task_try: TaskTry) -> str:
+    """The id of the load that this try begins or takes up again; a resumed task keeps the id of its deferral instead.
+
+    A try that staging has seen before is no retry: the run was deleted and made again, or `retries` was edited. It
+    begins a load of its own; so does one of which staging knows nothing, whatever it knew once, since a batch that was
+    completed must never be opened again. Loads of one round differ by `n`, the nanosecond at which they began.
+    """
+    path = f"tries/{task_try.round}.json"
+    seen = staging.read(path)
+    n = seen["n"] if seen and seen["try"] < task_try.try_number else time.time_ns()
+    staging.write(path, {"n": n, "try": task_try.try_number})
+    return str(uuid.uuid5(uuid.UUID(task_try.round), str(n)))

@@ -1,0 +1,143 @@
+"""Where loads keep small JSON files between runs: the only state there is."""
+
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from fsspec import AbstractFileSystem
+
+from optimove_provider.contract.wire.messages import json_body
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """A folder on any fsspec file system. Paths are relative to it."""
+
+    fs: AbstractFileSystem
+    root: str
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on a disk of this machine, or one that looks so."""
+        return "file" in self.fs.protocol
+
+    def path(self, path: str) -> str:
+        """The path as the file system itself wants it."""
+        return self._at(path)
+
+    def url(self, path: str) -> str:
+        """The path as people and other tools can open it."""
+        return str(self.fs.unstrip_protocol(self._at(path)))
+
+    def read(self, path: str) -> dict[str, Any] | None:
+        """The file's content, or None where there is no file."""
+        try:
+            # A file that another process is just creating is still empty.
+            return dict(json.loads(self.fs.cat_file(self._at(path)) or b"{}"))
+        except FileNotFoundError:
+            return None
+
+    def write(self, path: str, content: dict[str, Any]) -> str:
+        """Write the whole file or nothing of it; returns its URL."""
+        return self._write(path, json_body(content))
+
+    def write_text(self, path: str, text: str) -> str:
+        """Write a small text file whole; returns its URL."""
+        return self._write(path, text.encode())
+
+    def _write(self, path: str, body: bytes) -> str:
+        place = self._at(path)
+        self._make_folder(path)
+        if self.is_local:
+            with self.fs.open(f"{place}.new", "wb") as file:
+                file.write(body)
+                file.flush()
+                os.fsync(file.fileno())  # or a loss of power might leave a new name for nothing
+            self.fs.mv(f"{place}.new", place)
+        else:  # an object store shows an object whole
+            self.fs.pipe_file(place, body)
+        return self.url(path)
+
+    def create(self, path: str, content: dict[str, Any]) -> None:
+        """Write a file that must not be there yet. Raises FileExistsError: of two callers at once, one wins."""
+        self._make_folder(path)
+        body = json_body(content)
+        # Not pipe_file(mode="create"): on a local disk that looks first and writes then.
+        with self.fs.open(self._at(path), "xb") as file:
+            file.write(body)
+
+    def remove(self, path: str) -> None:
+        """Remove a file."""
+        self.fs.rm_file(self._at(path))
+
+    def names(self, folder: str) -> list[str]:
+        """The names in a folder; none where there is no folder."""
+        place = self._at(folder)
+        self.fs.invalidate_cache(place)  # another process may have written there
+        try:
+            return sorted(found.rstrip("/").rpartition("/")[2] for found in self.fs.ls(place, detail=False))
+        except FileNotFoundError:
+            return []
+
+    def link(self, path: str, new: str) -> None:
+        """Give a file, which will never change, another name too; where a file has one name only, it is copied."""
+        self._make_folder(new)
+        if self.is_local:
+            with open(self.path(path), "rb") as file:
+                os.fsync(file.fileno())  # what is linked must outlast a loss of power
+            with suppress(OSError):  # another disk, or one without links
+                os.link(self.path(path), self.path(new))
+                return
+        self.fs.cp_file(self.path(path), self.path(new))
+
+    def remove_folder(self, path: str) -> None:
+        """Remove a folder with all that is in it, or a file; nothing happens where there is none."""
+        with suppress(FileNotFoundError):
+            self.fs.rm(self._at(path), recursive=True)
+
+    def open_new(self, path: str) -> Any:
+        """A binary file to write, as a context manager: on an object store it appears when it is closed."""
+        self._make_folder(path)
+        return self.fs.open(self._at(path), "wb")
+
+    def open(self, path: str) -> Any:
+        """A binary file to read, as a context manager. Raises FileNotFoundError."""
+        return self.fs.open(self._at(path), "rb")
+
+    def sweep(self, folder: str, before: datetime, keep: Callable[[str], bool] = lambda name: False) -> list[str]:
+        """Remove what lies directly in a folder and was last written to before an instant; returns the names.
+
+        `keep` is asked with a name, and may spare it.
+        """
+        newest: dict[str, datetime] = {}
+        root = f"{self._at(folder).rstrip('/')}/".lstrip("/")
+        for path, info in self.fs.find(self._at(folder), detail=True).items():
+            name = path.lstrip("/").removeprefix(root).partition("/")[0]
+            newest[name] = max(newest.get(name, _NEVER), _written(info))
+        old = [name for name, written in newest.items() if written < before and not keep(name)]
+        for name in old:
+            self.remove_folder(f"{folder}/{name}")
+        return old
+
+    def _at(self, path: str) -> str:
+        return f"{self.root.rstrip('/')}/{path}"
+
+    def _make_folder(self, path: str) -> None:
+        self.fs.makedirs(self._at(path).rpartition("/")[0], exist_ok=True)
+
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+def _written(info: dict[str, Any]) -> datetime:
+    """When a file was written; file systems differ in how they say it, and now is assumed of one that does not."""
+    written = info.get("LastModified") or info.get("last_modified") or info.get("mtime") or info.get("created")
+    if isinstance(written, int | float):
+        return datetime.fromtimestamp(written, UTC)
+    if isinstance(written, datetime):
+        return written if written.tzinfo else written.replace(tzinfo=UTC)
+    return datetime.now(UTC)

@@ -1,0 +1,82 @@
+"""The files of one load, cut from a stream of CSV text and sent with a few parts in flight."""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Self
+
+from optimove_provider.contract.cells.datatypes import MAX_IMPORT_BYTES
+from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.loads.upload.destination import MAX_FILE_BYTES, Destination
+from optimove_provider.loads.upload.multipart import PART_BYTES, MultipartFile
+
+MIN_FILE_BYTES = 2 * PART_BYTES
+IN_FLIGHT = 3
+
+
+class Uploads:
+    """A sink that uploads: a file ends before `max_file_bytes`, and the next begins with the header again.
+
+    A few parts are in flight at a time; whoever writes faster waits.
+    """
+
+    def __init__(self, to: Destination, max_file_bytes: int = MAX_FILE_BYTES) -> None:
+        if not MIN_FILE_BYTES <= max_file_bytes < MAX_IMPORT_BYTES:
+            raise SettingsError(f"max_file_bytes {max_file_bytes}: expected {MIN_FILE_BYTES} to {MAX_IMPORT_BYTES - 1}")
+        self.to, self._max_file_bytes = to, max_file_bytes
+        self._header = b""
+        self._discarding = False
+        self._flying: deque[Future[int]] = deque()
+        self._senders = ThreadPoolExecutor(IN_FLIGHT, "upload")
+        self.files: list[MultipartFile] = []
+        self.sent = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._senders.shutdown(cancel_futures=True)
+
+    def write(self, text: bytes, /) -> int:
+        """Take the header, then rows. No upload begins before there is a row."""
+        if not self._header:
+            self._header = text
+        elif text and not self._discarding:
+            if not self.files or self.files[-1].size + len(text) > self._max_file_bytes:
+                self._next_file()
+            self._add(text)
+        return len(text)
+
+    def discard(self) -> None:
+        """Send nothing more."""
+        self._discarding = True
+        for flying in self._flying:
+            flying.cancel()
+
+    def finish(self) -> None:
+        """Wait until everything has gone up. Raises what went wrong on the way."""
+        if self.files:
+            self._send(self.files[-1].end())
+        self._land(0)
+        for file in self.files:
+            file.close()
+
+    def _next_file(self) -> None:
+        if self.files:
+            self._send(self.files[-1].end())
+        number = len(self.files) + 1
+        self.files.append(MultipartFile.taken_up(self.to, number) or MultipartFile.begun(self.to, number, PART_BYTES))
+        self._add(self._header)
+
+    def _add(self, text: bytes) -> None:
+        self._send(self.files[-1].add(text))
+
+    def _send(self, parts: Iterator[tuple[int, bytes]]) -> None:
+        for number, body in parts:
+            self._land(IN_FLIGHT - 1)
+            self._flying.append(self._senders.submit(self.files[-1].send, number, body))
+
+    def _land(self, leave: int) -> None:
+        """Wait for the oldest parts until `leave` of them are in flight."""
+        while len(self._flying) > leave:
+            self.sent += self._flying.popleft().result()

@@ -1,0 +1,1 @@
+"""Rows checked on their way. Imports `upload` (where they go) and `report`."""

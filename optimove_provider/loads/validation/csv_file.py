@@ -1,0 +1,69 @@
+"""Validating a CSV file before anything of it is sent: for the operator that only checks, and for imports."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from typing import BinaryIO
+
+from optimove_provider.contract.cells.datatypes import Attribute
+from optimove_provider.contract.wire.errors import DataError
+from optimove_provider.loads.progress import Progress
+from optimove_provider.loads.state.staging import Staging
+from optimove_provider.records.files import decompressed, delimiter_of
+from optimove_provider.records.findings.findings import Findings
+from optimove_provider.records.validate.validate import Options, check_csv
+
+log = logging.getLogger(__name__)
+
+SHOWN_FINDINGS = 10
+
+OpenFile = Callable[[], AbstractContextManager[BinaryIO]]
+"""Opens the same file, from its beginning, each time it is called."""
+
+
+@dataclass(frozen=True, slots=True)
+class CsvFile:
+    """A CSV file that can be read more than once. Its name says whether it is packed, and what separates its cells."""
+
+    name: str
+    packed: OpenFile
+
+    @contextmanager
+    def opened(self) -> Iterator[BinaryIO]:
+        """The file's text, unpacked."""
+        with self.packed() as stream:
+            yield decompressed(stream, self.name)
+
+    @property
+    def delimiter(self) -> str:
+        """A tab or a comma."""
+        return delimiter_of(self.name)
+
+
+def checked(
+    file: CsvFile, attributes: Sequence[Attribute] | None, options: Options, staging: Staging, report_path: str
+) -> tuple[Findings, str]:
+    """Validate a whole CSV file; returns what was found and the URL of the full report in staging.
+
+    Raises DataError, with the first findings in its text, if there is an error among them.
+    """
+    options = replace(options, file=file.name, delimiter=file.delimiter)
+    progress = Progress()
+
+    def tell(rows: int, size: int) -> None:
+        if progress.due():
+            log.info("%d rows validated, %d bytes", rows, size)
+
+    with file.opened() as stream:
+        findings = check_csv(stream, attributes, options, tell)
+    url = staging.write(report_path, findings.as_json())
+    refuse_errors(findings, url)
+    return findings, url
+
+
+def refuse_errors(findings: Findings, url: str) -> None:
+    """Raise DataError, with the first findings in its text, if there is an error among them; else log them."""
+    if findings.errors:
+        raise DataError(f"{findings.describe(SHOWN_FINDINGS)}\nAll findings: {url}")
+    log.info("%s\nFull report: %s", findings.describe(SHOWN_FINDINGS), url)

@@ -1,0 +1,177 @@
+"""Checking the rows of an import on their way to wherever they go, and judging what was found at the end."""
+
+import logging
+import math
+import sys
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import BinaryIO, cast
+
+from optimove_provider.contract.cells.datatypes import Attribute
+from optimove_provider.contract.wire.errors import DataError, SettingsError
+from optimove_provider.loads.progress import Progress
+from optimove_provider.loads.report.max_rejected import allowed_of, check_max_rejected
+from optimove_provider.loads.report.report import Report
+from optimove_provider.loads.spool.freeze import OpenRows
+from optimove_provider.loads.state.staging import Staging
+from optimove_provider.loads.upload.destination import MAX_FILE_BYTES
+from optimove_provider.loads.upload.sink import Sink
+from optimove_provider.loads.validation.csv_file import SHOWN_FINDINGS, CsvFile, refuse_errors
+from optimove_provider.loads.validation.sieve import Sieve
+from optimove_provider.records.findings.findings import ERROR, WARNING, Finding, Findings
+from optimove_provider.records.observe.defaults import observers_for
+from optimove_provider.records.observe.observer import ColumnObserver, ObserverFactory, no_observers
+from optimove_provider.records.observe.pii import PII_RULES, pii_names
+from optimove_provider.records.to_csv.write import Chunks, CsvText
+from optimove_provider.records.validate.validate import Options, check_csv
+
+log = logging.getLogger(__name__)
+
+ON_INVALID = ("fail", "split")
+
+BLOCK_BYTES = 2 << 20
+"""Smaller than for a check alone, since parts of the file are in memory too."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """What an import is to do.
+
+    `on_invalid`: "fail" imports nothing if a row is invalid, "split" imports the valid rows and keeps the others with
+    their reasons; `max_rejected` of them may be, or that share of all rows if it is below 1; None for any number.
+    `allow_pii` names columns that may look like personal data. A file ends before it has more than `max_file_bytes`.
+    """
+
+    attributes: Sequence[Attribute]
+    on_invalid: str = "fail"
+    max_rejected: float | None = None
+    allow_pii: Collection[str] = ()
+    max_file_bytes: int = MAX_FILE_BYTES
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        if self.on_invalid not in ON_INVALID:
+            raise SettingsError(f"on_invalid {self.on_invalid!r}: expected {' or '.join(ON_INVALID)}")
+        check_max_rejected(self.max_rejected or 0)
+        if self.max_rejected and self.on_invalid == "fail":
+            raise SettingsError('max_rejected= needs on_invalid="split": "fail" imports nothing if a row is invalid')
+
+
+class RowCheck:
+    """One pass over the rows of a source: valid ones go to a sink, and `report` learns of the others.
+
+    `watchers` may look at whole columns besides those who always do.
+    """
+
+    def __init__(
+        self,
+        source: CsvFile | OpenRows,
+        wanted: ImportOptions,
+        staging: Staging,
+        report: Report,
+        watchers: ObserverFactory = no_observers,
+    ) -> None:
+        self._source, self._wanted, self._staging = source, wanted, staging
+        self._report, self._watchers = report, watchers
+        self._progress = Progress()
+
+    def run(self, sink: Sink) -> None:
+        """Check all rows. Raises DataError if nothing may be imported: the findings are its text."""
+        wanted, load_id = self._wanted, self._report.load_id
+        with self._sieve(sink) as sieve:
+            text = CsvText(wanted.attributes, sieve.refuse_unfit if sieve.keeps else None)
+            sieve.source_row = text.source_row
+            with self._opened(text) as stream:
+                findings = check_csv(stream, wanted.attributes, self._options(), self._tell(sieve, sink), sieve)
+        _account(findings, text)
+        url = self._staging.write(f"reports/{load_id}-findings.json", findings.as_json())
+        self._report.rows = findings.rows + text.left_out
+        if sieve.begun or isinstance(self._source, CsvFile):  # an empty list has no columns, and is no fault
+            self._judge(findings, sieve, url)
+
+    def _judge(self, findings: Findings, sieve: Sieve, url: str) -> None:
+        _refuse_pii(findings, url)
+        if not sieve.keeps or not sieve.begun:
+            refuse_errors(findings, url)
+            return
+        report = self._report
+        report.rejected, report.rejected_file = sieve.rows_refused, sieve.url
+        report.reasons = {rule: n for (rule, _, severity), n in findings.groups.items() if severity == ERROR}
+        most = self._wanted.max_rejected
+        allowed = report.rows if most is None else allowed_of(most, report.rows)
+        if report.rejected > allowed:
+            raise DataError(
+                f"{report.rejected} of {report.rows} rows are invalid, and max_rejected allows {allowed:g}: nothing is "
+                f"imported. The rows, with their reasons: {sieve.url}. All findings: {url}"
+            )
+        log.info("%s\nFull report: %s", findings.describe(SHOWN_FINDINGS), url)
+
+    def _sieve(self, sink: Sink) -> Sieve:
+        delimiter = self._source.delimiter if isinstance(self._source, CsvFile) else ","
+        if self._wanted.on_invalid == "fail":
+            return Sieve(sink, self._staging, None, delimiter, limit=0)
+        most = self._wanted.max_rejected
+        # A share is known at the end only.
+        limit = math.inf if most is None or 0 < most < 1 else most
+        return Sieve(sink, self._staging, f"reports/{self._report.load_id}.rejected", delimiter, limit)
+
+    @contextmanager
+    def _opened(self, text: CsvText) -> Iterator[BinaryIO]:
+        """The text to check: the file's, or that which is written of the source's rows."""
+        if isinstance(self._source, CsvFile):
+            with self._source.opened() as stream:
+                yield stream
+        else:
+            with self._source() as rows, closing(text.chunks(rows)) as chunks:
+                yield cast(BinaryIO, Chunks(chunks))
+
+    def _options(self) -> Options:
+        file, allowed = self._source, self._wanted.allow_pii
+        return Options(
+            file=file.name if isinstance(file, CsvFile) else "the source's rows",
+            delimiter=file.delimiter if isinstance(file, CsvFile) else ",",
+            watchers=self._all_watchers,
+            about_names=partial(pii_names, allowed=allowed),
+            max_bytes=sys.maxsize,  # what is too large for one file becomes several
+            block_bytes=BLOCK_BYTES,
+        )
+
+    def _all_watchers(self, names: Sequence[str], attributes: Sequence[Attribute]) -> Sequence[ColumnObserver]:
+        allowed = self._wanted.allow_pii
+        usual = observers_for(names, attributes, allowed_pii=allowed, compared=self._tell_compared)
+        return [*usual, *self._watchers(names, attributes)]
+
+    def _tell_compared(self, done: int, ids: int) -> None:
+        if self._progress.due():
+            log.info("%d of %d ids compared", done, ids)
+
+    def _tell(self, sieve: Sieve, sink: Sink) -> Callable[[int, int], None]:
+        def tell(rows: int, size: int) -> None:
+            if self._progress.due():
+                refused = f", {sieve.rows_refused} refused" if sieve.rows_refused else ""
+                log.info("%d rows validated, %d bytes, %d bytes uploaded%s", rows, size, sink.sent, refused)
+
+        return tell
+
+
+def _account(findings: Findings, text: CsvText) -> None:
+    """Add to the findings what became of the source's rows on their way to text."""
+    if text.left_out:
+        findings.findings = [replace(one, row=one.row and text.source_row(one.row)) for one in findings.findings]
+        findings.count("unfit", "", ERROR, text.left_out)
+    for column, nulls in text.nulls.items():
+        if nulls:
+            message = f"{nulls} nulls became empty cells: what an import does with those is not documented"
+            findings.count("null", column, WARNING, nulls)
+            findings.keep(Finding(0, 1, 0, column, "null", "", message, WARNING))
+
+
+def _refuse_pii(findings: Findings, url: str) -> None:
+    found = sorted({column for rule, column, _ in findings.groups if rule in PII_RULES})
+    if found:
+        raise DataError(
+            f"{findings.file}: columns {', '.join(map(repr, found))} look like personal data, which the terms of DCP "
+            f"forbid to send. Leave them out or hash them; if one is none, name it in allow_pii=. All findings: {url}"
+        )

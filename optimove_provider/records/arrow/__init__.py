@@ -1,0 +1,1 @@
+"""Small pieces over Arrow arrays. Imports nothing of ours."""

@@ -1,0 +1,204 @@
+"""Blocks of CSV text, fast: where the records end.
+
+A block is cut at the end of a record. In the part of it that is called regular, RFC 4180 is kept to the letter: that
+Arrow may parse. Whatever is odd about the text itself ends the part, and `csvtext` reads on from there.
+"""
+
+import codecs
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from optimove_provider.records.csv_syntax.grammar import MAX_CELL_CHARACTERS, MAX_RECORD_BYTES
+
+_LF, _CR, _QUOTE = 10, 13, 34
+_COMMON = 0xFF ^ _LF ^ _QUOTE
+"""The bits in which a line feed and a quote are alike: one comparison finds both, and two characters that are rare."""
+
+_SLICE = 1 << 18
+"""So many bytes, and what is derived from them, stay in a processor's cache."""
+
+Offsets = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class RegularPart:
+    """The beginning of a block that is regular: whole records, none of them blank.
+
+    `ends` are the offsets after each record, `newlines` those of all line feeds; `has_returns` is False if there is no
+    carriage return. `odd` says that a record which is not regular follows; otherwise the rest of the block is the
+    beginning of a record.
+    """
+
+    ends: Offsets
+    newlines: Offsets
+    has_returns: bool
+    odd: bool
+
+    @property
+    def size(self) -> int:
+        """Bytes of the part."""
+        return int(self.ends[-1]) if len(self.ends) else 0
+
+    def start(self, record: int) -> int:
+        """The offset at which a record starts."""
+        return int(self.ends[record - 1]) if record else 0
+
+    def line(self, record: int) -> int:
+        """How many lines of the block end before a record starts."""
+        return int(np.searchsorted(self.newlines, self.start(record)))
+
+    def first_ending(self, block: bytes, crlf: bool) -> int | None:
+        """The first record that ends with CR and LF, or with LF alone, as `crlf` says."""
+        if crlf and not self.has_returns:
+            return None
+        bytes_ = np.frombuffer(block, np.uint8)
+        ends = self.ends[bytes_[self.ends - 1] == _LF]
+        found = np.flatnonzero((bytes_[np.maximum(ends - 2, 0)] == _CR) == crlf)
+        return int(found[0]) if len(found) else None
+
+    @property
+    def lines(self) -> int:
+        """How many lines end in the part."""
+        return int(np.searchsorted(self.newlines, self.size))
+
+
+def regular_part(block: bytes, delimiter: str, final: bool) -> RegularPart:
+    """Find the regular beginning of a block, which starts where a record does. `final`: the file ends with it."""
+    bytes_ = np.frombuffer(block, np.uint8)
+    newlines, quotes, ends = _marks(bytes_)
+    size = int(ends[-1]) if len(ends) else 0
+    if final and size < len(block) and len(quotes) % 2 == 0:
+        ends, size = np.append(ends, len(block)), len(block)
+    has_returns = b"\r" in block
+    found = _odd_places(block, bytes_, quotes, ends, delimiter, has_returns)
+    odd = min((offset for offset in found if offset is not None), default=None)
+    if odd is None:
+        # What is left is a record without an end: more may come, unless it is too long already or the file is over.
+        return RegularPart(
+            ends, newlines, has_returns, odd=(final and size < len(block)) or len(block) - size > MAX_RECORD_BYTES
+        )
+    return RegularPart(ends[: np.searchsorted(ends, odd, "right")], newlines, has_returns, odd=True)
+
+
+def _marks(bytes_: Bytes) -> tuple[Offsets, Offsets, Offsets]:
+    """Where the line feeds are, where the quotes, and what comes after each line feed outside of quotes."""
+    found = [np.empty(0, np.int64)]
+    for start in range(0, len(bytes_), _SLICE):
+        found.append(np.flatnonzero((bytes_[start : start + _SLICE] & _COMMON) == (_LF & _COMMON)) + start)
+    marks = np.concatenate(found)
+    kinds = bytes_.take(marks)
+    is_quote, is_newline = kinds == _QUOTE, kinds == _LF
+    is_inside = (np.cumsum(is_quote.view(np.uint8), dtype=np.uint8) & 1).view(bool)  # modulo 256, so modulo 2
+    return marks.compress(is_newline), marks.compress(is_quote), marks.compress(is_newline & ~is_inside) + 1
+
+
+def _outside(positions: Offsets, quotes: Offsets) -> npt.NDArray[np.bool_]:
+    """Which positions lie outside of quotes: an even number of quotes comes before."""
+    if not len(quotes):
+        return np.ones(len(positions), bool)
+    return np.asarray(np.searchsorted(quotes, positions) % 2 == 0)
+
+
+def _odd_places(
+    block: bytes, bytes_: Bytes, quotes: Offsets, ends: Offsets, delimiter: str, has_returns: bool
+) -> Iterator[int | None]:
+    """The offset of the first thing of each kind that is not regular within whole records, if there is one."""
+    size = int(ends[-1]) if len(ends) else 0
+    if size and block.startswith(codecs.BOM_UTF8):
+        yield 0  # part of a value here, but Arrow would skip it
+        return
+    yield _odd_quote(bytes_, quotes, size, ord(delimiter))
+    yield _odd_record(bytes_, ends)
+    if (nul := block.find(b"\0", 0, size)) >= 0:
+        yield nul
+    if has_returns:
+        yield _bare_cr(bytes_, quotes, size)
+    yield _not_utf8(block, size)
+
+
+def _first(positions: Offsets) -> int | None:
+    return int(positions[0]) if len(positions) else None
+
+
+def _odd_quote(bytes_: Bytes, quotes: Offsets, size: int, delimiter: int) -> int | None:
+    """The first quote that neither opens a cell, nor closes one, nor is one half of a doubled quote."""
+    quotes = quotes[: np.searchsorted(quotes, size)]
+    opening, closing = quotes[0::2], quotes[1::2]
+    before = bytes_[opening[opening > 0] - 1]
+    wrong_opening = opening[opening > 0][(before != delimiter) & (before != _LF) & (before != _QUOTE)]
+    inner = closing[closing + 1 < len(bytes_)]
+    after = bytes_[inner + 1]
+    wrong_closing = inner[(after != delimiter) & (after != _LF) & (after != _CR) & (after != _QUOTE)]
+    return min((p for p in (_first(wrong_opening), _first(wrong_closing)) if p is not None), default=None)
+
+
+def _odd_record(bytes_: Bytes, ends: Offsets) -> int | None:
+    """The start of the first record that is blank, or so long that a cell of it may be too long."""
+    starts = np.concatenate(([0], ends[:-1])) if len(ends) else ends
+    lengths = ends - starts
+    blank = (lengths == 1) & (bytes_[starts] == _LF) | (lengths == 2) & (bytes_[starts] == _CR)
+    return _first(starts[blank | (lengths > MAX_CELL_CHARACTERS)])
+
+
+def _bare_cr(bytes_: Bytes, quotes: Offsets, size: int) -> int | None:
+    """The first carriage return outside of quotes that no line feed follows."""
+    returns = np.flatnonzero(bytes_[:size] == _CR)
+    returns = returns[_outside(returns, quotes)]
+    followed = np.append(bytes_, 0)[returns + 1]
+    return _first(returns[followed != _LF])
+
+
+def _not_utf8(block: bytes, size: int) -> int | None:
+    """The first byte that is not UTF-8. Arrow checks a whole block many times faster than Python decodes it."""
+    if block.isascii():
+        return None
+    offsets = pa.py_buffer(np.array([0, size], np.int64))
+    try:
+        pa.Array.from_buffers(pa.large_string(), 1, [None, offsets, pa.py_buffer(block)]).validate(full=True)
+    except pa.ArrowInvalid:
+        try:
+            block[:size].decode()
+        except UnicodeDecodeError as error:
+            return error.start
+    return None
+
+
+Parsed = tuple[pa.Table, list[tuple[int, int]]]
+
+
+def parsed(block: bytes, part: RegularPart, delimiter: str, width: int, columns: Sequence[int]) -> Parsed:
+    """Some columns of a regular part, as bytes, of the records with `width` cells; and the others, with their cells.
+
+    The table's columns are named by their numbers. Releases the GIL for most of its time.
+    """
+    ragged: list[tuple[int, int]] = []
+
+    def remember(row: pacsv.InvalidRow) -> str:
+        ragged.append((row.number - 1, row.actual_columns))
+        return "skip"
+
+    wanted = [str(column) for column in columns]
+    table = pacsv.read_csv(
+        pa.BufferReader(pa.py_buffer(block).slice(0, part.size)),
+        read_options=pacsv.ReadOptions(
+            column_names=[str(column) for column in range(width)], use_threads=False, block_size=part.size + 1
+        ),
+        parse_options=pacsv.ParseOptions(
+            delimiter=delimiter, newlines_in_values=True, invalid_row_handler=remember, ignore_empty_lines=False
+        ),
+        convert_options=pacsv.ConvertOptions(
+            include_columns=wanted,
+            column_types=dict.fromkeys(wanted, pa.binary()),
+            null_values=[],
+            strings_can_be_null=False,
+        ),
+    )
+    if table.num_rows + len(ragged) != len(part.ends):
+        raise AssertionError(f"{len(part.ends)} records were cut, {table.num_rows} and {len(ragged)} were parsed")
+    return table, ragged

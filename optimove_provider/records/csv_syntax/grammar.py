@@ -1,0 +1,90 @@
+"""What RFC 4180 allows, and the faults of a record's text."""
+
+import re
+from typing import NamedTuple
+
+from optimove_provider.records.findings import file_rules
+from optimove_provider.records.findings.findings import ERROR
+
+MAX_RECORD_BYTES = 1 << 20
+"""Ours: the vendor states no limit. One record, and so also one physical line."""
+MAX_CELL_CHARACTERS = 131_072
+"""Ours: where the csv module stops by default. Its limit is one for the whole process, so we leave it."""
+
+
+class Fault(NamedTuple):
+    """Something wrong with a record; `cell` is the index (from 0) of the cell it is in, if it is in one."""
+
+    rule: str
+    cell: int | None
+    value: str
+    message: str
+    severity: str = ERROR
+
+
+_NUL = "a NUL character: no reader agrees with another about it"
+_SPACE = "a space before an opening quote: readers disagree whether the quotes are part of the value"
+_BARE_CR = "a carriage return without a line feed: end lines with LF or CRLF"
+_BARE_QUOTE = "a double quote in a cell that is not quoted: quote the cell and double the quote"
+_TEXT_AFTER = "text after a closing quote: a double quote that is part of a value must be doubled"
+
+
+class Grammar:
+    """What RFC 4180 allows as a cell and, to go on after it, a quoted cell with spaces before it."""
+
+    def __init__(self, delimiter: str) -> None:
+        plain = rf'[^"{re.escape(delimiter)}\r\n]*+'
+        quoted = r'"[^"]*+(?:""[^"]*+)*+"'
+        self._delimiter = delimiter
+        self._plain, self._quoted = re.compile(plain), re.compile(quoted)
+        self._cell = re.compile(
+            rf"(?:{quoted}|(?P<spaced> ++{quoted})|{plain})(?P<end>{re.escape(delimiter)}|\r?\n|\Z)"
+        )
+
+    def faults(self, text: str, first_line: int, ended: bool) -> tuple[list[Fault], int]:
+        """Find the faults of one record, and the offset of the last: what comes after it is guesswork.
+
+        `ended` says that nothing follows it in the file.
+        """
+        unquoted = '"' not in text and text.count("\r") == text.endswith("\r\n")
+        if unquoted and len(text) <= MAX_CELL_CHARACTERS:
+            return [], 0
+        faults, index, position = [], 0, 0
+        while found := self._cell.match(text, position):
+            if found["spaced"]:
+                faults.append(Fault(file_rules.QUOTE_SPACE.name, index, found["spaced"], _SPACE))
+            if len(found[0]) > MAX_CELL_CHARACTERS:
+                message = f"the cell is longer than {MAX_CELL_CHARACTERS} characters"
+                faults.append(Fault(file_rules.TOO_LONG.name, index, found[0], message))
+            if found["end"] != self._delimiter:
+                return faults, position
+            position, index = found.end(), index + 1
+        rule, message = self._stopped(text, position, first_line, ended)
+        return [*faults, Fault(rule, index, text[position:], message)], position
+
+    def count(self, text: str) -> int:
+        """Count the cells of a line that is a whole record; 0 if it is none."""
+        cells = position = 0
+        while found := self._cell.match(text, position):
+            cells, position = cells + 1, found.end()
+            if found["end"] != self._delimiter:
+                return cells
+        return 0
+
+    def _stopped(self, text: str, position: int, first_line: int, ended: bool) -> tuple[str, str]:
+        """Say why no cell could be read at `position`."""
+        if text[position] == '"':
+            opened = first_line + text.count("\n", 0, position)
+            if quoted := self._quoted.match(text, position):
+                or_else = f"; or the quote opened on line {opened} is not closed" if "\n" in quoted[0] else ""
+                return file_rules.QUOTE.name, _TEXT_AFTER + or_else
+            limits = f"within {MAX_CELL_CHARACTERS} characters, or its record is longer than {MAX_RECORD_BYTES} bytes"
+            where = "before the end of the file" if ended else limits
+            return file_rules.QUOTE.name, f"a quote opened on line {opened} is not closed {where}"
+        plain = self._plain.match(text, position)
+        start = plain.end() if plain else position
+        if text[start] == "\r":
+            return file_rules.BARE_CR.name, _BARE_CR
+        if text[position:start].strip(" "):
+            return file_rules.QUOTE.name, _BARE_QUOTE
+        return file_rules.QUOTE_SPACE.name, _SPACE

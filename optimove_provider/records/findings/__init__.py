@@ -1,0 +1,1 @@
+"""What was found in a file, and how it is told. Imports the contract only."""

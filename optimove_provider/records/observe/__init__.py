@@ -1,0 +1,1 @@
+"""Observers of whole columns: ids, personal data. Imports `csv_syntax` and below."""

@@ -1,0 +1,130 @@
+"""Rows from where they are, as a stream of Arrow record batches: never a whole file, never a whole result set.
+
+A stream begins with an empty batch, so that its columns are known even if it has no rows. The batches that follow hold
+at most `BATCH_ROWS` rows. A row that could not be read comes as `Unread` in its place, so that rows can be numbered by
+counting both. A column of which all values were null so far has no type yet; apart from that, and from integers among
+other numbers, its type stays what it was.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
+from functools import partial
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from optimove_provider.contract.wire.errors import DataError
+from optimove_provider.records.files import check_name, decompressed, format_of
+from optimove_provider.records.read.arrow_files import arrow_rows, parquet_rows
+from optimove_provider.records.read.csv_rows import csv_rows
+from optimove_provider.records.read.cursors import cursor_rows as cursor_batches
+from optimove_provider.records.read.cursors import opened_cursor
+from optimove_provider.records.read.json_lines import json_rows
+from optimove_provider.records.read.typed_columns import Columns
+from optimove_provider.records.rows import BATCH_ROWS, Reading, Rows, Unread, only_batches
+from optimove_provider.records.to_json.scalars import is_text
+
+__all__ = [
+    "BATCH_ROWS",
+    "MAX_LIST_ROWS",
+    "Rows",
+    "Unread",
+    "csv_batches",
+    "cursor_batches",
+    "file_rows",
+    "list_batches",
+    "only_batches",
+    "opened_cursor",
+]
+
+MAX_LIST_ROWS = 5000
+"""A list is held in memory, and in the task's rendered fields: what is longer belongs in a file or a query."""
+
+Opened = AbstractContextManager[BinaryIO]
+
+
+def csv_batches(stream: BinaryIO, name: str) -> Iterator[pa.RecordBatch]:
+    """The rows of an unpacked CSV file of which each must be readable. Raises DataError."""
+    check_name(name)
+    return only_batches(csv_rows(stream, name))
+
+
+def file_rows(names: Sequence[str], open_file: Callable[[str], Opened]) -> Reading:
+    """The rows of one or more files, one after the other, with the columns in the order of the first file.
+
+    `open_file` gives a file's bytes as they are; by its name they are unpacked and read. Raises DataError if the files
+    are not of one format, have not the same columns, or if a column's type differs between them.
+    """
+    formats = {name: format_of(name) for name in names}
+    first = names[0]
+    for name, format_ in formats.items():
+        if format_ != formats[first]:
+            raise DataError(
+                f"source {name!r} is {format_}, but {first!r} is {formats[first]}: give files of one format"
+            )
+    read = _READERS.get(formats[first]) or partial(json_rows, columns=Columns(one_number=True))
+    alike = None if formats[first] == "json" else _Alike(first)
+    for name in names:
+        # A reader is closed before its stream, whoever stops reading first.
+        with open_file(name) as stream, closing(read(decompressed(stream, name), name)) as rows:
+            yield from alike.of(name, rows) if alike else rows
+
+
+_READERS: Mapping[str, Callable[[BinaryIO, str], Reading]] = {
+    "csv": csv_rows,
+    "parquet": parquet_rows,
+    "arrow": arrow_rows,
+}
+
+
+class _Alike:
+    """Holds the files of a load to the columns of the first one, and to the first type of each."""
+
+    def __init__(self, first: str) -> None:
+        self._first, self._names = first, list[str]()
+        self._types: dict[str, tuple[pa.DataType, str]] = {}
+
+    def of(self, name: str, rows: Rows) -> Reading:
+        """The rows of a file, its columns in the order of the first file's."""
+        begun = False
+        for item in rows:
+            if not begun and isinstance(item, pa.RecordBatch):
+                self._check(name, item.schema)
+                begun = True
+            yield item if isinstance(item, Unread) else item.select(self._names)
+
+    def _check(self, name: str, schema: pa.Schema) -> None:
+        self._names = self._names or schema.names
+        missing = [column for column in self._names if column not in schema.names]
+        more = [column for column in schema.names if column not in self._names]
+        if missing or more:
+            told = [f"lacks {', '.join(map(repr, missing))}"] * bool(missing)
+            told += [f"has also {', '.join(map(repr, more))}"] * bool(more)
+            raise DataError(f"source {name!r} {' and '.join(told)}: the columns of {self._first!r} are expected")
+        for field in schema:
+            known, where = self._types.setdefault(field.name, (field.type, name))
+            if pa.types.is_null(known):
+                self._types[field.name] = (field.type, name)
+            elif _kind(field.type) != _kind(known) and not pa.types.is_null(field.type):
+                raise DataError(
+                    f"source {name!r}, row 1, column {field.name!r} is {field.type}, but it is {known} in {where!r}: "
+                    "cast the column to one type"
+                )
+
+
+def _kind(type_: pa.DataType) -> str:
+    """The type as JSON sees it: how text is laid out makes no difference."""
+    if pa.types.is_dictionary(type_):
+        return _kind(type_.value_type)
+    return "text" if is_text(type_) else str(type_)
+
+
+def list_batches(rows: Sequence[Mapping[str, Any]]) -> Iterator[pa.RecordBatch]:
+    """A short list of rows as one batch. A field that a row lacks is null there."""
+    if len(rows) > MAX_LIST_ROWS:
+        raise DataError(f"{len(rows)} records in a list: at most {MAX_LIST_ROWS}; give a file or a query instead")
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, Mapping):
+            raise DataError(f"row {number} is no mapping of fields: {row!r:.200}")
+    if rows:
+        yield Columns().of_rows(rows, before=0)

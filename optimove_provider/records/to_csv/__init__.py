@@ -1,0 +1,1 @@
+"""Rows as CSV text. Imports `arrow` and below."""

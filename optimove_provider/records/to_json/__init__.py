@@ -1,0 +1,1 @@
+"""Rows as the JSON records of Opti-X. Imports `arrow` and below."""

@@ -1,0 +1,280 @@
+"""Columns as JSON text, with the kernels of Arrow and without a look at single values. For `encode`."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as types
+
+from optimove_provider.records.arrow.floats import all_digits, float_values
+from optimove_provider.records.arrow.text_arrays import Integers, Texts, mask, places, valid, without
+from optimove_provider.records.to_json.scalars import (
+    NOT_FINITE,
+    NOT_UNICODE,
+    NoForm,
+    check_json,
+    decimal_text,
+    is_text,
+    scalar_text,
+    string_text,
+)
+from optimove_provider.records.to_json.temporal import date_texts, time_texts, timestamp_texts
+
+Bytes = npt.NDArray[np.uint8]
+
+MISSING_KEY = "a key is missing"
+NO_INTEGER = "key_type is integer, and this is none"
+
+
+def texts(column: pa.Array) -> Texts:
+    """The JSON text of a column whose type has a form."""
+    for test, make in _COLUMNS:
+        if test(column.type):
+            return make(column)
+    return _one_by_one(column, scalar_text)
+
+
+def key_texts(type_: pa.DataType, key_type: str) -> Callable[[pa.Array], Texts]:
+    """What makes keys of a column of this type. Raises NoForm if it can hold no keys."""
+    if types.is_dictionary(type_):
+        return lambda column: key_texts(type_.value_type, key_type)(_decoded(column))
+    integers = types.is_integer(type_) or (types.is_decimal(type_) and type_.scale <= 0)
+    if not (integers or is_text(type_) or types.is_null(type_) or isinstance(type_, pa.JsonType)):
+        raise NoForm(f"a key must be text or an integer, not {type_}: cast it in the query")
+    if types.is_null(type_):
+        return lambda column: _keys(Texts((pa.nulls(len(column), pa.string()),)))
+    if isinstance(type_, pa.JsonType):
+        return lambda column: _keys(_one_by_one(column, partial(_json_key, key_type)))
+    if integers:
+        return _integer_keys if key_type == "integer" else lambda column: _keys(_quoted(texts(column)))
+    return _text_keys if key_type == "string" else lambda column: _keys(_digits(column))
+
+
+def _keys(found: Texts) -> Texts:
+    """The same, with the null ones unfit."""
+    if found.valid is None:
+        return found
+    return replace(found, unfit=dict.fromkeys(places(~found.valid), MISSING_KEY) | found.unfit)
+
+
+def _quoted(found: Texts) -> Texts:
+    return replace(found, begin='"', end='"')
+
+
+def _integer_keys(column: pa.Array) -> Texts:
+    return _keys(texts(column))
+
+
+def _text_keys(column: pa.Array) -> Texts:
+    column = _decoded(column)
+    found = _keys(_text(column))
+    empty = places((np.diff(_bytes_of(column)[0]) == 0) & valid(column))
+    return replace(found, unfit=dict.fromkeys(empty, MISSING_KEY) | found.unfit) if empty else found
+
+
+def _digits(column: pa.Array) -> Texts:
+    """Keys that are integers as text. Most are written as JSON would; the others are looked at one by one."""
+    column, unfit = _unicode(_decoded(column))
+    plain = pc.match_substring_regex(column, "^(0|-?[1-9][0-9]*)$").fill_null(True)
+    if pc.all(plain).as_py():
+        return Texts((column,), unfit=unfit)
+    values = column.to_pylist()
+    for position in places(~mask(plain)):
+        try:
+            values[position] = _integer(values[position])
+        except NoForm as error:
+            values[position], unfit[position] = None, str(error)
+    return Texts((pa.array(values, pa.string()),), unfit=unfit)
+
+
+def _integer(text: str) -> str:
+    if not text:
+        raise NoForm(MISSING_KEY)
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdecimal()):
+        raise NoForm(NO_INTEGER)
+    digits = digits.lstrip("0") or "0"
+    return "-" + digits if text.startswith("-") and digits != "0" else digits
+
+
+def _json_key(key_type: str, scalar: pa.ExtensionScalar) -> str:
+    """A key that came as JSON: text, or an integer, however long."""
+    value = json.loads(scalar_text(scalar), parse_int=str)
+    if value is None or value == "":
+        raise NoForm(MISSING_KEY)
+    if not isinstance(value, str):
+        raise NoForm(f"a key must be text or an integer, not a {type(value).__name__}: cast it in the query")
+    return string_text(value) if key_type == "string" else _integer(value)
+
+
+def _decoded(column: pa.Array) -> pa.StringArray:
+    """Text of any layout as plain strings."""
+    return column if column.type == pa.string() else column.cast(pa.string())
+
+
+def _one_by_one(column: pa.Array, render: Callable[[Any], str]) -> Texts:
+    values: list[str | None] = []
+    unfit: dict[int, str] = {}
+    for position, scalar in enumerate(column):
+        try:
+            is_null = not scalar.is_valid or (types.is_dictionary(scalar.type) and not scalar.value.is_valid)
+            values.append(None if is_null else render(scalar))
+        except NoForm as error:
+            values.append(None)
+            unfit[position] = str(error)
+    return Texts((pa.array(values, pa.string()),), unfit=unfit)
+
+
+def _null(column: pa.Array) -> Texts:
+    return Texts((pa.nulls(len(column), pa.string()),))
+
+
+def _cast(column: pa.Array) -> Texts:
+    return Texts((column.cast(pa.string()),))
+
+
+@cache
+def _false_and_true() -> pa.StringArray:
+    return pa.array(["false", "true"])
+
+
+def _boolean(column: pa.BooleanArray) -> Texts:
+    return Texts((_false_and_true().take(column.cast(pa.int8())),))
+
+
+def _floating(column: pa.Array) -> Texts:
+    column = column.cast(pa.float32()) if types.is_float16(column.type) else column
+    values = float_values(column)
+    bad = ~np.isfinite(values)
+    if bad.any():
+        column = without(column, bad)
+        values = np.where(bad, 0, values)
+    if np.signbit(values[values == 0]).any():
+        column = pc.add(column, pa.scalar(0.0, column.type))  # 0 for -0
+    return Texts((all_digits(column, values).cast(pa.string()),), unfit=dict.fromkeys(places(bad), NOT_FINITE))
+
+
+def _decimal(column: pa.Array) -> Texts:
+    text = column.cast(pa.string())
+    exponents = mask(pc.match_substring(text, "E").fill_null(False))
+    if column.type.scale > 0:
+        text = pc.utf8_rtrim(pc.utf8_rtrim(text, "0"), ".")
+    if exponents.any():  # rare: very small numbers, and zero
+        values = pa.array([decimal_text(value) for value in column.filter(pa.array(exponents)).to_pylist()])
+        text = pc.replace_with_mask(text, pa.array(exponents), values)
+    return Texts((text,))
+
+
+def _json(column: pa.ExtensionArray) -> Texts:
+    column, unfit = _unicode(_decoded(column.storage))
+    for position, text in enumerate(column.to_pylist()):
+        if text is not None:
+            try:
+                check_json(text)
+            except NoForm as error:
+                unfit[position] = str(error)
+    if unfit:
+        bad = np.zeros(len(column), bool)
+        bad[list(unfit)] = True
+        column = without(column, bad)
+    return Texts((column,), unfit=unfit)
+
+
+def _text(column: pa.Array) -> Texts:
+    column, unfit = _unicode(_decoded(column))
+    return Texts((_escaped(column),), '"', '"', unfit)
+
+
+def _bytes_of(column: pa.StringArray) -> tuple[Integers, Bytes]:
+    """Where each text starts and the last one ends, and the bytes between the first start and the last end."""
+    _, offsets, data = column.buffers()
+    if not len(column) or data is None or not data.size:
+        return np.zeros(len(column) + 1, np.int64), np.empty(0, np.uint8)
+    edges = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1].astype(np.int64)
+    return edges - edges[0], np.frombuffer(data, np.uint8)[edges[0] : edges[-1]]
+
+
+def _unicode(column: pa.StringArray) -> tuple[pa.StringArray, dict[int, str]]:
+    """The texts that are valid Unicode; the others are null and unfit."""
+    edges, data = _bytes_of(column)
+    if not len(data) or data.max() < 0x80 or _is_utf8(edges, data):
+        return column, {}
+    bad = np.zeros(len(column), bool)
+    for position, text in enumerate(column.cast(pa.binary()).to_pylist()):
+        try:
+            (text or b"").decode()
+        except UnicodeDecodeError:
+            bad[position] = True
+    return without(column, bad), dict.fromkeys(places(bad), NOT_UNICODE)
+
+
+def _is_utf8(edges: Integers, data: Bytes) -> bool:
+    """Whether all is UTF-8, and no text begins in the middle of a character. One check of all bytes is fast."""
+    starts = edges[edges < len(data)]
+    if ((data[starts] & 0xC0) == 0x80).any():
+        return False
+    offsets = pa.py_buffer(np.array([0, len(data)], np.int64))
+    try:
+        pa.Array.from_buffers(pa.large_string(), 1, [None, offsets, pa.py_buffer(data)]).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+_QUOTE, _BACKSLASH, _FIRST_VISIBLE = ord('"'), ord("\\"), 0x20
+
+
+def _escapes() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """By byte: what comes before it (padded to 5), what it becomes, and how many come before it."""
+    before, becomes, extra = np.zeros((256, 5), np.uint8), np.arange(256, dtype=np.uint8), np.zeros(256, np.int64)
+    for byte in (*range(_FIRST_VISIBLE), _QUOTE, _BACKSLASH):
+        escape = json.dumps(chr(byte))[1:-1].encode()
+        extra[byte], becomes[byte] = len(escape) - 1, escape[-1]
+        before[byte, : len(escape) - 1] = list(escape[:-1])
+    return before, becomes, extra
+
+
+_BEFORE, _BECOMES, _EXTRA = _escapes()
+
+
+def _escaped(column: pa.StringArray) -> pa.StringArray:
+    """Texts with controls, quotes and backslashes escaped, as the inside of JSON strings."""
+    edges, data = _bytes_of(column)
+    special = np.flatnonzero((data < _FIRST_VISIBLE) | (data == _QUOTE) | (data == _BACKSLASH))
+    if not len(special):
+        return column
+    found = data[special]
+    extra = _EXTRA[found]
+    before = _BEFORE[found]
+    longer = np.insert(data, np.repeat(special, extra), before[before > 0])
+    added = np.cumsum(extra)
+    longer[special + added] = _BECOMES[found]
+    moved = edges + np.append(0, added)[np.searchsorted(special, edges)]
+    buffers = [None, pa.py_buffer(moved.astype(np.int32)), pa.py_buffer(longer)]
+    escaped = pa.Array.from_buffers(pa.string(), len(column), buffers)
+    return without(escaped, ~valid(column)) if column.null_count else escaped
+
+
+def _is_dictionary_of_text(type_: pa.DataType) -> bool:
+    return bool(types.is_dictionary(type_) and is_text(type_.value_type))
+
+
+_COLUMNS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[Any], Texts]], ...] = (
+    (is_text, _text),
+    (_is_dictionary_of_text, _text),
+    (types.is_integer, _cast),
+    (types.is_boolean, _boolean),
+    (types.is_floating, _floating),
+    (types.is_timestamp, timestamp_texts),
+    (types.is_date, date_texts),
+    (types.is_decimal, _decimal),
+    (types.is_time, time_texts),
+    (types.is_null, _null),
+    (lambda type_: isinstance(type_, pa.JsonType), _json),
+)

@@ -1,0 +1,89 @@
+"""Record batches as the items of an update: the key apart from the other fields, and a time to live of its own."""
+
+import numpy as np
+import pyarrow as pa
+
+from optimove_provider.contract.wire.errors import DataError
+from optimove_provider.records.to_json.encode import Encoded, Encoder, Unfit
+
+_APART = ""
+"""The key's name while a record is encoded: it comes first then, so the other fields are what follows it."""
+
+
+class ItemEncoder:
+    """Encodes batches of one schema as `{"primary_key": key, "data": {...}, "ttl": seconds}`.
+
+    `ttl_column` holds each item's time to live in seconds and is no field of the record; where it is null or empty, and
+    without it, `ttl_seconds` counts. None means that the item never expires. Raises what `Encoder` raises.
+    """
+
+    def __init__(
+        self,
+        schema: pa.Schema,
+        primary_key: str,
+        key_type: str = "string",
+        nulls: str = "omit",
+        ttl_column: str | None = None,
+        ttl_seconds: int | None = None,
+    ) -> None:
+        for name in filter(None, (primary_key, ttl_column)):
+            if name not in schema.names:
+                raise DataError(f"the column {name!r} is missing; the source has {', '.join(schema.names)}")
+        self._primary_key, self._ttl_column, self._ttl = primary_key, ttl_column, _ttl_text(ttl_seconds)
+        self._fields = [name for name in schema.names if name != ttl_column]
+        self._names = [_APART if name == primary_key else name for name in self._fields]
+        fields = [schema.field(name).with_name(own) for name, own in zip(self._fields, self._names, strict=True)]
+        self._encoder = Encoder(pa.schema(fields), _APART, key_type, nulls)
+
+    def encode(self, batch: pa.RecordBatch) -> Encoded:
+        """The items of a batch, as `records`."""
+        found = self._encoder.encode(batch.select(self._fields).rename_columns(self._names))
+        ttls, unfit = self._ttls(batch)
+        unfit += [
+            Unfit(one.position, one.column or self._primary_key, one.value_repr, one.reason) for one in found.unfit
+        ]
+        bad = {one.position for one in unfit}
+        items = [
+            (position, key, _item(key, record, ttls[position]))
+            for position, key, record in zip(
+                found.positions.tolist(), found.keys.to_pylist(), found.records.to_pylist(), strict=True
+            )
+            if position not in bad
+        ]
+        positions, keys, records = zip(*items, strict=True) if items else ((), (), ())
+        first = {one.position: one for one in reversed(unfit)}
+        return Encoded(
+            np.array(positions, np.int64),
+            pa.array(keys, pa.string()),
+            pa.array(records, pa.string()),
+            [first[position] for position in sorted(first)],
+        )
+
+    def _ttls(self, batch: pa.RecordBatch) -> tuple[list[str], list[Unfit]]:
+        if self._ttl_column is None:
+            return [self._ttl] * batch.num_rows, []
+        ttls, unfit = [self._ttl] * batch.num_rows, []
+        for position, value in enumerate(batch.column(self._ttl_column).to_pylist()):
+            if value is None or value == "":
+                continue
+            try:
+                ttls[position] = _ttl_text(_positive(value))
+            except ValueError:
+                unfit.append(Unfit(position, self._ttl_column, repr(value)[:200], "expected seconds above 0, or none"))
+        return ttls, unfit
+
+
+def _positive(value: object) -> int:
+    text = str(value)
+    if not (text.isascii() and text.isdecimal() and int(text)):
+        raise ValueError(text)
+    return int(text)
+
+
+def _ttl_text(ttl_seconds: int | None) -> str:
+    return "null" if ttl_seconds is None else str(ttl_seconds)
+
+
+def _item(key: str, record: str, ttl: str) -> str:
+    rest = record[len('{"":') + len(key) :].removeprefix(",")
+    return f'{{"primary_key":{key},"data":{{{rest},"ttl":{ttl}}}'

@@ -1,0 +1,1 @@
+"""The validator: header, cells, rows. Imports `read`, `observe`, `csv_syntax` and below."""

@@ -1,0 +1,196 @@
+"""A CSV file's header, matched with a table's attributes: what is wrong with a row, and how a cell is decided."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import partial
+
+from optimove_provider.contract.cells.datatypes import Attribute, Rule, Verdict
+from optimove_provider.records.csv_syntax.grammar import Fault
+from optimove_provider.records.csv_syntax.reader import Record
+from optimove_provider.records.findings import file_rules
+from optimove_provider.records.findings.findings import ERROR, MAX_VALUE_CHARACTERS, WARNING, Finding
+from optimove_provider.records.key import DCP_KEY, Key
+from optimove_provider.records.observe.observer import ObserverFactory, no_observers
+from optimove_provider.records.validate import prefilter
+from optimove_provider.records.validate.prefilter import Plain
+
+MAX_HINTS = 100
+"""Looking for the nearest name is slow: a file that is no CSV at all may have 100,000 wrong names."""
+_NAME_RULES = {
+    file_rules.HEADER_DUPLICATE.name: "the column is there more than once",
+    file_rules.HEADER_ARCHIVED.name: "the attribute is archived: leave the column out, as if it were not registered",
+    file_rules.HEADER_PADDED.name: "white space around the name",
+    file_rules.HEADER_UNKNOWN.name: "no attribute has this name",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CellCheck:
+    """How the cells of one column are decided.
+
+    `judge` is exact. `plain` says of many cells at once which are right beyond doubt, so that `judge` need not be asked
+    about those. `invalid` and `disputed` are the messages about cells of which it says so: errors and warnings.
+    """
+
+    column: int
+    rule: str
+    plain: Plain
+    judge: Callable[[str], Verdict]
+    invalid: str
+    disputed: str = ""
+
+    def decide(self, cell: str) -> Fault | None:
+        """The fault of a cell, if it has one."""
+        verdict = self.judge(cell)
+        if verdict is Verdict.VALID:
+            return None
+        return self.fault(cell, ERROR if verdict is Verdict.INVALID else WARNING)
+
+    def fault(self, cell: str, severity: str) -> Fault:
+        """The fault of a cell of which `judge` has said that it is wrong."""
+        return Fault(self.rule, self.column, cell, self.invalid if severity == ERROR else self.disputed, severity)
+
+
+class HeaderSchema:
+    """The header of a file, matched with the registered attributes; finds the faults of its rows.
+
+    Without attributes every column is welcome, and its cells are text: those are the rules of Opti-X.
+    """
+
+    def __init__(
+        self,
+        header: Record,
+        attributes: Sequence[Attribute] | None,
+        strict: bool,
+        watchers: ObserverFactory = no_observers,
+        key: Key = DCP_KEY,
+    ) -> None:
+        self._header, self._strict, self._hints, self._key = header, strict, MAX_HINTS, key
+        self._any_name = attributes is None
+        attributes = attributes or ()
+        self._names = [] if header.broken else header.cells
+        self._active = {one.name: one for one in attributes if not one.archived}
+        self._archived = {one.name for one in attributes if one.archived} - self._active.keys()
+        self._keys = [i for i, name in enumerate(self._names) if name in key]
+        self.checks = tuple(self._cell_checks())
+        self.watches = tuple(watchers(self._names, attributes))
+
+    @property
+    def crlf(self) -> bool:
+        """Whether the header ends with CR and LF."""
+        return self._header.text.endswith("\r\n")
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names in the header, as a report shows them; none if the header cannot be trusted."""
+        return [_printable(name) for name in self._names]
+
+    @property
+    def width(self) -> int | None:
+        """How many cells a row must have; None if the header cannot be trusted."""
+        return None if self._header.broken else len(self._names)
+
+    def _cell_checks(self) -> Iterator[CellCheck]:
+        for index in self._keys[:1]:
+            yield _key_check(self._key, index)
+        for index, name in enumerate(self._names):
+            if name in self._active and name not in self._key:
+                rule = self._active[name].rule
+                if plain := prefilter.PLAIN.get(rule.name):
+                    judge = partial(_judge_cell, rule, self._strict)
+                    invalid = f"expected {rule.expects}"
+                    yield CellCheck(index, rule.name, plain, judge, invalid, f"{invalid}: {rule.doubt}")
+
+    def header_findings(self) -> Iterator[Finding]:
+        """Faults of the header's text, then of its names; names are not judged if the text is broken."""
+        for fault in self._header.faults:
+            yield self._finding(self._header, 0, fault)
+        if self._header.broken:
+            return
+        if len(self._keys) != 1:
+            case = ", in any case" if self._key.any_case else ""
+            message = f"expected one column {self._key.name}{case}: there are {len(self._keys)}"
+            yield self._finding(self._header, 0, Fault(self._key.header_rule, None, "", message))
+        seen: set[str] = set()
+        for index, name in enumerate(self._names):
+            if rule := self._name_rule(name, seen):
+                hint = self._nearest(name) if rule == file_rules.HEADER_UNKNOWN.name else ""
+                message = _NAME_RULES[rule] + hint
+                yield self._finding(self._header, 0, Fault(rule, index, name, message))
+            seen.add(name)
+
+    def _name_rule(self, name: str, seen: set[str]) -> str | None:
+        if name in self._key:
+            return None
+        if name in seen:
+            return file_rules.HEADER_DUPLICATE.name
+        if name in self._archived:
+            return file_rules.HEADER_ARCHIVED.name
+        if self._any_name or name in self._active:
+            return None
+        bare = name.strip()
+        padded = bare != name and (bare in self._active or bare in self._key)
+        return file_rules.HEADER_PADDED.name if padded else file_rules.HEADER_UNKNOWN.name
+
+    def _nearest(self, name: str) -> str:
+        """Suggest a name: names are case-sensitive, so one that differs in case only is the nearest."""
+        self._hints -= 1
+        known = {one.strip().casefold(): one for one in (*self._active, self._key.name)}
+        near = get_close_matches(name.strip().casefold(), known, n=1) if self._hints >= 0 else []
+        return f"; did you mean {known[near[0]]!r}?" if near else ""
+
+    def row_findings(self, record: Record, row: int) -> Iterator[Finding]:
+        """Faults of one row: of its text, of the number of its cells, of the cells in their order."""
+        for fault in record.faults:
+            yield self._finding(record, row, fault)
+        if record.broken or self._header.broken:
+            return
+        if len(record.cells) != len(self._names):
+            message = f"expected {len(self._names)} cells as in the header, found {len(record.cells)}"
+            yield self._finding(record, row, Fault(file_rules.RAGGED.name, None, record.text.rstrip("\r\n"), message))
+            return
+        yield from self._cell_findings(record, row)
+
+    def _cell_findings(self, record: Record, row: int) -> Iterator[Finding]:
+        faulty = {fault.cell for fault in record.faults}
+        for check in self.checks:
+            fault = check.decide(record.cells[check.column])
+            if fault and check.column not in faulty:
+                yield self._finding(record, row, fault)
+
+    def column(self, fault: Fault) -> str:
+        """The name of the column that a fault is in, as a report shows it."""
+        return "" if fault.cell is None else self.name(fault.cell)
+
+    def name(self, column: int) -> str:
+        """A column's name, as a report shows it; empty beyond the last."""
+        return _printable(self._names[column]) if column < len(self._names) else ""
+
+    def cell_finding(self, row: int, line: int, byte: int, fault: Fault) -> Finding:
+        """A fault of one cell, with its place."""
+        value = _printable(fault.value)
+        return Finding(row, line, byte, self.column(fault), fault.rule, value, fault.message, fault.severity)
+
+    def _finding(self, record: Record, row: int, fault: Fault) -> Finding:
+        return self.cell_finding(row, record.line, record.byte, fault)
+
+
+def _key_check(key: Key, column: int) -> CellCheck:
+    """How the key column is decided: empty and blank keys are errors."""
+    return CellCheck(column, key.rule, prefilter.key, _judge_key, f"every row needs its {key.name}")
+
+
+def _judge_key(cell: str) -> Verdict:
+    return Verdict.VALID if cell.strip() else Verdict.INVALID
+
+
+def _judge_cell(rule: Rule, strict: bool, cell: str) -> Verdict:
+    """An empty cell is right: nothing is documented about it."""
+    return rule.judge(cell, strict) if cell else Verdict.VALID
+
+
+def _printable(text: str) -> str:
+    """Write bytes that are not UTF-8 as \\xNN; long text is cut first, as nobody will see its end."""
+    cut = text[:MAX_VALUE_CHARACTERS]
+    return cut.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,0 +1,243 @@
+"""The rows of a CSV file: regular parts of its text side by side, odd records one by one, and all reported in order."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from optimove_provider.records.csv_syntax.blocks import Offsets, RegularPart, regular_part
+from optimove_provider.records.csv_syntax.grammar import Fault
+from optimove_provider.records.csv_syntax.lookahead import LookaheadStream
+from optimove_provider.records.csv_syntax.positions import Place, Places
+from optimove_provider.records.csv_syntax.reader import Record, RecordReader, one_record
+from optimove_provider.records.findings import file_rules
+from optimove_provider.records.findings.file_rules import FileRule
+from optimove_provider.records.findings.findings import ERROR, WARNING, Finding, Findings
+from optimove_provider.records.validate.cells import BlockResult, ColumnPlan, FaultyCells, PipelinedCheck
+from optimove_provider.records.validate.header import HeaderSchema
+from optimove_provider.records.validate.split import Split
+
+BLOCK_BYTES = 6 << 20
+MAX_WAITING = 2
+"""Blocks that are looked at while the next one is cut: more would need memory and gain nothing."""
+LONGEST_EXACT_RUN = 4096
+
+
+class LineEnds:
+    """Whether every row ends as the header does. `findings` has a warning about the first that does not."""
+
+    def __init__(self, crlf: bool) -> None:
+        self.crlf = crlf
+        self.findings: list[Finding] = []
+
+    def differs(self, place: Place) -> None:
+        """Tell of a row that ends another way."""
+        if self.findings:
+            return
+        here, there = ("CR and LF", "LF") if self.crlf else ("LF", "CR and LF")
+        message = f"mixed line ends: the header ends with {here}, this row is the first that ends with {there}"
+        rule = file_rules.LINE_ENDS
+        row, line, byte = place.rows + 1, place.line, place.byte
+        self.findings = [Finding(row, line, byte, "", rule.name, "", message, rule.severity)]
+
+
+def blank_line(record: Record, message: str, rule: FileRule) -> Finding:
+    """A finding about a record that is a blank line."""
+    return Finding(0, record.line, record.byte, "", rule.name, "", message, rule.severity)
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """bytes that starts at a place and begins with a regular part, and what is seen in that."""
+
+    place: Place
+    text: bytes
+    part: RegularPart
+    looking: Callable[[], BlockResult]
+
+    def at(self, row: int) -> Place:
+        """Where a row (from 0) of the part starts."""
+        part = self.part
+        return Place(self.place.rows + row, self.place.line + part.line(row), self.place.byte + part.start(row))
+
+    def places(self, rows: Offsets) -> Places:
+        """Where many rows start, their numbers from 1: asked one by one, each would wait for other threads."""
+        starts = np.append(0, self.part.ends)[rows]
+        lines = self.place.line + np.searchsorted(self.part.newlines, starts)
+        return Places(self.place.rows + 1 + rows, lines, self.place.byte + starts)
+
+    @property
+    def end(self) -> Place:
+        """Where the next record starts."""
+        rows, line, byte = self.place.rows, self.place.line, self.place.byte
+        return Place(rows + len(self.part.ends), line + self.part.lines, byte + self.part.size)
+
+    def between(self, first: int, last: int) -> bytes:
+        """The rows from one on, up to another."""
+        return self.text[self.part.start(first) : self.part.start(last)]
+
+
+def _keep_freed_memory(size: int) -> None:
+    """Have the C library keep what is freed, up to twice this size, for what comes next.
+
+    The GNU one gives large pieces back to the system, which must clear each of their pages for the next block; but not
+    those smaller than what was freed before, 32 MB at most (mallopt(3), M_MMAP_THRESHOLD).
+    """
+    np.empty(size, np.uint8)
+
+
+class RowScan:
+    """The rows of one file, from the place after its header on."""
+
+    def __init__(
+        self,
+        ahead: LookaheadStream,
+        delimiter: str,
+        table: HeaderSchema,
+        report: Findings,
+        place: Place,
+        split: Split | None,
+    ) -> None:
+        self._ahead, self._delimiter, self._table, self._report, self._place = ahead, delimiter, table, report, place
+        self._split, self._watches = split, table.watches
+        self.line_ends = LineEnds(table.crlf)
+        watched = tuple(watch.column for watch in table.watches)
+        self._look = ColumnPlan(table.width or 0, delimiter, table.checks, watched, table.crlf)
+
+        self._blocks: deque[_Block] = deque()
+        self._run = 1
+
+    def check(self, block_bytes: int, progress: Callable[[int, int], None] | None) -> None:
+        """Check all rows; `progress` is told the rows and bytes read so far, once a block."""
+        wanted = block_bytes
+        _keep_freed_memory(5 * block_bytes)
+        with ThreadPoolExecutor(1, "csvcheck") as thread:
+            beside = PipelinedCheck(thread, self._look)
+            while text := self._ahead.look(wanted):
+                part = regular_part(text, self._delimiter, self._ahead.is_last(text))
+                if part.size:
+                    self._take(_Block(self._place, text, part, beside.look_at(text, part)))
+                self._run = 1 if part.size > block_bytes // 2 else min(self._run * 2, LONGEST_EXACT_RUN)
+                self._report_blocks(0 if part.odd else MAX_WAITING, progress)
+                if part.odd:
+                    self._read_exactly()
+                wanted = block_bytes if part.size or part.odd else 2 * len(text)
+            self._report_blocks(0, progress)
+
+    def _take(self, block: _Block) -> None:
+        self._blocks.append(block)
+        self._ahead.skip(block.part.size)
+        self._place = block.end
+
+    def _report_blocks(self, waiting: int, progress: Callable[[int, int], None] | None) -> None:
+        """Report what the oldest blocks held, until so many are left."""
+        while len(self._blocks) > waiting:
+            block = self._blocks.popleft()
+            self._report_block(block, block.looking())
+            if progress:
+                progress(self._report.rows, block.end.byte)
+
+    def _report_block(self, block: _Block, looked: BlockResult) -> None:
+        report = self._report
+        for check, wrong in zip(self._table.checks, looked.wrong, strict=False):
+            for severity, count in wrong.counts():
+                report.count(check.rule, self._table.name(check.column), severity, count)
+        self._keep(block, looked)
+        report.rows += len(block.part.ends)
+        report.valid_rows += len(block.part.ends) - len(looked.refused)
+        if looked.ends_otherwise is not None:
+            self.line_ends.differs(block.at(looked.ends_otherwise))
+        self._watch(block, looked)
+        if self._split:
+            self._split_block(self._split, block, looked.refused)
+
+    def _keep(self, block: _Block, looked: BlockResult) -> None:
+        """Keep findings in the order of their rows, and in a row in the order of the checks, while there is room."""
+        wrong: list[tuple[int, Finding | Fault]] = [
+            *self._ragged_findings(block, looked.ragged),
+            *self._cell_faults(looked.wrong),
+        ]
+        wrong.sort(key=lambda one: one[0])
+        places = block.places(np.array([row for row, _ in wrong], np.int64))
+        for (_, found), row, line, byte in zip(
+            wrong, *(one.tolist() for one in (places.rows, places.lines, places.bytes)), strict=True
+        ):
+            if self._report.room(found.severity):
+                if isinstance(found, Fault):
+                    found = self._table.cell_finding(row, line, byte, found)
+                self._report.keep(found)
+
+    def _ragged_findings(self, block: _Block, ragged: Sequence[int]) -> Iterator[tuple[int, Finding]]:
+        """What is wrong with rows that have another number of cells: it is counted, too."""
+        for row in ragged:
+            place = block.at(row)
+            for finding in self._table.row_findings(self._record(block, row, place), place.rows + 1):
+                self._report.count(finding.rule, finding.column, finding.severity)
+                yield row, finding
+
+    def _cell_faults(self, wrong: Sequence[FaultyCells]) -> Iterator[tuple[int, Fault]]:
+        """Of each column as many as there is room for: all cells may be wrong."""
+        errors, warnings = self._report.room(ERROR), self._report.room(WARNING)
+        for check, cells in zip(self._table.checks, wrong, strict=False):
+            for row, value, severity in cells.first(errors, warnings):
+                yield row, check.fault(value, severity)
+
+    def _record(self, block: _Block, row: int, place: Place) -> Record:
+        return one_record(block.between(row, row + 1), self._delimiter, place.line, place.byte)
+
+    def _split_block(self, split: Split, block: _Block, refused: Offsets) -> None:
+        rows, first = len(block.part.ends), 0
+        for row in [*refused.tolist(), rows]:
+            split.accept(block.between(first, row), row - first)
+            first = row + 1
+            if row < rows:
+                place = block.at(row)
+                self._split_record(split, self._record(block, row, place), place.rows + 1)
+
+    def _split_record(self, split: Split, record: Record, row: int) -> None:
+        findings = self._table.row_findings(record, row)
+        reasons = [f"{one.column}: {one.message}".removeprefix(": ") for one in findings if one.severity == ERROR]
+        if reasons:
+            split.refuse(row, record.line, record.raw, reasons)
+        else:
+            split.accept(record.raw, 1)
+
+    def _watch(self, block: _Block, looked: BlockResult) -> None:
+        if not self._watches:
+            return
+        places = block.places(looked.numbers)
+        for watch, cells in zip(self._watches, looked.watched, strict=False):
+            watch.see(places, cells)
+
+    def _read_exactly(self) -> None:
+        """Read an odd record, and on until so many records as make a run were regular."""
+        records = RecordReader(self._ahead, self._delimiter, self._place.line, self._place.byte)
+        records.width = self._table.width
+        rows, regular = self._place.rows, 0
+        for record in records:
+            if not record.cells and not record.broken:
+                self._report.add(blank_line(record, "a blank line: skipped", file_rules.BLANK_LINE))
+                regular = 0
+            else:
+                rows += 1
+                self._report_record(record, rows)
+                regular = 0 if record.faults else regular + 1
+            if regular >= self._run and records.rest is not None:
+                break
+        self._ahead.push(records.rest or b"")
+        self._place = Place(rows, records.line, records.byte)
+
+    def _report_record(self, record: Record, row: int) -> None:
+        self._report.add_row(self._table.row_findings(record, row))
+        if record.ends_with_crlf is (not self.line_ends.crlf):
+            self.line_ends.differs(Place(row - 1, record.line, record.byte))
+        if self._split:
+            self._split_record(self._split, record, row)
+        if not record.broken and len(record.cells) == self._look.width:
+            places = Places(*(np.array([number]) for number in (row, record.line, record.byte)))
+            for watch in self._watches:
+                cell = record.cells[watch.column].encode(errors="surrogateescape")
+                watch.see(places, pa.array([cell], pa.binary()))

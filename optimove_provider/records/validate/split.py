@@ -1,0 +1,54 @@
+"""The rows of a checked file in two others: the valid ones, and the refused ones with the reasons."""
+
+import csv
+import io
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from optimove_provider.contract.wire.errors import DataError
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
+
+REASON_COLUMNS = ("refused_row", "refused_line", "refused_because")
+
+
+class Split:
+    """Writes rows byte for byte as they were: the valid ones to `valid`, under the file's header; the refused ones to
+    `refused`, each after its row, its line and the reasons, which are columns of their own.
+
+    A record longer than 1 MiB is refused, and of it only the beginning is kept.
+    """
+
+    def __init__(self, valid: "SupportsWrite[bytes]", refused: "SupportsWrite[bytes]", delimiter: str = ",") -> None:
+        self._valid, self._refused, self._delimiter = valid, refused, delimiter
+        self.rows_valid = self.rows_refused = 0
+
+    def header(self, text: bytes) -> None:
+        """Write the header to both files."""
+        self._valid.write(_ended(text))
+        self._refused.write(self._cells(REASON_COLUMNS) + _ended(text))
+
+    def refuse_header(self, findings: str) -> None:
+        """The header has errors: raises DataError, for no row could be called valid."""
+        raise DataError(f"{findings}\nMend the header first: nothing was split")
+
+    def accept(self, text: bytes, rows: int) -> None:
+        """Write some valid rows."""
+        self._valid.write(text)
+        self.rows_valid += rows
+
+    def refuse(self, row: int, line: int, text: bytes, reasons: Iterable[str]) -> None:
+        """Write a refused row."""
+        self._refused.write(self._cells((str(row), str(line), "; ".join(reasons))) + _ended(text))
+        self.rows_refused += 1
+
+    def _cells(self, cells: Iterable[str]) -> bytes:
+        written = io.StringIO()
+        csv.writer(written, delimiter=self._delimiter, lineterminator=self._delimiter).writerow(cells)
+        return written.getvalue().encode()
+
+
+def _ended(text: bytes) -> bytes:
+    """The last row of a file may lack a line end, and another row may follow it here."""
+    return text if text.endswith(b"\n") else text + b"\n"

@@ -1,0 +1,126 @@
+"""Checks a CSV file against a table's attributes: every fault, with its place, in one pass and in constant memory.
+
+Speed and correctness live in different places. `csvblocks` cuts the text into blocks, and `csvcells` passes over the
+cells that are plainly right; whether another is wrong, one exact function of its column decides. Where the text itself
+is odd, `csvtext` reads record by record until it is regular again; `csvparts` takes turns with both. So the result is
+that of reading every row the exact way.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import BinaryIO
+
+from optimove_provider.contract.cells.datatypes import MAX_IMPORT_BYTES, Attribute
+from optimove_provider.records.csv_syntax.lookahead import LookaheadStream
+from optimove_provider.records.csv_syntax.positions import Place
+from optimove_provider.records.csv_syntax.reader import Record, RecordReader
+from optimove_provider.records.findings import file_rules
+from optimove_provider.records.findings.findings import WARNING, Finding, Findings
+from optimove_provider.records.key import DCP_KEY, Key
+from optimove_provider.records.observe.observer import ColumnObserver, ObserverFactory, no_observers
+from optimove_provider.records.validate.header import HeaderSchema
+from optimove_provider.records.validate.scan import BLOCK_BYTES, RowScan, blank_line
+from optimove_provider.records.validate.split import Split
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a file is checked. `file` is its name in the report.
+
+    `strict` makes errors of the warnings about cells on which the vendor contradicts itself. `max_findings` are kept at
+    most, all are counted. A file of `max_bytes` or more is an error. Text is looked at `block_bytes` at a time.
+    `watchers` see whole columns, and `about_names` has something to say of the names in the header.
+    """
+
+    file: str = ""
+    strict: bool = False
+    delimiter: str = ","
+    max_findings: int = 10_000
+    max_bytes: int = MAX_IMPORT_BYTES
+    watchers: ObserverFactory = no_observers
+    about_names: Callable[[Sequence[str]], Iterable[Finding]] = lambda names: ()
+    key: Key = DCP_KEY
+    block_bytes: int = BLOCK_BYTES
+
+
+def check_csv(
+    stream: BinaryIO,
+    attributes: Sequence[Attribute] | None,
+    options: Options | None = None,
+    progress: Progress | None = None,
+    split: Split | None = None,
+) -> Findings:
+    """Read `stream` (decompressed bytes) to its end and report every fault; a faulty file raises nothing.
+
+    Without `attributes` any column is welcome, as in Opti-X: give `Options(key=Key.of_optix(...))` then. `progress` is
+    called with the rows and bytes read so far, once a block and at the end. `split` is given every row; a header with
+    an error raises DataError then, unless the split is of another mind. What reading `stream` raises goes through.
+    """
+    options = options or Options()
+    report = Findings(file=options.file, max_findings=options.max_findings)
+    ahead = LookaheadStream(stream)
+    records = RecordReader(ahead, options.delimiter)
+    header = _read_header(records, report)
+    if header:
+        table = HeaderSchema(header, attributes, options.strict, options.watchers, options.key)
+        report.add_all(table.header_findings())
+        about_names = options.about_names(table.names)
+        report.add_all(replace(one, line=header.line, byte=header.byte) for one in about_names)
+        if split:
+            _split_header(split, header, report)
+        ahead.push(records.rest or b"")
+        place = Place(0, records.line, records.byte)
+        with ExitStack() as stack:
+            for watch in table.watches:
+                stack.callback(watch.close)
+            rows = RowScan(ahead, options.delimiter, table, report, place, split)
+            rows.check(options.block_bytes, progress)
+            report.add_all(rows.line_ends.findings)
+            for watch in table.watches:
+                _add_watched(report, watch, table.name(watch.column))
+    report.bytes = ahead.taken
+    report.add_all(_file_findings(report, records.has_bom, options.max_bytes, header))
+    if progress:
+        progress(report.rows, report.bytes)
+    return report
+
+
+def _read_header(records: RecordReader, report: Findings) -> Record | None:
+    for record in records:
+        if record.cells or record.broken:
+            return record
+        report.add(blank_line(record, "a blank line before the header", file_rules.EARLY_BLANK_LINE))
+    return None
+
+
+def _split_header(split: Split, header: Record, report: Findings) -> None:
+    if report.errors:
+        split.refuse_header(report.describe())
+    split.header(header.raw)
+
+
+def _add_watched(report: Findings, watch: ColumnObserver, column: str) -> None:
+    for rule, count in watch.counts():
+        report.count(rule, column, WARNING, count)
+    for finding in islice(watch.findings(), max(report.room(WARNING), 0)):
+        report.keep(finding)
+    if cost := watch.cost():
+        report.notes.append(cost)
+
+
+def _file_findings(report: Findings, has_bom: bool, max_bytes: int, header: Record | None) -> Iterator[Finding]:
+    if has_bom:
+        message = "a byte order mark: nothing says that an import skips it, save the file without one"
+        yield Finding(0, 1, 0, "", file_rules.BOM.name, "", message, file_rules.BOM.severity)
+    if header is None:
+        yield Finding(0, 1, 0, "", file_rules.EMPTY_FILE.name, "", "the file is empty: it needs a header row")
+    elif not report.rows:
+        rule, message = file_rules.HEADER_ONLY, "no row follows the header: there is nothing to send"
+        yield Finding(0, header.line, header.byte, "", rule.name, "", message, rule.severity)
+    if report.bytes >= max_bytes:
+        message = f"{report.bytes} bytes: an import must be under {max_bytes}"
+        yield Finding(0, 1, 0, "", file_rules.SIZE.name, "", message)

@@ -1,0 +1,1 @@
+"""What every task shares: sources, staging, deferral, windows. Imports Airflow, `hooks` and below."""

@@ -1,0 +1,98 @@
+"""Waiting for another load into the same target: deferred, so that no worker slot is held."""
+
+import time
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from optimove_provider.tasks.failures import airflow_failures, as_airflow_failure
+from optimove_provider.tasks.staging import begin_load, staging
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from optimove_provider.loads.ledger.lease import TargetBusy
+
+SHORTEST, LONGEST = timedelta(seconds=12), timedelta(seconds=60)
+"""A trigger that fires within 10 s of the deferral can get its task failed: apache/airflow#72716."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A load that may have to wait: its id, when the wait began (epoch seconds), and how often it has waited."""
+
+    load_id: str
+    since: float
+    times: int = 0
+
+    @property
+    def waited(self) -> bool:
+        """Whether this try has begun before."""
+        return self.times > 0
+
+    @classmethod
+    def begin(cls, load_id: str) -> "Waiting":
+        """A load that begins now."""
+        return cls(load_id, time.time())
+
+
+class LoadingOperator(BaseOperator):
+    """An operator that waits, deferred, while another load works on its target."""
+
+    lock_timeout: timedelta | float
+
+    def load(self, context: "Context", waiting: Waiting) -> dict[str, Any]:
+        """One try of the load; returns the task's result. Raises TargetBusy."""
+        raise NotImplementedError
+
+    def begin(self, context: "Context") -> dict[str, Any]:
+        """Begin the load of this try, or take up that of the try before."""
+        with airflow_failures():
+            load_id = begin_load(staging(), context)
+        return self.take_turn(context, load_id)
+
+    def take_turn(self, context: "Context", load_id: str) -> dict[str, Any]:
+        """Load, or defer until it may be this load's turn."""
+        return self._try(context, Waiting.begin(load_id))
+
+    def resume(self, context: "Context", event: Any, waiting: dict[str, Any]) -> dict[str, Any]:
+        """Go on after waiting for another load."""
+        return self._try(context, Waiting(**waiting))
+
+    def _try(self, context: "Context", waiting: Waiting) -> dict[str, Any]:
+        from optimove_provider.loads.ledger.lease import TargetBusy
+
+        try:
+            with airflow_failures(passing=TargetBusy):
+                return self.load(context, waiting)
+        except TargetBusy as busy:
+            self._wait_for(busy, waiting)
+
+    def _wait_for(self, busy: "TargetBusy", waiting: Waiting) -> NoReturn:
+        """Defer for a while, each time for longer, since most loads are short.
+
+        Raises AirflowException, which names the holder, once `lock_timeout` is over.
+        """
+        from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+
+        waited = timedelta(seconds=time.time() - waiting.since)
+        if waited > as_timedelta(self.lock_timeout):
+            raise as_airflow_failure(f"{busy}. It was waited for {waited} (lock_timeout)", retry_helps=True)
+        pause = min(SHORTEST * 2 ** min(waiting.times, 3), LONGEST)
+        self.log.info("%s; trying again in %.0f s", busy, pause.total_seconds())
+        again = Waiting(waiting.load_id, waiting.since, waiting.times + 1)
+        self.defer(trigger=TimeDeltaTrigger(pause), method_name="resume", kwargs={"waiting": asdict(again)})
+
+
+def task_of(context: "Context") -> str:
+    """What people call a task instance: its DAG and task, its run, and which of the mapped ones it is."""
+    ti = context["ti"]
+    mapped = "" if ti.map_index is None or ti.map_index < 0 else f" [{ti.map_index}]"
+    return f"task {ti.dag_id}.{ti.task_id}{mapped} of run {ti.run_id}"
+
+
+def as_timedelta(given: timedelta | float) -> timedelta:
+    """A span that may be given in seconds."""
+    return given if isinstance(given, timedelta) else timedelta(seconds=given)

@@ -1,0 +1,60 @@
+"""Sending the rejected rows of a load again, once whatever was wrong with them is mended."""
+
+import json
+import logging
+import uuid
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from optimove_provider.contract.wire.errors import DataError, SettingsError
+from optimove_provider.hooks.optix import OptixHook
+from optimove_provider.tasks.reports import report_filed
+from optimove_provider.tasks.sources import open_file, open_rows
+from optimove_provider.tasks.staging import staging
+
+log = logging.getLogger(__name__)
+
+_REJECTED = ".rejected.jsonl"
+
+
+def replay(file: str, optix_conn_id: str = OptixHook.default_conn_name, dry_run: bool = False) -> dict[str, Any]:
+    """Validate the rows of a load's rejected file again, and send those that are fit; returns the account.
+
+    They go where the load went, as that load's report beside the file tells, and stand for the same instant: what the
+    target has got since then is not overwritten. Rows that are still wrong are rejected once more, into a file of the
+    replay's own. Raises the errors of a load.
+    """
+    from optimove_provider.loads.optix.load import load, plan
+    from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
+    from optimove_provider.loads.report.report import Report
+
+    told = _told(file)
+    known = dict(told["replay"])
+    generation, nulls = datetime.fromisoformat(known.pop("generation")), known.pop("nulls")
+    target = OptixTarget(**known)
+    # Everything that is fit goes, whatever is rejected again: the account tells.
+    wanted = UploadOptions(target, nulls=nulls, generation=generation, max_rejected=told["rejected"])
+    with OptixHook(optix_conn_id).get_conn() as client:
+        if client.settings.host != told["target"]["host"]:
+            raise SettingsError(
+                f"{file} was sent to {told['target']['host']}, but connection {optix_conn_id!r} is for "
+                f"{client.settings.host}: name the connection that the load used"
+            )
+        report = Report(str(uuid.uuid4()), told["target"], task=f"a replay of {file}")
+        do = plan if dry_run else load
+        place = staging()
+        with report_filed(report, place, log.info):
+            do(client, partial(open_rows, file, None, None), place, report, wanted)
+    return {**report.result(place), "rejected_file": report.rejected_file}
+
+
+def _told(file: str) -> dict[str, Any]:
+    """The report of the load whose rejected rows these are."""
+    if not file.endswith(_REJECTED):
+        raise DataError(f"{file!r} is no file of rejected rows: its name would end in {_REJECTED}")
+    with open_file(file.removesuffix(_REJECTED) + ".json") as report:
+        told = dict(json.load(report))
+    if not told.get("replay"):
+        raise DataError(f"{file!r}: only rows of an OptixUploadOperator can be replayed")
+    return told

@@ -1,0 +1,114 @@
+"""File systems and cursors, opened as Airflow opens them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from airflow.providers.common.compat.sdk import BaseHook
+
+from optimove_provider.contract.wire.errors import DataError, SettingsError
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+
+    from optimove_provider.records.read.sources import Rows
+
+Source = str | Sequence[str] | Sequence[Mapping[str, Any]]
+
+_GLOB_CHARACTERS = frozenset("*?[")
+
+
+@contextmanager
+def open_file(source: str) -> Iterator[BinaryIO]:
+    """A file as a binary stream, from any storage that Airflow knows: a path, or s3://conn_id@bucket/key."""
+    from airflow.sdk import ObjectStoragePath
+
+    try:
+        stream = ObjectStoragePath(source).open("rb")
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise DataError(f"source {source!r} is not there: {error}") from None
+    with closing(stream):
+        yield stream
+
+
+@contextmanager
+def open_rows(
+    source: Source | None, sql: str | None, sql_conn_id: str | None, parameters: Any = None
+) -> Iterator["Rows"]:
+    """The rows of files, of a query or of a short list, as a stream of record batches and of rows not read.
+
+    Raises SettingsError or DataError if there is no such source, and while it is read, as `records.read.sources` says.
+    """
+    from optimove_provider.records.read import sources
+
+    check_one_source(source, sql, sql_conn_id)
+    if sql is not None:
+        with _cursor(str(sql_conn_id), sql, parameters) as cursor:
+            yield sources.cursor_batches(cursor)
+    elif names := source_names(source or []):
+        with closing(sources.file_rows(names, open_file)) as rows:
+            yield rows
+    else:
+        yield sources.list_batches(cast("Sequence[Mapping[str, Any]]", source))
+
+
+def source_names(source: Source) -> list[str]:
+    """The files that a source means, the globs in it resolved, in the order of their names; none for a list of rows.
+
+    Raises DataError for a glob that matches no file, SettingsError for a list of paths with something else in it.
+    """
+    if isinstance(source, str):
+        return _matching(source)
+    if not any(isinstance(one, str) for one in source):
+        return []
+    if not all(isinstance(one, str) for one in source):
+        raise SettingsError("source= is a list of paths with something else in it: give paths only, or rows only")
+    return [name for one in cast("Sequence[str]", source) for name in _matching(one)]
+
+
+def _matching(pattern: str) -> list[str]:
+    """The files that match a glob; a name without wildcards, or of a file that is there, means itself."""
+    if not _GLOB_CHARACTERS.intersection(pattern):
+        return [pattern]
+    from airflow.sdk import ObjectStoragePath
+
+    path = ObjectStoragePath(pattern)
+    if path.exists():
+        return [pattern]
+    found = path.fs.glob(path.path, detail=True)
+    names = sorted(name for name, about in found.items() if about["type"] == "file")
+    if not names:
+        raise DataError(f"source {pattern!r} matches no file")
+    return [_url(path, name) for name in names]
+
+
+def _url(path: "ObjectStoragePath", name: str) -> str:
+    """The URL of a file that the storage of `path` names, on the same connection."""
+    if path.protocol in ("", "file"):
+        return name
+    connection = f"{path.conn_id}@" if path.conn_id else ""
+    return f"{path.protocol}://{connection}{name}"
+
+
+def check_one_source(source: Source | None, sql: str | None, sql_conn_id: str | None) -> None:
+    """Raise SettingsError unless there is a source that is not empty, or a query with its connection."""
+    if (source is None) == (sql is None):
+        raise SettingsError("give either source= or sql=, not both and not neither")
+    if source is not None and not source:
+        raise SettingsError("source= is empty: give a file, files, a glob, or a list of rows")
+    if sql is not None and not sql_conn_id:
+        raise SettingsError("sql= needs sql_conn_id=, the connection of the warehouse")
+
+
+@contextmanager
+def _cursor(conn_id: str, sql: str, parameters: Any) -> Iterator[Any]:
+    from airflow.providers.common.sql.hooks.sql import DbApiHook
+
+    from optimove_provider.records.read.sources import opened_cursor
+
+    hook = BaseHook.get_hook(conn_id)
+    if not isinstance(hook, DbApiHook):
+        raise SettingsError(f"sql_conn_id {conn_id!r} is no connection to a database, but a {hook.conn_type}")
+    with closing(hook.get_conn()) as connection, opened_cursor(connection) as cursor:
+        cursor.execute(sql, *([parameters] if parameters is not None else []))
+        yield cursor

@@ -1,0 +1,98 @@
+"""Where loads keep their state, and which load a task's try belongs to."""
+
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from airflow.providers.common.compat.sdk import conf
+
+from optimove_provider.contract.wire.errors import SettingsError
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from optimove_provider.loads.state.staging import Staging
+
+log = logging.getLogger(__name__)
+
+SECTION = "optimove"
+KEPT_DAYS = 30
+_ON_THIS_MACHINE = ("LocalExecutor", "SequentialExecutor", "InProcessExecutor")
+
+
+def staging() -> "Staging":
+    """Where loads keep their state: `[optimove] staging`, or a folder in AIRFLOW_HOME.
+
+    Raises SettingsError for a local folder where tasks run on other machines, unless `[optimove] staging_is_shared`
+    says that all of them see it: a retry elsewhere would find nothing and send everything again. Also for a `keep_days`
+    below 1.
+    """
+    from airflow.configuration import AIRFLOW_HOME
+    from airflow.sdk import ObjectStoragePath
+
+    from optimove_provider.loads.state.staging import Staging
+
+    _keep_days()  # a wrong setting is told before anything is sent
+    url = conf.get(SECTION, "staging", fallback="") or f"{AIRFLOW_HOME}/optimove"
+    place = ObjectStoragePath(url)
+    remote = [name for name in _executors() if name not in _ON_THIS_MACHINE]
+    if place.protocol in ("file", "") and remote and not conf.getboolean(SECTION, "staging_is_shared", fallback=False):
+        raise SettingsError(
+            f"[optimove] staging is {url!r}, a folder of one machine, but {', '.join(remote)} runs tasks on others, "
+            "where a retry would not find it. Set [optimove] staging to an object store (s3://conn_id@bucket/path), or "
+            "to a folder that all machines share and [optimove] staging_is_shared to True"
+        )
+    return Staging(place.fs, place.path)
+
+
+def _executors() -> list[str]:
+    """The class names of the configured executors, without their modules, aliases and teams."""
+    named = (conf.get("core", "executor", fallback="") or "").split(",")
+    return [name.split(":")[-1].split("=")[-1].rpartition(".")[2].strip() for name in named if name.strip()]
+
+
+def sweep(staging: "Staging") -> None:
+    """Remove what is older than `[optimove] keep_days`: reports, rejected rows, loads that nobody took up again.
+
+    What a pending load may have sent stays: the ledger needs it. Where sweeping fails, the log says so: the load that
+    comes by here is none the worse.
+    """
+    try:
+        _sweep(staging, _keep_days())
+    except Exception:  # a folder that may not be read, a ledger of a newer version
+        log.warning("%s was not swept", staging.url(""), exc_info=True)
+
+
+def _keep_days() -> int:
+    days = conf.getint(SECTION, "keep_days", fallback=KEPT_DAYS)
+    if days < 1:
+        raise SettingsError(f"[optimove] keep_days is {days}: expected at least 1, as loads under way need their files")
+    return int(days)
+
+
+def _sweep(staging: "Staging", days: int) -> None:
+    from optimove_provider.loads.ledger.manifest import pending_folders
+
+    before = datetime.now(UTC) - timedelta(days=days)
+    pending = {folder.split("/")[1] for folder in pending_folders(staging)}
+    for folder in ("reports", "tries", "loads", "samples"):
+        staging.sweep(folder, before, keep=pending.__contains__)
+
+
+def begin_load(staging: "Staging", context: "Context") -> str:
+    """The id of the load that this try of the task begins or takes up again."""
+    from optimove_provider.loads.state.load_id import TaskTry, begin
+
+    ti = context["ti"]
+    return begin(
+        staging,
+        TaskTry(
+            ti.dag_id,
+            ti.task_id,
+            ti.run_id,
+            -1 if ti.map_index is None else ti.map_index,
+            ti.try_number,
+            ti.max_tries,
+            context["task"].retries or 0,
+        ),
+    )

@@ -1,0 +1,234 @@
+"""Files that may still be imported, or never will: what they mean for later loads, and for their own retries."""
+
+import os
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from optimove_provider.clients.s3 import Bucket, UploadGone
+from optimove_provider.contract.dcp.readback import READ_BACK, UNCHANGED_BEFORE
+from optimove_provider.contract.dcp.upload_history import HistoryEntry, common_verdict
+from optimove_provider.contract.wire.errors import S3Refused
+from optimove_provider.loads.dcp.changed_import import ChangedImport, ChangedOptions
+from optimove_provider.loads.dcp.confirmation import ImportFailed, confirm, confirm_full
+from optimove_provider.loads.dcp.in_doubt import StillImporting
+from optimove_provider.loads.ledger.lease import Lease, LeaseLost
+from optimove_provider.loads.ledger.ledger import Ledger
+from optimove_provider.loads.report.report import Report
+from optimove_provider.loads.state.staging import Staging
+from optimove_provider.loads.upload.multipart import UploadLost
+from optimove_provider.loads.upload.uploads import MIN_FILE_BYTES
+from optimove_provider.loads.validation.row_check import ImportOptions
+from tests.loads.dcp.test_changed_import import (
+    WAIT,
+    another,
+    break_off,
+    dead_full_import,
+    full,
+    imported,
+    ledger_in,
+    load,
+)
+from tests.support import s3_target
+from tests.support.ledgers import ledger_rows
+from tests.support.optix_target import Killed
+from tests.support.s3_target import ATTRIBUTES, Calls, many, of
+
+ONE = b"customerId,ltv\n1,1\n"
+TWO_FILES = b"".join(many(200_000))
+
+
+s3, target = s3_target.s3, s3_target.target  # fixtures
+
+
+def day(number):
+    return datetime(2026, 11, number, tzinfo=UTC)
+
+
+def changed(target, data, ask=imported, try_number=1, max_file_bytes=MIN_FILE_BYTES, **compared):
+    report = Report(target.load_id, {})
+    wanted = ImportOptions(ATTRIBUTES, max_file_bytes=max_file_bytes)
+    what = of(data), wanted, ChangedOptions(**compared), target.to, report, ledger_in(target), ask
+    ChangedImport(*what).run(try_number, WAIT)
+    return report
+
+
+def told(*entries):
+    """A history of so much."""
+    known = {entry.file: entry for entry in entries}
+
+    def ask(keys):
+        return common_verdict([known[key] for key in keys if key in known], [key for key in keys if key not in known])
+
+    return ask
+
+
+def refuse(_):
+    answer = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+    raise ClientError(answer, "CompleteMultipartUpload")
+
+
+def fails(*_):
+    raise OSError("No space left on device")
+
+
+@pytest.mark.parametrize("second", [None, "processing"], ids=["not in the history", "processing"])
+@pytest.mark.parametrize("mode", ["full", "changed"])
+def test_of_two_files_one_failed_and_the_other_is_open_still(target, mode, second):
+    if mode == "full":
+        report = full(target, TWO_FILES, 1, day(1), max_file_bytes=MIN_FILE_BYTES)
+    else:
+        report = changed(target, TWO_FILES)
+    first, other = report.s3_keys
+    ask = told(
+        HistoryEntry(first, "completed", 10, 1, "row 2 is odd"), *([HistoryEntry(other, second)] if second else [])
+    )
+    with pytest.raises(ImportFailed, match="row 2 is odd"):
+        (confirm_full if mode == "full" else confirm)(ledger_in(target), report, ask(report.s3_keys))
+    assert (report.state, report.accepted) == ("failed", 0)
+    with pytest.raises(StillImporting, match=other):
+        changed(another(target), ONE, ask)
+    done = told(HistoryEntry(first, "completed", 10, 1), HistoryEntry(other, "completed"))
+    assert changed(another(target), ONE, done).state == "uploaded"
+
+
+def test_a_file_of_which_no_profile_shows_anything_counts_as_unknown_and_open_for_a_while(target):
+    report = changed(target, ONE)
+    silent = told(HistoryEntry(report.s3_keys[0], "completed", None, None, evidence=UNCHANGED_BEFORE))
+    confirm(ledger_in(target), report, silent(report.s3_keys))
+    assert (report.state, report.accepted, ledger_rows(ledger_in(target))['"1"']["fingerprint"]) == (
+        "uploaded",
+        1,
+        None,
+    )
+    assert any("nothing shows whether the files are imported" in note for note in report.notes)
+    with pytest.raises(StillImporting):
+        changed(another(target), ONE, silent)
+    path = f"{ledger_in(target).manifest_file.folder}/unconfirmed/{target.load_id}.json"
+    long_ago = (datetime.now(UTC) - timedelta(hours=13)).isoformat()
+    target.staging.write(path, {**target.staging.read(path), "noted": long_ago})
+    other = another(target)
+    report = changed(other, ONE, silent)
+    shown = told(HistoryEntry(report.s3_keys[0], "completed", None, None, evidence=READ_BACK))
+    confirm(ledger_in(target), report, shown(report.s3_keys))
+    assert (report.state, ledger_rows(ledger_in(target))['"1"']["fingerprint"] is None) == ("committed", False)
+
+
+def test_after_an_upload_that_was_refused_and_aborted_a_cleared_task_can_load(target):
+    with Calls(target.s3, "CompleteMultipartUpload", refuse), pytest.raises(S3Refused):
+        changed(target, ONE, told())
+    assert (target.open_uploads(), target.stored()) == ([], {})
+    assert changed(another(target), ONE, told()).state == "uploaded"
+
+
+def test_a_full_import_that_died_unseen_and_was_cleared_holds_nobody_up(target):
+    dead_full_import(target, ONE)
+    assert changed(another(target), ONE, told()).state == "uploaded"
+
+
+def test_nobody_waits_longer_than_thirty_days(target):
+    full(target, ONE, 1, day(1))
+    with pytest.raises(StillImporting):
+        changed(another(target), ONE, told())
+    folder = target.staging.path(f"{ledger_in(target).manifest_file.folder}/unconfirmed")
+    long_ago = time.time() - 31 * 86_400
+    for name in os.listdir(folder):
+        os.utime(f"{folder}/{name}", (long_ago, long_ago))
+    assert changed(another(target), ONE, told()).state == "uploaded"
+
+
+def test_a_retry_of_a_full_import_that_was_visible_makes_nothing_known_unknown(target, monkeypatch):
+    """Its answer was lost; a newer load was committed before the retry."""
+
+    def lost(self, *_):
+        complete(self, *_)
+        break_off(1)
+
+    complete = Bucket.complete
+    with monkeypatch.context() as patch:
+        patch.setattr(Bucket, "complete", lost)
+        with pytest.raises(EndpointConnectionError):
+            full(target, ONE, 1, day(1))
+    load(another(target), b"customerId,ltv\n1,9\n", source_is="delta", generation=day(9))
+    assert full(target, b"", 2, day(1)).state == "uploaded"
+    report = load(another(target), b"customerId,ltv\n1,5\n", source_is="delta", generation=day(5))
+    assert (report.accepted, report.stale) == (0, 1)
+
+
+@pytest.mark.parametrize("step", ["sweep", "compact"])
+def test_a_ledger_that_cannot_be_tidied_is_no_failure_of_the_load(target, monkeypatch, caplog, step):
+    monkeypatch.setattr(Ledger, step, fails)
+    report = changed(target, ONE)
+    confirm(ledger_in(target), report, imported(report.s3_keys))
+    assert (report.state, report.accepted) == ("committed", 1)
+    assert full(another(target), ONE, 1, datetime.now(UTC)).state == "uploaded"
+    assert "was not tidied" in caplog.text
+
+
+def test_a_death_right_after_the_commit_and_then_another_load_leave_the_retry_nothing_but_to_say_so(
+    target, monkeypatch
+):
+    def die(*_):
+        raise Killed
+
+    report = changed(target, ONE, generation=day(1))
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "tidy", die)
+        with pytest.raises(Killed):
+            confirm(ledger_in(target), report, imported(report.s3_keys))
+    load(another(target), b"customerId,ltv\n3,1\n", generation=day(2), source_is="delta")
+    report = changed(target, b"", try_number=2, generation=day(1))
+    confirm(ledger_in(target), report, imported(report.s3_keys))
+    assert (report.state, report.accepted, sorted(ledger_rows(ledger_in(target)))) == ("committed", 1, ['"1"', '"3"'])
+
+
+def test_an_upload_of_which_staging_lost_the_record_is_made_anew(target, monkeypatch):
+    """S3 knows it no more, and the process dies between forgetting it and forgetting that it was complete."""
+
+    def gone(self, key, *_):
+        raise UploadGone(key)
+
+    def remove(self, path):
+        if path.endswith("import.json"):
+            raise Killed
+        removed(self, path)
+
+    removed = Staging.remove
+    dead_full_import(target, ONE)
+    with monkeypatch.context() as patch:
+        patch.setattr(Bucket, "complete", gone)
+        patch.setattr(Staging, "remove", remove)
+        with pytest.raises(Killed):
+            full(target, ONE, 2, day(1))
+    with pytest.raises(UploadLost, match="A retry begins anew"):
+        full(target, ONE, 2, day(1))
+    assert full(target, ONE, 2, day(1)).state == "uploaded"
+    assert list(target.stored()) == [target.to.key(1)]
+
+
+def test_a_lease_that_is_lost_between_two_files_costs_no_second_reading(target, monkeypatch):
+    calls = []
+
+    def check(self):
+        calls.append(self)
+        if len(calls) == 2:
+            raise LeaseLost("lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Lease, "check", check)
+        with pytest.raises(LeaseLost):
+            full(target, TWO_FILES, 1, day(1), max_file_bytes=MIN_FILE_BYTES)
+    report = full(target, b"never read again", 2, day(1))
+    assert (report.state, report.accepted, len(target.stored())) == ("uploaded", 200_000, 2)
+
+
+def test_keys_that_may_write_and_not_look_do(target, monkeypatch):
+    def refused(self, key):
+        raise S3Refused("403")
+
+    monkeypatch.setattr(Bucket, "find", refused)
+    dead_full_import(target, ONE)
+    load(another(target), b"customerId,ltv\n1,2\n")
+    assert full(target, b"", 2, day(1)).state == "nothing_to_send"

@@ -1,0 +1,220 @@
+"""Small sets over REST: every record is accounted for, and a refused one keeps its reason."""
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
+
+import pyarrow as pa
+import pytest
+from fsspec.implementations.local import LocalFileSystem
+
+from optimove_provider.clients.dcp import DcpClient
+from optimove_provider.clients.drive import Retries
+from optimove_provider.clients.settings import DcpSettings
+from optimove_provider.contract.cells.datatypes import Attribute, in_unit
+from optimove_provider.contract.wire.errors import AuthenticationError, DataError, SettingsError
+from optimove_provider.emulator import TOKEN, Fault, State, send
+from optimove_provider.loads.dcp.profiles import Writing, create_aliases, write_profiles
+from optimove_provider.loads.dcp.rest_load import SmallLoad, records_of
+from optimove_provider.loads.report.max_rejected import TooManyRejected
+from optimove_provider.loads.report.report import Report
+from optimove_provider.loads.state.staging import Staging
+
+SETTINGS = DcpSettings(
+    conn_id="dcp_default", host="http://e/experiment/v1", profile_host="http://e/vis/api", token=TOKEN
+)
+ATTRIBUTES = [
+    Attribute("ltv", "double"),
+    Attribute("vip", "bool"),
+    Attribute("since", "datetime", "epoch"),
+    Attribute("note", "string"),
+]
+
+
+@pytest.fixture
+def state():
+    return State()
+
+
+@pytest.fixture
+def client(state):
+    return DcpClient(SETTINGS, send=partial(send, state), retries=Retries(first_wait=0))
+
+
+@pytest.fixture
+def table(client):
+    table = client.ensure_table(client.ensure_service("profiles").id, "customers", "uid").id
+    client.ensure_attributes(table, ATTRIBUTES)
+    return table
+
+
+@pytest.fixture
+def load(tmp_path):
+    return SmallLoad(Staging(LocalFileSystem(), str(tmp_path)), Report("load", {}))
+
+
+def write(client, table, records, load, **writing):
+    write_profiles(client, table, records, Writing.to(ATTRIBUTES, **writing), load)
+
+
+def rejected(tmp_path):
+    return [json.loads(line) for line in (tmp_path / "reports" / "load.rejected.jsonl").read_text().splitlines()]
+
+
+def allowing(load, max_rejected):
+    return SmallLoad(load.staging, load.report, max_rejected)
+
+
+def test_records_become_profiles_by_datatype(client, state, table, load):
+    records = [
+        {"customerId": "1", "ltv": "1.5", "vip": "TRUE", "since": "1651676123", "note": 7},
+        {"CUSTOMERID": 2, "ltv": 3, "vip": False, "since": 0, "note": None},
+        {"customerId": "3", "note": ""},
+    ]
+    write(client, table, records, load)
+    assert state.tables[table].profiles == {
+        "1": {"ltv": 1.5, "vip": True, "since": 1651676123, "note": "7"},
+        "2": {"ltv": 3.0, "vip": False, "since": 0},
+        "3": {},
+    }
+    assert (load.report.state, load.report.rows, load.report.accepted, load.report.unsent) == ("committed", 3, 3, 0)
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        ({"customerId": "1", "height": 1}, "attribute 'height' is not registered, or archived"),
+        ({"customerId": "1", "ltv": "2,3"}, "attribute 'ltv', value '2,3': expected a decimal number"),
+        ({"customerId": "1", "ltv": float("nan")}, "NaN and infinities are no numbers"),
+        ({"customerId": "1", "ltv": [1]}, "a list has no form in CSV"),
+        ({"ltv": 1}, "expected one customerId, found 0"),
+        ({"customerId": "1", "CustomerID": "1"}, "expected one customerId, found 2"),
+        ({"customerId": " "}, "customerId ' ': text that is not empty is expected"),
+        ({"customerId": ".."}, "customerId '..' cannot be part of a URL"),
+        ({"customerId": True}, "customerId True: text"),
+    ],
+)
+def test_what_is_unfit_is_found_before_anything_is_sent(client, state, table, load, tmp_path, record, reason):
+    with pytest.raises(TooManyRejected, match="1 of 2 rows were rejected, and max_rejected allows 0") as raised:
+        write(client, table, [{"customerId": "ok", "ltv": 1}, record], load)
+    assert "Nothing was sent" in str(raised.value)
+    assert state.tables[table].profiles == {}
+    (line,) = rejected(tmp_path)
+    assert reason in line["reason"]
+    assert (line["row"], line["status"]) == (2, None)
+    assert (load.report.state, load.report.rejected, load.report.unsent) == ("failed", 1, 1)
+
+
+def test_a_refused_profile_keeps_the_servers_words_and_the_others_go_on(client, state, table, load, tmp_path):
+    state.faults.order(Fault("write_profile", skip=1, status=422, body="no such customer"))
+    records = [{"customerId": str(number), "ltv": number} for number in range(3)]
+    with pytest.raises(TooManyRejected, match=r"row 2: no such customer\. Everything else was accepted"):
+        write(client, table, records, load)
+    assert set(state.tables[table].profiles) == {"0", "2"}
+    assert rejected(tmp_path) == [{"row": 2, "reason": "no such customer", "status": 422, "record": records[1]}]
+    assert (load.report.accepted, load.report.rejected, load.report.unsent) == (2, 1, 0)
+
+
+@pytest.mark.parametrize("max_rejected", [1, 0.5])
+def test_some_may_be_rejected(client, table, load, max_rejected):
+    write(client, table, [{"customerId": "1"}, {"customerId": ""}], allowing(load, max_rejected))
+    assert (load.report.state, load.report.accepted, load.report.rejected) == ("committed", 1, 1)
+    assert load.report.rejected_file.endswith("rejected.jsonl")
+
+
+def test_a_load_of_nothing_but_unfit_records_sends_nothing(client, table, load):
+    write(client, table, [{"customerId": ""}], allowing(load, 1))
+    assert load.report.state == "nothing_to_send"
+
+
+def test_anything_but_a_refusal_stops_the_load(client, state, table, load):
+    state.faults.order(Fault("write_profile", skip=1, status=401))
+    with pytest.raises(AuthenticationError):
+        write(client, table, [{"customerId": str(number)} for number in range(3)], load)
+    assert (load.report.state, load.report.accepted, load.report.unsent) == ("failed", 1, 2)
+
+
+def test_a_lost_answer_is_sent_again(client, state, table, load):
+    state.faults.order(Fault("write_profile", lost="after"))
+    write(client, table, [{"customerId": "1", "ltv": 1}], load)
+    assert load.report.accepted == 1
+
+
+def test_a_doubtful_value_is_a_note_or_an_error(client, table, load, tmp_path):
+    write(client, table, [{"customerId": "1", "since": 1651676123000}], load)
+    (note,) = load.report.notes
+    assert "row 1: attribute 'since', value '1651676123000': this looks like milliseconds" in note
+    with pytest.raises(TooManyRejected):
+        write(client, table, [{"customerId": "1", "since": 1651676123000}], load, strict=True)
+    assert "expected whole seconds" in rejected(tmp_path)[0]["reason"]
+
+
+INSTANT = datetime(2022, 5, 4, 14, 55, 23, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("unit", "number"), [("seconds", 1651676123), ("milliseconds", 1651676123000)])
+@pytest.mark.parametrize(
+    "value", [INSTANT, INSTANT.replace(tzinfo=None), INSTANT.astimezone(timezone(timedelta(hours=2)))]
+)
+def test_an_instant_becomes_an_epoch_of_that_unit(client, state, table, load, value, unit, number):
+    writing = Writing.to(in_unit(ATTRIBUTES, unit), strict=True)
+    write_profiles(client, table, [{"customerId": "1", "since": value}], writing, load)
+    assert state.tables[table].profiles["1"] == {"since": number}
+
+
+def test_an_instant_that_an_epoch_cannot_say_is_refused(client, table, load):
+    with pytest.raises(TooManyRejected, match="expected whole seconds"):
+        write(client, table, [{"customerId": "1", "since": datetime(2022, 5, 4, 14, 55, 23, 5)}], load)
+
+
+def test_epochs_in_milliseconds_are_fine_where_that_is_declared(client, state, table, load):
+    writing = Writing.to(in_unit(ATTRIBUTES, "milliseconds"), strict=True)
+    write_profiles(client, table, [{"customerId": "1", "since": 1651676123000}], writing, load)
+    assert load.report.notes == []
+    assert state.tables[table].profiles["1"] == {"since": 1651676123000}
+
+
+def test_a_source_is_small_too():
+    batch = pa.RecordBatch.from_pylist([{"customerId": str(number)} for number in range(5000)])
+    assert len(records_of([batch])) == 5000
+    with pytest.raises(DataError, match="more than 5000 records: import a file"):
+        records_of([batch, batch])
+
+
+def test_a_negative_max_rejected_is_refused(load):
+    with pytest.raises(SettingsError, match="max_rejected -1"):
+        allowing(load, -1)
+
+
+def test_aliases_go_by_user(client, state, table, load):
+    service = client.read_table(table).service_id
+    records = [{"optimizely_user_id": "oeu1", "aliases": [{"table_id": table, "customer_id": 7}]}]
+    create_aliases(client, service, records, load)
+    assert state.services[service].aliases == {"oeu1": {str(table): "7"}}
+    assert load.report.accepted == 1
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"aliases": [{"table_id": "{t}", "customer_id": "1"}]},
+        {"optimizely_user_id": "oeu1"},
+        {"optimizely_user_id": "oeu1", "aliases": [{"table_id": 99, "customer_id": "1"}]},
+        {"optimizely_user_id": "oeu1", "aliases": [{"table_id": "{t}", "customer_id": ""}]},
+        {"optimizely_user_id": "oeu1", "aliases": [{"table_id": "{t}", "customer_id": "1"}] * 2},
+    ],
+)
+def test_an_alias_without_user_table_or_customer_is_unfit(client, state, table, load, record):
+    record = json.loads(json.dumps(record).replace("{t}", str(table)))
+    service = client.read_table(table).service_id
+    with pytest.raises(TooManyRejected, match="Nothing was sent"):
+        create_aliases(client, service, [record], load)
+    assert state.services[service].aliases == {}
+
+
+def test_aliases_need_the_optimizely_table(client, state, table, load):
+    service = client.read_table(table).service_id
+    for one in state.tables.values():
+        one.is_optimizely = False
+    with pytest.raises(DataError, match="aliases need its one Optimizely table; 0 are listed"):
+        create_aliases(client, service, [], load)

@@ -1,0 +1,109 @@
+"""One writer per target: who has the lease, for how long, and what the one who lost it may still do."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from optimove_provider.loads.ledger.lease import Held, Lease, LeaseLost
+from tests.support.ledgers import hour
+
+
+def test_one_at_a_time(target):
+    lease = target.lease("a")
+    assert isinstance(lease, Lease)
+    held = target.lease("b")
+    assert held == Held("a", 1, target.clock.now + timedelta(seconds=60))
+    assert str(held) == "load a, try 1, until 2026-05-02 12:01:00 UTC unless renewed"
+    told = str(replace(held, task="task dag.load of run r"))
+    assert told == "task dag.load of run r (load a, try 1), until 2026-05-02 12:01:00 UTC unless renewed"
+    lease.release()
+    assert isinstance(target.lease("b"), Lease)
+
+
+def test_a_retry_waits_the_old_try_out(target):
+    target.lease("a", 1)
+    target.clock.forward(59)
+    assert isinstance(target.lease("a", 2), Held)
+    target.clock.forward(1)
+    assert isinstance(target.lease("a", 2), Lease)
+
+
+def test_a_task_that_resumes_takes_its_own_lease_over(target):
+    first = target.lease("a")
+    second = target.lease("a")
+    second.renew()
+    with pytest.raises(LeaseLost):
+        first.renew()
+
+
+def test_renewing_makes_it_last(target):
+    lease = target.lease("a")
+    for _ in range(3):
+        target.clock.forward(50)
+        lease.renew()
+    target.clock.forward(50)
+    assert isinstance(target.lease("b"), Held)
+    target.clock.forward(10)
+    assert isinstance(target.lease("b"), Lease)
+
+
+def test_a_lease_is_trusted_for_half_a_minute(target):
+    lease = target.lease("a")
+    target.clock.forward(30)
+    lease.check()
+    target.clock.forward(1)
+    with pytest.raises(LeaseLost, match=r"load a: its lease .* was last renewed 31 s ago") as caught:
+        lease.check()
+    assert caught.value.retry_helps
+    lease.renew()  # nobody took it
+    lease.check()
+
+
+def test_renewing_leaves_the_version_alone(target):
+    lease = target.lease("a")
+    before = target.manifest.version
+    lease.renew()
+    lease.release()
+    assert target.manifest.version == before
+
+
+def test_who_lost_it_cannot_renew_and_takes_nobody_elses(target):
+    lost = target.lease("a")
+    target.clock.forward(61)
+    lease = target.lease("b")
+    with pytest.raises(LeaseLost, match=r"load a lost its lease .* load b has it now"):
+        lost.renew()
+    lost.release()
+    lease.renew()
+    lease.release()
+    with pytest.raises(LeaseLost, match=r"nobody has it now"):
+        lost.renew()
+
+
+def test_it_is_given_back_at_the_end_and_after_an_error(target):
+    with target.lease("a"):
+        assert isinstance(target.lease("b"), Held)
+    lease = target.lease("b")
+    with pytest.raises(ZeroDivisionError), lease:
+        raise ZeroDivisionError
+    assert isinstance(target.lease("c"), Lease)
+
+
+def test_a_settling_lease_stays_until_its_deadline(target):
+    with target.lease("a") as lease:
+        lease.settle(hour(2))
+    target.clock.forward(7199)
+    assert target.lease("b") == Held("a", 1, hour(2))
+    assert isinstance(target.lease("a", 2), Held)
+    resumed = target.lease("a", 1)
+    resumed.check()
+    resumed.release()
+    assert isinstance(target.lease("b"), Lease)
+
+
+def test_a_settling_lease_ends(target):
+    with target.lease("a") as lease:
+        lease.settle(hour(2))
+    target.clock.forward(7200)
+    assert isinstance(target.lease("b"), Lease)

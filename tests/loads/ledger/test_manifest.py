@@ -1,0 +1,147 @@
+"""The manifest of a ledger: replaced only where it is still what was read, on a disk and on S3."""
+
+import threading
+
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+from optimove_provider.contract.wire.errors import DataError, SettingsError
+from optimove_provider.loads.ledger.manifest import (
+    Holder,
+    Layer,
+    Manifest,
+    ManifestFile,
+    Pending,
+    Snapshot,
+    pending_folders,
+    target_id,
+)
+from optimove_provider.loads.state import compare_and_swap
+from optimove_provider.loads.state.staging import Staging
+from tests.support.ledgers import NOON, TARGET, hour
+
+FULL = Manifest(
+    version=7,
+    layers=(Layer("ledgers/x/layers/1.parquet", 3, "md5, 1"), Layer("ledgers/x/layers/2.parquet", 1, "?")),
+    snapshot=Snapshot(hour(1), 3, {"id": 1.0, "é": 0.5}),
+    committed_at=NOON,
+    committed_by="load-1",
+    pending={"load-2": Pending("loads/2/sent", hour(2), "live", 6, 7)},
+    holder=Holder("load-2", 2, "token", NOON, hour(3)),
+)
+
+
+@pytest.fixture
+def file(any_staging):
+    return ManifestFile(any_staging, TARGET)
+
+
+def test_a_target_without_a_ledger_has_an_empty_one(file):
+    assert file.read() == Manifest()
+
+
+def test_what_was_written_is_read(file):
+    assert file.change(lambda _: FULL) == FULL
+    assert file.read() == FULL
+    assert file.change(lambda found: found.changed(holder=None)).version == 8
+    assert file.read().holder is None
+
+
+def test_an_edit_that_fails_changes_nothing(file):
+    file.change(lambda _: FULL)
+    with pytest.raises(ZeroDivisionError):
+        file.change(lambda _: 1 / 0)
+    assert file.read() == FULL
+
+
+def test_an_edit_sees_what_another_wrote_in_between(file):
+    seen = []
+
+    def edit(found):
+        seen.append(found.version)
+        if len(seen) == 1:
+            file.change(lambda other: other.changed(committed_by="other"))
+        return found.changed()
+
+    assert file.change(edit).version == 2
+    assert (seen, file.read().committed_by) == ([0, 1], "other")
+
+
+def test_of_many_at_once_none_is_lost(staging_on_disk):
+    file = ManifestFile(staging_on_disk, TARGET)  # not on S3: moto looks first and writes then
+    threads = [threading.Thread(target=lambda: [file.change(Manifest.changed) for _ in range(4)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert file.read().version == 16
+
+
+def test_a_file_is_replaced_only_if_it_is_what_was_seen(any_staging):
+    fs, path = any_staging.fs, f"{any_staging.root}/some/file.json"
+    nothing = compare_and_swap.read(fs, path)
+    assert nothing == compare_and_swap.Seen(None, None)
+    assert compare_and_swap.replace(fs, path, b"1", nothing)
+    first = compare_and_swap.read(fs, path)
+    assert first.body == b"1"
+    assert not compare_and_swap.replace(fs, path, b"2", nothing)
+    assert compare_and_swap.replace(fs, path, b"2", first)
+    assert not compare_and_swap.replace(fs, path, b"3", first)
+    fs.rm_file(path)
+    assert not compare_and_swap.replace(fs, path, b"3", compare_and_swap.Seen(b"2", first.tag))
+    assert compare_and_swap.read(fs, path).body is None
+
+
+def test_an_answer_that_was_lost_is_no_refusal(s3):
+    fs, bucket = s3
+    seen = compare_and_swap.read(fs, f"{bucket}/file.json")
+    assert compare_and_swap.replace(fs, f"{bucket}/file.json", b"ours", seen)
+    assert compare_and_swap.replace(
+        fs, f"{bucket}/file.json", b"ours", compare_and_swap.Seen(b"before", '"an older tag"')
+    )
+    assert not compare_and_swap.replace(
+        fs, f"{bucket}/file.json", b"others", compare_and_swap.Seen(b"before", '"an older tag"')
+    )
+
+
+def test_other_file_systems_are_refused():
+    memory = MemoryFileSystem()
+    assert not compare_and_swap.supports_compare_and_swap(memory)
+    with pytest.raises(SettingsError, match=r"memory://.*compare-and-swap: use a local disk or S3"):
+        ManifestFile(Staging(memory, "/staging"), TARGET).read()
+    assert pending_folders(Staging(memory, "/staging")) == set()
+
+
+def test_both_file_systems_are_known(any_staging):
+    assert compare_and_swap.supports_compare_and_swap(any_staging.fs)
+
+
+def test_a_newer_format_is_an_error(file):
+    file.staging.write(f"{file.folder}/manifest.json", {"format": 2})
+    for use in (file.read, lambda: file.change(Manifest.changed)):
+        with pytest.raises(DataError, match=r"newer version of this provider \(format 2, this one knows 1\): upgrade"):
+            use()
+
+
+def test_pending_folders_of_all_targets_are_known(any_staging):
+    ManifestFile(any_staging, "one").change(lambda _: FULL)
+    ManifestFile(any_staging, "two").change(lambda found: found.changed())
+    assert pending_folders(any_staging) == {"loads/2/sent"}
+
+
+def test_a_target_has_one_name():
+    names = {
+        target_id(*parts)
+        for parts in [("optix", "h", "1"), ("dcp", "h", "1"), ("optix", "h", "2"), ("optix", "i", "1")]
+    }
+    assert len(names) == 4
+    assert target_id("optix", "h", "1") == target_id("optix", "h", "1")
+
+
+def test_a_plan_agrees_with_the_mark_that_it_made():
+    manifest = Manifest(version=6, pending={"a": Pending("f", NOON, "live", 5, 6)})
+    assert manifest.is_base_of("a", 5)
+    assert not manifest.is_base_of("a", 4)
+    assert not manifest.is_base_of("b", 5)
+    assert manifest.is_base_of("b", 6)
+    assert not manifest.changed().is_base_of("a", 5)

@@ -1,0 +1,223 @@
+"""A data connection is created once, whatever happens between the intent, the request and the uuid."""
+
+import json
+import threading
+from dataclasses import replace
+
+import pytest
+from fsspec.implementations.local import LocalFileSystem
+
+from optimove_provider.clients.drive import Retries
+from optimove_provider.clients.optix import OptixClient
+from optimove_provider.clients.settings import OptixSettings
+from optimove_provider.contract.wire.errors import (
+    AuthenticationError,
+    Disagreement,
+    Refused,
+    ServerTrouble,
+    Unreachable,
+    UnreadableAnswer,
+)
+from optimove_provider.contract.wire.messages import Lost, Response
+from optimove_provider.emulator import API_KEY, BRAND_KEY, Fault, State, send
+from optimove_provider.loads.optix.create_connection import create_once
+from optimove_provider.loads.state.staging import Staging
+
+SETTINGS = OptixSettings(
+    conn_id="optix_default",
+    host="http://emulator/api/data-connections/v1",
+    api_key=API_KEY,
+    brand_api_key=BRAND_KEY,
+)
+UUID = "0b9d6c1e-0000-4000-8000-000000000000"
+
+
+class Vendor:
+    """The emulator; before it answers, it deals out the troubles that it is given."""
+
+    def __init__(self):
+        self.state, self.troubles = State(), []
+
+    def client(self, **changed):
+        return OptixClient(replace(SETTINGS, **changed), send=self.send, retries=Retries(first_wait=0))
+
+    def send(self, request):
+        return self.troubles.pop(0) if self.troubles else send(self.state, request)
+
+
+@pytest.fixture
+def vendor():
+    return Vendor()
+
+
+@pytest.fixture
+def staging(tmp_path):
+    return Staging(LocalFileSystem(), str(tmp_path))
+
+
+def files(staging):
+    return [json.loads(staging.fs.cat_file(path)) for path in staging.fs.find(staging.root)]
+
+
+def test_it_is_created_on_the_first_run_and_remembered_on_the_next(vendor, staging):
+    created = create_once(vendor.client(), staging, "customers", "id", "all of them")
+    assert create_once(vendor.client(), staging, "customers", "id") == created
+    assert list(vendor.state.connections) == [created]
+    assert vendor.state.connections[created].description == "all of them"
+    assert files(staging) == [
+        {
+            "conn_id": "optix_default",
+            "host": SETTINGS.host,
+            "name": "customers",
+            "primary_key": "id",
+            "data_connection_uuid": created,
+        }
+    ]
+
+
+@pytest.mark.parametrize(("name", "changed"), [("others", {}), ("customers", {"conn_id": "second"})])
+def test_another_name_or_connection_id_is_another_data_connection(vendor, staging, name, changed):
+    first = create_once(vendor.client(), staging, "customers", "id")
+    assert create_once(vendor.client(**changed), staging, name, "id") != first
+
+
+def test_another_host_is_another_data_connection(vendor, staging):
+    first = create_once(vendor.client(), staging, "customers", "id")
+    moved = vendor.client(host=SETTINGS.host.replace("emulator", "localhost"))
+    assert create_once(moved, staging, "customers", "id") != first
+
+
+def test_another_primary_key_is_a_disagreement(vendor, staging):
+    created = create_once(vendor.client(), staging, "customers", "id")
+    for passed in (None, created):
+        with pytest.raises(Disagreement, match="created with primary_key 'id', not 'email'"):
+            create_once(vendor.client(), staging, "customers", "email", data_connection_uuid=passed)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "error"),
+    [
+        (Response(400), Refused),
+        (Response(401), AuthenticationError),
+        (Response(404), Refused),
+        (Response(429), ServerTrouble),
+        (Response(301), Refused),
+    ],
+)
+def test_a_definite_refusal_leaves_no_intent(vendor, staging, trouble, error):
+    vendor.troubles = [trouble]
+    with pytest.raises(error):
+        create_once(vendor.client(), staging, "customers", "id")
+    assert files(staging) == []
+    assert create_once(vendor.client(), staging, "customers", "id") in vendor.state.connections
+
+
+def test_a_connection_never_made_leaves_no_intent(vendor, staging):
+    vendor.troubles = [Lost("refused", sent=False)] * 5
+    with pytest.raises(Unreachable, match="tried 5 times"):
+        create_once(vendor.client(), staging, "customers", "id")
+    assert files(staging) == []
+
+
+def test_a_connection_never_made_is_tried_again_at_once(vendor, staging):
+    vendor.troubles = [Lost("refused", sent=False)]
+    assert create_once(vendor.client(), staging, "customers", "id") in vendor.state.connections
+
+
+def stopped(vendor, staging, **arguments):
+    with pytest.raises(Disagreement) as caught:
+        create_once(vendor.client(), staging, "customers", "id", **arguments)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "error"),
+    [
+        (Lost("dropped"), Unreachable),
+        (Response(500), ServerTrouble),
+        (Response(504), ServerTrouble),
+        (Response(200, b"<html>"), UnreadableAnswer),
+    ],
+)
+def test_an_uncertain_answer_stops_every_later_run_until_a_person_has_looked(vendor, staging, trouble, error):
+    vendor.troubles = [trouble]
+    with pytest.raises(error):
+        create_once(vendor.client(), staging, "customers", "id")
+    for _ in range(2):
+        sentence = stopped(vendor, staging)
+        assert "Look in the Opti-X UI" in sentence
+        assert "data_connection_uuid=" in sentence
+    assert not vendor.state.requests
+
+
+def test_the_sentence_names_the_file_to_remove(vendor, staging):
+    vendor.troubles = [Lost("dropped")]
+    with pytest.raises(Unreachable):
+        create_once(vendor.client(), staging, "customers", "id")
+    (path,) = staging.fs.find(staging.root)
+    assert f"remove file://{path} and run again" in stopped(vendor, staging)
+    staging.fs.rm_file(path)
+    assert create_once(vendor.client(), staging, "customers", "id") in vendor.state.connections
+
+
+def test_what_the_lost_answer_made_is_adopted_by_its_uuid(vendor, staging):
+    vendor.state.faults.order(Fault("create_connection", lost="after"))
+    with pytest.raises(Unreachable):
+        create_once(vendor.client(), staging, "customers", "id")
+    (made,) = vendor.state.connections
+    assert create_once(vendor.client(), staging, "customers", "id", data_connection_uuid=made) == made
+    assert create_once(vendor.client(), staging, "customers", "id") == made
+    assert list(vendor.state.connections) == [made]
+
+
+def test_a_uuid_is_adopted_without_any_request(vendor, staging):
+    assert create_once(vendor.client(), staging, "customers", "id", data_connection_uuid=UUID) == UUID
+    assert create_once(vendor.client(), staging, "customers", "id") == UUID
+    assert not vendor.state.requests
+
+
+def test_a_uuid_that_is_not_the_one_created_is_a_disagreement(vendor, staging):
+    created = create_once(vendor.client(), staging, "customers", "id")
+    assert f"is {created} in file://" in stopped(vendor, staging, data_connection_uuid=UUID)
+
+
+class LateDisk(LocalFileSystem):
+    """A disk on which a file turns up between looking for it and creating it."""
+
+    cachable = False
+
+    def cat_file(self, path, *_, **__):
+        with open(path, "wb"):
+            raise FileNotFoundError(path)
+
+
+def test_an_intent_that_turns_up_after_looking_stops_the_run(vendor, tmp_path):
+    (tmp_path / "connections").mkdir()
+    assert "Look in the Opti-X UI" in stopped(vendor, Staging(LateDisk(), str(tmp_path)))
+    assert not vendor.state.requests
+
+
+def test_an_intent_of_which_only_the_name_is_there_stops_the_run(vendor, staging):
+    create_once(vendor.client(), staging, "customers", "id")
+    (path,) = staging.fs.find(staging.root)
+    staging.fs.pipe_file(path, b"")
+    assert "Look in the Opti-X UI" in stopped(vendor, staging)
+
+
+def test_of_many_at_once_one_creates(vendor, staging):
+    start, ends = threading.Barrier(8), []
+
+    def create():
+        start.wait()
+        try:
+            ends.append(create_once(vendor.client(), staging, "customers", "id"))
+        except Disagreement:
+            ends.append(None)
+
+    threads = [threading.Thread(target=create) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (created,) = vendor.state.connections
+    assert (len(ends), set(ends) - {None}) == (8, {created})

@@ -1,0 +1,92 @@
+"""Updates by key: each request counts at once, with the accounting of a load."""
+
+import json
+
+import pyarrow as pa
+import pytest
+
+from optimove_provider.contract.wire.errors import DataError, Unreachable
+from optimove_provider.emulator import Fault
+from optimove_provider.emulator.model.state import Switches
+from optimove_provider.loads.optix.update import Update, load_update
+from optimove_provider.loads.report.max_rejected import TooManyRejected
+from optimove_provider.loads.report.report import Report
+from tests.support.optix_target import LOAD_ID, Target, numbered, opened
+
+
+class UpdatedTarget(Target):
+    def update(self, rows, ttl_column=None, **settings):
+        self.report = Report(LOAD_ID, {})
+        update = Update(self.wanted(**settings), ttl_column)
+        load_update(self.client, lambda: opened(rows), self.staging, self.report, update)
+        return self.report
+
+    @property
+    def counts(self):
+        report = self.report
+        return report.state, report.rows, report.accepted, report.rejected, report.unsent
+
+    @property
+    def items(self):
+        return [item for body in self.bodies for item in json.loads(body)]
+
+
+@pytest.fixture
+def target(tmp_path):
+    return UpdatedTarget(tmp_path)
+
+
+def rows(**columns):
+    return [pa.RecordBatch.from_pydict(columns)]
+
+
+def test_the_key_travels_apart_from_the_other_fields(target):
+    target.update(rows(zip=["1", "2"], id=["a", 'b"'], age=[3, None]), ttl_seconds=60)
+    assert target.items == [
+        {"primary_key": "a", "data": {"age": 3, "zip": "1"}, "ttl": 60},
+        {"primary_key": 'b"', "data": {"zip": "2"}, "ttl": 60},
+    ]
+    assert target.counts == ("committed", 2, 2, 0, 0)
+
+
+def test_a_record_of_the_key_alone_is_an_item_without_fields(target):
+    target.update(rows(id=[7]), key_type="integer")
+    assert target.items == [{"primary_key": 7, "data": {}, "ttl": None}]
+
+
+def test_a_ttl_of_its_own_wins_and_is_no_field(target):
+    target.update(rows(id=["a", "b", "c"], life=["5", "", None]), ttl_column="life", ttl_seconds=60)
+    assert [item["ttl"] for item in target.items] == [5, 60, 60]
+    assert [item["data"] for item in target.items] == [{}, {}, {}]
+
+
+@pytest.mark.parametrize("ttl", ["0", "-1", "1.5", "soon"])
+def test_a_ttl_that_is_none_is_a_rejected_row(target, ttl):
+    with pytest.raises(TooManyRejected, match=r"column 'life': expected seconds above 0"):
+        target.update(rows(id=["a", "b"], life=["5", ttl]), ttl_column="life")
+    assert (target.counts, target.items) == (("failed", 2, 0, 1, 1), [])
+
+
+@pytest.mark.parametrize("column", ["id", "life"])
+def test_a_missing_column_is_refused(target, column):
+    with pytest.raises(DataError, match=f"column '{column}' is missing"):
+        target.update(rows(**{"x": ["1"], **({"id": ["1"]} if column == "life" else {})}), ttl_column="life")
+
+
+def test_rows_that_the_server_refuses_are_found_and_the_others_count(target):
+    target.state.switches = Switches(poison="poison")
+    with pytest.raises(TooManyRejected, match="Everything else was accepted"):
+        target.update(numbered(6000, poison=[2, 5999]))
+    assert target.counts == ("committed", 6000, 5998, 2, 0)
+    assert [told["row"] for told in target.rejected] == [2, 5999]
+    assert len(target.visible) == 5998
+
+
+def test_what_was_accepted_before_an_error_counts_and_a_retry_sends_the_rest(target):
+    target.state.faults.order(Fault("update_data", skip=1, times=5, lost="before"))
+    with pytest.raises(Unreachable):
+        target.update(numbered(12_001))
+    assert target.counts == ("failed", 12_001, 5000, 0, 7001)
+    target.update(iter(()))
+    assert target.counts == ("committed", 12_001, 12_001, 0, 0)
+    assert len(target.visible) == 12_001

@@ -1,0 +1,125 @@
+"""Rows frozen before the first request: every fit row once in slices, the others put aside, in bounded memory."""
+
+import gc
+import json
+import tracemalloc
+
+import pyarrow as pa
+import pytest
+from fsspec.implementations.local import LocalFileSystem
+from hypothesis import given
+from hypothesis import strategies as st
+
+from optimove_provider.contract.wire.errors import DataError
+from optimove_provider.loads.spool.freeze import freeze
+from optimove_provider.loads.spool.row_files import rows_batch
+from optimove_provider.loads.spool.slices import SLICES_IN_A_PART, RowFilesWriter
+from optimove_provider.loads.state.staging import Staging
+from optimove_provider.records.to_json.encode import Encoder
+
+
+@pytest.fixture
+def staging(tmp_path):
+    return Staging(LocalFileSystem(), str(tmp_path))
+
+
+def numbered(count, batch_rows=4000):
+    for first in range(0, count, batch_rows):
+        yield pa.RecordBatch.from_pydict({"id": list(range(first, min(first + batch_rows, count)))})
+
+
+def frozen(staging, batches, key_type="integer"):
+    return freeze(
+        batches, staging, "load/spool", "load/rejected.jsonl", lambda schema: Encoder(schema, "id", key_type), "id"
+    )
+
+
+def records(staging, spool):
+    slices = spool.parts.read(staging, range(spool.parts.slices))
+    return [[json.loads(text) for text in one.records.to_pylist()] for one in slices]
+
+
+@pytest.mark.parametrize(
+    ("rows", "counts"), [(0, []), (1, [1]), (4999, [4999]), (5000, [5000]), (5001, [5000, 1]), (10001, [5000, 5000, 1])]
+)
+@pytest.mark.parametrize("batch_rows", [999, 5000])
+def test_slices_hold_every_row_once_and_in_order(staging, rows, counts, batch_rows):
+    spool = frozen(staging, numbered(rows, batch_rows))
+    found = records(staging, spool)
+    assert (spool.rows, spool.fit, [len(one) for one in found]) == (rows, rows, counts)
+    assert [record["id"] for one in found for record in one] == list(range(rows))
+
+
+def test_slices_go_on_in_the_next_part(staging):
+    rows = pa.array(range(1, SLICES_IN_A_PART * 5000 + 2))
+    texts = rows.cast(pa.string())
+    with RowFilesWriter(staging, "parts") as writer:
+        writer.add(rows_batch(rows, texts, texts))
+    assert [path.rpartition("/")[2] for path in writer.parts.paths] == ["part-00000.parquet", "part-00001.parquet"]
+    some = writer.parts.read(staging, [0, SLICES_IN_A_PART - 1, SLICES_IN_A_PART])
+    assert [(one.rows[0].as_py(), len(one)) for one in some] == [(1, 5000), (495_001, 5000), (500_001, 1)]
+
+
+def test_a_spool_that_broke_off_is_written_anew(staging):
+    def breaking():
+        yield from numbered(600_000, 50_000)
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        frozen(staging, breaking())
+    spool = frozen(staging, numbered(1))
+    assert staging.names("load/spool") == ["part-00000.parquet"]
+    assert records(staging, spool) == [[{"id": 0}]]
+
+
+@given(st.lists(st.one_of(st.none(), st.text(max_size=3)), max_size=30, unique=True))
+def test_a_missing_key_is_put_aside_with_the_row(tmp_path_factory, keys):
+    staging = Staging(LocalFileSystem(), str(tmp_path_factory.mktemp("spool")))
+    batch = pa.RecordBatch.from_pydict({"id": pa.array(keys, pa.string()), "n": list(range(len(keys)))})
+    spool = frozen(staging, [batch], "string")
+    missing = [row for row, key in enumerate(keys, 1) if not key]
+    assert (spool.rows, spool.fit, spool.rejected) == (len(keys), len(keys) - len(missing), len(missing))
+    with staging.open("load/rejected.jsonl") as lines:
+        told = [json.loads(line) for line in lines]
+    assert [one["row"] for one in told] == missing
+    assert [one["record"]["n"] for one in told] == [row - 1 for row in missing]
+
+
+@pytest.mark.parametrize(
+    ("keys", "key_type", "complaint"),
+    [
+        (["a", "b", "a"], "string", 'keys twice.*: "a" in rows 1 and 3'),
+        (["1", "01"], "integer", "1 in rows 1 and 2"),
+        ([7, 8, 8], "string", '"8" in rows 2 and 3'),
+    ],
+)
+def test_a_doubled_key_refuses_the_load(staging, keys, key_type, complaint):
+    with pytest.raises(DataError, match=complaint):
+        frozen(staging, [pa.RecordBatch.from_pydict({"id": keys})], key_type)
+
+
+@pytest.mark.parametrize("keys", [["a", "A"], ["1", "01"], ["é", "e\u0301"], ["a", "a "], ["\x00", "\x00\x00"]])
+def test_keys_that_look_alike_are_two(staging, keys):
+    assert frozen(staging, [pa.RecordBatch.from_pydict({"id": keys})], "string").fit == 2
+
+
+def test_memory_holds_slices_and_not_the_load(staging):
+    def peak(rows):
+        gc.collect()  # what other tests left is freed before, not meanwhile
+        tracemalloc.start()
+        before = pa.total_allocated_bytes()
+        try:
+            most = 0
+            for batch in numbered(rows):
+                most = max(most, pa.total_allocated_bytes() - before)
+                yield batch
+            peaks.append((most, tracemalloc.get_traced_memory()[1]))
+        finally:
+            tracemalloc.stop()
+
+    peaks = []
+    for rows in (1, 200_000, 800_000):
+        frozen(staging, peak(rows))
+    _, small, large = peaks
+    assert large[0] < 1.5 * small[0]
+    assert large[1] < 1.5 * small[1]

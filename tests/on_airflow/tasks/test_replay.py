@@ -1,0 +1,111 @@
+"""Rejected rows, mended and sent again by the command."""
+
+import json
+
+import pytest
+
+from optimove_provider.cli import main
+from optimove_provider.emulator.model.switches import Switches
+from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUploadOperator
+from optimove_provider.tasks.staging import staging
+from tests.support.running import run
+
+ROWS = [{"id": number, "word": "poison" if number in (2, 4) else "well"} for number in range(1, 6)]
+
+
+@pytest.fixture
+def connection(emulator):
+    return OptixCreateConnectionOperator(task_id="create", name="Customers", primary_key="id").execute({})
+
+
+@pytest.fixture
+def rejected(emulator, connection):
+    """The rejected file of a load of which two rows were refused."""
+    emulator.state.switches = Switches(poison="poison")
+    upload = OptixUploadOperator(
+        task_id="upload", data_connection_uuid=connection, primary_key="id", source=ROWS, max_rejected=2
+    )
+    result = run(upload)
+    assert (result["accepted"], result["rejected"]) == (3, 2)
+    return result["report"].removesuffix(".json") + ".rejected.jsonl"
+
+
+def words(emulator, connection):
+    visible = emulator.state.connections[connection].visible(emulator.state.clock())
+    return {key: record.data["word"] for key, record in visible.items()}
+
+
+def printed(capfd):
+    """The account; in these tests Airflow logs to stdout too."""
+    return json.loads("{\n" + capfd.readouterr().out.rpartition("{\n")[2])
+
+
+def edit(file, old, new, count=-1):
+    path = file.removeprefix("file://")
+    with open(path) as lines:
+        text = lines.read()
+    assert old in text
+    with open(path, "w") as lines:
+        lines.write(text.replace(old, new, count))
+
+
+def test_mended_rows_land_and_the_account_is_printed(emulator, connection, rejected, capfd):
+    edit(rejected, '"word":"poison"', '"word":"mended"')
+    assert main(["replay", rejected]) == 0
+    account = printed(capfd)
+    assert (account["state"], account["rows"], account["accepted"], account["rejected"]) == ("committed", 2, 2, 0)
+    assert words(emulator, connection) == {"1": "well", "2": "mended", "3": "well", "4": "mended", "5": "well"}
+
+
+def test_what_is_still_wrong_is_rejected_again_into_a_file_of_its_own(emulator, connection, rejected, capfd):
+    edit(rejected, '"word":"poison"', '"word":"mended"', 1)
+    assert main(["replay", rejected]) == 1
+    account = printed(capfd)
+    assert (account["accepted"], account["rejected"]) == (1, 1)
+    assert account["rejected_file"] != rejected
+    assert main(["replay", account["rejected_file"]]) != 0
+
+
+def test_a_dry_run_sends_nothing(emulator, connection, rejected, capfd):
+    edit(rejected, '"word":"poison"', '"word":"mended"')
+    before = len(emulator.state.requests)
+    assert main(["replay", rejected, "--dry-run"]) == 0
+    account = printed(capfd)
+    assert (account["state"], account["new"]) == ("planned", 2)
+    assert len(emulator.state.requests) == before
+
+
+def test_newer_values_are_not_overwritten(emulator, connection, rejected, capfd):
+    run(
+        OptixUploadOperator(
+            task_id="newer", data_connection_uuid=connection, primary_key="id", source=[{"id": 2, "word": "newer"}]
+        )
+    )
+    edit(rejected, '"word":"poison"', '"word":"mended"')
+    assert main(["replay", rejected]) == 0
+    account = printed(capfd)
+    assert (account["accepted"], account["stale"]) == (1, 1)
+    assert words(emulator, connection)["2"] == "newer"
+
+
+@pytest.mark.parametrize(
+    ("file", "complaint"),
+    [
+        ("rows.csv", "is no file of rejected rows"),
+        ("/no/such/load.rejected.jsonl", "is not there"),
+    ],
+)
+def test_another_file_is_refused(emulator, file, complaint, capfd):
+    assert main(["replay", file]) == 2
+    assert complaint in capfd.readouterr().err
+
+
+def test_another_host_is_refused(emulator, rejected, change_connection, capfd):
+    change_connection("optix_default", host="http://elsewhere.test")
+    assert main(["replay", rejected]) == 2
+    assert "name the connection that the load used" in capfd.readouterr().err
+
+
+def test_the_folders_of_a_load_are_gone_after_it(emulator, rejected):
+    (load_id,) = staging().names("loads")
+    assert staging().names(f"loads/{load_id}") == ["load.json"]

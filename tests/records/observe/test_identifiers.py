@@ -1,0 +1,230 @@
+"""Warnings about ids: planted cases are found at their place, none is invented, and memory goes to disk."""
+
+from collections import Counter
+from itertools import islice
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from optimove_provider.records.csv_syntax.positions import Places
+from optimove_provider.records.findings.findings import WARNING
+from optimove_provider.records.observe.identifiers import AT_ONCE, ID_RULES, KeyWatch
+
+COUNTED_AT_THE_END = ("id-case", "id-duplicate")
+
+
+def see(watch, ids, start=0):
+    """Show ids as the rows after `start`; a row n is on line 10 n, at the byte 100 n."""
+    rows = np.arange(start + 1, start + len(ids) + 1)
+    raw = [one if isinstance(one, bytes) else one.encode() for one in ids]
+    watch.see(Places(rows, rows * 10, rows * 100), pa.array(raw, pa.binary()))
+
+
+def found(ids, sizes=(7,), rules=ID_RULES, at_once=AT_ONCE):
+    """(rule, row, value) of every warning, after some checks that hold for all."""
+    watch = KeyWatch(0, "customerId", at_once=at_once)
+    start = turn = 0
+    while start < len(ids):
+        size = sizes[turn % len(sizes)]
+        see(watch, ids[start : start + size], start)
+        start, turn = start + size, turn + 1
+    findings = list(watch.findings())
+    assert [(one.line, one.byte) for one in findings] == [(10 * one.row, 100 * one.row) for one in findings]
+    assert {(one.column, one.severity) for one in findings} <= {("customerId", WARNING)}
+    assert [(one.row, ID_RULES.index(one.rule)) for one in findings] == sorted(
+        (one.row, ID_RULES.index(one.rule)) for one in findings
+    )
+    assert dict(watch.counts()) == Counter(one.rule for one in findings)
+    assert list(islice(watch.findings(), 3)) == findings[:3]
+    watch.close()
+    return [(one.rule, one.row, one.value) for one in findings if one.rule in rules]
+
+
+def naive(ids):
+    """What is repeated, decided with dicts."""
+    expected, first, first_spelling = [], {}, {}
+    for row, one in enumerate(ids, 1):
+        if not one.strip():
+            continue
+        spelling = first_spelling.setdefault(one.casefold(), one)
+        if spelling != one:
+            expected.append(("id-case", row, one[:200]))
+        if first.setdefault(one, row) != row:
+            expected.append(("id-duplicate", row, one[:200]))
+    return expected
+
+
+LETTERS = st.sampled_from(
+    ["a", "A", "b", "B", "ß", "ss", "SS", "É", "é", "İ", "i", "\u017f", "Д", "д", '"', "\n", " ", "0"]
+)
+IDS = st.one_of(st.lists(LETTERS, max_size=3).map("".join), st.text(max_size=4))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(IDS, max_size=40), st.lists(st.integers(1, 9), min_size=1, max_size=5), st.sampled_from([20, AT_ONCE]))
+def test_repeated_ids_are_those_that_dicts_find(ids, sizes, at_once):
+    ids = [one.encode(errors="replace").decode() for one in ids]
+    assert found(ids, sizes, COUNTED_AT_THE_END, at_once) == naive(ids)
+
+
+def test_many_batches_hold_the_same_repeats_as_one():
+    ids = [f"user-{number * 7919 % 150_000}" for number in range(200_000)]
+    ids[123_456] = "USER-5"
+    assert found(ids, (50_000,)) == found(ids, (200_000,), at_once=60_000) == naive(ids)
+
+
+def test_messages_name_the_row_that_came_first():
+    watch = KeyWatch(0, "customerId")
+    see(watch, ["x", "ann", "Ann", "x", "Ann"])
+    assert [(one.row, one.rule, one.message) for one in watch.findings()] == [
+        (3, "id-case", "differs only in case from the id in row 2"),
+        (4, "id-duplicate", "the same id as in row 1"),
+        (5, "id-case", "differs only in case from the id in row 2"),
+        (5, "id-duplicate", "the same id as in row 3"),
+    ]
+    watch.close()
+
+
+def test_ids_are_compared_by_their_bytes_quotes_and_line_ends_included():
+    assert found(['a "b"', 'a "b" ', "a\nb", "a\r\nb", "a\nb", "é", "e\u0301"], rules=COUNTED_AT_THE_END) == [
+        ("id-duplicate", 5, "a\nb")
+    ]
+
+
+def test_bytes_that_are_not_utf8_are_compared_and_shown():
+    watch = KeyWatch(0, "customerId")
+    see(watch, [b"a\xff", b"A\xff", b"a\xff", b"a\xfe"])
+    assert [(one.rule, one.row, one.value) for one in watch.findings()] == [
+        ("id-case", 2, r"A\xff"),
+        ("id-duplicate", 3, r"a\xff"),
+    ]
+    watch.close()
+
+
+def test_empty_ids_are_left_to_another_rule():
+    assert found(["", "", " ", " ", "\u3000", "\u3000"]) == []
+
+
+def test_no_ids_no_warnings():
+    assert found([]) == []
+
+
+@pytest.mark.parametrize("one", ["1.23457E+11", "1,23457E+11", "1e5", "-1E+05", "5E-07", " 1.2E+11 "])
+def test_exponents(one):
+    assert ("id-exponent", 2, one) in found(["a", one])
+
+
+@pytest.mark.parametrize("one", ["12e5", "e5", "1e", "1e5a", "1e1234", "1.2.3e5", "1 e5", "1.e5", "0x1e5", "abc1e5"])
+def test_what_is_no_exponent(one):
+    assert found(["a", one]) == []
+
+
+@pytest.mark.parametrize("one", [" a", "a ", "a\t", "\na", "\xa0a", "a\u3000", "é\u2003", " 00123"])
+def test_padding(one):
+    assert found(["b", one]) == [("id-padding", 2, one)]
+
+
+@pytest.mark.parametrize("one", ["a b", "é", "àé", "a\u200b", "\x7fa", "кот"])
+def test_what_is_no_padding(one):
+    assert found(["b", one]) == []
+
+
+def shuffled(numbers, seed=5):
+    return [str(one) for one in np.random.default_rng(seed).permutation(numbers)]
+
+
+def lost(ids):
+    return [(row, value) for _, row, value in found(ids, (1000,), ["id-leading-zeros"])]
+
+
+def test_padded_ids_among_which_some_lost_their_zeros():
+    assert lost(["00123", "45678", "4711", "00009", "10000", "9"]) == [(3, "4711"), (6, "9")]
+
+
+def test_what_is_left_of_nothing_but_zeros_is_suspected_and_a_short_padded_id_is_not():
+    assert lost(["00123", "45678", "0471", "00009", "10000", "0"]) == [(6, "0")]
+
+
+def test_a_few_shorter_ones_among_many_of_one_width():
+    ids = [str(one) for one in range(12_345_000, 12_345_100)]
+    ids[40] = "2345678"
+    assert lost(ids) == [(41, "2345678")]
+
+
+def test_random_digits_of_one_width_after_a_spreadsheet():
+    ids = [f"{one:09d}" for one in np.random.default_rng(3).integers(0, 10**9, 5000)]
+    stripped = [str(int(one)) for one in ids]
+    planted = [(row, one) for row, one in enumerate(stripped, 1) if one != ids[row - 1]]
+    assert len(planted) > 400
+    assert lost(stripped) == planted
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        shuffled(range(1, 1000)),
+        shuffled(range(1, 1001)),
+        shuffled(range(0, 100_000)),
+        shuffled(range(1, 400_000, 40)),
+        shuffled(range(95, 1500)),
+        [f"{one:08d}" for one in range(5000)],
+        [str(one) for one in range(100_000, 100_500)],
+        ["00123", "45678", "4711", "c5"],
+        ["007", "12345", "1234567"],
+        ["1", "22"],
+        ["0"],
+    ],
+)
+def test_counters_padded_ids_and_other_ids_lost_nothing(ids):
+    assert lost(ids) == []
+
+
+def test_ids_are_written_to_the_folder_and_gone_afterwards(tmp_path):
+    watch = KeyWatch(0, "customerId", tmp_path, max_memory="96MB", at_once=100_000)
+    total, size = 400_000, 100_000
+    for start in range(0, total, size):
+        see(watch, [f"{'x' * 40}{number % 250_000}" for number in range(start, start + size)], start)
+    assert dict(watch.counts()) == {"id-duplicate": 150_000}
+    assert [one.row for one in islice(watch.findings(), 5)] == [250_001, 250_002, 250_003, 250_004, 250_005]
+    assert [one.row for one in watch.findings()] == list(range(250_001, 400_001))
+    assert watch.spilled_bytes > 1e6
+    assert any(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file())
+    assert watch.cost().startswith("400,000 ids compared in ")
+    assert watch.cost().endswith(f"with {watch.spilled_bytes / 1e6:,.1f} MB on disk")
+    watch.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_watch_that_is_dropped_leaves_no_folder(tmp_path):
+    watch = KeyWatch(0, "customerId", tmp_path)
+    see(watch, ["a", "a"])
+    assert dict(watch.counts()) == {"id-duplicate": 1}
+    assert len(list(tmp_path.iterdir())) == 1
+    del watch
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ids_after_the_answer_are_refused():
+    watch = KeyWatch(0, "customerId")
+    assert list(watch.counts()) == []
+    with pytest.raises(ValueError, match="compared already"):
+        see(watch, ["a"])
+    watch.close()
+    watch.close()
+
+
+@pytest.mark.parametrize("at_once", [20, AT_ONCE])
+def test_the_comparison_says_how_far_it_is(at_once):
+    told = []
+    watch = KeyWatch(0, "customerId", at_once=at_once, compared=lambda done, ids: told.append((done, ids)))
+    see(watch, [f"c{number}" for number in range(100)])
+    assert told == []
+    list(watch.counts())
+    watch.close()
+    assert told == sorted(told)
+    assert {ids for _, ids in told} == {100}
+    assert told[-1] == (100, 100)
+    assert len(told) >= 9

@@ -1,0 +1,124 @@
+"""An emulated import bucket, and imports into it."""
+
+import io
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from fsspec.implementations.local import LocalFileSystem
+
+from optimove_provider.clients.s3 import Bucket
+from optimove_provider.contract.cells.datatypes import Attribute
+from optimove_provider.contract.dcp.config import IMPORT_BUCKET
+from optimove_provider.emulator import EmulatorServer
+from optimove_provider.loads.dcp.full_import import import_csv
+from optimove_provider.loads.report.report import Report
+from optimove_provider.loads.spool.freeze import OpenRows
+from optimove_provider.loads.state.staging import Staging
+from optimove_provider.loads.upload.destination import Destination
+from optimove_provider.loads.validation.csv_file import CsvFile
+from optimove_provider.loads.validation.row_check import ImportOptions
+
+ATTRIBUTES = (Attribute("ltv", "double"), Attribute("since", "datetime", "yyyy-mm-dd"), Attribute("note", "string"))
+
+
+def s3_client(url: str) -> Any:
+    keys = {"aws_access_key_id": "AKIA", "aws_secret_access_key": "secret-key", "region_name": "us-east-1"}
+    return closing(boto3.client("s3", endpoint_url=url, **keys))
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[Any]:
+    with EmulatorServer() as server, s3_client(server.s3_url) as client:
+        yield client
+
+
+@pytest.fixture
+def target(s3: Any, tmp_path: Path) -> "Target":
+    return Target(s3, tmp_path)
+
+
+def of(data: bytes, name: str = "rows.csv") -> CsvFile:
+    return CsvFile(name, lambda: io.BytesIO(data))
+
+
+def rows_of(*items: Any) -> OpenRows:
+    return lambda: nullcontext(iter(items))
+
+
+def many(rows: int, first: int = 0) -> Iterator[bytes]:
+    """The text of a file: its header, and rows of 100 bytes each."""
+    yield b"customerId,ltv,since,note\n"
+    for start in range(first, first + rows, 10_000):
+        numbers = range(start, min(start + 10_000, first + rows))
+        yield b"".join(b"%012d,%d.5,2026-01-31,%s\n" % (number, number % 10, b"n" * 72) for number in numbers)
+
+
+@dataclass
+class Target:
+    """A table's place in the bucket, which nobody else uses, and a staging folder."""
+
+    s3: Any
+    folder: Path
+    load_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    s3_path: str = field(default_factory=lambda: f"dcp/{uuid.uuid4()}")
+
+    @property
+    def staging(self) -> Staging:
+        return Staging(LocalFileSystem(), str(self.folder))
+
+    @property
+    def to(self) -> Destination:
+        return Destination(Bucket(self.s3, IMPORT_BUCKET), self.s3_path, self.load_id, self.staging)
+
+    def run(
+        self, source: CsvFile | OpenRows | bytes, samples: Callable[..., object] | None = None, **wanted: Any
+    ) -> Report:
+        """Import; where it fails, the report is the exception's `report`."""
+        report = Report(self.load_id, {})
+        try:
+            source = of(source) if isinstance(source, bytes) else source
+            import_csv(source, ImportOptions(**{"attributes": ATTRIBUTES, **wanted}), self.to, report, samples)
+        except BaseException as error:
+            error.report = report  # type: ignore[attr-defined]
+            raise
+        return report
+
+    def stored(self) -> dict[str, bytes]:
+        """Every object under the table's path, by key."""
+        listed = self.s3.list_objects_v2(Bucket=IMPORT_BUCKET, Prefix=self.s3_path).get("Contents", [])
+        keys = [found["Key"] for found in listed]
+        return {key: self.s3.get_object(Bucket=IMPORT_BUCKET, Key=key)["Body"].read() for key in keys}
+
+    def open_uploads(self) -> list[str]:
+        """The keys of the uploads under the table's path that are neither completed nor aborted."""
+        listed = self.s3.list_multipart_uploads(Bucket=IMPORT_BUCKET).get("Uploads", [])
+        return [found["Key"] for found in listed if found["Key"].startswith(self.s3_path)]
+
+
+class Calls:
+    """Counts the calls of one kind, or all, that a client makes, while the `with` block lasts; `then` may spoil one."""
+
+    def __init__(self, s3: Any, name: str = "", then: Callable[[int], None] = lambda count: None) -> None:
+        self._events, self._event, self._then, self.count = (
+            s3.meta.events,
+            f"before-call.s3.{name}".rstrip("."),
+            then,
+            0,
+        )
+
+    def __enter__(self) -> "Calls":
+        self._events.register(self._event, self._see)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._events.unregister(self._event, self._see)
+
+    def _see(self, **_: Any) -> None:
+        self.count += 1
+        self._then(self.count)
