@@ -11,14 +11,20 @@ from typing import Any
 from fsspec import AbstractFileSystem
 
 from optimove_provider.contract.wire.messages import json_body
+from optimove_provider.surroundings import REAL, Surroundings
 
 
 @dataclass(frozen=True, slots=True)
 class Staging:
-    """A folder on any fsspec file system. Paths are relative to it."""
+    """A folder on any fsspec file system. Paths are relative to it.
+
+    It is handed to everything that a load does, and so are with it the `surroundings` that the load takes its time and
+    chance from.
+    """
 
     fs: AbstractFileSystem
     root: str
+    surroundings: Surroundings = REAL
 
     @property
     def is_local(self) -> bool:
