@@ -4,6 +4,7 @@ The ledger learns of a load once its import is confirmed. Until then the lease i
 the end of the wait, and the rows are pending: if nobody confirms them, the next load takes them for unknown.
 """
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -68,6 +69,7 @@ class ChangedImport:
         self._source, self._wanted, self._comparison, self._to = source, wanted, comparison, to
         self._report, self._ledger, self._ask = report, ledger, ask
         self._journal = Journal(to.staging, to.load_id)
+        self._spool: Mapping[str, Any] = {}
         self._delivery = Publication(to, report, samples, partial(InDoubtFiles(ledger).drop, to.load_id))
 
     def run(self, try_number: int, wait: timedelta, resumed: bool = False) -> None:
@@ -76,7 +78,7 @@ class ChangedImport:
         Where nothing changed, the load is committed at once, and has no files. `resumed`: this try has read the source
         before. Raises TargetBusy, StillImporting, and what checking, planning and uploading raise.
         """
-        if result := self._journal.course.result:
+        if result := self._journal.result:
             self._report.restore(result)
             return
         with keep_account(self._report, all_or_nothing=True), self._delivery.refusable():
@@ -110,12 +112,14 @@ class ChangedImport:
 
     def _columns(self, resumed: bool) -> list[str]:
         """Freeze the rows, unless an earlier try began to send; returns the header's names."""
-        course, report = self._journal.course, self._report
-        if course.spool is None or not self._journal.is_read(resumed):
-            course.spool = {**self._freeze(self._journal.read_again()), "report": report.as_json()}
-            self._journal.save()
-        report.restore(course.spool["report"])
-        return list(course.spool["columns"])
+        journal, report = self._journal, self._report
+        spool = journal.rows(resumed)
+        if spool is None:
+            found = self._freeze(journal.begin_reading())
+            spool = journal.rows_read({**found, "report": report.as_json()})
+        report.restore(spool["report"])
+        self._spool = spool
+        return list(spool["columns"])
 
     def _freeze(self, folder: str) -> dict[str, Any]:
         staging = self._to.staging
@@ -128,7 +132,7 @@ class ChangedImport:
         return {"columns": freezer.columns, "filled": freezer.filled, "folder": folder}
 
     def _plan(self) -> Plan:
-        compared, journal, spool = self._comparison, self._journal, self._journal.course.spool or {}
+        compared, journal, spool = self._comparison, self._journal, self._spool
         self._refuse_other_manifest()
         frozen = PlanInput(
             self._to.load_id,
@@ -142,8 +146,8 @@ class ChangedImport:
 
     def _refuse_other_manifest(self) -> None:
         """Where the ledger has changed since the plan, what was uploaded by it is aborted; unless it is visible."""
-        course, manifest, load_id = self._journal.course, self._ledger.read(), self._to.load_id
-        if not course.batch or still_holds(course, manifest, load_id):
+        journal, manifest, load_id = self._journal, self._ledger.read(), self._to.load_id
+        if not journal.has_sent or still_holds(journal, manifest):
             return
         if self._delivery.visible:
             raise CommitConflict(
@@ -170,8 +174,7 @@ class ChangedImport:
             unconfirmed.drop_all()
         unconfirmed.refuse(self._to.load_id, self._ask, self._unseen)
         self._ledger.write_intent(lease, plan.version, plan.generation, plan.sent)
-        self._journal.course.batch = 1
-        self._journal.save()
+        self._journal.begin_files()
 
     def _unseen(self, load_id: str) -> list[str]:
         """The files that another load began, and that never became visible: a retry of it looks at the ledger first."""

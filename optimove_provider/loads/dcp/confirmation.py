@@ -1,7 +1,6 @@
 """How an import ended: taken over into the report, and committed to the ledger once it is known."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from optimove_provider.contract.dcp.readback import is_shown
@@ -13,7 +12,7 @@ from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.plan.plan import Plan
 from optimove_provider.loads.report.bookkeeping import keep_account
 from optimove_provider.loads.report.report import Report
-from optimove_provider.loads.state.journal import Journal
+from optimove_provider.loads.state.journal import Journal, Stage
 from optimove_provider.loads.state.staging import Staging
 
 UNKNOWN = "what the table holds of this load's keys is unknown: the next load sends them again"
@@ -64,8 +63,8 @@ def confirm(ledger: Ledger | None, report: Report, outcome: Outcome) -> None:
     assert ledger  # noqa: S101 - the load had one
     staging, load_id = ledger.staging, report.load_id
     journal = Journal(staging, load_id)
-    if journal.course.result:
-        report.restore(journal.course.result)
+    if journal.result:
+        report.restore(journal.result)
         return
     with (
         keep_account(report, all_or_nothing=True),
@@ -87,10 +86,9 @@ def confirm(ledger: Ledger | None, report: Report, outcome: Outcome) -> None:
 
 def _commit(ledger: Ledger, lease: Lease, journal: Journal) -> None:
     """Enter the rows, once: a retry of the task may come after another load."""
-    if not journal.course.committed:
-        ledger.commit(lease, Plan.from_json(journal.course.plan).accepted(datetime.now(UTC)))
-        journal.course.committed = True
-        journal.save()
+    if journal.stage is not Stage.COMMITTED:
+        ledger.commit(lease, Plan.from_json(journal.plan).accepted(ledger.staging.surroundings.now()))
+        journal.committed()
 
 
 def _holder(staging: Staging, load_id: str, try_number: int) -> int:

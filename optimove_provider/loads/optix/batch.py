@@ -12,7 +12,7 @@ from optimove_provider.loads.optix.options import OptixTarget
 from optimove_provider.loads.optix.rejected_rows import SliceOutcomes
 from optimove_provider.loads.optix.sender import SliceSender
 from optimove_provider.loads.spool.slices import Slice
-from optimove_provider.loads.state.journal import SliceOutcome
+from optimove_provider.loads.state.journal import SliceOutcome, Stage
 from optimove_provider.records.to_json.encode import slice_text
 
 log = logging.getLogger(__name__)
@@ -40,9 +40,9 @@ class _Sender:
         self._last = flight.parts.slices - 1
 
     def send(self) -> SliceOutcomes:
-        flight, course = self._flight, self._journal.course
-        settled = self._journal.resume_or_begin(flight.now(), flight.manner.resume_within)
-        while not course.completed:
+        flight = self._flight
+        settled = self._journal.resume_or_begin_batch(flight.manner.resume_within)
+        while not self._journal.is_completed:
             log.info("batch %s", self._journal.batch_uuid)
             flight.begin(settled)
             try:
@@ -50,7 +50,7 @@ class _Sender:
                 self._close()
             except _ClosingUnknown as doubt:
                 log.warning("%s. Everything goes once more, as a batch of its own that replaces each row", doubt)
-                self._journal.next_batch(flight.now())
+                self._journal.begin_batch()
                 settled = {}
         if self._last not in settled:  # an earlier try died between completing the batch and saying so
             settled[self._last] = SliceOutcome(flight.parts.rows - self._last * MAX_RECORDS)
@@ -73,11 +73,11 @@ class _Sender:
         return put
 
     def _close(self) -> None:
-        repeated, settled = self._journal.course.closing, self._flight.totals.settled
+        repeated, settled = self._journal.stage is Stage.CLOSING, self._flight.totals.settled
         if self._last not in settled:
             slice_ = next(self._flight.parts.read(self._journal.staging, [self._last]))
             self._close_with(slice_, range(len(slice_)), repeated)
-        if not self._journal.course.completed:
+        if not self._journal.is_completed:
             slice_, row = self._accepted_row()
             self._close_with(slice_, [row], repeated)
 
@@ -86,20 +86,20 @@ class _Sender:
         flight, is_open = self._flight, slice_.number not in self._flight.totals.settled
         flight.may_send()
         if not repeated:
-            self._journal.intend_to_close(True)
+            self._journal.intend_to_complete()
         try:
             flight.run(self._put(slice_, batch_completed=True)(rows))
         except Refused as refusal:
             if repeated or refusal.repeated:
                 raise _ClosingUnknown(f"the repeated request to complete the batch was refused: {refusal}") from None
-            self._journal.intend_to_close(False)
+            self._journal.completing_refused()
             if not is_open or refusal.status not in (*BAD_ROWS, TOO_LARGE):
                 raise
             # Its good rows go with the batch left open; one of them completes it then.
             apart = bisect_refused(len(slice_), refusal, self._put_open(slice_), flight.hunt)
             flight.settle(slice_, flight.run(apart))
         else:
-            self._journal.close()
+            self._journal.completed()
             if is_open:
                 flight.settle(slice_, ())
 

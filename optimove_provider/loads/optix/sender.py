@@ -76,7 +76,7 @@ class SliceSender:
     def settle(self, slice_: Slice, rejected: Sequence[Rejection]) -> None:
         """Remember what became of a slice."""
         settled = SliceOutcome(len(slice_) - len(rejected), tuple(rejected))
-        self.journal.settle(slice_.number, settled)
+        self.journal.record(slice_.number, settled)
         self.totals.settled[slice_.number] = settled
 
     def refused_rows(self) -> Iterator[int]:

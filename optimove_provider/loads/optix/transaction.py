@@ -4,7 +4,6 @@ import json
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import islice
 
 from optimove_provider.clients.optix import OptixClient
@@ -22,7 +21,7 @@ from optimove_provider.loads.report.max_rejected import EXAMPLES, allowed_of
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.spool.freeze import Spool
 from optimove_provider.loads.spool.slices import RowFiles
-from optimove_provider.loads.state.journal import Journal
+from optimove_provider.loads.state.journal import Journal, Stage
 
 FEW = 100
 """Of fewer rows all may be bad, so that they are looked at one by one: what is the same with all is not the request."""
@@ -63,11 +62,11 @@ class Transaction:
 
     def _send(self, lease: Lease, plan: Plan) -> None:
         """Send and commit. Of what an earlier try has committed, only the account is made up again."""
-        committed, totals, refused = self.journal.course.committed, SliceOutcomes(), []
+        committed, totals, refused = self.journal.stage is Stage.COMMITTED, SliceOutcomes(), []
         if plan.to_send:
             if not committed:
-                if not self.journal.course.batch:  # from here on the rows, and the plan, stay what they are
-                    self.journal.next_batch(datetime.now(UTC))
+                if not self.journal.has_sent:  # from here on the rows, and the plan, stay what they are
+                    self.journal.begin_batch()
                 self.ledger.write_intent(lease, plan.version, plan.generation, plan.sent)
             parts = self.spool.parts if plan.sent == self.spool.parts.folder else _rows_in(plan.sent, plan.to_send)
             flight = SliceSender(self.client, parts, self.journal, self.wanted.manner, lease.check)
@@ -88,7 +87,7 @@ class Transaction:
             if isinstance(error, NothingAccepted):
                 keep_rejected(self.journal, self.spool, flight.totals, self.report, flight.parts)
                 if self.report.rejected < rows and self.report.rejected <= allowed:
-                    self.journal.close()
+                    self.journal.completed()
                     return flight.totals
             self._unmark(lease)
             raise
@@ -98,30 +97,27 @@ class Transaction:
     def _unmark(self, lease: Lease) -> None:
         """If no request was ever sent that completes a batch, nothing of this load can be visible: its rows are not
         pending. A retry goes on with the same plan."""
-        course = self.journal.course
-        if course.batch > 1 or course.closing:
+        if self.journal.may_be_visible:
             return
         with suppress(LeaseLost):
             manifest = self.ledger.withdraw_intent(lease)
-            course.plan = {**course.plan, "version": manifest.version}
-            self.journal.save()
+            self.journal.rebase_plan(manifest.version)
 
     def _commit(self, lease: Lease, plan: Plan, refused: Collection[int]) -> None:
         if plan.to_send or not plan.below_watermark:
-            sent_before = self.journal.course.batch > 1
-            self.ledger.commit(lease, plan.accepted(datetime.now(UTC)), refused, sent_before)
-        self.journal.course.committed = True
-        self.journal.save()
+            committed_at = self.ledger.staging.surroundings.now()
+            self.ledger.commit(lease, plan.accepted(committed_at), refused, self.journal.has_sent_before)
+        self.journal.committed()
 
     def _expire(self, lease: Lease, plan: Plan) -> None:
         """Send what the snapshot lacks once more, to be gone a second later, in a batch of its own."""
         journal = Journal(self.journal.staging, self.journal.load_id, "expire")
-        if journal.course.completed and self.report.load_id not in self.ledger.read().pending:
+        if journal.is_completed and self.report.load_id not in self.ledger.read().pending:
             self._tell_expired(journal)  # an earlier try has entered it, or another load has, as unknown
             return
         expiry, refused = begin_expiry(self.ledger, lease, plan, journal.folder), []
         if expiry.rows:
-            if journal.course.plan != expiry.as_json():  # what an earlier try has sent were other rows
+            if journal.plan != expiry.as_json():  # what an earlier try has sent were other rows
                 journal.planned(expiry.as_json())
             parts = _rows_in(expiry.sent, expiry.rows)
             flight = SliceSender(self.client, parts, journal, self.wanted.manner, lease.check)
@@ -129,14 +125,14 @@ class Transaction:
             try:
                 send_explained(flight, self.wanted.target.with_ttl(TTL_SECONDS), self.report)
             except NothingAccepted:
-                journal.close()  # there is nothing left to send; the records stay as they are
+                journal.completed()  # there is nothing left to send; the records stay as they are
             refused = list(flight.refused_rows())
             self._tell_expired(journal)
         commit_expiry(self.ledger, lease, expiry, refused)
 
     def _tell_expired(self, journal: Journal) -> None:
-        report, plan = self.report, journal.course.plan
-        totals = SliceOutcomes(journal.settled())
+        report, plan = self.report, journal.plan
+        totals = SliceOutcomes(journal.outcomes())
         report.expired, report.not_expired = plan["rows"] - totals.rejected, totals.rejected
         report.expiry_examples = [
             f"key {json.loads(record)[self.wanted.target.primary_key]!r}: {one.reason[:200]}"

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import pyarrow as pa
 
@@ -84,20 +83,19 @@ def _marked(
     if ledger is None or not spool.fit:
         yield lambda: None
         return
-    course = journal.course
     with acquired(ledger.manifest_file, journal.load_id, try_number, report.task) as lease:
-        if not course.batch:
+        if not journal.has_sent:
             keys = (key.as_py() for batch in spool.parts.columns(journal.staging, ["_key"]) for key in batch.column(0))
-            manifest = ledger.invalidate(lease, ((key, None) for key in keys), datetime.now(UTC))
-            course.plan = {"version": manifest.version}
-        elif ledger.read().version != course.plan["version"]:
-            totals = SliceOutcomes(journal.settled())
+            manifest = ledger.invalidate(lease, ((key, None) for key in keys), journal.staging.surroundings.now())
+            journal.invalidated(manifest.version)
+        elif ledger.read().version != journal.invalidated_as:
+            totals = SliceOutcomes(journal.outcomes())
             report.accepted = totals.accepted
             keep_rejected(journal, spool, totals, report, spool.parts)
             raise PartlyVisible(
                 f"load {journal.load_id}: another load has written to the target since this one began, so its rows, "
-                f"which were read at {course.opened}, may be older. What was answered with success is there; nothing "
-                "more is sent. Clear the task to read the source again"
+                f"which were read at {journal.opened.isoformat()}, may be older. What was answered with success is "
+                "there; nothing more is sent. Clear the task to read the source again"
             )
         yield lease.check
         ledger.tidy(lease)
@@ -115,7 +113,7 @@ def _update(flight: SliceSender, update: Update, spool: Spool, report: Report) -
 
         return put
 
-    flight.begin(flight.journal.resume_or_begin(flight.now(), resume_within=None))
+    flight.begin(flight.journal.resume_or_begin_batch(resume_within=None))
     try:
         flight.send(range(spool.parts.slices), put_of)
     finally:

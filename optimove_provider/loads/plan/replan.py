@@ -1,7 +1,6 @@
 """Planning a load: once, and again where the ledger has changed since; then the guards, and who approved it."""
 
 import logging
-from datetime import UTC, datetime
 
 from optimove_provider.contract.wire.errors import Disagreement
 from optimove_provider.loads.ledger.ledger import Ledger
@@ -11,21 +10,22 @@ from optimove_provider.loads.plan.guards import check as check_guards
 from optimove_provider.loads.plan.plan import Plan, PlanInput
 from optimove_provider.loads.plan.planner import make_plan
 from optimove_provider.loads.report.report import Report
-from optimove_provider.loads.state.journal import Journal, LoadState
+from optimove_provider.loads.state.journal import Journal, Stage
 
 log = logging.getLogger(__name__)
 
 
-def is_committed(course: LoadState, manifest: Manifest, load_id: str) -> bool:
+def is_committed(journal: Journal, manifest: Manifest) -> bool:
     """Whether the plan of an earlier try was carried out, even if that try did not live to say so."""
-    return course.committed or (bool(course.plan) and manifest.has_applied(load_id, course.plan["version"]))
+    is_applied = bool(journal.plan) and manifest.has_applied(journal.load_id, journal.plan["version"])
+    return journal.stage is Stage.COMMITTED or is_applied
 
 
-def still_holds(course: LoadState, manifest: Manifest, load_id: str) -> bool:
+def still_holds(journal: Journal, manifest: Manifest) -> bool:
     """Whether there is a plan of an earlier try that was carried out, or still can be."""
-    if is_committed(course, manifest, load_id):
+    if is_committed(journal, manifest):
         return True
-    return bool(course.plan) and manifest.is_base_of(load_id, course.plan["version"])
+    return bool(journal.plan) and manifest.is_base_of(journal.load_id, journal.plan["version"])
 
 
 def plan_or_reuse(
@@ -35,13 +35,13 @@ def plan_or_reuse(
 
     Raises Disagreement for another plan than the expected one, GuardStopped, and what planning raises.
     """
-    course, manifest = journal.course, ledger.read()
-    course.committed = done = is_committed(course, manifest, frozen.load_id)
-    if still_holds(course, manifest, frozen.load_id):
-        plan = Plan.from_json(course.plan)
+    manifest = ledger.read()
+    if done := is_committed(journal, manifest):
+        journal.committed()
+    if still_holds(journal, manifest):
+        plan = Plan.from_json(journal.plan)
     else:
-        course.plans += 1
-        plan = make_plan(ledger, frozen, f"{journal.folder}/plan-{course.plans}", datetime.now(UTC))
+        plan = make_plan(ledger, frozen, journal.begin_planning(), ledger.staging.surroundings.now())
         journal.planned(plan.as_json())
     report.tell_plan(plan)
     if expected_plan and plan.digest != expected_plan:

@@ -15,9 +15,9 @@ log = logging.getLogger(__name__)
 @contextmanager
 def run_once(report: Report, journal: Journal) -> Iterator[bool]:
     """Whether there is anything left to do; keeps state, problem and time in the report, and the result in staging."""
-    if journal.course.result:
+    if journal.result:
         log.info("load %s was finished by an earlier try", report.load_id)
-        report.restore(journal.course.result)
+        report.restore(journal.result)
         yield False
         return
     with keep_account(report):

@@ -85,16 +85,14 @@ def open_spool(
 
     `resumed`: this try has read it before. `compared`: they will be compared with a ledger.
     """
-    course = journal.course
-    if course.spool and journal.is_read(resumed):
-        log.info("going on with the rows that were read at %s", course.opened)
-        return Spool.from_json(course.spool)
-    folder = journal.read_again()
+    if found := journal.rows(resumed):
+        log.info("going on with the rows that were read at %s", journal.opened)
+        return Spool.from_json(found)
+    folder = journal.begin_reading()
     with open_rows() as rows:
         aside = f"{journal.folder}/{ASIDE}"
         spool = freeze(rows, journal.staging, folder, aside, make_encoder, primary_key, compared)
-    course.spool = spool.as_json()
-    journal.save()
+    journal.rows_read(spool.as_json())
     log.info("%d rows read, %d of them rejected", spool.rows, spool.rejected)
     return spool
 

@@ -1,13 +1,14 @@
-"""What staging knows of one load: how far it came, so that a retry goes on from there.
+"""The write-ahead log of one load, in staging: how far it came, so that a retry goes on from there.
 
-`loads/<load id>/load.json` tells the course of the load, `batch-<k>/<slice>.json` what became of each slice. One
-process at a time writes them.
+`loads/<load id>/load.json` holds the load's stage and what it needs from there on, `batch-<k>/<slice>.json` what became
+of each slice. One process at a time writes them; each stage is written before the step that it announces.
 """
 
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from optimove_provider.contract.wire.errors import DataError, OptimoveProviderError
@@ -20,6 +21,84 @@ MAX_BATCHES = 5
 
 class TooManyBatches(OptimoveProviderError):
     """A load began batch after batch and could complete none of them."""
+
+
+class Stage(StrEnum):
+    """How far a load came. docs/reliability.md draws it."""
+
+    NEW = "new"
+    READ = "read"
+    PLANNED = "planned"
+    SENDING = "sending"
+    CLOSING = "closing"
+    PREPARED = "prepared"
+    COMPLETED = "completed"
+    COMMITTED = "committed"
+    FINISHED = "finished"
+
+
+MEANING: Mapping[Stage, str] = {
+    Stage.NEW: "nothing is known of the rows",
+    Stage.READ: "the rows are frozen; until a request was made, a retry reads the source again",
+    Stage.PLANNED: "what will be sent is written down, with the version of the ledger that it was found against",
+    Stage.SENDING: "requests of a batch, or parts of files, may have been sent; the rows stay what they are",
+    Stage.CLOSING: "the request that completes the batch may have been sent: whether its rows are visible is in doubt",
+    Stage.PREPARED: "every part of every file was checked and sent (DCP): they are completed, or aborted",
+    Stage.COMPLETED: "the batch was completed, or all of its rows were refused",
+    Stage.COMMITTED: "the ledger has what was accepted",
+    Stage.FINISHED: "the result is kept; the load is never opened again",
+}
+
+TRANSITIONS: Mapping[Stage, Mapping[Stage, str]] = {
+    Stage.NEW: {
+        Stage.READ: "the rows are read",
+        Stage.PLANNED: "the records to expire are found",
+        Stage.SENDING: "a file is begun, in one pass with the check",
+        Stage.FINISHED: "nothing is sent",
+    },
+    Stage.READ: {
+        Stage.READ: "a retry reads again",
+        Stage.PLANNED: "compared with the ledger",
+        Stage.SENDING: "the first batch is begun: there is no ledger, or the load is an update",
+        Stage.FINISHED: "nothing is sent",
+    },
+    Stage.PLANNED: {
+        Stage.READ: "a retry reads again, as no request was made",
+        Stage.PLANNED: "the ledger has changed",
+        Stage.SENDING: "a batch is begun",
+        Stage.COMMITTED: "nothing has to be sent",
+        Stage.FINISHED: "nothing is sent",
+    },
+    Stage.SENDING: {
+        Stage.PLANNED: "the ledger has changed",
+        Stage.SENDING: "another batch is begun",
+        Stage.CLOSING: "about to complete the batch",
+        Stage.PREPARED: "every part is sent",
+        Stage.COMPLETED: "every row was refused",
+        Stage.COMMITTED: "the import is confirmed",
+        Stage.FINISHED: "an update is done",
+    },
+    Stage.CLOSING: {
+        Stage.PLANNED: "the ledger has changed",
+        Stage.SENDING: "surely refused, or in doubt and sent again as another batch",
+        Stage.COMPLETED: "answered with success",
+    },
+    Stage.PREPARED: {
+        Stage.PLANNED: "the ledger has changed: the files are aborted",
+        Stage.SENDING: "given up: the files are aborted or lost, and made anew",
+        Stage.COMMITTED: "the import is confirmed",
+        Stage.FINISHED: "a full import is uploaded",
+    },
+    Stage.COMPLETED: {
+        Stage.PLANNED: "the ledger has changed before the commit",
+        Stage.SENDING: "another batch is begun",
+        Stage.COMMITTED: "entered into the ledger",
+        Stage.FINISHED: "there is no ledger",
+    },
+    Stage.COMMITTED: {Stage.FINISHED: "what a snapshot lacks is dealt with"},
+    Stage.FINISHED: {},
+}
+"""From each stage, where a load may go next, and by what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +119,7 @@ class SliceOutcome:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> "SliceOutcome":
-        """Read what `Journal.settle` wrote."""
+        """Read what `Journal.record` wrote."""
         return cls(found["accepted"], tuple(Rejection(*one) for one in found["rejected"]))
 
 
@@ -49,32 +128,35 @@ class LoadState:
     """`load.json`. Times are ISO texts in UTC.
 
     `spools` numbers the frozen rows of tries that came as far as a plan. `batch` is 0 before the first request;
-    `batch_opened` is empty where its progress counts no more. `closing` says that a request which completes the batch
-    may have been sent. `plans` counts how often was planned; `plan` is the last one, and `committed` says that the
-    ledger has what it made true.
+    `batch_opened` is empty where its progress counts no more. `in_doubt`: a batch of an earlier plan may have been
+    completed. `plans` counts how often was planned; `plan` is the last one. `invalidated_as` is the version of the
+    ledger in which an update has marked its keys.
     """
 
     format: int = FORMAT
+    stage: Stage = Stage.NEW
     opened: str = ""
     spool: dict[str, Any] | None = None
     spools: int = 1
     batch: int = 0
     batch_opened: str = ""
-    closing: bool = False
-    completed: bool = False
-    result: dict[str, Any] | None = None
+    in_doubt: bool = False
     plans: int = 0
     plan: dict[str, Any] = field(default_factory=dict)
-    committed: bool = False
+    invalidated_as: int = 0
+    result: dict[str, Any] | None = None
 
 
 class Journal:
-    """The course of one load, kept in staging; `part` names one of its batches that has a course of its own."""
+    """The write-ahead log of one load; `part` names one of its batches that has a log of its own.
+
+    Each transition is a method, which writes; nobody else assigns.
+    """
 
     def __init__(self, staging: Staging, load_id: str, part: str = "") -> None:
         self.staging, self.load_id, self._part = staging, load_id, part
         self.folder = f"loads/{load_id}/{part}".rstrip("/")
-        self.course = self._read()
+        self._state = self._read()
 
     def _read(self) -> LoadState:
         found = self.staging.read(f"{self.folder}/load.json") or {}
@@ -83,102 +165,195 @@ class Journal:
                 f"{self.staging.url(self.folder)} was written by a newer version of this provider (format "
                 f"{found['format']}, this one knows {FORMAT}): upgrade it here, or clear the task to begin a new load"
             )
-        return LoadState(**found)
+        return LoadState(**{**found, "stage": Stage(found.get("stage", Stage.NEW))})
 
-    def save(self) -> None:
-        """Write the course down."""
-        self.staging.write(f"{self.folder}/load.json", asdict(self.course))
+    def _move(self, stage: Stage) -> None:
+        """Write the state down with another stage."""
+        now = self._state.stage
+        if stage not in TRANSITIONS[now]:
+            raise AssertionError(f"load {self.load_id} cannot go from {now} to {stage}")
+        self._state.stage = stage
+        self._write()
+
+    def _write(self) -> None:
+        self.staging.write(f"{self.folder}/load.json", asdict(self._state))
+
+    @property
+    def stage(self) -> Stage:
+        """How far the load came."""
+        return self._state.stage
 
     @property
     def opened(self) -> datetime:
         """When the source was opened."""
-        return datetime.fromisoformat(self.course.opened)
+        return datetime.fromisoformat(self._state.opened)
 
-    def is_read(self, resumed: bool) -> bool:
-        """Whether the rows are read: something came of them since, or this try itself has read them (`resumed`)."""
-        course = self.course
-        return course.spool is not None and (bool(course.batch) or course.committed or resumed)
+    @property
+    def plan(self) -> Mapping[str, Any]:
+        """The last plan; empty if there is none."""
+        return self._state.plan
 
-    def read_again(self) -> str:
+    @property
+    def result(self) -> Mapping[str, Any] | None:
+        """The report of a finished load."""
+        return self._state.result
+
+    # Reading
+
+    def rows(self, resumed: bool) -> dict[str, Any] | None:
+        """What `rows_read` was told, where that counts: something came of the rows since, or this try itself has read
+        them (`resumed`). None if the source is to be read."""
+        return self._state.spool if resumed or self.has_sent or self.stage is Stage.COMMITTED else None
+
+    def begin_reading(self) -> str:
         """Begin to read the source; returns the folder for its rows. A plan of other rows says nothing of these."""
-        course = self.course
-        if course.plan:
-            course.spools += 1  # others may still need the rows that were planned: they were marked as pending
-        course.opened, course.plan = datetime.now(UTC).isoformat(), {}
-        return f"{self.folder}/spool-{course.spools}"
+        state = self._state
+        if state.plan:
+            state.spools += 1  # others may still need the rows that were planned: an intent may name them
+        state.opened, state.plan = self.staging.surroundings.now().isoformat(), {}
+        return f"{self.folder}/spool-{state.spools}"
+
+    def rows_read(self, spool: dict[str, Any]) -> dict[str, Any]:
+        """The rows are frozen; returns what was told."""
+        self._state.spool = spool
+        self._move(Stage.READ)
+        return spool
+
+    # Planning
+
+    def begin_planning(self) -> str:
+        """Begin to plan; returns the folder for it."""
+        self._state.plans += 1
+        return f"{self.folder}/plan-{self._state.plans}"
+
+    def planned(self, plan: dict[str, Any]) -> None:
+        """Remember a new plan; an open batch of the plan before is left."""
+        state = self._state
+        state.in_doubt = self.may_be_visible
+        state.plan, state.batch_opened = plan, ""
+        self._move(Stage.PLANNED)
+
+    def rebase_plan(self, version: int) -> None:
+        """The plan holds against another version of the ledger, which this load itself has made."""
+        self._state.plan = {**self._state.plan, "version": version}
+        self._write()
+
+    # Sending
+
+    @property
+    def has_sent(self) -> bool:
+        """Whether a request may have been sent, of whatever plan."""
+        return self._state.batch > 0
+
+    @property
+    def has_sent_before(self) -> bool:
+        """Whether a request of a batch before the present one may have been sent."""
+        return self._state.batch > 1
+
+    @property
+    def may_be_visible(self) -> bool:
+        """Whether rows of any batch may be visible: one was to be completed, or was given up without being known."""
+        return self.has_sent_before or self._state.in_doubt or self.stage in (Stage.CLOSING, Stage.COMPLETED)
+
+    @property
+    def is_completed(self) -> bool:
+        """Whether the present batch is completed, so that there is nothing left to send."""
+        return self.stage in (Stage.COMPLETED, Stage.COMMITTED)
 
     @property
     def batch_uuid(self) -> str:
         """The uuid of the present batch: the same for every try."""
-        return str(uuid.uuid5(uuid.UUID(self.load_id), f"{self._part} batch {self.course.batch}".strip()))
+        return str(uuid.uuid5(uuid.UUID(self.load_id), f"{self._part} batch {self._state.batch}".strip()))
 
-    def planned(self, plan: dict[str, Any]) -> None:
-        """Remember a new plan; an open batch of the plan before is left."""
-        self.course.plan, self.course.batch_opened, self.course.completed = plan, "", False
-        self.save()
-
-    def next_batch(self, now: datetime) -> None:
-        """Begin a new batch, before its first request; what was settled in the old one counts no more."""
-        if self.course.batch == MAX_BATCHES:
+    def begin_batch(self) -> None:
+        """Begin a new batch, before its first request; outcomes of the old one count no more."""
+        state = self._state
+        if state.batch == MAX_BATCHES:
             raise TooManyBatches(
                 f"load {self.load_id}: {MAX_BATCHES} batches were begun and none was completed. Clear the task to "
                 f"begin a new load; {self.staging.url(self.folder)} tells what happened"
             )
-        if self.course.batch:
+        if state.batch:
             self.staging.remove_folder(self._batch_folder)
-        self.course.batch += 1
-        self.course.batch_opened, self.course.closing, self.course.completed = now.isoformat(), False, False
-        self.save()
+        state.batch += 1
+        state.batch_opened = self.staging.surroundings.now().isoformat()
+        self._move(Stage.SENDING)
 
-    def resume_or_begin(self, now: datetime, resume_within: timedelta | None) -> dict[int, SliceOutcome]:
-        """The slices that are settled in the present batch, by number; a batch too old gives way to a new one.
+    def begin_files(self) -> None:
+        """Begin to send the parts of files: from here on the rows stay what they are."""
+        self._state.batch = 1
+        self._move(Stage.SENDING)
+
+    def invalidated(self, version: int) -> None:
+        """Remember the version of the ledger that marks this update's keys: it goes on only while that is the last."""
+        self._state.invalidated_as = version
+        self._write()
+
+    @property
+    def invalidated_as(self) -> int:
+        """The version of the ledger in which an update has marked its keys; 0 if it has not."""
+        return self._state.invalidated_as
+
+    def resume_or_begin_batch(self, resume_within: timedelta | None) -> dict[int, SliceOutcome]:
+        """The outcomes of the present batch, by number of slice; a batch too old gives way to a new one.
 
         Nobody knows how long the server keeps a batch that was not completed. `resume_within` None: however old it is.
         """
-        if self.course.completed or (self.course.batch and self._may_resume(now, resume_within)):
-            return self.settled()
-        self.next_batch(now)
+        if self.is_completed or (self.has_sent and self._may_resume(resume_within)):
+            return self.outcomes()
+        self.begin_batch()
         return {}
 
-    def _may_resume(self, now: datetime, resume_within: timedelta | None) -> bool:
-        opened = self.course.batch_opened
-        return bool(opened) and (resume_within is None or now - datetime.fromisoformat(opened) <= resume_within)
+    def _may_resume(self, resume_within: timedelta | None) -> bool:
+        opened = self._state.batch_opened
+        if not opened or resume_within is None:
+            return bool(opened)
+        return self.staging.surroundings.now() - datetime.fromisoformat(opened) <= resume_within
 
-    def settled(self) -> dict[int, SliceOutcome]:
+    def outcomes(self) -> dict[int, SliceOutcome]:
         """What became of the slices of the present batch, by number, as far as it is written down."""
-        return dict(self._settled())
+        return dict(self._outcomes())
 
-    def _settled(self) -> Iterator[tuple[int, SliceOutcome]]:
+    def _outcomes(self) -> Iterator[tuple[int, SliceOutcome]]:
         for name in self.staging.names(self._batch_folder):
             found = self.staging.read(f"{self._batch_folder}/{name}")
             if found and name.endswith(".json"):
                 yield int(name.removesuffix(".json")), SliceOutcome.from_json(found)
 
-    def settle(self, number: int, settled: SliceOutcome) -> None:
+    def record(self, number: int, outcome: SliceOutcome) -> None:
         """Remember what became of a slice."""
-        rejected = [[one.position, one.status, one.reason] for one in settled.rejected]
+        rejected = [[one.position, one.status, one.reason] for one in outcome.rejected]
         self.staging.write(
-            f"{self._batch_folder}/{number:06}.json", {"accepted": settled.accepted, "rejected": rejected}
+            f"{self._batch_folder}/{number:06}.json", {"accepted": outcome.accepted, "rejected": rejected}
         )
-
-    def intend_to_close(self, intended: bool) -> None:
-        """Remember, before it is sent, that a request completes the batch; or that it was surely refused."""
-        self.course.closing = intended
-        self.save()
-
-    def close(self) -> None:
-        """Remember that the batch is completed."""
-        self.course.completed = True
-        self.save()
-
-    def finish(self, result: dict[str, Any]) -> None:
-        """Remember the result: the load is never opened again. The frozen rows go."""
-        self.course.result = result
-        self.save()
-        for name in self.staging.names(self.folder):
-            if name != "load.json":
-                self.staging.remove_folder(f"{self.folder}/{name}")
 
     @property
     def _batch_folder(self) -> str:
-        return f"{self.folder}/batch-{self.course.batch}"
+        return f"{self.folder}/batch-{self._state.batch}"
+
+    # Ending
+
+    def intend_to_complete(self) -> None:
+        """Remember, before it is sent, that a request completes the batch."""
+        self._move(Stage.CLOSING)
+
+    def completing_refused(self) -> None:
+        """The request to complete the batch was surely refused: the batch is open still."""
+        self._move(Stage.SENDING)
+
+    def completed(self) -> None:
+        """Remember that nothing of the batch is left to send."""
+        self._move(Stage.COMPLETED)
+
+    def committed(self) -> None:
+        """Remember that the ledger has what the plan made true."""
+        if self.stage is not Stage.COMMITTED:
+            self._move(Stage.COMMITTED)
+
+    def finish(self, result: dict[str, Any]) -> None:
+        """Remember the result: the load is never opened again. The frozen rows go."""
+        self._state.result = result
+        self._move(Stage.FINISHED)
+        for name in self.staging.names(self.folder):
+            if name != "load.json":
+                self.staging.remove_folder(f"{self.folder}/{name}")
