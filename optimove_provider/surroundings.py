@@ -10,7 +10,6 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -61,7 +60,7 @@ class Surroundings:
     sleep: Callable[[float], None] = time.sleep
     new_id: Callable[[], uuid.UUID] = uuid.uuid4
     draw: Callable[[float, float], float] = _draw
-    pool: Callable[[int, str], AbstractContextManager[Executor]] = ThreadPoolExecutor
+    pool: Callable[[int, str], Executor] = ThreadPoolExecutor
     repeat: Callable[[timedelta, Callable[[], bool], str], Repetition] = _Thread
 
 

@@ -6,9 +6,7 @@ flow, so both drivers retry and keep to the rate alike.
 
 import asyncio
 import logging
-import random
 import threading
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -17,6 +15,7 @@ from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
 from optimove_provider.contract.wire.messages import Answer, Flow, Lost, Request, Response, Sleep, T
+from optimove_provider.surroundings import REAL, Surroundings
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +38,7 @@ def _tell(nap: Sleep) -> None:
     log.info("waiting %.1f s%s", nap.seconds, f": {nap.why}" if nap.why else "")
 
 
-def run(flow: Flow[T], send: Send, sleep: Callable[[float], object] = time.sleep) -> T:
+def run(flow: Flow[T], send: Send, sleep: Callable[[float], object] = REAL.sleep) -> T:
     """Run a flow to its end, blocking."""
     answer: Answer | None = None
     try:
@@ -73,17 +72,16 @@ async def arun(flow: Flow[T], send: Send, sleep: Callable[[float], Awaitable[obj
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """How often, and how long between. Waits are in seconds; `jitter` draws a factor between 0.5 and 1."""
+    """How often, and how long between. Waits are in seconds."""
 
     attempts: int = 5
     first_wait: float = 1.0
     longest_wait: float = 30.0
     longest_retry_after: float = 120.0
-    jitter: Callable[[], float] = lambda: random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
 
-    def wait(self, attempt: int, request: Request, answer: Answer) -> float:
-        """Seconds to wait after failed attempt number `attempt`, counted from 1."""
-        backoff = min(self.first_wait * 2.0 ** (attempt - 1), self.longest_wait) * self.jitter()
+    def wait(self, attempt: int, request: Request, answer: Answer, jitter: float) -> float:
+        """Seconds to wait after failed attempt number `attempt`, counted from 1; `jitter` shortens the backoff."""
+        backoff = min(self.first_wait * 2.0 ** (attempt - 1), self.longest_wait) * jitter
         if not isinstance(answer, Response):
             return backoff
         asked = min(_retry_after(answer), self.longest_retry_after)
@@ -110,7 +108,7 @@ def _may_succeed(request: Request, answer: Answer) -> bool:
 class Budget:
     """At most so many requests in any 10 seconds, for all threads of this process that share it."""
 
-    def __init__(self, requests_per_10s: float, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, requests_per_10s: float, clock: Callable[[], float] = REAL.monotonic):
         self._window = 10.0
         self._recent: deque[float] = deque(maxlen=max(1, int(requests_per_10s)))
         self._clock, self._lock = clock, threading.Lock()
@@ -127,8 +125,8 @@ class Budget:
             return slot - now
 
 
-def _persist(request: Request, retries: Retries, budget: Budget) -> Flow[Answer]:
-    attempt, began, left = 1, time.monotonic(), False
+def _persist(request: Request, retries: Retries, budget: Budget, surroundings: Surroundings) -> Flow[Answer]:
+    attempt, began, left = 1, surroundings.monotonic(), False
     while True:
         if (wait := budget.reserve()) > 0:
             yield Sleep(wait, "requests_per_10s is used up")
@@ -140,22 +138,24 @@ def _persist(request: Request, retries: Retries, budget: Budget) -> Flow[Answer]
         failure = answer.reason if isinstance(answer, Lost) else f"status {answer.status}"
         why = f"{request.method} failed ({failure}), try {attempt + 1} of {retries.attempts} next"
         left = left or not isinstance(answer, Lost) or answer.sent
-        yield Sleep(retries.wait(attempt, request, answer), why)
+        yield Sleep(retries.wait(attempt, request, answer, surroundings.draw(0.5, 1.0)), why)
         attempt += 1
     if attempt == 1:
         return answer
     if isinstance(answer, Response):
         return replace(answer, repeated=left)
-    tried = f"tried {attempt} times in {time.monotonic() - began:.0f} s"
+    tried = f"tried {attempt} times in {surroundings.monotonic() - began:.0f} s"
     return Lost(f"{answer.reason} ({tried})", sent=answer.sent or left)
 
 
-def polite(flow: Flow[T], retries: Retries, budget: Budget) -> Flow[T]:
+def polite(flow: Flow[T], retries: Retries, budget: Budget, surroundings: Surroundings = REAL) -> Flow[T]:
     """The same flow within the budget, with requests repeated that failed and may be repeated."""
     answer: Answer | None = None
     try:
         while not isinstance(step := _step(flow, answer), _Done):
-            answer = (yield step) if isinstance(step, Sleep) else (yield from _persist(step, retries, budget))
+            answer = (
+                (yield step) if isinstance(step, Sleep) else (yield from _persist(step, retries, budget, surroundings))
+            )
     finally:
         flow.close()
     return step.value  # type: ignore[return-value]  # a _Done carries the flow's own T

@@ -10,6 +10,7 @@ from optimove_provider.clients.settings import Settings
 from optimove_provider.clients.transport import Transport
 from optimove_provider.contract.wire.errors import ApiError, AuthenticationError, Unreachable
 from optimove_provider.contract.wire.messages import Answer, Flow, Lost, Request, T
+from optimove_provider.surroundings import REAL, Surroundings
 
 S = TypeVar("S", bound=Settings)
 
@@ -20,10 +21,16 @@ class Client(Generic[S]):
     `send` replaces HTTP, for instance by the emulator in process.
     """
 
-    def __init__(self, settings: S, send: Send | None = None, retries: Retries | None = None):
-        self.settings = settings
+    def __init__(
+        self,
+        settings: S,
+        send: Send | None = None,
+        retries: Retries | None = None,
+        surroundings: Surroundings = REAL,
+    ):
+        self.settings, self._surroundings = settings, surroundings
         self._retries = retries or Retries()
-        self._budget = Budget(settings.requests_per_10s)
+        self._budget = Budget(settings.requests_per_10s, surroundings.monotonic)
         self._transport = Transport(settings.timeout_seconds)
         self._send = send or self._transport
 
@@ -35,7 +42,7 @@ class Client(Generic[S]):
             return self._exchange(request)
 
         with self._named():
-            return run(self._polite(flow), send)
+            return run(self._polite(flow), send, self._surroundings.sleep)
 
     async def arun(self, flow: Flow[T]) -> T:
         """Run a flow from an event loop, for instance a trigger's."""
@@ -66,7 +73,7 @@ class Client(Generic[S]):
             raise
 
     def _polite(self, flow: Flow[T]) -> Flow[T]:
-        return polite(flow, self._retries, self._budget)
+        return polite(flow, self._retries, self._budget, self._surroundings)
 
     def _exchange(self, request: Request) -> Answer:
         """Send with the keys; what comes back as a failure has them struck out, for it will be shown."""

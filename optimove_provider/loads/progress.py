@@ -1,6 +1,5 @@
 """When a long work says how far it is."""
 
-import time
 from collections.abc import Callable
 
 PROGRESS_SECONDS = 5.0
@@ -9,7 +8,7 @@ PROGRESS_SECONDS = 5.0
 class Progress:
     """Tells whether it is time for another line of progress: every few seconds, never at the start."""
 
-    def __init__(self, every: float = PROGRESS_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float], every: float = PROGRESS_SECONDS) -> None:
         self._every, self._clock = every, clock
         self.began = self._told = clock()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -16,12 +17,13 @@ from optimove_provider.contract.optix import data_connections as optix
 from optimove_provider.contract.wire.errors import OptimoveProviderError, Refused, ServerTrouble, Unreachable
 from optimove_provider.contract.wire.messages import Lost, Response, Sleep
 from optimove_provider.emulator import API_KEY, BRAND_KEY, TOKEN, State, send
+from optimove_provider.surroundings import REAL
 
 OPTIX = OptixSettings(
     conn_id="optix", host="http://emulator/api/data-connections/v1", api_key=API_KEY, brand_api_key=BRAND_KEY
 )
 DCP = DcpSettings(conn_id="dcp", host="http://emulator/experiment/v1", token=TOKEN)
-RETRIES = Retries(jitter=lambda: 1.0)
+RETRIES, UNSHORTENED = Retries(), replace(REAL, draw=lambda least, most: most)
 NEVER_LEFT, LOST = Lost("refused", sent=False), Lost("dropped")
 
 
@@ -40,14 +42,14 @@ class Wire:
     async def nap(self, seconds):
         self.naps.append(seconds)
 
-    def run(self, flow, retries=RETRIES):
-        return run(self.polite(flow, retries), self.send, self.naps.append)
+    def run(self, flow, retries=RETRIES, surroundings=UNSHORTENED):
+        return run(self.polite(flow, retries, surroundings), self.send, self.naps.append)
 
     def arun(self, flow, retries=RETRIES):
         return asyncio.run(arun(self.polite(flow, retries), self.send, self.nap))
 
-    def polite(self, flow, retries):
-        return polite(flow, retries, Budget(1000, clock=lambda: 0.0))
+    def polite(self, flow, retries, surroundings=UNSHORTENED):
+        return polite(flow, retries, Budget(1000, clock=lambda: 0.0), surroundings)
 
 
 def journey():
@@ -124,7 +126,7 @@ def test_a_refusal_is_not_repeated(status):
 def test_waits_double_and_end_with_what_was_tried():
     wire = Wire([LOST] * 9)
     with pytest.raises(Unreachable, match=r"dropped \(tried 7 times in \d+ s\)"):
-        wire.run(read(), Retries(attempts=7, longest_wait=10, jitter=lambda: 1.0))
+        wire.run(read(), Retries(attempts=7, longest_wait=10))
     assert wire.naps == [1, 2, 4, 8, 10, 10]
 
 
@@ -142,12 +144,15 @@ def test_one_try_that_may_have_arrived_is_enough_to_be_unsure(first, sent):
 @pytest.mark.parametrize(("drawn", "wait"), [(0.5, 0.5), (1.0, 1.0)])
 def test_jitter_shortens_a_wait_by_up_to_half(drawn, wait):
     wire = Wire([LOST], DCP)
-    wire.run(read(), Retries(jitter=lambda: drawn))
+    wire.run(read(), surroundings=replace(REAL, draw=lambda least, most: drawn))
     assert wire.naps == [wait]
 
 
 def test_the_default_jitter_stays_between_half_and_one():
-    assert all(0.5 <= Retries().jitter() <= 1 for _ in range(100))
+    for _ in range(100):
+        wire = Wire([LOST], DCP)
+        wire.run(read(), surroundings=REAL)
+        assert 0.5 <= wire.naps[0] <= 1
 
 
 @pytest.mark.parametrize(
@@ -187,7 +192,8 @@ def test_retry_after_may_be_a_date_and_is_capped(seconds, least, most):
 @given(st.text() | st.sampled_from(["9" * 5000, "Wed, 21 Oct 99999 07:28:00 GMT", "-1", "1e3", "nan"]))
 def test_any_retry_after_gives_a_wait(text):
     request = dcp.LIST_SERVICES.request()
-    assert 0 < RETRIES.wait(1, request, Response(500, headers={"retry-after": text})) <= RETRIES.longest_retry_after
+    answer = Response(500, headers={"retry-after": text})
+    assert 0 < RETRIES.wait(1, request, answer, jitter=1.0) <= RETRIES.longest_retry_after
 
 
 class Broken(Exception):

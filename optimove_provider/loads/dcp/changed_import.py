@@ -81,7 +81,7 @@ class ChangedImport:
         if result := self._journal.result:
             self._report.restore(result)
             return
-        with keep_account(self._report, all_or_nothing=True), self._delivery.refusable():
+        with keep_account(self._report, self._to.staging.surroundings, all_or_nothing=True), self._delivery.refusable():
             columns = self._columns(resumed)
             with self._lease(try_number) as lease:
                 plan = self._plan()
@@ -97,7 +97,7 @@ class ChangedImport:
     def plan(self) -> None:
         """Tell in the report what `run` would do. Nothing is sent, and only the report is left in staging."""
         try:
-            with keep_account(self._report, all_or_nothing=True):
+            with keep_account(self._report, self._to.staging.surroundings, all_or_nothing=True):
                 self._columns(resumed=False)
                 self._plan()
                 self._report.state = "planned"

@@ -67,7 +67,7 @@ def confirm(ledger: Ledger | None, report: Report, outcome: Outcome) -> None:
         report.restore(journal.result)
         return
     with (
-        keep_account(report, all_or_nothing=True),
+        keep_account(report, staging.surroundings, all_or_nothing=True),
         acquired(ledger.manifest_file, load_id, _holder(staging, load_id, 1), report.task) as lease,
     ):
         InDoubtFiles(ledger).settle(load_id, outcome)

@@ -36,7 +36,7 @@ def import_csv(
     same load continues. With a `turn`, rows older than a newer snapshot are not sent, and the table's ledger learns
     which keys it cannot vouch for any more.
     """
-    with keep_account(report, all_or_nothing=True):
+    with keep_account(report, to.staging.surroundings, all_or_nothing=True):
         _Import(source, wanted, to, report, samples, turn).run()
 
 

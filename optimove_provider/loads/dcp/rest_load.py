@@ -83,7 +83,7 @@ class SmallLoad:
         check_size(records)
         report, rejected = self.report, list[Rejected]()
         report.rows = len(records)
-        with keep_account(report):
+        with keep_account(report, self.staging.surroundings):
             try:
                 fit = list(self._fit(records, prepare, rejected))
                 self._judge(rejected, "Nothing was sent")
@@ -111,7 +111,7 @@ class SmallLoad:
             notes.append(f"row {row}: {doubt}")
 
     def _send(self, fit: Sequence[tuple[int, Record, T]], send: Callable[[T], None], rejected: list[Rejected]) -> None:
-        progress = Progress()
+        progress = Progress(self.staging.surroundings.monotonic)
         for row, record, prepared in fit:
             try:
                 send(prepared)

@@ -37,11 +37,13 @@ class BisectTooLong(OptimoveProviderError):
 class BisectBudget:
     """What the slices of one load share while refused rows are looked for. Threads may use it together.
 
-    `accepted`: a request was accepted, or so few rows are sent that all may be bad: a refusal is about rows then.
+    A refusal is about rows once a request was `accepted`; until then rows from three places are sent alone first, which
+    tells whether the request itself is wrong. Without `probe` they are not: so few rows are sent that all may be bad.
     """
 
     max_requests: int
     requests_per_10s: float
+    probe: bool = True
     accepted: bool = False
     requests: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -72,7 +74,7 @@ class BisectBudget:
         )
 
 
-def send_or_bisect(rows: int, put: Put, hunt: BisectBudget) -> Flow[list[Rejection]]:
+def send_or_bisect(rows: int, put: Put, budget: BisectBudget) -> Flow[list[Rejection]]:
     """Send all rows of a slice that the server takes; returns the others, in their order.
 
     Raises RequestIsWrong, BisectTooLong, and what `put` raises for any status but 400, 413 and 422.
@@ -80,16 +82,16 @@ def send_or_bisect(rows: int, put: Put, hunt: BisectBudget) -> Flow[list[Rejecti
     try:
         yield from put(range(rows))
     except Refused as refusal:
-        return (yield from bisect_refused(rows, refusal, put, hunt))
-    hunt.accepted = True
+        return (yield from bisect_refused(rows, refusal, put, budget))
+    budget.accepted = True
     return []
 
 
-def bisect_refused(rows: int, refusal: Refused, put: Put, hunt: BisectBudget) -> Flow[list[Rejection]]:
+def bisect_refused(rows: int, refusal: Refused, put: Put, budget: BisectBudget) -> Flow[list[Rejection]]:
     """Go on as `send_or_bisect` does after a slice was refused as a whole."""
     _check_status(refusal)
-    hunt.announce(rows, refusal)
-    rejected = yield from _first_part(range(rows), refusal, put, hunt)
+    budget.announce(rows, refusal)
+    rejected = yield from _first_part(range(rows), refusal, put, budget)
     return sorted(rejected, key=lambda one: one.position)
 
 
@@ -98,14 +100,15 @@ def _check_status(refusal: Refused) -> None:
         raise refusal
 
 
-def _first_part(rows: Sequence[int], refusal: Refused, put: Put, hunt: BisectBudget) -> Flow[list[Rejection]]:
+def _first_part(rows: Sequence[int], refusal: Refused, put: Put, budget: BisectBudget) -> Flow[list[Rejection]]:
     """Take a refused slice apart, unless it turns out that the request itself is wrong."""
-    if refusal.status == TOO_LARGE or hunt.accepted or len(rows) < TRIED_ALONE:
-        return (yield from _bisect(rows, refusal, put, hunt))
+    is_about_rows = budget.accepted or not budget.probe or refusal.status == TOO_LARGE
+    if is_about_rows or len(rows) < TRIED_ALONE:
+        return (yield from _bisect(rows, refusal, put, budget))
     alone = [rows[0], rows[len(rows) // 2], rows[-1]]
     rejected = []
     for row in alone:
-        rejected += yield from _try([row], put, hunt)
+        rejected += yield from _try([row], put, budget)
     if len(rejected) == len(alone) and len({one.reason for one in rejected}) == 1:
         raise RequestIsWrong(
             f"{len(alone)} rows from different places were each refused with {rejected[0].status}, in the same words: "
@@ -113,44 +116,44 @@ def _first_part(rows: Sequence[int], refusal: Refused, put: Put, hunt: BisectBud
         )
     rest = [row for row in rows if row not in alone]
     # If each of the three was taken, the bad row is among the others: no need to ask for them together.
-    others = _bisect(rest, None, put, hunt) if rest and not rejected else _try(rest, put, hunt)
+    others = _bisect(rest, None, put, budget) if rest and not rejected else _try(rest, put, budget)
     return rejected + (yield from others)
 
 
-def _try(rows: Sequence[int], put: Put, hunt: BisectBudget) -> Flow[list[Rejection]]:
+def _try(rows: Sequence[int], put: Put, budget: BisectBudget) -> Flow[list[Rejection]]:
     if not rows:
         return []
-    hunt.spend()
+    budget.spend()
     try:
         yield from put(rows)
     except Refused as refusal:
         _check_status(refusal)
-        return (yield from _bisect(rows, refusal, put, hunt))
-    hunt.accepted = True
+        return (yield from _bisect(rows, refusal, put, budget))
+    budget.accepted = True
     return []
 
 
-def _bisect(rows: Sequence[int], refusal: Refused | None, put: Put, hunt: BisectBudget) -> Flow[list[Rejection]]:
+def _bisect(rows: Sequence[int], refusal: Refused | None, put: Put, budget: BisectBudget) -> Flow[list[Rejection]]:
     """Take apart rows among which at least one is bad. `refusal` is what they were refused with, if they were sent."""
     if len(rows) == 1:
-        return [_rejection(rows[0], refusal)] if refusal else (yield from _try(rows, put, hunt))
+        return [_rejection(rows[0], refusal)] if refusal else (yield from _try(rows, put, budget))
     named = [rows[index] for index in named_rows(refusal.text, len(rows))] if refusal else []
     if named and len(named) < len(rows):
-        return (yield from _named_first(rows, named, put, hunt))
+        return (yield from _named_first(rows, named, put, budget))
     middle = len(rows) // 2
-    rejected = yield from _try(rows[:middle], put, hunt)
+    rejected = yield from _try(rows[:middle], put, budget)
     certain = not rejected and (refusal is None or refusal.status in BAD_ROWS)
     # Where one half is good, the other cannot be: it is taken apart without being asked for as a whole.
-    other = _bisect(rows[middle:], None, put, hunt) if certain else _try(rows[middle:], put, hunt)
+    other = _bisect(rows[middle:], None, put, budget) if certain else _try(rows[middle:], put, budget)
     return rejected + (yield from other)
 
 
-def _named_first(rows: Sequence[int], named: Sequence[int], put: Put, hunt: BisectBudget) -> Flow[list[Rejection]]:
+def _named_first(rows: Sequence[int], named: Sequence[int], put: Put, budget: BisectBudget) -> Flow[list[Rejection]]:
     rejected = []
     for row in named:
-        rejected += yield from _try([row], put, hunt)
+        rejected += yield from _try([row], put, budget)
     apart = set(named)
-    return rejected + (yield from _try([row for row in rows if row not in apart], put, hunt))
+    return rejected + (yield from _try([row for row in rows if row not in apart], put, budget))
 
 
 def _rejection(row: int, refusal: Refused) -> Rejection:

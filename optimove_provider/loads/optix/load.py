@@ -8,10 +8,11 @@ import pyarrow as pa
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.optix.data_connections import formula
 from optimove_provider.loads.ledger.ledger import NO_LEDGER, Ledger, ledger_of
+from optimove_provider.loads.optix.batch import send_batch, upload_puts
 from optimove_provider.loads.optix.options import UploadOptions
 from optimove_provider.loads.optix.rejected_rows import SliceOutcomes, keep_rejected
 from optimove_provider.loads.optix.sender import SliceSender
-from optimove_provider.loads.optix.transaction import Transaction, send_explained
+from optimove_provider.loads.optix.transaction import Transaction
 from optimove_provider.loads.report.bookkeeping import run_once
 from optimove_provider.loads.report.max_rejected import judge, judge_expired
 from optimove_provider.loads.report.report import Report
@@ -105,7 +106,8 @@ def _send_all(client: OptixClient, spool: Spool, journal: Journal, report: Repor
     if not spool.fit:
         report.state = "nothing_to_send"
         return
-    totals = send_explained(SliceSender(client, spool.parts, journal, wanted.manner), wanted.target, report)
-    report.accepted = totals.accepted
-    keep_rejected(journal, spool, totals, report, spool.parts)
+    sender = SliceSender(client, spool.parts, journal, wanted.manner, upload_puts(wanted.target, journal))
+    outcomes = send_batch(sender, wanted.target, report)
+    report.accepted = outcomes.accepted
+    keep_rejected(journal, spool, outcomes, report, spool.parts)
     report.state = "committed"

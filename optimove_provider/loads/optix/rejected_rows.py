@@ -17,32 +17,37 @@ from optimove_provider.records.rejected_lines import rejected_line
 class SliceOutcomes:
     """What became of the slices of a load so far, by number."""
 
-    settled: dict[int, SliceOutcome] = field(default_factory=dict)
+    by_slice: dict[int, SliceOutcome] = field(default_factory=dict)
 
     @property
     def accepted(self) -> int:
         """Rows that the server took."""
-        return sum(one.accepted for one in self.settled.values())
+        return sum(one.accepted for one in self.by_slice.values())
 
     @property
     def rejected(self) -> int:
         """Rows that the server refused."""
-        return sum(len(one.rejected) for one in self.settled.values())
+        return sum(len(one.rejected) for one in self.by_slice.values())
+
+    @property
+    def rows(self) -> int:
+        """Rows whose outcome is known."""
+        return self.accepted + self.rejected
 
     def refused(self, staging: Staging, parts: RowFiles) -> Iterator[tuple[int, str, Rejection]]:
         """The rows that the server refused, in order: number and record of each, and what the server said."""
-        numbers = sorted(number for number, settled in self.settled.items() if settled.rejected)
+        numbers = sorted(number for number, outcome in self.by_slice.items() if outcome.rejected)
         for slice_ in parts.read(staging, numbers):
-            for one in self.settled[slice_.number].rejected:
+            for one in self.by_slice[slice_.number].rejected:
                 yield slice_.rows[one.position].as_py(), slice_.records[one.position].as_py(), one
 
 
-def keep_rejected(journal: Journal, spool: Spool, totals: SliceOutcomes, report: Report, parts: RowFiles) -> None:
+def keep_rejected(journal: Journal, spool: Spool, outcomes: SliceOutcomes, report: Report, parts: RowFiles) -> None:
     """Write all rejected rows to `reports/<load id>.rejected.jsonl`, if there are any, and count them in the report.
 
-    `parts` are those that `totals` speaks of.
+    `parts` are those that `outcomes` speaks of.
     """
-    report.rejected = spool.rejected + totals.rejected
+    report.rejected = spool.rejected + outcomes.rejected
     if not report.rejected:
         return
     path = f"reports/{report.load_id}.rejected.jsonl"
@@ -50,7 +55,7 @@ def keep_rejected(journal: Journal, spool: Spool, totals: SliceOutcomes, report:
     with journal.staging.open_new(path) as out:
         for line in _put_aside(journal, spool, report):
             out.write(line)
-        for line in _refused(journal, parts, totals, report):
+        for line in _refused(journal, parts, outcomes, report):
             out.write(line)
     report.rejected_file = journal.staging.url(path)
 
@@ -64,7 +69,7 @@ def _put_aside(journal: Journal, spool: Spool, report: Report) -> Iterator[bytes
                 yield line
 
 
-def _refused(journal: Journal, parts: RowFiles, totals: SliceOutcomes, report: Report) -> Iterator[bytes]:
-    for row, record, one in totals.refused(journal.staging, parts):
+def _refused(journal: Journal, parts: RowFiles, outcomes: SliceOutcomes, report: Report) -> Iterator[bytes]:
+    for row, record, one in outcomes.refused(journal.staging, parts):
         count(report, row, one.reason)
         yield rejected_line(row, one.reason, one.status, record)

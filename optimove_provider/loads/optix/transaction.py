@@ -10,9 +10,9 @@ from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.loads.ledger.lease import Lease, LeaseLost, acquired
 from optimove_provider.loads.ledger.ledger import Ledger
-from optimove_provider.loads.optix.batch import NothingAccepted, send_batch
+from optimove_provider.loads.optix.batch import NothingAccepted, send_batch, upload_puts
 from optimove_provider.loads.optix.expiry import TTL_SECONDS, begin_expiry, commit_expiry
-from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
+from optimove_provider.loads.optix.options import UploadOptions
 from optimove_provider.loads.optix.rejected_rows import SliceOutcomes, keep_rejected
 from optimove_provider.loads.optix.sender import SliceSender
 from optimove_provider.loads.plan.plan import Plan
@@ -33,7 +33,7 @@ class Transaction:
 
     client: OptixClient
     ledger: Ledger
-    wanted: UploadOptions
+    options: UploadOptions
     journal: Journal
     spool: Spool
     report: Report
@@ -51,50 +51,63 @@ class Transaction:
 
     def plan(self) -> Plan:
         """The plan of an earlier try where it still holds, otherwise a new one; the report has its numbers."""
-        wanted, spool, report = self.wanted, self.spool, self.report
-        frozen = wanted.frozen(report.load_id, spool, self.journal.opened)
-        if wanted.on_removed == "expire" and spool.keyless:
+        options, spool, report = self.options, self.spool, self.report
+        frozen = options.frozen(report.load_id, spool, self.journal.opened)
+        if options.on_removed == "expire" and spool.keyless:
             report.note(
                 f"{spool.keyless} rows have no key that could be told, so any key may be among them: what the source "
                 'lacks is reported only, as with on_removed="report"'
             )
-        return plan_or_reuse(self.ledger, self.journal, frozen, report, wanted.guards, wanted.expected_plan)
+        return plan_or_reuse(self.ledger, self.journal, frozen, report, options.guards, options.expected_plan)
 
     def _send(self, lease: Lease, plan: Plan) -> None:
         """Send and commit. Of what an earlier try has committed, only the account is made up again."""
-        committed, totals, refused = self.journal.stage is Stage.COMMITTED, SliceOutcomes(), []
+        is_committed, outcomes, refused = self.journal.stage is Stage.COMMITTED, SliceOutcomes(), []
         if plan.to_send:
-            if not committed:
+            if not is_committed:
                 if not self.journal.has_sent:  # from here on the rows, and the plan, stay what they are
                     self.journal.begin_batch()
                 self.ledger.write_intent(lease, plan.version, plan.generation, plan.sent)
             parts = self.spool.parts if plan.sent == self.spool.parts.folder else _rows_in(plan.sent, plan.to_send)
-            flight = SliceSender(self.client, parts, self.journal, self.wanted.manner, lease.check)
-            totals = self._totals(lease, flight)
-            refused = list(flight.refused_rows())
-        self.report.accepted = totals.accepted
-        if not committed:
+            sender = self._sender(lease, parts)
+            outcomes = self._outcomes(lease, sender)
+            refused = list(sender.refused_rows())
+        self.report.accepted = outcomes.accepted
+        if not is_committed:
             self._commit(lease, plan, refused)
 
-    def _totals(self, lease: Lease, flight: SliceSender) -> SliceOutcomes:
-        """Send the batch, and keep what was refused: that may be all of the few rows that had to be sent."""
-        rows, allowed = self.report.rows, allowed_of(self.wanted.max_rejected, self.report.rows)
-        all_may_be_bad = flight.parts.rows + self.spool.rejected <= allowed
-        flight.hunt.accepted = flight.parts.rows < min(rows, FEW) and all_may_be_bad
-        try:
-            totals = send_explained(flight, self.wanted.target, self.report)
-        except OptimoveProviderError as error:
-            if isinstance(error, NothingAccepted):
-                keep_rejected(self.journal, self.spool, flight.totals, self.report, flight.parts)
-                if self.report.rejected < rows and self.report.rejected <= allowed:
-                    self.journal.completed()
-                    return flight.totals
-            self._unmark(lease)
-            raise
-        keep_rejected(self.journal, self.spool, totals, self.report, flight.parts)
-        return totals
+    def _sender(self, lease: Lease, parts: RowFiles) -> SliceSender:
+        """Where few rows are sent and all of them may be bad, what is the same with all is not the request."""
+        all_may_be_bad = parts.rows + self.spool.rejected <= self._allowed
+        probe = not (parts.rows < min(self.report.rows, FEW) and all_may_be_bad)
+        puts = upload_puts(self.options.target, self.journal)
+        return SliceSender(self.client, parts, self.journal, self.options.manner, puts, lease.check, probe=probe)
 
-    def _unmark(self, lease: Lease) -> None:
+    def _outcomes(self, lease: Lease, sender: SliceSender) -> SliceOutcomes:
+        """Send the batch, and keep what was refused: that may be all of the few rows that had to be sent."""
+        try:
+            send_batch(sender, self.options.target, self.report)
+        except NothingAccepted:
+            self._keep_rejected(sender)
+            if self.report.rejected == self.report.rows or self.report.rejected > self._allowed:
+                self._withdraw_intent(lease)
+                raise
+            self.journal.completed()
+        except OptimoveProviderError:
+            self._withdraw_intent(lease)
+            raise
+        self._keep_rejected(sender)
+        return sender.outcomes
+
+    def _keep_rejected(self, sender: SliceSender) -> None:
+        keep_rejected(self.journal, self.spool, sender.outcomes, self.report, sender.parts)
+
+    @property
+    def _allowed(self) -> float:
+        """How many rows may be rejected."""
+        return allowed_of(self.options.max_rejected, self.report.rows)
+
+    def _withdraw_intent(self, lease: Lease) -> None:
         """If no request was ever sent that completes a batch, nothing of this load can be visible: its rows are not
         pending. A retry goes on with the same plan."""
         if self.journal.may_be_visible:
@@ -120,43 +133,28 @@ class Transaction:
             if journal.plan != expiry.as_json():  # what an earlier try has sent were other rows
                 journal.planned(expiry.as_json())
             parts = _rows_in(expiry.sent, expiry.rows)
-            flight = SliceSender(self.client, parts, journal, self.wanted.manner, lease.check)
-            flight.hunt.accepted = expiry.rows < FEW
+            target, probe = self.options.target.with_ttl(TTL_SECONDS), expiry.rows >= FEW
+            puts = upload_puts(target, journal)
+            sender = SliceSender(self.client, parts, journal, self.options.manner, puts, lease.check, probe=probe)
             try:
-                send_explained(flight, self.wanted.target.with_ttl(TTL_SECONDS), self.report)
+                send_batch(sender, target, self.report)
             except NothingAccepted:
                 journal.completed()  # there is nothing left to send; the records stay as they are
-            refused = list(flight.refused_rows())
+            refused = list(sender.refused_rows())
             self._tell_expired(journal)
         commit_expiry(self.ledger, lease, expiry, refused)
 
     def _tell_expired(self, journal: Journal) -> None:
         report, plan = self.report, journal.plan
-        totals = SliceOutcomes(journal.outcomes())
-        report.expired, report.not_expired = plan["rows"] - totals.rejected, totals.rejected
+        outcomes = SliceOutcomes(journal.outcomes())
+        report.expired, report.not_expired = plan["rows"] - outcomes.rejected, outcomes.rejected
         report.expiry_examples = [
-            f"key {json.loads(record)[self.wanted.target.primary_key]!r}: {one.reason[:200]}"
+            f"key {json.loads(record)[self.options.target.primary_key]!r}: {one.reason[:200]}"
             for _, record, one in islice(
-                totals.refused(journal.staging, _rows_in(plan["sent"], plan["rows"])), EXAMPLES
+                outcomes.refused(journal.staging, _rows_in(plan["sent"], plan["rows"])), EXAMPLES
             )
         ]
 
 
 def _rows_in(folder: str, rows: int) -> RowFiles:
     return RowFiles(folder, rows, "rows", one_file=True)
-
-
-def send_explained(flight: SliceSender, target: OptixTarget, report: Report) -> SliceOutcomes:
-    """Send one batch. An error says how much of it had been answered with success."""
-    try:
-        totals = send_batch(flight, target)
-    except OptimoveProviderError as error:
-        error.args = (
-            f"{error}. {flight.totals.accepted} of {flight.parts.rows} rows had been answered with success under batch "
-            f"{flight.journal.batch_uuid}, which is not known to be completed: they count as unsent, and a retry of "
-            "this task goes on from here",
-        )
-        raise
-    if flight.hunt.requests:
-        report.note(f"{flight.hunt.requests} requests were spent on finding refused rows")
-    return totals

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from optimove_provider.clients.optix import OptixClient
-from optimove_provider.contract.optix import data_connections as optix
-from optimove_provider.contract.optix.data_connections import Items
+from optimove_provider.contract.optix.data_connections import Items, update_data
 from optimove_provider.contract.wire.messages import Flow
 from optimove_provider.loads.ledger.lease import acquired
 from optimove_provider.loads.ledger.ledger import ledger_of
 from optimove_provider.loads.ledger.manifest import PartlyVisible
 from optimove_provider.loads.optix.bisect import Put
-from optimove_provider.loads.optix.options import UploadOptions
+from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
 from optimove_provider.loads.optix.rejected_rows import SliceOutcomes, keep_rejected
-from optimove_provider.loads.optix.sender import SliceSender
+from optimove_provider.loads.optix.sender import MakePut, SliceSender
 from optimove_provider.loads.report.bookkeeping import run_once
 from optimove_provider.loads.report.max_rejected import judge
 from optimove_provider.loads.report.report import Report
@@ -48,7 +47,7 @@ def load_update(
     """Overwrite records by key; `report` tells the story.
 
     There is no batch: what was accepted before an error is visible, and counts as accepted. A retry with the same load
-    id sends what was not settled, unless another load came in between: then it raises Overtaken. The ledger of the
+    id sends what was not settled, unless another load came in between: then it raises PartlyVisible. The ledger of the
     target learns that what these keys hold is not known. Raises TargetBusy as `load` does.
     """
     journal, wanted = Journal(staging, report.load_id), update.wanted
@@ -59,7 +58,8 @@ def load_update(
             keep_rejected(journal, spool, SliceOutcomes(), report, spool.parts)
             judge(report, wanted.max_rejected, "Nothing was sent")
             with _marked(client, journal, wanted, spool, try_number, report) as may_send:
-                _update(SliceSender(client, spool.parts, journal, wanted.manner, may_send), update, spool, report)
+                puts = _update_puts(wanted.target)
+                _update(SliceSender(client, spool.parts, journal, wanted.manner, puts, may_send), spool, report)
     judge(report, wanted.max_rejected, "Everything else was accepted")
 
 
@@ -89,9 +89,9 @@ def _marked(
             manifest = ledger.invalidate(lease, ((key, None) for key in keys), journal.staging.surroundings.now())
             journal.invalidated(manifest.version)
         elif ledger.read().version != journal.invalidated_as:
-            totals = SliceOutcomes(journal.outcomes())
-            report.accepted = totals.accepted
-            keep_rejected(journal, spool, totals, report, spool.parts)
+            outcomes = SliceOutcomes(journal.outcomes())
+            report.accepted = outcomes.accepted
+            keep_rejected(journal, spool, outcomes, report, spool.parts)
             raise PartlyVisible(
                 f"load {journal.load_id}: another load has written to the target since this one began, so its rows, "
                 f"which were read at {journal.opened.isoformat()}, may be older. What was answered with success is "
@@ -101,22 +101,24 @@ def _marked(
         ledger.tidy(lease)
 
 
-def _update(flight: SliceSender, update: Update, spool: Spool, report: Report) -> None:
+def _update(sender: SliceSender, spool: Spool, report: Report) -> None:
     if not spool.fit:
         report.state = "nothing_to_send"
         return
-    target = update.wanted.target
+    sender.begin(sender.journal.resume_or_begin_batch(resume_within=None))
+    try:
+        sender.send(range(spool.parts.slices))
+    finally:
+        report.accepted = sender.outcomes.accepted
+        keep_rejected(sender.journal, spool, sender.outcomes, report, spool.parts)
+    report.state = "committed"
 
+
+def _update_puts(target: OptixTarget) -> MakePut:
     def put_of(slice_: Slice) -> Put:
         def put(rows: Sequence[int]) -> Flow[None]:
-            return optix.update_data(target.data_connection_uuid, Items(len(rows), slice_text(slice_.some(rows))))
+            return update_data(target.data_connection_uuid, Items(len(rows), slice_text(slice_.some(rows))))
 
         return put
 
-    flight.begin(flight.journal.resume_or_begin_batch(resume_within=None))
-    try:
-        flight.send(range(spool.parts.slices), put_of)
-    finally:
-        report.accepted = flight.totals.accepted
-        keep_rejected(flight.journal, spool, flight.totals, report, spool.parts)
-    report.state = "committed"
+    return put_of

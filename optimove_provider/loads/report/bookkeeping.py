@@ -1,13 +1,13 @@
 """Time, state and problem of a load, kept in its report however it ends; and a finished load is never run again."""
 
 import logging
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from optimove_provider.loads.ledger.lease import TargetBusy
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.journal import Journal
+from optimove_provider.surroundings import Surroundings
 
 log = logging.getLogger(__name__)
 
@@ -20,15 +20,15 @@ def run_once(report: Report, journal: Journal) -> Iterator[bool]:
         report.restore(journal.result)
         yield False
         return
-    with keep_account(report):
+    with keep_account(report, journal.staging.surroundings):
         yield True
     journal.finish(report.as_json())
 
 
 @contextmanager
-def keep_account(report: Report, all_or_nothing: bool = False) -> Iterator[None]:
+def keep_account(report: Report, surroundings: Surroundings, all_or_nothing: bool = False) -> Iterator[None]:
     """Keep time, state and problem in the report. `all_or_nothing`: of a load that fails, no row counts as accepted."""
-    began = time.monotonic()
+    began = surroundings.monotonic()
     try:
         yield
         report.refuse_unaccounted()
@@ -40,4 +40,4 @@ def keep_account(report: Report, all_or_nothing: bool = False) -> Iterator[None]
             report.accepted = 0
         raise
     finally:
-        report.seconds += time.monotonic() - began
+        report.seconds += surroundings.monotonic() - began

@@ -7,7 +7,7 @@ import json
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import Any, BinaryIO, Protocol
@@ -24,6 +24,7 @@ from optimove_provider.records.rejected_lines import rejected_line, unread_line
 from optimove_provider.records.rows import Rows, Unread
 from optimove_provider.records.to_json.encode import Encoded, Unfit
 from optimove_provider.records.to_json.scalars import scalar_text, string_text
+from optimove_provider.surroundings import Surroundings
 
 log = logging.getLogger(__name__)
 
@@ -119,19 +120,19 @@ def freeze(
         RowFilesWriter(staging, folder, REFUSED) as refused,
         staging.open_new(aside_path) as aside,
     ):
-        freezing = _Freezing(fit, refused, aside, make_encoder, compared)
-        _in_turn(freezing.take, rows)
+        freezing = _Freezing(fit, refused, aside, make_encoder, compared, Progress(staging.surroundings.monotonic))
+        _in_turn(freezing.take, rows, staging.surroundings)
     rejected, columns = freezing.rejected, freezing.columns
     spool = Spool(freezing.row, fit.rows, rejected, rejected - refused.rows, columns, fit.parts)
     refuse_duplicates(staging, spool.parts, primary_key)
     return spool
 
 
-def _in_turn(take: Callable[[pa.RecordBatch | Unread], None], rows: Rows) -> None:
+def _in_turn(take: Callable[[pa.RecordBatch | Unread], None], rows: Rows, surroundings: Surroundings) -> None:
     """Take one item after the other in a thread, while this one reads on: most of both is done by Arrow, which lets
     threads run. The source is read here, since some databases serve only the thread that asked."""
     under_way: deque[Future[None]] = deque()
-    with ThreadPoolExecutor(1, "optix-freeze") as worker:
+    with surroundings.pool(1, "optix-freeze") as worker:
         for item in rows:
             under_way.append(worker.submit(take, item))
             if len(under_way) > READ_AHEAD:
@@ -142,13 +143,19 @@ def _in_turn(take: Callable[[pa.RecordBatch | Unread], None], rows: Rows) -> Non
 
 class _Freezing:
     def __init__(
-        self, fit: RowFilesWriter, refused: RowFilesWriter, aside: BinaryIO, make_encoder: MakeEncoder, compared: bool
+        self,
+        fit: RowFilesWriter,
+        refused: RowFilesWriter,
+        aside: BinaryIO,
+        make_encoder: MakeEncoder,
+        compared: bool,
+        progress: Progress,
     ) -> None:
         self._fit, self._refused, self._aside = fit, refused, aside
         self._make_encoder, self._compared = make_encoder, compared
         self._schema: pa.Schema | None = None
         self._encoder: Encodes | None = None
-        self._progress = Progress()
+        self._progress = progress
         self.row = self.rejected = 0
         self.columns: dict[str, int] = {}
 

@@ -1,6 +1,5 @@
 """Which load a task's try belongs to: Airflow's retries share one, a Clear begins another."""
 
-import time
 import uuid
 from dataclasses import astuple, dataclass
 
@@ -41,6 +40,6 @@ def begin(staging: Staging, task_try: TaskTry) -> str:
     """
     path = f"tries/{task_try.round}.json"
     seen = staging.read(path)
-    n = seen["n"] if seen and seen["try"] < task_try.try_number else time.time_ns()
+    n = seen["n"] if seen and seen["try"] < task_try.try_number else staging.surroundings.nanoseconds()
     staging.write(path, {"n": n, "try": task_try.try_number})
     return str(uuid.uuid5(uuid.UUID(task_try.round), str(n)))

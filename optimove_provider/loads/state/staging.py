@@ -123,7 +123,7 @@ class Staging:
         root = f"{self._at(folder).rstrip('/')}/".lstrip("/")
         for path, info in self.fs.find(self._at(folder), detail=True).items():
             name = path.lstrip("/").removeprefix(root).partition("/")[0]
-            newest[name] = max(newest.get(name, _NEVER), _written(info))
+            newest[name] = max(newest.get(name, _NEVER), _written(info) or self.surroundings.now())
         old = [name for name, written in newest.items() if written < before and not keep(name)]
         for name in old:
             self.remove_folder(f"{folder}/{name}")
@@ -139,11 +139,11 @@ class Staging:
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-def _written(info: dict[str, Any]) -> datetime:
-    """When a file was written; file systems differ in how they say it, and now is assumed of one that does not."""
+def _written(info: dict[str, Any]) -> datetime | None:
+    """When a file was written; file systems differ in how they say it, and some do not."""
     written = info.get("LastModified") or info.get("last_modified") or info.get("mtime") or info.get("created")
     if isinstance(written, int | float):
         return datetime.fromtimestamp(written, UTC)
     if isinstance(written, datetime):
         return written if written.tzinfo else written.replace(tzinfo=UTC)
-    return datetime.now(UTC)
+    return None

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Self
 
 from optimove_provider.contract.cells.datatypes import MAX_IMPORT_BYTES
@@ -27,7 +27,7 @@ class Uploads:
         self._header = b""
         self._discarding = False
         self._flying: deque[Future[int]] = deque()
-        self._senders = ThreadPoolExecutor(IN_FLIGHT, "upload")
+        self._senders = to.staging.surroundings.pool(IN_FLIGHT, "upload")
         self.files: list[MultipartFile] = []
         self.sent = 0
 

@@ -49,7 +49,7 @@ def checked(
     Raises DataError, with the first findings in its text, if there is an error among them.
     """
     options = replace(options, file=file.name, delimiter=file.delimiter)
-    progress = Progress()
+    progress = Progress(staging.surroundings.monotonic)
 
     def tell(rows: int, size: int) -> None:
         if progress.due():

@@ -75,7 +75,7 @@ class RowCheck:
     ) -> None:
         self._source, self._wanted, self._staging = source, wanted, staging
         self._report, self._watchers = report, watchers
-        self._progress = Progress()
+        self._progress = Progress(staging.surroundings.monotonic)
 
     def run(self, sink: Sink) -> None:
         """Check all rows. Raises DataError if nothing may be imported: the findings are its text."""
