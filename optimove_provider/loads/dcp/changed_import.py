@@ -1,6 +1,6 @@
 """Importing into DCP only what the table does not have already, by its ledger: freeze, plan, upload, wait, commit.
 
-The ledger learns of a load once its import is confirmed. Until then the lease is kept without renewal ("settling"), to
+The ledger learns of a load once its import is confirmed. Until then the lease is kept without renewal ("detached"), to
 the end of the wait, and the rows are pending: if nobody confirms them, the next load takes them for unknown.
 """
 
@@ -105,7 +105,7 @@ class ChangedImport:
             self._to.staging.remove_folder(self._journal.folder)
 
     def _lease(self, try_number: int) -> AbstractContextManager[Lease]:
-        """The lease of the table. What an earlier try of this load left settling is taken over: it sends no more."""
+        """The lease of the table. What an earlier try of this load left detached is taken over: it sends no more."""
         load_id = self._to.load_id
         holder = _holder(self._to.staging, load_id, try_number)
         return acquired(self._ledger.manifest_file, load_id, holder, self._report.task)
@@ -186,4 +186,4 @@ class ChangedImport:
         staging, load_id = self._to.staging, self._to.load_id
         holder = _holder(staging, load_id, try_number)
         staging.write(f"loads/{load_id}/settling.json", {"try": holder})
-        lease.settle(datetime.now(UTC) + wait)
+        lease.detach(datetime.now(UTC) + wait)

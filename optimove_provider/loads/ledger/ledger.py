@@ -7,11 +7,10 @@ A row's generation is not raised when a newer snapshot holds it unchanged: nothi
 snapshot is sent at all, and a key that a snapshot lacks is rewritten as removed.
 """
 
-import logging
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import islice
 from typing import Literal
 
@@ -20,7 +19,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from optimove_provider.loads.ledger import layers
-from optimove_provider.loads.ledger.compaction import GRACE, is_due
 from optimove_provider.loads.ledger.lease import Lease
 from optimove_provider.loads.ledger.manifest import (
     CommitConflict,
@@ -32,7 +30,6 @@ from optimove_provider.loads.ledger.manifest import (
     Snapshot,
     target_id,
 )
-from optimove_provider.loads.ledger.query import current
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import ALGORITHM, LEDGER, Batches
 from optimove_provider.loads.state import compare_and_swap
@@ -42,7 +39,6 @@ NO_LEDGER = (
     "[optimove] staging is on a storage without compare-and-swap: this load has no ledger, so nothing keeps an older "
     "load from overwriting a newer one, nor two loads from running at once"
 )
-log = logging.getLogger(__name__)
 Numbers = npt.NDArray[np.int64]
 MAX_MEMORY = "1.2GB"
 
@@ -73,7 +69,7 @@ class Ledger:
     def __init__(self, staging: Staging, target: str) -> None:
         self.staging = staging
         self.manifest_file = ManifestFile(staging, target)
-        self._folder = f"{self.manifest_file.folder}/layers"
+        self.layers_folder = f"{self.manifest_file.folder}/layers"
 
     def read(self) -> Manifest:
         """The manifest as it is now."""
@@ -110,7 +106,7 @@ class Ledger:
 
         `rows` are keys as JSON text, each with its record, canonical JSON text, or None where that is not known.
         """
-        return self._commit(lease, _settle, [self._layer(_unknown(rows, generation))])
+        return self._commit(lease, _settle, [self.write_layer(_unknown(rows, generation))])
 
     def resolve_as_unknown(self, lease: Lease) -> Manifest:
         """Take what pending loads, this one included, may have sent for unknown; nothing is pending any more.
@@ -134,8 +130,8 @@ class Ledger:
             return before  # the process ended between the commit and remembering it
         _expect(before, accepted.load_id, accepted.version)  # before the work
         refused = _numbers(rejected)
-        sent = [self._layer(self._sent(accepted, refused), distinct=True)] if rejected else self._linked(accepted)
-        doubtful = [self._layer(self._doubtful(accepted, refused))] if rejected and sent_before else []
+        sent = [self.write_layer(self._sent(accepted, refused), distinct=True)] if rejected else self._linked(accepted)
+        doubtful = [self.write_layer(self._doubtful(accepted, refused))] if rejected and sent_before else []
         added = [*self._copied(accepted.kept), *doubtful, *sent]
         return self._commit(lease, lambda manifest: _committed(manifest, accepted), added, accepted.load_id)
 
@@ -149,11 +145,11 @@ class Ledger:
 
         def edit(manifest: Manifest) -> Manifest:
             if manifest.version != version:
-                raise _other(manifest, lease.load_id, version)
+                raise conflict(lease.load_id, version, manifest.version)
             return _settle(manifest)
 
         refused = _numbers(rejected)
-        tombstones = self._layer(_tombstones(_without(batch, refused), generation) for batch in expired)
+        tombstones = self.write_layer(_tombstones(_without(batch, refused), generation) for batch in expired)
         return self._commit(lease, edit, [tombstones], lease.load_id)
 
     def _commit(
@@ -165,46 +161,14 @@ class Ledger:
 
         def add(manifest: Manifest) -> Manifest:
             if (manifest.version, manifest.layers) != (before.version, before.layers):
-                raise _other(manifest, lease.load_id, before.version)
+                raise conflict(lease.load_id, before.version, manifest.version)
             return edit(manifest).changed(layers=(*manifest.layers, *(layer for layer in stack if layer.rows)))
 
         return lease.change(add)
 
-    def tidy(self, lease: Lease) -> None:
-        """Sweep and compact. Where that fails the log says so, and the next load tries again: this one is committed."""
-        try:
-            self.sweep(lease, datetime.now(UTC))
-            self.compact(lease)
-        except Exception:  # a full disk, a storage that does not answer, a lease that was lost
-            log.warning("the ledger %s was not tidied; it is right nevertheless", self._folder, exc_info=True)
-
-    def compact(self, lease: Lease, max_memory: str = MAX_MEMORY) -> bool:
-        """Make one layer of all, if those above the first have grown large or many; tells whether it did."""
-        manifest = self.read()
-        if not is_due(manifest):
-            return False
-        only = replace(manifest, pending={})
-        places = current(self.staging, only, max_memory)
-        found = layers.read(self.staging, layers.of_all(self.staging, only), LEDGER.names, places)
-        whole = self._layer((batch.select(LEDGER.names) for batch in found), distinct=True)
-
-        def edit(now: Manifest) -> Manifest:
-            if now.layers != manifest.layers:
-                raise _other(now, lease.load_id, manifest.version)
-            return replace(now, layers=(whole,))
-
-        lease.change(edit)
-        return True
-
-    def sweep(self, lease: Lease, now: datetime, grace: timedelta = GRACE) -> list[str]:
-        """Remove layers that the manifest does not name, older than what a plan without the lease may still be reading;
-        returns their names. Nobody else commits meanwhile: a layer just linked is as old as the rows it has.
-        """
-        named = {layer.path.rpartition("/")[2] for layer in lease.owned(self.read()).layers}
-        return self.staging.sweep(self._folder, now - grace, named.__contains__)
-
-    def _layer(self, batches: Batches, distinct: bool = False) -> Layer:
-        path = f"{self._folder}/{uuid.uuid4()}.parquet"
+    def write_layer(self, batches: Batches, distinct: bool = False) -> Layer:
+        """Write rows to a new file, which belongs to the ledger once the manifest names it."""
+        path = f"{self.layers_folder}/{uuid.uuid4()}.parquet"
         return Layer(path, row_files.write(self.staging, path, batches, LEDGER), ALGORITHM, distinct=distinct)
 
     def _linked(self, accepted: Accepted) -> list[Layer]:
@@ -212,7 +176,7 @@ class Ledger:
         sent = Sent(accepted.load_id, accepted.generation, accepted.expires, accepted.version)
         found = []
         for path in row_files.sent_parts(self.staging, accepted.sent):
-            own = f"{self._folder}/{uuid.uuid4()}.parquet"
+            own = f"{self.layers_folder}/{uuid.uuid4()}.parquet"
             rows, made = row_files.described(self.staging, path)
             self.staging.link(path, own)
             found.append(Layer(own, rows, ALGORITHM if made else "", sent, distinct=True))
@@ -220,12 +184,12 @@ class Ledger:
 
     def _copied(self, folder: str) -> list[Layer]:
         paths = row_files.parts(self.staging, folder)
-        return [self._layer(row_files.read(self.staging, path, LEDGER.names)) for path in paths]
+        return [self.write_layer(row_files.read(self.staging, path, LEDGER.names)) for path in paths]
 
     def _copied_pending(self, manifest: Manifest, without: str) -> list[Layer]:
         sources = layers.of_pending(self.staging, manifest, without)
         found = layers.read(self.staging, sources, LEDGER.names)
-        return [self._layer(batch.select(LEDGER.names) for batch in found)] if sources else []
+        return [self.write_layer(batch.select(LEDGER.names) for batch in found)] if sources else []
 
     def _doubtful(self, accepted: Accepted, refused: Numbers) -> Iterator[pa.RecordBatch]:
         for batch in self._rows_of(accepted):
@@ -311,11 +275,12 @@ def _committed(manifest: Manifest, accepted: Accepted) -> Manifest:
 
 def _expect(manifest: Manifest, load_id: str, version: int) -> None:
     if not manifest.is_base_of(load_id, version):
-        raise _other(manifest, load_id, version)
+        raise conflict(load_id, version, manifest.version)
 
 
-def _other(manifest: Manifest, load_id: str, version: int) -> CommitConflict:
+def conflict(load_id: str, expected: int, found: int) -> CommitConflict:
+    """The error of a load that expected one version of the ledger, and found another."""
     return CommitConflict(
-        f"load {load_id} was planned against version {version} of the ledger, which others have brought to version "
-        f"{manifest.version} since. Nothing of the load is entered; a retry plans again from its frozen rows"
+        f"load {load_id} was planned against version {expected} of the ledger, which others have brought to version "
+        f"{found} since. Nothing of the load is entered; a retry plans again from its frozen rows"
     )

@@ -98,7 +98,8 @@ class Pending:
 class Holder:
     """Who works on the target, and until when if it says nothing more. `token` is new with every acquisition.
 
-    `task` is what people call it, "" where nobody said. `settling`: it sends nothing more, and waits for an import.
+    `task` is what people call it, "" where nobody said. `detached`: it is not renewed, since its load sends nothing
+    more and waits for an import.
     """
 
     load_id: str
@@ -107,7 +108,7 @@ class Holder:
     renewed_at: datetime
     until: datetime
     task: str = ""
-    settling: bool = False
+    detached: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from itertools import islice
 
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.wire.errors import OptimoveProviderError
+from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.lease import Lease, LeaseLost, acquired
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.optix.batch import NothingAccepted, send_batch
@@ -45,7 +46,7 @@ class Transaction:
             self._send(lease, plan)
             if plan.removed:
                 self._expire(lease, plan)
-            self.ledger.tidy(lease)
+            compaction.maintain(self.ledger, lease)
         has_sent = plan.to_send or self.report.expired or self.report.not_expired
         self.report.state = "committed" if has_sent else "nothing_to_send"
 

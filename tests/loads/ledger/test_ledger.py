@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from optimove_provider.loads.ledger import layers
+from optimove_provider.loads.ledger import compaction, layers
 from optimove_provider.loads.ledger.compaction import MAX_LAYERS
 from optimove_provider.loads.ledger.lease import LeaseLost
 from optimove_provider.loads.ledger.manifest import CommitConflict, pending_folders
@@ -256,8 +256,8 @@ def test_layers_are_made_one_when_they_are_many(target):
     before = ledger_rows(target.ledger)
     lease = target.lease("compacting")
     version = target.manifest.version
-    assert target.ledger.compact(lease, "200MB")
-    assert not target.ledger.compact(lease, "200MB")
+    assert compaction.compact(target.ledger, lease, "200MB")
+    assert not compaction.compact(target.ledger, lease, "200MB")
     lease.release()
     assert before.pop('"gone"')["state"] == "tombstone"  # the newest snapshot keeps older loads out anyway
     assert ledger_rows(target.ledger) == before
@@ -269,11 +269,11 @@ def test_files_that_nobody_needs_go_after_a_time(target):
     for number in range(3):
         target.load({"a": number}, hour(number))
     lease = target.lease("compacting")
-    target.ledger.compact(lease, "200MB")
+    compaction.compact(target.ledger, lease, "200MB")
     folder = f"{target.ledger.manifest_file.folder}/layers"
-    assert target.ledger.sweep(lease, target.clock.now - timedelta(days=3650)) == []
+    assert compaction.vacuum(target.ledger, lease, target.clock.now - timedelta(days=3650)) == []
     old = len(target.staging.names(folder))
-    assert len(target.ledger.sweep(lease, target.clock.now + timedelta(days=36500))) == old - 1
+    assert len(compaction.vacuum(target.ledger, lease, target.clock.now + timedelta(days=36500))) == old - 1
     assert len(target.staging.names(folder)) == 1
     assert some(target.plan(target.frozen({"a": 2}, hour(9)))) == {"unchanged": 1}
 

@@ -6,6 +6,7 @@ import pytest
 
 from optimove_provider.emulator.model.faults import Fault
 from optimove_provider.emulator.model.switches import Switches
+from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.compaction import MAX_LAYERS
 from optimove_provider.loads.ledger.lease import acquire
 from optimove_provider.loads.ledger.ledger import Ledger
@@ -136,7 +137,7 @@ def test_after_its_expiry_was_entered_a_retry_only_tells_of_it(target, monkeypat
     target.sync({"a": "1", "b": "1", "c": "poison"}, night(0))
     target.state.switches = POISON
     how = {"on_removed": "expire", "max_rejected": 5}
-    killed(monkeypatch, Ledger, "tidy", lambda: target.sync({"a": "1"}, night(1), LOAD_ID, **how))
+    killed(monkeypatch, compaction, "maintain", lambda: target.sync({"a": "1"}, night(1), LOAD_ID, **how))
     target.state.switches = Switches()
     sent = len(target.bodies)
     report = target.sync({"a": "1"}, night(1), LOAD_ID, **how)
@@ -205,11 +206,11 @@ def test_rows_refused_in_a_second_batch_are_unknown_as_the_first_may_have_been_c
     assert target.values["a"] == "1"
 
 
-@pytest.mark.parametrize("step", ["sweep", "compact"])
+@pytest.mark.parametrize("step", ["vacuum", "compact"])
 def test_a_ledger_that_cannot_be_tidied_is_no_failure_of_the_load(target, monkeypatch, caplog, step):
     def fails(*_):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(Ledger, step, fails)
+    monkeypatch.setattr(compaction, step, fails)
     assert counts(target.sync({"a": "1"}, night(0))) == (1, 0, 0, 0)
     assert "was not tidied" in caplog.text
