@@ -90,7 +90,7 @@ class ChangedImport:
                     self._settle(lease, try_number, wait)
                     return
                 if not plan.below_watermark:
-                    self._ledger.commit(lease, plan.accepted(datetime.now(UTC)))
+                    self._ledger.commit(lease, plan.as_commit(datetime.now(UTC)))
             self._report.state = "nothing_to_send"
         self._journal.finish(self._report.as_json())
 
@@ -151,7 +151,9 @@ class ChangedImport:
             return
         if self._delivery.visible:
             raise CommitConflict(
-                f"files of load {load_id} were uploaded, and others have changed the table's ledger since: {UNKNOWN}"
+                f"files of load {load_id} were uploaded, and others have changed the table's ledger since: {UNKNOWN}",
+                journal.plan["planned_against"],
+                manifest.version,
             )
         self._delivery.give_up(abort=True)
 
@@ -173,7 +175,7 @@ class ChangedImport:
         if self._comparison.assume_settled:
             unconfirmed.drop_all()
         unconfirmed.refuse(self._to.load_id, self._ask, self._unseen)
-        self._ledger.write_intent(lease, plan.version, plan.generation, plan.sent)
+        self._ledger.write_intent(lease, plan.planned_against, plan.load.generation, plan.sent)
         self._journal.begin_files()
 
     def _unseen(self, load_id: str) -> list[str]:

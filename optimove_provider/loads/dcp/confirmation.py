@@ -88,7 +88,7 @@ def confirm(ledger: Ledger | None, report: Report, outcome: Outcome) -> None:
 def _commit(ledger: Ledger, lease: Lease, journal: Journal) -> None:
     """Enter the rows, once: a retry of the task may come after another load."""
     if journal.stage is not Stage.COMMITTED:
-        ledger.commit(lease, Plan.from_json(journal.plan).accepted(ledger.staging.surroundings.now()))
+        ledger.commit(lease, Plan.from_json(journal.plan).as_commit(ledger.staging.surroundings.now()))
         journal.committed()
 
 

@@ -6,17 +6,17 @@ from datetime import datetime, timedelta
 
 from optimove_provider.loads.ledger import layers
 from optimove_provider.loads.ledger.lease import Lease
-from optimove_provider.loads.ledger.ledger import MAX_MEMORY, Ledger, conflict
-from optimove_provider.loads.ledger.manifest import Layer, Manifest
-from optimove_provider.loads.ledger.query import current
+from optimove_provider.loads.ledger.ledger import Ledger
+from optimove_provider.loads.ledger.manifest import CommitConflict, Layer, Manifest, PlanRef
+from optimove_provider.loads.ledger.query import MAX_MEMORY, current
 from optimove_provider.loads.spool.row_files import LEDGER
 
 log = logging.getLogger(__name__)
 
 MAX_LAYERS = 12
-"""Of so many layers above the base, one is made."""
+"""Of so many layers above the bottom, one is made of all."""
 MAX_SHARE_ABOVE = 0.25
-"""Also if they hold more than this share of the base's rows."""
+"""Also if they hold more than this share of the bottom's rows."""
 GRACE = timedelta(days=1)
 """How old a file is before it goes: a plan that is made without the lease may still be reading it."""
 
@@ -27,7 +27,7 @@ def maintain(ledger: Ledger, lease: Lease) -> None:
         vacuum(ledger, lease, ledger.staging.surroundings.now() - GRACE)
         compact(ledger, lease)
     except Exception:  # a full disk, a storage that does not answer, a lease that was lost
-        log.warning("the ledger %s was not tidied; it is right nevertheless", ledger.layers_folder, exc_info=True)
+        log.warning("the ledger %s was not tidied; it is right nevertheless", ledger.layers.folder, exc_info=True)
 
 
 def vacuum(ledger: Ledger, lease: Lease, before: datetime) -> list[str]:
@@ -36,7 +36,7 @@ def vacuum(ledger: Ledger, lease: Lease, before: datetime) -> list[str]:
     Nobody else commits meanwhile: a layer just linked is as old as the rows it has. Raises LeaseLost.
     """
     named = {layer.path.rpartition("/")[2] for layer in lease.owned(ledger.read()).layers}
-    return ledger.staging.sweep(ledger.layers_folder, before, named.__contains__)
+    return ledger.staging.sweep(ledger.layers.folder, before, named.__contains__)
 
 
 def compact(ledger: Ledger, lease: Lease, max_memory: str = MAX_MEMORY) -> bool:
@@ -44,11 +44,11 @@ def compact(ledger: Ledger, lease: Lease, max_memory: str = MAX_MEMORY) -> bool:
     seen = ledger.read()
     if not is_due(seen):
         return False
-    whole = _merged(ledger, replace(seen, pending={}), max_memory)
+    whole = _merged(ledger, replace(seen, intents={}), max_memory)
 
     def edit(manifest: Manifest) -> Manifest:
         if manifest.layers != seen.layers:
-            raise conflict(lease.load_id, seen.version, manifest.version)
+            raise CommitConflict.of(PlanRef(lease.load_id, seen.version), manifest.version)
         return replace(manifest, layers=(whole,))
 
     lease.change(edit)
@@ -56,13 +56,12 @@ def compact(ledger: Ledger, lease: Lease, max_memory: str = MAX_MEMORY) -> bool:
 
 
 def is_due(manifest: Manifest) -> bool:
-    """Whether the layers above the base have grown large or many."""
-    base, above = manifest.layers[: manifest.base], manifest.layers[manifest.base :]
-    rows = sum(layer.rows for layer in above)
-    return len(above) >= MAX_LAYERS or rows > MAX_SHARE_ABOVE * sum(layer.rows for layer in base)
+    """Whether the layers above the bottom have grown large or many."""
+    bottom, above = (sum(layer.rows for layer in some) for some in (manifest.bottom, manifest.above))
+    return len(manifest.above) >= MAX_LAYERS or above > MAX_SHARE_ABOVE * bottom
 
 
 def _merged(ledger: Ledger, manifest: Manifest, max_memory: str) -> Layer:
     mask = current(ledger.staging, manifest, max_memory)
     found = layers.read(ledger.staging, layers.of_all(ledger.staging, manifest), LEDGER.names, mask)
-    return ledger.write_layer((batch.select(LEDGER.names) for batch in found), distinct=True)
+    return ledger.layers.write((batch.select(LEDGER.names) for batch in found), distinct=True)

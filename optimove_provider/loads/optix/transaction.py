@@ -1,4 +1,4 @@
-"""The course of a load into a target that has a ledger: lease, plan, guards, pending mark, batch, commit, expiry."""
+"""The course of a load into a target that has a ledger: lease, plan, guards, intent, batch, commit, expiry."""
 
 import json
 from collections.abc import Collection
@@ -68,7 +68,7 @@ class Transaction:
             if not committed:
                 if not self.journal.has_sent:  # from here on the rows, and the plan, stay what they are
                     self.journal.begin_batch()
-                self.ledger.write_intent(lease, plan.version, plan.generation, plan.sent)
+                self.ledger.write_intent(lease, plan.planned_against, plan.load.generation, plan.sent)
             parts = self.spool.parts if plan.sent == self.spool.parts.folder else _rows_in(plan.sent, plan.to_send)
             flight = SliceSender(self.client, parts, self.journal, self.wanted.manner, lease.check)
             totals = self._totals(lease, flight)
@@ -107,13 +107,13 @@ class Transaction:
     def _commit(self, lease: Lease, plan: Plan, refused: Collection[int]) -> None:
         if plan.to_send or not plan.below_watermark:
             committed_at = self.ledger.staging.surroundings.now()
-            self.ledger.commit(lease, plan.accepted(committed_at), refused, self.journal.has_sent_before)
+            self.ledger.commit(lease, plan.as_commit(committed_at), refused, self.journal.has_sent_before)
         self.journal.committed()
 
     def _expire(self, lease: Lease, plan: Plan) -> None:
         """Send what the snapshot lacks once more, to be gone a second later, in a batch of its own."""
         journal = Journal(self.journal.staging, self.journal.load_id, "expire")
-        if journal.is_completed and self.report.load_id not in self.ledger.read().pending:
+        if journal.is_completed and self.report.load_id not in self.ledger.read().intents:
             self._tell_expired(journal)  # an earlier try has entered it, or another load has, as unknown
             return
         expiry, refused = begin_expiry(self.ledger, lease, plan, journal.folder), []

@@ -151,7 +151,7 @@ def test_what_a_failed_load_could_not_send_hides_nothing(target):
     for number in range(1, 4):
         with pytest.raises(NothingAccepted):
             target.sync({"a": "1", "b": "poison", "new": "poison"}, night(number))
-    assert not target.ledger.read().pending
+    assert not target.ledger.read().intents
     report = target.sync({"a": "1"}, night(4), on_removed="expire")
     assert (report.expired, report.not_expired, target.values) == (1, 0, {"a": "1"})
 
@@ -161,7 +161,7 @@ def test_the_retry_of_a_load_that_failed_goes_on_with_its_batch(target):
     values = {f"{number:05}": "1" for number in range(10_001)}
     with pytest.raises(Exception, match="no more"):
         target.sync(values, night(0), LOAD_ID)
-    assert not target.ledger.read().pending
+    assert not target.ledger.read().intents
     assert target.sync(values, night(0), LOAD_ID).accepted == 10_001
     assert (len(target.bodies), len({batch for _, _, batch in target.requests})) == (4, 1)
 
