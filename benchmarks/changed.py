@@ -85,7 +85,7 @@ def prepare(staging: Staging, count: int, changed: float) -> None:
     lease = acquire(ledger.manifest_file, "first", 1)
     assert isinstance(lease, Lease)
     with lease:
-        ledger.commit(lease, first.accepted(FIRST))
+        ledger.commit(lease, first.as_commit(FIRST))
     freeze(staging, "second", count, changed)
 
 

@@ -71,12 +71,12 @@ def _keep_days() -> int:
 
 
 def _sweep(staging: "Staging", days: int) -> None:
-    from optimove_provider.loads.ledger.manifest import pending_folders
+    from optimove_provider.loads.ledger.manifest import intent_folders
 
     before = datetime.now(UTC) - timedelta(days=days)
-    pending = {folder.split("/")[1] for folder in pending_folders(staging)}
+    needed = {folder.split("/")[1] for folder in intent_folders(staging)}
     for folder in ("reports", "tries", "loads", "samples"):
-        staging.sweep(folder, before, keep=pending.__contains__)
+        staging.sweep(folder, before, keep=needed.__contains__)
 
 
 def begin_load(staging: "Staging", context: "Context") -> str:

@@ -116,7 +116,7 @@ class Target:
         return make_plan(self.ledger, frozen, f"loads/{frozen.load_id}/{uuid.uuid4()}", self.clock(), MEMORY)
 
     def mark(self, lease, plan):
-        return self.ledger.write_intent(lease, plan.version, plan.generation, plan.sent)
+        return self.ledger.write_intent(lease, plan.planned_against, plan.load.generation, plan.sent)
 
     def send(self, plan, rejected=()):
         sent = rows_in(self.staging, plan.sent)
@@ -124,10 +124,10 @@ class Target:
         return sent
 
     def commit(self, lease, plan):
-        return self.ledger.commit(lease, plan.accepted(self.clock()))
+        return self.ledger.commit(lease, plan.as_commit(self.clock()))
 
     def expire(self, lease, plan):
-        expiry = begin_expiry(self.ledger, lease, plan, f"loads/{plan.load_id}/{uuid.uuid4()}", MEMORY)
+        expiry = begin_expiry(self.ledger, lease, plan, f"loads/{plan.load.load_id}/{uuid.uuid4()}", MEMORY)
         for key in rows_in(self.staging, expiry.sent):
             self.store.pop(key, None)
         return commit_expiry(self.ledger, lease, expiry)

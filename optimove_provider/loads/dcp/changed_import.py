@@ -1,6 +1,6 @@
 """Importing into DCP only what the table does not have already, by its ledger: freeze, plan, upload, wait, commit.
 
-The ledger learns of a load once its import is confirmed. Until then the lease is kept without renewal ("settling"), to
+The ledger learns of a load once its import is confirmed. Until then the lease is kept without renewal ("detached"), to
 the end of the wait, and the rows are pending: if nobody confirms them, the next load takes them for unknown.
 """
 
@@ -90,7 +90,7 @@ class ChangedImport:
                     self._settle(lease, try_number, wait)
                     return
                 if not plan.below_watermark:
-                    self._ledger.commit(lease, plan.accepted(datetime.now(UTC)))
+                    self._ledger.commit(lease, plan.as_commit(datetime.now(UTC)))
             self._report.state = "nothing_to_send"
         self._journal.finish(self._report.as_json())
 
@@ -105,7 +105,7 @@ class ChangedImport:
             self._to.staging.remove_folder(self._journal.folder)
 
     def _lease(self, try_number: int) -> AbstractContextManager[Lease]:
-        """The lease of the table. What an earlier try of this load left settling is taken over: it sends no more."""
+        """The lease of the table. What an earlier try of this load left detached is taken over: it sends no more."""
         load_id = self._to.load_id
         holder = _holder(self._to.staging, load_id, try_number)
         return acquired(self._ledger.manifest_file, load_id, holder, self._report.task)
@@ -151,7 +151,9 @@ class ChangedImport:
             return
         if self._delivery.visible:
             raise CommitConflict(
-                f"files of load {load_id} were uploaded, and others have changed the table's ledger since: {UNKNOWN}"
+                f"files of load {load_id} were uploaded, and others have changed the table's ledger since: {UNKNOWN}",
+                journal.plan["planned_against"],
+                manifest.version,
             )
         self._delivery.give_up(abort=True)
 
@@ -173,7 +175,7 @@ class ChangedImport:
         if self._comparison.assume_settled:
             unconfirmed.drop_all()
         unconfirmed.refuse(self._to.load_id, self._ask, self._unseen)
-        self._ledger.write_intent(lease, plan.version, plan.generation, plan.sent)
+        self._ledger.write_intent(lease, plan.planned_against, plan.load.generation, plan.sent)
         self._journal.begin_files()
 
     def _unseen(self, load_id: str) -> list[str]:
@@ -186,4 +188,4 @@ class ChangedImport:
         staging, load_id = self._to.staging, self._to.load_id
         holder = _holder(staging, load_id, try_number)
         staging.write(f"loads/{load_id}/settling.json", {"try": holder})
-        lease.settle(datetime.now(UTC) + wait)
+        lease.detach(datetime.now(UTC) + wait)

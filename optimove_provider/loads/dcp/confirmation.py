@@ -7,6 +7,7 @@ from optimove_provider.contract.dcp.readback import is_shown
 from optimove_provider.contract.dcp.upload_history import ImportState, Outcome
 from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.loads.dcp.in_doubt import InDoubtFiles
+from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.lease import Lease, acquired
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.plan.plan import Plan
@@ -73,7 +74,7 @@ def confirm(ledger: Ledger | None, report: Report, outcome: Outcome) -> None:
         InDoubtFiles(ledger).settle(load_id, outcome)
         if outcome.verdict is ImportState.DONE and is_shown(outcome):
             _commit(ledger, lease, journal)
-            ledger.tidy(lease)
+            compaction.maintain(ledger, lease)
         else:
             ledger.resolve_as_unknown(lease)
     try:
@@ -87,12 +88,12 @@ def confirm(ledger: Ledger | None, report: Report, outcome: Outcome) -> None:
 def _commit(ledger: Ledger, lease: Lease, journal: Journal) -> None:
     """Enter the rows, once: a retry of the task may come after another load."""
     if journal.stage is not Stage.COMMITTED:
-        ledger.commit(lease, Plan.from_json(journal.plan).accepted(ledger.staging.surroundings.now()))
+        ledger.commit(lease, Plan.from_json(journal.plan).as_commit(ledger.staging.surroundings.now()))
         journal.committed()
 
 
 def _holder(staging: Staging, load_id: str, try_number: int) -> int:
-    """The try of this load that has the lease, if one left it settling."""
+    """The try of this load that has the lease, if one left it detached."""
     return int(_settling(staging, load_id).get("try", try_number))
 
 

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from optimove_provider.contract.cells.datatypes import Attribute, is_key_column
 from optimove_provider.loads.dcp.in_doubt import InDoubtFiles
+from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.lease import Lease, acquired
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.plan.planner import is_below_watermark
@@ -67,7 +68,7 @@ def invalidation_of(
     """A load's turn. Raises TargetBusy while another load has it."""
     with acquired(ledger.manifest_file, load_id, try_number, task) as lease:
         yield LedgerInvalidation(ledger, lease, generation)
-        ledger.tidy(lease)
+        compaction.maintain(ledger, lease)
 
 
 class _Keys:

@@ -1,6 +1,6 @@
-"""The rows of a ledger as they are stored: its layers, oldest first, then what pending loads may have sent.
+"""The rows of a ledger as they are stored: its layers, oldest first, then those of the intents.
 
-Every stored row has a `place`, its number in that order. Of the rows with one key, the one at the last place counts.
+Every stored row has a `position` in that order, from 0. Of the rows with one key, the one at the last position counts.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from optimove_provider.loads.ledger.manifest import Layer, Manifest, Pending
+from optimove_provider.loads.ledger.manifest import Intent, Layer, Manifest
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import ALGORITHM, LEDGER, Mask
 from optimove_provider.loads.state.staging import Staging
 
-_OF_ROWS = {"key": "_key", "record": "_record", "fingerprint": "_made"}
+_OF_ROWS = {"key": "_key", "record": "_record", "fingerprint": "_fingerprint"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +58,16 @@ class Source:
 
 
 def _of_layer(layer: Layer) -> Source:
-    if layer.sent is None:
+    if layer.origin is None:
         return Source(layer.path, layer.algorithm)
-    constants = {"generation": layer.sent.generation, "expires": layer.sent.expires, "state": "live"}
+    constants = {"generation": layer.origin.generation, "expires": layer.origin.expires, "state": "live"}
     return Source(layer.path, layer.algorithm, constants)
 
 
-def _of_mark(path: str, mark: Pending) -> Source:
-    """What a pending load may have sent is not known to have arrived, so it has no fingerprint."""
+def _of_intent(path: str, intent: Intent) -> Source:
+    """What a load may have sent is not known to have arrived, so it has no fingerprint."""
     nothing = {"fingerprint": None, "expires": None}
-    return Source(path, constants={"generation": mark.generation, "state": mark.state, **nothing})
+    return Source(path, constants={"generation": intent.generation, "state": intent.state, **nothing})
 
 
 def of_layers(layers: Sequence[Layer]) -> list[Source]:
@@ -75,45 +75,46 @@ def of_layers(layers: Sequence[Layer]) -> list[Source]:
     return [_of_layer(layer) for layer in layers]
 
 
-def of_pending(staging: Staging, manifest: Manifest, without: str = "") -> list[Source]:
-    """Where the rows are that pending loads may have sent, the last mark last; `without` one load."""
-    marks = sorted((mark.version, load_id) for load_id, mark in manifest.pending.items() if load_id != without)
-    found = [manifest.pending[load_id] for _, load_id in marks]
-    return [_of_mark(path, mark) for mark in found for path in row_files.sent_parts(staging, mark.folder)]
+def of_intents(staging: Staging, manifest: Manifest, without: str = "") -> list[Source]:
+    """Where the rows of the intents are, the last intent last; `without` that of one load."""
+    order = sorted((one.written_as, load_id) for load_id, one in manifest.intents.items() if load_id != without)
+    found = [manifest.intents[load_id] for _, load_id in order]
+    return [_of_intent(path, one) for one in found for path in row_files.sent_parts(staging, one.folder)]
 
 
 def of_all(staging: Staging, manifest: Manifest) -> list[Source]:
     """Where all rows are, the oldest first."""
-    return [*of_layers(manifest.layers), *of_pending(staging, manifest)]
+    return [*of_layers(manifest.layers), *of_intents(staging, manifest)]
 
 
 def read(
     staging: Staging, sources: Sequence[Source], columns: Sequence[str], wanted: Mask | None = None, first: int = 0
 ) -> Iterator[pa.RecordBatch]:
-    """Rows of the ledger, some columns of them, and their `place`, which begins at `first`.
+    """Rows of the ledger, some columns of them, and their `position`, which begins at `first`.
 
-    With a mask of places, only what is wanted; a row group without it is not read.
+    With a mask of positions, only the rows that are wanted; a row group without one is not read.
     """
-    place = first
+    position = first
     for source in sources:
         with staging.open(source.path) as stream, pq.ParquetFile(stream) as file:
             for group in range(file.num_row_groups):
                 rows = file.metadata.row_group(group).num_rows
-                if rows and (wanted is None or wanted[place : place + rows].any()):
+                own = wanted if wanted is None else wanted[position : position + rows]
+                if rows and (own is None or own.any()):
                     for stored in file.iter_batches(rows, row_groups=[group], columns=source.stored(columns)):
-                        batch = _as_ledger(source, stored, columns, place)
-                        yield batch if wanted is None else batch.filter(pa.array(wanted[place : place + rows]))
-                place += rows
+                        batch = _as_ledger(source, stored, columns, position)
+                        yield batch if own is None else batch.filter(pa.array(own))
+                position += rows
 
 
-def _as_ledger(source: Source, stored: pa.RecordBatch, columns: Sequence[str], place: int) -> pa.RecordBatch:
-    places = pa.array(np.arange(place, place + stored.num_rows, dtype=np.int64))
-    return pa.record_batch([*(source.column(stored, name) for name in columns), places], schema=schema(columns))
+def _as_ledger(source: Source, stored: pa.RecordBatch, columns: Sequence[str], first: int) -> pa.RecordBatch:
+    positions = pa.array(np.arange(first, first + stored.num_rows, dtype=np.int64))
+    return pa.record_batch([*(source.column(stored, name) for name in columns), positions], schema=schema(columns))
 
 
 def schema(columns: Sequence[str]) -> pa.Schema:
     """The schema of what `read` gives."""
-    return pa.schema([*(LEDGER.field(name) for name in columns), ("place", pa.int64())])
+    return pa.schema([*(LEDGER.field(name) for name in columns), ("position", pa.int64())])
 
 
 def count(staging: Staging, sources: Sequence[Source]) -> int:

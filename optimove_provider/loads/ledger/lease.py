@@ -68,7 +68,7 @@ class Lease:
     def __init__(self, manifest_file: ManifestFile, holder: Holder, clock: Clock) -> None:
         self.manifest_file, self._clock = manifest_file, clock
         self.load_id, self.token = holder.load_id, holder.token
-        self._renewed_at, self._settling = holder.renewed_at, False
+        self._renewed_at, self._detached = holder.renewed_at, False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="optimove-lease", daemon=True)
 
@@ -91,12 +91,12 @@ class Lease:
         self.change(lambda manifest: _held(manifest, now, now + LASTS))
         self._renewed_at = now
 
-    def settle(self, until: datetime) -> None:
-        """Keep the lease until an instant and renew it no more, for a wait in which this process ends."""
+    def detach(self, until: datetime) -> None:
+        """Keep the lease until an instant without renewing it, for a wait in which this process ends."""
         self._end_thread()
         now = self._clock()
-        self.change(lambda manifest: _held(manifest, now, until, settling=True))
-        self._settling = True
+        self.change(lambda manifest: _held(manifest, now, until, detached=True))
+        self._detached = True
 
     def release(self) -> None:
         """Give the lease back; nothing happens where somebody else has acquired it."""
@@ -113,7 +113,7 @@ class Lease:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._end_thread()
-        if not self._settling:
+        if not self._detached:
             self.release()
 
     @property
@@ -149,7 +149,7 @@ def acquire(
     """Acquire the lease of a target, or tell who has it. It never waits.
 
     The same try of the same load takes its own lease over, as a task does that resumes; another try waits it out. A
-    load of the same task takes over one that is settling: the task was cleared, and nobody waits for that import.
+    load of the same task takes over one that is detached: the task was cleared, and nobody waits for that import.
     """
     now, token = clock(), str(uuid.uuid4())
     wanted = Holder(load_id, try_number, token, now, now + LASTS, task)
@@ -178,7 +178,7 @@ def acquired(manifest_file: ManifestFile, load_id: str, try_number: int, task: s
 
 
 def _is_own(found: Holder, wanted: Holder) -> bool:
-    is_cleared = found.settling and found.task == wanted.task != ""
+    is_cleared = found.detached and found.task == wanted.task != ""
     return is_cleared or (found.load_id, found.try_number) == (wanted.load_id, wanted.try_number)
 
 
@@ -187,6 +187,6 @@ class _Taken(Exception):
         self.held = held
 
 
-def _held(manifest: Manifest, now: datetime, until: datetime, settling: bool = False) -> Manifest:
+def _held(manifest: Manifest, now: datetime, until: datetime, detached: bool = False) -> Manifest:
     assert manifest.holder  # noqa: S101 - `Lease.change` looked
-    return replace(manifest, holder=replace(manifest.holder, renewed_at=now, until=until, settling=settling))
+    return replace(manifest, holder=replace(manifest.holder, renewed_at=now, until=until, detached=detached))

@@ -1,40 +1,46 @@
-"""What a target has accepted, in layers that never change: key, record, fingerprint, generation, expiry, state.
+"""What a target has accepted: optimistic commits, each of new layers and one replaced manifest.
 
-A commit adds layers with what it changed, and the newest layer wins. What pending loads may have sent lies above all
-layers, as unknown, and becomes a layer with the next commit of another load.
+    read            the manifest, at version v. The lease is held from here to the end
+      |
+    plan            against v; may be kept for a retry
+      |
+    write_intent    write-ahead, before the first request: rows that may be sent    (v+1)
+      |
+    send            no part of the ledger
+      |
+    commit          optimistic: is the version still v+1?                           (v+2)
+      |-- yes                        layers on top, the intent goes
+      |-- no                         CommitConflict: nothing is entered, the intent stays, a retry plans again
+      |-- this plan was applied      the answer was lost: nothing is done again
+      '-- another has the lease      LeaseLost: as with a conflict
+
+The newest layer wins, and layers never change: key, record, fingerprint, generation, expiry, state. The rows of intents
+lie above all layers, as unknown, and become a layer with the next commit of another load: so a load that died costs
+another one no more than to send those rows again.
 
 A row's generation is not raised when a newer snapshot holds it unchanged: nothing older than the newest committed
 snapshot is sent at all, and a key that a snapshot lacks is rewritten as removed.
 """
 
-import logging
-import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from itertools import islice
+from datetime import datetime
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-
-from optimove_provider.loads.ledger import layers
-from optimove_provider.loads.ledger.compaction import GRACE, is_due
+from optimove_provider.loads.ledger.layer_writer import LayerWriter
 from optimove_provider.loads.ledger.lease import Lease
 from optimove_provider.loads.ledger.manifest import (
     CommitConflict,
+    Intent,
     Layer,
     Manifest,
     ManifestFile,
-    Pending,
-    Sent,
-    Snapshot,
+    Origin,
+    PlanRef,
+    SourceSnapshot,
     target_id,
 )
-from optimove_provider.loads.ledger.query import current
-from optimove_provider.loads.spool import row_files
-from optimove_provider.loads.spool.row_files import ALGORITHM, LEDGER, Batches
+from optimove_provider.loads.spool.row_files import Batches
 from optimove_provider.loads.state import compare_and_swap
 from optimove_provider.loads.state.staging import Staging
 
@@ -42,29 +48,23 @@ NO_LEDGER = (
     "[optimove] staging is on a storage without compare-and-swap: this load has no ledger, so nothing keeps an older "
     "load from overwriting a newer one, nor two loads from running at once"
 )
-log = logging.getLogger(__name__)
-Numbers = npt.NDArray[np.int64]
-MAX_MEMORY = "1.2GB"
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class Commit:
     """What a completed batch made true of a target. Folders are in staging.
 
-    `version`: what it was planned against. `sent` has rows of the load, `kept` rows of the ledger that change without
-    being sent. `expires`: when what was sent goes, by its TTL. `snapshot`: what the load was, if it was one. `removed`:
-    rows that are to be expired next, pending until that is committed too.
+    `sent` has rows of the load, of the one `origin`; `kept` rows of the ledger that change without being sent.
+    `removed`: rows that are to be expired next, an intent until that is committed too. `snapshot`: what the load was,
+    if it had every key of its source.
     """
 
-    load_id: str
-    version: int
-    generation: datetime
+    origin: Origin
+    committed_at: datetime
     sent: str
     kept: str
-    committed_at: datetime
-    expires: datetime | None = None
-    snapshot: Snapshot | None = None
     removed: str | None = None
+    snapshot: SourceSnapshot | None = None
 
 
 class Ledger:
@@ -73,7 +73,7 @@ class Ledger:
     def __init__(self, staging: Staging, target: str) -> None:
         self.staging = staging
         self.manifest_file = ManifestFile(staging, target)
-        self._folder = f"{self.manifest_file.folder}/layers"
+        self.layers = LayerWriter(staging, f"{self.manifest_file.folder}/layers")
 
     def read(self) -> Manifest:
         """The manifest as it is now."""
@@ -82,240 +82,125 @@ class Ledger:
     def write_intent(
         self,
         lease: Lease,
-        version: int,
+        planned_against: int,
         generation: datetime,
-        sent: str,
+        folder: str,
         state: Literal["live", "removed"] = "live",
     ) -> Manifest:
-        """Write down, before its first request, what a load may send. Raises OtherPointer, LeaseLost."""
+        """Write the intent of a load, which is write-ahead: before its first request, the rows that it may send.
+
+        Raises CommitConflict where the ledger is no longer what was planned against, and LeaseLost.
+        """
 
         def edit(manifest: Manifest) -> Manifest:
-            _expect(manifest, lease.load_id, version)
-            mark = Pending(sent, generation, state, version, manifest.version + 1)
-            return manifest.changed(pending={**manifest.pending, lease.load_id: mark})
+            manifest.check_base_of(PlanRef(lease.load_id, planned_against))
+            own = Intent(folder, generation, state, planned_against, manifest.version + 1)
+            return manifest.changed(intents={**manifest.intents, lease.load_id: own})
 
         return lease.change(edit)
 
     def withdraw_intent(self, lease: Lease) -> Manifest:
-        """Take the mark of a load back of which certainly nothing arrived. Raises LeaseLost."""
+        """Withdraw the intent of a load of which certainly nothing arrived. Raises LeaseLost."""
 
         def edit(manifest: Manifest) -> Manifest:
-            others = {load_id: mark for load_id, mark in manifest.pending.items() if load_id != lease.load_id}
-            return manifest.changed(pending=others)
+            others = {load_id: intent for load_id, intent in manifest.intents.items() if load_id != lease.load_id}
+            return manifest.changed(intents=others)
 
         return lease.change(edit)
 
-    def invalidate(self, lease: Lease, rows: Iterable[tuple[str, str | None]], generation: datetime) -> Manifest:
-        """Write down, before it is sent, what another way of writing concerns: the next load sends it again.
-
-        `rows` are keys as JSON text, each with its record, canonical JSON text, or None where that is not known.
-        """
-        return self._commit(lease, _settle, [self._layer(_unknown(rows, generation))])
-
-    def resolve_as_unknown(self, lease: Lease) -> Manifest:
-        """Take what pending loads, this one included, may have sent for unknown; nothing is pending any more.
-
-        For an import that nobody could confirm, or that nobody waits for.
-        """
-        return self._commit(lease, _settle, [])
-
     def commit(
-        self, lease: Lease, accepted: Accepted, rejected: Collection[int] = (), sent_before: bool = False
+        self, lease: Lease, commit: Commit, rejected: Collection[int] = (), sent_before: bool = False
     ) -> Manifest:
         """Enter what was acknowledged; `rejected` rows, by their numbers, were not.
 
         `sent_before`: nobody knows what became of an earlier batch of the same rows, so the rejected ones are unknown.
 
-        Raises OtherPointer where the ledger is no longer what was planned against, and LeaseLost where another load has
-        the lease: then nothing is entered, and the load stays pending.
+        Raises CommitConflict where the ledger is no longer what was planned against, and LeaseLost where another load
+        has the lease: then nothing is entered, and the load's intent stays.
         """
+        plan = commit.origin.plan
         before = lease.owned(self.read())
-        if before.has_applied(accepted.load_id, accepted.version):
+        if before.has_applied(plan):
             return before  # the process ended between the commit and remembering it
-        _expect(before, accepted.load_id, accepted.version)  # before the work
-        refused = _numbers(rejected)
-        sent = [self._layer(self._sent(accepted, refused), distinct=True)] if rejected else self._linked(accepted)
-        doubtful = [self._layer(self._doubtful(accepted, refused))] if rejected and sent_before else []
-        added = [*self._copied(accepted.kept), *doubtful, *sent]
-        return self._commit(lease, lambda manifest: _committed(manifest, accepted), added, accepted.load_id)
+        before.check_base_of(plan)  # before the work; what counts is the check in `edit`
+
+        def edit(manifest: Manifest) -> Manifest:
+            manifest.check_base_of(plan)
+            return replace(
+                manifest,
+                newest_snapshot=commit.snapshot or manifest.newest_snapshot,
+                committed_at=commit.committed_at,
+                committed=plan,
+                intents=_intent_to_expire(commit, manifest.version + 1),
+            )
+
+        added = [*self.layers.copy(commit.kept), *self._sent(commit, rejected, sent_before)]
+        return self._put_on_top(lease, added, edit, plan.load_id)
 
     def commit_expired(
-        self, lease: Lease, version: int, generation: datetime, expired: Batches, rejected: Collection[int] = ()
+        self, lease: Lease, written_as: int, generation: datetime, expired: Batches, rejected: Collection[int] = ()
     ) -> Manifest:
-        """Enter tombstones for rows that were sent again to expire; the load is pending no more. Raises as `commit`.
+        """Enter tombstones for rows that were sent again to expire, by the intent that made version `written_as`.
 
-        The `rejected` ones stay as they were.
+        The `rejected` ones stay as they were. Raises as `commit`.
         """
 
         def edit(manifest: Manifest) -> Manifest:
-            if manifest.version != version:
-                raise _other(manifest, lease.load_id, version)
-            return _settle(manifest)
+            if manifest.version != written_as:
+                raise CommitConflict.of(PlanRef(lease.load_id, written_as), manifest.version)
+            return replace(manifest, intents={})
 
-        refused = _numbers(rejected)
-        tombstones = self._layer(_tombstones(_without(batch, refused), generation) for batch in expired)
-        return self._commit(lease, edit, [tombstones], lease.load_id)
+        return self._put_on_top(lease, [self.layers.tombstones(expired, generation, rejected)], edit, lease.load_id)
 
-    def _commit(
-        self, lease: Lease, edit: Callable[[Manifest], Manifest], added: list[Layer], load_id: str = ""
+    def invalidate(self, lease: Lease, rows: Iterable[tuple[str, str | None]], generation: datetime) -> Manifest:
+        """Invalidate the keys that another way of writing concerns, before it sends: the next load sends them again.
+
+        `rows` are keys as JSON text, each with its record, canonical JSON text, or None where that is not known.
+        Raises LeaseLost.
+        """
+        return self._put_on_top(lease, [self.layers.unknown(rows, generation)], _without_intents)
+
+    def resolve_as_unknown(self, lease: Lease) -> Manifest:
+        """Resolve all intents, this load's included, without knowing what arrived: their rows are unknown from now on.
+
+        For an import that nobody could confirm, or that nobody waits for. Raises LeaseLost.
+        """
+        return self._put_on_top(lease, [], _without_intents)
+
+    def _sent(self, commit: Commit, rejected: Collection[int], sent_before: bool) -> list[Layer]:
+        if not rejected:
+            return self.layers.link(commit.sent, commit.origin)
+        doubtful = [self.layers.doubtful(commit.sent, commit.origin, rejected)] if sent_before else []
+        return [*doubtful, self.layers.accepted(commit.sent, commit.origin, rejected)]
+
+    def _put_on_top(
+        self, lease: Lease, added: list[Layer], edit: Callable[[Manifest], Manifest], load_id: str = ""
     ) -> Manifest:
-        """Put layers on top. What other loads may have sent goes below them, and is pending no more."""
+        """Put layers on top, and resolve the intents of all loads but `load_id`: their rows go below, as unknown."""
         before = lease.owned(self.read())
-        stack = [*self._copied_pending(before, load_id), *added]
+        stack = [*self.layers.resolved(before, without=load_id), *added]
 
         def add(manifest: Manifest) -> Manifest:
             if (manifest.version, manifest.layers) != (before.version, before.layers):
-                raise _other(manifest, lease.load_id, before.version)
+                raise CommitConflict.of(PlanRef(lease.load_id, before.version), manifest.version)
             return edit(manifest).changed(layers=(*manifest.layers, *(layer for layer in stack if layer.rows)))
 
         return lease.change(add)
 
-    def tidy(self, lease: Lease) -> None:
-        """Sweep and compact. Where that fails the log says so, and the next load tries again: this one is committed."""
-        try:
-            self.sweep(lease, datetime.now(UTC))
-            self.compact(lease)
-        except Exception:  # a full disk, a storage that does not answer, a lease that was lost
-            log.warning("the ledger %s was not tidied; it is right nevertheless", self._folder, exc_info=True)
 
-    def compact(self, lease: Lease, max_memory: str = MAX_MEMORY) -> bool:
-        """Make one layer of all, if those above the first have grown large or many; tells whether it did."""
-        manifest = self.read()
-        if not is_due(manifest):
-            return False
-        only = replace(manifest, pending={})
-        places = current(self.staging, only, max_memory)
-        found = layers.read(self.staging, layers.of_all(self.staging, only), LEDGER.names, places)
-        whole = self._layer((batch.select(LEDGER.names) for batch in found), distinct=True)
+def _intent_to_expire(commit: Commit, version: int) -> dict[str, Intent]:
+    """The intent that is left after a commit, which makes a version: of the rows that are to be expired next."""
+    if not commit.removed:
+        return {}
+    return {commit.origin.plan.load_id: Intent(commit.removed, commit.origin.generation, "removed", version, version)}
 
-        def edit(now: Manifest) -> Manifest:
-            if now.layers != manifest.layers:
-                raise _other(now, lease.load_id, manifest.version)
-            return replace(now, layers=(whole,))
 
-        lease.change(edit)
-        return True
-
-    def sweep(self, lease: Lease, now: datetime, grace: timedelta = GRACE) -> list[str]:
-        """Remove layers that the manifest does not name, older than what a plan without the lease may still be reading;
-        returns their names. Nobody else commits meanwhile: a layer just linked is as old as the rows it has.
-        """
-        named = {layer.path.rpartition("/")[2] for layer in lease.owned(self.read()).layers}
-        return self.staging.sweep(self._folder, now - grace, named.__contains__)
-
-    def _layer(self, batches: Batches, distinct: bool = False) -> Layer:
-        path = f"{self._folder}/{uuid.uuid4()}.parquet"
-        return Layer(path, row_files.write(self.staging, path, batches, LEDGER), ALGORITHM, distinct=distinct)
-
-    def _linked(self, accepted: Accepted) -> list[Layer]:
-        """What was sent, as it is: nothing is written again."""
-        sent = Sent(accepted.load_id, accepted.generation, accepted.expires, accepted.version)
-        found = []
-        for path in row_files.sent_parts(self.staging, accepted.sent):
-            own = f"{self._folder}/{uuid.uuid4()}.parquet"
-            rows, made = row_files.described(self.staging, path)
-            self.staging.link(path, own)
-            found.append(Layer(own, rows, ALGORITHM if made else "", sent, distinct=True))
-        return found
-
-    def _copied(self, folder: str) -> list[Layer]:
-        paths = row_files.parts(self.staging, folder)
-        return [self._layer(row_files.read(self.staging, path, LEDGER.names)) for path in paths]
-
-    def _copied_pending(self, manifest: Manifest, without: str) -> list[Layer]:
-        sources = layers.of_pending(self.staging, manifest, without)
-        found = layers.read(self.staging, sources, LEDGER.names)
-        return [self._layer(batch.select(LEDGER.names) for batch in found)] if sources else []
-
-    def _doubtful(self, accepted: Accepted, refused: Numbers) -> Iterator[pa.RecordBatch]:
-        for batch in self._rows_of(accepted):
-            some = _among(batch, refused)
-            yield _rows(some["_key"], some["_record"], pa.nulls(len(some), pa.binary()), accepted.generation)
-
-    def _sent(self, accepted: Accepted, refused: Numbers) -> Iterator[pa.RecordBatch]:
-        for batch in self._rows_of(accepted):
-            some = _without(batch, refused)
-            made = row_files.fingerprints(some["_record"])
-            yield _rows(some["_key"], some["_record"], made, accepted.generation, accepted.expires)
-
-    def _rows_of(self, accepted: Accepted) -> Iterator[pa.RecordBatch]:
-        for path in row_files.sent_parts(self.staging, accepted.sent):
-            yield from row_files.read(self.staging, path, ("_row", "_key", "_record"))
+def _without_intents(manifest: Manifest) -> Manifest:
+    return replace(manifest, intents={})
 
 
 def ledger_of(staging: Staging, kind: str, host: str, target: str) -> Ledger | None:
     """The ledger of a target, as `target_id` names it; None where staging cannot hold one."""
-    return (
-        Ledger(staging, target_id(kind, host, target))
-        if compare_and_swap.supports_compare_and_swap(staging.fs)
-        else None
-    )
-
-
-def _rows(
-    keys: pa.Array,
-    records: pa.Array,
-    made: pa.Array,
-    generation: datetime,
-    expires: datetime | None = None,
-    state: str = "live",
-) -> pa.RecordBatch:
-    rest = (
-        pa.repeat(pa.scalar(value, LEDGER.field(name).type), len(keys))
-        for name, value in {"generation": generation, "expires": expires, "state": state}.items()
-    )
-    return pa.record_batch([keys, records, made, *rest], schema=LEDGER)
-
-
-def _numbers(rows: Collection[int]) -> Numbers:
-    return np.fromiter(rows, np.int64, len(rows))
-
-
-def _among(batch: pa.RecordBatch, numbers: Numbers, invert: bool = False) -> pa.RecordBatch:
-    return batch.filter(pa.array(np.isin(batch["_row"].to_numpy(), numbers, invert=invert)))
-
-
-def _without(batch: pa.RecordBatch, numbers: Numbers) -> pa.RecordBatch:
-    return _among(batch, numbers, invert=True)
-
-
-def _unknown(rows: Iterable[tuple[str, str | None]], generation: datetime) -> Iterator[pa.RecordBatch]:
-    left = iter(rows)
-    while some := list(islice(left, row_files.ROW_GROUP)):
-        keys, records = (pa.array(column, pa.string()) for column in zip(*some, strict=True))
-        yield _rows(keys, records, pa.nulls(len(keys), pa.binary()), generation)
-
-
-def _tombstones(batch: pa.RecordBatch, generation: datetime) -> pa.RecordBatch:
-    nothing = pa.nulls(batch.num_rows, pa.string())
-    return _rows(batch["_key"], nothing, nothing.cast(pa.binary()), generation, state="tombstone")
-
-
-def _settle(manifest: Manifest) -> Manifest:
-    return replace(manifest, pending={})
-
-
-def _committed(manifest: Manifest, accepted: Accepted) -> Manifest:
-    _expect(manifest, accepted.load_id, accepted.version)
-    version = manifest.version + 1
-    mark = accepted.removed and Pending(accepted.removed, accepted.generation, "removed", version, version)
-    return replace(
-        manifest,
-        snapshot=accepted.snapshot or manifest.snapshot,
-        committed_at=accepted.committed_at,
-        committed_by=accepted.load_id,
-        committed_plan=accepted.version,
-        pending={accepted.load_id: mark} if mark else {},
-    )
-
-
-def _expect(manifest: Manifest, load_id: str, version: int) -> None:
-    if not manifest.is_base_of(load_id, version):
-        raise _other(manifest, load_id, version)
-
-
-def _other(manifest: Manifest, load_id: str, version: int) -> CommitConflict:
-    return CommitConflict(
-        f"load {load_id} was planned against version {version} of the ledger, which others have brought to version "
-        f"{manifest.version} since. Nothing of the load is entered; a retry plans again from its frozen rows"
-    )
+    if not compare_and_swap.supports_compare_and_swap(staging.fs):
+        return None
+    return Ledger(staging, target_id(kind, host, target))

@@ -1,4 +1,4 @@
-"""The one small document of a target's ledger that ever changes: which files count, who works, what is pending.
+"""The one small document of a target's ledger that ever changes: its layers, who holds it, and the intents of loads.
 
 It is replaced whole, by compare-and-swap. `version` counts what a plan must know of; renewing a lease leaves it alone.
 """
@@ -28,9 +28,24 @@ class SwapContention(OptimoveProviderError):
 
 
 class CommitConflict(OptimoveProviderError):
-    """The ledger is no longer the one that the plan was made against."""
+    """The ledger has another version than the `expected` one: the one `found`, which others have made of it since."""
 
     retry_helps = True
+
+    def __init__(self, problem: str, expected: int, found: int) -> None:
+        self.expected, self.found = expected, found
+        super().__init__(problem)
+
+    @classmethod
+    def of(cls, plan: "PlanRef", found: int) -> "CommitConflict":
+        """The error of a plan that cannot be carried out any more."""
+        return cls(
+            f"load {plan.load_id} was planned against version {plan.planned_against} of the ledger, which others have "
+            f"brought to version {found} since. Nothing of the load is entered; a retry plans again from its frozen "
+            "rows",
+            plan.planned_against,
+            found,
+        )
 
 
 class PartlyVisible(OptimoveProviderError):
@@ -43,36 +58,44 @@ def target_id(kind: str, host: str, target: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """What is true of all rows of a layer that has them as a load sent them. `version` is the manifest's, at that time.
-
-    A load that was overtaken between its commit and its end may commit again, under another version.
-    """
+class PlanRef:
+    """Which plan it is: the load's, made against that version of the manifest."""
 
     load_id: str
+    planned_against: int
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where all rows of a layer come from that has them as a load sent them, and what is true of each.
+
+    It names the plan, since a load that was overtaken between its commit and its end may commit again.
+    """
+
+    plan: PlanRef
     generation: datetime
     expires: datetime | None
-    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
     """An immutable Parquet file of the ledger: its path in staging, its rows, and how its fingerprints were made.
 
-    It has rows of a ledger; or rows of a load, `sent` as they are, whose fingerprints may be wanting (algorithm "").
-    `distinct`: no key is in it twice, which is not so of what pending loads and other ways of writing left.
+    It has rows of a ledger; or, with an `origin`, rows of a load as they were sent, whose fingerprints may be wanting
+    (algorithm ""). `distinct`: no key is in it twice, which is not so of what intents and invalidations left.
     """
 
     path: str
     rows: int
     algorithm: str
-    sent: Sent | None = None
+    origin: Origin | None = None
     distinct: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The newest committed snapshot: when it was, its rows, and the share of them that has a value, by column."""
+class SourceSnapshot:
+    """A committed load that had every key of its source: its generation, how many rows it had, and the share of them
+    that has a value, by column."""
 
     generation: datetime
     rows: int
@@ -80,25 +103,27 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
-    """Rows that a load may have sent and has not committed: what the target holds of them is unknown.
+class Intent:
+    """The write-ahead intent of a load: rows that it may send. Until it is committed or withdrawn, what the target
+    holds of them is unknown.
 
     `folder` has their Parquet files; `state` is what they are if they arrived. The plan was made against version
-    `planned`, and this mark made version `version` of it.
+    `planned_against` of the manifest, and to write the intent made version `written_as` of it.
     """
 
     folder: str
     generation: datetime
     state: Literal["live", "removed"]
-    planned: int
-    version: int
+    planned_against: int
+    written_as: int
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
     """Who works on the target, and until when if it says nothing more. `token` is new with every acquisition.
 
-    `task` is what people call it, "" where nobody said. `settling`: it sends nothing more, and waits for an import.
+    `task` is what people call it, "" where nobody said. `detached`: it is not renewed, since its load sends nothing
+    more and waits for an import.
     """
 
     load_id: str
@@ -107,44 +132,57 @@ class Holder:
     renewed_at: datetime
     until: datetime
     task: str = ""
-    settling: bool = False
+    detached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The document. `layers`: the oldest first, the newest wins. `committed_*`: the last load that was, and the version
-    that its plan was made against."""
+    """The document. `layers`: the oldest first, the newest wins. `newest_snapshot`: of those that were committed.
+
+    `committed` is the last plan that was, and `committed_at` when. `intents` are those of loads by their ids.
+    """
 
     format: int = FORMAT
     version: int = 0
     layers: tuple[Layer, ...] = ()
-    snapshot: Snapshot | None = None
+    newest_snapshot: SourceSnapshot | None = None
     committed_at: datetime | None = None
-    committed_by: str = ""
-    committed_plan: int = 0
-    pending: Mapping[str, Pending] = field(default_factory=dict)
+    committed: PlanRef | None = None
+    intents: Mapping[str, Intent] = field(default_factory=dict)
     holder: Holder | None = None
 
-    def is_base_of(self, load_id: str, planned: int) -> bool:
-        """Whether nobody but the load itself, by marking itself pending, changed what its plan was made against."""
-        mark = self.pending.get(load_id)
-        return self.version == (mark.version if mark and mark.planned == planned else planned)
+    def is_base_of(self, plan: PlanRef) -> bool:
+        """The optimistic check: whether nobody but the load itself, by its intent, changed the base of its plan."""
+        own = self.intents.get(plan.load_id)
+        if own and own.planned_against == plan.planned_against:
+            return self.version == own.written_as
+        return self.version == plan.planned_against
 
-    def has_applied(self, load_id: str, planned: int) -> bool:
-        """Whether the last commit was of this plan of this load."""
-        return (self.committed_by, self.committed_plan) == (load_id, planned)
+    def check_base_of(self, plan: PlanRef) -> None:
+        """Raise CommitConflict unless this is the base of a plan."""
+        if not self.is_base_of(plan):
+            raise CommitConflict.of(plan, self.version)
+
+    def has_applied(self, plan: PlanRef) -> bool:
+        """Whether the last commit was of this plan, so that to commit it again would change nothing."""
+        return self.committed == plan
 
     def changed(self, **fields: Any) -> "Manifest":
         """The next version, with these fields."""
         return replace(self, version=self.version + 1, **fields)
 
     @property
-    def base(self) -> int:
-        """How many of the first layers have, all together, no key twice: all that one commit brought in, or one."""
+    def bottom(self) -> tuple[Layer, ...]:
+        """The first layers that have, all together, no key twice: all that one commit brought in, or one."""
         if not (self.layers and self.layers[0].distinct):
-            return 0
-        first = self.layers[0].sent
-        return sum(1 for _ in takewhile(lambda layer: layer.sent == first, self.layers)) if first else 1
+            return ()
+        origin = self.layers[0].origin
+        return tuple(takewhile(lambda layer: layer.origin == origin, self.layers)) if origin else self.layers[:1]
+
+    @property
+    def above(self) -> tuple[Layer, ...]:
+        """The other layers."""
+        return self.layers[len(self.bottom) :]
 
     @property
     def rows(self) -> int:
@@ -184,12 +222,12 @@ class ManifestFile:
         return _from_json(found) if found else Manifest()
 
 
-def pending_folders(staging: Staging) -> set[str]:
-    """The folders in staging that pending loads of any target still need: never to be cleaned up."""
+def intent_folders(staging: Staging) -> set[str]:
+    """The folders in staging that the intents of any target still need: never to be cleaned up."""
     if not compare_and_swap.supports_compare_and_swap(staging.fs):
         return set()
     manifests = (ManifestFile(staging, target).read() for target in staging.names("ledgers"))
-    return {pending.folder for manifest in manifests for pending in manifest.pending.values()}
+    return {intent.folder for manifest in manifests for intent in manifest.intents.values()}
 
 
 def _as_json(manifest: Manifest) -> Any:
@@ -205,23 +243,25 @@ def _texts(value: Any) -> Any:
 
 
 def _from_json(found: dict[str, Any]) -> Manifest:
-    pending = {load_id: Pending(**_times(one, "generation")) for load_id, one in found["pending"].items()}
+    snapshot, committed, holder = (found[name] for name in ("newest_snapshot", "committed", "holder"))
     return Manifest(
         format=found["format"],
         version=found["version"],
         layers=tuple(_layer(one) for one in found["layers"]),
-        snapshot=Snapshot(**_times(found["snapshot"], "generation")) if found["snapshot"] else None,
+        newest_snapshot=snapshot and SourceSnapshot(**_times(snapshot, "generation")),
         committed_at=_times(found, "committed_at")["committed_at"],
-        committed_by=found["committed_by"],
-        committed_plan=found.get("committed_plan", 0),
-        pending=pending,
-        holder=Holder(**_times(found["holder"], "renewed_at", "until")) if found["holder"] else None,
+        committed=committed and PlanRef(**committed),
+        intents={load_id: Intent(**_times(one, "generation")) for load_id, one in found["intents"].items()},
+        holder=holder and Holder(**_times(holder, "renewed_at", "until")),
     )
 
 
 def _layer(found: dict[str, Any]) -> Layer:
-    sent = found["sent"]
-    return Layer(**{**found, "sent": sent and Sent(**_times(sent, "generation", "expires"))})
+    return Layer(**{**found, "origin": found["origin"] and _origin(found["origin"])})
+
+
+def _origin(found: dict[str, Any]) -> Origin:
+    return Origin(**{**_times(found, "generation", "expires"), "plan": PlanRef(**found["plan"])})
 
 
 def _times(found: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _EPOCH = datetime.fromtimestamp(0, UTC)
 NEVER = datetime.min.replace(tzinfo=UTC)
 """Before everything."""
+MAX_MEMORY = "1.2GB"
+"""What DuckDB may take before it goes on in temporary files."""
 _COMPARED = ("key", "fingerprint", "generation", "expires", "state")
 _COMPARED_SCHEMA = pa.schema(  # times as microseconds: DuckDB need not know of zones
     [
@@ -30,26 +32,29 @@ _COMPARED_SCHEMA = pa.schema(  # times as microseconds: DuckDB need not know of 
         ("generation", pa.int64()),
         ("expires", pa.int64()),
         ("state", pa.string()),
-        ("place", pa.int64()),
+        ("position", pa.int64()),
     ]
 )
 _SQL_TYPES = {pa.string(): "VARCHAR", pa.binary(): "BLOB", pa.int64(): "BIGINT"}
 _ABOVE = """CREATE TABLE above AS SELECT * FROM stored_above
-    QUALIFY row_number() OVER (PARTITION BY key ORDER BY place DESC) = 1"""
-CURRENT = """SELECT * FROM stored_base ANTI JOIN above USING (key) UNION ALL SELECT * FROM above"""
+    QUALIFY row_number() OVER (PARTITION BY key ORDER BY position DESC) = 1"""
+"""Of the rows above the bottom layers, where a key may be twice, the last one of each key."""
+CURRENT = """SELECT * FROM stored_bottom ANTI JOIN above USING (key) UNION ALL SELECT * FROM above"""
+"""The row that counts of each key, with the columns of `_COMPARED` and its position."""
 _MANY = 100
 """Of more files, each a part of one view, the query would be too deep for DuckDB."""
 
 
 def current(staging: Staging, manifest: Manifest, max_memory: str) -> Mask:
-    """The places of the rows that count, without tombstones that the newest snapshot makes needless."""
-    with open_ledger(staging, manifest, max_memory) as (connection, places):
-        fence = micros(manifest.snapshot.generation if manifest.snapshot else NEVER)
-        query = f"SELECT place FROM ({CURRENT}) WHERE NOT (state = 'tombstone' AND generation < $fence)"  # noqa: S608
-        return masked(connection.sql(query, params={"fence": fence}), places)
+    """The positions of the rows that count, without tombstones that the newest snapshot makes needless."""
+    with open_ledger(staging, manifest, max_memory) as (connection, positions):
+        watermark = micros(manifest.newest_snapshot.generation if manifest.newest_snapshot else NEVER)
+        query = f"SELECT position FROM ({CURRENT}) WHERE NOT (state = 'tombstone' AND generation < $watermark)"  # noqa: S608
+        return masked(connection.sql(query, params={"watermark": watermark}), positions)
 
 
 def masked(found: "DuckDBPyRelation", size: int) -> Mask:
+    """The numbers in the first column of an answer, all of them up to `size`, as a mask."""
     mask = row_files.empty_mask(size)
     for batch in found.to_arrow_reader(1 << 16):
         mask[batch.column(0).to_numpy()] = True
@@ -58,11 +63,12 @@ def masked(found: "DuckDBPyRelation", size: int) -> Mask:
 
 @contextmanager
 def open_ledger(staging: Staging, manifest: Manifest, max_memory: str) -> Iterator[tuple["DuckDBPyConnection", int]]:
-    """A database in which _CURRENT can be asked for once, and how many places there are."""
-    base, above = layers.of_layers(manifest.layers[: manifest.base]), layers.of_all(staging, manifest)[manifest.base :]
-    first = layers.count(staging, base)
+    """A database in which CURRENT can be asked for once, and how many positions there are."""
+    bottom = layers.of_layers(manifest.bottom)
+    above = [*layers.of_layers(manifest.above), *layers.of_intents(staging, manifest)]
+    first = layers.count(staging, bottom)
     with tempfile.TemporaryDirectory(prefix="optimove-diff-") as folder, connect(folder, max_memory) as connection:
-        _view_stored(connection, staging, "stored_base", base, 0)
+        _view_stored(connection, staging, "stored_bottom", bottom, 0)
         _view_stored(connection, staging, "stored_above", above, first)
         connection.execute(_ABOVE)
         yield connection, first + layers.count(staging, above)
@@ -71,7 +77,7 @@ def open_ledger(staging: Staging, manifest: Manifest, max_memory: str) -> Iterat
 def _view_stored(
     connection: "DuckDBPyConnection", staging: Staging, name: str, sources: Sequence[layers.Source], first: int
 ) -> None:
-    """Make a view of rows of the ledger, without their records; their places begin at `first`.
+    """Make a view of rows of the ledger, without their records; their positions begin at `first`.
 
     From a local disk DuckDB reads them itself, on all cores; of very many files it could make no view.
     """
@@ -83,7 +89,7 @@ def _view_stored(
     for source in sources:
         columns = ", ".join(f"{_in_sql(source, column)} AS {column}" for column in _COMPARED)
         file = connection.read_parquet(staging.path(source.path), file_row_number=True)
-        found.append(file.project(f"{columns}, file_row_number + {first} AS place"))
+        found.append(file.project(f"{columns}, file_row_number + {first} AS position"))
         first += layers.count(staging, [source])
     reduce(lambda some, more: some.union(more), found).create_view(name)
 
@@ -107,6 +113,7 @@ def _compared(staging: Staging, sources: Sequence[layers.Source], first: int) ->
 
 
 def connect(folder: str, max_memory: str) -> "DuckDBPyConnection":
+    """A database in memory, which goes on in files of a folder beyond that."""
     import duckdb  # slow to load, and only needed here
 
     config: dict[str, Any] = {
@@ -119,4 +126,5 @@ def connect(folder: str, max_memory: str) -> "DuckDBPyConnection":
 
 
 def micros(instant: datetime) -> int:
+    """Microseconds since 1970, UTC."""
     return (instant - _EPOCH) // timedelta(microseconds=1)

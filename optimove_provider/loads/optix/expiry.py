@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from optimove_provider.loads.ledger.lease import Lease
-from optimove_provider.loads.ledger.ledger import MAX_MEMORY, Ledger
+from optimove_provider.loads.ledger.ledger import Ledger
+from optimove_provider.loads.ledger.query import MAX_MEMORY
 from optimove_provider.loads.plan import diff
 from optimove_provider.loads.plan.plan import Plan
 from optimove_provider.loads.spool import row_files
@@ -36,18 +37,18 @@ class Expiry:
 def begin_expiry(ledger: Ledger, lease: Lease, plan: Plan, folder: str, max_memory: str = MAX_MEMORY) -> Expiry:
     """The rows of a committed plan that are to expire and that nobody has written since, marked as pending."""
     staging, manifest = ledger.staging, ledger.read()
-    is_marked = plan.load_id in manifest.pending  # by its commit, unless another load has committed since
+    is_marked = plan.load.load_id in manifest.intents  # by its commit, unless another load has committed since
     version = manifest.version if is_marked else manifest.version + 1
     sent, rows = f"{folder}/rows-{version}", 0
     if plan.removed:
         _, last = row_files.size(staging, plan.removed)
-        wanted = diff.still_removed(staging, manifest, plan.removed, last, plan.generation, max_memory)
+        wanted = diff.still_removed(staging, manifest, plan.removed, last, plan.load.generation, max_memory)
         rows = row_files.write(
             staging, f"{sent}/rows.parquet", row_files.pick_rows(staging, plan.removed, wanted), ROWS
         )
     if rows and not is_marked:
-        ledger.write_intent(lease, manifest.version, plan.generation, sent, "removed")
-    return Expiry(rows, sent, version, plan.generation)
+        ledger.write_intent(lease, manifest.version, plan.load.generation, sent, "removed")
+    return Expiry(rows, sent, version, plan.load.generation)
 
 
 def commit_expiry(ledger: Ledger, lease: Lease, expiry: Expiry, rejected: Collection[int] = ()) -> None:
@@ -55,7 +56,7 @@ def commit_expiry(ledger: Ledger, lease: Lease, expiry: Expiry, rejected: Collec
 
     Raises as a commit does.
     """
-    if not expiry.rows and lease.load_id not in ledger.read().pending:
+    if not expiry.rows and lease.load_id not in ledger.read().intents:
         return  # an earlier try has done it
     expired = row_files.read_rows(ledger.staging, expiry.sent, ROWS.names)
     ledger.commit_expired(lease, expiry.version, expiry.generation, expired, rejected)

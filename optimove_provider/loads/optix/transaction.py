@@ -1,4 +1,4 @@
-"""The course of a load into a target that has a ledger: lease, plan, guards, pending mark, batch, commit, expiry."""
+"""The course of a load into a target that has a ledger: lease, plan, guards, intent, batch, commit, expiry."""
 
 import json
 from collections.abc import Collection
@@ -8,6 +8,7 @@ from itertools import islice
 
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.wire.errors import OptimoveProviderError
+from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.lease import Lease, LeaseLost, acquired
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.optix.batch import NothingAccepted, send_batch, upload_puts
@@ -45,7 +46,7 @@ class Transaction:
             self._send(lease, plan)
             if plan.removed:
                 self._expire(lease, plan)
-            self.ledger.tidy(lease)
+            compaction.maintain(self.ledger, lease)
         has_sent = plan.to_send or self.report.expired or self.report.not_expired
         self.report.state = "committed" if has_sent else "nothing_to_send"
 
@@ -67,7 +68,7 @@ class Transaction:
             if not is_committed:
                 if not self.journal.has_sent:  # from here on the rows, and the plan, stay what they are
                     self.journal.begin_batch()
-                self.ledger.write_intent(lease, plan.version, plan.generation, plan.sent)
+                self.ledger.write_intent(lease, plan.planned_against, plan.load.generation, plan.sent)
             parts = self.spool.parts if plan.sent == self.spool.parts.folder else _rows_in(plan.sent, plan.to_send)
             sender = self._sender(lease, parts)
             outcomes = self._outcomes(lease, sender)
@@ -119,13 +120,13 @@ class Transaction:
     def _commit(self, lease: Lease, plan: Plan, refused: Collection[int]) -> None:
         if plan.to_send or not plan.below_watermark:
             committed_at = self.ledger.staging.surroundings.now()
-            self.ledger.commit(lease, plan.accepted(committed_at), refused, self.journal.has_sent_before)
+            self.ledger.commit(lease, plan.as_commit(committed_at), refused, self.journal.has_sent_before)
         self.journal.committed()
 
     def _expire(self, lease: Lease, plan: Plan) -> None:
         """Send what the snapshot lacks once more, to be gone a second later, in a batch of its own."""
         journal = Journal(self.journal.staging, self.journal.load_id, "expire")
-        if journal.is_completed and self.report.load_id not in self.ledger.read().pending:
+        if journal.is_completed and self.report.load_id not in self.ledger.read().intents:
             self._tell_expired(journal)  # an earlier try has entered it, or another load has, as unknown
             return
         expiry, refused = begin_expiry(self.ledger, lease, plan, journal.folder), []

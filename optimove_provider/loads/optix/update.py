@@ -9,6 +9,7 @@ import pyarrow as pa
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.optix.data_connections import Items, update_data
 from optimove_provider.contract.wire.messages import Flow
+from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.lease import acquired
 from optimove_provider.loads.ledger.ledger import ledger_of
 from optimove_provider.loads.ledger.manifest import PartlyVisible
@@ -98,7 +99,7 @@ def _marked(
                 "there; nothing more is sent. Clear the task to read the source again"
             )
         yield lease.check
-        ledger.tidy(lease)
+        compaction.maintain(ledger, lease)
 
 
 def _update(sender: SliceSender, spool: Spool, report: Report) -> None:

@@ -1,4 +1,4 @@
-"""A load's rows against the ledger, out of core: what is to become of each, by row number and by place.
+"""A load's rows against the ledger, out of core: what becomes of each, by row number and by position.
 
 DuckDB joins keys, fingerprints and times only. The records stay in their files.
 """
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 
-_LOADED = "SELECT _row AS row, _key, _made AS made, refused FROM loaded"
+_LOADED = "SELECT _row AS row, _key, _fingerprint, refused FROM loaded"
 
 # What a row of the load, a row of the ledger, or both with one key, mean. A refused row has its key in the source, and
 # so is not removed, but cannot be sent. NULL: nothing is to be done.
-_VERDICT = """CASE
+_KIND = """CASE
     WHEN row IS NULL THEN CASE
         WHEN state = 'tombstone' OR generation > $generation THEN NULL
         WHEN state = 'removed' AND NOT $expires_removed THEN 'reported'
@@ -35,25 +35,28 @@ _VERDICT = """CASE
     WHEN generation > $generation THEN 'stale'
     WHEN key IS NULL OR state = 'tombstone' THEN 'new'
     WHEN fingerprint IS NULL THEN 'unknown'
-    WHEN fingerprint <> made THEN 'changed'
+    WHEN fingerprint <> _fingerprint THEN 'changed'
     WHEN $trust_nothing THEN 'unknown'
     WHEN expires < $expires_before THEN 'expiring'
     ELSE 'unchanged' END"""
 
 # Of a snapshot, an unchanged row needs nothing, unless it was removed before and has come back.
 _DIFF = f"""CREATE TABLE diff AS
-    SELECT row, place, verdict::verdict AS verdict, CASE WHEN verdict IN ('new', 'changed', 'unknown', 'removed')
-        THEN md5_number(concat_ws(' ', verdict, coalesce(_key, key), hex(coalesce(made, fingerprint)))) END AS mark
-    FROM (SELECT *, {_VERDICT} AS verdict FROM ({CURRENT}) {{join}} JOIN ({_LOADED}) ON key = _key)
-    WHERE verdict IS NOT NULL AND NOT (verdict = 'unchanged' AND $is_snapshot AND state = 'live')"""  # noqa: S608
+    SELECT row, position, kind::change_kind AS kind,
+        CASE WHEN kind IN ('new', 'changed', 'unknown', 'removed')
+        THEN md5_number(concat_ws(' ', kind, coalesce(_key, key), hex(coalesce(_fingerprint, fingerprint)))) END
+        AS row_digest
+    FROM (SELECT *, {_KIND} AS kind FROM ({CURRENT}) {{join}} JOIN ({_LOADED}) ON key = _key)
+    WHERE kind IS NOT NULL AND NOT (kind = 'unchanged' AND $is_snapshot AND state = 'live')"""  # noqa: S608
 
 _FEW = 10
 """One in so many rows, or fewer, DuckDB finds and sorts in less time than it takes to read all of them."""
-VERDICTS = ("new", "changed", "unknown", "expiring", "unchanged", "stale", "removed", "reported")
+CHANGE_KINDS = ("new", "changed", "unknown", "expiring", "unchanged", "stale", "removed", "reported")
+"""What becomes of a row: docs/ledger.md says when. Of `reported`, it was removed and reported before."""
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class DiffOptions:
     """What a load is compared by. `expires_before`: a row that goes earlier is sent again (`NEVER`: none).
     `trust_nothing`: a row that looks unchanged is unknown. `expires_removed`: what is gone from the source will be made
     to expire, so that it is removed also if it was reported before."""
@@ -66,61 +69,63 @@ class Question:
 
 
 class Diff:
-    """The answer, in a database that lives as long as this object."""
+    """What changes, in a database that lives as long as this object."""
 
-    def __init__(self, connection: "DuckDBPyConnection", staging: Staging, folder: str, rows: int, places: int) -> None:
+    def __init__(
+        self, connection: "DuckDBPyConnection", staging: Staging, folder: str, rows: int, positions: int
+    ) -> None:
         self._connection, self._staging, self._folder = connection, staging, folder
-        self._rows, self._places = rows, places
+        self._rows, self._positions = rows, positions
 
     def counts(self) -> dict[str, int]:
-        """How many rows there are of each verdict; of a snapshot's unchanged ones only those that came back."""
-        found = dict(self._connection.execute("SELECT verdict, count(*) FROM diff GROUP BY verdict").fetchall())
-        return {verdict: found.get(verdict, 0) for verdict in VERDICTS}
+        """How many rows there are of each kind; of a snapshot's unchanged ones only those that came back."""
+        found = dict(self._connection.execute("SELECT kind, count(*) FROM diff GROUP BY kind").fetchall())
+        return {kind: found.get(kind, 0) for kind in CHANGE_KINDS}
 
-    def mark(self) -> str:
+    def digest(self) -> str:
         """A digest of key and fingerprint of all new, changed, unknown and removed rows, in whatever order."""
-        found = self._connection.execute("SELECT bit_xor(mark) FROM diff").fetchall()[0][0]
+        found = self._connection.execute("SELECT bit_xor(row_digest) FROM diff").fetchall()[0][0]
         return str(found or 0)
 
-    def picked(self, *verdicts: str, most: int | None = None) -> Iterator[pa.RecordBatch]:
-        """The load's rows of some verdicts, or the first ones of them, in their order."""
-        wanted = self._mask("row", verdicts, self._rows, most)
+    def picked(self, *kinds: str, most: int | None = None) -> Iterator[pa.RecordBatch]:
+        """The load's rows of some kinds, or the first ones of them, in their order."""
+        wanted = self._mask("row", kinds, self._rows, most)
         few = np.count_nonzero(wanted) * _FEW < self._rows
         if not (few and self._staging.is_local and most is None):
             return row_files.pick_rows(self._staging, self._folder, wanted)
         query = f"""SELECT {", ".join(ROWS.names)} FROM fit
-            WHERE _row IN (SELECT row FROM diff WHERE list_contains(?, verdict::VARCHAR)) ORDER BY _row"""  # noqa: S608
-        return iter(self._connection.sql(query, params=[list(verdicts)]).to_arrow_reader(ROW_GROUP))
+            WHERE _row IN (SELECT row FROM diff WHERE list_contains(?, kind::VARCHAR)) ORDER BY _row"""  # noqa: S608
+        return iter(self._connection.sql(query, params=[list(kinds)]).to_arrow_reader(ROW_GROUP))
 
-    def places(self, *verdicts: str, most: int | None = None) -> Mask:
-        """The ledger's rows of some verdicts, or the first ones of them in the order of the load."""
-        return self._mask("place", verdicts, self._places, most)
+    def positions(self, *kinds: str, most: int | None = None) -> Mask:
+        """The ledger's rows of some kinds, or the first ones of them in the order of the load."""
+        return self._mask("position", kinds, self._positions, most)
 
-    def _mask(self, column: str, verdicts: tuple[str, ...], size: int, most: int | None) -> Mask:
-        query = f"SELECT {column} FROM diff WHERE list_contains(?, verdict::VARCHAR)"  # noqa: S608 - a name of ours
+    def _mask(self, column: str, kinds: tuple[str, ...], size: int, most: int | None) -> Mask:
+        query = f"SELECT {column} FROM diff WHERE list_contains(?, kind::VARCHAR)"  # noqa: S608 - a name of ours
         if most is not None:
             query += f" ORDER BY row LIMIT {most}"
-        return masked(self._connection.sql(query, params=[list(verdicts)]), size)
+        return masked(self._connection.sql(query, params=[list(kinds)]), size)
 
 
 @contextmanager
 def compare(
-    staging: Staging, manifest: Manifest, folder: str, rows: int, question: Question, max_memory: str
+    staging: Staging, manifest: Manifest, folder: str, rows: int, options: DiffOptions, max_memory: str
 ) -> Iterator[Diff]:
     """Compare the rows of a load, in a folder and numbered up to `rows`, with the ledger. Temporary files go."""
-    with open_ledger(staging, manifest, max_memory) as (connection, places):
+    with open_ledger(staging, manifest, max_memory) as (connection, positions):
         _view_rows(connection, staging, folder)
-        connection.execute(f"CREATE TYPE verdict AS ENUM {VERDICTS}")
-        is_snapshot = question.source_is == "snapshot"
+        connection.execute(f"CREATE TYPE change_kind AS ENUM {CHANGE_KINDS}")
+        is_snapshot = options.source_is == "snapshot"
         parameters = {
-            "generation": micros(question.generation),
-            "expires_before": micros(question.expires_before),
-            "trust_nothing": question.trust_nothing,
-            "expires_removed": question.expires_removed,
+            "generation": micros(options.generation),
+            "expires_before": micros(options.expires_before),
+            "trust_nothing": options.trust_nothing,
+            "expires_removed": options.expires_removed,
             "is_snapshot": is_snapshot,
         }
         connection.execute(_DIFF.format(join="FULL" if is_snapshot else "RIGHT"), parameters)
-        yield Diff(connection, staging, folder, rows, places)
+        yield Diff(connection, staging, folder, rows, positions)
 
 
 def still_removed(
@@ -134,6 +139,11 @@ def still_removed(
         return masked(connection.sql(query, params={"generation": micros(generation)}), rows)
 
 
+_VIEWED = ("_row", "_key", "_fingerprint")
+_LOADED_VIEW = """CREATE VIEW loaded AS SELECT _row, _key, _fingerprint, false AS refused FROM fit
+    UNION ALL SELECT _row, _key, _fingerprint, true FROM unfit"""
+
+
 def _view_rows(connection: "DuckDBPyConnection", staging: Staging, folder: str) -> None:
     """Make the rows of a load the view `loaded`, without their records."""
     every, fit = row_files.parts(staging, folder), row_files.sent_parts(staging, folder)
@@ -142,16 +152,11 @@ def _view_rows(connection: "DuckDBPyConnection", staging: Staging, folder: str) 
     connection.execute(_LOADED_VIEW)
 
 
-_SEEN = ("_row", "_key", "_made")
-_LOADED_VIEW = """CREATE VIEW loaded AS SELECT _row, _key, _made, false AS refused FROM fit
-    UNION ALL SELECT _row, _key, _made, true FROM unfit"""
-
-
 def _view(connection: "DuckDBPyConnection", staging: Staging, name: str, paths: Sequence[str]) -> None:
     """Make a view of files of rows. From a local disk DuckDB reads them itself, on all cores."""
     if paths and staging.is_local:
         connection.read_parquet([staging.path(path) for path in paths]).create_view(name)
     else:
-        batches = (batch for path in paths for batch in row_files.read(staging, path, _SEEN))
-        schema = pa.schema([ROWS.field(column) for column in _SEEN])
+        batches = (batch for path in paths for batch in row_files.read(staging, path, _VIEWED))
+        schema = pa.schema([ROWS.field(column) for column in _VIEWED])
         connection.register(name, pa.RecordBatchReader.from_batches(schema, batches))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from optimove_provider.contract.wire.errors import OptimoveProviderError
-from optimove_provider.loads.ledger.manifest import Manifest, Snapshot
+from optimove_provider.loads.ledger.manifest import Manifest, SourceSnapshot
 from optimove_provider.loads.plan.plan import Plan
 
 FEW = 20
@@ -32,7 +32,7 @@ class Guards:
 
 def check(plan: Plan, manifest: Manifest, guards: Guards) -> None:
     """Raise GuardStopped, which names everything that is wrong at once."""
-    found = [*_snapshot(plan, manifest.snapshot, guards), *_changes(plan, guards)]
+    found = [*_snapshot(plan, manifest.newest_snapshot, guards), *_changes(plan, guards)]
     if found and not plan.below_watermark:
         raise GuardStopped(
             f"{'; '.join(found)}. Nothing was sent, and a retry would not help. If the source is wrong, mend it and "
@@ -40,8 +40,8 @@ def check(plan: Plan, manifest: Manifest, guards: Guards) -> None:
         )
 
 
-def _snapshot(plan: Plan, before: Snapshot | None, guards: Guards) -> Iterator[str]:
-    if plan.source_is != "snapshot":
+def _snapshot(plan: Plan, before: SourceSnapshot | None, guards: Guards) -> Iterator[str]:
+    if plan.load.source_is != "snapshot":
         return
     if not plan.rows:
         if not guards.allow_empty:
@@ -58,9 +58,9 @@ def _snapshot(plan: Plan, before: Snapshot | None, guards: Guards) -> Iterator[s
         yield from _columns(plan, before, guards.min_filled_share)
 
 
-def _columns(plan: Plan, before: Snapshot, least: float) -> Iterator[str]:
+def _columns(plan: Plan, before: SourceSnapshot, least: float) -> Iterator[str]:
     for name, was in before.filled.items():
-        share = plan.filled.get(name)
+        share = plan.load.filled.get(name)
         if share is None:
             yield f"column {name!r} is gone; {was:.0%} of the newest snapshot's rows had it (min_filled_share={least})"
         elif share <= least < was:

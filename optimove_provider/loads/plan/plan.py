@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from optimove_provider.contract.wire.errors import SettingsError
-from optimove_provider.loads.ledger.ledger import Accepted
-from optimove_provider.loads.ledger.manifest import Snapshot
+from optimove_provider.loads.ledger.ledger import Commit
+from optimove_provider.loads.ledger.manifest import Origin, PlanRef, SourceSnapshot
 
-SENT = ("new", "changed", "unknown", "expiring")
+SENT_KINDS = ("new", "changed", "unknown", "expiring")
+"""The kinds of change that are sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,67 +41,71 @@ class PlanInput:
         if self.source_is == "delta" and self.on_removed == "expire":
             raise SettingsError('a delta lacks most keys: on_removed="expire" needs source_is="snapshot"')
 
+    def as_json(self) -> dict[str, Any]:
+        """The load as JSON can carry it."""
+        return {**asdict(self), "generation": self.generation.isoformat()}
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> "PlanInput":
+        """Read what `as_json` gave."""
+        return cls(**{**found, "generation": datetime.fromisoformat(found["generation"])})
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done. Folders are in staging: `sent` has the rows to send, `kept` what changes in the ledger only.
+    """What is to be done for a load, found at `planned_at` against version `planned_against` of the manifest.
 
-    `removed` has the rows to be expired after the commit, None where there are none. `filled` is the share of rows
-    with a value, by column, from a sample. `version` is that of the manifest, `known` about how many keys that had.
-    `below_watermark`: a newer snapshot is committed already, so that all rows are stale.
+    `known` is about how many keys the ledger had then, `rows` how many the load has, `counts` how many are of each kind
+    of change, `examples` some of those that change. `below_watermark`: a newer snapshot is committed already, so that
+    all rows are stale.
+
+    Folders are in staging: `sent` has the rows to send, `kept` what changes in the ledger only, `removed` the rows to
+    be expired after the commit, None where there are none.
     """
 
-    load_id: str
-    source_is: str
-    generation: datetime
+    load: PlanInput
     planned_at: datetime
-    ttl_seconds: int | None
-    version: int
+    planned_against: int
     known: int
     rows: int
     below_watermark: bool
     counts: Mapping[str, int]
     digest: str
-    filled: Mapping[str, float]
-    samples: tuple[Mapping[str, Any], ...]
+    examples: tuple[Mapping[str, Any], ...]
     warnings: tuple[str, ...]
     sent: str
     kept: str
     removed: str | None
 
     @property
-    def to_send(self) -> int:
-        """How many rows will be sent, those that are to expire left out."""
-        return sum(self.counts[verdict] for verdict in SENT)
-
-    def accepted(self, committed_at: datetime) -> Accepted:
-        """What is true once all of it is sent. Rows count as accepted when they were planned: they expire no sooner."""
-        ttl = None if self.ttl_seconds is None else timedelta(seconds=self.ttl_seconds)
-        return Accepted(
-            load_id=self.load_id,
-            version=self.version,
-            generation=self.generation,
-            sent=self.sent,
-            kept=self.kept,
-            committed_at=committed_at,
-            expires=None if ttl is None else self.planned_at + ttl,
-            snapshot=self._snapshot,
-            removed=self.removed,
-        )
+    def ref(self) -> PlanRef:
+        """The plan as a ledger knows it."""
+        return PlanRef(self.load.load_id, self.planned_against)
 
     @property
-    def _snapshot(self) -> Snapshot | None:
-        if self.source_is != "snapshot" or self.below_watermark:
+    def to_send(self) -> int:
+        """How many rows will be sent, those that are to expire left out."""
+        return sum(self.counts[kind] for kind in SENT_KINDS)
+
+    def as_commit(self, committed_at: datetime) -> Commit:
+        """What is true once all of it is sent. Rows count as accepted when they were planned: they expire no sooner."""
+        ttl = None if self.load.ttl_seconds is None else timedelta(seconds=self.load.ttl_seconds)
+        origin = Origin(self.ref, self.load.generation, None if ttl is None else self.planned_at + ttl)
+        return Commit(origin, committed_at, self.sent, self.kept, self.removed, self._snapshot)
+
+    @property
+    def _snapshot(self) -> SourceSnapshot | None:
+        if self.load.source_is != "snapshot" or self.below_watermark:
             return None
-        return Snapshot(self.generation, self.rows, self.filled)
+        return SourceSnapshot(self.load.generation, self.rows, self.load.filled)
 
     def as_json(self) -> dict[str, Any]:
         """The plan as JSON can carry it."""
-        times = {name: getattr(self, name).isoformat() for name in ("generation", "planned_at")}
-        return {**asdict(self), **times}
+        return {**asdict(self), "load": self.load.as_json(), "planned_at": self.planned_at.isoformat()}
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> "Plan":
         """Read what `as_json` gave."""
-        times = {name: datetime.fromisoformat(found[name]) for name in ("generation", "planned_at")}
-        return cls(**{**found, **times, "samples": tuple(found["samples"]), "warnings": tuple(found["warnings"])})
+        load, planned_at = PlanInput.from_json(found["load"]), datetime.fromisoformat(found["planned_at"])
+        examples, warnings = tuple(found["examples"]), tuple(found["warnings"])
+        return cls(**{**found, "load": load, "planned_at": planned_at, "examples": examples, "warnings": warnings})

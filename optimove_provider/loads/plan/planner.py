@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 from optimove_provider.contract.wire.messages import json_body
-from optimove_provider.loads.ledger.ledger import MAX_MEMORY, Ledger
+from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.ledger.manifest import Manifest
-from optimove_provider.loads.plan.diff import VERDICTS, Question, compare
-from optimove_provider.loads.plan.plan import SENT, Plan, PlanInput
+from optimove_provider.loads.ledger.query import MAX_MEMORY
+from optimove_provider.loads.plan.diff import CHANGE_KINDS, DiffOptions, compare
+from optimove_provider.loads.plan.plan import SENT_KINDS, Plan, PlanInput
 from optimove_provider.loads.plan.writer import PlanWriter
 from optimove_provider.loads.spool import row_files
 
@@ -20,7 +21,7 @@ NO_LEDGER_YET = (
 
 def is_below_watermark(manifest: Manifest, generation: datetime) -> bool:
     """Whether a load of either kind is older than the newest committed snapshot, so that nothing of it may be sent."""
-    return manifest.snapshot is not None and generation < manifest.snapshot.generation
+    return manifest.newest_snapshot is not None and generation < manifest.newest_snapshot.generation
 
 
 def make_plan(ledger: Ledger, load: PlanInput, folder: str, now: datetime, max_memory: str = MAX_MEMORY) -> Plan:
@@ -32,49 +33,45 @@ def make_plan(ledger: Ledger, load: PlanInput, folder: str, now: datetime, max_m
     staging.remove_folder(folder)  # of a try that ended while it planned
     rows, last = row_files.size(staging, load.rows_in)
     below_watermark = is_below_watermark(manifest, load.generation)
-    made = PlanWriter(staging, manifest, load, folder, rows)
+    written = PlanWriter(staging, manifest, load, folder, rows)
     if below_watermark or _nothing_to_compare(manifest, load):
-        counts, mark = {**dict.fromkeys(VERDICTS, 0), "stale" if below_watermark else "new": rows}, "0"
-        made.sent = made.sent if below_watermark else load.rows_in
+        counts, changes = {**dict.fromkeys(CHANGE_KINDS, 0), "stale" if below_watermark else "new": rows}, "0"
+        written.sent = written.sent if below_watermark else load.rows_in
     else:
-        question = _question(manifest, load, now)
-        with compare(staging, manifest, load.rows_in, last, question, max_memory) as found:
-            counts, mark = _all_counts(found.counts(), load, rows), found.mark()
-            made.write(found, counts)
+        options = _diff_options(manifest, load, now)
+        with compare(staging, manifest, load.rows_in, last, options, max_memory) as found:
+            counts, changes = _all_counts(found.counts(), load, rows), found.digest()
+            written.write(found, counts)
     return Plan(
-        load_id=load.load_id,
-        source_is=load.source_is,
-        generation=load.generation,
+        load=load,
         planned_at=now,
-        ttl_seconds=load.ttl_seconds,
-        version=manifest.version,
+        planned_against=manifest.version,
         known=manifest.rows,
         rows=rows,
         below_watermark=below_watermark,
         counts=counts,
-        digest=_digest(manifest, load, counts, mark),
-        filled=load.filled,
-        samples=made.samples,
-        warnings=(*made.warnings, *_warnings(manifest, load, now)),
-        sent=made.sent,
-        kept=made.kept,
-        removed=made.removed,
+        digest=_digest(manifest, load, counts, changes),
+        examples=written.examples,
+        warnings=(*written.warnings, *_warnings(manifest, load, now)),
+        sent=written.sent,
+        kept=written.kept,
+        removed=written.removed,
     )
 
 
 def _nothing_to_compare(manifest: Manifest, load: PlanInput) -> bool:
     """Whether all rows are new, and nobody asks for a digest of them: then they need not be looked at."""
-    return not (load.compared or manifest.layers or manifest.pending)
+    return not (load.compared or manifest.layers or manifest.intents)
 
 
-def _question(manifest: Manifest, load: PlanInput, now: datetime) -> Question:
+def _diff_options(manifest: Manifest, load: PlanInput, now: datetime) -> DiffOptions:
     """A row is sent again if less than half of its TTL is left, or it might be gone when the load after next comes."""
     if load.ttl_seconds is None:
         before = datetime.max.replace(tzinfo=UTC)  # a row that goes some day is to stay now
     else:
         half = timedelta(seconds=load.ttl_seconds) / 2
         before = now + max(half, 2 * _since_last(manifest, now))
-    return Question(load.source_is, load.generation, before, load.mode == "full", load.on_removed == "expire")
+    return DiffOptions(load.source_is, load.generation, before, load.mode == "full", load.on_removed == "expire")
 
 
 def _since_last(manifest: Manifest, now: datetime) -> timedelta:
@@ -96,15 +93,15 @@ def _warnings(manifest: Manifest, load: PlanInput, now: datetime) -> Iterator[st
 def _all_counts(found: Mapping[str, int], load: PlanInput, rows: int) -> dict[str, int]:
     if load.source_is == "delta":
         return dict(found)
-    settled = sum(found[verdict] for verdict in (*SENT, "stale"))
-    return {**found, "unchanged": rows - settled}
+    others = sum(found[kind] for kind in (*SENT_KINDS, "stale"))
+    return {**found, "unchanged": rows - others}
 
 
-def _digest(manifest: Manifest, load: PlanInput, counts: Mapping[str, int], mark: str) -> str:
+def _digest(manifest: Manifest, load: PlanInput, counts: Mapping[str, int], changes: str) -> str:
     covered = [
         manifest.version,
         load.on_removed,
-        *(counts[verdict] for verdict in ("new", "changed", "unknown", "removed")),
-        mark,
+        *(counts[kind] for kind in ("new", "changed", "unknown", "removed")),
+        changes,
     ]
     return hashlib.sha256(json_body(covered)).hexdigest()[:16]

@@ -4,7 +4,7 @@ import logging
 
 from optimove_provider.contract.wire.errors import Disagreement
 from optimove_provider.loads.ledger.ledger import Ledger
-from optimove_provider.loads.ledger.manifest import Manifest
+from optimove_provider.loads.ledger.manifest import Manifest, PlanRef
 from optimove_provider.loads.plan.guards import Guards
 from optimove_provider.loads.plan.guards import check as check_guards
 from optimove_provider.loads.plan.plan import Plan, PlanInput
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 def is_committed(journal: Journal, manifest: Manifest) -> bool:
     """Whether the plan of an earlier try was carried out, even if that try did not live to say so."""
-    is_applied = bool(journal.plan) and manifest.has_applied(journal.load_id, journal.plan["version"])
+    is_applied = bool(journal.plan) and manifest.has_applied(_ref(journal))
     return journal.stage is Stage.COMMITTED or is_applied
 
 
@@ -25,7 +25,11 @@ def still_holds(journal: Journal, manifest: Manifest) -> bool:
     """Whether there is a plan of an earlier try that was carried out, or still can be."""
     if is_committed(journal, manifest):
         return True
-    return bool(journal.plan) and manifest.is_base_of(journal.load_id, journal.plan["version"])
+    return bool(journal.plan) and manifest.is_base_of(_ref(journal))
+
+
+def _ref(journal: Journal) -> PlanRef:
+    return PlanRef(journal.load_id, journal.plan["planned_against"])
 
 
 def plan_or_reuse(

@@ -1,4 +1,4 @@
-"""What a plan sends, written to staging."""
+"""The rows that a plan concerns, written to staging: to be sent, kept in the ledger, or expired; and examples."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,42 +10,42 @@ import pyarrow.compute as pc
 from optimove_provider.loads.ledger import layers
 from optimove_provider.loads.ledger.manifest import Manifest
 from optimove_provider.loads.plan.diff import Diff
-from optimove_provider.loads.plan.plan import SENT, PlanInput
+from optimove_provider.loads.plan.plan import SENT_KINDS, PlanInput
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import LEDGER, ROWS, Mask
 from optimove_provider.loads.state.staging import Staging
 
-SAMPLES = 10
+MAX_EXAMPLES = 10
 
 
 class PlanWriter:
-    """Writes down what a plan found."""
+    """Writes the files of one plan, and finds what is to be said of them."""
 
     def __init__(self, staging: Staging, manifest: Manifest, load: PlanInput, folder: str, rows: int) -> None:
         self.staging, self.manifest, self.load, self.rows = staging, manifest, load, rows
         self.sources = layers.of_all(staging, manifest)
         self.sent, self.kept, self._removed = (f"{folder}/{name}" for name in ("sent", "kept", "removed"))
         self.removed: str | None = None
-        self.samples: tuple[Mapping[str, Any], ...] = ()
+        self.examples: tuple[Mapping[str, Any], ...] = ()
         self.warnings: list[str] = []
 
     def write(self, found: Diff, counts: Mapping[str, int]) -> None:
-        """Write the files, and find the samples."""
-        to_send = sum(counts[verdict] for verdict in SENT)
+        """Write the files, and find the examples."""
+        to_send = sum(counts[kind] for kind in SENT_KINDS)
         if to_send and to_send == self.rows:
             self.sent = self.load.rows_in
         elif to_send:
-            row_files.write(self.staging, f"{self.sent}/rows.parquet", found.picked(*SENT), ROWS)
+            row_files.write(self.staging, f"{self.sent}/rows.parquet", found.picked(*SENT_KINDS), ROWS)
         if counts["removed"] or found.counts()["unchanged"]:
             row_files.write(self.staging, f"{self.kept}/rows.parquet", self._kept(found), LEDGER)
         if self.load.on_removed == "expire" and counts["removed"]:
             self._write_removed(found, counts["removed"])
         if counts["changed"]:
-            self.samples = self._samples(found)
+            self.examples = self._examples(found)
 
     def _write_removed(self, found: Diff, removed: int) -> None:
         expirable = Expirable(self._first_key())
-        gone = expirable.numbered(self._stored(found.places("removed")))
+        gone = expirable.numbered(self._stored(found.positions("removed")))
         if row_files.write(self.staging, f"{self._removed}/rows.parquet", gone, ROWS):
             self.removed = self._removed
         self.warnings += expirable.warnings(removed)
@@ -57,20 +57,20 @@ class PlanWriter:
                 return str(batch["_key"][0].as_py())
         return None
 
-    def _stored(self, places: Mask) -> Iterator[pa.RecordBatch]:
-        for batch in layers.read(self.staging, self.sources, LEDGER.names, places):
+    def _stored(self, positions: Mask) -> Iterator[pa.RecordBatch]:
+        for batch in layers.read(self.staging, self.sources, LEDGER.names, positions):
             yield batch.select(LEDGER.names)
 
     def _kept(self, found: Diff) -> Iterator[pa.RecordBatch]:
         """Removed rows as such, and unchanged ones as of now. A removed row keeps its generation."""
-        for batch in self._stored(found.places("removed")):
+        for batch in self._stored(found.positions("removed")):
             yield with_generation(batch, "state", "removed")
-        for batch in self._stored(found.places("unchanged")):
+        for batch in self._stored(found.positions("unchanged")):
             yield with_generation(with_generation(batch, "state", "live"), "generation", self.load.generation)
 
-    def _samples(self, found: Diff) -> tuple[Mapping[str, Any], ...]:
-        new = found.picked("changed", most=SAMPLES)
-        return tuple(change_examples(new, self._stored(found.places("changed", most=SAMPLES))))
+    def _examples(self, found: Diff) -> tuple[Mapping[str, Any], ...]:
+        new = found.picked("changed", most=MAX_EXAMPLES)
+        return tuple(change_examples(new, self._stored(found.positions("changed", most=MAX_EXAMPLES))))
 
 
 def with_generation(batch: pa.RecordBatch, name: str, value: Any) -> pa.RecordBatch:

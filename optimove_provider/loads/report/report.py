@@ -92,7 +92,7 @@ class Report:
         self.plan = {
             "digest": plan.digest,
             **plan.counts,
-            "samples": list(plan.samples),
+            "samples": list(plan.examples),
             "fenced": plan.below_watermark,
         }
         for warning in plan.warnings:

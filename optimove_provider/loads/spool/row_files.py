@@ -21,7 +21,7 @@ ROW_GROUP = 5000
 Mask = npt.NDArray[np.bool_]
 Batches = Iterable[pa.RecordBatch]
 
-ROWS = pa.schema([("_row", pa.int64()), ("_key", pa.string()), ("_record", pa.string()), ("_made", pa.binary())])
+ROWS = pa.schema([("_row", pa.int64()), ("_key", pa.string()), ("_record", pa.string()), ("_fingerprint", pa.binary())])
 """Rows of a load: number from 1, key as JSON text, canonical JSON text of the whole record, and its fingerprint.
 
 A null record was refused. A null fingerprint was not made yet, for nothing was to be compared.
@@ -177,7 +177,7 @@ def described(staging: Staging, path: str) -> tuple[int, bool]:
     rows, made = 0, True
     for group in _groups(staging, [path]):
         rows += group.num_rows
-        made = made and _statistics(group, "_made").null_count == 0
+        made = made and _statistics(group, "_fingerprint").null_count == 0
     return rows, made
 
 

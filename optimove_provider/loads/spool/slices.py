@@ -17,7 +17,7 @@ from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.rows import one_chunk
 
 SLICES_IN_A_PART = 100
-_COUNTED = ["_row", "_made"]
+_COUNTED = ["_row", "_fingerprint"]
 """Columns with statistics: planning finds rows by their numbers, and tells whether fingerprints are made."""
 READ_ROWS = 1 << 16
 

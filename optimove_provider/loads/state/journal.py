@@ -235,7 +235,7 @@ class Journal:
 
     def rebase_plan(self, version: int) -> None:
         """The plan holds against another version of the ledger, which this load itself has made."""
-        self._state.plan = {**self._state.plan, "version": version}
+        self._state.plan = {**self._state.plan, "planned_against": version}
         self._write()
 
     # Sending

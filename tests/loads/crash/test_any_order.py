@@ -69,7 +69,8 @@ class Course:
         return self._is_last() and not before
 
     def _is_last(self):
-        return self.target.ledger.read().committed_by == self.load_id
+        committed = self.target.ledger.read().committed
+        return committed is not None and committed.load_id == self.load_id
 
 
 def run(target, some, random):
@@ -103,7 +104,7 @@ def check_last(target, rows):
         report = target.attempt(rows, night(7), None, on_removed="expire", max_rejected=99)
     assert (report.rows, report.unsent, target.values) == (len(rows), 0, rows)
     target.check_ledger()
-    assert target.ledger.read().pending == {}
+    assert target.ledger.read().intents == {}
 
 
 CALM = {"phases": [Phase.generate], "deadline": None}
@@ -118,7 +119,7 @@ def test_any_course_ends_as_the_loads_in_order(some, last, random):
         target = DyingTarget(Path(folder), one)
         committed = run(target, some, random)
         assert target.values == in_order(committed)
-        assert target.ledger.read().pending == {}
+        assert target.ledger.read().intents == {}
         check_last(target, last)
 
 

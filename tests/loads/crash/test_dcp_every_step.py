@@ -127,7 +127,7 @@ def test_a_retry_ends_as_if_nothing_had_happened(dead):
         assert (report.state, report.rows, report.unsent) == ("committed", 3, 0)
         assert target.values == {"1": "2", "2": "1", "3": "1", "4": "2"}
         target.check_ledger()
-        assert not ledger_in(target).read().pending
+        assert not ledger_in(target).read().intents
 
 
 def test_after_a_newer_snapshot_the_retry_changes_nothing(dead):
@@ -143,5 +143,5 @@ def test_after_a_newer_snapshot_the_retry_changes_nothing(dead):
             assert (report.rows, report.unsent) == (3, 0)
         assert target.values == {"1": "3", "2": "3", "3": "3", "4": "3"}
         target.check_ledger()
-        assert not ledger_in(target).read().pending
+        assert not ledger_in(target).read().intents
     assert 0 < overtaken < 20

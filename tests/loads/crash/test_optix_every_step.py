@@ -54,7 +54,7 @@ def test_a_retry_ends_as_if_nothing_had_happened(dead, tmp_path):
         assert [row["record"]["id"] for row in target.rejected] == ["e"]
         assert target.values == {"a": "9", "u": "1", "d": "4"}
         target.check_ledger()
-        assert not target.ledger.read().pending
+        assert not target.ledger.read().intents
 
 
 def test_a_key_that_came_back_before_the_retry_stays(dead, tmp_path):
@@ -65,7 +65,7 @@ def test_a_key_that_came_back_before_the_retry_stays(dead, tmp_path):
         assert (report.rows, report.unsent, report.rejected) == (4, 0, 1)
         assert target.values == {"a": "9", "u": "1", "d": "4", "b": "2"}
         target.check_ledger()
-        assert not target.ledger.read().pending
+        assert not target.ledger.read().intents
 
 
 def test_without_a_retry_the_next_snapshot_makes_it_good(dead, tmp_path):

@@ -123,7 +123,7 @@ def test_a_column_that_is_empty_all_of_a_sudden_stops_the_load(target):
 def test_what_breaks_off_is_pending_and_a_retry_goes_on(target, call):
     with Calls(target.s3, call, break_off), pytest.raises(EndpointConnectionError):
         load(target, LARGE)
-    assert target.load_id in ledger_in(target).read().pending
+    assert target.load_id in ledger_in(target).read().intents
     with Calls(target.s3, "UploadPart") as parts:
         report = load(target, b"not read again", try_number=2)
     assert parts.count == {"CreateMultipartUpload": 2, "UploadPart": 2, "CompleteMultipartUpload": 0}[call]
@@ -223,4 +223,4 @@ def test_full_imports_write_down_their_keys_as_unknown(target):
         ('"a\\"b"', None, None),
         ('"00123"', None, None),
     ]
-    assert (report.state, ledger.read().pending) == ("uploaded", {})
+    assert (report.state, ledger.read().intents) == ("uploaded", {})

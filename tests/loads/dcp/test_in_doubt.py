@@ -14,8 +14,8 @@ from optimove_provider.contract.wire.errors import S3Refused
 from optimove_provider.loads.dcp.changed_import import ChangedImport, ChangedOptions
 from optimove_provider.loads.dcp.confirmation import ImportFailed, confirm, confirm_full
 from optimove_provider.loads.dcp.in_doubt import StillImporting
+from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.lease import Lease, LeaseLost
-from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.loads.upload.multipart import UploadLost
@@ -157,9 +157,9 @@ def test_a_retry_of_a_full_import_that_was_visible_makes_nothing_known_unknown(t
     assert (report.accepted, report.stale) == (0, 1)
 
 
-@pytest.mark.parametrize("step", ["sweep", "compact"])
+@pytest.mark.parametrize("step", ["vacuum", "compact"])
 def test_a_ledger_that_cannot_be_tidied_is_no_failure_of_the_load(target, monkeypatch, caplog, step):
-    monkeypatch.setattr(Ledger, step, fails)
+    monkeypatch.setattr(compaction, step, fails)
     report = changed(target, ONE)
     confirm(ledger_in(target), report, imported(report.s3_keys))
     assert (report.state, report.accepted) == ("committed", 1)
@@ -175,7 +175,7 @@ def test_a_death_right_after_the_commit_and_then_another_load_leave_the_retry_no
 
     report = changed(target, ONE, generation=day(1))
     with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "tidy", die)
+        patch.setattr(compaction, "maintain", die)
         with pytest.raises(Killed):
             confirm(ledger_in(target), report, imported(report.s3_keys))
     load(another(target), b"customerId,ltv\n3,1\n", generation=day(2), source_is="delta")

@@ -90,9 +90,9 @@ def test_it_is_given_back_at_the_end_and_after_an_error(target):
     assert isinstance(target.lease("c"), Lease)
 
 
-def test_a_settling_lease_stays_until_its_deadline(target):
+def test_a_detached_lease_stays_until_its_deadline(target):
     with target.lease("a") as lease:
-        lease.settle(hour(2))
+        lease.detach(hour(2))
     target.clock.forward(7199)
     assert target.lease("b") == Held("a", 1, hour(2))
     assert isinstance(target.lease("a", 2), Held)
@@ -102,8 +102,8 @@ def test_a_settling_lease_stays_until_its_deadline(target):
     assert isinstance(target.lease("b"), Lease)
 
 
-def test_a_settling_lease_ends(target):
+def test_a_detached_lease_ends(target):
     with target.lease("a") as lease:
-        lease.settle(hour(2))
+        lease.detach(hour(2))
     target.clock.forward(7200)
     assert isinstance(target.lease("b"), Lease)

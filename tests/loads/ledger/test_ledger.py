@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from optimove_provider.loads.ledger import layers
+from optimove_provider.loads.ledger import compaction, layers
 from optimove_provider.loads.ledger.compaction import MAX_LAYERS
 from optimove_provider.loads.ledger.lease import LeaseLost
-from optimove_provider.loads.ledger.manifest import CommitConflict, pending_folders
+from optimove_provider.loads.ledger.manifest import CommitConflict, intent_folders
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import LEDGER
 from tests.support.ledgers import hour, ledger_rows, record, rows_in, some
@@ -36,16 +36,16 @@ def test_a_load_that_dies_between_closing_and_commit(target):
     plan = target.plan(dead)
     target.mark(lease, plan)
     target.send(plan)
-    assert pending_folders(target.staging) == {plan.sent}
+    assert intent_folders(target.staging) == {plan.sent}
     target.clock.forward(61)
     # What the source says again is what the ledger has, and not what the target has.
     after = target.load({"a": 1, "b": 1}, hour(3))
     assert some(after) == {"unknown": 1, "unchanged": 1}
     assert target.store == {"a": 1, "b": 1, "c": 1}
-    assert pending_folders(target.staging) == set()
+    assert intent_folders(target.staging) == set()
     # The retry of the dead one finds that it is too old.
     lease = target.lease(dead.load_id, 2)
-    assert not target.manifest.is_base_of(dead.load_id, plan.version)
+    assert not target.manifest.is_base_of(plan.ref)
     with pytest.raises(CommitConflict, match=r"planned against version 2 .* plans again from its frozen rows"):
         target.commit(lease, plan)
     assert some(target.plan(dead)) == {"stale": 1}
@@ -82,7 +82,7 @@ def test_a_retry_with_its_lease_goes_on_with_its_plan(target):
     target.mark(target.lease(frozen.load_id), plan)
     target.clock.forward(61)
     lease = target.lease(frozen.load_id, 2)
-    assert target.manifest.is_base_of(frozen.load_id, plan.version)
+    assert target.manifest.is_base_of(plan.ref)
     target.send(plan)
     target.commit(lease, plan)
     assert some(target.plan(target.frozen({"a": 1}, hour(2)))) == {"unchanged": 1}
@@ -147,7 +147,7 @@ def test_rejected_rows_are_not_entered(target):
     frozen = target.frozen({"a": 2, "b": 2, "c": 2}, hour(2), **SNAPSHOT)
     lease = target.lease(frozen.load_id)
     plan = target.plan(frozen)
-    target.ledger.commit(lease, plan.accepted(target.clock()), rejected=[2, 3])
+    target.ledger.commit(lease, plan.as_commit(target.clock()), rejected=[2, 3])
     lease.release()
     assert some(target.load({"a": 2, "b": 2, "c": 2}, hour(3), **SNAPSHOT)) == {"unchanged": 1, "changed": 1, "new": 1}
 
@@ -158,7 +158,7 @@ def test_an_older_snapshot_sends_nothing(target):
         plan = target.load({"a": 1, "c": 1}, hour(1), **how)
         assert (some(plan), plan.below_watermark, plan.removed) == ({"stale": 2}, True, None)
     assert target.store == {"a": 2, "b": 2}
-    assert target.manifest.snapshot.generation == hour(2)
+    assert target.manifest.newest_snapshot.generation == hour(2)
 
 
 def test_an_older_delta_sends_only_what_is_not_newer(target):
@@ -215,7 +215,7 @@ def test_a_load_that_dies_while_it_expires(target):
     target.commit(lease, plan)
     target.store.pop("b"), target.store.pop("c")  # the expire batch was completed, and nobody remembers it
     target.clock.forward(61)
-    assert pending_folders(target.staging) == {plan.removed}
+    assert intent_folders(target.staging) == {plan.removed}
     # A row that came back, though as it was, is sent.
     assert some(target.load({"a": 1, "b": 1}, hour(3))) == {"unchanged": 1, "unknown": 1}
     lease = target.lease(dying.load_id, 2)
@@ -242,7 +242,7 @@ def test_what_nobody_could_confirm_is_unknown(target):
     lease = target.lease(frozen.load_id)
     plan = target.plan(frozen)
     target.mark(lease, plan)
-    assert target.ledger.resolve_as_unknown(lease).pending == {}
+    assert target.ledger.resolve_as_unknown(lease).intents == {}
     lease.release()
     assert some(target.load({"a": 1}, hour(2))) == {"unknown": 1}
 
@@ -256,8 +256,8 @@ def test_layers_are_made_one_when_they_are_many(target):
     before = ledger_rows(target.ledger)
     lease = target.lease("compacting")
     version = target.manifest.version
-    assert target.ledger.compact(lease, "200MB")
-    assert not target.ledger.compact(lease, "200MB")
+    assert compaction.compact(target.ledger, lease, "200MB")
+    assert not compaction.compact(target.ledger, lease, "200MB")
     lease.release()
     assert before.pop('"gone"')["state"] == "tombstone"  # the newest snapshot keeps older loads out anyway
     assert ledger_rows(target.ledger) == before
@@ -269,11 +269,11 @@ def test_files_that_nobody_needs_go_after_a_time(target):
     for number in range(3):
         target.load({"a": number}, hour(number))
     lease = target.lease("compacting")
-    target.ledger.compact(lease, "200MB")
+    compaction.compact(target.ledger, lease, "200MB")
     folder = f"{target.ledger.manifest_file.folder}/layers"
-    assert target.ledger.sweep(lease, target.clock.now - timedelta(days=3650)) == []
+    assert compaction.vacuum(target.ledger, lease, target.clock.now - timedelta(days=3650)) == []
     old = len(target.staging.names(folder))
-    assert len(target.ledger.sweep(lease, target.clock.now + timedelta(days=36500))) == old - 1
+    assert len(compaction.vacuum(target.ledger, lease, target.clock.now + timedelta(days=36500))) == old - 1
     assert len(target.staging.names(folder)) == 1
     assert some(target.plan(target.frozen({"a": 2}, hour(9)))) == {"unchanged": 1}
 

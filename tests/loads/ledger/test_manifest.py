@@ -8,12 +8,13 @@ from fsspec.implementations.memory import MemoryFileSystem
 from optimove_provider.contract.wire.errors import DataError, SettingsError
 from optimove_provider.loads.ledger.manifest import (
     Holder,
+    Intent,
     Layer,
     Manifest,
     ManifestFile,
-    Pending,
-    Snapshot,
-    pending_folders,
+    PlanRef,
+    SourceSnapshot,
+    intent_folders,
     target_id,
 )
 from optimove_provider.loads.state import compare_and_swap
@@ -23,10 +24,10 @@ from tests.support.ledgers import NOON, TARGET, hour
 FULL = Manifest(
     version=7,
     layers=(Layer("ledgers/x/layers/1.parquet", 3, "md5, 1"), Layer("ledgers/x/layers/2.parquet", 1, "?")),
-    snapshot=Snapshot(hour(1), 3, {"id": 1.0, "é": 0.5}),
+    newest_snapshot=SourceSnapshot(hour(1), 3, {"id": 1.0, "é": 0.5}),
     committed_at=NOON,
-    committed_by="load-1",
-    pending={"load-2": Pending("loads/2/sent", hour(2), "live", 6, 7)},
+    committed=PlanRef("load-1", 5),
+    intents={"load-2": Intent("loads/2/sent", hour(2), "live", 6, 7)},
     holder=Holder("load-2", 2, "token", NOON, hour(3)),
 )
 
@@ -60,11 +61,11 @@ def test_an_edit_sees_what_another_wrote_in_between(file):
     def edit(found):
         seen.append(found.version)
         if len(seen) == 1:
-            file.change(lambda other: other.changed(committed_by="other"))
+            file.change(lambda other: other.changed(committed=PlanRef("other", 0)))
         return found.changed()
 
     assert file.change(edit).version == 2
-    assert (seen, file.read().committed_by) == ([0, 1], "other")
+    assert (seen, file.read().committed) == ([0, 1], PlanRef("other", 0))
 
 
 def test_of_many_at_once_none_is_lost(staging_on_disk):
@@ -109,7 +110,7 @@ def test_other_file_systems_are_refused():
     assert not compare_and_swap.supports_compare_and_swap(memory)
     with pytest.raises(SettingsError, match=r"memory://.*compare-and-swap: use a local disk or S3"):
         ManifestFile(Staging(memory, "/staging"), TARGET).read()
-    assert pending_folders(Staging(memory, "/staging")) == set()
+    assert intent_folders(Staging(memory, "/staging")) == set()
 
 
 def test_both_file_systems_are_known(any_staging):
@@ -123,10 +124,10 @@ def test_a_newer_format_is_an_error(file):
             use()
 
 
-def test_pending_folders_of_all_targets_are_known(any_staging):
+def test_intent_folders_of_all_targets_are_known(any_staging):
     ManifestFile(any_staging, "one").change(lambda _: FULL)
     ManifestFile(any_staging, "two").change(lambda found: found.changed())
-    assert pending_folders(any_staging) == {"loads/2/sent"}
+    assert intent_folders(any_staging) == {"loads/2/sent"}
 
 
 def test_a_target_has_one_name():
@@ -138,10 +139,10 @@ def test_a_target_has_one_name():
     assert target_id("optix", "h", "1") == target_id("optix", "h", "1")
 
 
-def test_a_plan_agrees_with_the_mark_that_it_made():
-    manifest = Manifest(version=6, pending={"a": Pending("f", NOON, "live", 5, 6)})
-    assert manifest.is_base_of("a", 5)
-    assert not manifest.is_base_of("a", 4)
-    assert not manifest.is_base_of("b", 5)
-    assert manifest.is_base_of("b", 6)
-    assert not manifest.changed().is_base_of("a", 5)
+def test_a_manifest_is_the_base_of_a_plan_that_wrote_only_its_intent():
+    manifest = Manifest(version=6, intents={"a": Intent("f", NOON, "live", 5, 6)})
+    assert manifest.is_base_of(PlanRef("a", 5))
+    assert not manifest.is_base_of(PlanRef("a", 4))
+    assert not manifest.is_base_of(PlanRef("b", 5))
+    assert manifest.is_base_of(PlanRef("b", 6))
+    assert not manifest.changed().is_base_of(PlanRef("a", 5))

@@ -6,6 +6,7 @@ import pytest
 
 from optimove_provider.emulator.model.faults import Fault
 from optimove_provider.emulator.model.switches import Switches
+from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.compaction import MAX_LAYERS
 from optimove_provider.loads.ledger.lease import acquire
 from optimove_provider.loads.ledger.ledger import Ledger
@@ -136,7 +137,7 @@ def test_after_its_expiry_was_entered_a_retry_only_tells_of_it(target, monkeypat
     target.sync({"a": "1", "b": "1", "c": "poison"}, night(0))
     target.state.switches = POISON
     how = {"on_removed": "expire", "max_rejected": 5}
-    killed(monkeypatch, Ledger, "tidy", lambda: target.sync({"a": "1"}, night(1), LOAD_ID, **how))
+    killed(monkeypatch, compaction, "maintain", lambda: target.sync({"a": "1"}, night(1), LOAD_ID, **how))
     target.state.switches = Switches()
     sent = len(target.bodies)
     report = target.sync({"a": "1"}, night(1), LOAD_ID, **how)
@@ -150,7 +151,7 @@ def test_what_a_failed_load_could_not_send_hides_nothing(target):
     for number in range(1, 4):
         with pytest.raises(NothingAccepted):
             target.sync({"a": "1", "b": "poison", "new": "poison"}, night(number))
-    assert not target.ledger.read().pending
+    assert not target.ledger.read().intents
     report = target.sync({"a": "1"}, night(4), on_removed="expire")
     assert (report.expired, report.not_expired, target.values) == (1, 0, {"a": "1"})
 
@@ -160,7 +161,7 @@ def test_the_retry_of_a_load_that_failed_goes_on_with_its_batch(target):
     values = {f"{number:05}": "1" for number in range(10_001)}
     with pytest.raises(Exception, match="no more"):
         target.sync(values, night(0), LOAD_ID)
-    assert not target.ledger.read().pending
+    assert not target.ledger.read().intents
     assert target.sync(values, night(0), LOAD_ID).accepted == 10_001
     assert (len(target.bodies), len({batch for _, _, batch in target.requests})) == (4, 1)
 
@@ -205,11 +206,11 @@ def test_rows_refused_in_a_second_batch_are_unknown_as_the_first_may_have_been_c
     assert target.values["a"] == "1"
 
 
-@pytest.mark.parametrize("step", ["sweep", "compact"])
+@pytest.mark.parametrize("step", ["vacuum", "compact"])
 def test_a_ledger_that_cannot_be_tidied_is_no_failure_of_the_load(target, monkeypatch, caplog, step):
     def fails(*_):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(Ledger, step, fails)
+    monkeypatch.setattr(compaction, step, fails)
     assert counts(target.sync({"a": "1"}, night(0))) == (1, 0, 0, 0)
     assert "was not tidied" in caplog.text

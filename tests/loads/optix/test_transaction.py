@@ -127,7 +127,7 @@ def test_a_crash_while_expiring_is_made_good_by_the_retry(target):
     target.kill_at = 0
     report = target.sync({"a": "1"}, night(1), load_id, on_removed="expire")
     assert report.expired == 1
-    assert not target.ledger.read().pending
+    assert not target.ledger.read().intents
 
 
 def test_a_row_that_was_refused_is_neither_removed_nor_forgotten(target):
@@ -179,10 +179,10 @@ def test_a_load_that_dies_between_closing_and_commit_is_made_good_by_its_retry(t
     with pytest.raises(Killed):
         target.sync({str(number): "1" for number in range(10_001)}, night(0), load_id)
     target.kill_at = 0
-    assert target.ledger.read().pending
+    assert target.ledger.read().intents
     report = target.sync({}, night(0), load_id)
     assert (counts(report), len(target.completed)) == ((10_001, 0, 0, 0), 1)
-    assert not target.ledger.read().pending
+    assert not target.ledger.read().intents
 
 
 def test_a_load_that_dies_and_is_never_retried_leaves_its_keys_unknown(target):

@@ -1,4 +1,4 @@
-"""What a plan says of a load: counts, parts, samples, digest, warnings."""
+"""What a plan says of a load: counts, files, examples, digest, warnings."""
 
 import json
 from datetime import timedelta
@@ -21,12 +21,12 @@ def test_a_first_load_is_all_new(target):
     plan = target.plan(target.frozen({"a": 1, "b": 1}, hour(1), **SNAPSHOT))
     assert (some(plan), plan.rows, plan.to_send, plan.known) == ({"new": 2}, 2, 2, 0)
     assert rows_in(target.staging, plan.sent) == {"a": 1, "b": 1}
-    assert (plan.removed, plan.samples, plan.warnings) == (None, (), (NO_LEDGER_YET,))
+    assert (plan.removed, plan.examples, plan.warnings) == (None, (), (NO_LEDGER_YET,))
 
 
 def test_an_empty_load_is_planned(target):
     plan = target.load({}, hour(1))
-    assert (some(plan), plan.rows, plan.filled) == ({}, 0, {})
+    assert (some(plan), plan.rows, plan.load.filled) == ({}, 0, {})
 
 
 def test_all_rows_are_accounted_for(local_target):
@@ -109,13 +109,13 @@ def test_without_a_ttl_a_row_that_would_go_is_sent_to_stay(local_target):
 
 def test_a_row_expires_no_later_than_the_ledger_says(local_target):
     plan = local_target.plan(local_target.frozen({"a": 1}, hour(1), ttl_seconds=60))
-    assert plan.accepted(hour(9)).expires == local_target.clock.now + timedelta(seconds=60)
+    assert plan.as_commit(hour(9)).origin.expires == local_target.clock.now + timedelta(seconds=60)
 
 
-def test_samples_show_what_changes(target):
+def test_examples_show_what_changes(target):
     target.load({"a": 1, "b": 2}, hour(1))
     plan = target.plan(target.frozen({"a": 1, "b": "new"}, hour(2)))
-    assert plan.samples == ({"key": "b", "columns": {"value": [2, "new"]}},)
+    assert plan.examples == ({"key": "b", "columns": {"value": [2, "new"]}},)
 
 
 def test_a_digest_is_of_what_is_applied(local_target):
@@ -138,7 +138,7 @@ def test_a_plan_is_kept_as_json(local_target):
     assert Plan.from_json(json.loads(json.dumps(plan.as_json()))) == plan
 
 
-def test_the_fence(local_target):
+def test_the_watermark(local_target):
     assert not is_below_watermark(local_target.manifest, hour(1))
     local_target.load({"a": 1}, hour(2), **SNAPSHOT)
     assert [is_below_watermark(local_target.manifest, hour(number)) for number in (1, 2, 3)] == [True, False, False]

@@ -112,11 +112,11 @@ def test_a_load_that_failed_after_its_first_request(emulator, connection, file, 
     emulator.state.faults.order(Fault("upload_data", times=1, status=404, body="no more"))
     with pytest.raises(AirflowException, match="no more"):
         run(upload(connection, file), **ONE)
-    assert not ledger(emulator, connection).read().pending
+    assert not ledger(emulator, connection).read().intents
     file.write_text("id,age\n1,31\n2,40\n")
     result = run(upload(connection, file), **try_)
     assert (result["accepted"], ages(emulator, connection)) == (2, {"1": age, "2": 40})
-    assert not ledger(emulator, connection).read().pending
+    assert not ledger(emulator, connection).read().intents
 
 
 def test_a_load_that_is_cleared_while_it_runs_is_waited_out(emulator, connection, file, monkeypatch):

@@ -1,0 +1,124 @@
+"""New layers: the rows that a change of the ledger brings in, written to files of their own, or linked as they are."""
+
+from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from optimove_provider.loads.ledger import layers
+from optimove_provider.loads.ledger.manifest import Layer, Manifest, Origin
+from optimove_provider.loads.spool import row_files
+from optimove_provider.loads.spool.row_files import ALGORITHM, LEDGER, Batches
+from optimove_provider.loads.state.staging import Staging
+
+Numbers = npt.NDArray[np.int64]
+
+
+class LayerWriter:
+    """Makes the files of a ledger's layers. They belong to it once its manifest names them."""
+
+    def __init__(self, staging: Staging, folder: str) -> None:
+        self.folder, self._staging = folder, staging
+
+    def write(self, batches: Batches, distinct: bool = False) -> Layer:
+        """A layer of rows of a ledger."""
+        path = self._new_path()
+        return Layer(path, row_files.write(self._staging, path, batches, LEDGER), ALGORITHM, distinct=distinct)
+
+    def link(self, folder: str, origin: Origin) -> list[Layer]:
+        """Layers of what a load sent, as it is: nothing is written again."""
+        found = []
+        for path in row_files.sent_parts(self._staging, folder):
+            own = self._new_path()
+            rows, has_fingerprints = row_files.described(self._staging, path)
+            self._staging.link(path, own)
+            found.append(Layer(own, rows, ALGORITHM if has_fingerprints else "", origin, distinct=True))
+        return found
+
+    def copy(self, folder: str) -> list[Layer]:
+        """Layers of files that have rows of a ledger already."""
+        paths = row_files.parts(self._staging, folder)
+        return [self.write(row_files.read(self._staging, path, LEDGER.names)) for path in paths]
+
+    def resolved(self, manifest: Manifest, without: str = "") -> list[Layer]:
+        """What all loads but one may have sent, as unknown."""
+        sources = layers.of_intents(self._staging, manifest, without)
+        found = layers.read(self._staging, sources, LEDGER.names)
+        return [self.write(batch.select(LEDGER.names) for batch in found)] if sources else []
+
+    def accepted(self, folder: str, origin: Origin, rejected: Collection[int]) -> Layer:
+        """What a load sent, but for the rejected rows, by their numbers."""
+        return self.write(self._accepted(folder, origin, _numbers(rejected)), distinct=True)
+
+    def doubtful(self, folder: str, origin: Origin, rejected: Collection[int]) -> Layer:
+        """The rejected rows of a load, as unknown."""
+        return self.write(self._doubtful(folder, origin, _numbers(rejected)))
+
+    def unknown(self, rows: Iterable[tuple[str, str | None]], generation: datetime) -> Layer:
+        """Keys as JSON text of which nobody knows what the target holds, each with the record that it may be."""
+        return self.write(_unknown(rows, generation))
+
+    def tombstones(self, expired: Batches, generation: datetime, rejected: Collection[int]) -> Layer:
+        """Rows of a load that expire, but for the rejected ones."""
+        numbers = _numbers(rejected)
+        return self.write(_tombstones(_without(batch, numbers), generation) for batch in expired)
+
+    def _new_path(self) -> str:
+        return f"{self.folder}/{self._staging.surroundings.new_id()}.parquet"
+
+    def _accepted(self, folder: str, origin: Origin, rejected: Numbers) -> Iterator[pa.RecordBatch]:
+        for batch in self._rows_of(folder):
+            some = _without(batch, rejected)
+            made = row_files.fingerprints(some["_record"])
+            yield _rows(some["_key"], some["_record"], made, origin.generation, origin.expires)
+
+    def _doubtful(self, folder: str, origin: Origin, rejected: Numbers) -> Iterator[pa.RecordBatch]:
+        for batch in self._rows_of(folder):
+            some = _among(batch, rejected)
+            yield _rows(some["_key"], some["_record"], pa.nulls(len(some), pa.binary()), origin.generation)
+
+    def _rows_of(self, folder: str) -> Iterator[pa.RecordBatch]:
+        for path in row_files.sent_parts(self._staging, folder):
+            yield from row_files.read(self._staging, path, ("_row", "_key", "_record"))
+
+
+def _rows(
+    keys: pa.Array,
+    records: pa.Array,
+    fingerprints: pa.Array,
+    generation: datetime,
+    expires: datetime | None = None,
+    state: str = "live",
+) -> pa.RecordBatch:
+    rest = (
+        pa.repeat(pa.scalar(value, LEDGER.field(name).type), len(keys))
+        for name, value in {"generation": generation, "expires": expires, "state": state}.items()
+    )
+    return pa.record_batch([keys, records, fingerprints, *rest], schema=LEDGER)
+
+
+def _numbers(rows: Collection[int]) -> Numbers:
+    return np.fromiter(rows, np.int64, len(rows))
+
+
+def _among(batch: pa.RecordBatch, numbers: Numbers, invert: bool = False) -> pa.RecordBatch:
+    return batch.filter(pa.array(np.isin(batch["_row"].to_numpy(), numbers, invert=invert)))
+
+
+def _without(batch: pa.RecordBatch, numbers: Numbers) -> pa.RecordBatch:
+    return _among(batch, numbers, invert=True)
+
+
+def _unknown(rows: Iterable[tuple[str, str | None]], generation: datetime) -> Iterator[pa.RecordBatch]:
+    left = iter(rows)
+    while some := list(islice(left, row_files.ROW_GROUP)):
+        keys, records = (pa.array(column, pa.string()) for column in zip(*some, strict=True))
+        yield _rows(keys, records, pa.nulls(len(keys), pa.binary()), generation)
+
+
+def _tombstones(batch: pa.RecordBatch, generation: datetime) -> pa.RecordBatch:
+    nothing = pa.nulls(batch.num_rows, pa.string())
+    return _rows(batch["_key"], nothing, nothing.cast(pa.binary()), generation, state="tombstone")
