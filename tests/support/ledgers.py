@@ -16,6 +16,7 @@ from optimove_provider.loads.plan.plan import PlanInput
 from optimove_provider.loads.plan.planner import make_plan
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import LEDGER, ROWS
+from optimove_provider.surroundings import REAL
 
 NOON = datetime(2026, 5, 2, 12, tzinfo=UTC)
 TARGET = target_id("optix", "https://optix.test", "4f0a")
@@ -97,6 +98,7 @@ class Target:
     clock: Clock
 
     def __post_init__(self):
+        self.staging = replace(self.staging, surroundings=replace(REAL, now=self.clock))
         self.ledger = Ledger(self.staging, TARGET)
         self.store = {}
 
@@ -110,7 +112,7 @@ class Target:
         return PlanInput(load_id or str(uuid.uuid4()), freeze(self.staging, rows), generation, filled=filled, **how)
 
     def lease(self, load_id, try_number=1):
-        return acquire(self.ledger.manifest_file, load_id, try_number, self.clock)
+        return acquire(self.ledger.manifest_file, load_id, try_number)
 
     def plan(self, frozen):
         return make_plan(self.ledger, frozen, f"loads/{frozen.load_id}/{uuid.uuid4()}", self.clock(), MEMORY)

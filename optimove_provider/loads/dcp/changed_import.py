@@ -7,7 +7,7 @@ the end of the wait, and the rows are pending: if nobody confirms them, the next
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Literal
 
@@ -90,7 +90,7 @@ class ChangedImport:
                     self._settle(lease, try_number, wait)
                     return
                 if not plan.below_watermark:
-                    self._ledger.commit(lease, plan.as_commit(datetime.now(UTC)))
+                    self._ledger.commit(lease, plan.as_commit(self._to.staging.surroundings.now()))
             self._report.state = "nothing_to_send"
         self._journal.finish(self._report.as_json())
 
@@ -188,4 +188,4 @@ class ChangedImport:
         staging, load_id = self._to.staging, self._to.load_id
         holder = _holder(staging, load_id, try_number)
         staging.write(f"loads/{load_id}/settling.json", {"try": holder})
-        lease.detach(datetime.now(UTC) + wait)
+        lease.detach(self._to.staging.surroundings.now() + wait)

@@ -2,7 +2,7 @@
 time and in any order, so what they overwrite is open until then."""
 
 from collections.abc import Callable, Collection, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from optimove_provider.contract.dcp.readback import is_shown
 from optimove_provider.contract.dcp.upload_history import Outcome
@@ -34,7 +34,9 @@ class InDoubtFiles:
     def note(self, load_id: str, s3_keys: Sequence[str]) -> None:
         """Remember files, before they become visible."""
         self._sweep()
-        self._staging.write(self._path(load_id), {"s3_keys": list(s3_keys), "noted": datetime.now(UTC).isoformat()})
+        self._staging.write(
+            self._path(load_id), {"s3_keys": list(s3_keys), "noted": self._staging.surroundings.now().isoformat()}
+        )
 
     def settle(self, load_id: str, outcome: Outcome) -> None:
         """Forget a load's files if it is known what became of all of them."""
@@ -69,14 +71,14 @@ class InDoubtFiles:
         return [name.removesuffix(".json") for name in self._staging.names(self._folder) if name.endswith(".json")]
 
     def _sweep(self) -> None:
-        self._staging.sweep(self._folder, datetime.now(UTC) - OVER_AFTER)
+        self._staging.sweep(self._folder, self._staging.surroundings.now() - OVER_AFTER)
 
     def _left(self, load_id: str, ask: Ask, unseen: Collection[str]) -> list[str]:
         """The files that are not over; if all are, they are forgotten. One that failed is over."""
         found = self._staging.read(self._path(load_id))
         if found is None:  # another load has seen that they are over
             return []
-        is_recent = datetime.fromisoformat(found["noted"]) + SILENT_AFTER > datetime.now(UTC)
+        is_recent = datetime.fromisoformat(found["noted"]) + SILENT_AFTER > self._staging.surroundings.now()
         # One by one: a file that failed says nothing of another.
         asked = {key: ask([key]) for key in found["s3_keys"] if key not in unseen}
         left = [key for key, told in asked.items() if not told.is_over or (is_recent and not is_shown(told))]

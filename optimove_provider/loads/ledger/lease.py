@@ -5,30 +5,22 @@ must agree within the 30 seconds between the last slice that a load may begin an
 """
 
 import logging
-import threading
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
 from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.loads.ledger.manifest import Holder, Manifest, ManifestFile
+from optimove_provider.surroundings import Repetition
 
 log = logging.getLogger(__name__)
 
 LASTS = timedelta(seconds=60)
 RENEWED_EVERY = timedelta(seconds=20)
 TRUSTED_FOR = timedelta(seconds=30)
-
-Clock = Callable[[], datetime]
-
-
-def utc_now() -> datetime:
-    """The time of this machine's clock."""
-    return datetime.now(UTC)
 
 
 class LeaseLost(OptimoveProviderError):
@@ -63,18 +55,17 @@ class TargetBusy(OptimoveProviderError):
 
 
 class Lease:
-    """A lease that was acquired. As a context manager, it renews itself in a thread, and is given back at the end."""
+    """A lease that was acquired. As a context manager, it renews itself meanwhile, and is given back at the end."""
 
-    def __init__(self, manifest_file: ManifestFile, holder: Holder, clock: Clock) -> None:
-        self.manifest_file, self._clock = manifest_file, clock
+    def __init__(self, manifest_file: ManifestFile, holder: Holder) -> None:
+        self.manifest_file, self._surroundings = manifest_file, manifest_file.staging.surroundings
         self.load_id, self.token = holder.load_id, holder.token
         self._renewed_at, self._detached = holder.renewed_at, False
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="optimove-lease", daemon=True)
+        self._renewals: Repetition | None = None
 
     def check(self) -> None:
         """Raise LeaseLost unless the lease was renewed in the last 30 seconds: before each slice and each closing."""
-        age = self._clock() - self._renewed_at
+        age = self._surroundings.now() - self._renewed_at
         if age > TRUSTED_FOR:
             raise LeaseLost(
                 f"load {self.load_id}: its lease of {self._place} was last renewed {age.total_seconds():.0f} s ago, so "
@@ -87,14 +78,14 @@ class Lease:
 
     def renew(self) -> None:
         """Renew the lease now. Raises LeaseLost if somebody else has acquired it."""
-        now = self._clock()
+        now = self._surroundings.now()
         self.change(lambda manifest: _held(manifest, now, now + LASTS))
         self._renewed_at = now
 
     def detach(self, until: datetime) -> None:
         """Keep the lease until an instant without renewing it, for a wait in which this process ends."""
-        self._end_thread()
-        now = self._clock()
+        self._end_renewals()
+        now = self._surroundings.now()
         self.change(lambda manifest: _held(manifest, now, until, detached=True))
         self._detached = True
 
@@ -106,13 +97,13 @@ class Lease:
             log.info("load %s: its lease of %s had ended before", self.load_id, self._place)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._renewals = self._surroundings.repeat(RENEWED_EVERY, self._still_renewed, "optimove-lease")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._end_thread()
+        self._end_renewals()
         if not self._detached:
             self.release()
 
@@ -127,31 +118,30 @@ class Lease:
             raise LeaseLost(f"load {self.load_id} lost its lease of {self._place}: {now} it now")
         return manifest
 
-    def _keep(self) -> None:
-        while not self._stop.wait(RENEWED_EVERY.total_seconds()):
-            try:
-                self.renew()
-            except LeaseLost as lost:
-                log.warning("%s", lost)
-                return
-            except Exception:  # the storage may answer the next time; until then `check` stops the load
-                log.warning("the lease of %s could not be renewed", self._place, exc_info=True)
+    def _still_renewed(self) -> bool:
+        """Renew the lease; tells whether it makes sense to do so again."""
+        try:
+            self.renew()
+        except LeaseLost as lost:
+            log.warning("%s", lost)
+            return False
+        except Exception:  # the storage may answer the next time; until then `check` stops the load
+            log.warning("the lease of %s could not be renewed", self._place, exc_info=True)
+        return True
 
-    def _end_thread(self) -> None:
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
+    def _end_renewals(self) -> None:
+        if self._renewals:
+            self._renewals.stop()
 
 
-def acquire(
-    manifest_file: ManifestFile, load_id: str, try_number: int, clock: Clock = utc_now, task: str = ""
-) -> Lease | Held:
+def acquire(manifest_file: ManifestFile, load_id: str, try_number: int, task: str = "") -> Lease | Held:
     """Acquire the lease of a target, or tell who has it. It never waits.
 
     The same try of the same load takes its own lease over, as a task does that resumes; another try waits it out. A
     load of the same task takes over one that is detached: the task was cleared, and nobody waits for that import.
     """
-    now, token = clock(), str(uuid.uuid4())
+    surroundings = manifest_file.staging.surroundings
+    now, token = surroundings.now(), str(surroundings.new_id())
     wanted = Holder(load_id, try_number, token, now, now + LASTS, task)
 
     def take(manifest: Manifest) -> Manifest:
@@ -164,13 +154,13 @@ def acquire(
         manifest_file.change(take)
     except _Taken as taken:
         return taken.held
-    return Lease(manifest_file, wanted, clock)
+    return Lease(manifest_file, wanted)
 
 
 @contextmanager
 def acquired(manifest_file: ManifestFile, load_id: str, try_number: int, task: str = "") -> Iterator[Lease]:
     """The lease of a target while the block lasts. Raises TargetBusy while another load has it."""
-    lease = acquire(manifest_file, load_id, try_number, task=task)
+    lease = acquire(manifest_file, load_id, try_number, task)
     if isinstance(lease, Held):
         raise TargetBusy(lease)
     with lease:

@@ -17,6 +17,7 @@ from optimove_provider.loads.optix.update import Update, load_update
 from optimove_provider.loads.plan.guards import Guards, GuardStopped
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.staging import Staging
+from optimove_provider.surroundings import REAL
 from tests.support.optix_target import Killed, Target, opened
 
 NIGHT = datetime(2026, 11, 20, tzinfo=UTC)
@@ -235,15 +236,19 @@ def test_another_load_that_works_on_the_target_is_named(target):
     target.sync({"a": "1"}, night(0))
 
 
-def test_no_request_is_repeated_once_the_lease_may_be_lost(tmp_path, monkeypatch):
+def test_no_request_is_repeated_once_the_lease_may_be_lost(tmp_path):
+    late = timedelta(0)
+
     class Slow(SyncedTarget):
         def send(self, request):
+            nonlocal late
             answer = super().send(request)
             if answer.status == 503:
-                monkeypatch.setattr("optimove_provider.loads.ledger.lease.TRUSTED_FOR", timedelta(days=-1))
+                late = timedelta(seconds=31)
             return answer
 
     target = Slow(tmp_path)
+    target.staging = replace(target.staging, surroundings=replace(REAL, now=lambda: REAL.now() + late))
     target.state.faults.order(Fault("upload_data", times=1, status=503))
     with pytest.raises(LeaseLost):
         target.sync({"a": "1"}, night(0))
