@@ -54,7 +54,7 @@ def _executors() -> list[str]:
 def sweep(staging: "Staging") -> None:
     """Remove what is older than `[optimove] keep_days`: reports, rejected rows, loads that nobody took up again.
 
-    What a pending load may have sent stays: the ledger needs it. Where sweeping fails, the log says so: the load that
+    What an intent names stays: the ledger needs it. Where sweeping fails, the log says so: the load that
     comes by here is none the worse.
     """
     try:

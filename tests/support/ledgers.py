@@ -117,7 +117,7 @@ class Target:
     def plan(self, frozen):
         return make_plan(self.ledger, frozen, f"loads/{frozen.load_id}/{uuid.uuid4()}", self.clock(), MEMORY)
 
-    def mark(self, lease, plan):
+    def write_intent(self, lease, plan):
         return self.ledger.write_intent(lease, plan.planned_against, plan.load.generation, plan.sent)
 
     def send(self, plan, rejected=()):
@@ -139,7 +139,7 @@ class Target:
         frozen = self.frozen(rows, generation, **how)
         lease = self.lease(frozen.load_id)
         plan = self.plan(frozen)
-        self.mark(lease, plan)
+        self.write_intent(lease, plan)
         self.send(plan)
         self.commit(lease, plan)
         if plan.removed:

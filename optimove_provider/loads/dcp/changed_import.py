@@ -1,7 +1,7 @@
 """Importing into DCP only what the table does not have already, by its ledger: freeze, plan, upload, wait, commit.
 
 The ledger learns of a load once its import is confirmed. Until then the lease is kept without renewal ("detached"), to
-the end of the wait, and the rows are pending: if nobody confirms them, the next load takes them for unknown.
+the end of the wait, and the rows are an intent: if nobody confirms them, the next load takes them for unknown.
 """
 
 from collections.abc import Mapping
@@ -128,7 +128,7 @@ class ChangedImport:
             freezer = Freezer(parts)
             RowCheck(self._source, self._wanted, staging, self._report).run(freezer)
             freezer.finish()
-        refuse_duplicates(staging, parts.parts, "customerId")
+        refuse_duplicates(staging, parts.written, "customerId")
         return {"columns": freezer.columns, "filled": freezer.filled, "folder": folder}
 
     def _plan(self) -> Plan:

@@ -58,8 +58,8 @@ def confirm_full(ledger: Ledger | None, report: Report, outcome: Outcome) -> Non
 def confirm(ledger: Ledger | None, report: Report, outcome: Outcome) -> None:
     """Take over how an import of what changed ended: the ledger learns its rows, or that they are unknown.
 
-    Raises ImportFailed if the import failed, or rows of it; OtherPointer where another load has changed the ledger:
-    then the load stays pending. Raises TargetBusy while another load has the table.
+    Raises ImportFailed if the import failed, or rows of it; CommitConflict where another load has changed the ledger:
+    then the load's intent stays. Raises TargetBusy while another load has the table.
     """
     assert ledger  # noqa: S101 - the load had one
     staging, load_id = ledger.staging, report.load_id

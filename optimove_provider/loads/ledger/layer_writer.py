@@ -31,16 +31,16 @@ class LayerWriter:
     def link(self, folder: str, origin: Origin) -> list[Layer]:
         """Layers of what a load sent, as it is: nothing is written again."""
         found = []
-        for path in row_files.sent_parts(self._staging, folder):
+        for path in row_files.sendable_paths(self._staging, folder):
             own = self._new_path()
-            rows, has_fingerprints = row_files.described(self._staging, path)
+            rows, has_fingerprints = row_files.describe(self._staging, path)
             self._staging.link(path, own)
             found.append(Layer(own, rows, ALGORITHM if has_fingerprints else "", origin, distinct=True))
         return found
 
     def copy(self, folder: str) -> list[Layer]:
         """Layers of files that have rows of a ledger already."""
-        paths = row_files.parts(self._staging, folder)
+        paths = row_files.paths(self._staging, folder)
         return [self.write(row_files.read(self._staging, path, LEDGER.names)) for path in paths]
 
     def resolved(self, manifest: Manifest, without: str = "") -> list[Layer]:
@@ -81,7 +81,7 @@ class LayerWriter:
             yield _rows(some["_key"], some["_record"], pa.nulls(len(some), pa.binary()), origin.generation)
 
     def _rows_of(self, folder: str) -> Iterator[pa.RecordBatch]:
-        for path in row_files.sent_parts(self._staging, folder):
+        for path in row_files.sendable_paths(self._staging, folder):
             yield from row_files.read(self._staging, path, ("_row", "_key", "_record"))
 
 

@@ -79,7 +79,7 @@ def of_intents(staging: Staging, manifest: Manifest, without: str = "") -> list[
     """Where the rows of the intents are, the last intent last; `without` that of one load."""
     order = sorted((one.written_as, load_id) for load_id, one in manifest.intents.items() if load_id != without)
     found = [manifest.intents[load_id] for _, load_id in order]
-    return [_of_intent(path, one) for one in found for path in row_files.sent_parts(staging, one.folder)]
+    return [_of_intent(path, one) for one in found for path in row_files.sendable_paths(staging, one.folder)]
 
 
 def of_all(staging: Staging, manifest: Manifest) -> list[Source]:

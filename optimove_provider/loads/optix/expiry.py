@@ -21,12 +21,12 @@ TTL_SECONDS = 1
 class Expiry:
     """Rows to be sent again with a TTL of one second: how many, and their folder in staging.
 
-    `version` is the manifest's once they are marked as pending.
+    Their intent made version `written_as` of the manifest.
     """
 
     rows: int
     sent: str
-    version: int
+    written_as: int
     generation: datetime
 
     def as_json(self) -> dict[str, Any]:
@@ -35,20 +35,20 @@ class Expiry:
 
 
 def begin_expiry(ledger: Ledger, lease: Lease, plan: Plan, folder: str, max_memory: str = MAX_MEMORY) -> Expiry:
-    """The rows of a committed plan that are to expire and that nobody has written since, marked as pending."""
+    """The rows of a committed plan that are to expire and that nobody has written since, with their intent written."""
     staging, manifest = ledger.staging, ledger.read()
-    is_marked = plan.load.load_id in manifest.intents  # by its commit, unless another load has committed since
-    version = manifest.version if is_marked else manifest.version + 1
-    sent, rows = f"{folder}/rows-{version}", 0
+    has_intent = plan.load.load_id in manifest.intents  # by its commit, unless another load has committed since
+    written_as = manifest.version if has_intent else manifest.version + 1
+    sent, rows = f"{folder}/rows-{written_as}", 0
     if plan.removed:
         _, last = row_files.size(staging, plan.removed)
         wanted = diff.still_removed(staging, manifest, plan.removed, last, plan.load.generation, max_memory)
         rows = row_files.write(
             staging, f"{sent}/rows.parquet", row_files.pick_rows(staging, plan.removed, wanted), ROWS
         )
-    if rows and not is_marked:
+    if rows and not has_intent:
         ledger.write_intent(lease, manifest.version, plan.load.generation, sent, "removed")
-    return Expiry(rows, sent, version, plan.load.generation)
+    return Expiry(rows, sent, written_as, plan.load.generation)
 
 
 def commit_expiry(ledger: Ledger, lease: Lease, expiry: Expiry, rejected: Collection[int] = ()) -> None:
@@ -59,4 +59,4 @@ def commit_expiry(ledger: Ledger, lease: Lease, expiry: Expiry, rejected: Collec
     if not expiry.rows and lease.load_id not in ledger.read().intents:
         return  # an earlier try has done it
     expired = row_files.read_rows(ledger.staging, expiry.sent, ROWS.names)
-    ledger.commit_expired(lease, expiry.version, expiry.generation, expired, rejected)
+    ledger.commit_expired(lease, expiry.written_as, expiry.generation, expired, rejected)

@@ -109,8 +109,8 @@ class Transaction:
         return allowed_of(self.options.max_rejected, self.report.rows)
 
     def _withdraw_intent(self, lease: Lease) -> None:
-        """If no request was ever sent that completes a batch, nothing of this load can be visible: its rows are not
-        pending. A retry goes on with the same plan."""
+        """If no request was ever sent that completes a batch, nothing of this load can be visible: no other
+        load need take its rows for unknown. A retry goes on with the same plan."""
         if self.journal.may_be_visible:
             return
         with suppress(LeaseLost):

@@ -146,7 +146,7 @@ _LOADED_VIEW = """CREATE VIEW loaded AS SELECT _row, _key, _fingerprint, false A
 
 def _view_rows(connection: "DuckDBPyConnection", staging: Staging, folder: str) -> None:
     """Make the rows of a load the view `loaded`, without their records."""
-    every, fit = row_files.parts(staging, folder), row_files.sent_parts(staging, folder)
+    every, fit = row_files.paths(staging, folder), row_files.sendable_paths(staging, folder)
     _view(connection, staging, "fit", fit)
     _view(connection, staging, "unfit", [path for path in every if path not in fit])
     connection.execute(_LOADED_VIEW)

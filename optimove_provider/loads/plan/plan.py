@@ -19,7 +19,7 @@ SENT_KINDS = ("new", "changed", "unknown", "expiring")
 
 @dataclass(frozen=True, slots=True)
 class PlanInput:
-    """A load whose rows are frozen. `rows_in`: their folder in staging; `generation`: the instant that they stand for.
+    """A load whose rows are frozen. `rows_folder`: theirs in staging; `generation`: the instant that they stand for.
     `filled` is the share of them that has a value, by column. Unless `compared`, nobody asks for the plan's digest, and
     their fingerprints need not be made.
 
@@ -27,7 +27,7 @@ class PlanInput:
     """
 
     load_id: str
-    rows_in: str
+    rows_folder: str
     generation: datetime
     source_is: Literal["snapshot", "delta"] = "delta"
     mode: Literal["changed", "full"] = "changed"

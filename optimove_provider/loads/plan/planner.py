@@ -31,15 +31,15 @@ def make_plan(ledger: Ledger, load: PlanInput, folder: str, now: datetime, max_m
     """
     staging, manifest = ledger.staging, ledger.read()
     staging.remove_folder(folder)  # of a try that ended while it planned
-    rows, last = row_files.size(staging, load.rows_in)
+    rows, last = row_files.size(staging, load.rows_folder)
     below_watermark = is_below_watermark(manifest, load.generation)
     written = PlanWriter(staging, manifest, load, folder, rows)
     if below_watermark or _nothing_to_compare(manifest, load):
         counts, changes = {**dict.fromkeys(CHANGE_KINDS, 0), "stale" if below_watermark else "new": rows}, "0"
-        written.sent = written.sent if below_watermark else load.rows_in
+        written.sent = written.sent if below_watermark else load.rows_folder
     else:
         options = _diff_options(manifest, load, now)
-        with compare(staging, manifest, load.rows_in, last, options, max_memory) as found:
+        with compare(staging, manifest, load.rows_folder, last, options, max_memory) as found:
             counts, changes = _all_counts(found.counts(), load, rows), found.digest()
             written.write(found, counts)
     return Plan(

@@ -33,7 +33,7 @@ def _ref(journal: Journal) -> PlanRef:
 
 
 def plan_or_reuse(
-    ledger: Ledger, journal: Journal, frozen: PlanInput, report: Report, guards: Guards, expected_plan: str | None
+    ledger: Ledger, journal: Journal, load: PlanInput, report: Report, guards: Guards, expected_plan: str | None
 ) -> Plan:
     """The plan of an earlier try where it still holds, otherwise a new one; the report has its numbers.
 
@@ -45,7 +45,7 @@ def plan_or_reuse(
     if still_holds(journal, manifest):
         plan = Plan.from_json(journal.plan)
     else:
-        plan = make_plan(ledger, frozen, journal.begin_planning(), ledger.staging.surroundings.now())
+        plan = make_plan(ledger, load, journal.begin_planning(), ledger.staging.surroundings.now())
         journal.planned(plan.as_json())
     report.tell_plan(plan)
     if expected_plan and plan.digest != expected_plan:

@@ -33,7 +33,7 @@ class PlanWriter:
         """Write the files, and find the examples."""
         to_send = sum(counts[kind] for kind in SENT_KINDS)
         if to_send and to_send == self.rows:
-            self.sent = self.load.rows_in
+            self.sent = self.load.rows_folder
         elif to_send:
             row_files.write(self.staging, f"{self.sent}/rows.parquet", found.picked(*SENT_KINDS), ROWS)
         if counts["removed"] or found.counts()["unchanged"]:
@@ -52,7 +52,7 @@ class PlanWriter:
 
     def _first_key(self) -> str | None:
         """A key of the load: all of them are numbers, or all are texts."""
-        for batch in row_files.read_rows(self.staging, self.load.rows_in, ["_key"]):
+        for batch in row_files.read_rows(self.staging, self.load.rows_folder, ["_key"]):
             if batch.num_rows:
                 return str(batch["_key"][0].as_py())
         return None

@@ -123,7 +123,7 @@ def freeze(
         freezing = _Freezing(fit, refused, aside, make_encoder, compared, Progress(staging.surroundings.monotonic))
         _in_turn(freezing.take, rows, staging.surroundings)
     rejected, columns = freezing.rejected, freezing.columns
-    spool = Spool(freezing.row, fit.rows, rejected, rejected - refused.rows, columns, fit.parts)
+    spool = Spool(freezing.row, fit.rows, rejected, rejected - refused.rows, columns, fit.written)
     refuse_duplicates(staging, spool.parts, primary_key)
     return spool
 

@@ -43,7 +43,7 @@ LEDGER = pa.schema(
 
 FORMAT = 1
 _FINGERPRINT_BYTES = 12
-"""So that one in 2^96 changes would go unseen; and DuckDB keeps no more than these beside a row, without a manifest."""
+"""So that one in 2^96 changes would go unseen; and no more bytes than these does DuckDB keep in a row itself."""
 
 ALGORITHM = f"sha256/{_FINGERPRINT_BYTES}, 1"
 """How fingerprints are made, with its version: the first bytes of the SHA-256 of the record's UTF-8 text."""
@@ -58,20 +58,22 @@ def fingerprints(records: pa.Array) -> pa.Array:
     return pa.array(digests, pa.binary())
 
 
-def rows_batch(numbers: pa.Array, keys: pa.Array, records: pa.Array, made: pa.Array | None = None) -> pa.RecordBatch:
+def rows_batch(
+    numbers: pa.Array, keys: pa.Array, records: pa.Array, fingerprints: pa.Array | None = None
+) -> pa.RecordBatch:
     """Rows of a load; without their fingerprints, these can be made when they are needed."""
-    made = pa.nulls(len(keys), pa.binary()) if made is None else made
-    return pa.record_batch([numbers, keys, records, made], schema=ROWS)
+    fingerprints = pa.nulls(len(keys), pa.binary()) if fingerprints is None else fingerprints
+    return pa.record_batch([numbers, keys, records, fingerprints], schema=ROWS)
 
 
-def parts(staging: Staging, folder: str) -> list[str]:
+def paths(staging: Staging, folder: str) -> list[str]:
     """The Parquet files of a folder, in order."""
     return [f"{folder}/{name}" for name in staging.names(folder) if name.endswith(".parquet")]
 
 
-def sent_parts(staging: Staging, folder: str) -> list[str]:
+def sendable_paths(staging: Staging, folder: str) -> list[str]:
     """The same without those of refused rows: what can have been sent."""
-    return [path for path in parts(staging, folder) if not path.rpartition("/")[2].startswith(REFUSED)]
+    return [path for path in paths(staging, folder) if not path.rpartition("/")[2].startswith(REFUSED)]
 
 
 def write(staging: Staging, path: str, batches: Batches, schema: pa.Schema) -> int:
@@ -133,13 +135,13 @@ def check_format(found: pq.FileMetaData, path: str) -> None:
 
 def read_rows(staging: Staging, folder: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """The rows of a load, some columns of them."""
-    for path in parts(staging, folder):
+    for path in paths(staging, folder):
         yield from read(staging, path, columns)
 
 
 def pick_rows(staging: Staging, folder: str, wanted: Mask) -> Iterator[pa.RecordBatch]:
     """The rows of a load whose number is wanted, in their order."""
-    for path in sent_parts(staging, folder):
+    for path in sendable_paths(staging, folder):
         with staging.open(path) as stream, pq.ParquetFile(stream) as file:
             groups = [group for group in range(file.num_row_groups) if _holds(file.metadata.row_group(group), wanted)]
             for batch in _batches(file, groups, ROWS.names):
@@ -158,8 +160,8 @@ def _statistics(group: Any, column: str) -> Any:
 
 def size(staging: Staging, folder: str) -> tuple[int, int]:
     """How many rows a load has that can be sent, and the highest row number."""
-    rows, last = sum(group.num_rows for group in _groups(staging, sent_parts(staging, folder))), 0
-    for group in _groups(staging, parts(staging, folder)):
+    rows, last = sum(group.num_rows for group in _groups(staging, sendable_paths(staging, folder))), 0
+    for group in _groups(staging, paths(staging, folder)):
         if group.num_rows:  # of no rows there are no statistics
             last = max(last, _statistics(group, "_row").max)
     return rows, last
@@ -172,13 +174,13 @@ def _groups(staging: Staging, paths: Sequence[str]) -> Iterator[Any]:
         yield from (found.row_group(number) for number in range(found.num_row_groups))
 
 
-def described(staging: Staging, path: str) -> tuple[int, bool]:
+def describe(staging: Staging, path: str) -> tuple[int, bool]:
     """How many rows of a load a file has, and whether their fingerprints are made."""
-    rows, made = 0, True
+    rows, has_fingerprints = 0, True
     for group in _groups(staging, [path]):
         rows += group.num_rows
-        made = made and _statistics(group, "_fingerprint").null_count == 0
-    return rows, made
+        has_fingerprints = has_fingerprints and _statistics(group, "_fingerprint").null_count == 0
+    return rows, has_fingerprints
 
 
 def empty_mask(size: int) -> Mask:

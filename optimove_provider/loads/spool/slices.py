@@ -1,7 +1,6 @@
 """Rows in slices of at most 5000, as Parquet files in staging: what one load froze, or plans to send.
 
-Three columns: `_row` (the row's number in the source, from 1), `_key` (the key as JSON text) and `_record` (the whole
-record as JSON text, as it will travel). A row group is a slice: one request.
+Their columns are those of `row_files.ROWS`. A row group is a slice: one request.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,9 +15,9 @@ from optimove_provider.loads.spool.row_files import ROWS
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.rows import one_chunk
 
-SLICES_IN_A_PART = 100
+SLICES_IN_A_FILE = 100
 _COUNTED = ["_row", "_fingerprint"]
-"""Columns with statistics: planning finds rows by their numbers, and tells whether fingerprints are made."""
+"""Columns with statistics: planning finds rows by their numbers, and asks whether fingerprints are made."""
 READ_ROWS = 1 << 16
 
 
@@ -57,13 +56,13 @@ class RowFiles:
 
     def path(self, number: int) -> str:
         """The file that holds a slice."""
-        part = "" if self.one_file else f"-{number // SLICES_IN_A_PART:05}"
-        return f"{self.folder}/{self.name}{part}.parquet"
+        suffix = "" if self.one_file else f"-{number // SLICES_IN_A_FILE:05}"
+        return f"{self.folder}/{self.name}{suffix}.parquet"
 
     @property
     def paths(self) -> list[str]:
         """All files, in order."""
-        return list(dict.fromkeys(self.path(number) for number in range(0, self.slices, SLICES_IN_A_PART)))
+        return list(dict.fromkeys(self.path(number) for number in range(0, self.slices, SLICES_IN_A_FILE)))
 
     def read(self, staging: Staging, numbers: Iterable[int]) -> Iterator[Slice]:
         """These slices, one after the other; the numbers must rise."""
@@ -74,7 +73,7 @@ class RowFiles:
                     stack.close()
                     path = self.path(number)
                     file = stack.enter_context(pq.ParquetFile(stack.enter_context(staging.open(path))))
-                group = number if self.one_file else number % SLICES_IN_A_PART
+                group = number if self.one_file else number % SLICES_IN_A_FILE
                 table = file.read_row_group(group, ["_row", "_record"])
                 rows, records = (table.column(name) for name in ("_row", "_record"))
                 yield Slice(number, one_chunk(rows), one_chunk(records))
@@ -92,14 +91,14 @@ class RowFiles:
 
 
 class RowFilesWriter:
-    """Writes rows as parts, a slice at a time. Use it in a `with` statement; `rows` counts them."""
+    """Writes rows to such files, a slice at a time. Use it in a `with` statement; `rows` counts them."""
 
     def __init__(self, staging: Staging, folder: str, name: str = "part") -> None:
         self.staging, self.rows = staging, 0
-        self._parts = RowFiles(folder, name=name)
+        self._files = RowFiles(folder, name=name)
         self._waiting: list[pa.RecordBatch] = []
         self._waiting_rows, self._slices = 0, 0
-        self._part: ExitStack | None = None
+        self._stack: ExitStack | None = None
         self._file: pq.ParquetWriter | None = None
 
     def __enter__(self) -> "RowFilesWriter":
@@ -120,15 +119,15 @@ class RowFilesWriter:
 
     def _write(self, rows: int) -> None:
         table = pa.Table.from_batches(self._waiting, ROWS)
-        if self._slices % SLICES_IN_A_PART == 0:
+        if self._slices % SLICES_IN_A_FILE == 0:
             self._close()
-            self._part = ExitStack()
-            path = self._parts.path(self._slices)
-            out = self._part.enter_context(self.staging.open_new(path))
+            self._stack = ExitStack()
+            path = self._files.path(self._slices)
+            out = self._stack.enter_context(self.staging.open_new(path))
             # To pack takes more time than to make the records, and saves two thirds: of a network that is worth it.
             packed = "none" if self.staging.is_local else "lz4"
             # Keys and records hardly repeat: a dictionary would be made and thrown away.
-            self._file = self._part.enter_context(
+            self._file = self._stack.enter_context(
                 pq.ParquetWriter(out, ROWS, compression=packed, use_dictionary=False, write_statistics=_COUNTED)
             )
         assert self._file is not None  # noqa: S101 - the first slice opens it
@@ -138,11 +137,11 @@ class RowFilesWriter:
         self._waiting_rows -= rows
 
     def _close(self) -> None:
-        if self._part:
-            self._part.close()
-        self._part = self._file = None
+        if self._stack:
+            self._stack.close()
+        self._stack = self._file = None
 
     @property
-    def parts(self) -> RowFiles:
-        """What has been written."""
-        return replace(self._parts, rows=self.rows)
+    def written(self) -> RowFiles:
+        """The files that have been written."""
+        return replace(self._files, rows=self.rows)

@@ -34,7 +34,7 @@ def test_a_load_that_dies_between_closing_and_commit(target):
     dead = target.frozen({"a": 2}, hour(2))
     lease = target.lease(dead.load_id)
     plan = target.plan(dead)
-    target.mark(lease, plan)
+    target.write_intent(lease, plan)
     target.send(plan)
     assert intent_folders(target.staging) == {plan.sent}
     target.clock.forward(61)
@@ -46,16 +46,17 @@ def test_a_load_that_dies_between_closing_and_commit(target):
     # The retry of the dead one finds that it is too old.
     lease = target.lease(dead.load_id, 2)
     assert not target.manifest.is_base_of(plan.ref)
-    with pytest.raises(CommitConflict, match=r"planned against version 2 .* plans again from its frozen rows"):
+    with pytest.raises(CommitConflict, match=r"planned against version 2 .* plans again from its frozen rows") as lost:
         target.commit(lease, plan)
+    assert (lost.value.expected, lost.value.found) == (plan.planned_against, target.manifest.version)
     assert some(target.plan(dead)) == {"stale": 1}
 
 
-def test_an_older_load_is_fenced_by_a_pending_one(target):
+def test_an_older_load_is_stale_where_the_intent_of_a_newer_one_is(target):
     target.load({"a": 1}, hour(1))
     dead = target.frozen({"a": 3, "new": 3}, hour(3))
     plan = target.plan(dead)
-    target.mark(target.lease(dead.load_id), plan)
+    target.write_intent(target.lease(dead.load_id), plan)
     target.clock.forward(61)
     assert some(target.load({"a": 2, "new": 2, "b": 2}, hour(2))) == {"stale": 2, "new": 1}
     assert {key: row["fingerprint"] for key, row in ledger_rows(target.ledger).items() if key != '"b"'} == {
@@ -69,7 +70,7 @@ def test_what_a_dead_load_may_have_made_is_found_by_the_next_snapshot(target):
     dead = target.frozen({"ghost": 1}, hour(2))
     lease = target.lease(dead.load_id)
     plan = target.plan(dead)
-    target.mark(lease, plan)
+    target.write_intent(lease, plan)
     target.send(plan)
     target.clock.forward(61)
     assert some(target.load({"a": 1}, hour(3), **EXPIRE)) == {"unchanged": 1, "removed": 1}
@@ -79,7 +80,7 @@ def test_what_a_dead_load_may_have_made_is_found_by_the_next_snapshot(target):
 def test_a_retry_with_its_lease_goes_on_with_its_plan(target):
     frozen = target.frozen({"a": 1}, hour(1))
     plan = target.plan(frozen)
-    target.mark(target.lease(frozen.load_id), plan)
+    target.write_intent(target.lease(frozen.load_id), plan)
     target.clock.forward(61)
     lease = target.lease(frozen.load_id, 2)
     assert target.manifest.is_base_of(plan.ref)
@@ -92,7 +93,7 @@ def test_a_commit_that_was_not_remembered_is_made_once(target):
     frozen = target.frozen({"a": 1}, hour(1))
     lease = target.lease(frozen.load_id)
     plan = target.plan(frozen)
-    target.mark(lease, plan)
+    target.write_intent(lease, plan)
     assert target.commit(lease, plan) == target.commit(lease, plan)
 
 
@@ -101,29 +102,29 @@ def test_a_lease_lost_and_won_again(target):
     slow = target.frozen({"a": 2}, hour(2))
     lease = target.lease(slow.load_id)
     plan = target.plan(slow)
-    target.mark(lease, plan)
+    target.write_intent(lease, plan)
     target.clock.forward(61)
     target.load({"a": 3}, hour(3))
     with pytest.raises(LeaseLost):
         target.commit(lease, plan)
     with pytest.raises(LeaseLost):
-        target.mark(lease, plan)
+        target.write_intent(lease, plan)
     again = target.lease(slow.load_id, 1)
     with pytest.raises(CommitConflict):
-        target.mark(again, plan)
+        target.write_intent(again, plan)
     with pytest.raises(CommitConflict):
         target.commit(again, plan)
     assert ledger_rows(target.ledger)['"a"']["record"] == record("a", 3)
 
 
-def test_a_lease_lost_while_another_only_marked_itself_pending(target):
+def test_a_lease_lost_while_another_only_wrote_its_intent(target):
     slow = target.frozen({"a": 2}, hour(2))
     lease = target.lease(slow.load_id)
     plan = target.plan(slow)
-    target.mark(lease, plan)
+    target.write_intent(lease, plan)
     target.clock.forward(61)
     other = target.frozen({"a": 3}, hour(3))
-    target.mark(target.lease(other.load_id), target.plan(other))
+    target.write_intent(target.lease(other.load_id), target.plan(other))
     target.clock.forward(61)
     again = target.lease(slow.load_id, 2)
     with pytest.raises(CommitConflict):
@@ -241,7 +242,7 @@ def test_what_nobody_could_confirm_is_unknown(target):
     frozen = target.frozen({"a": 1}, hour(1))
     lease = target.lease(frozen.load_id)
     plan = target.plan(frozen)
-    target.mark(lease, plan)
+    target.write_intent(lease, plan)
     assert target.ledger.resolve_as_unknown(lease).intents == {}
     lease.release()
     assert some(target.load({"a": 1}, hour(2))) == {"unknown": 1}

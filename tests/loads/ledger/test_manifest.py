@@ -12,6 +12,7 @@ from optimove_provider.loads.ledger.manifest import (
     Layer,
     Manifest,
     ManifestFile,
+    Origin,
     PlanRef,
     SourceSnapshot,
     intent_folders,
@@ -23,7 +24,10 @@ from tests.support.ledgers import NOON, TARGET, hour
 
 FULL = Manifest(
     version=7,
-    layers=(Layer("ledgers/x/layers/1.parquet", 3, "md5, 1"), Layer("ledgers/x/layers/2.parquet", 1, "?")),
+    layers=(
+        Layer("ledgers/x/layers/1.parquet", 3, "md5, 1"),
+        Layer("ledgers/x/layers/2.parquet", 1, "", Origin(PlanRef("load-1", 5), hour(1), None), distinct=True),
+    ),
     newest_snapshot=SourceSnapshot(hour(1), 3, {"id": 1.0, "é": 0.5}),
     committed_at=NOON,
     committed=PlanRef("load-1", 5),

@@ -45,9 +45,9 @@ def test_what_is_sent_is_what_was_frozen_in_row_groups_of_5000(target, every, gr
     frozen = target.frozen(rows, hour(2))
     plan = target.plan(frozen)
     assert some(plan) == {"changed": sum(groups), "unchanged": 23_456 - sum(groups)}
-    wanted = [row for row in _all(target, frozen.rows_in) if (row["_row"] - 1) % every == 0]
+    wanted = [row for row in _all(target, frozen.rows_folder) if (row["_row"] - 1) % every == 0]
     assert _all(target, plan.sent) == wanted
-    [path] = row_files.parts(target.staging, plan.sent)
+    [path] = row_files.paths(target.staging, plan.sent)
     with target.staging.open(path) as stream:
         found = pq.read_metadata(stream)
     assert [found.row_group(number).num_rows for number in range(found.num_row_groups)] == groups

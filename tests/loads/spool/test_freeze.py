@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.loads.spool.freeze import freeze
 from optimove_provider.loads.spool.row_files import rows_batch
-from optimove_provider.loads.spool.slices import SLICES_IN_A_PART, RowFilesWriter
+from optimove_provider.loads.spool.slices import SLICES_IN_A_FILE, RowFilesWriter
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.to_json.encode import Encoder
 
@@ -51,12 +51,12 @@ def test_slices_hold_every_row_once_and_in_order(staging, rows, counts, batch_ro
 
 
 def test_slices_go_on_in_the_next_part(staging):
-    rows = pa.array(range(1, SLICES_IN_A_PART * 5000 + 2))
+    rows = pa.array(range(1, SLICES_IN_A_FILE * 5000 + 2))
     texts = rows.cast(pa.string())
     with RowFilesWriter(staging, "parts") as writer:
         writer.add(rows_batch(rows, texts, texts))
-    assert [path.rpartition("/")[2] for path in writer.parts.paths] == ["part-00000.parquet", "part-00001.parquet"]
-    some = writer.parts.read(staging, [0, SLICES_IN_A_PART - 1, SLICES_IN_A_PART])
+    assert [path.rpartition("/")[2] for path in writer.written.paths] == ["part-00000.parquet", "part-00001.parquet"]
+    some = writer.written.read(staging, [0, SLICES_IN_A_FILE - 1, SLICES_IN_A_FILE])
     assert [(one.rows[0].as_py(), len(one)) for one in some] == [(1, 5000), (495_001, 5000), (500_001, 1)]
 
 
