@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from optimove_provider.contract.cells.datatypes import KEY_COLUMN, RULES, Rule, Verdict, is_key_column
 from optimove_provider.contract.wire.errors import DataError
+from optimove_provider.records.arrow.types import Integers
 from optimove_provider.records.csv_syntax.positions import Places
 from optimove_provider.records.findings.findings import Finding
 from optimove_provider.records.validate.prefilter import PLAIN
@@ -164,7 +164,7 @@ class _Column:
     def close(self) -> None:
         """Nothing is held."""
 
-    def _see(self, rows: npt.NDArray[np.int64], cells: pa.BinaryArray) -> None:
+    def _see(self, rows: Integers, cells: pa.BinaryArray) -> None:
         lengths = pc.binary_length(cells).to_numpy(zero_copy_only=False)
         self._filled += int(np.count_nonzero(lengths))
         self._ten_digits &= bool(np.all((lengths == 0) | (lengths == _EPOCH_DIGITS)))

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimove_provider.records.csv_syntax.blocks import Offsets, RegularPart, regular_part
+from optimove_provider.records.arrow.types import Offsets
+from optimove_provider.records.csv_syntax.blocks import RegularPart, regular_part
 from optimove_provider.records.csv_syntax.lookahead import LookaheadStream
 from optimove_provider.records.csv_syntax.positions import Place, Places
 from optimove_provider.records.csv_syntax.reader import Record, RecordReader

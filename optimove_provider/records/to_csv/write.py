@@ -22,7 +22,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.types as kinds
@@ -30,6 +29,7 @@ import pyarrow.types as kinds
 from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.records.arrow.floats import all_digits, float_values
+from optimove_provider.records.arrow.types import Mask
 from optimove_provider.records.rows import Unread
 from optimove_provider.records.to_csv.instants import epochs, midnights, zulu
 
@@ -86,7 +86,7 @@ class CsvText:
         self.rows += batch.num_rows
         return _written(pa.RecordBatch.from_arrays(columns, names=batch.schema.names), fit)
 
-    def _column(self, name: str, column: pa.Array) -> tuple[pa.Array, npt.NDArray[np.bool_], str]:
+    def _column(self, name: str, column: pa.Array) -> tuple[pa.Array, Mask, str]:
         """The column as it can be written, which of its values are unfit, and why."""
         if isinstance(column.type, pa.BaseExtensionType):
             column = column.storage
@@ -141,7 +141,7 @@ def _cast(kind: pa.DataType) -> pa.DataType | None:
     return pa.decimal256(76, 0) if kinds.is_decimal(kind) and kind.scale < 0 else None
 
 
-def _written(batch: pa.RecordBatch, fit: npt.NDArray[np.bool_]) -> bytes:
+def _written(batch: pa.RecordBatch, fit: Mask) -> bytes:
     if not fit.all():
         batch = batch.filter(pa.array(fit))
     if batch.num_columns == 1 and batch.column(0).null_count:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pyarrow as pa
 
-from optimove_provider.records.csv_syntax.blocks import Offsets
+from optimove_provider.records.arrow.types import Offsets
 from optimove_provider.records.csv_syntax.grammar import Fault
 from optimove_provider.records.csv_syntax.lookahead import LookaheadStream
 from optimove_provider.records.csv_syntax.positions import Place, Places
