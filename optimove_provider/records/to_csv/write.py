@@ -47,11 +47,11 @@ _AS_THEY_ARE = (kinds.is_boolean, kinds.is_integer, kinds.is_string, kinds.is_la
 class CsvText:
     """Writes rows as CSV. Afterwards `nulls` counts the nulls of each column, and `left_out` the rows that are missing.
 
-    Without `unfit`, a row that has no form in CSV raises DataError, which names row, column and reason.
+    Without `on_unfit`, a row that has no form in CSV raises DataError, which names row, column and reason.
     """
 
-    def __init__(self, attributes: Sequence[Attribute] = (), unfit: OnUnfit | None = None) -> None:
-        self._attributes, self._unfit = {one.name: one for one in attributes}, unfit
+    def __init__(self, attributes: Sequence[Attribute] = (), on_unfit: OnUnfit | None = None) -> None:
+        self._attributes, self._on_unfit = {one.name: one for one in attributes}, on_unfit
         self._names: list[str] | None = None
         self.nulls: Counter[str] = Counter()
         self.left_out = 0
@@ -112,11 +112,11 @@ class CsvText:
         self._leave_out(number, f"column {column!r}, value {value!r:.200}: {reason}", _line(cells))
 
     def _leave_out(self, row: int, reason: str, text: bytes) -> None:
-        if self._unfit is None:
+        if self._on_unfit is None:
             raise DataError(f"row {row}, {reason}")
         self._before.append(row - self.left_out)
         self.left_out += 1
-        self._unfit(row, reason, text)
+        self._on_unfit(row, reason, text)
 
     def source_row(self, row: int) -> int:
         """The number in the source of a row of the text, which lacks the rows that were left out."""

@@ -18,7 +18,7 @@ from optimove_provider.records.findings.file_rules import FileRule
 from optimove_provider.records.findings.findings import ERROR, WARNING, Finding, Findings
 from optimove_provider.records.validate.cells import BlockResult, ColumnPlan, FaultyCells, PipelinedCheck
 from optimove_provider.records.validate.header import HeaderSchema
-from optimove_provider.records.validate.split import Split
+from optimove_provider.records.validate.row_sink import RowSink
 
 BLOCK_BYTES = 6 << 20
 MAX_WAITING = 2
@@ -67,36 +67,36 @@ class RowScan:
         table: HeaderSchema,
         report: Findings,
         start: Place,
-        split: Split | None,
+        row_sink: RowSink | None,
     ) -> None:
         self._stream, self._delimiter, self._table, self._report = stream, delimiter, table, report
-        self._start, self._split, self._watches = start, split, table.watches
+        self._start, self._row_sink, self._watches = start, row_sink, table.watches
         self.line_ends = LineEnds(table.crlf)
         watched = tuple(watch.column for watch in table.watches)
         self._look = ColumnPlan(table.width or 0, delimiter, table.checks, watched, table.crlf)
         self._waiting: deque[tuple[RegularBlock, Callable[[], BlockResult]]] = deque()
 
-    def check(self, block_bytes: int, progress: Callable[[int, int], None] | None) -> None:
-        """Check all rows; `progress` is told the rows and bytes read so far, once a block."""
+    def check(self, block_bytes: int, on_progress: Callable[[int, int], None] | None) -> None:
+        """Check all rows; `on_progress` is told the rows and bytes read so far, once a block."""
         _keep_freed_memory(5 * block_bytes)
         with ThreadPoolExecutor(1, "csvcheck") as thread:
             beside = PipelinedCheck(thread, self._look)
             for item in scan(self._stream, self._delimiter, self._table.width, self._start, block_bytes):
                 if isinstance(item, RegularBlock):
                     self._waiting.append((item, beside.look_at(item.text, item.part)))
-                    self._report_blocks(MAX_WAITING, progress)
+                    self._report_blocks(MAX_WAITING, on_progress)
                 else:
-                    self._report_blocks(0, progress)
+                    self._report_blocks(0, on_progress)
                     self._report_record(item)
-            self._report_blocks(0, progress)
+            self._report_blocks(0, on_progress)
 
-    def _report_blocks(self, waiting: int, progress: Callable[[int, int], None] | None) -> None:
+    def _report_blocks(self, waiting: int, on_progress: Callable[[int, int], None] | None) -> None:
         """Report what the oldest blocks held, until so many are left."""
         while len(self._waiting) > waiting:
             block, result = self._waiting.popleft()
             self._report_block(block, result())
-            if progress:
-                progress(self._report.rows, block.end.byte)
+            if on_progress:
+                on_progress(self._report.rows, block.end.byte)
 
     def _report_block(self, block: RegularBlock, looked: BlockResult) -> None:
         report = self._report
@@ -109,8 +109,8 @@ class RowScan:
         if looked.ends_otherwise is not None:
             self.line_ends.differs(block.place(looked.ends_otherwise))
         self._watch(block, looked)
-        if self._split:
-            self._split_block(self._split, block, looked.refused)
+        if self._row_sink:
+            self._hand_over_block(self._row_sink, block, looked.refused)
 
     def _keep(self, block: RegularBlock, looked: BlockResult) -> None:
         """Keep findings in the order of their rows, and in a row in the order of the checks, while there is room."""
@@ -146,22 +146,22 @@ class RowScan:
     def _record(self, block: RegularBlock, row: int, place: Place) -> Record:
         return one_record(block.between(row, row + 1), self._delimiter, place.line, place.byte)
 
-    def _split_block(self, split: Split, block: RegularBlock, refused: Offsets) -> None:
+    def _hand_over_block(self, row_sink: RowSink, block: RegularBlock, refused: Offsets) -> None:
         rows, first = block.rows, 0
         for row in [*refused.tolist(), rows]:
-            split.accept(block.between(first, row), row - first)
+            row_sink.accept(block.between(first, row), row - first)
             first = row + 1
             if row < rows:
                 place = block.place(row)
-                self._split_record(split, self._record(block, row, place), place.rows + 1)
+                self._hand_over_record(row_sink, self._record(block, row, place), place.rows + 1)
 
-    def _split_record(self, split: Split, record: Record, row: int) -> None:
+    def _hand_over_record(self, row_sink: RowSink, record: Record, row: int) -> None:
         findings = self._table.row_findings(record, row)
         reasons = [f"{one.column}: {one.message}".removeprefix(": ") for one in findings if one.severity == ERROR]
         if reasons:
-            split.refuse(row, record.line, record.raw, reasons)
+            row_sink.refuse(row, record.line, record.raw, reasons)
         else:
-            split.accept(record.raw, 1)
+            row_sink.accept(record.raw, 1)
 
     def _watch(self, block: RegularBlock, looked: BlockResult) -> None:
         if not self._watches:
@@ -178,8 +178,8 @@ class RowScan:
         self._report.add_row(self._table.row_findings(record, row))
         if record.ends_with_crlf is (not self.line_ends.crlf):
             self.line_ends.differs(Place(row - 1, record.line, record.byte))
-        if self._split:
-            self._split_record(self._split, record, row)
+        if self._row_sink:
+            self._hand_over_record(self._row_sink, record, row)
         if not record.broken and len(record.cells) == self._look.width:
             places = Places(*(np.array([number]) for number in (row, record.line, record.byte)))
             for watch in self._watches:
