@@ -20,14 +20,13 @@ from optimove_provider.loads.spool.slices import RowFiles, RowFilesWriter
 from optimove_provider.loads.spool.unique_keys import refuse_duplicates
 from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
-from optimove_provider.records.rejected_lines import rejected_line, unread_line
+from optimove_provider.records.rejected_lines import REJECTED_FILE, rejected_line, unread_line
 from optimove_provider.records.rows import Rows, Unread
 from optimove_provider.records.to_json.encode import Encoded, Unfit
 from optimove_provider.records.to_json.scalars import scalar_text, string_text
 
 log = logging.getLogger(__name__)
 
-ASIDE = "rejected.jsonl"
 READ_AHEAD = 3
 """Batches that are read while an earlier one is encoded and written."""
 
@@ -91,7 +90,7 @@ def open_spool(
         return Spool.from_json(course.spool)
     folder = journal.read_again()
     with open_rows() as rows:
-        aside = f"{journal.folder}/{ASIDE}"
+        aside = f"{journal.folder}/{REJECTED_FILE}"
         spool = freeze(rows, journal.staging, folder, aside, make_encoder, primary_key, compared)
     course.spool = spool.as_json()
     journal.save()
