@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow.cli.cli_config import CLICommand
 
     from optimove_provider.records.findings.findings import Findings
-    from optimove_provider.records.validate.split import Split
+    from optimove_provider.records.validate.row_sink import Split
 
 OK, FINDINGS, UNREADABLE = 0, 1, 2
 _INTERRUPTED = 130
@@ -256,7 +256,7 @@ def _split(paths: Sequence[str] | None, delimiter: str) -> Iterator["Split | Non
     if paths is None:
         yield None
         return
-    from optimove_provider.records.validate.split import Split
+    from optimove_provider.records.validate.row_sink import Split
 
     parts = [Path(f"{path}.part") for path in paths]
     try:

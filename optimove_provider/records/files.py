@@ -27,25 +27,26 @@ def decompressed(stream: BinaryIO, name: str) -> BinaryIO:
 
 def delimiter_of(name: str) -> str:
     """A tab for .tsv files, packed or not; else a comma."""
-    return "\t" if _unpacked(name).casefold().endswith(_TABBED) else ","
+    return "\t" if unpacked_name(name).casefold().endswith(_TABBED) else ","
 
 
 def check_name(name: str) -> None:
     """Raise DataError unless a file's name says that it holds CSV or TSV text."""
-    if not _unpacked(name).casefold().endswith((".csv", _TABBED)):
+    if not unpacked_name(name).casefold().endswith((".csv", _TABBED)):
         raise DataError(f"source {name!r}: a .csv or .tsv file is expected, also .gz or .zst")
 
 
 def format_of(name: str) -> str:
     """What a file holds, by its name: csv, json, parquet or arrow. Raises DataError for any other name."""
-    unpacked = _unpacked(name).casefold()
+    unpacked = unpacked_name(name).casefold()
     for ending, format_ in _FORMATS.items():
         if unpacked.endswith(ending) and (unpacked == name.casefold() or format_ in ("csv", "json")):
             return format_
     raise DataError(f"source {name!r}: {', '.join(_FORMATS)} are read; the first three also as .gz or .zst")
 
 
-def _unpacked(name: str) -> str:
+def unpacked_name(name: str) -> str:
+    """A file's name without the ending that says how it is packed."""
     return name[: -len(_ending(name))] if _ending(name) in _CODECS else name
 
 

@@ -6,21 +6,21 @@ name says so too.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from optimove_provider.contract.cells.datatypes import KEY_COLUMN, RULES, Rule, Verdict, is_key_column
 from optimove_provider.contract.wire.errors import DataError
+from optimove_provider.records.arrow.types import Integers
 from optimove_provider.records.csv_syntax.positions import Places
 from optimove_provider.records.findings.findings import Finding
 from optimove_provider.records.validate.prefilter import PLAIN
-from optimove_provider.records.validate.validate import Options, check_csv
+from optimove_provider.records.validate.validate import OnProgress, Options, check_csv
 
 _BY_NAME = {rule.name: rule for rule in RULES}
 _CANDIDATES = tuple(_BY_NAME[name] for name in ("bool", "date", "datetime", "epoch", "long", "double"))
@@ -34,8 +34,6 @@ _FIRST_LOOK = 64  # cells: most datatypes are ruled out by the first few, and ne
 
 BLOCK_BYTES = 2 << 20
 """Less than a check reads at a time: the first rows may be all that is wanted."""
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +82,12 @@ def infer(
     name: str,
     delimiter: str = ",",
     rows: int | None = None,
-    progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Guesses:
     """Guess the attributes of a CSV file from all of its rows, or from the first `rows`.
 
-    `stream` has decompressed bytes; `name` is the file's in errors. `progress` is called with the rows and bytes read
-    so far. Raises DataError if there is no header, or one whose names cannot be attributes.
+    `stream` has decompressed bytes; `name` is the file's in errors. `on_progress` is called with the rows and bytes
+    read so far. Raises DataError if there is no header, or one whose names cannot be attributes.
     """
     header: list[str] = []
     columns: list[_Column] = []
@@ -103,7 +101,7 @@ def infer(
 
     options = Options(file=name, delimiter=delimiter, max_findings=0, watchers=watchers, block_bytes=BLOCK_BYTES)
     try:
-        read = check_csv(stream, [], options, progress).rows
+        read = check_csv(stream, [], options, on_progress).rows
     except _Enough:
         read = rows or 0
     if not header:
@@ -164,7 +162,7 @@ class _Column:
     def close(self) -> None:
         """Nothing is held."""
 
-    def _see(self, rows: npt.NDArray[np.int64], cells: pa.BinaryArray) -> None:
+    def _see(self, rows: Integers, cells: pa.BinaryArray) -> None:
         lengths = pc.binary_length(cells).to_numpy(zero_copy_only=False)
         self._filled += int(np.count_nonzero(lengths))
         self._ten_digits &= bool(np.all((lengths == 0) | (lengths == _EPOCH_DIGITS)))

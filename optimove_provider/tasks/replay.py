@@ -15,8 +15,6 @@ from optimove_provider.tasks.staging import staging
 
 log = logging.getLogger(__name__)
 
-_REJECTED = ".rejected.jsonl"
-
 
 def replay(file: str, optix_conn_id: str = OptixHook.default_conn_name, dry_run: bool = False) -> dict[str, Any]:
     """Validate the rows of a load's rejected file again, and send those that are fit; returns the account.
@@ -51,9 +49,11 @@ def replay(file: str, optix_conn_id: str = OptixHook.default_conn_name, dry_run:
 
 def _told(file: str) -> dict[str, Any]:
     """The report of the load whose rejected rows these are."""
-    if not file.endswith(_REJECTED):
-        raise DataError(f"{file!r} is no file of rejected rows: its name would end in {_REJECTED}")
-    with open_file(file.removesuffix(_REJECTED) + ".json") as report:
+    from optimove_provider.records.rejected_lines import REJECTED_ENDING
+
+    if not file.endswith(REJECTED_ENDING):
+        raise DataError(f"{file!r} is no file of rejected rows: its name would end in {REJECTED_ENDING}")
+    with open_file(file.removesuffix(REJECTED_ENDING) + ".json") as report:
         told = dict(json.load(report))
     if not told.get("replay"):
         raise DataError(f"{file!r}: only rows of an OptixUploadOperator can be replayed")

@@ -14,7 +14,7 @@ from optimove_provider.loads.report.bookkeeping import keep_account
 from optimove_provider.loads.report.max_rejected import check_max_rejected, count, judge
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.staging import Staging
-from optimove_provider.records.rejected_lines import rejected_line
+from optimove_provider.records.rejected_lines import REJECTED_ENDING, rejected_line
 
 log = logging.getLogger(__name__)
 MAX_RECORDS = 5000
@@ -129,7 +129,7 @@ class SmallLoad:
         report = self.report
         if len(rejected) == report.rejected:
             return  # written already, or nothing to write
-        path = f"reports/{report.load_id}.rejected.jsonl"
+        path = f"reports/{report.load_id}{REJECTED_ENDING}"
         with self.staging.open_new(path) as out:
             out.writelines(one.as_line() for one in rejected)
         report.rejected, report.rejected_file = len(rejected), self.staging.url(path)

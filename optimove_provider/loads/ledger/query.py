@@ -1,11 +1,10 @@
 """The ledger of a target as a database: what is current, asked in SQL, out of core."""
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -14,6 +13,7 @@ from optimove_provider.loads.ledger.manifest import Manifest
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import Mask
 from optimove_provider.loads.state.staging import Staging
+from optimove_provider.records.arrow.duck import short_lived_duck
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
@@ -67,7 +67,7 @@ def open_ledger(staging: Staging, manifest: Manifest, max_memory: str) -> Iterat
     bottom = layers.of_layers(manifest.bottom)
     above = [*layers.of_layers(manifest.above), *layers.of_intents(staging, manifest)]
     first = layers.count(staging, bottom)
-    with tempfile.TemporaryDirectory(prefix="optimove-diff-") as folder, connect(folder, max_memory) as connection:
+    with short_lived_duck(max_memory) as connection:
         _view_stored(connection, staging, "stored_bottom", bottom, 0)
         _view_stored(connection, staging, "stored_above", above, first)
         connection.execute(_ABOVE)
@@ -110,19 +110,6 @@ def _reader(staging: Staging, sources: Sequence[layers.Source], first: int) -> p
 def _compared(staging: Staging, sources: Sequence[layers.Source], first: int) -> Iterator[pa.RecordBatch]:
     for batch in layers.read(staging, sources, _COMPARED, first=first):
         yield batch.cast(_COMPARED_SCHEMA)
-
-
-def connect(folder: str, max_memory: str) -> "DuckDBPyConnection":
-    """A database in memory, which goes on in files of a folder beyond that."""
-    import duckdb  # slow to load, and only needed here
-
-    config: dict[str, Any] = {
-        "memory_limit": max_memory,
-        "temp_directory": f"{folder}/beyond-memory",
-        "preserve_insertion_order": False,
-        "autoinstall_known_extensions": False,
-    }
-    return duckdb.connect(":memory:", config=config)
 
 
 def micros(instant: datetime) -> int:

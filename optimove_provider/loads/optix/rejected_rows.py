@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 from optimove_provider.loads.report.max_rejected import count
 from optimove_provider.loads.report.report import Report
-from optimove_provider.loads.spool.freeze import ASIDE, Spool
+from optimove_provider.loads.spool.freeze import Spool
 from optimove_provider.loads.spool.slices import RowFiles
 from optimove_provider.loads.state.journal import Journal, Rejection, SliceOutcome
 from optimove_provider.loads.state.staging import Staging
-from optimove_provider.records.rejected_lines import rejected_line
+from optimove_provider.records.rejected_lines import REJECTED_ENDING, REJECTED_FILE, rejected_line
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ def keep_rejected(journal: Journal, spool: Spool, outcomes: SliceOutcomes, repor
     report.rejected = spool.rejected + outcomes.rejected
     if not report.rejected:
         return
-    path = f"reports/{report.load_id}.rejected.jsonl"
+    path = f"reports/{report.load_id}{REJECTED_ENDING}"
     report.reasons, report.examples = {}, []
     with journal.staging.open_new(path) as out:
         for line in _put_aside(journal, spool, report):
@@ -62,7 +62,7 @@ def keep_rejected(journal: Journal, spool: Spool, outcomes: SliceOutcomes, repor
 
 def _put_aside(journal: Journal, spool: Spool, report: Report) -> Iterator[bytes]:
     if spool.rejected:
-        with journal.staging.open(f"{journal.folder}/{ASIDE}") as lines:
+        with journal.staging.open(f"{journal.folder}/{REJECTED_FILE}") as lines:
             for line in lines:
                 told = json.loads(line)
                 count(report, told["row"], told["reason"])

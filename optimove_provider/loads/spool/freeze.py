@@ -20,7 +20,7 @@ from optimove_provider.loads.spool.slices import RowFiles, RowFilesWriter
 from optimove_provider.loads.spool.unique_keys import refuse_duplicates
 from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
-from optimove_provider.records.rejected_lines import rejected_line, unread_line
+from optimove_provider.records.rejected_lines import REJECTED_FILE, rejected_line, unread_line
 from optimove_provider.records.rows import Rows, Unread
 from optimove_provider.records.to_json.encode import Encoded, Unfit
 from optimove_provider.records.to_json.scalars import scalar_text, string_text
@@ -28,7 +28,6 @@ from optimove_provider.surroundings import Surroundings
 
 log = logging.getLogger(__name__)
 
-ASIDE = "rejected.jsonl"
 READ_AHEAD = 3
 """Batches that are read while an earlier one is encoded and written."""
 
@@ -91,7 +90,7 @@ def open_spool(
         return Spool.from_json(found)
     folder = journal.begin_reading()
     with open_rows() as rows:
-        aside = f"{journal.folder}/{ASIDE}"
+        aside = f"{journal.folder}/{REJECTED_FILE}"
         spool = freeze(rows, journal.staging, folder, aside, make_encoder, primary_key, compared)
     journal.rows_read(spool.as_json())
     log.info("%d rows read, %d of them rejected", spool.rows, spool.rejected)

@@ -4,18 +4,16 @@ Equal hashes are found ten times as fast as equal texts, and most loads have nei
 where there are equal hashes.
 """
 
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.loads.spool.slices import RowFiles
 from optimove_provider.loads.state.staging import Staging
+from optimove_provider.records.arrow.duck import short_lived_duck
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -35,7 +33,7 @@ def refuse_duplicates(
     staging: Staging, parts: RowFiles, primary_key: str, hashes_at_once: int = HASHES_AT_ONCE
 ) -> None:
     """Raise DataError, which names the first keys that occur twice and their rows."""
-    with _database() as db:
+    with short_lived_duck(KEYS_MEMORY, threads=2) as db:
         if not _hashes_repeat(db, staging, parts, hashes_at_once):
             return
         reader = parts.columns(staging, ["_row", "_key"])  # noqa: F841 - the query names it
@@ -46,16 +44,6 @@ def refuse_duplicates(
             f"the key column {primary_key!r} holds keys twice, and which row would win is not documented: {told}. "
             "Make the key unique in the query or file"
         )
-
-
-@contextmanager
-def _database() -> Iterator["DuckDBPyConnection"]:
-    """What does not fit into its memory goes to a folder that is removed."""
-    with (
-        tempfile.TemporaryDirectory(prefix="optimove-") as spill,
-        duckdb.connect(config={"memory_limit": KEYS_MEMORY, "threads": 2, "temp_directory": spill}) as db,
-    ):
-        yield db
 
 
 def _hashes_repeat(db: "DuckDBPyConnection", staging: Staging, parts: RowFiles, at_once: int) -> bool:

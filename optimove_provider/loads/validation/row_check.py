@@ -1,9 +1,8 @@
 """Checking the rows of an import on their way to wherever they go, and judging what was found at the end."""
 
 import logging
-import math
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,20 +11,20 @@ from typing import BinaryIO, cast
 from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.wire.errors import DataError, SettingsError
 from optimove_provider.loads.progress import Progress
-from optimove_provider.loads.report.max_rejected import allowed_of, check_max_rejected
+from optimove_provider.loads.report.max_rejected import check_max_rejected
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.spool.freeze import OpenRows
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.loads.upload.destination import MAX_FILE_BYTES
 from optimove_provider.loads.upload.sink import Sink
-from optimove_provider.loads.validation.csv_file import SHOWN_FINDINGS, CsvFile, refuse_errors
-from optimove_provider.loads.validation.sieve import Sieve
+from optimove_provider.loads.validation.csv_file import CsvFile
+from optimove_provider.loads.validation.row_sinks import FailFast, KeepRejected, SourceNumbers
 from optimove_provider.records.findings.findings import ERROR, WARNING, Finding, Findings
 from optimove_provider.records.observe.defaults import observers_for
 from optimove_provider.records.observe.observer import ColumnObserver, ObserverFactory, no_observers
 from optimove_provider.records.observe.pii import PII_RULES, pii_names
 from optimove_provider.records.to_csv.write import Chunks, CsvText
-from optimove_provider.records.validate.validate import Options, check_csv
+from optimove_provider.records.validate.validate import OnProgress, Options, check_csv
 
 log = logging.getLogger(__name__)
 
@@ -80,42 +79,31 @@ class RowCheck:
     def run(self, sink: Sink) -> None:
         """Check all rows. Raises DataError if nothing may be imported: the findings are its text."""
         wanted, load_id = self._wanted, self._report.load_id
-        with self._sieve(sink) as sieve:
-            text = CsvText(wanted.attributes, sieve.refuse_unfit if sieve.keeps else None)
-            sieve.source_row = text.source_row
+        with self._row_sink(sink) as rows:
+            text = CsvText(wanted.attributes, rows.on_unfit)
+            numbered, on_progress = SourceNumbers(rows, text.source_row), self._on_progress(rows, sink)
             with self._opened(text) as stream:
-                findings = check_csv(stream, wanted.attributes, self._options(), self._tell(sieve, sink), sieve)
+                findings = check_csv(stream, wanted.attributes, self._options(), on_progress, numbered)
         _account(findings, text)
         url = self._staging.write(f"reports/{load_id}-findings.json", findings.as_json())
         self._report.rows = findings.rows + text.left_out
-        if sieve.begun or isinstance(self._source, CsvFile):  # an empty list has no columns, and is no fault
-            self._judge(findings, sieve, url)
+        if rows.has_header or isinstance(self._source, CsvFile):  # an empty list has no columns, and is no fault
+            _refuse_pii(findings, url)
+            rows.judge(findings, self._report, url)
 
-    def _judge(self, findings: Findings, sieve: Sieve, url: str) -> None:
-        _refuse_pii(findings, url)
-        if not sieve.keeps or not sieve.begun:
-            refuse_errors(findings, url)
+    @contextmanager
+    def _row_sink(self, sink: Sink) -> Iterator[FailFast | KeepRejected]:
+        delimiter, wanted = self._delimiter, self._wanted
+        if wanted.on_invalid == "fail":
+            yield FailFast(sink, delimiter)
             return
-        report = self._report
-        report.rejected, report.rejected_file = sieve.rows_refused, sieve.url
-        report.reasons = {rule: n for (rule, _, severity), n in findings.groups.items() if severity == ERROR}
-        most = self._wanted.max_rejected
-        allowed = report.rows if most is None else allowed_of(most, report.rows)
-        if report.rejected > allowed:
-            raise DataError(
-                f"{report.rejected} of {report.rows} rows are invalid, and max_rejected allows {allowed:g}: nothing is "
-                f"imported. The rows, with their reasons: {sieve.url}. All findings: {url}"
-            )
-        log.info("%s\nFull report: %s", findings.describe(SHOWN_FINDINGS), url)
+        path = f"reports/{self._report.load_id}.rejected"
+        with KeepRejected(sink, self._staging, path, delimiter, wanted.max_rejected) as rows:
+            yield rows
 
-    def _sieve(self, sink: Sink) -> Sieve:
-        delimiter = self._source.delimiter if isinstance(self._source, CsvFile) else ","
-        if self._wanted.on_invalid == "fail":
-            return Sieve(sink, self._staging, None, delimiter, limit=0)
-        most = self._wanted.max_rejected
-        # A share is known at the end only.
-        limit = math.inf if most is None or 0 < most < 1 else most
-        return Sieve(sink, self._staging, f"reports/{self._report.load_id}.rejected", delimiter, limit)
+    @property
+    def _delimiter(self) -> str:
+        return self._source.delimiter if isinstance(self._source, CsvFile) else ","
 
     @contextmanager
     def _opened(self, text: CsvText) -> Iterator[BinaryIO]:
@@ -131,7 +119,7 @@ class RowCheck:
         file, allowed = self._source, self._wanted.allow_pii
         return Options(
             file=file.name if isinstance(file, CsvFile) else "the source's rows",
-            delimiter=file.delimiter if isinstance(file, CsvFile) else ",",
+            delimiter=self._delimiter,
             watchers=self._all_watchers,
             about_names=partial(pii_names, allowed=allowed),
             max_bytes=sys.maxsize,  # what is too large for one file becomes several
@@ -147,13 +135,13 @@ class RowCheck:
         if self._progress.due():
             log.info("%d of %d ids compared", done, ids)
 
-    def _tell(self, sieve: Sieve, sink: Sink) -> Callable[[int, int], None]:
-        def tell(rows: int, size: int) -> None:
+    def _on_progress(self, rows: FailFast | KeepRejected, sink: Sink) -> OnProgress:
+        def log_progress(checked: int, size: int) -> None:
             if self._progress.due():
-                refused = f", {sieve.rows_refused} refused" if sieve.rows_refused else ""
-                log.info("%d rows validated, %d bytes, %d bytes uploaded%s", rows, size, sink.sent, refused)
+                refused = f", {rows.rows_refused} refused" if rows.rows_refused else ""
+                log.info("%d rows validated, %d bytes, %d bytes uploaded%s", checked, size, sink.sent, refused)
 
-        return tell
+        return log_progress
 
 
 def _account(findings: Findings, text: CsvText) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-Mask = npt.NDArray[np.bool_]
-Integers = npt.NDArray[np.int64]
+from optimove_provider.records.arrow.types import Mask
+
 Part = tuple[pa.StringArray, npt.NDArray[np.signedinteger[Any]] | int]
 """Texts, and which of them each row has."""
 

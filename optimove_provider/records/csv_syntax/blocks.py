@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from optimove_provider.records.arrow.types import Bytes, Mask, Offsets
 from optimove_provider.records.csv_syntax.grammar import MAX_CELL_CHARACTERS, MAX_RECORD_BYTES
 
 _LF, _CR, _QUOTE = 10, 13, 34
@@ -21,9 +21,6 @@ _COMMON = 0xFF ^ _LF ^ _QUOTE
 
 _SLICE = 1 << 18
 """So many bytes, and what is derived from them, stay in a processor's cache."""
-
-Offsets = npt.NDArray[np.int64]
-Bytes = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +95,7 @@ def _marks(bytes_: Bytes) -> tuple[Offsets, Offsets, Offsets]:
     return marks.compress(is_newline), marks.compress(is_quote), marks.compress(is_newline & ~is_inside) + 1
 
 
-def _outside(positions: Offsets, quotes: Offsets) -> npt.NDArray[np.bool_]:
+def _outside(positions: Offsets, quotes: Offsets) -> Mask:
     """Which positions lie outside of quotes: an even number of quotes comes before."""
     if not len(quotes):
         return np.ones(len(positions), bool)

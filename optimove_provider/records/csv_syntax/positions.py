@@ -2,17 +2,16 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
+from optimove_provider.records.arrow.types import Integers, Offsets
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
     """Where each of some records starts: its data row (from 1), its physical line (from 1), its offset in bytes."""
 
-    rows: npt.NDArray[np.int64]
-    lines: npt.NDArray[np.int64]
-    bytes: npt.NDArray[np.int64]
+    rows: Integers
+    lines: Integers
+    bytes: Offsets
 
 
 @dataclass(frozen=True, slots=True)

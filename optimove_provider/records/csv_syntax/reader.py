@@ -40,6 +40,11 @@ class Record:
     broken: bool
 
     @property
+    def is_blank(self) -> bool:
+        """Whether it is a blank line, which is no row."""
+        return not self.cells and not self.broken
+
+    @property
     def ends_with_crlf(self) -> bool | None:
         """Whether it ends with CR and LF, or with LF alone; None at the end of a file that has neither."""
         return self.text.endswith("\r\n") if self.text.endswith("\n") else None

@@ -12,21 +12,19 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from heapq import merge
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from optimove_provider.records.arrow.duck import duck
+from optimove_provider.records.arrow.types import Bytes, Integers, Mask
 from optimove_provider.records.csv_syntax.positions import Places
 from optimove_provider.records.findings import file_rules
 from optimove_provider.records.findings.findings import WARNING, Finding
 from optimove_provider.records.observe.observer import Gathered
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 MAX_MEMORY = "96MB"
 """Of DuckDB; a process needs some 60 MB more for it."""
@@ -59,8 +57,6 @@ _RULE_OF_BIT = {
     _HAS_EXPONENT: file_rules.ID_EXPONENT.name,
     _PADDED: file_rules.ID_PADDING.name,
 }
-
-Mask = npt.NDArray[np.bool_]
 
 Compared = Callable[[int, int], None]
 """Is told how many ids were compared, and how many there are."""
@@ -218,7 +214,7 @@ def _mask(cells: pa.BinaryArray, pattern: str) -> Mask:
     return np.asarray(pc.match_substring_regex(cells, pattern).to_numpy(zero_copy_only=False))
 
 
-def _marks(cells: pa.BinaryArray, numbers: Mask) -> tuple[npt.NDArray[np.uint8], Mask]:
+def _marks(cells: pa.BinaryArray, numbers: Mask) -> tuple[Bytes, Mask]:
     """The bits of each id, and which are blank."""
     marks = np.zeros(len(cells), np.uint8)
     marks[numbers] = _UNPADDED
@@ -357,7 +353,7 @@ class _Ids:
         folder = spill / f"from-{parts[0]}"
         folder.mkdir()
         size = int(self._sizes[list(parts)].sum())
-        with _connect(folder, self._max_memory) as connection:
+        with duck(folder, self._max_memory, threads=1) as connection:
             connection.register("stored", pa.RecordBatchReader.from_batches(_SCHEMA, _batches(spill, parts)))
             for step, (name, query) in enumerate(_STEPS.items(), 1):
                 path = f"{folder}/{name}.parquet"
@@ -389,7 +385,7 @@ class _Ids:
 _WEIGHTS = np.random.default_rng(0).integers(0, 1 << 63, 1024, np.uint64) * np.uint64(2) + np.uint64(1)
 
 
-def _part(keys: pa.BinaryArray) -> npt.NDArray[np.int64]:
+def _part(keys: pa.BinaryArray) -> Integers:
     """Which part each of some keys, none empty, belongs to: the bytes, weighted by their position, decide."""
     parts = [np.empty(0, np.int64)]
     for start in range(0, len(keys), 1 << 13):  # what follows needs 32 bytes for each byte
@@ -401,19 +397,6 @@ def _part(keys: pa.BinaryArray) -> npt.NDArray[np.int64]:
         hashes = np.add.reduceat(_WEIGHTS[positions % len(_WEIGHTS)] * (text + np.uint64(1)), starts)
         parts.append((hashes >> np.uint64(40)).astype(np.int64) % _PARTS)
     return np.concatenate(parts)
-
-
-def _connect(folder: Path, max_memory: str) -> "DuckDBPyConnection":
-    import duckdb  # slow to load, and only needed here
-
-    config: dict[str, Any] = {
-        "memory_limit": max_memory,
-        "temp_directory": str(folder / "beyond-memory"),
-        "threads": 1,  # each holds memory of its own
-        "preserve_insertion_order": False,
-        "autoinstall_known_extensions": False,
-    }
-    return duckdb.connect(":memory:", config=config)
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from optimove_provider.records.arrow.types import Bytes, Mask
 from optimove_provider.records.csv_syntax.positions import Places
 from optimove_provider.records.findings import file_rules
 from optimove_provider.records.findings.findings import WARNING, Finding
@@ -149,8 +149,6 @@ _CARD = (
 )
 _NUMBER_SHAPE = r"^\s*(?:tel:)?[+(]?[0-9][0-9 ()./+-]{8,28}\s*$"
 
-Mask = npt.NDArray[np.bool_]
-
 
 def _mask(cells: pa.BinaryArray, pattern: str) -> Mask:
     return np.asarray(pc.match_substring_regex(cells, pattern).to_numpy(zero_copy_only=False))
@@ -174,7 +172,7 @@ def is_card(digits: pa.BinaryArray) -> Mask:
     return mask
 
 
-def _luhn(digits: npt.NDArray[np.uint8]) -> Mask:
+def _luhn(digits: Bytes) -> Mask:
     """Check digits of numbers of one length, a row each: every second digit from the right is doubled."""
     doubled = digits[:, -2::-2] * 2
     doubled -= 9 * (doubled > 9).astype(np.uint8)

@@ -1,24 +1,26 @@
 """The rows of a CSV file as text: 00123 stays 00123, an empty cell is the empty text.
 
-Blocks that keep to RFC 4180 are parsed by Arrow; where the text is odd, `csvtext` reads record by record until it is
-regular again. A row whose own text is wrong, and whose end is certain, is `Unread`. After an unclosed quote, or bytes
-that are not UTF-8, nothing that follows can be trusted: the file is refused.
+Blocks that keep to RFC 4180 are parsed by Arrow; where the text is odd, it comes record by record. A row whose own text
+is wrong, and whose end is certain, is `Unread`. After an unclosed quote, or bytes that are not UTF-8, nothing that
+follows can be trusted: the file is refused.
 """
 
+from collections.abc import Iterator
 from typing import BinaryIO
 
 import pyarrow as pa
 
 from optimove_provider.contract.wire.errors import DataError
-from optimove_provider.records.csv_syntax.blocks import RegularPart, parsed, regular_part
+from optimove_provider.records.csv_syntax.blocks import parsed
 from optimove_provider.records.csv_syntax.grammar import Fault
 from optimove_provider.records.csv_syntax.lookahead import LookaheadStream
+from optimove_provider.records.csv_syntax.positions import Place
 from optimove_provider.records.csv_syntax.reader import Record, RecordReader
+from optimove_provider.records.csv_syntax.scan import RegularBlock, scan
 from optimove_provider.records.files import delimiter_of
 from optimove_provider.records.rows import BATCH_ROWS, Reading, Rows, Unread, one_chunk, refuse_doubled, slices
 
 BLOCK_BYTES = 2 << 20
-LONGEST_EXACT_RUN = 4096
 
 
 def csv_rows(stream: BinaryIO, name: str, block_bytes: int = BLOCK_BYTES) -> Reading:
@@ -31,88 +33,71 @@ def csv_rows(stream: BinaryIO, name: str, block_bytes: int = BLOCK_BYTES) -> Rea
 
 
 class _CsvFile:
-    """One pass over a file. `_row` counts the rows so far, `_line` is the physical line that comes next."""
+    """One pass over a file. `_row` counts the rows so far."""
 
-    def __init__(self, ahead: LookaheadStream, name: str, block_bytes: int) -> None:
-        self._ahead, self._name, self._block_bytes = ahead, name, block_bytes
+    def __init__(self, stream: LookaheadStream, name: str, block_bytes: int) -> None:
+        self._stream, self._name, self._block_bytes = stream, name, block_bytes
         self._delimiter = delimiter_of(name)
-        self._row, self._line, self._byte = 0, 1, 0
+        self._row = 0
         self._header: list[str] = []
 
     def __iter__(self) -> Rows:
-        self._read_header()
+        start = self._read_header()
         yield _text_batch(self._header, [])
-        wanted, run = self._block_bytes, 1
-        while block := self._ahead.look(wanted):
-            part = regular_part(block, self._delimiter, self._ahead.is_last(block))
-            if part.size:
-                yield from self._part(block, part)
-            run = 1 if part.size > self._block_bytes // 2 else min(run * 2, LONGEST_EXACT_RUN)
-            if part.odd:
-                yield from self._exactly(run)
-            wanted = self._block_bytes if part.size or part.odd else 2 * len(block)
+        rows: list[list[str]] = []
+        for item in scan(self._stream, self._delimiter, len(self._header), start, self._block_bytes):
+            cells = self._cells(item)
+            if cells:
+                rows.append(cells)
+            if rows and (not cells or len(rows) == BATCH_ROWS):
+                yield _text_batch(self._header, rows)
+                rows = []
+            if not cells:
+                yield from self._block(item) if isinstance(item, RegularBlock) else self._unread(item)
+            self._row += item.rows if isinstance(item, RegularBlock) else not item.is_blank
+        if rows:
+            yield _text_batch(self._header, rows)
 
-    def _read_header(self) -> None:
-        records = RecordReader(self._ahead, self._delimiter)
+    def _cells(self, item: RegularBlock | Record) -> list[str] | None:
+        """The cells of a row that was read exactly; None if this is none, or a faulty one."""
+        if isinstance(item, RegularBlock) or item.faults or len(item.cells) != len(self._header):
+            return None
+        return item.cells
+
+    def _read_header(self) -> Place:
+        records = RecordReader(self._stream, self._delimiter)
         record = next(iter(records), None)
-        if record is None or not (record.cells or record.broken):
+        if record is None or record.is_blank:
             raise DataError(f"source {self._name!r} has no header row")
         if record.faults:
             raise self._refusal(record, record.faults[0])
         self._header = record.cells
         refuse_doubled(self._header, f"source {self._name!r}")
-        self._go_on_after(records)
+        self._stream.push(records.rest or b"")
+        return Place(0, records.line, records.byte)
 
-    def _go_on_after(self, records: RecordReader) -> None:
-        self._ahead.push(records.rest or b"")
-        self._line, self._byte = records.line, records.byte
-
-    def _part(self, block: bytes, part: RegularPart) -> Rows:
+    def _block(self, block: RegularBlock) -> Rows:
         """The rows of a regular part; those with another number of cells come in their places."""
-        batch, ragged = _parsed(block, part, self._header, self._delimiter)
+        batch, ragged = _parsed(block, self._header, self._delimiter)
         taken = before = 0
         for record, cells in ragged:
             yield from slices(batch.slice(taken, record - before))
             taken, before = taken + record - before, record + 1
-            yield self._ragged(block[part.start(record) : part.start(record + 1)].decode(), cells)
+            yield self._ragged(block.between(record, record + 1).decode(), cells)
         yield from slices(batch.slice(taken))
-        self._row += len(part.ends)
-        self._line, self._byte = self._line + part.lines, self._byte + part.size
-        self._ahead.skip(part.size)
 
     def _ragged(self, text: str, cells: int) -> Unread:
         return Unread(_unended(text), f"{cells} columns, but the header has {len(self._header)}")
 
-    def _exactly(self, run: int) -> Rows:
-        """Read an odd record, and on until `run` records in a row were regular."""
-        records = RecordReader(self._ahead, self._delimiter, self._line, self._byte)
-        records.width = len(self._header)
-        rows: list[list[str]] = []
-        regular = 0
-        for record in records:
-            fit = not record.faults and len(record.cells) == len(self._header)
-            if fit:
-                rows.append(record.cells)
-            if rows and (not fit or len(rows) == BATCH_ROWS):
-                yield _text_batch(self._header, rows)
-                rows = []
-            if not fit and (record.cells or record.broken):
-                yield self._unread(record)
-            self._row += bool(record.cells or record.broken)
-            regular = regular + 1 if fit else 0
-            if regular >= run and records.rest is not None:
-                break
-        if rows:
-            yield _text_batch(self._header, rows)
-        self._go_on_after(records)
-
-    def _unread(self, record: Record) -> Unread:
+    def _unread(self, record: Record) -> Iterator[Unread]:
+        """A record that is no row as it should be; nothing if it is a blank line."""
         for fault in record.faults:
             if _hides_the_end(fault):
                 raise self._refusal(record, fault)
         if record.faults:
-            return Unread(_unended(record.text), record.faults[0].message)
-        return self._ragged(record.text, len(record.cells))
+            yield Unread(_unended(record.text), record.faults[0].message)
+        elif not record.is_blank:
+            yield self._ragged(record.text, len(record.cells))
 
     def _refusal(self, record: Record, fault: Fault) -> DataError:
         row = f", row {self._row + 1}" if self._header else ", header"
@@ -133,11 +118,9 @@ def _text_batch(header: list[str], rows: list[list[str]]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([pa.array(column, pa.string()) for column in columns], names=header)
 
 
-def _parsed(
-    block: bytes, part: RegularPart, header: list[str], delimiter: str
-) -> tuple[pa.RecordBatch, list[tuple[int, int]]]:
+def _parsed(block: RegularBlock, header: list[str], delimiter: str) -> tuple[pa.RecordBatch, list[tuple[int, int]]]:
     """The rows that have the header's number of cells; the other records, with their number of cells."""
-    table, ragged = parsed(block, part, delimiter, len(header), range(len(header)))
+    table, ragged = parsed(block.text, block.part, delimiter, len(header), range(len(header)))
     # The block is UTF-8 as a whole, and cells begin and end at characters: no need to look at each.
     arrays = [one_chunk(table.column(number)).view(pa.string()) for number in range(len(header))]
     return pa.RecordBatch.from_arrays(arrays, names=header), ragged

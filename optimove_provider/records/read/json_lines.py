@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, NamedTuple
 import pyarrow as pa
 
 from optimove_provider.records.read.typed_columns import Columns
-from optimove_provider.records.rejected_lines import is_rejected_file
+from optimove_provider.records.rejected_lines import is_rejected_file, rejected_row
 from optimove_provider.records.rows import BATCH_ROWS, MAX_TEXT_CHARACTERS, Reading, Unread
 from optimove_provider.records.to_json.scalars import NOT_UNICODE, NoForm, nested_text
 
@@ -33,7 +33,7 @@ def json_rows(stream: BinaryIO, name: str, columns: Columns | None = None) -> Re
     of another type than its column held before.
     """
     columns = columns or Columns(one_number=True)
-    read = _replayed if is_rejected_file(name) else _row
+    read = _rejected if is_rejected_file(name) else _row
     rows: list[Row] = []
     number = 0
     begun = False
@@ -101,15 +101,14 @@ def _row(line: _Line) -> Row | Unread:
     return _fit(parsed, line) if isinstance(parsed, dict) else _unread(line, parsed)
 
 
-def _replayed(line: _Line) -> Row | Unread:
+def _rejected(line: _Line) -> Row | Unread:
     parsed = _parsed(line)
     if not isinstance(parsed, dict):
         return _unread(line, parsed)
-    if isinstance(parsed.get("text"), str):
-        return Unread(parsed["text"], str(parsed.get("reason", "")))
-    if isinstance(parsed.get("record"), dict):
-        return _fit(parsed["record"], line)
-    return _unread(line, "neither a record nor a text: this is no file of rejected rows")
+    row = rejected_row(parsed)
+    if row is None:
+        return _unread(line, "neither a record nor a text: this is no file of rejected rows")
+    return row if isinstance(row, Unread) else _fit(row, line)
 
 
 def _parsed(line: _Line) -> Row | str:

@@ -1,9 +1,10 @@
 """Columns of instants as text. Formatting them one by one takes longer than writing all the rest of a row."""
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from optimove_provider.records.arrow.types import Bytes, Integers, Mask
 
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _DAY = 86_400
@@ -13,8 +14,6 @@ _FIRST, _LAST = -62_135_596_800, 253_402_300_799
 _TIMES = np.frombuffer(
     "".join(f"T{s // 3600:02}:{s // 60 % 60:02}:{s % 60:02}Z" for s in range(_DAY)).encode(), np.uint8
 ).reshape(_DAY, 10)
-
-Seconds = npt.NDArray[np.int64]
 
 
 def zulu(column: pa.TimestampArray) -> pa.StringArray:
@@ -38,7 +37,7 @@ def midnights(column: pa.TimestampArray) -> pa.Array:
 
 
 def epochs(column: pa.TimestampArray, milliseconds: bool) -> pa.Array:
-    """Seconds, or milliseconds, since 1970; instants with a fraction of them as `zulu` writes them."""
+    """Integers, or milliseconds, since 1970; instants with a fraction of them as `zulu` writes them."""
     values, per_unit = _values(column), _PER_SECOND[column.type.unit]
     wanted = 1000 if milliseconds else 1
     if per_unit <= wanted:
@@ -47,28 +46,28 @@ def epochs(column: pa.TimestampArray, milliseconds: bool) -> pa.Array:
     return _unless(values % (per_unit // wanted) != 0, pa.array(whole, mask=_nulls(column)), column)
 
 
-def _unless(odd: npt.NDArray[np.bool_], plain: pa.Array, column: pa.TimestampArray) -> pa.Array:
+def _unless(odd: Mask, plain: pa.Array, column: pa.TimestampArray) -> pa.Array:
     """The plain cells, but where they do not say everything the full form, which a validator will name."""
     return pc.if_else(pa.array(odd), zulu(column), plain.cast(pa.string())) if odd.any() else plain
 
 
-def _split(column: pa.TimestampArray) -> tuple[Seconds, Seconds]:
+def _split(column: pa.TimestampArray) -> tuple[Integers, Integers]:
     """Whole seconds since 1970, 0 for nulls, and what is left, in the column's unit."""
     values, per_second = _values(column), _PER_SECOND[column.type.unit]
     seconds = values // per_second
     return seconds, values - seconds * per_second
 
 
-def _values(column: pa.TimestampArray) -> Seconds:
-    values: Seconds = column.cast(pa.int64()).fill_null(0).to_numpy()
+def _values(column: pa.TimestampArray) -> Integers:
+    values: Integers = column.cast(pa.int64()).fill_null(0).to_numpy()
     return values
 
 
-def _nulls(column: pa.Array) -> npt.NDArray[np.bool_]:
+def _nulls(column: pa.Array) -> Mask:
     return np.asarray(column.is_null().to_numpy(zero_copy_only=False))
 
 
-def _dates(days: Seconds) -> npt.NDArray[np.uint8]:
+def _dates(days: Integers) -> Bytes:
     """Days since 1970 as ten characters each. Days repeat, or lie close together."""
     if not len(days):
         return np.empty((0, 10), np.uint8)
@@ -81,7 +80,7 @@ def _dates(days: Seconds) -> npt.NDArray[np.uint8]:
     return np.frombuffer(text.encode(), np.uint8).reshape(len(kinds), 10)[days]
 
 
-def _text(text: npt.NDArray[np.uint8], column: pa.Array) -> pa.StringArray:
+def _text(text: Bytes, column: pa.Array) -> pa.StringArray:
     count, width = text.shape
     offsets = pa.py_buffer(np.arange(0, (count + 1) * width, width, dtype=np.int32))
     whole = pa.Array.from_buffers(pa.string(), count, [None, offsets, pa.py_buffer(text)])

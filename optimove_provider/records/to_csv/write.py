@@ -22,7 +22,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.types as kinds
@@ -30,6 +29,7 @@ import pyarrow.types as kinds
 from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.records.arrow.floats import all_digits, float_values
+from optimove_provider.records.arrow.types import Mask
 from optimove_provider.records.rows import Unread
 from optimove_provider.records.to_csv.instants import epochs, midnights, zulu
 
@@ -47,11 +47,11 @@ _AS_THEY_ARE = (kinds.is_boolean, kinds.is_integer, kinds.is_string, kinds.is_la
 class CsvText:
     """Writes rows as CSV. Afterwards `nulls` counts the nulls of each column, and `left_out` the rows that are missing.
 
-    Without `unfit`, a row that has no form in CSV raises DataError, which names row, column and reason.
+    Without `on_unfit`, a row that has no form in CSV raises DataError, which names row, column and reason.
     """
 
-    def __init__(self, attributes: Sequence[Attribute] = (), unfit: OnUnfit | None = None) -> None:
-        self._attributes, self._unfit = {one.name: one for one in attributes}, unfit
+    def __init__(self, attributes: Sequence[Attribute] = (), on_unfit: OnUnfit | None = None) -> None:
+        self._attributes, self._on_unfit = {one.name: one for one in attributes}, on_unfit
         self._names: list[str] | None = None
         self.nulls: Counter[str] = Counter()
         self.left_out = 0
@@ -86,7 +86,7 @@ class CsvText:
         self.rows += batch.num_rows
         return _written(pa.RecordBatch.from_arrays(columns, names=batch.schema.names), fit)
 
-    def _column(self, name: str, column: pa.Array) -> tuple[pa.Array, npt.NDArray[np.bool_], str]:
+    def _column(self, name: str, column: pa.Array) -> tuple[pa.Array, Mask, str]:
         """The column as it can be written, which of its values are unfit, and why."""
         if isinstance(column.type, pa.BaseExtensionType):
             column = column.storage
@@ -112,11 +112,11 @@ class CsvText:
         self._leave_out(number, f"column {column!r}, value {value!r:.200}: {reason}", _line(cells))
 
     def _leave_out(self, row: int, reason: str, text: bytes) -> None:
-        if self._unfit is None:
+        if self._on_unfit is None:
             raise DataError(f"row {row}, {reason}")
         self._before.append(row - self.left_out)
         self.left_out += 1
-        self._unfit(row, reason, text)
+        self._on_unfit(row, reason, text)
 
     def source_row(self, row: int) -> int:
         """The number in the source of a row of the text, which lacks the rows that were left out."""
@@ -141,7 +141,7 @@ def _cast(kind: pa.DataType) -> pa.DataType | None:
     return pa.decimal256(76, 0) if kinds.is_decimal(kind) and kind.scale < 0 else None
 
 
-def _written(batch: pa.RecordBatch, fit: npt.NDArray[np.bool_]) -> bytes:
+def _written(batch: pa.RecordBatch, fit: Mask) -> bytes:
     if not fit.all():
         batch = batch.filter(pa.array(fit))
     if batch.num_columns == 1 and batch.column(0).null_count:

@@ -7,13 +7,13 @@ from functools import cache, partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as types
 
 from optimove_provider.records.arrow.floats import all_digits, float_values
-from optimove_provider.records.arrow.text_arrays import Integers, Texts, mask, places, valid, without
+from optimove_provider.records.arrow.text_arrays import Texts, mask, places, valid, without
+from optimove_provider.records.arrow.types import Bytes, Integers, Offsets
 from optimove_provider.records.to_json.scalars import (
     NOT_FINITE,
     NOT_UNICODE,
@@ -25,8 +25,6 @@ from optimove_provider.records.to_json.scalars import (
     string_text,
 )
 from optimove_provider.records.to_json.temporal import date_texts, time_texts, timestamp_texts
-
-Bytes = npt.NDArray[np.uint8]
 
 MISSING_KEY = "a key is missing"
 NO_INTEGER = "key_type is integer, and this is none"
@@ -230,7 +228,7 @@ def _is_utf8(edges: Integers, data: Bytes) -> bool:
 _QUOTE, _BACKSLASH, _FIRST_VISIBLE = ord('"'), ord("\\"), 0x20
 
 
-def _escapes() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+def _escapes() -> tuple[Bytes, Bytes, Offsets]:
     """By byte: what comes before it (padded to 5), what it becomes, and how many come before it."""
     before, becomes, extra = np.zeros((256, 5), np.uint8), np.arange(256, dtype=np.uint8), np.zeros(256, np.int64)
     for byte in (*range(_FIRST_VISIBLE), _QUOTE, _BACKSLASH):

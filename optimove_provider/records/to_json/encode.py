@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from optimove_provider.contract.wire.errors import DataError, SettingsError
 from optimove_provider.records.arrow.text_arrays import Part, Texts, woven
+from optimove_provider.records.arrow.types import Integers, Mask
 from optimove_provider.records.rows import refuse_doubled
 from optimove_provider.records.to_json.columns import key_texts, texts
 from optimove_provider.records.to_json.scalars import NoForm, check_type, is_text, string_text
@@ -40,7 +40,7 @@ class Encoded:
     A record's members are in the order of their names, the key among them. `unfit` are the others, in order.
     """
 
-    positions: npt.NDArray[np.int64]
+    positions: Integers
     keys: pa.StringArray
     records: pa.StringArray
     unfit: list[Unfit]
@@ -123,7 +123,7 @@ class _Edge:
 
     value: str
     null: str
-    valid: npt.NDArray[np.bool_] | None = None
+    valid: Mask | None = None
 
 
 def _between(left: _Edge, right: _Edge) -> Part:

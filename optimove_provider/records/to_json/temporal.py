@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as types
 
-from optimove_provider.records.arrow.text_arrays import Integers, Mask, Texts, numbers, places, valid
+from optimove_provider.records.arrow.text_arrays import Texts, numbers, places, valid
+from optimove_provider.records.arrow.types import Integers, Mask
 from optimove_provider.records.to_json.scalars import FIRST_DAY, LAST_DAY, NO_SUCH_YEAR, PER_SECOND, SECONDS_A_DAY
 
 FIRST_LISTED, LISTED_DAYS = -25_567, 55_152

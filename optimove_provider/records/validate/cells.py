@@ -14,12 +14,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from optimove_provider.contract.cells.datatypes import Verdict
-from optimove_provider.records.csv_syntax.blocks import Offsets, Parsed, RegularPart, parsed
+from optimove_provider.records.arrow.types import Mask, Offsets
+from optimove_provider.records.csv_syntax.blocks import Parsed, RegularPart, parsed
 from optimove_provider.records.findings.findings import ERROR, WARNING
 from optimove_provider.records.rows import one_chunk
 from optimove_provider.records.validate.header import CellCheck
-
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)

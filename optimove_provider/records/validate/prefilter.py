@@ -12,12 +12,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-Mask = npt.NDArray[np.bool_]
-Offsets = npt.NDArray[np.int64]
-Bytes = npt.NDArray[np.uint8]
+from optimove_provider.records.arrow.types import Bytes, Mask, Offsets
+
 Plain = Callable[[pa.BinaryArray], Mask]
 
 _MINUS, _POINT, _ZERO, _NINE = (np.uint8(ord(one)) for one in "-.09")
@@ -189,7 +187,7 @@ def _power_of_two(text: bytes, power: int) -> Bytes:
     return np.tile(np.frombuffer(text, np.uint8), 1 << power)
 
 
-def _number(rows: npt.NDArray[np.uint8], column: int) -> Bytes:
+def _number(rows: Bytes, column: int) -> Bytes:
     """The number that two digits make."""
     return np.asarray(rows[:, column] * np.uint8(10) + rows[:, column + 1] - np.uint8(ord("0") * 11 % 256))
 

@@ -3,27 +3,26 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
-from optimove_provider.records.csv_syntax.blocks import Offsets, RegularPart, regular_part
+from optimove_provider.records.arrow.types import Offsets
 from optimove_provider.records.csv_syntax.grammar import Fault
 from optimove_provider.records.csv_syntax.lookahead import LookaheadStream
 from optimove_provider.records.csv_syntax.positions import Place, Places
-from optimove_provider.records.csv_syntax.reader import Record, RecordReader, one_record
+from optimove_provider.records.csv_syntax.reader import Record, one_record
+from optimove_provider.records.csv_syntax.scan import RegularBlock, scan
 from optimove_provider.records.findings import file_rules
 from optimove_provider.records.findings.file_rules import FileRule
 from optimove_provider.records.findings.findings import ERROR, WARNING, Finding, Findings
 from optimove_provider.records.validate.cells import BlockResult, ColumnPlan, FaultyCells, PipelinedCheck
 from optimove_provider.records.validate.header import HeaderSchema
-from optimove_provider.records.validate.split import Split
+from optimove_provider.records.validate.row_sink import RowSink
 
 BLOCK_BYTES = 6 << 20
 MAX_WAITING = 2
 """Blocks that are looked at while the next one is cut: more would need memory and gain nothing."""
-LONGEST_EXACT_RUN = 4096
 
 
 class LineEnds:
@@ -49,37 +48,6 @@ def blank_line(record: Record, message: str, rule: FileRule) -> Finding:
     return Finding(0, record.line, record.byte, "", rule.name, "", message, rule.severity)
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """bytes that starts at a place and begins with a regular part, and what is seen in that."""
-
-    place: Place
-    text: bytes
-    part: RegularPart
-    looking: Callable[[], BlockResult]
-
-    def at(self, row: int) -> Place:
-        """Where a row (from 0) of the part starts."""
-        part = self.part
-        return Place(self.place.rows + row, self.place.line + part.line(row), self.place.byte + part.start(row))
-
-    def places(self, rows: Offsets) -> Places:
-        """Where many rows start, their numbers from 1: asked one by one, each would wait for other threads."""
-        starts = np.append(0, self.part.ends)[rows]
-        lines = self.place.line + np.searchsorted(self.part.newlines, starts)
-        return Places(self.place.rows + 1 + rows, lines, self.place.byte + starts)
-
-    @property
-    def end(self) -> Place:
-        """Where the next record starts."""
-        rows, line, byte = self.place.rows, self.place.line, self.place.byte
-        return Place(rows + len(self.part.ends), line + self.part.lines, byte + self.part.size)
-
-    def between(self, first: int, last: int) -> bytes:
-        """The rows from one on, up to another."""
-        return self.text[self.part.start(first) : self.part.start(last)]
-
-
 def _keep_freed_memory(size: int) -> None:
     """Have the C library keep what is freed, up to twice this size, for what comes next.
 
@@ -94,67 +62,57 @@ class RowScan:
 
     def __init__(
         self,
-        ahead: LookaheadStream,
+        stream: LookaheadStream,
         delimiter: str,
         table: HeaderSchema,
         report: Findings,
-        place: Place,
-        split: Split | None,
+        start: Place,
+        row_sink: RowSink | None,
     ) -> None:
-        self._ahead, self._delimiter, self._table, self._report, self._place = ahead, delimiter, table, report, place
-        self._split, self._watches = split, table.watches
+        self._stream, self._delimiter, self._table, self._report = stream, delimiter, table, report
+        self._start, self._row_sink, self._watches = start, row_sink, table.watches
         self.line_ends = LineEnds(table.crlf)
         watched = tuple(watch.column for watch in table.watches)
         self._look = ColumnPlan(table.width or 0, delimiter, table.checks, watched, table.crlf)
+        self._waiting: deque[tuple[RegularBlock, Callable[[], BlockResult]]] = deque()
 
-        self._blocks: deque[_Block] = deque()
-        self._run = 1
-
-    def check(self, block_bytes: int, progress: Callable[[int, int], None] | None) -> None:
-        """Check all rows; `progress` is told the rows and bytes read so far, once a block."""
-        wanted = block_bytes
+    def check(self, block_bytes: int, on_progress: Callable[[int, int], None] | None) -> None:
+        """Check all rows; `on_progress` is told the rows and bytes read so far, once a block."""
         _keep_freed_memory(5 * block_bytes)
         with ThreadPoolExecutor(1, "csvcheck") as thread:
             beside = PipelinedCheck(thread, self._look)
-            while text := self._ahead.look(wanted):
-                part = regular_part(text, self._delimiter, self._ahead.is_last(text))
-                if part.size:
-                    self._take(_Block(self._place, text, part, beside.look_at(text, part)))
-                self._run = 1 if part.size > block_bytes // 2 else min(self._run * 2, LONGEST_EXACT_RUN)
-                self._report_blocks(0 if part.odd else MAX_WAITING, progress)
-                if part.odd:
-                    self._read_exactly()
-                wanted = block_bytes if part.size or part.odd else 2 * len(text)
-            self._report_blocks(0, progress)
+            for item in scan(self._stream, self._delimiter, self._table.width, self._start, block_bytes):
+                if isinstance(item, RegularBlock):
+                    self._waiting.append((item, beside.look_at(item.text, item.part)))
+                    self._report_blocks(MAX_WAITING, on_progress)
+                else:
+                    self._report_blocks(0, on_progress)
+                    self._report_record(item)
+            self._report_blocks(0, on_progress)
 
-    def _take(self, block: _Block) -> None:
-        self._blocks.append(block)
-        self._ahead.skip(block.part.size)
-        self._place = block.end
-
-    def _report_blocks(self, waiting: int, progress: Callable[[int, int], None] | None) -> None:
+    def _report_blocks(self, waiting: int, on_progress: Callable[[int, int], None] | None) -> None:
         """Report what the oldest blocks held, until so many are left."""
-        while len(self._blocks) > waiting:
-            block = self._blocks.popleft()
-            self._report_block(block, block.looking())
-            if progress:
-                progress(self._report.rows, block.end.byte)
+        while len(self._waiting) > waiting:
+            block, result = self._waiting.popleft()
+            self._report_block(block, result())
+            if on_progress:
+                on_progress(self._report.rows, block.end.byte)
 
-    def _report_block(self, block: _Block, looked: BlockResult) -> None:
+    def _report_block(self, block: RegularBlock, looked: BlockResult) -> None:
         report = self._report
         for check, wrong in zip(self._table.checks, looked.wrong, strict=False):
             for severity, count in wrong.counts():
                 report.count(check.rule, self._table.name(check.column), severity, count)
         self._keep(block, looked)
-        report.rows += len(block.part.ends)
-        report.valid_rows += len(block.part.ends) - len(looked.refused)
+        report.rows += block.rows
+        report.valid_rows += block.rows - len(looked.refused)
         if looked.ends_otherwise is not None:
-            self.line_ends.differs(block.at(looked.ends_otherwise))
+            self.line_ends.differs(block.place(looked.ends_otherwise))
         self._watch(block, looked)
-        if self._split:
-            self._split_block(self._split, block, looked.refused)
+        if self._row_sink:
+            self._hand_over_block(self._row_sink, block, looked.refused)
 
-    def _keep(self, block: _Block, looked: BlockResult) -> None:
+    def _keep(self, block: RegularBlock, looked: BlockResult) -> None:
         """Keep findings in the order of their rows, and in a row in the order of the checks, while there is room."""
         wrong: list[tuple[int, Finding | Fault]] = [
             *self._ragged_findings(block, looked.ragged),
@@ -170,10 +128,10 @@ class RowScan:
                     found = self._table.cell_finding(row, line, byte, found)
                 self._report.keep(found)
 
-    def _ragged_findings(self, block: _Block, ragged: Sequence[int]) -> Iterator[tuple[int, Finding]]:
+    def _ragged_findings(self, block: RegularBlock, ragged: Sequence[int]) -> Iterator[tuple[int, Finding]]:
         """What is wrong with rows that have another number of cells: it is counted, too."""
         for row in ragged:
-            place = block.at(row)
+            place = block.place(row)
             for finding in self._table.row_findings(self._record(block, row, place), place.rows + 1):
                 self._report.count(finding.rule, finding.column, finding.severity)
                 yield row, finding
@@ -185,57 +143,43 @@ class RowScan:
             for row, value, severity in cells.first(errors, warnings):
                 yield row, check.fault(value, severity)
 
-    def _record(self, block: _Block, row: int, place: Place) -> Record:
+    def _record(self, block: RegularBlock, row: int, place: Place) -> Record:
         return one_record(block.between(row, row + 1), self._delimiter, place.line, place.byte)
 
-    def _split_block(self, split: Split, block: _Block, refused: Offsets) -> None:
-        rows, first = len(block.part.ends), 0
+    def _hand_over_block(self, row_sink: RowSink, block: RegularBlock, refused: Offsets) -> None:
+        rows, first = block.rows, 0
         for row in [*refused.tolist(), rows]:
-            split.accept(block.between(first, row), row - first)
+            row_sink.accept(block.between(first, row), row - first)
             first = row + 1
             if row < rows:
-                place = block.at(row)
-                self._split_record(split, self._record(block, row, place), place.rows + 1)
+                place = block.place(row)
+                self._hand_over_record(row_sink, self._record(block, row, place), place.rows + 1)
 
-    def _split_record(self, split: Split, record: Record, row: int) -> None:
+    def _hand_over_record(self, row_sink: RowSink, record: Record, row: int) -> None:
         findings = self._table.row_findings(record, row)
         reasons = [f"{one.column}: {one.message}".removeprefix(": ") for one in findings if one.severity == ERROR]
         if reasons:
-            split.refuse(row, record.line, record.raw, reasons)
+            row_sink.refuse(row, record.line, record.raw, reasons)
         else:
-            split.accept(record.raw, 1)
+            row_sink.accept(record.raw, 1)
 
-    def _watch(self, block: _Block, looked: BlockResult) -> None:
+    def _watch(self, block: RegularBlock, looked: BlockResult) -> None:
         if not self._watches:
             return
         places = block.places(looked.numbers)
         for watch, cells in zip(self._watches, looked.watched, strict=False):
             watch.see(places, cells)
 
-    def _read_exactly(self) -> None:
-        """Read an odd record, and on until so many records as make a run were regular."""
-        records = RecordReader(self._ahead, self._delimiter, self._place.line, self._place.byte)
-        records.width = self._table.width
-        rows, regular = self._place.rows, 0
-        for record in records:
-            if not record.cells and not record.broken:
-                self._report.add(blank_line(record, "a blank line: skipped", file_rules.BLANK_LINE))
-                regular = 0
-            else:
-                rows += 1
-                self._report_record(record, rows)
-                regular = 0 if record.faults else regular + 1
-            if regular >= self._run and records.rest is not None:
-                break
-        self._ahead.push(records.rest or b"")
-        self._place = Place(rows, records.line, records.byte)
-
-    def _report_record(self, record: Record, row: int) -> None:
+    def _report_record(self, record: Record) -> None:
+        if record.is_blank:
+            self._report.add(blank_line(record, "a blank line: skipped", file_rules.BLANK_LINE))
+            return
+        row = self._report.rows + 1
         self._report.add_row(self._table.row_findings(record, row))
         if record.ends_with_crlf is (not self.line_ends.crlf):
             self.line_ends.differs(Place(row - 1, record.line, record.byte))
-        if self._split:
-            self._split_record(self._split, record, row)
+        if self._row_sink:
+            self._hand_over_record(self._row_sink, record, row)
         if not record.broken and len(record.cells) == self._look.width:
             places = Places(*(np.array([number]) for number in (row, record.line, record.byte)))
             for watch in self._watches:

@@ -21,10 +21,11 @@ from optimove_provider.records.findings.findings import WARNING, Finding, Findin
 from optimove_provider.records.key import DCP_KEY, Key
 from optimove_provider.records.observe.observer import ColumnObserver, ObserverFactory, no_observers
 from optimove_provider.records.validate.header import HeaderSchema
+from optimove_provider.records.validate.row_sink import RowSink
 from optimove_provider.records.validate.scan import BLOCK_BYTES, RowScan, blank_line
-from optimove_provider.records.validate.split import Split
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
+"""Is told the rows and the bytes that were read so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +52,14 @@ def check_csv(
     stream: BinaryIO,
     attributes: Sequence[Attribute] | None,
     options: Options | None = None,
-    progress: Progress | None = None,
-    split: Split | None = None,
+    on_progress: OnProgress | None = None,
+    row_sink: RowSink | None = None,
 ) -> Findings:
     """Read `stream` (decompressed bytes) to its end and report every fault; a faulty file raises nothing.
 
-    Without `attributes` any column is welcome, as in Opti-X: give `Options(key=Key.of_optix(...))` then. `progress` is
-    called with the rows and bytes read so far, once a block and at the end. `split` is given every row; a header with
-    an error raises DataError then, unless the split is of another mind. What reading `stream` raises goes through.
+    Without `attributes` any column is welcome, as in Opti-X: give `Options(key=Key.of_optix(...))` then. `on_progress`
+    is called with the rows and bytes read so far, once a block and at the end. `row_sink` is given every row, and may
+    raise DataError for a header with an error. What reading `stream` raises goes through.
     """
     options = options or Options()
     report = Findings(file=options.file, max_findings=options.max_findings)
@@ -70,22 +71,22 @@ def check_csv(
         report.add_all(table.header_findings())
         about_names = options.about_names(table.names)
         report.add_all(replace(one, line=header.line, byte=header.byte) for one in about_names)
-        if split:
-            _split_header(split, header, report)
+        if row_sink:
+            _hand_over_header(row_sink, header, report)
         ahead.push(records.rest or b"")
         place = Place(0, records.line, records.byte)
         with ExitStack() as stack:
             for watch in table.watches:
                 stack.callback(watch.close)
-            rows = RowScan(ahead, options.delimiter, table, report, place, split)
-            rows.check(options.block_bytes, progress)
+            rows = RowScan(ahead, options.delimiter, table, report, place, row_sink)
+            rows.check(options.block_bytes, on_progress)
             report.add_all(rows.line_ends.findings)
             for watch in table.watches:
                 _add_watched(report, watch, table.name(watch.column))
     report.bytes = ahead.taken
     report.add_all(_file_findings(report, records.has_bom, options.max_bytes, header))
-    if progress:
-        progress(report.rows, report.bytes)
+    if on_progress:
+        on_progress(report.rows, report.bytes)
     return report
 
 
@@ -97,10 +98,10 @@ def _read_header(records: RecordReader, report: Findings) -> Record | None:
     return None
 
 
-def _split_header(split: Split, header: Record, report: Findings) -> None:
+def _hand_over_header(row_sink: RowSink, header: Record, report: Findings) -> None:
     if report.errors:
-        split.refuse_header(report.describe())
-    split.header(header.raw)
+        row_sink.refuse_header(report.describe())
+    row_sink.header(header.raw)
 
 
 def _add_watched(report: Findings, watch: ColumnObserver, column: str) -> None:

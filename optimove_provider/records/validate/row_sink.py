@@ -1,9 +1,9 @@
-"""The rows of a checked file in two others: the valid ones, and the refused ones with the reasons."""
+"""What takes the rows of a checked file; and one that writes them to two others, valid and refused ones apart."""
 
 import csv
 import io
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from optimove_provider.contract.wire.errors import DataError
 
@@ -11,6 +11,26 @@ if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
 REASON_COLUMNS = ("refused_row", "refused_line", "refused_because")
+
+
+class RowSink(Protocol):
+    """Is given every row of a file in its order, by a check: blank lines are none."""
+
+    def header(self, text: bytes) -> None:
+        """Take the header as it stands in the file."""
+        ...
+
+    def refuse_header(self, findings: str) -> None:
+        """The header, which comes next, has errors, so that no row is valid. May raise DataError."""
+        ...
+
+    def accept(self, text: bytes, rows: int) -> None:
+        """Take some valid rows; the last one of a file may lack a line end."""
+        ...
+
+    def refuse(self, row: int, line: int, text: bytes, reasons: Iterable[str]) -> None:
+        """Take a row with errors: its number (from 1), its line, what it is, and why."""
+        ...
 
 
 class Split:
@@ -26,8 +46,8 @@ class Split:
 
     def header(self, text: bytes) -> None:
         """Write the header to both files."""
-        self._valid.write(_ended(text))
-        self._refused.write(self._cells(REASON_COLUMNS) + _ended(text))
+        self._valid.write(with_line_end(text))
+        self._refused.write(self._cells(REASON_COLUMNS) + with_line_end(text))
 
     def refuse_header(self, findings: str) -> None:
         """The header has errors: raises DataError, for no row could be called valid."""
@@ -40,7 +60,7 @@ class Split:
 
     def refuse(self, row: int, line: int, text: bytes, reasons: Iterable[str]) -> None:
         """Write a refused row."""
-        self._refused.write(self._cells((str(row), str(line), "; ".join(reasons))) + _ended(text))
+        self._refused.write(self._cells((str(row), str(line), "; ".join(reasons))) + with_line_end(text))
         self.rows_refused += 1
 
     def _cells(self, cells: Iterable[str]) -> bytes:
@@ -49,6 +69,6 @@ class Split:
         return written.getvalue().encode()
 
 
-def _ended(text: bytes) -> bytes:
+def with_line_end(text: bytes) -> bytes:
     """The last row of a file may lack a line end, and another row may follow it here."""
     return text if text.endswith(b"\n") else text + b"\n"

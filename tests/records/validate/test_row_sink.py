@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.wire.errors import DataError
-from optimove_provider.records.validate.split import Split
+from optimove_provider.records.validate.row_sink import Split
 from optimove_provider.records.validate.validate import Options, check_csv
 
 ATTRIBUTES = [Attribute("LTV", "long"), Attribute("name", "string")]
@@ -18,7 +18,7 @@ ATTRIBUTES = [Attribute("LTV", "long"), Attribute("name", "string")]
 def split(text: bytes, block_bytes: int) -> tuple[bytes, bytes, Split]:
     valid, refused = io.BytesIO(), io.BytesIO()
     parts = Split(valid, refused)
-    report = check_csv(io.BytesIO(text), ATTRIBUTES, Options(block_bytes=block_bytes), split=parts)
+    report = check_csv(io.BytesIO(text), ATTRIBUTES, Options(block_bytes=block_bytes), row_sink=parts)
     assert (parts.rows_valid, parts.rows_valid + parts.rows_refused) == (report.valid_rows, report.rows)
     return valid.getvalue(), refused.getvalue(), parts
 

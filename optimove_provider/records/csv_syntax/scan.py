@@ -1,0 +1,90 @@
+"""One pass over CSV text: blocks of regular text as they are, and record by record where the text is odd."""
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from optimove_provider.records.arrow.types import Offsets
+from optimove_provider.records.csv_syntax.blocks import RegularPart, regular_part
+from optimove_provider.records.csv_syntax.lookahead import LookaheadStream
+from optimove_provider.records.csv_syntax.positions import Place, Places
+from optimove_provider.records.csv_syntax.reader import Record, RecordReader
+
+LONGEST_EXACT_RUN = 4096
+"""So many regular records in a row, at most, are read exactly before a block is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegularBlock:
+    """Bytes that begin with a regular part, which is not empty, and where its first record starts."""
+
+    start: Place
+    text: bytes
+    part: RegularPart
+
+    @property
+    def rows(self) -> int:
+        """How many records the part has; none of them is a blank line."""
+        return len(self.part.ends)
+
+    def place(self, row: int) -> Place:
+        """Where a record (from 0) of the part starts."""
+        start, part = self.start, self.part
+        return Place(start.rows + row, start.line + part.line(row), start.byte + part.start(row))
+
+    def places(self, rows: Offsets) -> Places:
+        """Where many records start, their numbers from 1: asked one by one, each would wait for other threads."""
+        starts = np.append(0, self.part.ends)[rows]
+        lines = self.start.line + np.searchsorted(self.part.newlines, starts)
+        return Places(self.start.rows + 1 + rows, lines, self.start.byte + starts)
+
+    @property
+    def end(self) -> Place:
+        """Where the next record starts."""
+        start, part = self.start, self.part
+        return Place(start.rows + self.rows, start.line + part.lines, start.byte + part.size)
+
+    def between(self, first: int, last: int) -> bytes:
+        """The text of the records from one on, up to another."""
+        return self.text[self.part.start(first) : self.part.start(last)]
+
+
+def scan(
+    stream: LookaheadStream, delimiter: str, width: int | None, start: Place, block_bytes: int
+) -> Iterator[RegularBlock | Record]:
+    """Yield all text of `stream` from `start` on, in its order, `block_bytes` at a time.
+
+    What comes record by record may be odd, a blank line, or regular: after something odd, so many records are read
+    exactly as make a run, and the run doubles while the text stays odd. `width` is the number of cells of a row, None
+    if that is not known. Nothing else may read from `stream` meanwhile.
+    """
+    wanted, run = block_bytes, 1
+    while text := stream.look(wanted):
+        part = regular_part(text, delimiter, stream.is_last(text))
+        if part.size:
+            block = RegularBlock(start, text, part)
+            stream.skip(part.size)
+            start = block.end
+            yield block
+        run = 1 if part.size > block_bytes // 2 else min(run * 2, LONGEST_EXACT_RUN)
+        if part.odd:
+            start = yield from _exactly(stream, delimiter, width, start, run)
+        wanted = block_bytes if part.size or part.odd else 2 * len(text)
+
+
+def _exactly(
+    stream: LookaheadStream, delimiter: str, width: int | None, start: Place, run: int
+) -> Generator[Record, None, Place]:
+    """Read an odd record, and on until `run` records in a row were regular; returns where the next one starts."""
+    records = RecordReader(stream, delimiter, start.line, start.byte)
+    records.width = width
+    rows, regular = start.rows, 0
+    for record in records:
+        yield record
+        rows += not record.is_blank
+        regular = 0 if record.is_blank or record.faults else regular + 1
+        if regular >= run and records.rest is not None:
+            break
+    stream.push(records.rest or b"")
+    return Place(rows, records.line, records.byte)
