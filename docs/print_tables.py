@@ -1,4 +1,4 @@
-"""Prints docs that come from the contract's tables: `PYTHONPATH=. python docs/print_tables.py`.
+"""Prints docs that come from tables in the code: `PYTHONPATH=. python docs/print_tables.py`.
 
 A test compares what is printed here with what is in the repository.
 """
@@ -11,6 +11,7 @@ from optimove_provider.contract.dcp import config as dcp
 from optimove_provider.contract.dcp import profiles
 from optimove_provider.contract.optix import data_connections as optix
 from optimove_provider.contract.wire.messages import Endpoint
+from optimove_provider.loads.state.journal import MEANING, TRANSITIONS, Stage
 from optimove_provider.records.findings.file_rules import FILE_RULES
 
 DOCS = Path(__file__).parent
@@ -136,8 +137,48 @@ def _endpoint(endpoint: Endpoint) -> str:
     return _row(f"`{endpoint.name}`", f"{endpoint.method} {path}", again, waits, endpoint.source)
 
 
-PAGES = {"rules": rules, "endpoints": endpoints}
+def stages() -> str:
+    """The stages of a load, as a diagram and as a table, for docs/reliability.md."""
+    return "\n".join([*_stage_diagram(), "", *_stage_table()])
 
-if __name__ == "__main__":
+
+def _stage_diagram() -> Iterator[str]:
+    yield "```mermaid"
+    yield "stateDiagram-v2"
+    yield f"    [*] --> {Stage.NEW}"
+    for stage, following in TRANSITIONS.items():
+        yield from (f"    {stage} --> {after}: {cause}" for after, cause in following.items() if after is not stage)
+    yield f"    {Stage.FINISHED} --> [*]"
+    yield "```"
+
+
+def _stage_table() -> Iterator[str]:
+    yield _row("stage", "what it means", "and goes on to")
+    yield _row("---", "---", "---")
+    for stage, meaning in MEANING.items():
+        following = "; ".join(f"`{after}`: {cause}" for after, cause in TRANSITIONS[stage].items())
+        yield _row(f"`{stage}`", meaning, following)
+
+
+def with_section(page: str, name: str, text: str) -> str:
+    """A page in which a printed section, between two comments that name it, is this text."""
+    begin, end = f"<!-- printed: {name} -->\n", f"\n<!-- end of {name} -->"
+    before, _, rest = page.partition(begin)
+    return f"{before}{begin}{text}{rest[rest.index(end) :]}"
+
+
+PAGES = {"rules": rules, "endpoints": endpoints}
+SECTIONS = {("reliability", "stages"): stages}
+
+
+def main() -> None:
+    """Print all pages and sections."""
     for name, page in PAGES.items():
         DOCS.joinpath(f"{name}.md").write_text(page(), encoding="utf-8")
+    for (name, section), text in SECTIONS.items():
+        path = DOCS / f"{name}.md"
+        path.write_text(with_section(path.read_text("utf-8"), section, text()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

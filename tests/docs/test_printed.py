@@ -15,13 +15,21 @@ from optimove_provider.records.observe.pii import PII_RULES, WORDS
 from optimove_provider.records.validate import header, scan, validate
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = runpy.run_path(str(DOCS / "print_tables.py"))["PAGES"]
+PRINTED = runpy.run_path(str(DOCS / "print_tables.py"))
+PAGES, SECTIONS = PRINTED["PAGES"], PRINTED["SECTIONS"]
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_page_is_what_the_table_prints(page):
     printed = PAGES[page]()
     assert DOCS.joinpath(f"{page}.md").read_text("utf-8") == printed, "run: PYTHONPATH=. python docs/print_tables.py"
+
+
+@pytest.mark.parametrize(("page", "section"), SECTIONS)
+def test_the_section_is_what_the_table_prints(page, section):
+    text = DOCS.joinpath(f"{page}.md").read_text("utf-8")
+    printed = PRINTED["with_section"](text, section, SECTIONS[page, section]())
+    assert text == printed, "run: PYTHONPATH=. python docs/print_tables.py"
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)

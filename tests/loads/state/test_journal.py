@@ -1,0 +1,166 @@
+"""The write-ahead log of a load: its stages, and what a retry finds."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from optimove_provider.contract.wire.errors import DataError
+from optimove_provider.loads.state.journal import (
+    MAX_BATCHES,
+    MEANING,
+    TRANSITIONS,
+    Journal,
+    Rejection,
+    SliceOutcome,
+    Stage,
+    TooManyBatches,
+)
+from optimove_provider.surroundings import REAL
+
+LOAD_ID = "6f0f5d3a-0000-4000-8000-00000000beef"
+
+
+class Clock:
+    def __init__(self):
+        self.now = datetime(2026, 11, 28, tzinfo=UTC)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def staging(staging_on_disk, clock):
+    return replace(staging_on_disk, surroundings=replace(REAL, now=lambda: clock.now))
+
+
+@pytest.fixture
+def journal(staging):
+    return Journal(staging, LOAD_ID)
+
+
+def again(journal):
+    """The journal as the next try finds it."""
+    return Journal(journal.staging, LOAD_ID)
+
+
+def read(journal):
+    journal.begin_reading()
+    journal.rows_read({"rows": 1})
+    return journal
+
+
+def test_every_stage_has_a_meaning_and_can_be_reached_and_left():
+    assert set(MEANING) == set(TRANSITIONS) == set(Stage)
+    reached = {after for following in TRANSITIONS.values() for after in following}
+    assert reached == set(Stage) - {Stage.NEW}
+    assert [stage for stage, following in TRANSITIONS.items() if not following] == [Stage.FINISHED]
+
+
+def test_a_load_goes_through_its_stages_and_each_is_written_down(journal):
+    stages = [again(read(journal)).stage]
+    journal.planned({"version": 1})
+    stages.append(again(journal).stage)
+    journal.begin_batch()
+    stages.append(again(journal).stage)
+    journal.intend_to_complete()
+    stages.append(again(journal).stage)
+    journal.completed()
+    stages.append(again(journal).stage)
+    journal.committed()
+    stages.append(again(journal).stage)
+    journal.finish({"rows": 1})
+    stages.append(again(journal).stage)
+    assert stages == ["read", "planned", "sending", "closing", "completed", "committed", "finished"]
+    assert again(journal).result == {"rows": 1}
+
+
+def test_a_transition_that_is_not_in_the_table_is_refused_and_not_written(journal):
+    read(journal)
+    with pytest.raises(AssertionError, match="cannot go from read to committed"):
+        journal.committed()
+    assert again(journal).stage is Stage.READ
+
+
+def test_rows_are_read_again_until_a_request_was_made(journal):
+    read(journal)
+    assert again(journal).rows(resumed=False) is None
+    assert again(journal).rows(resumed=True) == {"rows": 1}
+    journal.begin_batch()
+    assert again(journal).rows(resumed=False) == {"rows": 1}
+
+
+def test_rows_that_were_planned_are_kept_apart_from_those_read_after_them(journal):
+    first = journal.begin_reading()
+    journal.rows_read({"rows": 1})
+    journal.planned({"version": 1})
+    assert journal.begin_reading() != first
+    assert journal.plan == {}
+
+
+def test_a_batch_is_resumed_with_its_uuid_and_its_outcomes(journal, clock):
+    read(journal).begin_batch()
+    outcome = SliceOutcome(4, (Rejection(2, 422, "bad"),))
+    journal.record(0, outcome)
+    clock.now += timedelta(minutes=59)
+    found = again(journal)
+    assert found.resume_or_begin_batch(timedelta(hours=1)) == {0: outcome}
+    assert found.batch_uuid == journal.batch_uuid
+
+
+def test_a_batch_that_is_too_old_gives_way_to_another(journal, clock):
+    read(journal).begin_batch()
+    journal.record(0, SliceOutcome(5))
+    clock.now += timedelta(minutes=61)
+    found = again(journal)
+    assert found.resume_or_begin_batch(timedelta(hours=1)) == {}
+    assert found.batch_uuid != journal.batch_uuid
+    assert found.has_sent_before
+
+
+def test_a_new_plan_leaves_the_open_batch(journal):
+    read(journal).begin_batch()
+    journal.record(0, SliceOutcome(5))
+    journal.planned({"version": 2})
+    assert again(journal).resume_or_begin_batch(timedelta(hours=1)) == {}
+
+
+@pytest.mark.parametrize(
+    ("steps", "in_doubt"),
+    [
+        (["begin_batch"], False),
+        (["begin_batch", "intend_to_complete"], True),
+        (["begin_batch", "intend_to_complete", "completing_refused"], False),
+        (["begin_batch", "begin_batch"], True),
+    ],
+)
+def test_what_may_be_visible_is_known_also_after_another_plan(journal, steps, in_doubt):
+    read(journal)
+    for step in steps:
+        getattr(journal, step)()
+    assert again(journal).may_be_visible is in_doubt
+    journal.planned({"version": 2})
+    assert again(journal).may_be_visible is in_doubt
+
+
+def test_after_five_batches_the_load_ends(journal):
+    read(journal)
+    for _ in range(MAX_BATCHES):
+        journal.begin_batch()
+    with pytest.raises(TooManyBatches, match="5 batches were begun and none was completed"):
+        journal.begin_batch()
+
+
+def test_a_finished_load_leaves_nothing_but_its_result(journal):
+    read(journal).begin_batch()
+    journal.record(0, SliceOutcome(5))
+    journal.finish({})
+    assert journal.staging.names(journal.folder) == ["load.json"]
+
+
+def test_a_journal_of_a_newer_version_is_not_guessed_at(journal):
+    journal.staging.write(f"{journal.folder}/load.json", {"format": 99})
+    with pytest.raises(DataError, match=r"newer version of this provider \(format 99, this one knows 1\)"):
+        again(journal)
