@@ -21,32 +21,35 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from optimove_provider.records.csv_syntax.positions import Places
-from optimove_provider.records.observe.identifiers import KeyWatch
+from optimove_provider.records.csv_syntax.locations import Locations
+from optimove_provider.records.observe.identifiers import KeyObserver
 
 BATCH = 40_000
 """About as many rows as a block of 4 MB has."""
 
 
-def batches(count: int, repeated: float) -> Iterator[tuple[Places, pa.BinaryArray]]:
+def batches(count: int, repeated: float) -> Iterator[tuple[Locations, pa.BinaryArray]]:
     """Ids such as user-00000001234567, in no order; the last ones are the first ones again."""
     distinct = count - int(count * repeated)
     for start in range(0, count, BATCH):
         rows = np.arange(start, min(start + BATCH, count), dtype=np.int64)
         numbers = (rows % distinct) * 2_654_435_761 % (1 << 40)
         digits = pc.utf8_lpad(pa.array(numbers).cast(pa.string()), 14, "0")
-        yield Places(rows + 1, rows + 2, rows * 100), pc.binary_join_element_wise("user-", digits, "").cast(pa.binary())
+        yield (
+            Locations(rows + 1, rows + 2, rows * 100),
+            pc.binary_join_element_wise("user-", digits, "").cast(pa.binary()),
+        )
 
 
 def with_watch(count: int, repeated: float, folder: Path) -> tuple[int, str]:
-    """Compare with KeyWatch; gives the duplicates found, and what it says about itself."""
-    watch = KeyWatch(0, "customerId", folder)
+    """Compare with KeyObserver; gives the duplicates found, and what it says about itself."""
+    observer = KeyObserver(0, "customerId", folder)
     for places, cells in batches(count, repeated):
-        watch.see(places, cells)
-    duplicates = dict(watch.counts()).get("id-duplicate", 0)
-    kept = sum(1 for _ in islice(watch.findings(), 10_000))
-    watch.close()
-    return duplicates, f"{kept} findings kept; {watch.cost()}"
+        observer.see(places, cells)
+    duplicates = dict(observer.counts()).get("id-duplicate", 0)
+    kept = sum(1 for _ in islice(observer.findings(), 10_000))
+    observer.close()
+    return duplicates, f"{kept} findings kept; {observer.cost()}"
 
 
 def with_sqlite(count: int, repeated: float, folder: Path) -> tuple[int, str]:

@@ -155,7 +155,7 @@ def validate(url: str, folder: Path) -> None:
     from optimove_provider.records.observe.pii import pii_names
     from optimove_provider.records.validate.validate import Options, check_csv
 
-    options = Options(watchers=partial(observers_for, allowed_pii=()), about_names=partial(pii_names, allowed=()))
+    options = Options(observers=partial(observers_for, allowed_pii=()), about_names=partial(pii_names, allowed=()))
     with (folder / "profiles.csv").open("rb") as file:
         assert not check_csv(file, ATTRIBUTES, options).errors
 

@@ -119,7 +119,7 @@ def validate(wanted: argparse.Namespace, out: TextIO) -> int:
     _refuse_overwriting([wanted.file, wanted.attributes], [wanted.output, *(wanted.split or ())])
     delimiter = delimiter_of(wanted.file)
     key = DCP_KEY if wanted.primary_key is None else Key.of_optix(wanted.primary_key)
-    watchers = partial(
+    observers = partial(
         observers_for,
         key=key,
         identifiers=not wanted.no_identifiers,
@@ -134,7 +134,7 @@ def validate(wanted: argparse.Namespace, out: TextIO) -> int:
             max_findings=wanted.max_findings,
             key=key,
             about_names=partial(pii_names, allowed=wanted.allow_pii) if wanted.primary_key is None else lambda _: (),
-            watchers=partial(watchers, compared=progress.compared) if progress else watchers,
+            observers=partial(observers, on_compared=progress.compared) if progress else observers,
         )
         read = progress.read if progress else None
         report = check_csv(decompressed(packed, wanted.file), attributes, options, read, split)

@@ -86,11 +86,11 @@ class ValidateCsvOperator(BaseOperator):
         from optimove_provider.records.validate.validate import Options
 
         key = Key.of_optix(self.primary_key) if self.primary_key else DCP_KEY
-        watchers = partial(observers_for, pii=not self.primary_key, allowed_pii=self.allow_pii, key=key)
+        observers = partial(observers_for, pii=not self.primary_key, allowed_pii=self.allow_pii, key=key)
         if self.primary_key:
-            return Options(strict=self.strict, watchers=watchers, key=key)
+            return Options(strict=self.strict, observers=observers, key=key)
         about_names = partial(pii_names, allowed=self.allow_pii)
-        return Options(strict=self.strict, watchers=watchers, about_names=about_names)
+        return Options(strict=self.strict, observers=observers, about_names=about_names)
 
     def _attributes(self) -> "list[Attribute] | None":
         if [self.table_id, self.attributes, self.primary_key].count(None) != 2:

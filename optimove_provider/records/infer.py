@@ -17,10 +17,11 @@ import pyarrow.compute as pc
 from optimove_provider.contract.cells.datatypes import KEY_COLUMN, RULES, Rule, Verdict, is_key_column
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.records.arrow.types import Integers
-from optimove_provider.records.csv_syntax.positions import Places
+from optimove_provider.records.csv_syntax.locations import Locations
 from optimove_provider.records.findings.findings import Finding
 from optimove_provider.records.validate.prefilter import PLAIN
-from optimove_provider.records.validate.validate import OnProgress, Options, check_csv
+from optimove_provider.records.validate.row_validator import OnProgress
+from optimove_provider.records.validate.validate import Options, check_csv
 
 _BY_NAME = {rule.name: rule for rule in RULES}
 _CANDIDATES = tuple(_BY_NAME[name] for name in ("bool", "date", "datetime", "epoch", "long", "double"))
@@ -92,14 +93,14 @@ def infer(
     header: list[str] = []
     columns: list[_Column] = []
 
-    def watchers(names: Sequence[str], _: object) -> Sequence[_Column]:
+    def make_observers(names: Sequence[str], _: object) -> Sequence[_Column]:
         header.extend(_usable(names, name))
         wanted = [(index, column) for index, column in enumerate(header) if not is_key_column(column)]
         last = wanted[-1][0] if wanted else -1
         columns.extend(_Column(index, column, rows, is_last=index == last) for index, column in wanted)
         return columns
 
-    options = Options(file=name, delimiter=delimiter, max_findings=0, watchers=watchers, block_bytes=BLOCK_BYTES)
+    options = Options(file=name, delimiter=delimiter, max_findings=0, observers=make_observers, block_bytes=BLOCK_BYTES)
     try:
         read = check_csv(stream, [], options, on_progress).rows
     except _Enough:
@@ -128,23 +129,23 @@ class _Enough(Exception):
 
 
 class _Column:
-    """Watches the cells of one column, and knows which datatypes they leave possible."""
+    """Observes the cells of one column, and knows which datatypes they leave possible."""
 
     def __init__(self, column: int, name: str, limit: int | None, is_last: bool) -> None:
         self.column, self._name, self._limit, self._is_last = column, name, limit, is_last
         self._open = list(_CANDIDATES)
         self._filled = self.seen = 0
         self._ten_digits = True
-        self._row, self._cell, self._wrong = 0, "", [_STRING]
+        self._row, self._cell, self._ruled_out = 0, "", [_STRING]
 
-    def see(self, places: Places, cells: pa.BinaryArray) -> None:
+    def see(self, locations: Locations, cells: pa.BinaryArray) -> None:
         """Close what the cells rule out. Raises _Enough after the last column's last cell that is wanted."""
-        wanted = len(cells) if self._limit is None else int(np.searchsorted(places.rows, self._limit, "right"))
+        wanted = len(cells) if self._limit is None else int(np.searchsorted(locations.rows, self._limit, "right"))
         self.seen += wanted
         for start, end in ((0, min(_FIRST_LOOK, wanted)), (_FIRST_LOOK, wanted)):
             if self._open and start < end:
-                self._see(places.rows[start:end], cells.slice(start, end - start))
-        if self._is_last and self._limit is not None and len(cells) and places.rows[-1] >= self._limit:
+                self._narrow(locations.rows[start:end], cells.slice(start, end - start))
+        if self._is_last and self._limit is not None and len(cells) and locations.rows[-1] >= self._limit:
             raise _Enough
 
     def counts(self) -> Iterable[tuple[str, int]]:
@@ -162,7 +163,7 @@ class _Column:
     def close(self) -> None:
         """Nothing is held."""
 
-    def _see(self, rows: Integers, cells: pa.BinaryArray) -> None:
+    def _narrow(self, rows: Integers, cells: pa.BinaryArray) -> None:
         lengths = pc.binary_length(cells).to_numpy(zero_copy_only=False)
         self._filled += int(np.count_nonzero(lengths))
         self._ten_digits &= bool(np.all((lengths == 0) | (lengths == _EPOCH_DIGITS)))
@@ -181,7 +182,7 @@ class _Column:
             wrong = self._open  # more digits than a long has: as a double it would lose some
         if wrong:
             self._open = [rule for rule in self._open if rule not in wrong]
-            self._row, self._cell, self._wrong = row, cell, wrong
+            self._row, self._cell, self._ruled_out = row, cell, wrong
 
     def guess(self) -> Guess:
         """Choose, after the last row."""
@@ -190,22 +191,22 @@ class _Column:
         if not self._open:
             return Guess(self._name, _STRING, f"row {self._row} has {_short(self._cell)}, which is {self._no()}")
         chosen = next(rule for rule in self._open if rule.name != "epoch" or self._may_be_epoch())
-        return Guess(self._name, chosen, f"fits {_all(self._filled)}{self._beside(chosen)}")
+        return Guess(self._name, chosen, f"fits {_all(self._filled)}{self._remark(chosen)}")
 
     def _no(self) -> str:
         """What the cell is not that left nothing but text."""
-        disputed = [rule for rule in self._wrong if rule.judge(self._cell) is Verdict.DISPUTED]
-        if not disputed and len(self._wrong) == len(_CANDIDATES):
+        disputed = [rule for rule in self._ruled_out if rule.judge(self._cell) is Verdict.DISPUTED]
+        if not disputed and len(self._ruled_out) == len(_CANDIDATES):
             return "text"
-        numbers = [rule for rule in self._wrong if rule.name in ("long", "double")]
-        wrong = disputed[:1] or numbers or self._wrong
+        numbers = [rule for rule in self._ruled_out if rule.name in ("long", "double")]
+        wrong = disputed[:1] or numbers or self._ruled_out
         doubt = f" ({disputed[0].doubt})" if disputed else ""
         return " and ".join(f"no {_kind(rule)}" for rule in wrong) + doubt
 
     def _may_be_epoch(self) -> bool:
         return self._ten_digits and _NAMED_LIKE_EPOCH.fullmatch(self._name) is not None
 
-    def _beside(self, chosen: Rule) -> str:
+    def _remark(self, chosen: Rule) -> str:
         if chosen.name == "epoch":
             return ", all of ten digits, and the name speaks of a time; else they would be long"
         if chosen.name == "long" and _BY_NAME["epoch"] in self._open and self._ten_digits:

@@ -12,19 +12,19 @@ from optimove_provider.records.validate.validate import Options
 
 
 def check_rowwise(raw: bytes, attributes: Sequence[Attribute], options: Options) -> Findings:
-    report = Findings(options.file, max_findings=options.max_findings)
+    findings = Findings(options.file, max_findings=options.max_findings)
     records = RecordReader(LookaheadStream(BytesIO(raw)), options.delimiter)
-    table = None
+    schema = None
     for record in records:
-        if not record.cells and not record.broken:
-            message = "a blank line: skipped" if table else "a blank line before the header"
-            severity = WARNING if table else ERROR
-            report.add(Finding(0, record.line, record.byte, "", "blank-line", "", message, severity))
-        elif table is None:
-            table = HeaderSchema(record, attributes, options.strict)
-            records.width = table.width
-            report.add_all(table.header_findings())
+        if record.is_blank:
+            message = "a blank line: skipped" if schema else "a blank line before the header"
+            severity = WARNING if schema else ERROR
+            findings.add(Finding(0, record.line, record.byte, "", "blank-line", "", message, severity))
+        elif schema is None:
+            schema = HeaderSchema(record, attributes, options.strict)
+            records.width = schema.width
+            findings.add_all(schema.header_findings())
         else:
-            report.add_row(table.row_findings(record, report.rows + 1))
-    report.bytes = records.byte
-    return report
+            findings.add_row(schema.row_findings(record, findings.rows + 1))
+    findings.bytes = records.byte
+    return findings

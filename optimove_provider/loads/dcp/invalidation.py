@@ -17,9 +17,9 @@ from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.plan.planner import is_below_watermark
 from optimove_provider.loads.spool.row_files import rows_batch
 from optimove_provider.loads.spool.slices import RowFilesWriter
-from optimove_provider.records.csv_syntax.positions import Places
+from optimove_provider.records.csv_syntax.locations import Locations
 from optimove_provider.records.findings.findings import Finding
-from optimove_provider.records.observe.observer import ColumnObserver, Gathered, ObserverFactory
+from optimove_provider.records.observe.observer import CellBuffer, ColumnObserver, ObserverFactory
 from optimove_provider.records.to_json.columns import key_texts
 
 _AS_TEXT = pc.CastOptions(pa.string(), allow_invalid_utf8=True)  # such keys are unfit, and their rows refused
@@ -76,9 +76,9 @@ class _Keys:
 
     def __init__(self, column: int, parts: RowFilesWriter) -> None:
         self.column, self._parts = column, parts
-        self._gathered = Gathered()
+        self._gathered = CellBuffer()
 
-    def see(self, places: Places, cells: pa.BinaryArray) -> None:
+    def see(self, places: Locations, cells: pa.BinaryArray) -> None:
         if self._gathered.add(places, cells):
             self._write()
 

@@ -59,7 +59,7 @@ TRANSITIONS: Mapping[Stage, Mapping[Stage, str]] = {
     Stage.READ: {
         Stage.READ: "a retry reads again",
         Stage.PLANNED: "compared with the ledger",
-        Stage.SENDING: "the first batch is begun: there is no ledger, or the load is an update",
+        Stage.SENDING: "the first batch is begun, as there is no ledger or the load is an update",
         Stage.FINISHED: "nothing is sent",
     },
     Stage.PLANNED: {
@@ -84,8 +84,8 @@ TRANSITIONS: Mapping[Stage, Mapping[Stage, str]] = {
         Stage.COMPLETED: "answered with success",
     },
     Stage.PREPARED: {
-        Stage.PLANNED: "the ledger has changed: the files are aborted",
-        Stage.SENDING: "given up: the files are aborted or lost, and made anew",
+        Stage.PLANNED: "the ledger has changed, so the files are aborted",
+        Stage.SENDING: "given up, the files are aborted or lost, and made anew",
         Stage.COMMITTED: "the import is confirmed",
         Stage.FINISHED: "a full import is uploaded",
     },

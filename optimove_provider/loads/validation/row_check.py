@@ -24,7 +24,8 @@ from optimove_provider.records.observe.defaults import observers_for
 from optimove_provider.records.observe.observer import ColumnObserver, ObserverFactory, no_observers
 from optimove_provider.records.observe.pii import PII_RULES, pii_names
 from optimove_provider.records.to_csv.write import Chunks, CsvText
-from optimove_provider.records.validate.validate import OnProgress, Options, check_csv
+from optimove_provider.records.validate.row_validator import OnProgress
+from optimove_provider.records.validate.validate import Options, check_csv
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class ImportOptions:
 class RowCheck:
     """One pass over the rows of a source: valid ones go to a sink, and `report` learns of the others.
 
-    `watchers` may look at whole columns besides those who always do.
+    `observers` are made for every file besides those that always are.
     """
 
     def __init__(
@@ -70,10 +71,10 @@ class RowCheck:
         wanted: ImportOptions,
         staging: Staging,
         report: Report,
-        watchers: ObserverFactory = no_observers,
+        observers: ObserverFactory = no_observers,
     ) -> None:
         self._source, self._wanted, self._staging = source, wanted, staging
-        self._report, self._watchers = report, watchers
+        self._report, self._observers = report, observers
         self._progress = Progress(staging.surroundings.monotonic)
 
     def run(self, sink: Sink) -> None:
@@ -120,18 +121,18 @@ class RowCheck:
         return Options(
             file=file.name if isinstance(file, CsvFile) else "the source's rows",
             delimiter=self._delimiter,
-            watchers=self._all_watchers,
+            observers=self._all_observers,
             about_names=partial(pii_names, allowed=allowed),
             max_bytes=sys.maxsize,  # what is too large for one file becomes several
             block_bytes=BLOCK_BYTES,
         )
 
-    def _all_watchers(self, names: Sequence[str], attributes: Sequence[Attribute]) -> Sequence[ColumnObserver]:
+    def _all_observers(self, names: Sequence[str], attributes: Sequence[Attribute]) -> Sequence[ColumnObserver]:
         allowed = self._wanted.allow_pii
-        usual = observers_for(names, attributes, allowed_pii=allowed, compared=self._tell_compared)
-        return [*usual, *self._watchers(names, attributes)]
+        usual = observers_for(names, attributes, allowed_pii=allowed, on_compared=self._log_compared)
+        return [*usual, *self._observers(names, attributes)]
 
-    def _tell_compared(self, done: int, ids: int) -> None:
+    def _log_compared(self, done: int, ids: int) -> None:
         if self._progress.due():
             log.info("%d of %d ids compared", done, ids)
 

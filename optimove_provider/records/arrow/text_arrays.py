@@ -10,15 +10,15 @@ import pyarrow as pa
 
 from optimove_provider.records.arrow.types import Mask
 
-Part = tuple[pa.StringArray, npt.NDArray[np.signedinteger[Any]] | int]
-"""Texts, and which of them each row has."""
+Piece = tuple[pa.StringArray, npt.NDArray[np.signedinteger[Any]] | int]
+"""Texts, and which of them each row has: one number if all rows have the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class Texts:
     """A column as text: `begin`, the arrays one after the other, and `end`. A value is null where the first array is.
 
-    The other arrays are null there too. `unfit` says by position why a value has no form.
+    The other arrays are null there too. `unfit` says by index why a value has no form.
     """
 
     arrays: tuple[pa.Array, ...]
@@ -36,7 +36,7 @@ class Texts:
             return self.arrays[0]
         each = np.arange(len(self.arrays[0]), dtype=np.int32)
         begin, end = pa.array([self.begin]), pa.array([self.end])
-        return woven([(begin, 0), *((array, each) for array in self.arrays), (end, 0)], len(each))
+        return interleaved([(begin, 0), *((array, each) for array in self.arrays), (end, 0)], len(each))
 
     @property
     def valid(self) -> Mask | None:
@@ -44,22 +44,22 @@ class Texts:
         return valid(self.arrays[0]) if self.arrays[0].null_count else None
 
 
-def woven(parts: Sequence[Part], rows: int) -> pa.StringArray:
-    """The parts of each row as one text; a null is nothing.
+def interleaved(pieces: Sequence[Piece], rows: int) -> pa.StringArray:
+    """The pieces of each row as one text; a null is nothing.
 
     Everything is taken in the order in which it is written, which is faster than `binary_join_element_wise`: then the
     bytes are those of the rows already, and only where each row begins is left to say.
     """
     if not rows:
         return pa.array([], pa.string())
-    order = np.empty((rows, len(parts)), np.int32)
+    order = np.empty((rows, len(pieces)), np.int32)
     start = 0
-    for place, (texts_, which) in enumerate(parts):
-        np.add(which, start, out=order[:, place], dtype=np.int32)
+    for column, (texts_, which) in enumerate(pieces):
+        np.add(which, start, out=order[:, column], dtype=np.int32)
         start += len(texts_)
-    taken = pa.concat_arrays([texts_ for texts_, _ in parts]).take(pa.array(order.reshape(-1)))
+    taken = pa.concat_arrays([texts_ for texts_, _ in pieces]).take(pa.array(order.reshape(-1)))
     _, edges, text = taken.buffers()
-    begins = np.frombuffer(edges, np.int32, rows * len(parts) + 1)[:: len(parts)]
+    begins = np.frombuffer(edges, np.int32, rows * len(pieces) + 1)[:: len(pieces)]
     return pa.StringArray.from_buffers(rows, pa.py_buffer(begins.copy()), text)
 
 
@@ -85,8 +85,8 @@ def numbers(array: pa.Array, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     return np.where(valid(array), stored, stored.dtype.type(0)) if array.null_count else stored
 
 
-def places(mask: Mask) -> list[int]:
-    """The positions where it is true."""
+def indices(mask: Mask) -> list[int]:
+    """The indices where it is true."""
     return np.flatnonzero(mask).tolist()
 
 

@@ -1,7 +1,7 @@
 """Blocks of CSV text, fast: where the records end.
 
 A block is cut at the end of a record. In the part of it that is called regular, RFC 4180 is kept to the letter: that
-Arrow may parse. Whatever is odd about the text itself ends the part, and `csvtext` reads on from there.
+Arrow may parse. Whatever is odd about the text itself ends the part, and `reader` reads on from there.
 """
 
 import codecs
@@ -73,7 +73,7 @@ def regular_part(block: bytes, delimiter: str, final: bool) -> RegularPart:
     if final and size < len(block) and len(quotes) % 2 == 0:
         ends, size = np.append(ends, len(block)), len(block)
     has_returns = b"\r" in block
-    found = _odd_places(block, bytes_, quotes, ends, delimiter, has_returns)
+    found = _odd_offsets(block, bytes_, quotes, ends, delimiter, has_returns)
     odd = min((offset for offset in found if offset is not None), default=None)
     if odd is None:
         # What is left is a record without an end: more may come, unless it is too long already or the file is over.
@@ -102,7 +102,7 @@ def _outside(positions: Offsets, quotes: Offsets) -> Mask:
     return np.asarray(np.searchsorted(quotes, positions) % 2 == 0)
 
 
-def _odd_places(
+def _odd_offsets(
     block: bytes, bytes_: Bytes, quotes: Offsets, ends: Offsets, delimiter: str, has_returns: bool
 ) -> Iterator[int | None]:
     """The offset of the first thing of each kind that is not regular within whole records, if there is one."""
@@ -180,7 +180,7 @@ def parsed(block: bytes, part: RegularPart, delimiter: str, width: int, columns:
         ragged.append((row.number - 1, row.actual_columns))
         return "skip"
 
-    wanted = [str(column) for column in columns]
+    names = [str(column) for column in columns]
     table = pacsv.read_csv(
         pa.BufferReader(pa.py_buffer(block).slice(0, part.size)),
         read_options=pacsv.ReadOptions(
@@ -190,8 +190,8 @@ def parsed(block: bytes, part: RegularPart, delimiter: str, width: int, columns:
             delimiter=delimiter, newlines_in_values=True, invalid_row_handler=remember, ignore_empty_lines=False
         ),
         convert_options=pacsv.ConvertOptions(
-            include_columns=wanted,
-            column_types=dict.fromkeys(wanted, pa.binary()),
+            include_columns=names,
+            column_types=dict.fromkeys(names, pa.binary()),
             null_values=[],
             strings_can_be_null=False,
         ),

@@ -22,7 +22,7 @@ class Fault(NamedTuple):
     severity: str = ERROR
 
 
-_NUL = "a NUL character: no reader agrees with another about it"
+NUL_MESSAGE = "a NUL character: no reader agrees with another about it"
 _SPACE = "a space before an opening quote: readers disagree whether the quotes are part of the value"
 _BARE_CR = "a carriage return without a line feed: end lines with LF or CRLF"
 _BARE_QUOTE = "a double quote in a cell that is not quoted: quote the cell and double the quote"

@@ -23,11 +23,11 @@ class LookaheadStream:
     def look(self, size: int) -> bytes:
         """The next `size` bytes, fewer only where the stream ends; they stay to be read."""
         if self._left < size and not self.ended:
-            parts, length = [self._bytes[self._at :]], self._left
+            chunks, length = [self._bytes[self._at :]], self._left
             while length < size and not self.ended:
-                parts.append(self._fetch(size - length))
-                length += len(parts[-1])
-            self._bytes, self._at = b"".join(parts), 0
+                chunks.append(self._fetch(size - length))
+                length += len(chunks[-1])
+            self._bytes, self._at = b"".join(chunks), 0
         return self._bytes[self._at : self._at + size]
 
     def is_last(self, block: bytes) -> bool:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import NamedTuple
 
-from optimove_provider.records.csv_syntax.grammar import _NUL, MAX_RECORD_BYTES, Fault, Grammar
+from optimove_provider.records.csv_syntax.grammar import MAX_RECORD_BYTES, NUL_MESSAGE, Fault, Grammar
 from optimove_provider.records.csv_syntax.lookahead import LookaheadStream
 from optimove_provider.records.findings import file_rules
 
@@ -196,7 +196,9 @@ class RecordReader:
         record = Record(lines.line, lines.byte, text, cells, faults, broken=bool(faults))
         record.faults += self._encoding(cells)
         if "\0" in text:
-            record.faults += [Fault(file_rules.NUL.name, i, cell, _NUL) for i, cell in enumerate(cells) if "\0" in cell]
+            record.faults += [
+                Fault(file_rules.NUL.name, i, cell, NUL_MESSAGE) for i, cell in enumerate(cells) if "\0" in cell
+            ]
         return record
 
     def _is_row(self, index: int) -> bool:

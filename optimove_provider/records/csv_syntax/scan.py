@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimove_provider.records.arrow.types import Offsets
+from optimove_provider.records.arrow.types import Integers
 from optimove_provider.records.csv_syntax.blocks import RegularPart, regular_part
+from optimove_provider.records.csv_syntax.locations import Location, Locations
 from optimove_provider.records.csv_syntax.lookahead import LookaheadStream
-from optimove_provider.records.csv_syntax.positions import Place, Places
 from optimove_provider.records.csv_syntax.reader import Record, RecordReader
 
 LONGEST_EXACT_RUN = 4096
@@ -19,7 +19,7 @@ LONGEST_EXACT_RUN = 4096
 class RegularBlock:
     """Bytes that begin with a regular part, which is not empty, and where its first record starts."""
 
-    start: Place
+    start: Location
     text: bytes
     part: RegularPart
 
@@ -28,22 +28,22 @@ class RegularBlock:
         """How many records the part has; none of them is a blank line."""
         return len(self.part.ends)
 
-    def place(self, row: int) -> Place:
+    def location(self, record: int) -> Location:
         """Where a record (from 0) of the part starts."""
         start, part = self.start, self.part
-        return Place(start.rows + row, start.line + part.line(row), start.byte + part.start(row))
+        return Location(start.row + record, start.line + part.line(record), start.byte + part.start(record))
 
-    def places(self, rows: Offsets) -> Places:
-        """Where many records start, their numbers from 1: asked one by one, each would wait for other threads."""
-        starts = np.append(0, self.part.ends)[rows]
+    def locations(self, records: Integers) -> Locations:
+        """Where many records (from 0) start: asked one by one, each would wait for other threads."""
+        starts = np.append(0, self.part.ends)[records]
         lines = self.start.line + np.searchsorted(self.part.newlines, starts)
-        return Places(self.start.rows + 1 + rows, lines, self.start.byte + starts)
+        return Locations(self.start.row + records, lines, self.start.byte + starts)
 
     @property
-    def end(self) -> Place:
+    def end(self) -> Location:
         """Where the next record starts."""
         start, part = self.start, self.part
-        return Place(start.rows + self.rows, start.line + part.lines, start.byte + part.size)
+        return Location(start.row + self.rows, start.line + part.lines, start.byte + part.size)
 
     def between(self, first: int, last: int) -> bytes:
         """The text of the records from one on, up to another."""
@@ -51,7 +51,7 @@ class RegularBlock:
 
 
 def scan(
-    stream: LookaheadStream, delimiter: str, width: int | None, start: Place, block_bytes: int
+    stream: LookaheadStream, delimiter: str, width: int | None, start: Location, block_bytes: int
 ) -> Iterator[RegularBlock | Record]:
     """Yield all text of `stream` from `start` on, in its order, `block_bytes` at a time.
 
@@ -74,17 +74,17 @@ def scan(
 
 
 def _exactly(
-    stream: LookaheadStream, delimiter: str, width: int | None, start: Place, run: int
-) -> Generator[Record, None, Place]:
+    stream: LookaheadStream, delimiter: str, width: int | None, start: Location, run: int
+) -> Generator[Record, None, Location]:
     """Read an odd record, and on until `run` records in a row were regular; returns where the next one starts."""
     records = RecordReader(stream, delimiter, start.line, start.byte)
     records.width = width
-    rows, regular = start.rows, 0
+    row, regular = start.row, 0
     for record in records:
         yield record
-        rows += not record.is_blank
+        row += not record.is_blank
         regular = 0 if record.is_blank or record.faults else regular + 1
         if regular >= run and records.rest is not None:
             break
     stream.push(records.rest or b"")
-    return Place(rows, records.line, records.byte)
+    return Location(row, records.line, records.byte)

@@ -1,1 +1,1 @@
-"""What was found in a file, and how it is told. Imports the contract only."""
+"""What was found in a file, and the forms in which it is reported. Imports the contract only."""

@@ -1,13 +1,13 @@
-"""Who watches which column of a file."""
+"""The observers of a file: which columns have which."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from optimove_provider.contract.cells.datatypes import Attribute, is_key_column
 from optimove_provider.records.key import DCP_KEY, Key
-from optimove_provider.records.observe.identifiers import Compared, KeyWatch, nobody_is_told
+from optimove_provider.records.observe.identifiers import KeyObserver, OnCompared, no_progress
 from optimove_provider.records.observe.observer import ColumnObserver
-from optimove_provider.records.observe.pii import PiiWatch
+from optimove_provider.records.observe.pii import PiiObserver
 
 
 def observers_for(
@@ -19,20 +19,20 @@ def observers_for(
     allowed_pii: Collection[str] = (),
     folder: Path | None = None,
     key: Key = DCP_KEY,
-    compared: Compared = nobody_is_told,
+    on_compared: OnCompared = no_progress,
 ) -> list[ColumnObserver]:
-    """The watches for a file with these names in its header: of its ids, and of all columns that may hold any text.
+    """The observers of a file with these names in its header: of its ids, and of all columns that may hold any text.
 
     Those are the columns of string attributes, of no attribute, and customerId. The first column that is the key
     holds the ids. `allowed_pii` names columns that may look like personal data; `folder` is where ids go that
-    do not fit in memory; `compared` is told how many ids were compared, and how many there are.
+    do not fit in memory; `on_compared` is told how many ids were compared, and how many there are.
     """
     texts = {name: one.datatype == "string" for one in attributes if (name := one.name) and not is_key_column(name)}
     keys = [column for column, name in enumerate(names) if name in key]
-    watches: list[ColumnObserver] = [
-        KeyWatch(column, names[column], folder, compared=compared) for column in keys[:1] if identifiers
+    observers: list[ColumnObserver] = [
+        KeyObserver(column, names[column], folder, on_compared=on_compared) for column in keys[:1] if identifiers
     ]
     for column, name in enumerate(names):
         if pii and texts.get(name, True) and name not in allowed_pii:
-            watches.append(PiiWatch(column, name))
-    return watches
+            observers.append(PiiObserver(column, name))
+    return observers

@@ -1,8 +1,8 @@
 """Warnings about the ids of a file: what a spreadsheet did to them, and ids that are there more than once.
 
 The damage to a single id shows at once. Whether an id was there before shows only at the end, so all ids are written
-to files with their places. DuckDB compares them then: it keeps to its memory limit and works on disk beyond that. Only
-ids whose hash occurs more than once are compared, as whole texts: the hash never decides.
+to files with their locations. DuckDB compares them then: it keeps to its memory limit and works on disk beyond that.
+Only ids whose hash occurs more than once are compared, as whole texts: the hash never decides.
 """
 
 import shutil
@@ -21,10 +21,10 @@ import pyarrow.parquet as pq
 
 from optimove_provider.records.arrow.duck import duck
 from optimove_provider.records.arrow.types import Bytes, Integers, Mask
-from optimove_provider.records.csv_syntax.positions import Places
+from optimove_provider.records.csv_syntax.locations import Locations
 from optimove_provider.records.findings import file_rules
 from optimove_provider.records.findings.findings import WARNING, Finding
-from optimove_provider.records.observe.observer import Gathered
+from optimove_provider.records.observe.observer import CellBuffer
 
 MAX_MEMORY = "96MB"
 """Of DuckDB; a process needs some 60 MB more for it."""
@@ -58,12 +58,12 @@ _RULE_OF_BIT = {
     _PADDED: file_rules.ID_PADDING.name,
 }
 
-Compared = Callable[[int, int], None]
+OnCompared = Callable[[int, int], None]
 """Is told how many ids were compared, and how many there are."""
 
 
-def nobody_is_told(done: int, ids: int) -> None:
-    """Nothing is said of the comparison while it runs."""
+def no_progress(done: int, ids: int) -> None:
+    """Nothing is told."""
 
 
 class Widths:
@@ -117,7 +117,7 @@ class Widths:
         return int(self._numbers[:width, 1:].sum()) + lone_zeros
 
 
-class KeyWatch:
+class KeyObserver:
     """Warns about the ids in one column, `column` (from 0), which has the name `name`.
 
     Empty ids and those of white space alone are left out: another rule refuses them. Ids are the same if their bytes
@@ -125,8 +125,8 @@ class KeyWatch:
     several times, each row but the first is a finding.
 
     The ids are written to `folder` (an existing one; without it the system's folder for temporary files), which
-    `close` empties again. `max_memory` bounds DuckDB, which compares some `at_once` ids at a time; `compared` is told
-    now and then how many of how many it has done. OSError or duckdb.Error if the disk is full.
+    `close` empties again. `max_memory` bounds DuckDB, which compares some `at_once` ids at a time; `on_compared` is
+    told now and then how many of how many it has done. OSError or duckdb.Error if the disk is full.
     """
 
     def __init__(
@@ -136,24 +136,24 @@ class KeyWatch:
         folder: Path | None = None,
         max_memory: str = MAX_MEMORY,
         at_once: int = AT_ONCE,
-        compared: Compared = nobody_is_told,
+        on_compared: OnCompared = no_progress,
     ) -> None:
         self.column = column
         self._name = name
-        self._gathered = Gathered()
+        self._buffer = CellBuffer()
         self._widths = Widths()
         self._marked = dict.fromkeys((file_rules.ID_EXPONENT.name, file_rules.ID_PADDING.name), 0)
-        self._ids = _Ids(folder, max_memory, at_once, compared)
+        self._ids = _Ids(folder, max_memory, at_once, on_compared)
 
-    def see(self, places: Places, cells: pa.BinaryArray) -> None:
+    def see(self, locations: Locations, cells: pa.BinaryArray) -> None:
         """Look at the next ids. ValueError after the findings were asked for."""
         if self._ids.is_compared:
             raise ValueError("the ids were compared already")
-        if self._gathered.add(places, cells):
+        if self._buffer.add(locations, cells):
             self._store()
 
     def _store(self) -> None:
-        places, cells = self._gathered.take()
+        locations, cells = self._buffer.take()
         if not len(cells):
             return
         numbers = _mask(cells, _DIGITS)
@@ -162,7 +162,7 @@ class KeyWatch:
         self._widths.add(cells.filter(pa.array(numbers)), len(cells) - int(blank.sum()))
         self._marked[file_rules.ID_EXPONENT.name] += int(np.count_nonzero(marks & _HAS_EXPONENT))
         self._marked[file_rules.ID_PADDING.name] += int(np.count_nonzero(marks & _PADDED))
-        columns = [pa.array(one) for one in (places.rows, places.lines, places.bytes, cells, folded, marks)]
+        columns = [pa.array(one) for one in (locations.rows, locations.lines, locations.bytes, cells, folded, marks)]
         self._ids.add([one.filter(pa.array(~blank)) for one in columns] if blank.any() else columns)
 
     def _compare(self) -> tuple[int, int]:
@@ -250,7 +250,7 @@ def _casefold(cell: bytes) -> bytes:
     return cell.decode("utf-8", "surrogateescape").casefold().encode("utf-8", "surrogateescape")
 
 
-_PARTS = 64
+_BUCKETS = 64
 
 # Each step makes a Parquet file, named first, from the earlier ones, and is small unless ids are repeated. Each can
 # work on disk: no aggregate holds a text, and no step both joins and sorts.
@@ -282,17 +282,19 @@ _SCHEMA = pa.schema(
 
 
 class _Ids:
-    """All ids with their places, in files that live as long as this object.
+    """All ids with their locations, in files that live as long as this object.
 
-    Ids that differ at most in case share one of _PARTS files, of which as many are compared at once as hold `at_once`.
+    Ids that differ at most in case share one of _BUCKETS files, of which as many are compared at once as hold
+    `at_once`.
     """
 
-    def __init__(self, folder: Path | None, max_memory: str, at_once: int, compared: Compared) -> None:
-        self._folder, self._max_memory, self._at_once, self._compared = folder, max_memory, at_once, compared
+    def __init__(self, folder: Path | None, max_memory: str, at_once: int, on_compared: OnCompared) -> None:
+        self._folder, self._max_memory, self._at_once = folder, max_memory, at_once
+        self._on_compared = on_compared
         self._done = 0
         self._spill: Path | None = None
         self._writers: dict[int, pa.ipc.RecordBatchFileWriter] = {}
-        self._sizes = np.zeros(_PARTS, np.int64)
+        self._sizes = np.zeros(_BUCKETS, np.int64)
         self._free: weakref.finalize[..., _Ids] | None = None
         self._counts: tuple[int, int] | None = None
         self.seconds, self.spilled_bytes = 0.0, 0
@@ -305,23 +307,23 @@ class _Ids:
         """Keep some ids: their columns in the order of _SCHEMA."""
         started = time.monotonic()
         batch = pa.record_batch(columns, schema=_SCHEMA)
-        parts = _part(pc.coalesce(batch["folded"], batch["id"]))
-        sizes = np.bincount(parts, minlength=_PARTS)
-        batch = batch.take(pa.array(np.argsort(parts, kind="stable")))
-        for part, end in enumerate(np.cumsum(sizes)):
-            if sizes[part]:
-                self._writer(part).write_batch(batch.slice(end - sizes[part], sizes[part]))
+        buckets = _buckets(pc.coalesce(batch["folded"], batch["id"]))
+        sizes = np.bincount(buckets, minlength=_BUCKETS)
+        batch = batch.take(pa.array(np.argsort(buckets, kind="stable")))
+        for bucket, end in enumerate(np.cumsum(sizes)):
+            if sizes[bucket]:
+                self._writer(bucket).write_batch(batch.slice(end - sizes[bucket], sizes[bucket]))
         self._sizes += sizes
         self.seconds += time.monotonic() - started
 
-    def _writer(self, part: int) -> "pa.ipc.RecordBatchFileWriter":
+    def _writer(self, bucket: int) -> "pa.ipc.RecordBatchFileWriter":
         if self._spill is None:
             self._spill = Path(tempfile.mkdtemp(prefix="optimove-ids-", dir=self._folder))
             self._free = weakref.finalize(self, _free, self._writers, self._spill)
-        if part not in self._writers:
+        if bucket not in self._writers:
             options = pa.ipc.IpcWriteOptions(compression="zstd")
-            self._writers[part] = pa.ipc.new_file(f"{self._spill}/{part}.arrow", _SCHEMA, options=options)
-        return self._writers[part]
+            self._writers[bucket] = pa.ipc.new_file(f"{self._spill}/{bucket}.arrow", _SCHEMA, options=options)
+        return self._writers[bucket]
 
     def compare(self, width: int | None) -> tuple[int, int]:
         """How many ids differ only in case from an earlier one, and how many are the same as an earlier one.
@@ -332,35 +334,35 @@ class _Ids:
             started = time.monotonic()
             for writer in self._writers.values():
                 writer.close()
-            compared = [self._compare(self._spill, parts, width) for parts in self._groups() if self._spill]
+            compared = [self._compare(self._spill, buckets, width) for buckets in self._groups() if self._spill]
             self._counts = sum(cases for cases, _ in compared), sum(duplicates for _, duplicates in compared)
             self.seconds += time.monotonic() - started
         return self._counts
 
     def _groups(self) -> list[list[int]]:
-        """The parts that are compared at once."""
+        """The buckets that are compared at once."""
         groups: list[list[int]] = []
         size = self._at_once
-        for part in self._writers:
-            size += int(self._sizes[part])
+        for bucket in self._writers:
+            size += int(self._sizes[bucket])
             if size > self._at_once:
                 groups.append([])
-                size = int(self._sizes[part])
-            groups[-1].append(part)
+                size = int(self._sizes[bucket])
+            groups[-1].append(bucket)
         return groups
 
-    def _compare(self, spill: Path, parts: Sequence[int], width: int | None) -> tuple[int, int]:
-        folder = spill / f"from-{parts[0]}"
+    def _compare(self, spill: Path, buckets: Sequence[int], width: int | None) -> tuple[int, int]:
+        folder = spill / f"from-{buckets[0]}"
         folder.mkdir()
-        size = int(self._sizes[list(parts)].sum())
+        size = int(self._sizes[list(buckets)].sum())
         with duck(folder, self._max_memory, threads=1) as connection:
-            connection.register("stored", pa.RecordBatchReader.from_batches(_SCHEMA, _batches(spill, parts)))
+            connection.register("stored", pa.RecordBatchReader.from_batches(_SCHEMA, _batches(spill, buckets)))
             for step, (name, query) in enumerate(_STEPS.items(), 1):
                 path = f"{folder}/{name}.parquet"
                 made = connection.sql(query, params={"width": width} if "$width" in query else None)
                 made.write_parquet(path, compression="zstd", row_group_size=1 << 13)
                 connection.read_parquet(path).create_view(name)
-                self._compared(self._done + size * step // len(_STEPS), int(self._sizes.sum()))
+                self._on_compared(self._done + size * step // len(_STEPS), int(self._sizes.sum()))
             self._done += size
             cases, duplicates = connection.execute(_COUNT).fetchall()[0]
             self.spilled_bytes = max(self.spilled_bytes, _size(spill))
@@ -385,9 +387,9 @@ class _Ids:
 _WEIGHTS = np.random.default_rng(0).integers(0, 1 << 63, 1024, np.uint64) * np.uint64(2) + np.uint64(1)
 
 
-def _part(keys: pa.BinaryArray) -> Integers:
-    """Which part each of some keys, none empty, belongs to: the bytes, weighted by their position, decide."""
-    parts = [np.empty(0, np.int64)]
+def _buckets(keys: pa.BinaryArray) -> Integers:
+    """Which bucket each of some keys, none empty, belongs to: the bytes, weighted by their position, decide."""
+    buckets = [np.empty(0, np.int64)]
     for start in range(0, len(keys), 1 << 13):  # what follows needs 32 bytes for each byte
         some = keys.slice(start, 1 << 13)
         ends = np.frombuffer(some.buffers()[1], np.int32)[some.offset : some.offset + len(some) + 1]
@@ -395,8 +397,8 @@ def _part(keys: pa.BinaryArray) -> Integers:
         starts = ends[:-1] - ends[0]
         positions = np.arange(len(text)) - np.repeat(starts, np.diff(ends))
         hashes = np.add.reduceat(_WEIGHTS[positions % len(_WEIGHTS)] * (text + np.uint64(1)), starts)
-        parts.append((hashes >> np.uint64(40)).astype(np.int64) % _PARTS)
-    return np.concatenate(parts)
+        buckets.append((hashes >> np.uint64(40)).astype(np.int64) % _BUCKETS)
+    return np.concatenate(buckets)
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -405,9 +407,9 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
             yield from batch.to_pylist()
 
 
-def _batches(spill: Path, parts: Sequence[int]) -> Iterator[pa.RecordBatch]:
-    """What was stored of some parts, each of which is then removed."""
-    for path in (spill / f"{part}.arrow" for part in parts):
+def _batches(spill: Path, buckets: Sequence[int]) -> Iterator[pa.RecordBatch]:
+    """What was stored of some buckets, each of which is then removed."""
+    for path in (spill / f"{bucket}.arrow" for bucket in buckets):
         with pa.ipc.open_file(path) as file:
             for number in range(file.num_record_batches):
                 yield file.get_batch(number)

@@ -1,4 +1,4 @@
-"""What looks at whole columns while a file is checked, and speaks at the end."""
+"""The protocol of what sees whole columns while a file is checked, and a buffer for the cells."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
@@ -7,37 +7,37 @@ import numpy as np
 import pyarrow as pa
 
 from optimove_provider.contract.cells.datatypes import Attribute
-from optimove_provider.records.csv_syntax.positions import Places
+from optimove_provider.records.csv_syntax.locations import Locations
 from optimove_provider.records.findings.findings import Finding
 
 
-class Gathered:
+class CellBuffer:
     """Collects cells until there are enough to look at: a call may bring a single one."""
 
     ENOUGH, ENOUGH_BYTES = 1 << 16, 4 << 20
 
     def __init__(self) -> None:
-        self._places: list[Places] = []
+        self._locations: list[Locations] = []
         self._cells: list[pa.BinaryArray] = []
         self._count = self._bytes = 0
 
-    def add(self, places: Places, cells: pa.BinaryArray) -> bool:
+    def add(self, locations: Locations, cells: pa.BinaryArray) -> bool:
         """Take some cells, and say whether there are enough now."""
-        self._places.append(places)
+        self._locations.append(locations)
         self._cells.append(cells)
         self._count += len(cells)
         self._bytes += cells.nbytes
         return self._count >= self.ENOUGH or self._bytes >= self.ENOUGH_BYTES
 
-    def take(self) -> tuple[Places, pa.BinaryArray]:
+    def take(self) -> tuple[Locations, pa.BinaryArray]:
         """Everything collected since the last call."""
         rows, lines, offsets = (
-            np.concatenate([getattr(places, name) for places in self._places] or [np.empty(0, np.int64)])
+            np.concatenate([getattr(locations, name) for locations in self._locations] or [np.empty(0, np.int64)])
             for name in ("rows", "lines", "bytes")
         )
         cells = pa.concat_arrays(self._cells or [pa.array([], pa.binary())])
-        self._places, self._cells, self._count, self._bytes = [], [], 0, 0
-        return Places(rows, lines, offsets), cells
+        self._locations, self._cells, self._count, self._bytes = [], [], 0, 0
+        return Locations(rows, lines, offsets), cells
 
 
 class ColumnObserver(Protocol):
@@ -46,7 +46,7 @@ class ColumnObserver(Protocol):
 
     column: int
 
-    def see(self, places: Places, cells: pa.BinaryArray) -> None:
+    def see(self, locations: Locations, cells: pa.BinaryArray) -> None:
         """Look at the next cells."""
         ...
 
@@ -59,18 +59,18 @@ class ColumnObserver(Protocol):
         ...
 
     def cost(self) -> str:
-        """What the watch needed besides time and memory that do not grow, in a sentence; empty if nothing."""
+        """What it needed besides time and memory that do not grow, in a sentence; empty if nothing."""
         ...
 
     def close(self) -> None:
-        """Free what the watch holds; nothing can be asked after that."""
+        """Free what it holds; nothing can be asked after that."""
         ...
 
 
 ObserverFactory = Callable[[Sequence[str], Sequence[Attribute]], Sequence[ColumnObserver]]
-"""Given the names in the header and the attributes: who watches which column."""
+"""Given the names in the header and the attributes: the observers, each of one column."""
 
 
 def no_observers(names: Sequence[str], attributes: Sequence[Attribute]) -> Sequence[ColumnObserver]:
-    """Nobody watches."""
+    """None."""
     return ()

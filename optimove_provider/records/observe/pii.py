@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from optimove_provider.records.arrow.types import Bytes, Mask
-from optimove_provider.records.csv_syntax.positions import Places
+from optimove_provider.records.csv_syntax.locations import Locations
 from optimove_provider.records.findings import file_rules
 from optimove_provider.records.findings.findings import WARNING, Finding
-from optimove_provider.records.observe.observer import Gathered
+from optimove_provider.records.observe.observer import CellBuffer
 
 PII_RULES = tuple(rule.name for rule in file_rules.FILE_RULES["Personal data"])
 MIN_SHARE = 0.1
@@ -188,22 +188,22 @@ class _Kind:
     candidates: int = 0
     first: tuple[int, int, int, str] | None = None
 
-    def add(self, places: Places, cells: pa.BinaryArray, mask: Mask, hide: Callable[[str], str]) -> None:
+    def add(self, locations: Locations, cells: pa.BinaryArray, mask: Mask, hide: Callable[[str], str]) -> None:
         self.hits += int(np.count_nonzero(mask))
         if self.first is None and mask.any():
             at = int(mask.argmax())
             shown = hide(cells[at].as_py().decode("utf-8", "replace"))
-            self.first = int(places.rows[at]), int(places.lines[at]), int(places.bytes[at]), shown
+            self.first = int(locations.rows[at]), int(locations.lines[at]), int(locations.bytes[at]), shown
 
 
 @dataclass(slots=True)
-class PiiWatch:
+class PiiObserver:
     """Warns if the cells of one column, `column` (from 0), which has the name `name`, look like personal data.
 
     They do if at least `min_hits` of them, and the share `min_share` of those not empty, have the form of an e-mail
     address, of a phone number as people write it (a plus sign or separators: digits alone are none), of a US
     social-security number with its separators, or of a card number with a right check digit. One finding a kind, with
-    the place of the first such cell; its value is masked.
+    the location of the first such cell; its value is masked.
     """
 
     column: int
@@ -211,31 +211,31 @@ class PiiWatch:
     min_share: float = MIN_SHARE
     min_hits: int = MIN_HITS
     _filled: int = field(default=0, init=False)
-    _gathered: Gathered = field(default_factory=Gathered, init=False)
+    _buffer: CellBuffer = field(default_factory=CellBuffer, init=False)
     _kinds: dict[str, _Kind] = field(default_factory=lambda: {rule: _Kind() for rule in PII_RULES}, init=False)
 
-    def see(self, places: Places, cells: pa.BinaryArray) -> None:
+    def see(self, locations: Locations, cells: pa.BinaryArray) -> None:
         """Look at the next cells."""
-        if self._gathered.add(places, cells):
-            self._look()
+        if self._buffer.add(locations, cells):
+            self._check()
 
-    def _look(self) -> None:
-        places, cells = self._gathered.take()
+    def _check(self) -> None:
+        locations, cells = self._buffer.take()
         self._filled += int(np.count_nonzero(pc.binary_length(cells).to_numpy(zero_copy_only=False)))
-        self._kinds["pii-email"].add(places, cells, _emails(cells), mask_email)
+        self._kinds["pii-email"].add(locations, cells, _emails(cells), mask_email)
         rows = np.flatnonzero(_mask(cells, _NUMBER_SHAPE))
         if len(rows):
-            at = Places(places.rows[rows], places.lines[rows], places.bytes[rows])
-            self._look_at_numbers(at, cells.take(pa.array(rows)))
+            at = Locations(locations.rows[rows], locations.lines[rows], locations.bytes[rows])
+            self._check_numbers(at, cells.take(pa.array(rows)))
 
-    def _look_at_numbers(self, places: Places, cells: pa.BinaryArray) -> None:
-        self._kinds["pii-phone"].add(places, cells, _mask(cells, _PHONE), mask_digits)
-        self._kinds["pii-ssn"].add(places, cells, _mask(cells, _SSN), mask_digits)
+    def _check_numbers(self, locations: Locations, cells: pa.BinaryArray) -> None:
+        self._kinds["pii-phone"].add(locations, cells, _mask(cells, _PHONE), mask_digits)
+        self._kinds["pii-ssn"].add(locations, cells, _mask(cells, _SSN), mask_digits)
         shaped = _mask(cells, _CARD_SHAPE)
         digits = pc.replace_substring_regex(cells.filter(pa.array(shaped)), r"[\s-]", "")
         self._kinds["pii-card"].candidates += len(digits)
         shaped[shaped] = is_card(digits)
-        self._kinds["pii-card"].add(places, cells, shaped, mask_digits)
+        self._kinds["pii-card"].add(locations, cells, shaped, mask_digits)
 
     def counts(self) -> Iterator[tuple[str, int]]:
         """One for each kind that was found."""
@@ -243,7 +243,7 @@ class PiiWatch:
 
     def findings(self) -> Iterator[Finding]:
         """What the cells look like, in the order of the first of each kind."""
-        self._look()
+        self._check()
         found = [self._finding(rule, kind) for rule, kind in self._kinds.items() if self._is_found(rule, kind)]
         return iter(sorted(found, key=lambda finding: finding.row))
 

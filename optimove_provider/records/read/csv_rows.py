@@ -13,8 +13,8 @@ import pyarrow as pa
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.records.csv_syntax.blocks import parsed
 from optimove_provider.records.csv_syntax.grammar import Fault
+from optimove_provider.records.csv_syntax.locations import Location
 from optimove_provider.records.csv_syntax.lookahead import LookaheadStream
-from optimove_provider.records.csv_syntax.positions import Place
 from optimove_provider.records.csv_syntax.reader import Record, RecordReader
 from optimove_provider.records.csv_syntax.scan import RegularBlock, scan
 from optimove_provider.records.files import delimiter_of
@@ -64,7 +64,7 @@ class _CsvFile:
             return None
         return item.cells
 
-    def _read_header(self) -> Place:
+    def _read_header(self) -> Location:
         records = RecordReader(self._stream, self._delimiter)
         record = next(iter(records), None)
         if record is None or record.is_blank:
@@ -74,7 +74,7 @@ class _CsvFile:
         self._header = record.cells
         refuse_doubled(self._header, f"source {self._name!r}")
         self._stream.push(records.rest or b"")
-        return Place(0, records.line, records.byte)
+        return Location(1, records.line, records.byte)
 
     def _block(self, block: RegularBlock) -> Rows:
         """The rows of a regular part; those with another number of cells come in their places."""

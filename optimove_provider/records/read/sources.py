@@ -98,9 +98,9 @@ class _Alike:
         missing = [column for column in self._names if column not in schema.names]
         more = [column for column in schema.names if column not in self._names]
         if missing or more:
-            told = [f"lacks {', '.join(map(repr, missing))}"] * bool(missing)
-            told += [f"has also {', '.join(map(repr, more))}"] * bool(more)
-            raise DataError(f"source {name!r} {' and '.join(told)}: the columns of {self._first!r} are expected")
+            differs = [f"lacks {', '.join(map(repr, missing))}"] * bool(missing)
+            differs += [f"has also {', '.join(map(repr, more))}"] * bool(more)
+            raise DataError(f"source {name!r} {' and '.join(differs)}: the columns of {self._first!r} are expected")
         for field in schema:
             known, where = self._types.setdefault(field.name, (field.type, name))
             if pa.types.is_null(known):

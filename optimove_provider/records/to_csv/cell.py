@@ -1,4 +1,4 @@
-"""A single value as the text of a CSV cell; `csvout` does the same for whole columns."""
+"""A single value as the text of a CSV cell; `write` does the same for whole columns."""
 
 import math
 from datetime import UTC, date, datetime

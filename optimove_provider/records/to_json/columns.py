@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.types as types
 
 from optimove_provider.records.arrow.floats import all_digits, float_values
-from optimove_provider.records.arrow.text_arrays import Texts, mask, places, valid, without
+from optimove_provider.records.arrow.text_arrays import Texts, indices, mask, valid, without
 from optimove_provider.records.arrow.types import Bytes, Integers, Offsets
 from optimove_provider.records.to_json.scalars import (
     NOT_FINITE,
@@ -58,7 +58,7 @@ def _keys(found: Texts) -> Texts:
     """The same, with the null ones unfit."""
     if found.valid is None:
         return found
-    return replace(found, unfit=dict.fromkeys(places(~found.valid), MISSING_KEY) | found.unfit)
+    return replace(found, unfit=dict.fromkeys(indices(~found.valid), MISSING_KEY) | found.unfit)
 
 
 def _quoted(found: Texts) -> Texts:
@@ -72,7 +72,7 @@ def _integer_keys(column: pa.Array) -> Texts:
 def _text_keys(column: pa.Array) -> Texts:
     column = _decoded(column)
     found = _keys(_text(column))
-    empty = places((np.diff(_bytes_of(column)[0]) == 0) & valid(column))
+    empty = indices((np.diff(_bytes_of(column)[0]) == 0) & valid(column))
     return replace(found, unfit=dict.fromkeys(empty, MISSING_KEY) | found.unfit) if empty else found
 
 
@@ -83,7 +83,7 @@ def _digits(column: pa.Array) -> Texts:
     if pc.all(plain).as_py():
         return Texts((column,), unfit=unfit)
     values = column.to_pylist()
-    for position in places(~mask(plain)):
+    for position in indices(~mask(plain)):
         try:
             values[position] = _integer(values[position])
         except NoForm as error:
@@ -155,7 +155,7 @@ def _floating(column: pa.Array) -> Texts:
         values = np.where(bad, 0, values)
     if np.signbit(values[values == 0]).any():
         column = pc.add(column, pa.scalar(0.0, column.type))  # 0 for -0
-    return Texts((all_digits(column, values).cast(pa.string()),), unfit=dict.fromkeys(places(bad), NOT_FINITE))
+    return Texts((all_digits(column, values).cast(pa.string()),), unfit=dict.fromkeys(indices(bad), NOT_FINITE))
 
 
 def _decimal(column: pa.Array) -> Texts:
@@ -209,7 +209,7 @@ def _unicode(column: pa.StringArray) -> tuple[pa.StringArray, dict[int, str]]:
             (text or b"").decode()
         except UnicodeDecodeError:
             bad[position] = True
-    return without(column, bad), dict.fromkeys(places(bad), NOT_UNICODE)
+    return without(column, bad), dict.fromkeys(indices(bad), NOT_UNICODE)
 
 
 def _is_utf8(edges: Integers, data: Bytes) -> bool:

@@ -1,4 +1,4 @@
-"""Record batches as JSON records for Opti-X, a column at a time. The forms are those of `jsonform`, which is exact.
+"""Record batches as JSON records for Opti-X, a column at a time. The forms are those of `scalars`, which is exact.
 
 Each column becomes text with the kernels of Arrow; one join makes the records. Rows that cannot travel are put aside.
 """
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from optimove_provider.contract.wire.errors import DataError, SettingsError
-from optimove_provider.records.arrow.text_arrays import Part, Texts, woven
+from optimove_provider.records.arrow.text_arrays import Piece, Texts, interleaved
 from optimove_provider.records.arrow.types import Integers, Mask
 from optimove_provider.records.rows import refuse_doubled
 from optimove_provider.records.to_json.columns import key_texts, texts
@@ -98,7 +98,7 @@ class Encoder:
 
     def _join(self, columns: dict[str, Texts], rows: int) -> pa.StringArray:
         """The records. What comes before the key ends with a comma, what comes after it begins with one."""
-        parts: list[Part] = []
+        pieces: list[Piece] = []
         each = np.arange(rows, dtype=np.int32)
         left = _Edge("{", "{")
         comma, end = "", ","
@@ -109,12 +109,12 @@ class Encoder:
             lead = f"{comma}{string_text(name)}:"
             null = "" if self._nulls == "omit" else f"{lead}null{end}"
             valid = column.valid
-            parts.append(_between(left, _Edge(lead + column.begin, null, valid)))
-            parts += [(array, each) for array in column.arrays]
+            pieces.append(_between(left, _Edge(lead + column.begin, null, valid)))
+            pieces += [(array, each) for array in column.arrays]
             left = _Edge(column.end + end, "", valid)
             comma = comma if end else ","
-        parts.append(_between(left, _Edge("}", "}")))
-        return woven(parts, rows)
+        pieces.append(_between(left, _Edge("}", "}")))
+        return interleaved(pieces, rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class _Edge:
     valid: Mask | None = None
 
 
-def _between(left: _Edge, right: _Edge) -> Part:
+def _between(left: _Edge, right: _Edge) -> Piece:
     """What is written between two columns: one of four texts."""
     if left.valid is None and right.valid is None:
         return pa.array([left.value + right.value]), 0

@@ -1,4 +1,4 @@
-"""Columns of dates and times as JSON text, for `encolumns`."""
+"""Columns of dates and times as JSON text, for `columns`."""
 
 from functools import cache
 
@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as types
 
-from optimove_provider.records.arrow.text_arrays import Texts, numbers, places, valid
+from optimove_provider.records.arrow.text_arrays import Texts, indices, numbers, valid
 from optimove_provider.records.arrow.types import Integers, Mask
 from optimove_provider.records.to_json.scalars import FIRST_DAY, LAST_DAY, NO_SUCH_YEAR, PER_SECOND, SECONDS_A_DAY
 
@@ -20,7 +20,7 @@ def date_texts(column: pa.Array) -> Texts:
     column = column if types.is_date32(column.type) else pc.cast(column, pa.date32(), safe=False)
     days = numbers(column, np.int32)
     bad = (days < FIRST_DAY) | (days > LAST_DAY)
-    return Texts((_days(days, _nulls(column, bad)),), '"', '"', dict.fromkeys(places(bad), NO_SUCH_YEAR))
+    return Texts((_days(days, _nulls(column, bad)),), '"', '"', dict.fromkeys(indices(bad), NO_SUCH_YEAR))
 
 
 def _nulls(column: pa.Array, bad: Mask) -> Mask | None:
@@ -58,7 +58,7 @@ def timestamp_texts(column: pa.Array) -> Texts:
     nulls = _nulls(column, bad)
     date = _days(np.where(bad, 0, days).astype(np.int32), nulls)
     arrays = (date, *_times_of_day(_clock("T"), ticks_of_day, per_second, nulls))
-    return Texts(arrays, '"', 'Z"', dict.fromkeys(places(bad), NO_SUCH_YEAR))
+    return Texts(arrays, '"', 'Z"', dict.fromkeys(indices(bad), NO_SUCH_YEAR))
 
 
 def time_texts(column: pa.Array) -> Texts:

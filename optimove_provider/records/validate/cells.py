@@ -1,8 +1,8 @@
-"""The cells of a block of CSV text, fast: which of them are wrong.
+"""The cells of a block of CSV text, fast: which of them are faulty.
 
-Arrow parses the regular part of the block, `csvplain` passes over the cells that are right beyond doubt, and what is
+Arrow parses the regular part of the block, `prefilter` passes over the cells that are right beyond doubt, and what is
 left is decided, each value once, by the exact function of its column. All of that is apart from any other block, so it
-is shared with a thread beside the one that reads.
+is shared with a second thread.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from optimove_provider.contract.cells.datatypes import Verdict
-from optimove_provider.records.arrow.types import Mask, Offsets
+from optimove_provider.records.arrow.types import Integers, Mask
 from optimove_provider.records.csv_syntax.blocks import Parsed, RegularPart, parsed
 from optimove_provider.records.findings.findings import ERROR, WARNING
 from optimove_provider.records.rows import one_chunk
@@ -29,21 +29,21 @@ class ColumnPlan:
     width: int
     delimiter: str
     checks: tuple[CellCheck, ...]
-    watched: tuple[int, ...]
+    observed: tuple[int, ...]
     crlf: bool
 
     @property
     def columns(self) -> Sequence[int]:
         """The columns that have to be parsed; one at least, or Arrow would count no records."""
-        return list(dict.fromkeys([*(check.column for check in self.checks), *self.watched])) or [0]
+        return list(dict.fromkeys([*(check.column for check in self.checks), *self.observed])) or [0]
 
 
 @dataclass(frozen=True, slots=True)
 class FaultyCells:
-    """The wrong cells of one column, in the order of the records: the record (from 0) that each is in, whether it is an
-    error and no warning, and which of `values` it is."""
+    """The faulty cells of one column, in the order of the records: the record (from 0) that each is in, whether it is
+    an error and no warning, and which of `values` it is."""
 
-    records: Offsets
+    records: Integers
     is_error: Mask
     values: Sequence[str]
     which: npt.NDArray[np.int32]
@@ -58,81 +58,82 @@ class FaultyCells:
 
     def first(self, errors: int, warnings: int) -> Iterator[tuple[int, str, str]]:
         """The records, values and severities of the first errors and warnings, at most so many of each."""
-        for severity, wanted, most in ((ERROR, self.is_error, errors), (WARNING, ~self.is_error, warnings)):
-            found = np.flatnonzero(wanted)[:most]
+        for severity, mask, most in ((ERROR, self.is_error, errors), (WARNING, ~self.is_error, warnings)):
+            found = np.flatnonzero(mask)[:most]
             for record, value in zip(self.records[found].tolist(), self.which[found].tolist(), strict=True):
                 yield record, self.values[value], severity
 
 
 @dataclass(frozen=True, slots=True)
 class BlockResult:
-    """What was seen in the regular part of a block: the records with another number of cells, the wrong cells by check,
-    the records that have an error, the first record that ends in another way than it should.
+    """What was found in the regular part of a block, by records (from 0): the `ragged` ones, which have another number
+    of cells, the `faulty` cells by check, the `refused` ones, which have an error, and the first with an
+    `other_line_end`.
 
-    `watched` are whole columns, of the records in `numbers`: those that are not ragged.
+    `observed` are whole columns, of the `whole` records: those that are not ragged.
     """
 
     ragged: Sequence[int]
-    wrong: Sequence[FaultyCells]
-    refused: Offsets
-    ends_otherwise: int | None
-    numbers: Offsets
-    watched: Sequence[pa.BinaryArray]
+    faulty: Sequence[FaultyCells]
+    refused: Integers
+    other_line_end: int | None
+    whole: Integers
+    observed: Sequence[pa.BinaryArray]
 
 
 class PipelinedCheck:
-    """Looks at blocks beside the thread that asks.
+    """Checks blocks, one while another is parsed.
 
-    `thread`, an executor with one, parses: Arrow does that in one go, without Python's lock. To look at the cells takes
+    `thread`, an executor with one, parses: Arrow does that in one go, without Python's lock. To check the cells takes
     many short steps, at each of which two threads might wait for each other; so whoever asks for the result takes them
     himself, unless the thread has nothing to parse.
     """
 
-    def __init__(self, thread: Executor, look: ColumnPlan) -> None:
-        self._thread, self._look = thread, look
-        self._asked = self._parsed = 0  # each written by one thread only
+    def __init__(self, thread: Executor, plan: ColumnPlan) -> None:
+        self._thread, self._plan = thread, plan
+        self._submitted = self._parsed = 0  # each written by one thread only
 
-    def look_at(self, block: bytes, part: RegularPart) -> Callable[[], BlockResult]:
-        """Begin to look at the regular part of a block. Returns what gives the result; call it once."""
-        self._asked += 1
-        begun = self._thread.submit(self._begin, block, part)
+    def submit(self, block: bytes, part: RegularPart) -> Callable[[], BlockResult]:
+        """Begin to check the regular part of a block. Returns what gives the result; call it once."""
+        self._submitted += 1
+        parsing = self._thread.submit(self._parse, block, part)
 
-        def looked() -> BlockResult:
-            found = begun.result()
-            return found if isinstance(found, BlockResult) else _look_at(block, part, found, self._look)
+        def result() -> BlockResult:
+            found = parsing.result()
+            return found if isinstance(found, BlockResult) else _check(block, part, found, self._plan)
 
-        return looked
+        return result
 
-    def _begin(self, block: bytes, part: RegularPart) -> Parsed | BlockResult:
-        look = self._look
-        if not look.width:
+    def _parse(self, block: bytes, part: RegularPart) -> Parsed | BlockResult:
+        plan = self._plan
+        if not plan.width:
             nothing = np.empty(0, np.int64)
-            return BlockResult((), (), nothing, part.first_ending(block, not look.crlf), nothing, ())
-        found = parsed(block, part, look.delimiter, look.width, look.columns)
+            return BlockResult((), (), nothing, part.first_ending(block, not plan.crlf), nothing, ())
+        found = parsed(block, part, plan.delimiter, plan.width, plan.columns)
         self._parsed += 1
-        return found if self._parsed < self._asked else _look_at(block, part, found, look)
+        return found if self._parsed < self._submitted else _check(block, part, found, plan)
 
 
-def _look_at(block: bytes, part: RegularPart, parsed: Parsed, look: ColumnPlan) -> BlockResult:
+def _check(block: bytes, part: RegularPart, parsed: Parsed, plan: ColumnPlan) -> BlockResult:
     (table, others), records = parsed, len(part.ends)
     ragged = [record for record, _ in others]
-    numbers = np.delete(np.arange(records), ragged)
-    wrong = [_wrong(check, _column(table, check.column), numbers) for check in look.checks]
+    whole = np.delete(np.arange(records), ragged)
+    faulty = [_faulty_cells(check, _column(table, check.column), whole) for check in plan.checks]
     refused = np.zeros(records, bool)
     refused[ragged] = True
-    for one in wrong:
-        refused[one.records[one.is_error]] = True
-    watched = [_column(table, column) for column in look.watched]
-    ends_otherwise = part.first_ending(block, not look.crlf)
-    return BlockResult(ragged, wrong, np.flatnonzero(refused), ends_otherwise, numbers, watched)
+    for cells in faulty:
+        refused[cells.records[cells.is_error]] = True
+    observed = [_column(table, column) for column in plan.observed]
+    other_line_end = part.first_ending(block, not plan.crlf)
+    return BlockResult(ragged, faulty, np.flatnonzero(refused), other_line_end, whole, observed)
 
 
 def _column(table: pa.Table, column: int) -> pa.BinaryArray:
     return one_chunk(table.column(str(column)))
 
 
-def _wrong(check: CellCheck, cells: pa.BinaryArray, numbers: Offsets) -> FaultyCells:
-    """Decide the cells of one column; `numbers` are the records that they are in."""
+def _faulty_cells(check: CellCheck, cells: pa.BinaryArray, records: Integers) -> FaultyCells:
+    """Decide the cells of one column; `records` are those that they are in."""
     doubtful = np.flatnonzero(~check.plain(cells))
     if not len(doubtful):
         return FaultyCells(doubtful, np.empty(0, bool), (), np.empty(0, np.int32))
@@ -140,7 +141,7 @@ def _wrong(check: CellCheck, cells: pa.BinaryArray, numbers: Offsets) -> FaultyC
     values = coded.dictionary.to_pylist()
     verdicts = [check.judge(value) for value in values]
     which = coded.indices.to_numpy()
-    wrong = np.flatnonzero(np.array([verdict is not Verdict.VALID for verdict in verdicts])[which])
-    which = which[wrong]
+    chosen = np.flatnonzero(np.array([verdict is not Verdict.VALID for verdict in verdicts])[which])
+    which = which[chosen]
     is_error = np.array([verdict is Verdict.INVALID for verdict in verdicts])[which]
-    return FaultyCells(numbers[doubtful[wrong]], is_error, values, which)
+    return FaultyCells(records[doubtful[chosen]], is_error, values, which)

@@ -63,7 +63,7 @@ class HeaderSchema:
         header: Record,
         attributes: Sequence[Attribute] | None,
         strict: bool,
-        watchers: ObserverFactory = no_observers,
+        make_observers: ObserverFactory = no_observers,
         key: Key = DCP_KEY,
     ) -> None:
         self._header, self._strict, self._hints, self._key = header, strict, MAX_HINTS, key
@@ -74,7 +74,7 @@ class HeaderSchema:
         self._archived = {one.name for one in attributes if one.archived} - self._active.keys()
         self._keys = [i for i, name in enumerate(self._names) if name in key]
         self.checks = tuple(self._cell_checks())
-        self.watches = tuple(watchers(self._names, attributes))
+        self.observers = tuple(make_observers(self._names, attributes))
 
     @property
     def crlf(self) -> bool:

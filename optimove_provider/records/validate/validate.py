@@ -1,9 +1,9 @@
-"""Checks a CSV file against a table's attributes: every fault, with its place, in one pass and in constant memory.
+"""Checks a CSV file against a table's attributes: every fault, with its location, in one pass and in constant memory.
 
-Speed and correctness live in different places. `csvblocks` cuts the text into blocks, and `csvcells` passes over the
-cells that are plainly right; whether another is wrong, one exact function of its column decides. Where the text itself
-is odd, `csvtext` reads record by record until it is regular again; `csvparts` takes turns with both. So the result is
-that of reading every row the exact way.
+Speed and correctness live in different modules. `csv_syntax.scan` cuts the text into regular blocks and, where it is
+odd, into single records; of a block, `prefilter` passes over the cells that are plainly right, and whether another is
+faulty, one exact function of its column decides (`cells`, `header`). `row_validator` reports both in order. So the
+result is that of reading every row the exact way.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,8 +13,8 @@ from itertools import islice
 from typing import BinaryIO
 
 from optimove_provider.contract.cells.datatypes import MAX_IMPORT_BYTES, Attribute
+from optimove_provider.records.csv_syntax.locations import Location
 from optimove_provider.records.csv_syntax.lookahead import LookaheadStream
-from optimove_provider.records.csv_syntax.positions import Place
 from optimove_provider.records.csv_syntax.reader import Record, RecordReader
 from optimove_provider.records.findings import file_rules
 from optimove_provider.records.findings.findings import WARNING, Finding, Findings
@@ -22,19 +22,16 @@ from optimove_provider.records.key import DCP_KEY, Key
 from optimove_provider.records.observe.observer import ColumnObserver, ObserverFactory, no_observers
 from optimove_provider.records.validate.header import HeaderSchema
 from optimove_provider.records.validate.row_sink import RowSink
-from optimove_provider.records.validate.scan import BLOCK_BYTES, RowScan, blank_line
-
-OnProgress = Callable[[int, int], None]
-"""Is told the rows and the bytes that were read so far."""
+from optimove_provider.records.validate.row_validator import BLOCK_BYTES, OnProgress, RowValidator, blank_line
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a file is checked. `file` is its name in the report.
+    """How a file is checked. `file` is its name in the findings.
 
     `strict` makes errors of the warnings about cells on which the vendor contradicts itself. `max_findings` are kept at
     most, all are counted. A file of `max_bytes` or more is an error. Text is looked at `block_bytes` at a time.
-    `watchers` see whole columns, and `about_names` has something to say of the names in the header.
+    `observers` see whole columns, and `about_names` has something to say of the names in the header.
     """
 
     file: str = ""
@@ -42,7 +39,7 @@ class Options:
     delimiter: str = ","
     max_findings: int = 10_000
     max_bytes: int = MAX_IMPORT_BYTES
-    watchers: ObserverFactory = no_observers
+    observers: ObserverFactory = no_observers
     about_names: Callable[[Sequence[str]], Iterable[Finding]] = lambda names: ()
     key: Key = DCP_KEY
     block_bytes: int = BLOCK_BYTES
@@ -62,66 +59,66 @@ def check_csv(
     raise DataError for a header with an error. What reading `stream` raises goes through.
     """
     options = options or Options()
-    report = Findings(file=options.file, max_findings=options.max_findings)
-    ahead = LookaheadStream(stream)
-    records = RecordReader(ahead, options.delimiter)
-    header = _read_header(records, report)
+    findings = Findings(file=options.file, max_findings=options.max_findings)
+    lookahead = LookaheadStream(stream)
+    records = RecordReader(lookahead, options.delimiter)
+    header = _read_header(records, findings)
     if header:
-        table = HeaderSchema(header, attributes, options.strict, options.watchers, options.key)
-        report.add_all(table.header_findings())
-        about_names = options.about_names(table.names)
-        report.add_all(replace(one, line=header.line, byte=header.byte) for one in about_names)
+        schema = HeaderSchema(header, attributes, options.strict, options.observers, options.key)
+        findings.add_all(schema.header_findings())
+        about_names = options.about_names(schema.names)
+        findings.add_all(replace(one, line=header.line, byte=header.byte) for one in about_names)
         if row_sink:
-            _hand_over_header(row_sink, header, report)
-        ahead.push(records.rest or b"")
-        place = Place(0, records.line, records.byte)
+            _hand_over_header(row_sink, header, findings)
+        lookahead.push(records.rest or b"")
+        start = Location(1, records.line, records.byte)
         with ExitStack() as stack:
-            for watch in table.watches:
-                stack.callback(watch.close)
-            rows = RowScan(ahead, options.delimiter, table, report, place, row_sink)
-            rows.check(options.block_bytes, on_progress)
-            report.add_all(rows.line_ends.findings)
-            for watch in table.watches:
-                _add_watched(report, watch, table.name(watch.column))
-    report.bytes = ahead.taken
-    report.add_all(_file_findings(report, records.has_bom, options.max_bytes, header))
+            for observer in schema.observers:
+                stack.callback(observer.close)
+            rows = RowValidator(lookahead, options.delimiter, schema, findings, start, row_sink)
+            rows.run(options.block_bytes, on_progress)
+            findings.add_all(rows.line_ends.findings)
+            for observer in schema.observers:
+                _add_observed(findings, observer, schema.name(observer.column))
+    findings.bytes = lookahead.taken
+    findings.add_all(_file_findings(findings, records.has_bom, options.max_bytes, header))
     if on_progress:
-        on_progress(report.rows, report.bytes)
-    return report
+        on_progress(findings.rows, findings.bytes)
+    return findings
 
 
-def _read_header(records: RecordReader, report: Findings) -> Record | None:
+def _read_header(records: RecordReader, findings: Findings) -> Record | None:
     for record in records:
-        if record.cells or record.broken:
+        if not record.is_blank:
             return record
-        report.add(blank_line(record, "a blank line before the header", file_rules.EARLY_BLANK_LINE))
+        findings.add(blank_line(record, "a blank line before the header", file_rules.EARLY_BLANK_LINE))
     return None
 
 
-def _hand_over_header(row_sink: RowSink, header: Record, report: Findings) -> None:
-    if report.errors:
-        row_sink.refuse_header(report.describe())
+def _hand_over_header(row_sink: RowSink, header: Record, findings: Findings) -> None:
+    if findings.errors:
+        row_sink.refuse_header(findings.describe())
     row_sink.header(header.raw)
 
 
-def _add_watched(report: Findings, watch: ColumnObserver, column: str) -> None:
-    for rule, count in watch.counts():
-        report.count(rule, column, WARNING, count)
-    for finding in islice(watch.findings(), max(report.room(WARNING), 0)):
-        report.keep(finding)
-    if cost := watch.cost():
-        report.notes.append(cost)
+def _add_observed(findings: Findings, observer: ColumnObserver, column: str) -> None:
+    for rule, count in observer.counts():
+        findings.count(rule, column, WARNING, count)
+    for finding in islice(observer.findings(), max(findings.room(WARNING), 0)):
+        findings.keep(finding)
+    if cost := observer.cost():
+        findings.notes.append(cost)
 
 
-def _file_findings(report: Findings, has_bom: bool, max_bytes: int, header: Record | None) -> Iterator[Finding]:
+def _file_findings(findings: Findings, has_bom: bool, max_bytes: int, header: Record | None) -> Iterator[Finding]:
     if has_bom:
         message = "a byte order mark: nothing says that an import skips it, save the file without one"
         yield Finding(0, 1, 0, "", file_rules.BOM.name, "", message, file_rules.BOM.severity)
     if header is None:
         yield Finding(0, 1, 0, "", file_rules.EMPTY_FILE.name, "", "the file is empty: it needs a header row")
-    elif not report.rows:
+    elif not findings.rows:
         rule, message = file_rules.HEADER_ONLY, "no row follows the header: there is nothing to send"
         yield Finding(0, header.line, header.byte, "", rule.name, "", message, rule.severity)
-    if report.bytes >= max_bytes:
-        message = f"{report.bytes} bytes: an import must be under {max_bytes}"
+    if findings.bytes >= max_bytes:
+        message = f"{findings.bytes} bytes: an import must be under {max_bytes}"
         yield Finding(0, 1, 0, "", file_rules.SIZE.name, "", message)

@@ -9,37 +9,37 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimove_provider.records.csv_syntax.positions import Places
+from optimove_provider.records.csv_syntax.locations import Locations
 from optimove_provider.records.findings.findings import WARNING
-from optimove_provider.records.observe.identifiers import AT_ONCE, ID_RULES, KeyWatch
+from optimove_provider.records.observe.identifiers import AT_ONCE, ID_RULES, KeyObserver
 
 COUNTED_AT_THE_END = ("id-case", "id-duplicate")
 
 
-def see(watch, ids, start=0):
+def see(observer, ids, start=0):
     """Show ids as the rows after `start`; a row n is on line 10 n, at the byte 100 n."""
     rows = np.arange(start + 1, start + len(ids) + 1)
     raw = [one if isinstance(one, bytes) else one.encode() for one in ids]
-    watch.see(Places(rows, rows * 10, rows * 100), pa.array(raw, pa.binary()))
+    observer.see(Locations(rows, rows * 10, rows * 100), pa.array(raw, pa.binary()))
 
 
 def found(ids, sizes=(7,), rules=ID_RULES, at_once=AT_ONCE):
     """(rule, row, value) of every warning, after some checks that hold for all."""
-    watch = KeyWatch(0, "customerId", at_once=at_once)
+    observer = KeyObserver(0, "customerId", at_once=at_once)
     start = turn = 0
     while start < len(ids):
         size = sizes[turn % len(sizes)]
-        see(watch, ids[start : start + size], start)
+        see(observer, ids[start : start + size], start)
         start, turn = start + size, turn + 1
-    findings = list(watch.findings())
+    findings = list(observer.findings())
     assert [(one.line, one.byte) for one in findings] == [(10 * one.row, 100 * one.row) for one in findings]
     assert {(one.column, one.severity) for one in findings} <= {("customerId", WARNING)}
     assert [(one.row, ID_RULES.index(one.rule)) for one in findings] == sorted(
         (one.row, ID_RULES.index(one.rule)) for one in findings
     )
-    assert dict(watch.counts()) == Counter(one.rule for one in findings)
-    assert list(islice(watch.findings(), 3)) == findings[:3]
-    watch.close()
+    assert dict(observer.counts()) == Counter(one.rule for one in findings)
+    assert list(islice(observer.findings(), 3)) == findings[:3]
+    observer.close()
     return [(one.rule, one.row, one.value) for one in findings if one.rule in rules]
 
 
@@ -77,15 +77,15 @@ def test_many_batches_hold_the_same_repeats_as_one():
 
 
 def test_messages_name_the_row_that_came_first():
-    watch = KeyWatch(0, "customerId")
-    see(watch, ["x", "ann", "Ann", "x", "Ann"])
-    assert [(one.row, one.rule, one.message) for one in watch.findings()] == [
+    observer = KeyObserver(0, "customerId")
+    see(observer, ["x", "ann", "Ann", "x", "Ann"])
+    assert [(one.row, one.rule, one.message) for one in observer.findings()] == [
         (3, "id-case", "differs only in case from the id in row 2"),
         (4, "id-duplicate", "the same id as in row 1"),
         (5, "id-case", "differs only in case from the id in row 2"),
         (5, "id-duplicate", "the same id as in row 3"),
     ]
-    watch.close()
+    observer.close()
 
 
 def test_ids_are_compared_by_their_bytes_quotes_and_line_ends_included():
@@ -95,13 +95,13 @@ def test_ids_are_compared_by_their_bytes_quotes_and_line_ends_included():
 
 
 def test_bytes_that_are_not_utf8_are_compared_and_shown():
-    watch = KeyWatch(0, "customerId")
-    see(watch, [b"a\xff", b"A\xff", b"a\xff", b"a\xfe"])
-    assert [(one.rule, one.row, one.value) for one in watch.findings()] == [
+    observer = KeyObserver(0, "customerId")
+    see(observer, [b"a\xff", b"A\xff", b"a\xff", b"a\xfe"])
+    assert [(one.rule, one.row, one.value) for one in observer.findings()] == [
         ("id-case", 2, r"A\xff"),
         ("id-duplicate", 3, r"a\xff"),
     ]
-    watch.close()
+    observer.close()
 
 
 def test_empty_ids_are_left_to_another_rule():
@@ -183,47 +183,47 @@ def test_counters_padded_ids_and_other_ids_lost_nothing(ids):
 
 
 def test_ids_are_written_to_the_folder_and_gone_afterwards(tmp_path):
-    watch = KeyWatch(0, "customerId", tmp_path, max_memory="96MB", at_once=100_000)
+    observer = KeyObserver(0, "customerId", tmp_path, max_memory="96MB", at_once=100_000)
     total, size = 400_000, 100_000
     for start in range(0, total, size):
-        see(watch, [f"{'x' * 40}{number % 250_000}" for number in range(start, start + size)], start)
-    assert dict(watch.counts()) == {"id-duplicate": 150_000}
-    assert [one.row for one in islice(watch.findings(), 5)] == [250_001, 250_002, 250_003, 250_004, 250_005]
-    assert [one.row for one in watch.findings()] == list(range(250_001, 400_001))
-    assert watch.spilled_bytes > 1e6
+        see(observer, [f"{'x' * 40}{number % 250_000}" for number in range(start, start + size)], start)
+    assert dict(observer.counts()) == {"id-duplicate": 150_000}
+    assert [one.row for one in islice(observer.findings(), 5)] == [250_001, 250_002, 250_003, 250_004, 250_005]
+    assert [one.row for one in observer.findings()] == list(range(250_001, 400_001))
+    assert observer.spilled_bytes > 1e6
     assert any(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file())
-    assert watch.cost().startswith("400,000 ids compared in ")
-    assert watch.cost().endswith(f"with {watch.spilled_bytes / 1e6:,.1f} MB on disk")
-    watch.close()
+    assert observer.cost().startswith("400,000 ids compared in ")
+    assert observer.cost().endswith(f"with {observer.spilled_bytes / 1e6:,.1f} MB on disk")
+    observer.close()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_watch_that_is_dropped_leaves_no_folder(tmp_path):
-    watch = KeyWatch(0, "customerId", tmp_path)
-    see(watch, ["a", "a"])
-    assert dict(watch.counts()) == {"id-duplicate": 1}
+    observer = KeyObserver(0, "customerId", tmp_path)
+    see(observer, ["a", "a"])
+    assert dict(observer.counts()) == {"id-duplicate": 1}
     assert len(list(tmp_path.iterdir())) == 1
-    del watch
+    del observer
     assert list(tmp_path.iterdir()) == []
 
 
 def test_ids_after_the_answer_are_refused():
-    watch = KeyWatch(0, "customerId")
-    assert list(watch.counts()) == []
+    observer = KeyObserver(0, "customerId")
+    assert list(observer.counts()) == []
     with pytest.raises(ValueError, match="compared already"):
-        see(watch, ["a"])
-    watch.close()
-    watch.close()
+        see(observer, ["a"])
+    observer.close()
+    observer.close()
 
 
 @pytest.mark.parametrize("at_once", [20, AT_ONCE])
 def test_the_comparison_says_how_far_it_is(at_once):
     told = []
-    watch = KeyWatch(0, "customerId", at_once=at_once, compared=lambda done, ids: told.append((done, ids)))
-    see(watch, [f"c{number}" for number in range(100)])
+    observer = KeyObserver(0, "customerId", at_once=at_once, on_compared=lambda done, ids: told.append((done, ids)))
+    see(observer, [f"c{number}" for number in range(100)])
     assert told == []
-    list(watch.counts())
-    watch.close()
+    list(observer.counts())
+    observer.close()
     assert told == sorted(told)
     assert {ids for _, ids in told} == {100}
     assert told[-1] == (100, 100)

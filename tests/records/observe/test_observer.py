@@ -37,16 +37,16 @@ class Remember:
 
 @pytest.mark.parametrize("block_bytes", [1, 10, 4096])
 def test_every_cell_with_its_place(block_bytes):
-    watch = Remember()
-    options = Options(watchers=lambda names, attributes: [watch], block_bytes=block_bytes, max_findings=5)
+    observer = Remember()
+    options = Options(observers=lambda names, attributes: [observer], block_bytes=block_bytes, max_findings=5)
     report = check_csv(io.BytesIO(TEXT), [Attribute("name", "string")], options)
-    assert [(row, line, TEXT[byte : byte + 1], cell) for row, line, byte, cell in watch.seen] == [
+    assert [(row, line, TEXT[byte : byte + 1], cell) for row, line, byte, cell in observer.seen] == [
         (1, 2, b"1", b"a\nb"),
         (4, 7, b"4", b"d"),
         (5, 8, b"5", b"\xff"),
         (6, 9, b"6", b"f"),
     ]
     assert report.counts["seen"] == 4
-    assert watch.closed
+    assert observer.closed
     assert report.describe().endswith("it cost nothing")
     assert (len(report.findings), report.truncated, report.errors) == (5, True, 3)

@@ -9,22 +9,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimove_provider.contract.cells.datatypes import Attribute
-from optimove_provider.records.csv_syntax.positions import Places
+from optimove_provider.records.csv_syntax.locations import Locations
 from optimove_provider.records.findings.findings import WARNING
 from optimove_provider.records.observe.defaults import observers_for
-from optimove_provider.records.observe.identifiers import KeyWatch
-from optimove_provider.records.observe.pii import PII_RULES, PiiWatch, is_card, mask_digits, mask_email, pii_names
+from optimove_provider.records.observe.identifiers import KeyObserver
+from optimove_provider.records.observe.pii import PII_RULES, PiiObserver, is_card, mask_digits, mask_email, pii_names
 
 RANDOM = np.random.default_rng(11)
 
 
-def watch(cells, size=7, **options):
+def observe(cells, size=7, **options):
     """Show cells as rows from 1 on; row n is on line 10 n, at the byte 100 n."""
-    looking = PiiWatch(2, "note", **options)
+    looking = PiiObserver(2, "note", **options)
     for start in range(0, len(cells), size):
         part = [one if isinstance(one, bytes) else one.encode() for one in cells[start : start + size]]
         rows = np.arange(start + 1, start + len(part) + 1)
-        looking.see(Places(rows, rows * 10, rows * 100), pa.array(part, pa.binary()))
+        looking.see(Locations(rows, rows * 10, rows * 100), pa.array(part, pa.binary()))
     findings = list(looking.findings())
     assert list(looking.counts()) == [(one.rule, 1) for one in findings]
     assert {one.rule for one in findings} <= set(PII_RULES)
@@ -33,7 +33,7 @@ def watch(cells, size=7, **options):
 
 
 def kinds(cells):
-    return [one.rule for one in watch(cells)]
+    return [one.rule for one in observe(cells)]
 
 
 EMAILS = [
@@ -62,7 +62,7 @@ SSNS = ["123-45-6789", "001-01-0001", "899 99 9999", "667-12-3456"]
     ],
 )
 def test_values_that_are_found(rule, cell):
-    (finding,) = watch(["", "x", *[cell] * 5, "y"])
+    (finding,) = observe(["", "x", *[cell] * 5, "y"])
     assert (finding.rule, finding.row, finding.line, finding.byte) == (rule, 3, 30, 300)
     assert (finding.column, finding.severity) == ("note", WARNING)
     assert finding.message.startswith("5 of 7 cells that are not empty (71.4%) look like ")
@@ -109,12 +109,14 @@ def test_few_hits_and_a_small_share_are_not_enough():
     assert kinds(["a@example.com"] * 5 + [""] * 500) == ["pii-email"]
     assert kinds(["a@example.com"] * 10 + ["x"] * 90) == ["pii-email"]
     assert kinds(["a@example.com"] * 10 + ["x"] * 91) == []
-    assert [one.rule for one in watch(["a@example.com"] * 2 + ["x"] * 91, min_hits=2, min_share=0.01)] == ["pii-email"]
+    assert [one.rule for one in observe(["a@example.com"] * 2 + ["x"] * 91, min_hits=2, min_share=0.01)] == [
+        "pii-email"
+    ]
 
 
 def test_kinds_come_in_the_order_of_their_first_cell():
     cells = ["x", "123-45-6789", "+14155550123", "4111111111111111", "a@example.com"] * 5
-    assert [(one.row, one.rule) for one in watch(cells)] == [
+    assert [(one.row, one.rule) for one in observe(cells)] == [
         (2, "pii-ssn"),
         (3, "pii-phone"),
         (4, "pii-card"),
@@ -140,7 +142,7 @@ def test_the_check_digit_is_that_of_luhn(numbers):
 @pytest.mark.parametrize("length", [1, 50])
 def test_no_value_is_shown_in_clear(length):
     for cell in [*EMAILS, *PHONES, *CARDS, *SSNS]:
-        for finding in watch([cell] * 5 * length):
+        for finding in observe([cell] * 5 * length):
             shown = str(finding.as_json()) + finding.describe()
             assert cell.strip() not in shown
             assert "ann" not in shown
@@ -200,15 +202,15 @@ ATTRIBUTES = [
 
 def test_who_watches_which_column(tmp_path):
     names = ["seen", "text", "CUSTOMERID", "points", "unknown", "old", "customerId"]
-    watches = observers_for(names, ATTRIBUTES, allowed_pii=["unknown"], folder=tmp_path)
-    assert [(type(one), one.column) for one in watches] == [
-        (KeyWatch, 2),
-        (PiiWatch, 1),
-        (PiiWatch, 2),
-        (PiiWatch, 5),
-        (PiiWatch, 6),
+    observers = observers_for(names, ATTRIBUTES, allowed_pii=["unknown"], folder=tmp_path)
+    assert [(type(one), one.column) for one in observers] == [
+        (KeyObserver, 2),
+        (PiiObserver, 1),
+        (PiiObserver, 2),
+        (PiiObserver, 5),
+        (PiiObserver, 6),
     ]
-    assert [type(one) for one in observers_for(names, ATTRIBUTES, pii=False)] == [KeyWatch]
-    assert {type(one) for one in observers_for(names, ATTRIBUTES, identifiers=False)} == {PiiWatch}
+    assert [type(one) for one in observers_for(names, ATTRIBUTES, pii=False)] == [KeyObserver]
+    assert {type(one) for one in observers_for(names, ATTRIBUTES, identifiers=False)} == {PiiObserver}
     assert observers_for([], ATTRIBUTES) == []
     assert list(tmp_path.iterdir()) == []

@@ -22,7 +22,7 @@ BLOCKS = [1 << 10, 1 << 16, 4 << 20]
 ROWS = 20_000
 
 GOOD = "c1,true,5,1.5,2022-05-02,2022-05-02T10:10:59Z,1651676123,"
-Place = tuple[int, int, int, str, str]
+Location = tuple[int, int, int, str, str]
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,11 @@ def records(raw: bytes) -> Iterator[bytes]:
             record = b""
 
 
-def places(report: Findings) -> list[Place]:
+def places(report: Findings) -> list[Location]:
     return [(one.row, one.line, one.byte, one.column, one.rule) for one in report.findings if one.rule != "line-ends"]
 
 
-def planted_file(every: int) -> tuple[bytes, list[Place], int, int]:
+def planted_file(every: int) -> tuple[bytes, list[Location], int, int]:
     """A file with bad cells and, `every` so many rows, an oddity; the faults; the rows; those without a fault."""
     cut, faults = generated(ROWS, share=0.003)
     raw, expected = [cut[0]], []

@@ -1,0 +1,195 @@
+"""The rows of a CSV file: regular blocks by their columns, odd records one by one, and all reported in order."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pyarrow as pa
+
+from optimove_provider.records.arrow.types import Integers
+from optimove_provider.records.csv_syntax.grammar import Fault
+from optimove_provider.records.csv_syntax.locations import Location, Locations
+from optimove_provider.records.csv_syntax.lookahead import LookaheadStream
+from optimove_provider.records.csv_syntax.reader import Record, one_record
+from optimove_provider.records.csv_syntax.scan import RegularBlock, scan
+from optimove_provider.records.findings import file_rules
+from optimove_provider.records.findings.file_rules import FileRule
+from optimove_provider.records.findings.findings import ERROR, WARNING, Finding, Findings
+from optimove_provider.records.validate.cells import BlockResult, ColumnPlan, FaultyCells, PipelinedCheck
+from optimove_provider.records.validate.header import HeaderSchema
+from optimove_provider.records.validate.row_sink import RowSink
+
+BLOCK_BYTES = 6 << 20
+MAX_PENDING = 2
+"""Blocks that are checked while the next one is cut: more would need memory and gain nothing."""
+
+OnProgress = Callable[[int, int], None]
+"""Is told the rows and the bytes that were read so far."""
+
+
+class LineEnds:
+    """Whether every row ends as the header does. `findings` has a warning about the first that does not."""
+
+    def __init__(self, crlf: bool) -> None:
+        self.crlf = crlf
+        self.findings: list[Finding] = []
+
+    def add_other(self, at: Location) -> None:
+        """Take a row that ends another way."""
+        if self.findings:
+            return
+        here, there = ("CR and LF", "LF") if self.crlf else ("LF", "CR and LF")
+        message = f"mixed line ends: the header ends with {here}, this row is the first that ends with {there}"
+        rule = file_rules.LINE_ENDS
+        self.findings = [Finding(at.row, at.line, at.byte, "", rule.name, "", message, rule.severity)]
+
+
+def blank_line(record: Record, message: str, rule: FileRule) -> Finding:
+    """A finding about a record that is a blank line."""
+    return Finding(0, record.line, record.byte, "", rule.name, "", message, rule.severity)
+
+
+def _keep_freed_memory(size: int) -> None:
+    """Have the C library keep what is freed, up to twice this size, for what comes next.
+
+    The GNU one gives large pieces back to the system, which must clear each of their pages for the next block; but not
+    those smaller than what was freed before, 32 MB at most (mallopt(3), M_MMAP_THRESHOLD).
+    """
+    np.empty(size, np.uint8)
+
+
+class RowValidator:
+    """Checks the rows of one file, from where its first row starts, and adds what is found to `findings`.
+
+    There are two ways to the same findings: a regular block is checked column by column (`_report_columnar`), a record
+    that was read exactly by itself (`_report_exact`).
+    """
+
+    def __init__(
+        self,
+        stream: LookaheadStream,
+        delimiter: str,
+        schema: HeaderSchema,
+        findings: Findings,
+        start: Location,
+        row_sink: RowSink | None,
+    ) -> None:
+        self._stream, self._delimiter, self._schema, self._findings = stream, delimiter, schema, findings
+        self._start, self._row_sink = start, row_sink
+        self.line_ends = LineEnds(schema.crlf)
+        observed = tuple(observer.column for observer in schema.observers)
+        self._plan = ColumnPlan(schema.width or 0, delimiter, schema.checks, observed, schema.crlf)
+        self._pending: deque[tuple[RegularBlock, Callable[[], BlockResult]]] = deque()
+
+    def run(self, block_bytes: int, on_progress: OnProgress | None) -> None:
+        """Check all rows, `block_bytes` at a time; `on_progress` is called once a block."""
+        _keep_freed_memory(5 * block_bytes)
+        with ThreadPoolExecutor(1, "check-cells") as thread:
+            pipeline = PipelinedCheck(thread, self._plan)
+            for item in scan(self._stream, self._delimiter, self._schema.width, self._start, block_bytes):
+                if isinstance(item, RegularBlock):
+                    self._pending.append((item, pipeline.submit(item.text, item.part)))
+                    self._report_pending(MAX_PENDING, on_progress)
+                else:
+                    self._report_pending(0, on_progress)
+                    self._report_exact(item)
+            self._report_pending(0, on_progress)
+
+    def _report_pending(self, most: int, on_progress: OnProgress | None) -> None:
+        """Report the oldest blocks, until at most so many are left."""
+        while len(self._pending) > most:
+            block, result = self._pending.popleft()
+            self._report_columnar(block, result())
+            if on_progress:
+                on_progress(self._findings.rows, block.end.byte)
+
+    def _report_columnar(self, block: RegularBlock, result: BlockResult) -> None:
+        findings = self._findings
+        for check, cells in zip(self._schema.checks, result.faulty, strict=False):
+            for severity, count in cells.counts():
+                findings.count(check.rule, self._schema.name(check.column), severity, count)
+        self._keep_findings(block, result)
+        findings.rows += block.rows
+        findings.valid_rows += block.rows - len(result.refused)
+        if result.other_line_end is not None:
+            self.line_ends.add_other(block.location(result.other_line_end))
+        self._observe_columnar(block, result)
+        if self._row_sink:
+            self._hand_over_columnar(self._row_sink, block, result.refused)
+
+    def _keep_findings(self, block: RegularBlock, result: BlockResult) -> None:
+        """Keep findings in the order of their rows, and in a row in the order of the checks, while there is room."""
+        found: list[tuple[int, Finding | Fault]] = [
+            *self._ragged_findings(block, result.ragged),
+            *self._cell_faults(result.faulty),
+        ]
+        found.sort(key=lambda one: one[0])
+        at = block.locations(np.array([record for record, _ in found], np.int64))
+        for (_, one), row, line, byte in zip(
+            found, *(numbers.tolist() for numbers in (at.rows, at.lines, at.bytes)), strict=True
+        ):
+            if self._findings.room(one.severity):
+                self._findings.keep(self._schema.cell_finding(row, line, byte, one) if isinstance(one, Fault) else one)
+
+    def _ragged_findings(self, block: RegularBlock, ragged: Sequence[int]) -> Iterator[tuple[int, Finding]]:
+        """The findings about records that have another number of cells: they are counted, too."""
+        for index in ragged:
+            record, row = self._parsed_again(block, index)
+            for finding in self._schema.row_findings(record, row):
+                self._findings.count(finding.rule, finding.column, finding.severity)
+                yield index, finding
+
+    def _cell_faults(self, faulty: Sequence[FaultyCells]) -> Iterator[tuple[int, Fault]]:
+        """Of each column as many as there is room for: all cells may be faulty."""
+        errors, warnings = self._findings.room(ERROR), self._findings.room(WARNING)
+        for check, cells in zip(self._schema.checks, faulty, strict=False):
+            for index, value, severity in cells.first(errors, warnings):
+                yield index, check.fault(value, severity)
+
+    def _parsed_again(self, block: RegularBlock, index: int) -> tuple[Record, int]:
+        """A record of a block as the exact reader reads it, and its row."""
+        at = block.location(index)
+        return one_record(block.between(index, index + 1), self._delimiter, at.line, at.byte), at.row
+
+    def _observe_columnar(self, block: RegularBlock, result: BlockResult) -> None:
+        if not self._schema.observers:
+            return
+        locations = block.locations(result.whole)
+        for observer, cells in zip(self._schema.observers, result.observed, strict=False):
+            observer.see(locations, cells)
+
+    def _hand_over_columnar(self, row_sink: RowSink, block: RegularBlock, refused: Integers) -> None:
+        first = 0
+        for index in refused.tolist():
+            row_sink.accept(block.between(first, index), index - first)
+            self._hand_over_exact(row_sink, *self._parsed_again(block, index))
+            first = index + 1
+        row_sink.accept(block.between(first, block.rows), block.rows - first)
+
+    def _hand_over_exact(self, row_sink: RowSink, record: Record, row: int) -> None:
+        findings = self._schema.row_findings(record, row)
+        reasons = [f"{one.column}: {one.message}".removeprefix(": ") for one in findings if one.severity == ERROR]
+        if reasons:
+            row_sink.refuse(row, record.line, record.raw, reasons)
+        else:
+            row_sink.accept(record.raw, 1)
+
+    def _report_exact(self, record: Record) -> None:
+        if record.is_blank:
+            self._findings.add(blank_line(record, "a blank line: skipped", file_rules.BLANK_LINE))
+            return
+        row = self._findings.rows + 1
+        self._findings.add_row(self._schema.row_findings(record, row))
+        if record.ends_with_crlf is (not self.line_ends.crlf):
+            self.line_ends.add_other(Location(row, record.line, record.byte))
+        if self._row_sink:
+            self._hand_over_exact(self._row_sink, record, row)
+        if not record.broken and len(record.cells) == self._plan.width:
+            self._observe_exact(record, row)
+
+    def _observe_exact(self, record: Record, row: int) -> None:
+        locations = Locations(*(np.array([number]) for number in (row, record.line, record.byte)))
+        for observer in self._schema.observers:
+            cell = record.cells[observer.column].encode(errors="surrogateescape")
+            observer.see(locations, pa.array([cell], pa.binary()))
