@@ -148,8 +148,9 @@ def acquire(
 ) -> Lease | Held:
     """Acquire the lease of a target, or tell who has it. It never waits.
 
-    The same try of the same load takes its own lease over, as a task does that resumes; another try waits it out. A
-    load of the same task takes over one that is detached: the task was cleared, and nobody waits for that import.
+    The same try of the same load takes its own lease over, as a task does that resumes; another try waits it out,
+    unless it is detached: then nothing more is sent under it, and any try may go on. So may another load of the same
+    task: the task was cleared, and nobody waits for that import.
     """
     now, token = clock(), str(uuid.uuid4())
     wanted = Holder(load_id, try_number, token, now, now + LASTS, task)
@@ -178,8 +179,9 @@ def acquired(manifest_file: ManifestFile, load_id: str, try_number: int, task: s
 
 
 def _is_own(found: Holder, wanted: Holder) -> bool:
-    is_cleared = found.detached and found.task == wanted.task != ""
-    return is_cleared or (found.load_id, found.try_number) == (wanted.load_id, wanted.try_number)
+    is_cleared = found.task == wanted.task != ""
+    is_same_load = found.load_id == wanted.load_id
+    return (found.detached and (is_same_load or is_cleared)) or (is_same_load and found.try_number == wanted.try_number)
 
 
 class _Taken(Exception):
