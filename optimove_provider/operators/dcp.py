@@ -457,7 +457,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
         report = Report(load_id, {})
         report.restore(staging().read(f"reports/{load_id}.json") or {})
         with airflow_failures():
-            self._settle(report, Outcome.from_json(event["outcome"]))
+            self._settle(report, Outcome.from_json(event["outcome"]), context["ti"].try_number)
         return _result_of(report)
 
     def load(self, context: "Context", waiting: Waiting) -> dict[str, Any]:
@@ -465,7 +465,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
         with DcpHook(self.dcp_conn_id).get_conn() as client:
             report = self._import(client, context, waiting)
             if self.wait and report.state == "uploaded":
-                self._wait(client, report)
+                self._wait(client, report, context["ti"].try_number)
         return _result_of(report)
 
     def _import(self, client: "DcpClient", context: "Context", waiting: Waiting) -> "Report":
@@ -512,7 +512,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
             return client.upload_outcome(int(self.table_id), s3_keys)
         return client.read_back(samples_of(client, int(self.table_id), s3_keys))
 
-    def _wait(self, client: "DcpClient", report: "Report") -> None:
+    def _wait(self, client: "DcpClient", report: "Report", try_number: int) -> None:
         """Look until the files are imported; or look once, and defer."""
         from optimove_provider.contract.dcp.upload_history import ImportState
 
@@ -520,7 +520,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
         while True:
             outcome = self._outcome(client, report.s3_keys)
             if outcome.verdict is not ImportState.WAIT:
-                return self._settle(report, outcome)
+                return self._settle(report, outcome, try_number)
             self.log.info("%s", outcome.sentence)
             if self.deferrable:
                 self._defer(client, report, until)
@@ -537,12 +537,15 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
         left = max(until - datetime.now(UTC), timedelta(0))
         self.defer(trigger=trigger, method_name="execute_complete", kwargs={"load_id": report.load_id}, timeout=left)
 
-    def _settle(self, report: "Report", outcome: "Outcome") -> None:
+    def _settle(self, report: "Report", outcome: "Outcome", try_number: int) -> None:
         from optimove_provider.loads.dcp.confirmation import confirm, confirm_full
 
         self.log.info("%s", outcome.sentence)
         with report_filed(report, staging(), self.log.info):
-            (confirm if self.mode == "changed" else confirm_full)(_ledger(report), report, outcome)
+            if self.mode == "changed":
+                confirm(_ledger(report), report, outcome, try_number)
+            else:
+                confirm_full(_ledger(report), report, outcome)
 
     def _destination(self, client: "DcpClient", table: "Table", load_id: str) -> "Destination":
         from optimove_provider.clients.s3 import Bucket

@@ -12,7 +12,7 @@ from optimove_provider.records.findings import file_rules
 from optimove_provider.records.observe import identifiers
 from optimove_provider.records.observe.identifiers import ID_RULES
 from optimove_provider.records.observe.pii import PII_RULES, WORDS
-from optimove_provider.records.validate import header, scan, validate
+from optimove_provider.records.validate import header, row_validator, validate
 
 DOCS = Path(__file__).parents[2] / "docs"
 PRINTED = runpy.run_path(str(DOCS / "print_tables.py"))
@@ -70,5 +70,5 @@ def test_names_of_rules_are_written_once():
     """Outside of the table, the check spells none of them out."""
     names = {rule.name for rules in file_rules.FILE_RULES.values() for rule in rules} - {"size", "key", *PII_RULES}
     assert set(ID_RULES) <= names
-    for module in (validate, scan, header, reader, identifiers):
+    for module in (validate, row_validator, header, reader, identifiers):
         assert not names & literals(ast.parse(Path(module.__file__).read_text("utf-8"))), module.__name__

@@ -5,14 +5,13 @@ the end of the wait, and the rows are an intent: if nobody confirms them, the ne
 """
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Literal
 
 from optimove_provider.contract.wire.errors import SettingsError
-from optimove_provider.loads.dcp.confirmation import UNKNOWN, _holder
+from optimove_provider.loads.dcp.confirmation import UNKNOWN
 from optimove_provider.loads.dcp.csv_spool import Freezer, csv_text
 from optimove_provider.loads.dcp.in_doubt import Ask, InDoubtFiles
 from optimove_provider.loads.ledger.lease import Lease, acquired
@@ -83,11 +82,11 @@ class ChangedImport:
             return
         with keep_account(self._report, self._to.staging.surroundings, all_or_nothing=True), self._delivery.refusable():
             columns = self._columns(resumed)
-            with self._lease(try_number) as lease:
+            with acquired(self._ledger.manifest_file, self._to.load_id, try_number, self._report.task) as lease:
                 plan = self._plan()
                 if plan.to_send:
                     self._upload(lease, plan, columns)
-                    self._settle(lease, try_number, wait)
+                    lease.detach(self._to.staging.surroundings.now() + wait)
                     return
                 if not plan.below_watermark:
                     self._ledger.commit(lease, plan.as_commit(self._to.staging.surroundings.now()))
@@ -103,12 +102,6 @@ class ChangedImport:
                 self._report.state = "planned"
         finally:
             self._to.staging.remove_folder(self._journal.folder)
-
-    def _lease(self, try_number: int) -> AbstractContextManager[Lease]:
-        """The lease of the table. What an earlier try of this load left detached is taken over: it sends no more."""
-        load_id = self._to.load_id
-        holder = _holder(self._to.staging, load_id, try_number)
-        return acquired(self._ledger.manifest_file, load_id, holder, self._report.task)
 
     def _columns(self, resumed: bool) -> list[str]:
         """Freeze the rows, unless an earlier try began to send; returns the header's names."""
@@ -182,10 +175,3 @@ class ChangedImport:
         """The files that another load began, and that never became visible: a retry of it looks at the ledger first."""
         files = files_of(replace(self._to, load_id=load_id))
         return [file.key for file in files if not file.is_visible()]
-
-    def _settle(self, lease: Lease, try_number: int, wait: timedelta) -> None:
-        """Keep the lease without renewal. A later try has to know whose it was, so that is written first."""
-        staging, load_id = self._to.staging, self._to.load_id
-        holder = _holder(staging, load_id, try_number)
-        staging.write(f"loads/{load_id}/settling.json", {"try": holder})
-        lease.detach(self._to.staging.surroundings.now() + wait)

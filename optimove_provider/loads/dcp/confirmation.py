@@ -1,8 +1,5 @@
 """How an import ended: taken over into the report, and committed to the ledger once it is known."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from optimove_provider.contract.dcp.readback import is_shown
 from optimove_provider.contract.dcp.upload_history import ImportState, Outcome
 from optimove_provider.contract.wire.errors import OptimoveProviderError
@@ -14,7 +11,6 @@ from optimove_provider.loads.plan.plan import Plan
 from optimove_provider.loads.report.bookkeeping import keep_account
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.journal import Journal, Stage
-from optimove_provider.loads.state.staging import Staging
 
 UNKNOWN = "what the table holds of this load's keys is unknown: the next load sends them again"
 
@@ -55,7 +51,7 @@ def confirm_full(ledger: Ledger | None, report: Report, outcome: Outcome) -> Non
     apply_outcome(report, outcome)
 
 
-def confirm(ledger: Ledger | None, report: Report, outcome: Outcome) -> None:
+def confirm(ledger: Ledger | None, report: Report, outcome: Outcome, try_number: int = 1) -> None:
     """Take over how an import of what changed ended: the ledger learns its rows, or that they are unknown.
 
     Raises ImportFailed if the import failed, or rows of it; CommitConflict where another load has changed the ledger:
@@ -69,7 +65,7 @@ def confirm(ledger: Ledger | None, report: Report, outcome: Outcome) -> None:
         return
     with (
         keep_account(report, staging.surroundings, all_or_nothing=True),
-        acquired(ledger.manifest_file, load_id, _holder(staging, load_id, 1), report.task) as lease,
+        acquired(ledger.manifest_file, load_id, try_number, report.task) as lease,
     ):
         InDoubtFiles(ledger).settle(load_id, outcome)
         if outcome.verdict is ImportState.DONE and is_shown(outcome):
@@ -90,12 +86,3 @@ def _commit(ledger: Ledger, lease: Lease, journal: Journal) -> None:
     if journal.stage is not Stage.COMMITTED:
         ledger.commit(lease, Plan.from_json(journal.plan).as_commit(ledger.staging.surroundings.now()))
         journal.committed()
-
-
-def _holder(staging: Staging, load_id: str, try_number: int) -> int:
-    """The try of this load that has the lease, if one left it detached."""
-    return int(_settling(staging, load_id).get("try", try_number))
-
-
-def _settling(staging: Staging, load_id: str) -> Mapping[str, Any]:
-    return staging.read(f"loads/{load_id}/settling.json") or {}

@@ -137,8 +137,9 @@ class Lease:
 def acquire(manifest_file: ManifestFile, load_id: str, try_number: int, task: str = "") -> Lease | Held:
     """Acquire the lease of a target, or tell who has it. It never waits.
 
-    The same try of the same load takes its own lease over, as a task does that resumes; another try waits it out. A
-    load of the same task takes over one that is detached: the task was cleared, and nobody waits for that import.
+    The same try of the same load takes its own lease over, as a task does that resumes; another try waits it out,
+    unless it is detached: then nothing more is sent under it, and any try may go on. So may another load of the same
+    task: the task was cleared, and nobody waits for that import.
     """
     surroundings = manifest_file.staging.surroundings
     now, token = surroundings.now(), str(surroundings.new_id())
@@ -168,8 +169,9 @@ def acquired(manifest_file: ManifestFile, load_id: str, try_number: int, task: s
 
 
 def _is_own(found: Holder, wanted: Holder) -> bool:
-    is_cleared = found.detached and found.task == wanted.task != ""
-    return is_cleared or (found.load_id, found.try_number) == (wanted.load_id, wanted.try_number)
+    is_cleared = found.task == wanted.task != ""
+    is_same_load = found.load_id == wanted.load_id
+    return (found.detached and (is_same_load or is_cleared)) or (is_same_load and found.try_number == wanted.try_number)
 
 
 class _Taken(Exception):
