@@ -9,6 +9,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from optimove_provider.demo import comparison, journey
 from optimove_provider.demo.loopback import get_json
 from tests.conftest import DAGS, HOME
+from tests.support.operators import OPERATORS
 
 DAG_IDS = (
     "after_optix_partition",
@@ -45,8 +46,6 @@ def test_each_is_a_dag_that_a_user_would_copy(dags, dag_id):
 
 
 def test_every_operator_and_sensor_has_an_example(dags):
-    from tests.on_airflow.operators.test_operators import OPERATORS
-
     used = {type(task) for dag in dags.values() for task in dag.tasks}
     assert all(issubclass(operator, BaseOperator) for operator in used)
     assert set(OPERATORS) <= used

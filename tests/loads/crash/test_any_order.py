@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from optimove_provider.emulator.model.switches import Switches
 from optimove_provider.loads.optix.batch import NothingAccepted
 from optimove_provider.loads.optix.bisect import RequestIsWrong
-from tests.loads.optix.test_transaction import night
-from tests.support.dying import DyingTarget, fate
+from tests.support.crash.dying import DyingTarget, fate
+from tests.support.optix_transactions import night
 
 KEYS = "abcd"
 VALUES = st.sampled_from("012")

@@ -12,8 +12,8 @@ from optimove_provider.contract.dcp.config import IMPORT_BUCKET
 from optimove_provider.emulator import EmulatorServer
 from optimove_provider.loads.ledger.manifest import CommitConflict
 from optimove_provider.loads.upload.destination import Destination
-from tests.loads.dcp.test_changed_import import ledger_in, load
-from tests.support.dying import DyingStaging, fate
+from tests.support.crash.dying import DyingStaging, fate
+from tests.support.dcp_imports import ledger_in, load
 from tests.support.ledgers import check_claims, let_lease_end
 from tests.support.s3_target import Target, s3_client
 

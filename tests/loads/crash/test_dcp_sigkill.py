@@ -21,7 +21,7 @@ def parts_of(target):
 
 def start(server, target):
     arguments = [server.s3_url, str(target.folder), target.load_id, target.s3_path, str(ROWS)]
-    return subprocess.Popen([sys.executable, "-m", "tests.support.killed_import", *arguments], cwd=ROOT)
+    return subprocess.Popen([sys.executable, "-m", "tests.support.crash.killed_import", *arguments], cwd=ROOT)
 
 
 def test_killed_in_the_middle_and_resumed(tmp_path):

@@ -4,9 +4,9 @@ import pytest
 
 from optimove_provider.emulator.model.switches import Switches
 from optimove_provider.loads.report.max_rejected import TooManyRejected
-from tests.loads.optix.test_transaction import counts, night
-from tests.support.dying import DyingTarget, fate
+from tests.support.crash.dying import DyingTarget, fate
 from tests.support.optix_target import Killed
+from tests.support.optix_transactions import counts, night
 
 LOAD_ID = "6f0f5d3a-0000-4000-8000-00000000beef"
 ROWS = {"a": "9", "u": "1", "d": "4", "e": "poison"}

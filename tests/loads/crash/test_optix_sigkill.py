@@ -14,12 +14,12 @@ from s3fs import S3FileSystem
 from optimove_provider.emulator import EmulatorServer
 from optimove_provider.emulator.model.optix import Connection
 from optimove_provider.emulator.model.switches import Switches
-from tests.support.killed_load import Course, run_killed
+from tests.support.crash.killed_load import Course, run_killed
 from tests.support.optix_target import record
 
 # A process that has imported everything, and makes a copy of itself for each load.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["tests.support.killed_load", "s3fs"])
+PROCESSES.set_forkserver_preload(["tests.support.crash.killed_load", "s3fs"])
 ROWS, POISON = 17_001, [7_003, 17_001]
 
 

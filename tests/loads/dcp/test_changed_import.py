@@ -2,14 +2,13 @@
 
 import csv
 import io
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimove_provider.contract.dcp.upload_history import HistoryEntry, common_verdict
 from optimove_provider.contract.wire.errors import DataError, SettingsError
 from optimove_provider.loads.dcp.changed_import import ChangedImport, ChangedOptions
 from optimove_provider.loads.dcp.confirmation import confirm
@@ -18,7 +17,6 @@ from optimove_provider.loads.dcp.full_import import import_csv
 from optimove_provider.loads.dcp.invalidation import invalidation_of
 from optimove_provider.loads.ledger import layers
 from optimove_provider.loads.ledger.lease import TargetBusy
-from optimove_provider.loads.ledger.ledger import ledger_of
 from optimove_provider.loads.ledger.manifest import PartlyVisible
 from optimove_provider.loads.plan.guards import GuardStopped
 from optimove_provider.loads.report.report import Report
@@ -27,47 +25,22 @@ from optimove_provider.loads.spool.slices import RowFilesWriter
 from optimove_provider.loads.upload.uploads import MIN_FILE_BYTES
 from optimove_provider.loads.validation.row_check import ImportOptions
 from tests.support import s3_target
+from tests.support.dcp_imports import (
+    WAIT,
+    another,
+    break_off,
+    changed,
+    dead_full_import,
+    full,
+    imported,
+    ledger_in,
+    load,
+)
 from tests.support.s3_target import ATTRIBUTES, Calls, Target, many, of
 
 ROWS = 120_000  # two parts
 LARGE = b"".join(many(ROWS))
-WAIT = timedelta(hours=1)
-
-
 s3, target = s3_target.s3, s3_target.target  # fixtures
-
-
-def ledger_in(target):
-    return ledger_of(target.staging, "dcp", "https://dcp.test", "1")
-
-
-def changed(target, data, report=None, **compared):
-    report = report or Report(target.load_id, {})
-    ledger = ledger_in(target)
-    return ChangedImport(
-        of(data), ImportOptions(ATTRIBUTES), ChangedOptions(**compared), target.to, report, ledger, imported
-    )
-
-
-def imported(keys):
-    return common_verdict([HistoryEntry(key, "completed") for key in keys])
-
-
-def load(target, data, try_number=1, **compared):
-    """Import, and confirm it if there is anything to be confirmed."""
-    report = Report(target.load_id, {})
-    changed(target, data, report, **compared).run(try_number, WAIT)
-    if report.state == "uploaded":
-        confirm(ledger_in(target), report, imported(report.s3_keys))
-    return report
-
-
-def another(target):
-    return Target(target.s3, target.folder, s3_path=target.s3_path)
-
-
-def break_off(count):
-    raise EndpointConnectionError(endpoint_url="https://s3.test")
 
 
 def frozen(staging, text):
@@ -162,19 +135,6 @@ def test_a_plan_leaves_nothing_behind(target):
 def test_it_needs_a_storage_with_compare_and_swap(target):
     with pytest.raises(SettingsError, match="needs a ledger"):
         ChangedImport(of(b""), ImportOptions(ATTRIBUTES), ChangedOptions(), target.to, Report("", {}), None, imported)
-
-
-def full(target, data, try_number, generation, **wanted):
-    report = Report(target.load_id, {})
-    with invalidation_of(ledger_in(target), target.load_id, try_number, generation) as turn:
-        import_csv(of(data), ImportOptions(ATTRIBUTES, **wanted), target.to, report, turn=turn)
-    return report
-
-
-def dead_full_import(target, data):
-    """A full import that checked and sent every row, and died before its file became visible."""
-    with Calls(target.s3, "CompleteMultipartUpload", break_off), pytest.raises(EndpointConnectionError):
-        full(target, data, 1, datetime.now(UTC))
 
 
 def test_a_retry_of_a_full_import_gives_way_to_a_snapshot_that_was_committed_meanwhile(target):

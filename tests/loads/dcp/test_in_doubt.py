@@ -21,7 +21,8 @@ from optimove_provider.loads.state.staging import Staging
 from optimove_provider.loads.upload.multipart import UploadLost
 from optimove_provider.loads.upload.uploads import MIN_FILE_BYTES
 from optimove_provider.loads.validation.row_check import ImportOptions
-from tests.loads.dcp.test_changed_import import (
+from tests.support import s3_target
+from tests.support.dcp_imports import (
     WAIT,
     another,
     break_off,
@@ -31,7 +32,6 @@ from tests.loads.dcp.test_changed_import import (
     ledger_in,
     load,
 )
-from tests.support import s3_target
 from tests.support.ledgers import ledger_rows
 from tests.support.optix_target import Killed
 from tests.support.s3_target import ATTRIBUTES, Calls, many, of

@@ -18,10 +18,10 @@ from optimove_provider.loads.report.max_rejected import TooManyRejected
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.state.staging import Staging
-from tests.loads.optix.test_transaction import counts, night, planned, rows
-from tests.support.dying import DyingTarget, fate
+from tests.support.crash.dying import DyingTarget, fate
 from tests.support.ledgers import let_lease_end
 from tests.support.optix_target import Killed, opened
+from tests.support.optix_transactions import counts, night, planned, rows
 
 LOAD_ID = "6f0f5d3a-0000-4000-8000-00000000beef"
 POISON = Switches(poison="poison")

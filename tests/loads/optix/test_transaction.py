@@ -11,59 +11,18 @@ from optimove_provider.contract.wire.errors import DataError, Disagreement, Sett
 from optimove_provider.emulator.model.faults import Fault
 from optimove_provider.emulator.model.switches import Switches
 from optimove_provider.loads.ledger.lease import LeaseLost, TargetBusy, acquire
-from optimove_provider.loads.ledger.ledger import ledger_of
-from optimove_provider.loads.optix.load import plan
 from optimove_provider.loads.optix.update import Update, load_update
 from optimove_provider.loads.plan.guards import Guards, GuardStopped
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.surroundings import REAL
-from tests.support.optix_target import Killed, Target, opened
-
-NIGHT = datetime(2026, 11, 20, tzinfo=UTC)
-NO_GUARDS = Guards(allow_empty=True, min_rows_share=None, min_filled_share=None, max_changed_share=None)
-
-
-def night(number):
-    return NIGHT + timedelta(days=number)
-
-
-class SyncedTarget(Target):
-    """Loads are changed snapshots, without guards, unless said otherwise; each is a load of its own."""
-
-    loads = 0
-
-    def sync(self, values, generation, load_id=None, **settings):
-        self.loads += 1
-        load_id = load_id or f"6f0f5d3a-0000-4000-8000-{self.loads:012}"
-        settings = {"mode": "changed", "source_is": "snapshot", "guards": NO_GUARDS, **settings}
-        return self.load(rows(values), load_id, generation=generation, **settings)
-
-    @property
-    def values(self):
-        return {key: data.get("value") for key, data in self.visible.items()}
-
-    @property
-    def sent(self):
-        return sum(records for records, _, _ in self.requests)
-
-    @property
-    def ledger(self):
-        return ledger_of(self.staging, "optix", self.client.settings.host, self.data_connection_uuid)
-
-
-def rows(values):
-    keys, held = list(values), list(values.values())
-    return [pa.RecordBatch.from_pydict({"id": pa.array(keys, pa.string()), "value": pa.array(held, pa.string())})]
+from tests.support.optix_target import Killed, opened
+from tests.support.optix_transactions import NO_GUARDS, TransactionTarget, counts, night, planned, rows
 
 
 @pytest.fixture
 def target(tmp_path):
-    return SyncedTarget(tmp_path)
-
-
-def counts(report):
-    return report.accepted, report.unchanged, report.stale, report.unsent
+    return TransactionTarget(tmp_path)
 
 
 def test_what_the_target_has_already_is_not_sent(target):
@@ -239,7 +198,7 @@ def test_another_load_that_works_on_the_target_is_named(target):
 def test_no_request_is_repeated_once_the_lease_may_be_lost(tmp_path):
     late = timedelta(0)
 
-    class Slow(SyncedTarget):
+    class Slow(TransactionTarget):
         def send(self, request):
             nonlocal late
             answer = super().send(request)
@@ -281,14 +240,6 @@ def test_a_guard_stops_a_load_with_the_numbers_and_nothing_is_sent(target):
     with pytest.raises(GuardStopped, match=r"3 rows are 3% of the 100.*Nothing was sent"):
         target.sync({"1": "1", "2": "1", "3": "1"}, night(1), guards=Guards())
     assert (target.report.state, target.sent) == ("failed", 100)
-
-
-def planned(target, values, generation, **settings):
-    report = Report("6f0f5d3a-0000-4000-8000-00000000f00d", {})
-    settings = {"mode": "changed", "source_is": "snapshot", "guards": NO_GUARDS, **settings}
-    wanted = target.wanted(generation=generation, **settings)
-    plan(target.client, lambda: opened(rows(values)), target.staging, report, wanted)
-    return report
 
 
 def test_a_dry_run_tells_what_would_be_done_and_leaves_nothing_behind(target):

@@ -4,10 +4,9 @@ import inspect
 import json
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, BaseOperator
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from optimove_provider.contract.wire.errors import SettingsError
-from optimove_provider.operators import csv, dcp, optix
 from optimove_provider.operators.csv import ValidateCsvOperator
 from optimove_provider.operators.dcp import (
     DcpCreateServiceOperator,
@@ -15,16 +14,9 @@ from optimove_provider.operators.dcp import (
     DcpRegisterAttributesOperator,
 )
 from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUploadOperator
-from optimove_provider.sensors import dcp as sensors
+from tests.support.operators import OPERATORS
 from tests.support.running import run
 
-OPERATORS = [
-    operator
-    for module in (csv, dcp, optix, sensors)
-    for operator in vars(module).values()
-    if isinstance(operator, type) and issubclass(operator, BaseOperator) and operator.__module__ == module.__name__
-    if not operator.__name__.startswith("_")
-]
 ATTRIBUTES = [{"name": "age", "datatype": "long"}, {"name": "born", "datatype": "datetime", "format": "yyyy-mm-dd"}]
 
 

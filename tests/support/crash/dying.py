@@ -11,9 +11,9 @@ import pytest
 
 from optimove_provider.loads.state import compare_and_swap
 from optimove_provider.loads.state.staging import Staging
-from tests.loads.optix.test_transaction import SyncedTarget
 from tests.support.ledgers import check_claims, let_lease_end
 from tests.support.optix_target import Killed
+from tests.support.optix_transactions import TransactionTarget
 
 
 class Fate:
@@ -72,7 +72,7 @@ class DyingStaging(Staging):
         return self.fate.step(super().remove_folder, path)
 
 
-class DyingTarget(SyncedTarget):
+class DyingTarget(TransactionTarget):
     """A target whose loads die where `dies_at` says; nobody has its lease afterwards, as a minute later."""
 
     def __init__(self, folder, fate):

@@ -1,0 +1,63 @@
+"""Loads into an emulated data connection against its ledger: what each brings, and what became of its rows."""
+
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+
+from optimove_provider.loads.ledger.ledger import ledger_of
+from optimove_provider.loads.optix.load import plan
+from optimove_provider.loads.plan.guards import Guards
+from optimove_provider.loads.report.report import Report
+from tests.support.optix_target import Target, opened
+
+NIGHT = datetime(2026, 11, 20, tzinfo=UTC)
+NO_GUARDS = Guards(allow_empty=True, min_rows_share=None, min_filled_share=None, max_changed_share=None)
+
+
+def night(number):
+    """A generation."""
+    return NIGHT + timedelta(days=number)
+
+
+class TransactionTarget(Target):
+    """Loads are changed snapshots, without guards, unless said otherwise; each is a load of its own."""
+
+    loads = 0
+
+    def sync(self, values, generation, load_id=None, **settings):
+        self.loads += 1
+        load_id = load_id or f"6f0f5d3a-0000-4000-8000-{self.loads:012}"
+        settings = {"mode": "changed", "source_is": "snapshot", "guards": NO_GUARDS, **settings}
+        return self.load(rows(values), load_id, generation=generation, **settings)
+
+    @property
+    def values(self):
+        return {key: data.get("value") for key, data in self.visible.items()}
+
+    @property
+    def sent(self):
+        return sum(records for records, _, _ in self.requests)
+
+    @property
+    def ledger(self):
+        return ledger_of(self.staging, "optix", self.client.settings.host, self.data_connection_uuid)
+
+
+def rows(values):
+    """A source of {key: value}, in one batch."""
+    keys, held = list(values), list(values.values())
+    return [pa.RecordBatch.from_pydict({"id": pa.array(keys, pa.string()), "value": pa.array(held, pa.string())})]
+
+
+def counts(report):
+    """Rows accepted, unchanged, stale and unsent."""
+    return report.accepted, report.unchanged, report.stale, report.unsent
+
+
+def planned(target, values, generation, **settings):
+    """The report of a dry run."""
+    report = Report("6f0f5d3a-0000-4000-8000-00000000f00d", {})
+    settings = {"mode": "changed", "source_is": "snapshot", "guards": NO_GUARDS, **settings}
+    wanted = target.wanted(generation=generation, **settings)
+    plan(target.client, lambda: opened(rows(values)), target.staging, report, wanted)
+    return report
