@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from optimove_provider.records.arrow.duck import duck
+from optimove_provider.records.arrow.duck import open_duck
 from optimove_provider.records.arrow.types import Bytes, Integers, Mask
 from optimove_provider.records.csv_syntax.locations import Locations
 from optimove_provider.records.findings import file_rules
@@ -355,7 +355,7 @@ class _Ids:
         folder = spill / f"from-{buckets[0]}"
         folder.mkdir()
         size = int(self._sizes[list(buckets)].sum())
-        with duck(folder, self._max_memory, threads=1) as connection:
+        with open_duck(folder, self._max_memory, threads=1) as connection:
             connection.register("stored", pa.RecordBatchReader.from_batches(_SCHEMA, _batches(spill, buckets)))
             for step, (name, query) in enumerate(_STEPS.items(), 1):
                 path = f"{folder}/{name}.parquet"
