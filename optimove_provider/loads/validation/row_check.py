@@ -1,4 +1,4 @@
-"""Checking the rows of an import on their way to wherever they go, and judging what was found at the end."""
+"""Checking the rows of an import on their way to wherever they go: the options, and the one pass."""
 
 import logging
 import sys
