@@ -65,12 +65,12 @@ class ValidateCsvOperator(BaseOperator):
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return file, rows, valid_rows, warnings, and the report's URL."""
-        from optimove_provider.loads.validation.csv_file import CsvFile, checked
+        from optimove_provider.loads.validation.csv_file import CsvFile, check_file
 
         with airflow_failures():
             path = f"reports/{uuid.uuid4()}-findings.json"
             file = CsvFile(self.source, partial(open_file, self.source))
-            findings, url = checked(file, self._attributes(), self._options(), staging(), path)
+            findings, url = check_file(file, self._attributes(), self._options(), staging(), path)
         return {
             "file": self.source,
             "rows": findings.rows,

@@ -1,4 +1,4 @@
-"""Attributes from the types of a data file's columns: nothing is guessed from values."""
+"""Attributes from a list of them, or from the types of a data file's columns: nothing is guessed from values."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO

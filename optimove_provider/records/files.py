@@ -1,4 +1,4 @@
-"""Files as they arrive: packed or not, with commas or tabs; and lists of attributes, read from JSON."""
+"""Files as they arrive: packed or not, with commas or tabs, in one of four formats."""
 
 import io
 from typing import TYPE_CHECKING, BinaryIO

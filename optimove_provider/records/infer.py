@@ -31,7 +31,7 @@ _STRING = _BY_NAME["string"]
 _NAMED_LIKE_EPOCH = re.compile(r"(?:^|.*_)(?:at|ts|epoch|timestamp)(?:_.*)?", re.IGNORECASE)
 _EPOCH_DIGITS = 10  # from September 2001 to November 2286
 _MAX_SHOWN = 40
-_FIRST_LOOK = 64  # cells: most datatypes are ruled out by the first few, and need not be looked for among the others
+_FIRST_CELLS = 64  # cells: most datatypes are ruled out by the first few, and need not be looked for among the others
 
 BLOCK_BYTES = 2 << 20
 """Less than a check reads at a time: the first rows may be all that is wanted."""
@@ -95,9 +95,9 @@ def infer(
 
     def make_observers(names: Sequence[str], _: object) -> Sequence[_Column]:
         header.extend(_usable(names, name))
-        wanted = [(index, column) for index, column in enumerate(header) if not is_key_column(column)]
-        last = wanted[-1][0] if wanted else -1
-        columns.extend(_Column(index, column, rows, is_last=index == last) for index, column in wanted)
+        guessed = [(index, column) for index, column in enumerate(header) if not is_key_column(column)]
+        last = guessed[-1][0] if guessed else -1
+        columns.extend(_Column(index, column, rows, is_last=index == last) for index, column in guessed)
         return columns
 
     options = Options(file=name, delimiter=delimiter, max_findings=0, observers=make_observers, block_bytes=BLOCK_BYTES)
@@ -140,9 +140,9 @@ class _Column:
 
     def see(self, locations: Locations, cells: pa.BinaryArray) -> None:
         """Close what the cells rule out. Raises _Enough after the last column's last cell that is wanted."""
-        wanted = len(cells) if self._limit is None else int(np.searchsorted(locations.rows, self._limit, "right"))
-        self.seen += wanted
-        for start, end in ((0, min(_FIRST_LOOK, wanted)), (_FIRST_LOOK, wanted)):
+        count = len(cells) if self._limit is None else int(np.searchsorted(locations.rows, self._limit, "right"))
+        self.seen += count
+        for start, end in ((0, min(_FIRST_CELLS, count)), (_FIRST_CELLS, count)):
             if self._open and start < end:
                 self._narrow(locations.rows[start:end], cells.slice(start, end - start))
         if self._is_last and self._limit is not None and len(cells) and locations.rows[-1] >= self._limit:
@@ -177,12 +177,12 @@ class _Column:
 
     def _drop(self, row: int, cell: str) -> None:
         """Close the datatypes that a cell is no valid value of."""
-        wrong = [rule for rule in self._open if rule.judge(cell) is not Verdict.VALID]
+        ruled_out = [rule for rule in self._open if rule.judge(cell) is not Verdict.VALID]
         if cell.removeprefix("-").isdecimal() and _BY_NAME["long"].judge(cell) is not Verdict.VALID:
-            wrong = self._open  # more digits than a long has: as a double it would lose some
-        if wrong:
-            self._open = [rule for rule in self._open if rule not in wrong]
-            self._row, self._cell, self._ruled_out = row, cell, wrong
+            ruled_out = self._open  # more digits than a long has: as a double it would lose some
+        if ruled_out:
+            self._open = [rule for rule in self._open if rule not in ruled_out]
+            self._row, self._cell, self._ruled_out = row, cell, ruled_out
 
     def guess(self) -> Guess:
         """Choose, after the last row."""
@@ -199,9 +199,9 @@ class _Column:
         if not disputed and len(self._ruled_out) == len(_CANDIDATES):
             return "text"
         numbers = [rule for rule in self._ruled_out if rule.name in ("long", "double")]
-        wrong = disputed[:1] or numbers or self._ruled_out
+        named = disputed[:1] or numbers or self._ruled_out
         doubt = f" ({disputed[0].doubt})" if disputed else ""
-        return " and ".join(f"no {_kind(rule)}" for rule in wrong) + doubt
+        return " and ".join(f"no {_kind(rule)}" for rule in named) + doubt
 
     def _may_be_epoch(self) -> bool:
         return self._ten_digits and _NAMED_LIKE_EPOCH.fullmatch(self._name) is not None

@@ -1,4 +1,4 @@
-"""What a source gives: record batches, and in their places the rows that could not be read."""
+"""What a source gives: record batches, and in their turn the rows that could not be read."""
 
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
@@ -39,7 +39,7 @@ def only_batches(rows: Iterable[pa.RecordBatch | Unread]) -> Iterator[pa.RecordB
         yield item
 
 
-def slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+def small_batches(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     """The rows of a large batch, at most `BATCH_ROWS` at a time, without a copy."""
     for start in range(0, batch.num_rows, BATCH_ROWS):
         yield batch.slice(start, BATCH_ROWS)

@@ -5,7 +5,6 @@ from datetime import datetime
 from itertools import islice
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from optimove_provider.loads.ledger import layers
@@ -13,8 +12,7 @@ from optimove_provider.loads.ledger.manifest import Layer, Manifest, Origin
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import ALGORITHM, LEDGER, Batches
 from optimove_provider.loads.state.staging import Staging
-
-Numbers = npt.NDArray[np.int64]
+from optimove_provider.records.arrow.types import Integers
 
 
 class LayerWriter:
@@ -69,13 +67,13 @@ class LayerWriter:
     def _new_path(self) -> str:
         return f"{self.folder}/{self._staging.surroundings.new_id()}.parquet"
 
-    def _accepted(self, folder: str, origin: Origin, rejected: Numbers) -> Iterator[pa.RecordBatch]:
+    def _accepted(self, folder: str, origin: Origin, rejected: Integers) -> Iterator[pa.RecordBatch]:
         for batch in self._rows_of(folder):
             some = _without(batch, rejected)
             made = row_files.fingerprints(some["_record"])
             yield _rows(some["_key"], some["_record"], made, origin.generation, origin.expires)
 
-    def _doubtful(self, folder: str, origin: Origin, rejected: Numbers) -> Iterator[pa.RecordBatch]:
+    def _doubtful(self, folder: str, origin: Origin, rejected: Integers) -> Iterator[pa.RecordBatch]:
         for batch in self._rows_of(folder):
             some = _among(batch, rejected)
             yield _rows(some["_key"], some["_record"], pa.nulls(len(some), pa.binary()), origin.generation)
@@ -100,15 +98,15 @@ def _rows(
     return pa.record_batch([keys, records, fingerprints, *rest], schema=LEDGER)
 
 
-def _numbers(rows: Collection[int]) -> Numbers:
+def _numbers(rows: Collection[int]) -> Integers:
     return np.fromiter(rows, np.int64, len(rows))
 
 
-def _among(batch: pa.RecordBatch, numbers: Numbers, invert: bool = False) -> pa.RecordBatch:
+def _among(batch: pa.RecordBatch, numbers: Integers, invert: bool = False) -> pa.RecordBatch:
     return batch.filter(pa.array(np.isin(batch["_row"].to_numpy(), numbers, invert=invert)))
 
 
-def _without(batch: pa.RecordBatch, numbers: Numbers) -> pa.RecordBatch:
+def _without(batch: pa.RecordBatch, numbers: Integers) -> pa.RecordBatch:
     return _among(batch, numbers, invert=True)
 
 

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 
 from optimove_provider.loads.ledger.manifest import Intent, Layer, Manifest
 from optimove_provider.loads.spool import row_files
-from optimove_provider.loads.spool.row_files import ALGORITHM, LEDGER, Mask
+from optimove_provider.loads.spool.row_files import ALGORITHM, LEDGER
 from optimove_provider.loads.state.staging import Staging
+from optimove_provider.records.arrow.types import Mask
 
 _OF_ROWS = {"key": "_key", "record": "_record", "fingerprint": "_fingerprint"}
 

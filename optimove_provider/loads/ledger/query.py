@@ -11,9 +11,9 @@ import pyarrow as pa
 from optimove_provider.loads.ledger import layers
 from optimove_provider.loads.ledger.manifest import Manifest
 from optimove_provider.loads.spool import row_files
-from optimove_provider.loads.spool.row_files import Mask
 from optimove_provider.loads.state.staging import Staging
-from optimove_provider.records.arrow.duck import short_lived_duck
+from optimove_provider.records.arrow.duck import temporary_duck
+from optimove_provider.records.arrow.types import Mask
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
@@ -67,7 +67,7 @@ def open_ledger(staging: Staging, manifest: Manifest, max_memory: str) -> Iterat
     bottom = layers.of_layers(manifest.bottom)
     above = [*layers.of_layers(manifest.above), *layers.of_intents(staging, manifest)]
     first = layers.count(staging, bottom)
-    with short_lived_duck(max_memory) as connection:
+    with temporary_duck(max_memory) as connection:
         _view_stored(connection, staging, "stored_bottom", bottom, 0)
         _view_stored(connection, staging, "stored_above", above, first)
         connection.execute(_ABOVE)

@@ -15,8 +15,9 @@ import pyarrow as pa
 from optimove_provider.loads.ledger.manifest import Manifest
 from optimove_provider.loads.ledger.query import CURRENT, masked, micros, open_ledger
 from optimove_provider.loads.spool import row_files
-from optimove_provider.loads.spool.row_files import ROW_GROUP, ROWS, Mask
+from optimove_provider.loads.spool.row_files import ROW_GROUP, ROWS
 from optimove_provider.loads.state.staging import Staging
+from optimove_provider.records.arrow.types import Mask
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -12,8 +12,9 @@ from optimove_provider.loads.ledger.manifest import Manifest
 from optimove_provider.loads.plan.diff import Diff
 from optimove_provider.loads.plan.plan import SENT_KINDS, PlanInput
 from optimove_provider.loads.spool import row_files
-from optimove_provider.loads.spool.row_files import LEDGER, ROWS, Mask
+from optimove_provider.loads.spool.row_files import LEDGER, ROWS
 from optimove_provider.loads.state.staging import Staging
+from optimove_provider.records.arrow.types import Mask
 
 MAX_EXAMPLES = 10
 

@@ -10,15 +10,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.loads.state.staging import Staging
+from optimove_provider.records.arrow.types import Mask
 
 ROW_GROUP = 5000
-Mask = npt.NDArray[np.bool_]
 Batches = Iterable[pa.RecordBatch]
 
 ROWS = pa.schema([("_row", pa.int64()), ("_key", pa.string()), ("_record", pa.string()), ("_fingerprint", pa.binary())])

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.loads.spool.slices import RowFiles
 from optimove_provider.loads.state.staging import Staging
-from optimove_provider.records.arrow.duck import short_lived_duck
+from optimove_provider.records.arrow.duck import temporary_duck
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -33,7 +33,7 @@ def refuse_duplicates(
     staging: Staging, parts: RowFiles, primary_key: str, hashes_at_once: int = HASHES_AT_ONCE
 ) -> None:
     """Raise DataError, which names the first keys that occur twice and their rows."""
-    with short_lived_duck(KEYS_MEMORY, threads=2) as db:
+    with temporary_duck(KEYS_MEMORY, threads=2) as db:
         if not _hashes_repeat(db, staging, parts, hashes_at_once):
             return
         reader = parts.columns(staging, ["_row", "_key"])  # noqa: F841 - the query names it

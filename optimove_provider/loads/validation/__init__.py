@@ -1,1 +1,1 @@
-"""Rows checked on their way. Imports `upload` (where they go) and `report`."""
+"""Rows checked on their way. Imports `upload` (where they go), `report` and below."""

@@ -41,7 +41,7 @@ class CsvFile:
         return delimiter_of(self.name)
 
 
-def checked(
+def check_file(
     file: CsvFile, attributes: Sequence[Attribute] | None, options: Options, staging: Staging, report_path: str
 ) -> tuple[Findings, str]:
     """Validate a whole CSV file; returns what was found and the URL of the full report in staging.
@@ -51,12 +51,12 @@ def checked(
     options = replace(options, file=file.name, delimiter=file.delimiter)
     progress = Progress(staging.surroundings.monotonic)
 
-    def tell(rows: int, size: int) -> None:
+    def log_progress(rows: int, size: int) -> None:
         if progress.due():
             log.info("%d rows validated, %d bytes", rows, size)
 
     with file.opened() as stream:
-        findings = check_csv(stream, attributes, options, tell)
+        findings = check_csv(stream, attributes, options, log_progress)
     url = staging.write(report_path, findings.as_json())
     refuse_errors(findings, url)
     return findings, url

@@ -1,4 +1,4 @@
-"""Checking the rows of an import on their way to wherever they go, and judging what was found at the end."""
+"""Checking the rows of an import on their way to wherever they go: the options, and the one pass."""
 
 import logging
 import sys
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 ON_INVALID = ("fail", "split")
 
 BLOCK_BYTES = 2 << 20
-"""Smaller than for a check alone, since parts of the file are in memory too."""
+"""Smaller than for a check alone, since pieces of the file that go up are in memory too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,39 +68,39 @@ class RowCheck:
     def __init__(
         self,
         source: CsvFile | OpenRows,
-        wanted: ImportOptions,
+        options: ImportOptions,
         staging: Staging,
         report: Report,
         observers: ObserverFactory = no_observers,
     ) -> None:
-        self._source, self._wanted, self._staging = source, wanted, staging
+        self._source, self._options, self._staging = source, options, staging
         self._report, self._observers = report, observers
         self._progress = Progress(staging.surroundings.monotonic)
 
     def run(self, sink: Sink) -> None:
         """Check all rows. Raises DataError if nothing may be imported: the findings are its text."""
-        wanted, load_id = self._wanted, self._report.load_id
-        with self._row_sink(sink) as rows:
-            text = CsvText(wanted.attributes, rows.on_unfit)
-            numbered, on_progress = SourceNumbers(rows, text.source_row), self._on_progress(rows, sink)
+        options, load_id = self._options, self._report.load_id
+        with self._row_sink(sink) as row_sink:
+            text = CsvText(options.attributes, row_sink.on_unfit)
+            numbered, on_progress = SourceNumbers(row_sink, text.source_row), self._on_progress(row_sink, sink)
             with self._opened(text) as stream:
-                findings = check_csv(stream, wanted.attributes, self._options(), on_progress, numbered)
+                findings = check_csv(stream, options.attributes, self._check_options(), on_progress, numbered)
         _account(findings, text)
         url = self._staging.write(f"reports/{load_id}-findings.json", findings.as_json())
         self._report.rows = findings.rows + text.left_out
-        if rows.has_header or isinstance(self._source, CsvFile):  # an empty list has no columns, and is no fault
+        if row_sink.has_header or isinstance(self._source, CsvFile):  # an empty list has no columns, and is no fault
             _refuse_pii(findings, url)
-            rows.judge(findings, self._report, url)
+            row_sink.judge(findings, self._report, url)
 
     @contextmanager
     def _row_sink(self, sink: Sink) -> Iterator[FailFast | KeepRejected]:
-        delimiter, wanted = self._delimiter, self._wanted
-        if wanted.on_invalid == "fail":
+        delimiter, options = self._delimiter, self._options
+        if options.on_invalid == "fail":
             yield FailFast(sink, delimiter)
             return
         path = f"reports/{self._report.load_id}.rejected"
-        with KeepRejected(sink, self._staging, path, delimiter, wanted.max_rejected) as rows:
-            yield rows
+        with KeepRejected(sink, self._staging, path, delimiter, options.max_rejected) as row_sink:
+            yield row_sink
 
     @property
     def _delimiter(self) -> str:
@@ -116,8 +116,8 @@ class RowCheck:
             with self._source() as rows, closing(text.chunks(rows)) as chunks:
                 yield cast(BinaryIO, Chunks(chunks))
 
-    def _options(self) -> Options:
-        file, allowed = self._source, self._wanted.allow_pii
+    def _check_options(self) -> Options:
+        file, allowed = self._source, self._options.allow_pii
         return Options(
             file=file.name if isinstance(file, CsvFile) else "the source's rows",
             delimiter=self._delimiter,
@@ -128,7 +128,7 @@ class RowCheck:
         )
 
     def _all_observers(self, names: Sequence[str], attributes: Sequence[Attribute]) -> Sequence[ColumnObserver]:
-        allowed = self._wanted.allow_pii
+        allowed = self._options.allow_pii
         usual = observers_for(names, attributes, allowed_pii=allowed, on_compared=self._log_compared)
         return [*usual, *self._observers(names, attributes)]
 
@@ -136,10 +136,10 @@ class RowCheck:
         if self._progress.due():
             log.info("%d of %d ids compared", done, ids)
 
-    def _on_progress(self, rows: FailFast | KeepRejected, sink: Sink) -> OnProgress:
+    def _on_progress(self, row_sink: FailFast | KeepRejected, sink: Sink) -> OnProgress:
         def log_progress(checked: int, size: int) -> None:
             if self._progress.due():
-                refused = f", {rows.rows_refused} refused" if rows.rows_refused else ""
+                refused = f", {row_sink.rows_refused} refused" if row_sink.rows_refused else ""
                 log.info("%d rows validated, %d bytes, %d bytes uploaded%s", checked, size, sink.sent, refused)
 
         return log_progress

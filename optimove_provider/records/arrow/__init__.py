@@ -1,1 +1,1 @@
-"""Small pieces over Arrow arrays. Imports nothing of ours."""
+"""Small pieces over Arrow arrays, and DuckDB, which asks them in SQL. Imports nothing of ours."""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 
-def duck(folder: Path | str, max_memory: str, threads: int | None = None) -> "DuckDBPyConnection":
+def open_duck(folder: Path | str, max_memory: str, threads: int | None = None) -> "DuckDBPyConnection":
     """Open a database that keeps to `max_memory` ("96MB") and works in `folder` beyond that: close it before the folder
     goes.
 
@@ -31,7 +31,7 @@ def duck(folder: Path | str, max_memory: str, threads: int | None = None) -> "Du
 
 
 @contextmanager
-def short_lived_duck(max_memory: str, threads: int | None = None) -> Iterator["DuckDBPyConnection"]:
+def temporary_duck(max_memory: str, threads: int | None = None) -> Iterator["DuckDBPyConnection"]:
     """The same, with a folder of its own that is removed at the end."""
-    with tempfile.TemporaryDirectory(prefix="optimove-") as folder, duck(folder, max_memory, threads) as database:
+    with tempfile.TemporaryDirectory(prefix="optimove-") as folder, open_duck(folder, max_memory, threads) as database:
         yield database

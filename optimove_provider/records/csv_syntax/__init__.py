@@ -1,1 +1,1 @@
-"""RFC 4180: an exact record reader and a fast tokenizer. Imports `findings` and `rows`."""
+"""RFC 4180: an exact record reader, a fast tokenizer, and the scan over both. Imports `arrow` and `findings`."""

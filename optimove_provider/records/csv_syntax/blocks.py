@@ -169,7 +169,7 @@ def _not_utf8(block: bytes, size: int) -> int | None:
 Parsed = tuple[pa.Table, list[tuple[int, int]]]
 
 
-def parsed(block: bytes, part: RegularPart, delimiter: str, width: int, columns: Sequence[int]) -> Parsed:
+def parse_columns(block: bytes, part: RegularPart, delimiter: str, width: int, columns: Sequence[int]) -> Parsed:
     """Some columns of a regular part, as bytes, of the records with `width` cells; and the others, with their cells.
 
     The table's columns are named by their numbers. Releases the GIL for most of its time.

@@ -59,8 +59,8 @@ def scan(
     exactly as make a run, and the run doubles while the text stays odd. `width` is the number of cells of a row, None
     if that is not known. Nothing else may read from `stream` meanwhile.
     """
-    wanted, run = block_bytes, 1
-    while text := stream.look(wanted):
+    size, run = block_bytes, 1
+    while text := stream.look(size):
         part = regular_part(text, delimiter, stream.is_last(text))
         if part.size:
             block = RegularBlock(start, text, part)
@@ -70,7 +70,7 @@ def scan(
         run = 1 if part.size > block_bytes // 2 else min(run * 2, LONGEST_EXACT_RUN)
         if part.odd:
             start = yield from _exactly(stream, delimiter, width, start, run)
-        wanted = block_bytes if part.size or part.odd else 2 * len(text)
+        size = block_bytes if part.size or part.odd else 2 * len(text)
 
 
 def _exactly(

@@ -10,7 +10,7 @@ MAX_VALUE_CHARACTERS = 200
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One fault and its place.
+    """One fault and its location.
 
     `row` counts data rows from 1 and is 0 for the header, blank lines and the file itself. The faulty record
     starts on the physical line `line` (header = 1), at the offset `byte` of the decompressed text. `column`
@@ -35,12 +35,12 @@ class Finding:
 
     def describe(self) -> str:
         """One line for people: "row 3, line 4, column 'x', rule date: value '2022-13-01': expected ..."."""
-        place = [f"row {self.row}"] if self.row else []
-        place.append(f"line {self.line}")
-        place += [f"column {self.column!r}"] if self.column else []
+        location = [f"row {self.row}"] if self.row else []
+        location.append(f"line {self.line}")
+        location += [f"column {self.column!r}"] if self.column else []
         rule = f"rule {self.rule}" + ("" if self.severity == ERROR else f" ({self.severity})")
         value = f"value {self.value!r}: " if self.value or self.column else ""
-        return f"{', '.join([*place, rule])}: {value}{self.message}"
+        return f"{', '.join([*location, rule])}: {value}{self.message}"
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from optimove_provider.records.arrow.duck import duck
+from optimove_provider.records.arrow.duck import open_duck
 from optimove_provider.records.arrow.types import Bytes, Integers, Mask
 from optimove_provider.records.csv_syntax.locations import Locations
 from optimove_provider.records.findings import file_rules
@@ -50,7 +50,7 @@ _MAYBE_CASED = r"[A-Z\x80-\xff]"
 _NOT_ASCII = r"[\x80-\xff]"
 _AS_TEXT = pc.CastOptions(pa.string(), allow_invalid_utf8=True)
 
-# One bit each, in a byte that is stored with the id.
+# One bit each, in a byte of flags that is stored with the id.
 _UNPADDED, _HAS_EXPONENT, _PADDED = 1, 2, 4
 _RULE_OF_BIT = {
     _UNPADDED: file_rules.ID_LEADING_ZEROS.name,
@@ -142,7 +142,7 @@ class KeyObserver:
         self._name = name
         self._buffer = CellBuffer()
         self._widths = Widths()
-        self._marked = dict.fromkeys((file_rules.ID_EXPONENT.name, file_rules.ID_PADDING.name), 0)
+        self._flag_counts = dict.fromkeys((file_rules.ID_EXPONENT.name, file_rules.ID_PADDING.name), 0)
         self._ids = _Ids(folder, max_memory, at_once, on_compared)
 
     def see(self, locations: Locations, cells: pa.BinaryArray) -> None:
@@ -157,12 +157,12 @@ class KeyObserver:
         if not len(cells):
             return
         numbers = _mask(cells, _DIGITS)
-        marks, blank = _marks(cells, numbers)
+        flags, blank = _flags(cells, numbers)
         folded = pa.nulls(len(cells), pa.binary()) if numbers.all() else _folded(cells)
         self._widths.add(cells.filter(pa.array(numbers)), len(cells) - int(blank.sum()))
-        self._marked[file_rules.ID_EXPONENT.name] += int(np.count_nonzero(marks & _HAS_EXPONENT))
-        self._marked[file_rules.ID_PADDING.name] += int(np.count_nonzero(marks & _PADDED))
-        columns = [pa.array(one) for one in (locations.rows, locations.lines, locations.bytes, cells, folded, marks)]
+        self._flag_counts[file_rules.ID_EXPONENT.name] += int(np.count_nonzero(flags & _HAS_EXPONENT))
+        self._flag_counts[file_rules.ID_PADDING.name] += int(np.count_nonzero(flags & _PADDED))
+        columns = [pa.array(one) for one in (locations.rows, locations.lines, locations.bytes, cells, folded, flags)]
         self._ids.add([one.filter(pa.array(~blank)) for one in columns] if blank.any() else columns)
 
     def _compare(self) -> tuple[int, int]:
@@ -172,7 +172,7 @@ class KeyObserver:
     def counts(self) -> Iterator[tuple[str, int]]:
         """How many warnings of each rule there are, those without any left out."""
         cases, duplicates = self._compare()
-        found = {file_rules.ID_LEADING_ZEROS.name: self._widths.suspected(), **self._marked}
+        found = {file_rules.ID_LEADING_ZEROS.name: self._widths.suspected(), **self._flag_counts}
         found |= {file_rules.ID_CASE.name: cases, file_rules.ID_DUPLICATE.name: duplicates}
         return ((rule, count) for rule, count in found.items() if count)
 
@@ -183,10 +183,10 @@ class KeyObserver:
             yield from self._row_findings(**found)
 
     def _row_findings(
-        self, row: int, line: int, byte: int, id: bytes, mark: int, first: int | None, first_case: int | None
+        self, row: int, line: int, byte: int, id: bytes, flags: int, first: int | None, first_case: int | None
     ) -> Iterator[Finding]:
         value = id.decode("utf-8", "backslashreplace")
-        rules = [rule for bit, rule in _RULE_OF_BIT.items() if mark & bit]
+        rules = [rule for bit, rule in _RULE_OF_BIT.items() if flags & bit]
         rules += [file_rules.ID_CASE.name] if first_case and first_case != first else []
         rules += [file_rules.ID_DUPLICATE.name] if first and first != row else []
         for rule in rules:
@@ -214,22 +214,22 @@ def _mask(cells: pa.BinaryArray, pattern: str) -> Mask:
     return np.asarray(pc.match_substring_regex(cells, pattern).to_numpy(zero_copy_only=False))
 
 
-def _marks(cells: pa.BinaryArray, numbers: Mask) -> tuple[Bytes, Mask]:
+def _flags(cells: pa.BinaryArray, numbers: Mask) -> tuple[Bytes, Mask]:
     """The bits of each id, and which are blank."""
-    marks = np.zeros(len(cells), np.uint8)
-    marks[numbers] = _UNPADDED
-    marks[_mask(cells, "^0[0-9]")] &= ~np.uint8(_UNPADDED)
+    flags = np.zeros(len(cells), np.uint8)
+    flags[numbers] = _UNPADDED
+    flags[_mask(cells, "^0[0-9]")] &= ~np.uint8(_UNPADDED)
     blank = np.zeros(len(cells), bool)
     others = np.flatnonzero(~numbers)
     if len(others):
         texts = cells.take(pa.array(others))
-        marks[others[_mask(texts, _EXPONENT)]] |= _HAS_EXPONENT
+        flags[others[_mask(texts, _EXPONENT)]] |= _HAS_EXPONENT
         for index in others[_mask(texts, _MAYBE_PADDED) | (pc.binary_length(texts).to_numpy() == 0)]:
             text = cells[index].as_py().decode("utf-8", "surrogateescape")
             blank[index] = not text.strip()
-            marks[index] |= _PADDED if text.strip() != text else 0
-    marks[blank] = 0
-    return marks, blank
+            flags[index] |= _PADDED if text.strip() != text else 0
+    flags[blank] = 0
+    return flags, blank
 
 
 def _folded(cells: pa.BinaryArray) -> pa.BinaryArray:
@@ -256,7 +256,7 @@ _BUCKETS = 64
 # work on disk: no aggregate holds a text, and no step both joins and sorts.
 _STEPS = {
     "ids": "SELECT * FROM stored",
-    "damaged": "SELECT row, line, byte, id, mark FROM ids WHERE mark > 1 OR mark = 1 AND octet_length(id) < $width",
+    "damaged": "SELECT row, line, byte, id, flags FROM ids WHERE flags > 1 OR flags = 1 AND octet_length(id) < $width",
     "hashes": "SELECT hash(coalesce(folded, id)) AS hash FROM ids GROUP BY 1 HAVING count(*) > 1",
     "doubtful": """SELECT row, line, byte, id, coalesce(folded, id) AS folded FROM ids
         WHERE hash(coalesce(folded, id)) IN (SELECT hash FROM hashes)""",
@@ -267,8 +267,8 @@ _STEPS = {
         WHERE times > 1 OR spellings.first <> cases.first""",
     "again": """SELECT row, line, byte, doubtful.id, first, first_case
         FROM doubtful JOIN repeated ON doubtful.id = repeated.id WHERE row > first OR first <> first_case""",
-    "found": """SELECT row, line, byte, id, mark, NULL::BIGINT AS first, NULL::BIGINT AS first_case FROM damaged
-        UNION ALL SELECT row, line, byte, id, 0, first, first_case FROM again ORDER BY row, mark DESC""",
+    "found": """SELECT row, line, byte, id, flags, NULL::BIGINT AS first, NULL::BIGINT AS first_case FROM damaged
+        UNION ALL SELECT row, line, byte, id, 0, first, first_case FROM again ORDER BY row, flags DESC""",
 }
 _COUNT = """SELECT coalesce(sum(times) FILTER (WHERE first <> first_case), 0), coalesce(sum(times - 1), 0)
     FROM repeated"""
@@ -276,7 +276,7 @@ _SCHEMA = pa.schema(
     [
         *((name, pa.int64()) for name in ("row", "line", "byte")),
         *((name, pa.binary()) for name in ("id", "folded")),
-        ("mark", pa.uint8()),
+        ("flags", pa.uint8()),
     ]
 )
 
@@ -355,7 +355,7 @@ class _Ids:
         folder = spill / f"from-{buckets[0]}"
         folder.mkdir()
         size = int(self._sizes[list(buckets)].sum())
-        with duck(folder, self._max_memory, threads=1) as connection:
+        with open_duck(folder, self._max_memory, threads=1) as connection:
             connection.register("stored", pa.RecordBatchReader.from_batches(_SCHEMA, _batches(spill, buckets)))
             for step, (name, query) in enumerate(_STEPS.items(), 1):
                 path = f"{folder}/{name}.parquet"
@@ -373,11 +373,11 @@ class _Ids:
     def found(self) -> Iterator[dict[str, Any]]:
         """The rows with a damaged or repeated id, in order, one that is both twice.
 
-        Gives row, line, byte, id, its mark, first (for a repeated id, the row that it is in first) and first_case (the
+        Gives row, line, byte, id, its flags, first (for a repeated id, the row that it is in first) and first_case (the
         row in which it first is in another case, or in any if that is this one).
         """
         files = sorted(self._spill.glob("*/found.parquet")) if self._spill else []
-        return merge(*map(_rows, files), key=lambda found: (found["row"], -found["mark"]))
+        return merge(*map(_rows, files), key=lambda found: (found["row"], -found["flags"]))
 
     def close(self) -> None:
         if self._free:

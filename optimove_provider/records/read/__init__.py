@@ -1,1 +1,1 @@
-"""Sources as streams of record batches: files, cursors, lists. Imports `csv_syntax` and below."""
+"""Sources as streams of record batches: files, cursors, lists. Imports `csv_syntax`, `to_json` and below."""

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from optimove_provider.contract.wire.errors import DataError
-from optimove_provider.records.rows import BATCH_ROWS, Reading, refuse_doubled, slices
+from optimove_provider.records.rows import BATCH_ROWS, Reading, refuse_doubled, small_batches
 
 BUFFER_BYTES = 1 << 20
 """Read ahead in each column, instead of whole row groups."""
@@ -52,7 +52,7 @@ def _batches(schema: pa.Schema, batches: Iterator[pa.RecordBatch], name: str) ->
     schema = schema.remove_metadata()
     yield pa.RecordBatch.from_pylist([], schema)
     for batch in batches:
-        yield from slices(batch.replace_schema_metadata(None))
+        yield from small_batches(batch.replace_schema_metadata(None))
 
 
 def _damage(name: str, kind: str, error: Exception) -> Exception:

@@ -11,14 +11,14 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from optimove_provider.contract.wire.errors import DataError
-from optimove_provider.records.csv_syntax.blocks import parsed
+from optimove_provider.records.csv_syntax.blocks import parse_columns
 from optimove_provider.records.csv_syntax.grammar import Fault
 from optimove_provider.records.csv_syntax.locations import Location
 from optimove_provider.records.csv_syntax.lookahead import LookaheadStream
 from optimove_provider.records.csv_syntax.reader import Record, RecordReader
 from optimove_provider.records.csv_syntax.scan import RegularBlock, scan
 from optimove_provider.records.files import delimiter_of
-from optimove_provider.records.rows import BATCH_ROWS, Reading, Rows, Unread, one_chunk, refuse_doubled, slices
+from optimove_provider.records.rows import BATCH_ROWS, Reading, Rows, Unread, one_chunk, refuse_doubled, small_batches
 
 BLOCK_BYTES = 2 << 20
 
@@ -77,14 +77,14 @@ class _CsvFile:
         return Location(1, records.line, records.byte)
 
     def _block(self, block: RegularBlock) -> Rows:
-        """The rows of a regular part; those with another number of cells come in their places."""
-        batch, ragged = _parsed(block, self._header, self._delimiter)
+        """The rows of a regular part; those with another number of cells come in their turn."""
+        batch, ragged = _parse_block(block, self._header, self._delimiter)
         taken = before = 0
         for record, cells in ragged:
-            yield from slices(batch.slice(taken, record - before))
+            yield from small_batches(batch.slice(taken, record - before))
             taken, before = taken + record - before, record + 1
             yield self._ragged(block.between(record, record + 1).decode(), cells)
-        yield from slices(batch.slice(taken))
+        yield from small_batches(batch.slice(taken))
 
     def _ragged(self, text: str, cells: int) -> Unread:
         return Unread(_unended(text), f"{cells} columns, but the header has {len(self._header)}")
@@ -118,9 +118,11 @@ def _text_batch(header: list[str], rows: list[list[str]]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([pa.array(column, pa.string()) for column in columns], names=header)
 
 
-def _parsed(block: RegularBlock, header: list[str], delimiter: str) -> tuple[pa.RecordBatch, list[tuple[int, int]]]:
+def _parse_block(
+    block: RegularBlock, header: list[str], delimiter: str
+) -> tuple[pa.RecordBatch, list[tuple[int, int]]]:
     """The rows that have the header's number of cells; the other records, with their number of cells."""
-    table, ragged = parsed(block.text, block.part, delimiter, len(header), range(len(header)))
+    table, ragged = parse_columns(block.text, block.part, delimiter, len(header), range(len(header)))
     # The block is UTF-8 as a whole, and cells begin and end at characters: no need to look at each.
     arrays = [one_chunk(table.column(number)).view(pa.string()) for number in range(len(header))]
     return pa.RecordBatch.from_arrays(arrays, names=header), ragged

@@ -84,21 +84,21 @@ class Columns:
         """Which row breaks the column: the first of another kind, or the first that fits nowhere."""
         kind, before = so_far
         for number, value in enumerate(values, before + 1):
-            place = f"{where}row {number}, column {name!r}"
+            at = f"{where}row {number}, column {name!r}"
             for found in _kinds([value]):
                 if found not in _MAKERS:
-                    return DataError(f"{place}: no column can hold a {type(value).__name__}: cast it in the query")
+                    return DataError(f"{at}: no column can hold a {type(value).__name__}: cast it in the query")
                 merged = self._merged(kind, self._own(found))
                 if merged == "?":
                     return DataError(
-                        f"{place}: {value!r:.200} is {found}, but the column held {kind} before: "
+                        f"{at}: {value!r:.200} is {found}, but the column held {kind} before: "
                         "cast the column to one type"
                     )
                 kind = merged
                 try:
                     _MAKERS[kind]([value])
                 except _UNFIT as error:
-                    return DataError(f"{place}, value {value!r:.200}: {error}")
+                    return DataError(f"{at}, value {value!r:.200}: {error}")
         return DataError(f"{where}rows {before + 1} to {before + len(values)}, column {name!r} do not fit one column")
 
 

@@ -39,11 +39,11 @@ def midnights(column: pa.TimestampArray) -> pa.Array:
 def epochs(column: pa.TimestampArray, milliseconds: bool) -> pa.Array:
     """Integers, or milliseconds, since 1970; instants with a fraction of them as `zulu` writes them."""
     values, per_unit = _values(column), _PER_SECOND[column.type.unit]
-    wanted = 1000 if milliseconds else 1
-    if per_unit <= wanted:
-        return pa.array(values * (wanted // per_unit), mask=_nulls(column))
-    whole = values // (per_unit // wanted)
-    return _unless(values % (per_unit // wanted) != 0, pa.array(whole, mask=_nulls(column)), column)
+    target = 1000 if milliseconds else 1
+    if per_unit <= target:
+        return pa.array(values * (target // per_unit), mask=_nulls(column))
+    whole = values // (per_unit // target)
+    return _unless(values % (per_unit // target) != 0, pa.array(whole, mask=_nulls(column)), column)
 
 
 def _unless(odd: Mask, plain: pa.Array, column: pa.TimestampArray) -> pa.Array:

@@ -78,10 +78,10 @@ class CsvText:
         columns = []
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             self.nulls[name] += column.null_count
-            cells, wrong, reason = self._column(name, column)
-            for position in np.flatnonzero(wrong & fit).tolist():
-                self._refuse(batch.slice(position, 1), self.rows + position + 1, name, reason)
-            fit &= ~wrong
+            cells, unfit, reason = self._column(name, column)
+            for index in np.flatnonzero(unfit & fit).tolist():
+                self._refuse(batch.slice(index, 1), self.rows + index + 1, name, reason)
+            fit &= ~unfit
             columns.append(cells)
         self.rows += batch.num_rows
         return _written(pa.RecordBatch.from_arrays(columns, names=batch.schema.names), fit)
@@ -98,13 +98,13 @@ class CsvText:
             column = column.cast(cast)
         if kinds.is_floating(column.type):
             values = float_values(column)
-            wrong = ~np.isfinite(values)
-            cells = all_digits(column, np.where(wrong, 0, values))
-            return cells, wrong, "NaN and infinities are no numbers to a CSV reader"
+            unfit = ~np.isfinite(values)
+            cells = all_digits(column, np.where(unfit, 0, values))
+            return cells, unfit, "NaN and infinities are no numbers to a CSV reader"
         if kinds.is_decimal(column.type) or kinds.is_null(column.type) or any(is_(column.type) for is_ in _AS_THEY_ARE):
             return column, np.zeros(len(column), bool), ""
-        wrong = column.is_valid().to_numpy(zero_copy_only=False)
-        return pa.nulls(len(column)), wrong, f"a {column.type} has no form in CSV: cast it to text in the query"
+        unfit = column.is_valid().to_numpy(zero_copy_only=False)
+        return pa.nulls(len(column)), unfit, f"a {column.type} has no form in CSV: cast it to text in the query"
 
     def _refuse(self, row: pa.RecordBatch, number: int, column: str, reason: str) -> None:
         cells = ["" if value is None else str(value) for value in row.to_pylist()[0].values()]

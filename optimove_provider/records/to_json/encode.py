@@ -1,6 +1,7 @@
 """Record batches as JSON records for Opti-X, a column at a time. The forms are those of `scalars`, which is exact.
 
-Each column becomes text with the kernels of Arrow; one join makes the records. Rows that cannot travel are put aside.
+Each column becomes text with the kernels of Arrow; one join makes the records. Rows that cannot travel are given
+apart, with the reason.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,1 +1,1 @@
-"""The validator: header, cells, rows. Imports `read`, `observe`, `csv_syntax` and below."""
+"""The validator: header, cells, rows. Imports `observe`, `csv_syntax` and below."""

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from optimove_provider.contract.cells.datatypes import Verdict
 from optimove_provider.records.arrow.types import Integers, Mask
-from optimove_provider.records.csv_syntax.blocks import Parsed, RegularPart, parsed
+from optimove_provider.records.csv_syntax.blocks import Parsed, RegularPart, parse_columns
 from optimove_provider.records.findings.findings import ERROR, WARNING
 from optimove_provider.records.rows import one_chunk
 from optimove_provider.records.validate.header import CellCheck
@@ -109,7 +109,7 @@ class PipelinedCheck:
         if not plan.width:
             nothing = np.empty(0, np.int64)
             return BlockResult((), (), nothing, part.first_ending(block, not plan.crlf), nothing, ())
-        found = parsed(block, part, plan.delimiter, plan.width, plan.columns)
+        found = parse_columns(block, part, plan.delimiter, plan.width, plan.columns)
         self._parsed += 1
         return found if self._parsed < self._submitted else _check(block, part, found, plan)
 

@@ -168,7 +168,7 @@ class HeaderSchema:
         return _printable(self._names[column]) if column < len(self._names) else ""
 
     def cell_finding(self, row: int, line: int, byte: int, fault: Fault) -> Finding:
-        """A fault of one cell, with its place."""
+        """A fault of one cell, with its location."""
         value = _printable(fault.value)
         return Finding(row, line, byte, self.column(fault), fault.rule, value, fault.message, fault.severity)
 

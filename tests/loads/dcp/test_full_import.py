@@ -15,7 +15,7 @@ from optimove_provider.contract.dcp.config import IMPORT_BUCKET
 from optimove_provider.contract.wire.errors import DataError, Disagreement, SettingsError
 from optimove_provider.loads.upload.multipart import PART_BYTES, UploadLost
 from optimove_provider.loads.upload.uploads import MIN_FILE_BYTES
-from optimove_provider.loads.validation.csv_file import CsvFile, checked
+from optimove_provider.loads.validation.csv_file import CsvFile, check_file
 from optimove_provider.records.read.sources import list_batches
 from optimove_provider.records.rows import Unread
 from optimove_provider.records.validate.validate import Options
@@ -349,17 +349,17 @@ def test_staging_holds_no_secret(target):
 
 
 def test_a_check_alone_gives_the_findings_and_where_they_are(target):
-    findings, url = checked(of(VALID), ATTRIBUTES, Options(strict=True), target.staging, "findings.json")
+    findings, url = check_file(of(VALID), ATTRIBUTES, Options(strict=True), target.staging, "findings.json")
     assert (findings.rows, findings.errors, url) == (2, 0, target.staging.url("findings.json"))
     assert target.staging.read("findings.json") == findings.as_json()
 
 
 def test_only_a_strict_check_stops_at_what_the_vendor_contradicts_itself_about(target):
     data, attributes = b"customerId,vip\n1,TRUE\n", [Attribute("vip", "bool")]
-    findings, _ = checked(of(data), attributes, Options(strict=False), target.staging, "findings.json")
+    findings, _ = check_file(of(data), attributes, Options(strict=False), target.staging, "findings.json")
     assert (findings.errors, findings.total) == (0, 1)
     with pytest.raises(DataError, match="rule bool"):
-        checked(of(data), attributes, Options(strict=True), target.staging, "findings.json")
+        check_file(of(data), attributes, Options(strict=True), target.staging, "findings.json")
 
 
 def test_a_csv_file_over_a_broken_stream_can_be_taken_up(target):

@@ -118,7 +118,7 @@ def test_what_has_no_form_is_refused_with_row_and_column(value, reason):
     with pytest.raises(DataError, match=reason):
         text(column(None, value))
     left_out = []
-    written = CsvText(unfit=lambda *row: left_out.append(row))
+    written = CsvText(on_unfit=lambda *row: left_out.append(row))
     assert b"".join(written.chunks([column(None, value), column("more")])).count(b"\n") == 3
     assert [row for row, *_ in left_out] == [2]
     assert (written.rows, written.left_out) == (3, 1)
@@ -129,7 +129,7 @@ def test_a_row_that_could_not_be_read_counts_as_one():
     with pytest.raises(DataError, match="row 2, 3 cells"):
         text(column(1), Unread("1,2,3", "3 cells"))
     left_out = []
-    written = CsvText(unfit=lambda *row: left_out.append(row))
+    written = CsvText(on_unfit=lambda *row: left_out.append(row))
     assert list(written.chunks([column(1), Unread("1,2,3", "3 cells"), column(2)]))[-1] == b'"0",2\n'
     assert left_out == [(2, "3 cells", b"1,2,3")]
     assert [written.source_row(row) for row in (1, 2)] == [1, 3]
