@@ -14,9 +14,10 @@ from optimove_provider.loads.ledger.lease import LeaseLost, TargetBusy, acquire
 from optimove_provider.loads.ledger.ledger import ledger_of
 from optimove_provider.loads.optix.load import plan
 from optimove_provider.loads.optix.update import Update, load_update
-from optimove_provider.loads.plan.guards import Guards, GuardStopped
+from optimove_provider.loads.plan.guards import GuardStopped
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.staging import Staging
+from optimove_provider.options import Guards
 from optimove_provider.surroundings import REAL
 from tests.support.optix_target import Killed, Target, opened
 
