@@ -32,7 +32,7 @@ from optimove_provider.emulator import API_KEY, BRAND_KEY, State, send
 from optimove_provider.loads.ledger.lease import Lease, acquire
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.optix.batch import send_batch
-from optimove_provider.loads.optix.options import OptixTarget, Sending
+from optimove_provider.loads.optix.options import OptixTarget
 from optimove_provider.loads.optix.sender import SliceSender
 from optimove_provider.loads.plan.plan import Plan, PlanInput
 from optimove_provider.loads.plan.planner import make_plan
@@ -41,6 +41,7 @@ from optimove_provider.loads.spool.row_files import ROWS
 from optimove_provider.loads.spool.slices import RowFiles
 from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
+from optimove_provider.options import Sending
 
 FIRST = datetime(2026, 5, 2, tzinfo=UTC)
 BATCH = 50_000

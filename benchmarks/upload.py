@@ -40,13 +40,14 @@ def one_load(url: str, file: str, max_in_flight: int) -> None:
     from optimove_provider.clients.optix import OptixClient
     from optimove_provider.clients.settings import OptixSettings
     from optimove_provider.loads.optix.load import load
-    from optimove_provider.loads.optix.options import OptixTarget, Sending, UploadOptions
+    from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
     from optimove_provider.loads.report.report import Report
     from optimove_provider.loads.state.staging import Staging
+    from optimove_provider.options import Sending
     from optimove_provider.records.read.sources import file_rows
 
     settings = OptixSettings(conn_id="loopback", host=url, api_key="key", brand_api_key="brand", requests_per_10s=10**6)
-    wanted = UploadOptions(OptixTarget(CONNECTION, KEY), manner=Sending(max_in_flight=max_in_flight))
+    wanted = UploadOptions(OptixTarget(CONNECTION, KEY), sending=Sending(max_in_flight=max_in_flight))
     report = Report(str(uuid.uuid4()), {})
     with tempfile.TemporaryDirectory(dir=Path(file).parent) as folder, OptixClient(settings) as client:
         staging = Staging(LocalFileSystem(), folder)

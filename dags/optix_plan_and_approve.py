@@ -23,6 +23,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Param, task
 
 from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUploadOperator
+from optimove_provider.options import Guards
 
 LOAD = {"pool": "optix", "execution_timeout": timedelta(hours=2)}
 
@@ -47,7 +48,7 @@ with DAG(
         "sql_conn_id": "warehouse_default",
         "mode": "changed",
         "source_is": "snapshot",
-        "max_changed_share": None,  # a person judges that here
+        "guards": Guards(max_changed_share=None),  # a person judges that here
     }
     plan = OptixUploadOperator(task_id="plan", dry_run=True, **rows, **LOAD)
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TextIO
 
 from optimove_provider.contract.cells.datatypes import KEY_COLUMN, Attribute, is_key_column
 from optimove_provider.contract.wire.errors import DataError, OptimoveProviderError, SettingsError
+from optimove_provider.options import Guards, Sending
 from optimove_provider.records.findings.formats import FORMATS, write
 
 if TYPE_CHECKING:
@@ -168,9 +169,21 @@ def replay(wanted: argparse.Namespace, out: TextIO) -> int:
     """Send a load's rejected rows again, and print the account."""
     from optimove_provider.tasks.replay import replay as again
 
-    account = again(wanted.file, wanted.optix_conn_id, wanted.dry_run)
+    guards, sending = Guards.read(_members(wanted.guards)), Sending.read(_members(wanted.sending))
+    account = again(wanted.file, wanted.optix_conn_id, wanted.dry_run, guards, sending)
     out.write(json.dumps(account, indent=2) + "\n")
     return FINDINGS if account["rejected"] else OK
+
+
+def _members(texts: Sequence[str]) -> dict[str, str]:
+    """{"max_in_flight": "8"} of ["max_in_flight=8"]."""
+    members = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise SettingsError(f"{text!r}: expected NAME=VALUE")
+        members[name] = value
+    return members
 
 
 def _attributes(wanted: argparse.Namespace) -> list[Attribute]:
@@ -396,6 +409,20 @@ _REPLAYING = (
         help="the Airflow connection that the load used (default: %(default)s)",
     ),
     _option("--dry-run", action="store_true", help="tell what would be sent, and send nothing"),
+    _option(
+        "--guards",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help=f"change a guard, of {', '.join(Guards.kinds())}; 'off' switches one off; may be repeated",
+    ),
+    _option(
+        "--sending",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help=f"how it is sent: {', '.join(Sending.kinds())}; may be repeated",
+    ),
 )
 _ROWS = _option("--rows", metavar="N", type=_number(1), help="look at the first N rows only")
 

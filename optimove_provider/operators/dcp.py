@@ -6,14 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowException, BaseOperator, conf
+from airflow.providers.common.compat.sdk import AirflowException, conf
 
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.hooks.dcp import DcpHook
-from optimove_provider.loads.plan.modes import check_modes, default_source
+from optimove_provider.kinds import ANY_REJECTED, FLAG, MAX_REJECTED, is_template, one_of
+from optimove_provider.loads.plan.modes import MODES, check_modes, default_source
+from optimove_provider.options import Guards
 from optimove_provider.tasks.attributes import Attributes, read_attributes
+from optimove_provider.tasks.checked_fields import CheckedOperator
 from optimove_provider.tasks.deferral import LoadingOperator, Waiting, task_of
 from optimove_provider.tasks.failures import airflow_failures, as_airflow_failure
 from optimove_provider.tasks.readback import samples_of
@@ -44,7 +48,8 @@ if TYPE_CHECKING:
 _CSV = tuple(f".{kind}{packed}" for kind in ("csv", "tsv") for packed in ("", ".gz", ".zst"))
 
 
-class _EnsuringOperator(BaseOperator):
+class _EnsuringOperator(CheckedOperator):
+    checked = MappingProxyType({"dry_run": FLAG})
     dry_run: bool  # type: ignore[assignment]  # hides a method that only `airflow tasks test --dry-run` calls
 
     def _told(self, what: str, ensured: "Ensured") -> int | None:
@@ -64,7 +69,7 @@ class DcpCreateServiceOperator(_EnsuringOperator):
     :param dry_run: change nothing, and tell what would be created; returns the id, None if there is none yet.
     """
 
-    template_fields: Sequence[str] = ("name", "dcp_conn_id")
+    template_fields: Sequence[str] = ("name", "dry_run", "dcp_conn_id")
 
     def __init__(
         self, *, name: str, dry_run: bool = False, dcp_conn_id: str = DcpHook.default_conn_name, **kwargs: Any
@@ -73,9 +78,11 @@ class DcpCreateServiceOperator(_EnsuringOperator):
         self.name = name
         self.dry_run = dry_run
         self.dcp_conn_id = dcp_conn_id
+        self.check_literals()
 
     def execute(self, context: "Context") -> int | None:
         """Return the service's id."""
+        self.read_rendered()
         with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
             return self._told("service", client.ensure_service(self.name, self.dry_run))
 
@@ -98,6 +105,7 @@ class DcpCreateTableOperator(_EnsuringOperator):
         "keyfield_locator_type",
         "keyfield_locator_name",
         "description",
+        "dry_run",
         "dcp_conn_id",
     )
 
@@ -121,9 +129,11 @@ class DcpCreateTableOperator(_EnsuringOperator):
         self.description = description
         self.dry_run = dry_run
         self.dcp_conn_id = dcp_conn_id
+        self.check_literals()
 
     def execute(self, context: "Context") -> int | None:
         """Return the table's id."""
+        self.read_rendered()
         with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
             ensured = client.ensure_table(
                 int(self.service_id),
@@ -147,7 +157,7 @@ class DcpRegisterAttributesOperator(_EnsuringOperator):
     :param dry_run: change nothing, tell what would be registered and what disagrees.
     """
 
-    template_fields: Sequence[str] = ("table_id", "attributes", "dcp_conn_id")
+    template_fields: Sequence[str] = ("table_id", "attributes", "dry_run", "dcp_conn_id")
 
     def __init__(
         self,
@@ -163,9 +173,11 @@ class DcpRegisterAttributesOperator(_EnsuringOperator):
         self.attributes = attributes
         self.dry_run = dry_run
         self.dcp_conn_id = dcp_conn_id
+        self.check_literals()
 
     def execute(self, context: "Context") -> int | None:
         """Return the table's id."""
+        self.read_rendered()
         with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
             wanted = read_attributes(self.attributes)
             return self._told("attributes", client.ensure_attributes(int(self.table_id), wanted, self.dry_run))
@@ -182,7 +194,7 @@ class DcpLinkProjectOperator(_EnsuringOperator):
     :param dry_run: change nothing, tell what would be linked and what disagrees.
     """
 
-    template_fields: Sequence[str] = ("project_id", "service_id", "dcp_conn_id")
+    template_fields: Sequence[str] = ("project_id", "service_id", "dry_run", "dcp_conn_id")
 
     def __init__(
         self,
@@ -200,15 +212,17 @@ class DcpLinkProjectOperator(_EnsuringOperator):
         self.replace = replace
         self.dry_run = dry_run
         self.dcp_conn_id = dcp_conn_id
+        self.check_literals()
 
     def execute(self, context: "Context") -> int | None:
         """Return the project's id."""
+        self.read_rendered()
         ids = (int(self.project_id), int(self.service_id))
         with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
             return self._told("project", client.link_project(*ids, self.replace, self.dry_run))
 
 
-class DcpWriteProfilesOperator(BaseOperator):
+class DcpWriteProfilesOperator(CheckedOperator):
     """Write profiles over REST, one request each: for small sets. More belongs in a file, and a `DcpS3ImportOperator`.
 
     Values overwrite earlier ones; attributes that a record lacks, or that are null or empty, stay as they are. An
@@ -234,6 +248,7 @@ class DcpWriteProfilesOperator(BaseOperator):
         "max_rejected",
         "dcp_conn_id",
     )
+    checked = MappingProxyType({"max_rejected": MAX_REJECTED})
 
     def __init__(
         self,
@@ -255,12 +270,14 @@ class DcpWriteProfilesOperator(BaseOperator):
         self.strict = strict
         self.max_rejected = max_rejected
         self.dcp_conn_id = dcp_conn_id
+        self.check_literals()
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return the account of the load."""
         from optimove_provider.contract.cells.datatypes import in_unit
         from optimove_provider.loads.dcp.profiles import Writing, write_profiles
 
+        self.read_rendered()
         table_id = int(self.table_id)
         with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
             attributes = in_unit(client.list_attributes(table_id), self.epoch_unit)
@@ -278,7 +295,7 @@ class DcpWriteProfilesOperator(BaseOperator):
             return records_of(batches)
 
 
-class DcpCreateAliasesOperator(BaseOperator):
+class DcpCreateAliasesOperator(CheckedOperator):
     """Create aliases over REST: under which customer id each table knows an Optimizely user id.
 
     Usually the snippet creates them, when a visitor has the table's cookie, parameter or variable.
@@ -290,6 +307,7 @@ class DcpCreateAliasesOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("service_id", "aliases", "max_rejected", "dcp_conn_id")
+    checked = MappingProxyType({"max_rejected": MAX_REJECTED})
 
     def __init__(
         self,
@@ -305,11 +323,13 @@ class DcpCreateAliasesOperator(BaseOperator):
         self.aliases = aliases
         self.max_rejected = max_rejected
         self.dcp_conn_id = dcp_conn_id
+        self.check_literals()
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return the account of the load."""
         from optimove_provider.loads.dcp.profiles import create_aliases
 
+        self.read_rendered()
         service_id = int(self.service_id)
         with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
             return _filed(self, client, service_id, lambda load: create_aliases(client, service_id, self.aliases, load))
@@ -338,12 +358,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
         already, which needs `wait=True`: what it has is known once an import is confirmed.
     :param source_is: with "changed": a "snapshot" has every key that is to be there, a "delta" some of them. Left out,
         it is a snapshot. The keys that a snapshot lacks are reported.
-    :param allow_empty: guard of "changed": a snapshot may be empty.
-    :param min_rows_share: guard of "changed": a snapshot must have this share of the rows of the one before; None: any
-        number.
-    :param min_filled_share: guard of "changed": a column that was filled in more than this share of the rows must be so
-        still.
-    :param max_changed_share: guard of "changed": at most this share of the keys may change; None: all of them.
+    :param guards: what "changed" takes for an accident: `Guards(...)`, or a mapping of its members.
     :param expected_plan: with "changed", the digest of a plan: only that is carried out.
     :param window: the window that the rows stand for, {"start": ..., "end": ...}, if no template names it.
     :param window_grain: how long the window of a run without a data interval is.
@@ -372,13 +387,18 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
         "sql",
         "sql_conn_id",
         "parameters",
+        "mode",
+        "guards",
         "expected_plan",
         "window",
         "allow_pii",
+        "max_rejected",
+        "dry_run",
         "dcp_conn_id",
     )
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers = {"sql": "sql", "parameters": "json"}  # noqa: RUF012 - the base class's own form
+    checked = MappingProxyType({"mode": one_of(MODES), "guards": Guards, "max_rejected": ANY_REJECTED, "dry_run": FLAG})
     dry_run: bool  # type: ignore[assignment]  # Airflow's own, a method, only renders the templates
 
     def __init__(
@@ -391,10 +411,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
         parameters: Any = None,
         mode: str = "full",
         source_is: str | None = None,
-        allow_empty: bool = False,
-        min_rows_share: float | None = 0.5,
-        min_filled_share: float | None = 0.1,
-        max_changed_share: float | None = 0.5,
+        guards: Guards | Mapping[str, Any] = Guards(),
         expected_plan: str | None = None,
         window: Mapping[str, Any] | None = None,
         window_grain: timedelta = timedelta(days=1),
@@ -414,7 +431,6 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        _check_mode(mode, source_is, expected_plan, waits=wait or dry_run)
         self.table_id = table_id
         self.source = source
         self.sql = sql
@@ -422,10 +438,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
         self.parameters = parameters
         self.mode = mode
         self.source_is = source_is
-        self.allow_empty = allow_empty
-        self.min_rows_share = min_rows_share
-        self.min_filled_share = min_filled_share
-        self.max_changed_share = max_changed_share
+        self.guards = guards
         self.expected_plan = expected_plan
         self.window = window
         self.window_grain = window_grain
@@ -442,9 +455,15 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
         self.wait_timeout = wait_timeout
         self.deferrable = deferrable
         self.dcp_conn_id = dcp_conn_id
+        self.check_literals()
+
+    def check_together(self) -> None:
+        """Raise SettingsError for words that are unknown, or contradict each other."""
+        _check_mode(self.mode, self.source_is, self.expected_plan, waits=self.wait or bool(self.dry_run))
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return the account of the load, with the uploaded files as `s3_keys`."""
+        self.read_rendered()
         return self.take_turn(context, str(uuid.uuid4())) if self.dry_run else self.begin(context)
 
     def execute_complete(self, context: "Context", event: dict[str, Any], load_id: str) -> dict[str, Any]:
@@ -452,6 +471,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
         from optimove_provider.contract.dcp.upload_history import Outcome
         from optimove_provider.loads.report.report import Report
 
+        self.read_rendered()
         if "error" in event:
             raise as_airflow_failure(event["error"], retry_helps=event["retry_helps"])
         report = Report(load_id, {})
@@ -557,11 +577,10 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
 
     def _comparison(self) -> "ChangedOptions":
         from optimove_provider.loads.dcp.changed_import import ChangedOptions
-        from optimove_provider.loads.plan.guards import Guards
 
         return ChangedOptions(
             source_is=self.source_is or default_source(self.mode),  # type: ignore[arg-type]  # checked at parse time
-            guards=Guards(self.allow_empty, self.min_rows_share, self.min_filled_share, self.max_changed_share),
+            guards=Guards.of(self.guards),
             generation=self.generation(self.window),
             expected_plan=self.expected_plan or None,
             assume_settled=self.assume_settled,
@@ -590,8 +609,8 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
 
 
 def _check_mode(mode: str, source_is: str | None, expected_plan: str | None, waits: bool) -> None:
-    """Raise SettingsError for a word that is unknown, or that contradicts another."""
-    check_modes(mode, source_is or default_source(mode), "report")
+    """Raise SettingsError for a word that is unknown, or that contradicts another; a template contradicts nothing."""
+    check_modes("changed" if is_template(mode) else mode, source_is or default_source(mode), "report")
     if mode == "changed" and not waits:
         raise SettingsError('mode="changed" needs wait=True: what the table has is known once an import is confirmed')
     if mode == "full" and (source_is == "snapshot" or expected_plan):
@@ -616,5 +635,5 @@ def _filed(operator: Any, client: "DcpClient", target: int, run: "Callable[[Smal
 
     place, report = staging(), Report(str(uuid.uuid4()), {"dcp": target, "host": client.settings.profile_host})
     with report_filed(report, place, operator.log.info):
-        run(SmallLoad(place, report, float(operator.max_rejected)))
+        run(SmallLoad(place, report, operator.max_rejected))
     return report.result(place)

@@ -5,13 +5,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from optimove_provider.hooks.optix import OptixHook
-from optimove_provider.loads.plan.modes import check_modes, default_source
-from optimove_provider.tasks.deferral import LoadingOperator, Waiting, as_timedelta, task_of
+from optimove_provider.kinds import FLAG, MAX_REJECTED, TTL_SECONDS, is_template, one_of
+from optimove_provider.loads.plan.modes import MODES, check_modes, default_source
+from optimove_provider.options import Guards, Sending
+from optimove_provider.tasks.deferral import LoadingOperator, Waiting, task_of
 from optimove_provider.tasks.failures import airflow_failures
 from optimove_provider.tasks.reports import report_filed
 from optimove_provider.tasks.sources import Source, check_one_source, open_rows
@@ -104,19 +107,13 @@ class OptixUploadOperator(LoadingOperator, WindowedOperator):
     :param ttl_seconds: after so many seconds the rows expire; None means never.
     :param max_rejected: how many rows may be rejected, or which share of them if it is below 1. It is judged before
         anything is sent, and again at the end: then the good rows are committed, and the task fails all the same.
-    :param allow_empty: guard: a snapshot may be empty.
-    :param min_rows_share: guard: a snapshot must have this share of the rows of the one before; None: any number.
-    :param min_filled_share: guard: a column that was filled in more than this share of the rows must be so still.
-    :param max_changed_share: guard: at most this share of the keys may change; None: all of them.
+    :param guards: what is taken for an accident: `Guards(...)`, or a mapping of its members.
+    :param sending: requests in flight, and what a retry goes on with: `Sending(...)`, or a mapping of its members.
     :param dry_run: only plan: return counts and the plan's digest, send nothing, leave nothing behind but a report.
     :param expected_plan: the digest of a plan: only that is carried out.
     :param window: the window that the rows stand for, {"start": ..., "end": ...}, if no template names it.
     :param window_grain: how long the window of a run without a data interval is.
     :param lock_timeout: how long to wait for another load into the same target, a timedelta or seconds.
-    :param max_in_flight: how many requests may be under way at once.
-    :param max_bisect_requests: how many requests may be spent on finding the rows that the server refuses.
-    :param resume_within: how old the open batch of an earlier try may be that a retry goes on with, a timedelta or
-        seconds. Nobody knows how long the server keeps one.
     """
 
     dry_run: bool  # type: ignore[assignment]  # hides a method that only `airflow tasks test --dry-run` calls
@@ -127,13 +124,28 @@ class OptixUploadOperator(LoadingOperator, WindowedOperator):
         "sql",
         "sql_conn_id",
         "parameters",
+        "mode",
         "ttl_seconds",
+        "max_rejected",
+        "guards",
+        "sending",
+        "dry_run",
         "expected_plan",
         "window",
         "optix_conn_id",
     )
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers = {"sql": "sql", "parameters": "json"}  # noqa: RUF012 - the base class's own form
+    checked = MappingProxyType(
+        {
+            "mode": one_of(MODES),
+            "ttl_seconds": TTL_SECONDS,
+            "max_rejected": MAX_REJECTED,
+            "guards": Guards,
+            "sending": Sending,
+            "dry_run": FLAG,
+        }
+    )
 
     def __init__(
         self,
@@ -151,23 +163,17 @@ class OptixUploadOperator(LoadingOperator, WindowedOperator):
         nulls: str = "omit",
         ttl_seconds: int | None = None,
         max_rejected: float = 0,
-        allow_empty: bool = False,
-        min_rows_share: float | None = 0.5,
-        min_filled_share: float | None = 0.1,
-        max_changed_share: float | None = 0.5,
+        guards: Guards | Mapping[str, Any] = Guards(),
+        sending: Sending | Mapping[str, Any] = Sending(),
         dry_run: bool = False,
         expected_plan: str | None = None,
         window: Mapping[str, Any] | None = None,
         window_grain: timedelta = timedelta(days=1),
         lock_timeout: timedelta | float = timedelta(hours=1),
-        max_in_flight: int = 4,
-        max_bisect_requests: int = 10_000,
-        resume_within: timedelta | float = timedelta(hours=1),
         optix_conn_id: str = OptixHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_modes(mode, source_is or default_source(mode), on_removed)
         self.data_connection_uuid = data_connection_uuid
         self.primary_key = primary_key
         self.source = source
@@ -181,25 +187,27 @@ class OptixUploadOperator(LoadingOperator, WindowedOperator):
         self.nulls = nulls
         self.ttl_seconds = ttl_seconds
         self.max_rejected = max_rejected
-        self.allow_empty = allow_empty
-        self.min_rows_share = min_rows_share
-        self.min_filled_share = min_filled_share
-        self.max_changed_share = max_changed_share
+        self.guards = guards
+        self.sending = sending
         self.dry_run = dry_run
         self.expected_plan = expected_plan
         self.window = window
         self.window_grain = window_grain
         self.lock_timeout = lock_timeout
-        self.max_in_flight = max_in_flight
-        self.max_bisect_requests = max_bisect_requests
-        self.resume_within = resume_within
         self.optix_conn_id = optix_conn_id
+        self.check_literals()
+
+    def check_together(self) -> None:
+        """Raise SettingsError for words that are unknown, or contradict each other."""
+        mode = "changed" if is_template(self.mode) else self.mode  # the one that contradicts nothing
+        check_modes(mode, self.source_is or default_source(mode), self.on_removed)
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return the account: load_id, state, rows, accepted, rejected, unchanged, stale, unsent, report (a URL).
 
         A dry run's has plan (its digest), new, changed, unknown, expiring and removed besides.
         """
+        self.read_rendered()
         return self.take_turn(context, str(uuid.uuid4())) if self.dry_run else self.begin(context)
 
     def load(self, context: "Context", waiting: Waiting) -> dict[str, Any]:
@@ -214,25 +222,19 @@ class OptixUploadOperator(LoadingOperator, WindowedOperator):
         return what.report.result(what.place)
 
     def _wanted(self) -> "UploadOptions":
-        from optimove_provider.loads.optix.options import OptixTarget, Sending, UploadOptions
-        from optimove_provider.loads.plan.guards import Guards
+        from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
 
         return UploadOptions(
-            OptixTarget(
-                self.data_connection_uuid,
-                self.primary_key,
-                self.key_type,
-                None if self.ttl_seconds is None else int(self.ttl_seconds),
-            ),
-            mode=self.mode,  # type: ignore[arg-type]  # checked when the DAG was parsed
+            OptixTarget(self.data_connection_uuid, self.primary_key, self.key_type, self.ttl_seconds),
+            mode=self.mode,  # type: ignore[arg-type]  # checked before
             source_is=self.source_is or default_source(self.mode),  # type: ignore[arg-type]
             on_removed=self.on_removed,  # type: ignore[arg-type]
             nulls=self.nulls,
             max_rejected=self.max_rejected,
-            guards=Guards(self.allow_empty, self.min_rows_share, self.min_filled_share, self.max_changed_share),
+            guards=Guards.of(self.guards),
+            sending=Sending.of(self.sending),
             generation=self.generation(self.window),
             expected_plan=self.expected_plan or None,
-            manner=Sending(self.max_in_flight, self.max_bisect_requests, as_timedelta(self.resume_within)),
         )
 
 
@@ -254,8 +256,8 @@ class OptixUpdateOperator(LoadingOperator):
     :param ttl_seconds: after so many seconds a row without its own expires; None means never.
     :param max_rejected: how many rows may be rejected, or which share of them if it is below 1.
     :param lock_timeout: how long to wait for another load into the same target, a timedelta or seconds.
-    :param max_in_flight: how many requests may be under way at once.
-    :param max_bisect_requests: how many requests may be spent on finding the rows that the server refuses.
+    :param sending: requests in flight, and how many may be spent on finding refused rows: `Sending(...)`, or a mapping
+        of its members.
     """
 
     template_fields: Sequence[str] = (
@@ -266,10 +268,13 @@ class OptixUpdateOperator(LoadingOperator):
         "sql_conn_id",
         "parameters",
         "ttl_seconds",
+        "max_rejected",
+        "sending",
         "optix_conn_id",
     )
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers = {"sql": "sql", "parameters": "json"}  # noqa: RUF012 - the base class's own form
+    checked = MappingProxyType({"ttl_seconds": TTL_SECONDS, "max_rejected": MAX_REJECTED, "sending": Sending})
 
     def __init__(
         self,
@@ -285,9 +290,8 @@ class OptixUpdateOperator(LoadingOperator):
         ttl_column: str | None = None,
         ttl_seconds: int | None = None,
         max_rejected: float = 0,
+        sending: Sending | Mapping[str, Any] = Sending(),
         lock_timeout: timedelta | float = timedelta(hours=1),
-        max_in_flight: int = 4,
-        max_bisect_requests: int = 10_000,
         optix_conn_id: str = OptixHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -304,12 +308,13 @@ class OptixUpdateOperator(LoadingOperator):
         self.ttl_column = ttl_column
         self.ttl_seconds = ttl_seconds
         self.max_rejected = max_rejected
-        self.max_in_flight = max_in_flight
-        self.max_bisect_requests = max_bisect_requests
+        self.sending = sending
         self.optix_conn_id = optix_conn_id
+        self.check_literals()
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return the account: load_id, state, rows, accepted, rejected, unchanged, stale, unsent, report (a URL)."""
+        self.read_rendered()
         return self.begin(context)
 
     def load(self, context: "Context", waiting: Waiting) -> dict[str, Any]:
@@ -321,13 +326,12 @@ class OptixUpdateOperator(LoadingOperator):
         return what.report.result(what.place)
 
     def _update(self) -> "Update":
-        from optimove_provider.loads.optix.options import OptixTarget, Sending, UploadOptions
+        from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
         from optimove_provider.loads.optix.update import Update
 
-        ttl_seconds = None if self.ttl_seconds is None else int(self.ttl_seconds)
-        target = OptixTarget(self.data_connection_uuid, self.primary_key, self.key_type, ttl_seconds)
-        manner = Sending(self.max_in_flight, self.max_bisect_requests)
-        wanted = UploadOptions(target, nulls=self.nulls, max_rejected=self.max_rejected, manner=manner)
+        target = OptixTarget(self.data_connection_uuid, self.primary_key, self.key_type, self.ttl_seconds)
+        sending = Sending.of(self.sending)
+        wanted = UploadOptions(target, nulls=self.nulls, max_rejected=self.max_rejected, sending=sending)
         return Update(wanted, self.ttl_column)
 
 

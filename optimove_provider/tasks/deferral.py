@@ -5,8 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
+from optimove_provider.tasks.checked_fields import CheckedOperator
 from optimove_provider.tasks.failures import airflow_failures, as_airflow_failure
 from optimove_provider.tasks.staging import begin_load, staging
 
@@ -38,7 +37,7 @@ class Waiting:
         return cls(load_id, time.time())
 
 
-class LoadingOperator(BaseOperator):
+class LoadingOperator(CheckedOperator):
     """An operator that waits, deferred, while another load works on its target."""
 
     lock_timeout: timedelta | float
@@ -59,6 +58,7 @@ class LoadingOperator(BaseOperator):
 
     def resume(self, context: "Context", event: Any, waiting: dict[str, Any]) -> dict[str, Any]:
         """Go on after waiting for another load."""
+        self.read_rendered()
         return self._try(context, Waiting(**waiting))
 
     def _try(self, context: "Context", waiting: Waiting) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from optimove_provider.contract.wire.errors import DataError, SettingsError
 from optimove_provider.hooks.optix import OptixHook
+from optimove_provider.options import Guards, Sending
 from optimove_provider.tasks.reports import report_filed
 from optimove_provider.tasks.sources import open_file, open_rows
 from optimove_provider.tasks.staging import staging
@@ -16,7 +17,13 @@ from optimove_provider.tasks.staging import staging
 log = logging.getLogger(__name__)
 
 
-def replay(file: str, optix_conn_id: str = OptixHook.default_conn_name, dry_run: bool = False) -> dict[str, Any]:
+def replay(
+    file: str,
+    optix_conn_id: str = OptixHook.default_conn_name,
+    dry_run: bool = False,
+    guards: Guards = Guards(),
+    sending: Sending = Sending(),
+) -> dict[str, Any]:
     """Validate the rows of a load's rejected file again, and send those that are fit; returns the account.
 
     They go where the load went, as that load's report beside the file tells, and stand for the same instant: what the
@@ -32,7 +39,14 @@ def replay(file: str, optix_conn_id: str = OptixHook.default_conn_name, dry_run:
     generation, nulls = datetime.fromisoformat(known.pop("generation")), known.pop("nulls")
     target = OptixTarget(**known)
     # Everything that is fit goes, whatever is rejected again: the account tells.
-    wanted = UploadOptions(target, nulls=nulls, generation=generation, max_rejected=told["rejected"])
+    wanted = UploadOptions(
+        target,
+        nulls=nulls,
+        generation=generation,
+        max_rejected=told["rejected"],
+        guards=guards,
+        sending=sending,
+    )
     with OptixHook(optix_conn_id).get_conn() as client:
         if client.settings.host != told["target"]["host"]:
             raise SettingsError(

@@ -34,3 +34,10 @@ def test_the_package_itself_imports_nothing_of_its_own_or_of_others():
 def test_a_contract_module_needs_the_standard_library_only(module):
     packages = {name.partition(".")[0] for name in gained(module.replace("/", "."))}
     assert packages - sys.stdlib_module_names == {"optimove_provider"}
+
+
+@pytest.mark.parametrize("module", ["optimove_provider.kinds", "optimove_provider.options"])
+def test_what_dag_files_import_of_options_needs_the_standard_library_only(module):
+    new = gained(module)
+    assert {name.partition(".")[0] for name in new} - sys.stdlib_module_names == {"optimove_provider"}
+    assert not [name for name in new if name.startswith(("optimove_provider.loads", "optimove_provider.records"))]

@@ -15,9 +15,10 @@ from optimove_provider.clients.optix import OptixClient
 from optimove_provider.clients.settings import OptixSettings
 from optimove_provider.emulator import API_KEY, BRAND_KEY, State, send
 from optimove_provider.loads.optix.load import load
-from optimove_provider.loads.optix.options import OptixTarget, Sending, UploadOptions
+from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.staging import Staging
+from optimove_provider.options import Sending
 
 SETTINGS = OptixSettings(
     conn_id="optix_default",
@@ -56,7 +57,7 @@ class Target:
         return answer
 
     def load(self, rows: Iterable[Any], load_id: str = LOAD_ID, **settings: Any) -> Report:
-        """Settings are those of OptixTarget, Manner and Wanted together."""
+        """Settings are those of OptixTarget, Sending and UploadOptions together."""
         resumed, report = settings.pop("resumed", False), Report(load_id, {})
         self.report = report
         load(self.client, lambda: opened(rows), self.staging, report, self.wanted(**settings), resumed=resumed)
@@ -64,10 +65,10 @@ class Target:
 
     def wanted(self, **settings: Any) -> UploadOptions:
         target = {name: settings.pop(name) for name in ("key_type", "ttl_seconds") if name in settings}
-        manner = {name: settings.pop(name) for name in Sending.__slots__ if name in settings}
-        manner = {"max_in_flight": 1, **manner}
+        sending = {name: settings.pop(name) for name in Sending.kinds() if name in settings}
+        sending = {"max_in_flight": 1, **sending}
         return UploadOptions(
-            OptixTarget(self.data_connection_uuid, "id", **target), manner=Sending(**manner), **settings
+            OptixTarget(self.data_connection_uuid, "id", **target), sending=Sending(**sending), **settings
         )
 
     @property

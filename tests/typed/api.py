@@ -1,5 +1,6 @@
 """The public calls, as users' type checkers see them. Never run: `make check` type-checks it."""
 
+from datetime import timedelta
 from typing import Any, assert_type
 
 from optimove_provider.clients.dcp import DcpClient
@@ -23,8 +24,10 @@ from optimove_provider.operators.dcp import (
     DcpS3ImportOperator,
     DcpWriteProfilesOperator,
 )
-from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUploadOperator
+from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUpdateOperator, OptixUploadOperator
+from optimove_provider.options import Guards, Sending
 from optimove_provider.sensors.dcp import DcpProfileSensor, DcpUploadSensor
+from optimove_provider.tasks.replay import replay
 
 
 def clients() -> None:
@@ -55,6 +58,29 @@ async def dcp_calls(client: DcpClient) -> None:
     assert_type(await client.wait(lambda: dcp.upload_outcome(1, ["key"]), 30.0), Outcome)
 
 
+def options() -> None:
+    assert_type(Guards(min_rows_share=None, max_changed_share=0.2), Guards)
+    assert_type(Guards.of({"min_rows_share": 0.3}).min_rows_share, float | None)
+    assert_type(Sending(resume_within=timedelta(minutes=1)).resume_span, timedelta)
+    assert_type(Sending(resume_within=60), Sending)
+    assert_type(Sending(max_in_flight=8).as_dict(), dict[str, Any])
+    OptixUploadOperator(
+        task_id="a", data_connection_uuid="uuid", primary_key="id", guards=Guards(True), sending=Sending(8)
+    )
+    OptixUploadOperator(
+        task_id="b",
+        data_connection_uuid="uuid",
+        primary_key="id",
+        mode="{{ params.mode }}",
+        guards={"min_rows_share": "{{ params.share }}"},
+        sending={"resume_within": 60},
+    )
+    OptixUpdateOperator(task_id="c", data_connection_uuid="uuid", primary_key="id", sending=Sending(max_in_flight=1))
+    assert_type(replay("file", guards=Guards(max_changed_share=None), sending=Sending(8)), dict[str, Any])
+    Guards(min_rows_share="0.3")  # type: ignore[arg-type]
+    OptixUploadOperator(task_id="d", data_connection_uuid="u", primary_key="id", guards=Sending())  # type: ignore[arg-type]
+
+
 def tasks() -> None:
     OptixCreateConnectionOperator(task_id="a", name="name", primary_key="id")
     OptixUploadOperator(task_id="b", data_connection_uuid="uuid", primary_key="id", source=[{"id": 1}])
@@ -67,7 +93,7 @@ def tasks() -> None:
     DcpWriteProfilesOperator(task_id="f4", table_id=1, profiles=[{"customerId": "1"}], epoch_unit="milliseconds")
     DcpCreateAliasesOperator(task_id="f5", service_id=1, aliases=[])
     DcpProfileSensor(task_id="f6", table_id=1, profiles={"1": {"a": 1}})
-    DcpS3ImportOperator(task_id="g", table_id=1, source="s3://bucket/key.csv")
+    DcpS3ImportOperator(task_id="g", table_id=1, source="s3://bucket/key.csv", guards=Guards(allow_empty=True))
     ValidateCsvOperator(task_id="h", source="file.csv", attributes="attributes.json", strict=True)
     sensor = DcpUploadSensor(task_id="i", table_id=1, s3_key=["a", "b"], deferrable=True, retries=1)
     assert_type(sensor.poke({}).xcom_value, Any | None)

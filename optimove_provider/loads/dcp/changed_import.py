@@ -17,7 +17,6 @@ from optimove_provider.loads.dcp.in_doubt import Ask, InDoubtFiles
 from optimove_provider.loads.ledger.lease import Lease, acquired
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.ledger.manifest import CommitConflict
-from optimove_provider.loads.plan.guards import Guards
 from optimove_provider.loads.plan.plan import Plan, PlanInput
 from optimove_provider.loads.plan.replan import plan_or_reuse, still_holds
 from optimove_provider.loads.report.bookkeeping import keep_account
@@ -32,6 +31,7 @@ from optimove_provider.loads.upload.publication import Publication, Samples
 from optimove_provider.loads.upload.uploads import Uploads
 from optimove_provider.loads.validation.csv_file import CsvFile
 from optimove_provider.loads.validation.row_check import ImportOptions, RowCheck
+from optimove_provider.options import Guards
 
 
 @dataclass(frozen=True, slots=True)

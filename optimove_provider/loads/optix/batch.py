@@ -76,7 +76,7 @@ class _Batch:
 
     def send(self) -> SliceOutcomes:
         sender, journal = self._sender, self._journal
-        outcomes = journal.resume_or_begin_batch(sender.sending.resume_within)
+        outcomes = journal.resume_or_begin_batch(sender.sending.resume_span)
         while not journal.is_completed:
             log.info("batch %s", journal.batch_uuid)
             sender.begin(outcomes)

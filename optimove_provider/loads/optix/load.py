@@ -106,7 +106,7 @@ def _send_all(client: OptixClient, spool: Spool, journal: Journal, report: Repor
     if not spool.fit:
         report.state = "nothing_to_send"
         return
-    sender = SliceSender(client, spool.parts, journal, wanted.manner, upload_puts(wanted.target, journal))
+    sender = SliceSender(client, spool.parts, journal, wanted.sending, upload_puts(wanted.target, journal))
     outcomes = send_batch(sender, wanted.target, report)
     report.accepted = outcomes.accepted
     keep_rejected(journal, spool, outcomes, report, spool.parts)

@@ -1,15 +1,15 @@
 """What is to be done with the rows of a source."""
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 from optimove_provider.contract.wire.errors import SettingsError
-from optimove_provider.loads.plan.guards import Guards
 from optimove_provider.loads.plan.modes import check_modes
 from optimove_provider.loads.plan.plan import PlanInput
 from optimove_provider.loads.report.max_rejected import check_max_rejected
 from optimove_provider.loads.spool.freeze import Spool
+from optimove_provider.options import Guards, Sending
 from optimove_provider.records.to_json.encode import KEY_TYPES
 
 
@@ -34,20 +34,6 @@ class OptixTarget:
 
 
 @dataclass(frozen=True, slots=True)
-class Sending:
-    """How a load is sent: requests in flight, requests that may be spent on finding refused rows, and how old the
-    progress of an earlier try may be that this one goes on from."""
-
-    max_in_flight: int = 4
-    max_bisect_requests: int = 10_000
-    resume_within: timedelta = timedelta(hours=1)
-
-    def __post_init__(self) -> None:
-        if self.max_in_flight < 1:
-            raise SettingsError(f"max_in_flight {self.max_in_flight}: expected at least 1")
-
-
-@dataclass(frozen=True, slots=True)
 class UploadOptions:
     """`mode` "full" sends every row that is not stale, "changed" only what the target does not have already.
 
@@ -68,7 +54,7 @@ class UploadOptions:
     generation: datetime | None = None
     expected_plan: str | None = None
     dry_run: bool = False
-    manner: Sending = field(default_factory=Sending)
+    sending: Sending = field(default_factory=Sending)
 
     def __post_init__(self) -> None:
         check_max_rejected(self.max_rejected)

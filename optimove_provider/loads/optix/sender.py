@@ -8,12 +8,12 @@ from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.wire.errors import Refused
 from optimove_provider.contract.wire.messages import Flow, T
 from optimove_provider.loads.optix.bisect import BisectBudget, Put, bisect_refused, send_or_bisect
-from optimove_provider.loads.optix.options import Sending
 from optimove_provider.loads.optix.rejected_rows import SliceOutcomes
 from optimove_provider.loads.optix.slice_pool import SlicePool
 from optimove_provider.loads.progress import Progress
 from optimove_provider.loads.spool.slices import RowFiles, Slice
 from optimove_provider.loads.state.journal import Journal, Rejection, SliceOutcome
+from optimove_provider.options import Sending
 
 log = logging.getLogger(__name__)
 

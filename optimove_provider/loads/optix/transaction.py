@@ -82,7 +82,7 @@ class Transaction:
         all_may_be_bad = parts.rows + self.spool.rejected <= self._allowed
         probe = not (parts.rows < min(self.report.rows, FEW) and all_may_be_bad)
         puts = upload_puts(self.options.target, self.journal)
-        return SliceSender(self.client, parts, self.journal, self.options.manner, puts, lease.check, probe=probe)
+        return SliceSender(self.client, parts, self.journal, self.options.sending, puts, lease.check, probe=probe)
 
     def _outcomes(self, lease: Lease, sender: SliceSender) -> SliceOutcomes:
         """Send the batch, and keep what was refused: that may be all of the few rows that had to be sent."""
@@ -136,7 +136,7 @@ class Transaction:
             parts = _rows_in(expiry.sent, expiry.rows)
             target, probe = self.options.target.with_ttl(TTL_SECONDS), expiry.rows >= FEW
             puts = upload_puts(target, journal)
-            sender = SliceSender(self.client, parts, journal, self.options.manner, puts, lease.check, probe=probe)
+            sender = SliceSender(self.client, parts, journal, self.options.sending, puts, lease.check, probe=probe)
             try:
                 send_batch(sender, target, self.report)
             except NothingAccepted:

@@ -60,7 +60,7 @@ def load_update(
             judge(report, wanted.max_rejected, "Nothing was sent")
             with _marked(client, journal, wanted, spool, try_number, report) as may_send:
                 puts = _update_puts(wanted.target)
-                _update(SliceSender(client, spool.parts, journal, wanted.manner, puts, may_send), spool, report)
+                _update(SliceSender(client, spool.parts, journal, wanted.sending, puts, may_send), spool, report)
     judge(report, wanted.max_rejected, "Everything else was accepted")
 
 

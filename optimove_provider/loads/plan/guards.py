@@ -1,11 +1,11 @@
 """Stop a load whose rows look like an accident, with the numbers, before anything is sent."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.loads.ledger.manifest import Manifest, SourceSnapshot
 from optimove_provider.loads.plan.plan import Plan
+from optimove_provider.options import Guards
 
 FEW = 20
 """Of fewer keys, what share of them changes says nothing."""
@@ -13,21 +13,6 @@ FEW = 20
 
 class GuardStopped(OptimoveProviderError):
     """The rows look like an accident in the source. Nothing was sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Guards:
-    """How far a load may go; None switches a guard off.
-
-    `min_rows_share`: rows, against the newest snapshot's. `min_filled_share`: a column that was filled in more than
-    this share of the newest snapshot's rows must be so still. `max_changed_share`: of all keys that the target is
-    known to have; it alone is for deltas too.
-    """
-
-    allow_empty: bool = False
-    min_rows_share: float | None = 0.5
-    min_filled_share: float | None = 0.1
-    max_changed_share: float | None = 0.5
 
 
 def check(plan: Plan, manifest: Manifest, guards: Guards) -> None:

@@ -5,12 +5,12 @@ import logging
 from optimove_provider.contract.wire.errors import Disagreement
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.ledger.manifest import Manifest, PlanRef
-from optimove_provider.loads.plan.guards import Guards
 from optimove_provider.loads.plan.guards import check as check_guards
 from optimove_provider.loads.plan.plan import Plan, PlanInput
 from optimove_provider.loads.plan.planner import make_plan
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.journal import Journal, Stage
+from optimove_provider.options import Guards
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,7 @@
 """How many rows of a load may be rejected, and what is said when they are more."""
 
-from optimove_provider.contract.wire.errors import DataError, SettingsError
+from optimove_provider.contract.wire.errors import DataError
+from optimove_provider.kinds import MAX_REJECTED
 from optimove_provider.loads.report.report import Report
 
 EXAMPLES = 3
@@ -14,8 +15,7 @@ class TooManyRejected(DataError):
 
 def check_max_rejected(max_rejected: float) -> None:
     """Raise SettingsError unless it is a number of rows, or a share below 1."""
-    if max_rejected < 0:
-        raise SettingsError(f"max_rejected {max_rejected}: expected a number of rows, or a share below 1")
+    MAX_REJECTED.literal("max_rejected", max_rejected)
 
 
 def allowed_of(max_rejected: float, rows: int) -> float:

@@ -54,7 +54,8 @@ class ImportOptions:
     def __post_init__(self) -> None:
         if self.on_invalid not in ON_INVALID:
             raise SettingsError(f"on_invalid {self.on_invalid!r}: expected {' or '.join(ON_INVALID)}")
-        check_max_rejected(self.max_rejected or 0)
+        if self.max_rejected is not None:
+            check_max_rejected(self.max_rejected)
         if self.max_rejected and self.on_invalid == "fail":
             raise SettingsError('max_rejected= needs on_invalid="split": "fail" imports nothing if a row is invalid')
 

@@ -13,11 +13,11 @@ from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.ledger.manifest import PartlyVisible
 from optimove_provider.loads.optix.batch import NothingAccepted
 from optimove_provider.loads.optix.update import Update, load_update
-from optimove_provider.loads.plan.guards import Guards
 from optimove_provider.loads.report.max_rejected import TooManyRejected
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.state.staging import Staging
+from optimove_provider.options import Guards
 from tests.support.crash.dying import DyingTarget, fate
 from tests.support.ledgers import let_lease_end
 from tests.support.optix_target import Killed, opened

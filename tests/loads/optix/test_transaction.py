@@ -12,9 +12,10 @@ from optimove_provider.emulator.model.faults import Fault
 from optimove_provider.emulator.model.switches import Switches
 from optimove_provider.loads.ledger.lease import LeaseLost, TargetBusy, acquire
 from optimove_provider.loads.optix.update import Update, load_update
-from optimove_provider.loads.plan.guards import Guards, GuardStopped
+from optimove_provider.loads.plan.guards import GuardStopped
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.staging import Staging
+from optimove_provider.options import Guards
 from optimove_provider.surroundings import REAL
 from tests.support.optix_target import Killed, opened
 from tests.support.optix_transactions import NO_GUARDS, TransactionTarget, counts, night, planned, rows

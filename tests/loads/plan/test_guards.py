@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from optimove_provider.loads.plan.guards import Guards, GuardStopped, check
+from optimove_provider.loads.plan.guards import GuardStopped, check
+from optimove_provider.options import Guards
 from tests.support.ledgers import hour
 
 SNAPSHOT = {"source_is": "snapshot"}

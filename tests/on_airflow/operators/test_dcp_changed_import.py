@@ -285,7 +285,11 @@ def test_a_guard_stops_an_accident_before_anything_is_sent(emulator, table):
     load(table)
     with pytest.raises(AirflowFailException, match="min_rows_share"):
         load(table, ROWS[:1])
-    assert some(load(table, ROWS[:1], min_rows_share=None)) == {"state": "nothing_to_send", "rows": 1, "unchanged": 1}
+    assert some(load(table, ROWS[:1], guards={"min_rows_share": None})) == {
+        "state": "nothing_to_send",
+        "rows": 1,
+        "unchanged": 1,
+    }
 
 
 def test_the_valid_rows_of_a_bad_source(emulator, table):

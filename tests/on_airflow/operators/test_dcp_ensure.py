@@ -172,7 +172,6 @@ def test_epochs_in_the_other_unit_are_refused_if_strict(filled, unit, fits):
     [
         ({}, "either profiles= or source="),
         ({"profiles": [], "epoch_unit": "minutes"}, "epoch_unit 'minutes'"),
-        ({"profiles": [], "max_rejected": -1}, "max_rejected -1"),
         ({"profiles": [{}] * 5001}, "more than 5000 records"),
     ],
 )

@@ -144,7 +144,6 @@ def test_5001_records_are_never_sent_in_one_request(emulator, connection):
         ({"source": [], "sql": "SELECT 1"}, "either source= or sql="),
         ({"sql": "SELECT 1"}, "sql_conn_id="),
         ({"source": "/no/such/file.csv"}, "/no/such/file.csv.*is not there"),
-        ({"source": [{"id": 1}], "ttl_seconds": 0}, "ttl_seconds 0"),
         ({"source": [{"id": 1}], "key_type": "float"}, "key_type 'float'"),
     ],
 )

@@ -88,6 +88,38 @@ def test_newer_values_are_not_overwritten(emulator, connection, rejected, capfd)
     assert words(emulator, connection)["2"] == "newer"
 
 
+def test_requests_to_find_refused_rows_are_bounded_as_in_a_load(emulator, connection, rejected, capfd):
+    assert main(["replay", rejected, "--sending", "max_bisect_requests=0", "--sending", "max_in_flight=1"]) == 2
+    assert "0 requests (max_bisect_requests) were not enough" in capfd.readouterr().err
+
+
+def test_a_guard_stops_a_replay_too(emulator, connection, capfd):
+    many = [{"id": number, "word": "well"} for number in range(30)]
+    upload = {"data_connection_uuid": connection, "primary_key": "id"}
+    run(OptixUploadOperator(task_id="all", source=many, **upload))
+    emulator.state.switches = Switches(poison="poison")
+    result = run(OptixUploadOperator(task_id="one", source=ROWS[:3], max_rejected=1, **upload))
+    rejected = result["report"].removesuffix(".json") + ".rejected.jsonl"
+    edit(rejected, '"word":"poison"', '"word":"mended"')
+    assert main(["replay", rejected, "--guards", "max_changed_share=0"]) == 2
+    assert "max_changed_share=0.0" in capfd.readouterr().err
+    assert main(["replay", rejected, "--guards", "max_changed_share=off"]) == 0
+    assert words(emulator, connection)["2"] == "mended"
+
+
+@pytest.mark.parametrize(
+    ("option", "complaint"),
+    [
+        (("--guards", "max_changed_share=2"), "guards.max_changed_share='2': expected a share"),
+        (("--guards", "max_change=1"), "guards.max_change='1': unknown; expected some of allow_empty"),
+        (("--sending", "max_in_flight"), "'max_in_flight': expected NAME=VALUE"),
+    ],
+)
+def test_options_that_make_no_sense_are_named(emulator, rejected, option, complaint, capfd):
+    assert main(["replay", rejected, *option]) == 2
+    assert complaint in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("file", "complaint"),
     [

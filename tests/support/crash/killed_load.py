@@ -12,9 +12,10 @@ from optimove_provider.clients.drive import Send
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.clients.transport import Transport
 from optimove_provider.loads.optix.load import load
-from optimove_provider.loads.optix.options import OptixTarget, Sending, UploadOptions
+from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.staging import Staging
+from optimove_provider.options import Sending
 from tests.support.optix_target import LOAD_ID, SETTINGS, numbered, opened
 
 
@@ -35,7 +36,7 @@ class Course:
         report = Report(LOAD_ID, {})
         staging = Staging(fsspec.filesystem(self.protocol, **self.options), self.staging)
         target = OptixTarget(self.data_connection_uuid, "id")
-        wanted = UploadOptions(target, max_rejected=len(self.poison), manner=Sending(max_in_flight=self.max_in_flight))
+        wanted = UploadOptions(target, max_rejected=len(self.poison), sending=Sending(max_in_flight=self.max_in_flight))
         settings = replace(SETTINGS, host=f"{self.url}/api/data-connections/v1")
         with OptixClient(settings, send=send) as client:
             rows = watch(numbered(self.rows, poison=self.poison))

@@ -1,0 +1,136 @@
+"""What one option may be: a flag, a share, a number, a span or a word; as a DAG states it, and as a template gives it.
+
+DAG files import this module: standard library and the contract's errors only.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from optimove_provider.contract.wire.errors import SettingsError
+
+
+def is_template(value: Any) -> bool:
+    """Whether Airflow makes the value when a task runs: a text with Jinja in it, another task's output, a function."""
+    if isinstance(value, str):
+        return "{{" in value or "{%" in value
+    return not isinstance(value, type) and (callable(value) or callable(getattr(value, "resolve", None)))
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What one option may be; `expected` says it in errors.
+
+    `normal` gives a value its one form, `parse` makes a value of a text; both raise ValueError. `optional`: a DAG may
+    say None. `off`: where that is, a rendered text says "off".
+    """
+
+    expected: str
+    normal: Callable[[Any], Any]
+    parse: Callable[[str], Any]
+    optional: bool = False
+    off: bool = False
+
+    def literal(self, name: str, given: Any) -> Any:
+        """The value as a DAG states it; a template stays as it is. Raises SettingsError."""
+        if is_template(given) or (given is None and self.optional):
+            return given
+        try:
+            return self.normal(given)
+        except (ValueError, OverflowError):
+            raise SettingsError(f"{name}={given!r:.200}: expected {self.expected}") from None
+
+    def rendered(self, name: str, now: Any, given: Any) -> Any:
+        """The value at execute, of an option that the DAG stated as `given`. Raises SettingsError."""
+        return self.read(name, now) if is_template(given) else self.literal(name, now)
+
+    def read(self, name: str, text: Any) -> Any:
+        """The value that a template gave: a text, or any value where Airflow renders natively. Raises SettingsError."""
+        bare = text.strip() if isinstance(text, str) else text
+        if bare is None or (isinstance(bare, str) and bare in ("", "None")):
+            raise SettingsError(
+                f"{name} was rendered as {text!r}, so a value that its template names is missing: expected {self._told}"
+            )
+        if self.off and bare == "off":
+            return None
+        try:
+            return self.normal(self.parse(bare) if isinstance(bare, str) else bare)
+        except (ValueError, OverflowError):
+            raise SettingsError(f"{name}={text!r:.200}: expected {self._told}") from None
+
+    @property
+    def _told(self) -> str:
+        return f'{self.expected}; a template says "off" for None' if self.off else self.expected
+
+
+def _number(value: Any) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(value)
+    return value
+
+
+def _parse_number(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+def _share(value: Any) -> float:
+    if not 0 <= _number(value) <= 1:
+        raise ValueError(value)
+    return float(value)
+
+
+def _whole(least: int) -> Callable[[Any], int]:
+    def whole(value: Any) -> int:
+        if _number(value) < least or value != int(value):
+            raise ValueError(value)
+        return int(value)
+
+    return whole
+
+
+def _count_or_share(value: Any) -> int | float:
+    return _share(value) if isinstance(value, float) and value < 1 else _whole(0)(value)
+
+
+def _seconds(value: Any) -> timedelta:
+    span = value if isinstance(value, timedelta) else timedelta(seconds=_number(value))
+    if span < timedelta(0):
+        raise ValueError(value)
+    return span
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(value)
+    return value
+
+
+def one_of(words: Sequence[str]) -> Kind:
+    """One of some words."""
+
+    def word(value: Any) -> str:
+        if value not in words:
+            raise ValueError(value)
+        return str(value)
+
+    return Kind(" or ".join(map(repr, words)), word, str)
+
+
+def whole_number(least: int, optional: str = "") -> Kind:
+    """A whole number; `optional` says what None means, where a DAG may say it."""
+    expected = f"a whole number from {least} on" + (f", or None {optional}" if optional else "")
+    return Kind(expected, _whole(least), _parse_number, optional=bool(optional))
+
+
+_FLAGS = {"true": True, "True": True, "false": False, "False": False}
+FLAG = Kind("True or False", _flag, _FLAGS.get)
+SHARE = Kind("a share from 0 to 1, or None to switch the guard off", _share, _parse_number, optional=True, off=True)
+SPAN = Kind("a timedelta or seconds, not negative", _seconds, _parse_number)
+MAX_REJECTED = Kind("a whole number of rows, or a share of them below 1", _count_or_share, _parse_number)
+ANY_REJECTED = Kind(f"{MAX_REJECTED.expected}, or None for any number", _count_or_share, _parse_number, optional=True)
+TTL_SECONDS = whole_number(1, "for never")

@@ -1,0 +1,112 @@
+"""Options that belong together, as one value each: `from optimove_provider.options import Guards, Sending`.
+
+Operators, the command line and a replay take the same values, so a default stands here and nowhere else. DAG files
+import this module: standard library and the contract's errors only.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from typing import Any, Self, cast
+
+from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.kinds import FLAG, SHARE, SPAN, Kind, is_template, whole_number
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Options that are one value. Members are checked when it is made; SettingsError names the one that is wrong."""
+
+    def __post_init__(self) -> None:
+        for name, kind in self.kinds().items():
+            object.__setattr__(self, name, kind.literal(self._full(name), getattr(self, name)))
+
+    @classmethod
+    def of(cls, given: Self | Mapping[str, Any]) -> Self:
+        """The value itself, or that of a mapping of members. Raises SettingsError."""
+        return given if isinstance(given, cls) else cls(**cls._members(given))
+
+    @classmethod
+    def read(cls, texts: Mapping[str, Any]) -> Self:
+        """The value of members that are texts, as templates and command lines give them. Raises SettingsError."""
+        kinds = cls.kinds()
+        return cls(**{name: kinds[name].read(cls._full(name), text) for name, text in cls._members(texts).items()})
+
+    @classmethod
+    def kinds(cls) -> dict[str, Kind]:
+        """What each member may be."""
+        return {one.name: one.metadata["kind"] for one in fields(cls)}
+
+    def as_dict(self) -> dict[str, Any]:
+        """All members as plain values, spans in seconds."""
+        values = {name: getattr(self, name) for name in self.kinds()}
+        return {name: one.total_seconds() if isinstance(one, timedelta) else one for name, one in values.items()}
+
+    @classmethod
+    def literal(cls, name: str, given: Any) -> Any:
+        """What an operator keeps: a plain dict of all members, in which templates may stand; a template as it is."""
+        return given if is_template(given) else cls.of(given).as_dict()
+
+    @classmethod
+    def rendered(cls, name: str, now: Any, given: Any) -> dict[str, Any]:
+        """The plain dict at execute, of an option that the DAG stated as `given`. Raises SettingsError."""
+        if is_template(given):
+            return cls.read(now).as_dict()
+        kinds, was = cls.kinds(), cls.of(given).as_dict()
+        members = cls._members(now.as_dict() if isinstance(now, cls) else now).items()
+        return cls(**{one: kinds[one].rendered(cls._full(one), value, was[one]) for one, value in members}).as_dict()
+
+    @classmethod
+    def _full(cls, member: str) -> str:
+        return f"{cls.__name__.lower()}.{member}"
+
+    @classmethod
+    def _members(cls, given: Any) -> Mapping[str, Any]:
+        """The mapping itself. Raises SettingsError if it is none, or has unknown members."""
+        name, known = cls.__name__, ", ".join(cls.kinds())
+        if not isinstance(given, Mapping):
+            raise SettingsError(f"{name.lower()}={given!r:.200}: expected {name}(...), or a mapping of {known}")
+        if unknown := [name for name in given if name not in cls.kinds()]:
+            told = ", ".join(f"{cls._full(name)}={given[name]!r:.200}" for name in unknown)
+            raise SettingsError(f"{told}: unknown; expected some of {known}")
+        return given
+
+
+@dataclass(frozen=True, slots=True)
+class Guards(Group):
+    """How far a load may go before it is taken for an accident and stopped; None switches a guard off.
+
+    In a DAG a member may be a template; it switches its guard off with the text "off".
+
+    :param allow_empty: a snapshot may be empty.
+    :param min_rows_share: a snapshot must have this share of the rows of the newest one.
+    :param min_filled_share: a column that was filled in more than this share of the newest snapshot's rows must be so
+        still.
+    :param max_changed_share: of all keys that the target is known to have, at most this share may change. It alone is
+        for deltas too.
+    """
+
+    allow_empty: bool = field(default=False, metadata={"kind": FLAG})
+    min_rows_share: float | None = field(default=0.5, metadata={"kind": SHARE})
+    min_filled_share: float | None = field(default=0.1, metadata={"kind": SHARE})
+    max_changed_share: float | None = field(default=0.5, metadata={"kind": SHARE})
+
+
+@dataclass(frozen=True, slots=True)
+class Sending(Group):
+    """How a load is sent.
+
+    :param max_in_flight: how many requests may be under way at once.
+    :param max_bisect_requests: how many requests may be spent on finding the rows that the server refuses.
+    :param resume_within: how old the open batch of an earlier try may be that a retry goes on with, a timedelta or
+        seconds. Nobody knows how long the server keeps one. An update has no batch, and no use for it.
+    """
+
+    max_in_flight: int = field(default=4, metadata={"kind": whole_number(1)})
+    max_bisect_requests: int = field(default=10_000, metadata={"kind": whole_number(0)})
+    resume_within: timedelta | float = field(default=timedelta(hours=1), metadata={"kind": SPAN})
+
+    @property
+    def resume_span(self) -> timedelta:
+        """`resume_within`, however it was given."""
+        return cast(timedelta, self.resume_within)
