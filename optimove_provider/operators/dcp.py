@@ -1,15 +1,13 @@
 """Operators of Dynamic Customer Profiles. The creating ones ensure: what exists and agrees is kept."""
 
-import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowException, conf
+from airflow.providers.common.compat.sdk import conf
 
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.hooks.dcp import DcpHook
@@ -20,7 +18,7 @@ from optimove_provider.tasks.attributes import Attributes, read_attributes
 from optimove_provider.tasks.checked_fields import CheckedOperator
 from optimove_provider.tasks.deferral import LoadingOperator, Waiting, task_of
 from optimove_provider.tasks.failures import airflow_failures, as_airflow_failure
-from optimove_provider.tasks.readback import samples_of
+from optimove_provider.tasks.readback import upload_history
 from optimove_provider.tasks.reports import report_filed
 from optimove_provider.tasks.sources import Source, check_one_source, open_file, open_rows
 from optimove_provider.tasks.staging import staging, sweep
@@ -35,10 +33,8 @@ if TYPE_CHECKING:
     from optimove_provider.contract.dcp.config import Table
     from optimove_provider.contract.dcp.ensure import Ensured
     from optimove_provider.contract.dcp.upload_history import Outcome
-    from optimove_provider.loads.dcp.changed_import import ChangedOptions
-    from optimove_provider.loads.dcp.invalidation import LedgerInvalidation
+    from optimove_provider.loads.dcp.options import ChangedOptions, TableImport
     from optimove_provider.loads.dcp.rest_load import SmallLoad
-    from optimove_provider.loads.ledger.ledger import Ledger
     from optimove_provider.loads.report.report import Report
     from optimove_provider.loads.spool.freeze import OpenRows
     from optimove_provider.loads.upload.destination import Destination
@@ -469,103 +465,67 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
     def execute_complete(self, context: "Context", event: dict[str, Any], load_id: str) -> dict[str, Any]:
         """Finish with what the trigger saw."""
         from optimove_provider.contract.dcp.upload_history import Outcome
-        from optimove_provider.loads.report.report import Report
+        from optimove_provider.loads.dcp.load import filed_report
 
         self.read_rendered()
         if "error" in event:
             raise as_airflow_failure(event["error"], retry_helps=event["retry_helps"])
-        report = Report(load_id, {})
-        report.restore(staging().read(f"reports/{load_id}.json") or {})
+        report = filed_report(staging(), load_id)
         with airflow_failures():
-            self._settle(report, Outcome.from_json(event["outcome"]), context["ti"].try_number)
+            self._confirm(context, report, Outcome.from_json(event["outcome"]))
         return _result_of(report)
 
     def load(self, context: "Context", waiting: Waiting) -> dict[str, Any]:
         """One try of the load, and of the wait for its import."""
-        with DcpHook(self.dcp_conn_id).get_conn() as client:
-            report = self._import(client, context, waiting)
-            if self.wait and report.state == "uploaded":
-                self._wait(client, report, context["ti"].try_number)
-        return _result_of(report)
+        from optimove_provider.loads.dcp.load import outcome, run
 
-    def _import(self, client: "DcpClient", context: "Context", waiting: Waiting) -> "Report":
+        with DcpHook(self.dcp_conn_id).get_conn() as client:
+            load = self._import(client, context, waiting.load_id)
+            with report_filed(load.report, load.staging, self.log.info):
+                run(load, self.wait_timeout, waiting.waited)
+            sweep(load.staging)
+            if self.wait and load.report.state == "uploaded":
+                defer = partial(self._defer, client, load.report) if self.deferrable else None
+                pause = timedelta(seconds=self.poke_interval)
+                self._confirm(context, load.report, outcome(load, self.wait_timeout, pause, defer))
+        return _result_of(load.report)
+
+    def _import(self, client: "DcpClient", context: "Context", load_id: str) -> "TableImport":
         from optimove_provider.contract.cells.datatypes import in_unit
-        from optimove_provider.loads.dcp.changed_import import ChangedImport
-        from optimove_provider.loads.dcp.full_import import import_csv
-        from optimove_provider.loads.dcp.readback_samples import remember
+        from optimove_provider.loads.dcp.options import TableImport, table_ledger
         from optimove_provider.loads.report.report import Report
 
-        place, settings, try_number = staging(), client.settings, context["ti"].try_number
         source, table = self._rows(), client.read_table(int(self.table_id))
-        wanted = self._wanted(in_unit(client.list_attributes(table.id), self.epoch_unit))
-        to = self._destination(client, table, waiting.load_id)
-        report = Report(to.load_id, {"dcp": table.id, "host": settings.host}, task=task_of(context))
-        samples = None if settings.upload_history_url else partial(remember, place, client, table, wanted.attributes)
-        with report_filed(report, place, self.log.info):
-            if self.mode == "full":
-                with self._turn(report, try_number) as turn:
-                    import_csv(source, wanted, to, report, samples, turn)
-            else:
-                ask = partial(self._outcome, client)
-                changed = ChangedImport(source, wanted, self._comparison(), to, report, _ledger(report), ask, samples)
-                changed.plan() if self.dry_run else changed.run(try_number, self.wait_timeout, waiting.waited)
-        sweep(place)
-        return report
+        options = self._wanted(in_unit(client.list_attributes(table.id), self.epoch_unit))
+        to, history = self._destination(client, table, load_id), upload_history(client, table.id)
+        report = Report(load_id, {"dcp": table.id, "host": client.settings.host}, task=task_of(context))
+        return TableImport(
+            source,
+            options,
+            to,
+            report,
+            table_ledger(to.staging, report),
+            history.outcome,
+            history.remembering(table, options.attributes),
+            self.mode,
+            self._comparison(),
+            self.generation(self.window),
+            context["ti"].try_number,
+        )
 
-    def _turn(self, report: "Report", try_number: int) -> "AbstractContextManager[LedgerInvalidation | None]":
-        """The lease of the table, where it can have one and anything is to be sent."""
-        from optimove_provider.loads.dcp.invalidation import invalidation_of
-        from optimove_provider.loads.ledger.ledger import NO_LEDGER
+    def _confirm(self, context: "Context", report: "Report", outcome: "Outcome") -> None:
+        from optimove_provider.loads.dcp.load import confirm
 
-        if self.dry_run:
-            return nullcontext()
-        ledger = _ledger(report)
-        if ledger is None:
-            report.note(NO_LEDGER)
-            return nullcontext()
-        generation = self.generation(self.window) or datetime.now(UTC)
-        return invalidation_of(ledger, report.load_id, try_number, generation, report.task)
-
-    def _outcome(self, client: "DcpClient", s3_keys: Sequence[str]) -> "Outcome":
-        """What became of files, so far."""
-        if client.settings.upload_history_url:
-            return client.upload_outcome(int(self.table_id), s3_keys)
-        return client.read_back(samples_of(client, int(self.table_id), s3_keys))
-
-    def _wait(self, client: "DcpClient", report: "Report", try_number: int) -> None:
-        """Look until the files are imported; or look once, and defer."""
-        from optimove_provider.contract.dcp.upload_history import ImportState
-
-        until = datetime.now(UTC) + self.wait_timeout
-        while True:
-            outcome = self._outcome(client, report.s3_keys)
-            if outcome.verdict is not ImportState.WAIT:
-                return self._settle(report, outcome, try_number)
-            self.log.info("%s", outcome.sentence)
-            if self.deferrable:
-                self._defer(client, report, until)
-            if datetime.now(UTC) + timedelta(seconds=self.poke_interval) > until:
-                raise AirflowException(f"not imported within {self.wait_timeout}: {outcome.sentence}")
-            time.sleep(self.poke_interval)
-
-    def _defer(self, client: "DcpClient", report: "Report", until: datetime) -> None:
-        table, keys, told = int(self.table_id), list(report.s3_keys), None
-        if not client.settings.upload_history_url:
-            told = [sample.as_json() for sample in samples_of(client, table, keys)]
-        first = max(self.poke_interval, FIRST_POLL_SECONDS)
-        trigger = DcpUploadTrigger(table, keys, self.dcp_conn_id, self.poke_interval, first, samples=told)
-        left = max(until - datetime.now(UTC), timedelta(0))
-        self.defer(trigger=trigger, method_name="execute_complete", kwargs={"load_id": report.load_id}, timeout=left)
-
-    def _settle(self, report: "Report", outcome: "Outcome", try_number: int) -> None:
-        from optimove_provider.loads.dcp.confirmation import confirm, confirm_full
-
-        self.log.info("%s", outcome.sentence)
         with report_filed(report, staging(), self.log.info):
-            if self.mode == "changed":
-                confirm(_ledger(report), report, outcome, try_number)
-            else:
-                confirm_full(_ledger(report), report, outcome)
+            confirm(staging(), report, outcome, context["ti"].try_number)
+
+    def _defer(self, client: "DcpClient", report: "Report", left: timedelta) -> None:
+        table, keys = int(self.table_id), list(report.s3_keys)
+        remembered = upload_history(client, table).remembered(keys)
+        samples = None if remembered is None else [one.as_json() for one in remembered]
+        first = max(self.poke_interval, FIRST_POLL_SECONDS)
+        trigger = DcpUploadTrigger(table, keys, self.dcp_conn_id, self.poke_interval, first, samples=samples)
+        self.defer(trigger=trigger, method_name="execute_complete", kwargs={"load_id": report.load_id}, timeout=left)
 
     def _destination(self, client: "DcpClient", table: "Table", load_id: str) -> "Destination":
         from optimove_provider.clients.s3 import Bucket
@@ -576,12 +536,11 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
         return Destination(bucket, table.s3_path, load_id, staging())
 
     def _comparison(self) -> "ChangedOptions":
-        from optimove_provider.loads.dcp.changed_import import ChangedOptions
+        from optimove_provider.loads.dcp.options import ChangedOptions
 
         return ChangedOptions(
             source_is=self.source_is or default_source(self.mode),  # type: ignore[arg-type]  # checked at parse time
             guards=Guards.of(self.guards),
-            generation=self.generation(self.window),
             expected_plan=self.expected_plan or None,
             assume_settled=self.assume_settled,
         )
@@ -615,13 +574,6 @@ def _check_mode(mode: str, source_is: str | None, expected_plan: str | None, wai
         raise SettingsError('mode="changed" needs wait=True: what the table has is known once an import is confirmed')
     if mode == "full" and (source_is == "snapshot" or expected_plan):
         raise SettingsError('source_is="snapshot" and expected_plan need mode="changed": "full" compares nothing')
-
-
-def _ledger(report: "Report") -> "Ledger | None":
-    """The ledger of the table that a load is about; None where staging can hold none."""
-    from optimove_provider.loads.ledger.ledger import ledger_of
-
-    return ledger_of(staging(), "dcp", report.target["host"], str(report.target["dcp"]))
 
 
 def _result_of(report: "Report") -> dict[str, Any]:

@@ -19,14 +19,11 @@ from optimove_provider.contract.dcp.waiting import MAX_FAILED_POLLS, tolerable
 from optimove_provider.contract.wire.errors import OptimoveProviderError, SettingsError
 from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.tasks.failures import airflow_failures, as_airflow_failure
-from optimove_provider.tasks.readback import samples_of
+from optimove_provider.tasks.readback import upload_history
 from optimove_provider.triggers.dcp import FIRST_POLL_SECONDS, DcpUploadTrigger
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
-
-    from optimove_provider.clients.dcp import DcpClient
-    from optimove_provider.contract.dcp.readback import Sample
 
 
 class _DcpSensor(BaseSensorOperator):
@@ -40,7 +37,7 @@ class _DcpSensor(BaseSensorOperator):
         """Ask once."""
         with self._skipping_if_soft(), airflow_failures():
             try:
-                settled = self._ask()
+                poked = self._ask()
             except OptimoveProviderError as error:
                 # A rescheduled sensor is a new process at each poke, so there each failure is the first.
                 self._failed_polls += 1
@@ -49,7 +46,7 @@ class _DcpSensor(BaseSensorOperator):
                 self.log.warning("failed poll %d of %d: %s", self._failed_polls, self.max_failed_polls, error)
                 return PokeReturnValue(False)
             self._failed_polls = 0
-            return settled
+            return poked
 
     def _ask(self) -> PokeReturnValue:
         raise NotImplementedError
@@ -103,33 +100,24 @@ class DcpUploadSensor(_DcpSensor):
         """Return {"rows_processed": n, "files": [history entries]}; n is None where profiles were read back."""
         if not self.deferrable:
             return super().execute(context)
-        settled = self.poke(context)
-        if not settled:
+        poked = self.poke(context)
+        if not poked:
             self._defer()
-        return settled.xcom_value
+        return poked.xcom_value
 
     def execute_complete(self, context: "Context", event: dict[str, Any]) -> Any:
         """Finish with what the trigger saw."""
         if "error" in event:
             self.log.error("%s", event["error"])
             raise as_airflow_failure(event["error"], retry_helps=event["retry_helps"])
-        return self._settle(Outcome.from_json(event["outcome"])).xcom_value
+        return self._judge(Outcome.from_json(event["outcome"])).xcom_value
 
     def _ask(self) -> PokeReturnValue:
         if not self._keys:
             self.log.info("no file was uploaded, so there is nothing to wait for")
             return PokeReturnValue(True, _result(()))
         with DcpHook(self.dcp_conn_id).get_conn() as client:
-            samples = self._samples(client)
-            if samples is None:
-                return self._settle(client.upload_outcome(int(self.table_id), self._keys))
-            return self._settle(client.read_back(samples))
-
-    def _samples(self, client: "DcpClient") -> "list[Sample] | None":
-        """What is to be read back; None if a history tells."""
-        if client.settings.upload_history_url:
-            return None
-        return samples_of(client, int(self.table_id), self._keys)
+            return self._judge(upload_history(client, int(self.table_id)).outcome(self._keys))
 
     @property
     def _keys(self) -> list[str]:
@@ -138,7 +126,7 @@ class DcpUploadSensor(_DcpSensor):
 
     def _defer(self) -> None:
         with self._skipping_if_soft(), airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
-            samples = self._samples(client)
+            remembered = upload_history(client, int(self.table_id)).remembered(self._keys)
         trigger = DcpUploadTrigger(
             table_id=int(self.table_id),
             s3_keys=self._keys,
@@ -146,11 +134,11 @@ class DcpUploadSensor(_DcpSensor):
             poll_seconds=self.poke_interval,
             first_poll_seconds=max(self.poke_interval, FIRST_POLL_SECONDS),
             max_failed_polls=self.max_failed_polls,
-            samples=None if samples is None else [sample.as_json() for sample in samples],
+            samples=None if remembered is None else [one.as_json() for one in remembered],
         )
         self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=self.timeout))
 
-    def _settle(self, outcome: Outcome) -> PokeReturnValue:
+    def _judge(self, outcome: Outcome) -> PokeReturnValue:
         self.log.info("%s", outcome.sentence)
         if outcome.verdict is ImportState.FAILED:
             raise AirflowFailException(f"table {self.table_id}: the import failed: {outcome.sentence}")
@@ -201,8 +189,8 @@ class DcpProfileSensor(_DcpSensor):
         wanted = self.profiles if self.profiles is not None else {one: {} for one in self.customer_ids or ()}
         with DcpHook(self.dcp_conn_id).get_conn() as client:
             missing = list(missing_values(client, int(self.table_id), wanted))
-        for told in missing[:_SHOWN]:
-            self.log.info("%s", told)
+        for sentence in missing[:_SHOWN]:
+            self.log.info("%s", sentence)
         self.log.info("%d of %d profiles are as expected", len(wanted) - len(missing), len(wanted))
         return PokeReturnValue(not missing, {"profiles": len(wanted)})
 

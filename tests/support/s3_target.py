@@ -2,7 +2,7 @@
 
 import io
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +15,11 @@ from fsspec.implementations.local import LocalFileSystem
 from optimove_provider.clients.s3 import Bucket
 from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.dcp.config import IMPORT_BUCKET
+from optimove_provider.contract.dcp.upload_history import HistoryEntry, Outcome, common_verdict
 from optimove_provider.emulator import EmulatorServer
-from optimove_provider.loads.dcp.full_import import import_csv
+from optimove_provider.loads.dcp import load
+from optimove_provider.loads.dcp.options import TableImport, table_ledger
+from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.spool.freeze import OpenRows
 from optimove_provider.loads.state.staging import Staging
@@ -24,6 +27,7 @@ from optimove_provider.loads.upload.destination import Destination
 from optimove_provider.loads.validation.csv_file import CsvFile
 from optimove_provider.loads.validation.row_check import ImportOptions
 
+HOST, TABLE_ID = "https://dcp.test", 1
 ATTRIBUTES = (Attribute("ltv", "double"), Attribute("since", "datetime", "yyyy-mm-dd"), Attribute("note", "string"))
 
 
@@ -51,6 +55,11 @@ def rows_of(*items: Any) -> OpenRows:
     return lambda: nullcontext(iter(items))
 
 
+def imported(s3_keys: Sequence[str]) -> Outcome:
+    """What is said of files that are imported."""
+    return common_verdict([HistoryEntry(key, "completed") for key in s3_keys])
+
+
 def many(rows: int, first: int = 0) -> Iterator[bytes]:
     """The text of a file: its header, and rows of 100 bytes each."""
     yield b"customerId,ltv,since,note\n"
@@ -76,14 +85,33 @@ class Target:
     def to(self) -> Destination:
         return Destination(Bucket(self.s3, IMPORT_BUCKET), self.s3_path, self.load_id, self.staging)
 
+    def report(self) -> Report:
+        """A report of the load that says nothing yet."""
+        return Report(self.load_id, {"dcp": TABLE_ID, "host": HOST})
+
+    @property
+    def ledger(self) -> Ledger:
+        """The table's."""
+        found = table_ledger(self.staging, self.report())
+        assert found
+        return found
+
+    def load(
+        self, source: CsvFile | OpenRows | bytes, report: Report, ledger: Ledger | None, **wanted: Any
+    ) -> TableImport:
+        """An import of rows; what `wanted` has, and no import has, are options of the check."""
+        named = {name: wanted.pop(name) for name in TableImport.__slots__ if name in wanted}
+        options = ImportOptions(**{"attributes": ATTRIBUTES, **wanted})
+        source = of(source) if isinstance(source, bytes) else source
+        return TableImport(source, options, self.to, report, ledger, **{"outcome_of": imported, **named})
+
     def run(
-        self, source: CsvFile | OpenRows | bytes, samples: Callable[..., object] | None = None, **wanted: Any
+        self, source: CsvFile | OpenRows | bytes, remember: Callable[..., object] | None = None, **wanted: Any
     ) -> Report:
-        """Import; where it fails, the report is the exception's `report`."""
-        report = Report(self.load_id, {})
+        """Import all rows, without a ledger; where it fails, the report is the exception's `report`."""
+        report = self.report()
         try:
-            source = of(source) if isinstance(source, bytes) else source
-            import_csv(source, ImportOptions(**{"attributes": ATTRIBUTES, **wanted}), self.to, report, samples)
+            load.run(self.load(source, report, None, remember=remember, **wanted))
         except BaseException as error:
             error.report = report  # type: ignore[attr-defined]
             raise

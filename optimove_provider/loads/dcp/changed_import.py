@@ -5,173 +5,140 @@ the end of the wait, and the rows are an intent: if nobody confirms them, the ne
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from functools import partial
-from typing import Any, Literal
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.loads.dcp.confirmation import UNKNOWN
 from optimove_provider.loads.dcp.csv_spool import Freezer, csv_text
-from optimove_provider.loads.dcp.in_doubt import Ask, InDoubtFiles
+from optimove_provider.loads.dcp.in_doubt import InDoubtFiles
+from optimove_provider.loads.dcp.options import TableImport
 from optimove_provider.loads.ledger.lease import Lease, acquired
-from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.ledger.manifest import CommitConflict
 from optimove_provider.loads.plan.plan import Plan, PlanInput
 from optimove_provider.loads.plan.replan import plan_or_reuse, still_holds
-from optimove_provider.loads.report.bookkeeping import keep_account
-from optimove_provider.loads.report.report import Report
-from optimove_provider.loads.spool.freeze import OpenRows
+from optimove_provider.loads.report.bookkeeping import keep_account, run_once
 from optimove_provider.loads.spool.slices import RowFilesWriter
 from optimove_provider.loads.spool.unique_keys import refuse_duplicates
-from optimove_provider.loads.state.journal import Journal
-from optimove_provider.loads.upload.destination import Destination
 from optimove_provider.loads.upload.multipart import files_of
-from optimove_provider.loads.upload.publication import Publication, Samples
 from optimove_provider.loads.upload.uploads import Uploads
-from optimove_provider.loads.validation.csv_file import CsvFile
-from optimove_provider.loads.validation.row_check import ImportOptions, RowCheck
-from optimove_provider.options import Guards
 
-
-@dataclass(frozen=True, slots=True)
-class ChangedOptions:
-    """How rows are compared with the ledger. `generation` is the instant that they stand for, None the one at which the
-    source is opened. `assume_settled`: files of earlier loads that nobody confirmed are taken for imported."""
-
-    source_is: Literal["snapshot", "delta"] = "snapshot"
-    guards: Guards = field(default_factory=Guards)
-    generation: datetime | None = None
-    expected_plan: str | None = None
-    assume_settled: bool = False
+Spool = Mapping[str, Any]
+"""Frozen rows: their `folder`, the header's `columns`, the share `filled` of each, and the `report` so far."""
 
 
 class ChangedImport:
-    """One import of what changed. `ask` tells what became of other loads' files."""
+    """One import of what changed. Raises SettingsError for a table without a ledger."""
 
-    def __init__(
-        self,
-        source: CsvFile | OpenRows,
-        wanted: ImportOptions,
-        comparison: ChangedOptions,
-        to: Destination,
-        report: Report,
-        ledger: Ledger | None,
-        ask: Ask,
-        samples: Samples | None = None,
-    ) -> None:
-        if ledger is None:
+    def __init__(self, load: TableImport) -> None:
+        if load.ledger is None:
             raise SettingsError(
                 "mode='changed' needs a ledger, and [optimove] staging is on a storage without compare-and-swap: use a "
                 "local folder or S3, or mode='full'"
             )
-        self._source, self._wanted, self._comparison, self._to = source, wanted, comparison, to
-        self._report, self._ledger, self._ask = report, ledger, ask
-        self._journal = Journal(to.staging, to.load_id)
-        self._spool: Mapping[str, Any] = {}
-        self._delivery = Publication(to, report, samples, partial(InDoubtFiles(ledger).drop, to.load_id))
+        self._load, self._report, self._ledger, self._journal = load, load.report, load.ledger, load.journal()
+        self._in_doubt = InDoubtFiles(load.ledger)
+        self._publication = load.publication(self._journal)
 
-    def run(self, try_number: int, wait: timedelta, resumed: bool = False) -> None:
+    def run(self, wait: timedelta, resumed: bool = False) -> None:
         """Upload what changed and keep the lease for as long as the import is waited for; `confirm` has to follow.
 
         Where nothing changed, the load is committed at once, and has no files. `resumed`: this try has read the source
         before. Raises TargetBusy, StillImporting, and what checking, planning and uploading raise.
         """
-        if result := self._journal.result:
-            self._report.restore(result)
-            return
-        with keep_account(self._report, self._to.staging.surroundings, all_or_nothing=True), self._delivery.refusable():
-            columns = self._columns(resumed)
-            with acquired(self._ledger.manifest_file, self._to.load_id, try_number, self._report.task) as lease:
-                plan = self._plan()
-                if plan.to_send:
-                    self._upload(lease, plan, columns)
-                    lease.detach(self._to.staging.surroundings.now() + wait)
-                    return
-                if not plan.below_watermark:
-                    self._ledger.commit(lease, plan.as_commit(self._to.staging.surroundings.now()))
-            self._report.state = "nothing_to_send"
-        self._journal.finish(self._report.as_json())
+        with run_once(self._report, self._journal, all_or_nothing=True) as unfinished:
+            if unfinished:
+                with self._publication.abort_if_refused():
+                    self._run(wait, resumed)
 
     def plan(self) -> None:
         """Tell in the report what `run` would do. Nothing is sent, and only the report is left in staging."""
+        staging = self._load.staging
         try:
-            with keep_account(self._report, self._to.staging.surroundings, all_or_nothing=True):
-                self._columns(resumed=False)
-                self._plan()
+            with keep_account(self._report, staging.surroundings, all_or_nothing=True):
+                self._plan(self._rows(resumed=False))
                 self._report.state = "planned"
         finally:
-            self._to.staging.remove_folder(self._journal.folder)
+            staging.remove_folder(self._journal.folder)
 
-    def _columns(self, resumed: bool) -> list[str]:
-        """Freeze the rows, unless an earlier try began to send; returns the header's names."""
+    def _run(self, wait: timedelta, resumed: bool) -> None:
+        load, ledger, now = self._load, self._ledger, self._load.staging.surroundings.now
+        spool = self._rows(resumed)
+        with acquired(ledger.manifest_file, load.load_id, load.try_number, self._report.task) as lease:
+            plan = self._plan(spool)
+            if plan.to_send:
+                self._upload(lease, plan, spool["columns"])
+                lease.detach(now() + wait)
+                return
+            if not plan.below_watermark:
+                ledger.commit(lease, plan.as_commit(now()))
+        self._report.state = "nothing_to_send"
+
+    def _rows(self, resumed: bool) -> Spool:
+        """The frozen rows, which are read unless an earlier try began to send, or this one has read them."""
         journal, report = self._journal, self._report
         spool = journal.rows(resumed)
         if spool is None:
             found = self._freeze(journal.begin_reading())
             spool = journal.rows_read({**found, "report": report.as_json()})
         report.restore(spool["report"])
-        self._spool = spool
-        return list(spool["columns"])
+        return spool
 
     def _freeze(self, folder: str) -> dict[str, Any]:
-        staging = self._to.staging
+        staging = self._load.staging
         staging.remove_folder(folder)
         with RowFilesWriter(staging, folder) as parts:
             freezer = Freezer(parts)
-            RowCheck(self._source, self._wanted, staging, self._report).run(freezer)
+            self._load.row_check().run(freezer)
             freezer.finish()
         refuse_duplicates(staging, parts.written, "customerId")
         return {"columns": freezer.columns, "filled": freezer.filled, "folder": folder}
 
-    def _plan(self) -> Plan:
-        compared, journal, spool = self._comparison, self._journal, self._spool
+    def _plan(self, spool: Spool) -> Plan:
+        load, changed, journal = self._load, self._load.changed, self._journal
         self._refuse_other_manifest()
+        generation = load.generation or journal.opened
         frozen = PlanInput(
-            self._to.load_id,
-            spool["folder"],
-            compared.generation or journal.opened,
-            compared.source_is,
-            "changed",
-            filled=spool["filled"],
+            load.load_id, spool["folder"], generation, changed.source_is, "changed", filled=spool["filled"]
         )
-        return plan_or_reuse(self._ledger, journal, frozen, self._report, compared.guards, compared.expected_plan)
+        return plan_or_reuse(self._ledger, journal, frozen, self._report, changed.guards, changed.expected_plan)
 
     def _refuse_other_manifest(self) -> None:
         """Where the ledger has changed since the plan, what was uploaded by it is aborted; unless it is visible."""
-        journal, manifest, load_id = self._journal, self._ledger.read(), self._to.load_id
+        journal, manifest = self._journal, self._ledger.read()
         if not journal.has_sent or still_holds(journal, manifest):
             return
-        if self._delivery.visible:
+        if self._publication.visible:
             raise CommitConflict(
-                f"files of load {load_id} were uploaded, and others have changed the table's ledger since: {UNKNOWN}",
+                f"files of load {journal.load_id} were uploaded, and others have changed the table's ledger since: "
+                f"{UNKNOWN}",
                 journal.plan["planned_against"],
                 manifest.version,
             )
-        self._delivery.give_up(abort=True)
+        self._publication.abort()
 
     def _upload(self, lease: Lease, plan: Plan, columns: list[str]) -> None:
-        if not self._delivery.take_up():
+        if not self._publication.resume():
             self._begin(lease, plan)
-            with Uploads(self._to, self._wanted.max_file_bytes) as uploads:
-                for text in csv_text(self._to.staging, plan.sent, columns):
+            with Uploads(self._load.to, self._load.options.max_file_bytes) as uploads:
+                for text in csv_text(self._load.staging, plan.sent, columns):
                     uploads.write(text)
                 uploads.finish()
-            self._delivery.decide(uploads)
-        InDoubtFiles(self._ledger).note(self._to.load_id, self._report.s3_keys)
-        self._delivery.complete(lease.check)
+            self._publication.prepare(uploads)
+        self._in_doubt.record(self._load.load_id, self._report.s3_keys)
+        self._publication.commit(lease.check)
         self._report.accepted, self._report.state = plan.to_send, "uploaded"
 
     def _begin(self, lease: Lease, plan: Plan) -> None:
         """From here on the frozen rows stay what they are."""
-        unconfirmed = InDoubtFiles(self._ledger)
-        if self._comparison.assume_settled:
-            unconfirmed.drop_all()
-        unconfirmed.refuse(self._to.load_id, self._ask, self._unseen)
+        if self._load.changed.assume_settled:
+            self._in_doubt.forget_all()
+        self._in_doubt.resolve_others(self._load.load_id, self._load.outcome_of, self._never_visible)
         self._ledger.write_intent(lease, plan.planned_against, plan.load.generation, plan.sent)
         self._journal.begin_files()
 
-    def _unseen(self, load_id: str) -> list[str]:
+    def _never_visible(self, load_id: str) -> list[str]:
         """The files that another load began, and that never became visible: a retry of it looks at the ledger first."""
-        files = files_of(replace(self._to, load_id=load_id))
+        files = files_of(replace(self._load.to, load_id=load_id))
         return [file.key for file in files if not file.is_visible()]

@@ -44,45 +44,37 @@ def apply_outcome(report: Report, outcome: Outcome) -> None:
     raise ImportFailed(report.problem)
 
 
-def confirm_full(ledger: Ledger | None, report: Report, outcome: Outcome) -> None:
-    """Take over how a full import ended; its keys stay unknown. Raises ImportFailed."""
-    if ledger:
-        InDoubtFiles(ledger).settle(report.load_id, outcome)
-    apply_outcome(report, outcome)
-
-
-def confirm(ledger: Ledger | None, report: Report, outcome: Outcome, try_number: int = 1) -> None:
-    """Take over how an import of what changed ended: the ledger learns its rows, or that they are unknown.
+def confirm(ledger: Ledger | None, journal: Journal, report: Report, outcome: Outcome, try_number: int = 1) -> None:
+    """Take over how an import ended, whatever its mode. What was planned by the ledger is entered there, or becomes
+    unknown; the keys of a full import were made unknown before.
 
     Raises ImportFailed if the import failed, or rows of it; CommitConflict where another load has changed the ledger:
     then the load's intent stays. Raises TargetBusy while another load has the table.
     """
-    assert ledger  # noqa: S101 - the load had one
-    staging, load_id = ledger.staging, report.load_id
-    journal = Journal(staging, load_id)
     if journal.result:
         report.restore(journal.result)
         return
-    with (
-        keep_account(report, staging.surroundings, all_or_nothing=True),
-        acquired(ledger.manifest_file, load_id, try_number, report.task) as lease,
-    ):
-        InDoubtFiles(ledger).settle(load_id, outcome)
-        if outcome.verdict is ImportState.DONE and is_shown(outcome):
-            _commit(ledger, lease, journal)
-            compaction.maintain(ledger, lease)
-        else:
-            ledger.resolve_as_unknown(lease)
+    with keep_account(report, journal.staging.surroundings, all_or_nothing=True):
+        if ledger and journal.plan:
+            with acquired(ledger.manifest_file, report.load_id, try_number, report.task) as lease:
+                InDoubtFiles(ledger).settle(report.load_id, outcome)
+                _enter(ledger, lease, journal, outcome)
+        elif ledger:
+            InDoubtFiles(ledger).settle(report.load_id, outcome)
     try:
         apply_outcome(report, outcome)
     except ImportFailed:
-        report.note(UNKNOWN)
+        if journal.plan:
+            report.note(UNKNOWN)
         raise
     journal.finish(report.as_json())
 
 
-def _commit(ledger: Ledger, lease: Lease, journal: Journal) -> None:
-    """Enter the rows, once: a retry of the task may come after another load."""
-    if journal.stage is not Stage.COMMITTED:
+def _enter(ledger: Ledger, lease: Lease, journal: Journal, outcome: Outcome) -> None:
+    if outcome.verdict is not ImportState.DONE or not is_shown(outcome):
+        ledger.resolve_as_unknown(lease)
+        return
+    if journal.stage is not Stage.COMMITTED:  # once: a retry of the task may come after another load
         ledger.commit(lease, Plan.from_json(journal.plan).as_commit(ledger.staging.surroundings.now()))
         journal.committed()
+    compaction.maintain(ledger, lease)

@@ -1,4 +1,4 @@
-"""The files of a table that were uploaded and that nobody has seen imported yet: the vendor may process them at any
+"""The files of a table that are in doubt: uploaded, and not known to be imported. The vendor may process them at any
 time and in any order, so what they overwrite is open until then."""
 
 from collections.abc import Callable, Collection, Sequence
@@ -10,12 +10,12 @@ from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.loads.ledger.ledger import Ledger
 
 OVER_AFTER = timedelta(days=30)
-"""Nobody looks for an import that long: the notes must not pile up where no load ever asks."""
+"""Nobody looks for an import that long: the records must not pile up where no load ever asks."""
 
 SILENT_AFTER = timedelta(hours=12)
 """When a file counts as imported of which no profile can show it: as long as a load waits for one that can."""
 
-Ask = Callable[[Sequence[str]], Outcome]
+OutcomeOf = Callable[[Sequence[str]], Outcome]
 """What has become of files, by their S3 keys, so far."""
 
 
@@ -26,35 +26,40 @@ class StillImporting(OptimoveProviderError):
 
 
 class InDoubtFiles:
-    """Notes beside a table's ledger, one a load: `unconfirmed/<load id>.json` has the files' keys."""
+    """Records beside a table's ledger, one a load: `in-doubt/<load id>.json` has the files' keys."""
 
     def __init__(self, ledger: Ledger) -> None:
-        self._staging, self._folder = ledger.staging, f"{ledger.manifest_file.folder}/unconfirmed"
+        self._staging, self._folder = ledger.staging, f"{ledger.manifest_file.folder}/in-doubt"
 
-    def note(self, load_id: str, s3_keys: Sequence[str]) -> None:
+    def record(self, load_id: str, s3_keys: Sequence[str]) -> None:
         """Remember files, before they become visible."""
         self._sweep()
-        self._staging.write(
-            self._path(load_id), {"s3_keys": list(s3_keys), "noted": self._staging.surroundings.now().isoformat()}
-        )
+        self._staging.write(self._path(load_id), {"s3_keys": list(s3_keys), "recorded": self._now().isoformat()})
 
     def settle(self, load_id: str, outcome: Outcome) -> None:
         """Forget a load's files if it is known what became of all of them."""
         if outcome.is_over and is_shown(outcome):
-            self.drop(load_id)
+            self.forget(load_id)
 
-    def drop(self, load_id: str) -> None:
+    def forget(self, load_id: str) -> None:
         """Forget a load's files: what became of them is known."""
         self._staging.remove_folder(self._path(load_id))
 
-    def refuse(self, besides: str, ask: Ask, unseen: Callable[[str], Collection[str]]) -> None:
-        """Raise StillImporting while files of any load `besides` one may still be processed.
+    def forget_all(self) -> None:
+        """Forget the files of all loads."""
+        for load_id in self._loads():
+            self.forget(load_id)
 
-        `unseen` tells the keys of a load's files that never became visible.
+    def resolve_others(
+        self, load_id: str, outcome_of: OutcomeOf, never_visible: Callable[[str], Collection[str]]
+    ) -> None:
+        """Ask what became of the files of all loads but this one. Raises StillImporting while any is in doubt.
+
+        `never_visible` tells the keys of a load's files that never became visible.
         """
         self._sweep()
-        others = [load_id for load_id in self._loads() if load_id != besides]
-        left = [key for load_id in others for key in self._left(load_id, ask, unseen(load_id))]
+        others = [other for other in self._loads() if other != load_id]
+        left = [key for other in others for key in self._resolve(other, outcome_of, never_visible(other))]
         if left:
             raise StillImporting(
                 f"files of earlier loads are not known to be imported, and might overwrite this one's: "
@@ -62,29 +67,27 @@ class InDoubtFiles:
                 "that they are"
             )
 
-    def drop_all(self) -> None:
-        """Forget the files of all loads."""
-        for load_id in self._loads():
-            self.drop(load_id)
+    def _resolve(self, load_id: str, outcome_of: OutcomeOf, never_visible: Collection[str]) -> list[str]:
+        """The files that stay in doubt; if none does, the load's are forgotten. One that failed is over."""
+        found = self._staging.read(self._path(load_id))
+        if found is None:  # another load has seen that they are over
+            return []
+        is_recent = datetime.fromisoformat(found["recorded"]) + SILENT_AFTER > self._now()
+        # One by one: a file that failed says nothing of another.
+        outcomes = {key: outcome_of([key]) for key in found["s3_keys"] if key not in never_visible}
+        left = [key for key, one in outcomes.items() if not one.is_over or (is_recent and not is_shown(one))]
+        if not left:
+            self.forget(load_id)
+        return left
 
     def _loads(self) -> list[str]:
         return [name.removesuffix(".json") for name in self._staging.names(self._folder) if name.endswith(".json")]
 
     def _sweep(self) -> None:
-        self._staging.sweep(self._folder, self._staging.surroundings.now() - OVER_AFTER)
+        self._staging.sweep(self._folder, self._now() - OVER_AFTER)
 
-    def _left(self, load_id: str, ask: Ask, unseen: Collection[str]) -> list[str]:
-        """The files that are not over; if all are, they are forgotten. One that failed is over."""
-        found = self._staging.read(self._path(load_id))
-        if found is None:  # another load has seen that they are over
-            return []
-        is_recent = datetime.fromisoformat(found["noted"]) + SILENT_AFTER > self._staging.surroundings.now()
-        # One by one: a file that failed says nothing of another.
-        asked = {key: ask([key]) for key in found["s3_keys"] if key not in unseen}
-        left = [key for key, told in asked.items() if not told.is_over or (is_recent and not is_shown(told))]
-        if not left:
-            self.drop(load_id)
-        return left
+    def _now(self) -> datetime:
+        return self._staging.surroundings.now()
 
     def _path(self, load_id: str) -> str:
         return f"{self._folder}/{load_id}.json"

@@ -13,16 +13,20 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def run_once(report: Report, journal: Journal) -> Iterator[bool]:
-    """Whether there is anything left to do; keeps state, problem and time in the report, and the result in staging."""
+def run_once(report: Report, journal: Journal, all_or_nothing: bool = False) -> Iterator[bool]:
+    """Whether there is anything left to do; keeps state, problem and time in the report, and the result in staging.
+
+    A load whose files are uploaded is not finished: its end is known once they are imported.
+    """
     if journal.result:
         log.info("load %s was finished by an earlier try", report.load_id)
         report.restore(journal.result)
         yield False
         return
-    with keep_account(report, journal.staging.surroundings):
+    with keep_account(report, journal.staging.surroundings, all_or_nothing):
         yield True
-    journal.finish(report.as_json())
+    if report.state != "uploaded":
+        journal.finish(report.as_json())
 
 
 @contextmanager

@@ -43,7 +43,7 @@ MEANING: Mapping[Stage, str] = {
     Stage.PLANNED: "what will be sent is written down, with the version of the ledger that it was found against",
     Stage.SENDING: "requests of a batch, or parts of files, may have been sent; the rows stay what they are",
     Stage.CLOSING: "the request that completes the batch may have been sent: whether its rows are visible is in doubt",
-    Stage.PREPARED: "every part of every file was checked and sent (DCP): they are completed, or aborted",
+    Stage.PREPARED: "every row was checked, every part of every file sent (DCP): they are completed, or aborted",
     Stage.COMPLETED: "the batch was completed, or all of its rows were refused",
     Stage.COMMITTED: "the ledger has what was accepted",
     Stage.FINISHED: "the result is kept; the load is never opened again",
@@ -53,7 +53,7 @@ TRANSITIONS: Mapping[Stage, Mapping[Stage, str]] = {
     Stage.NEW: {
         Stage.READ: "the rows are read",
         Stage.PLANNED: "the records to expire are found",
-        Stage.SENDING: "a file is begun, in one pass with the check",
+        Stage.SENDING: "a full import begins its files, in one pass with the check",
         Stage.FINISHED: "nothing is sent",
     },
     Stage.READ: {
@@ -73,10 +73,9 @@ TRANSITIONS: Mapping[Stage, Mapping[Stage, str]] = {
         Stage.PLANNED: "the ledger has changed",
         Stage.SENDING: "another batch is begun",
         Stage.CLOSING: "about to complete the batch",
-        Stage.PREPARED: "every part is sent",
+        Stage.PREPARED: "every part of every file is sent",
         Stage.COMPLETED: "every row was refused",
-        Stage.COMMITTED: "the import is confirmed",
-        Stage.FINISHED: "an update is done",
+        Stage.FINISHED: "an update is done, or a newer snapshot is committed than a full import",
     },
     Stage.CLOSING: {
         Stage.PLANNED: "the ledger has changed",
@@ -84,10 +83,9 @@ TRANSITIONS: Mapping[Stage, Mapping[Stage, str]] = {
         Stage.COMPLETED: "answered with success",
     },
     Stage.PREPARED: {
-        Stage.PLANNED: "the ledger has changed, so the files are aborted",
-        Stage.SENDING: "given up, the files are aborted or lost, and made anew",
-        Stage.COMMITTED: "the import is confirmed",
-        Stage.FINISHED: "a full import is uploaded",
+        Stage.SENDING: "the files are aborted, or S3 has lost one",
+        Stage.COMMITTED: "the import is confirmed, and entered into the ledger",
+        Stage.FINISHED: "a full import is confirmed, nothing shows how an import ended, or there was no row",
     },
     Stage.COMPLETED: {
         Stage.PLANNED: "the ledger has changed before the commit",
@@ -129,8 +127,9 @@ class LoadState:
 
     `spools` numbers the frozen rows of tries that came as far as a plan. `batch` is 0 before the first request;
     `batch_opened` is empty where its progress counts no more. `in_doubt`: a batch of an earlier plan may have been
-    completed. `plans` counts how often was planned; `plan` is the last one. `invalidated_as` is the version of the
-    ledger in which an update has marked its keys.
+    completed. `has_sent`: something may have been sent, of whatever plan. `plans` counts how often was planned; `plan`
+    is the last one. `invalidated_as` is the version of the ledger in which an update has marked its keys. `prepared` is
+    there from PREPARED on: the report, and the instant that the rows stand for.
     """
 
     format: int = FORMAT
@@ -141,9 +140,11 @@ class LoadState:
     batch: int = 0
     batch_opened: str = ""
     in_doubt: bool = False
+    has_sent: bool = False
     plans: int = 0
     plan: dict[str, Any] = field(default_factory=dict)
     invalidated_as: int = 0
+    prepared: dict[str, Any] | None = None
     result: dict[str, Any] | None = None
 
 
@@ -243,7 +244,7 @@ class Journal:
     @property
     def has_sent(self) -> bool:
         """Whether a request may have been sent, of whatever plan."""
-        return self._state.batch > 0
+        return self._state.has_sent
 
     @property
     def has_sent_before(self) -> bool:
@@ -275,14 +276,36 @@ class Journal:
             )
         if state.batch:
             self.staging.remove_folder(self._batch_folder)
-        state.batch += 1
+        state.batch, state.has_sent = state.batch + 1, True
         state.batch_opened = self.staging.surroundings.now().isoformat()
         self._move(Stage.SENDING)
 
     def begin_files(self) -> None:
-        """Begin to send the parts of files: from here on the rows stay what they are."""
-        self._state.batch = 1
+        """Begin to send the parts of files: from here on frozen rows stay what they are."""
+        self._state.has_sent = True
         self._move(Stage.SENDING)
+
+    def prepared(self, report: dict[str, Any], generation: datetime | None) -> None:
+        """Remember, with the load's report, that every part of every file was sent: the files are completed, or
+        aborted. `generation` is the instant that the rows stand for."""
+        self._state.prepared = {"report": report, "generation": generation and generation.isoformat()}
+        self._move(Stage.PREPARED)
+
+    def unprepared(self) -> None:
+        """Some file cannot be completed any more: before any is sent again, another one has to be prepared."""
+        self._state.prepared = None
+        self._move(Stage.SENDING)
+
+    @property
+    def prepared_report(self) -> Mapping[str, Any] | None:
+        """The report of a load whose files are all prepared; None if they are not."""
+        return self._state.prepared and self._state.prepared["report"]
+
+    @property
+    def prepared_generation(self) -> datetime | None:
+        """The instant that the rows of a prepared load stand for, where it was told."""
+        told = self._state.prepared and self._state.prepared["generation"]
+        return datetime.fromisoformat(told) if told else None
 
     def invalidated(self, version: int) -> None:
         """Remember the version of the ledger that marks this update's keys: it goes on only while that is the last."""

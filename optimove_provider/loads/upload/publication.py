@@ -1,4 +1,12 @@
-"""The files of an import, from the first part that goes up until they are visible: all of them, or none."""
+"""Two-phase commit of the files of an import: prepared when every part is sent, then made visible, all of them or none.
+
+| phase | what is true | a process that dies here |
+| --- | --- | --- |
+| sending | some parts of some files are sent | a retry makes every part again, and sends what is missing |
+| prepared | every row was checked, every part sent; the journal has the report | a retry commits, and reads no row |
+| committing | some files are visible | the same; a file that is visible is not completed twice |
+| aborted | no file that was not visible will ever be | a retry begins anew |
+"""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -7,61 +15,56 @@ from datetime import datetime
 
 from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.loads.report.report import Report
+from optimove_provider.loads.state.journal import Journal, Stage
 from optimove_provider.loads.upload.destination import Destination
 from optimove_provider.loads.upload.multipart import UploadLost, files_of
 from optimove_provider.loads.upload.uploads import Uploads
 
 log = logging.getLogger(__name__)
 
-Samples = Callable[[str, list[dict[str, str]]], object]
+RememberRows = Callable[[str, list[dict[str, str]]], object]
 """Takes a file's S3 key and some of its rows before that file becomes visible."""
 
 
 class Publication:
-    """How far the files of a load came. Staging remembers it, so that a retry goes on from there.
+    """The files of a load, and how far they are from being visible.
 
-    `given_up` is called when the load was given up, and none of its files can ever become visible any more.
+    `on_aborted` is called when the files were aborted, and none of them can ever become visible any more.
     """
 
     def __init__(
         self,
         to: Destination,
+        journal: Journal,
         report: Report,
-        samples: Samples | None = None,
-        given_up: Callable[[], None] | None = None,
+        remember: RememberRows | None = None,
+        on_aborted: Callable[[], None] = lambda: None,
     ) -> None:
-        self._to, self._report, self._samples, self._given_up = to, report, samples, given_up
-        self._path = f"loads/{to.load_id}/import.json"
-        self.generation: datetime | None = None
+        self._to, self._journal, self._report = to, journal, report
+        self._remember, self._on_aborted = remember, on_aborted
 
-    def take_up(self) -> bool:
-        """Go on from a try that had checked and sent every row, with its report; tells whether there was one.
-
-        `generation` is the instant that its rows stand for, if it was told.
-        """
-        decided = self._to.staging.read(self._path)
-        if decided:
+    def resume(self) -> bool:
+        """Go on from a try that had prepared the files, with its report; tells whether there was one."""
+        prepared = self._journal.prepared_report
+        if prepared:
             log.info("every row was checked and sent by an earlier try of load %s", self._to.load_id)
-            self._report.restore(decided)
-            told = decided["generation"]
-            self.generation = told and datetime.fromisoformat(told)
-        return bool(decided)
+            self._report.restore(prepared)
+        return prepared is not None
 
     @property
     def visible(self) -> int:
-        """How many of them are."""
+        """How many files are visible."""
         return sum(file.is_visible() for file in files_of(self._to))
 
-    def decide(self, uploads: Uploads, generation: datetime | None = None) -> None:
-        """From here on the load can only be completed, or given up: its rows, of that `generation`, stay the same."""
-        if self._samples:
+    def prepare(self, uploads: Uploads, generation: datetime | None = None) -> None:
+        """From here on the files can only be committed, or aborted: their rows, of that `generation`, stay the same."""
+        if self._remember:
             for file in uploads.files:
-                self._samples(file.key, file.sample.rows())
+                self._remember(file.key, file.sample.rows())
         self._report.s3_keys = tuple(file.key for file in uploads.files)
-        told = {"generation": generation and generation.isoformat()}
-        self._to.staging.write(self._path, {**self._report.as_json(), **told})
+        self._journal.prepared(self._report.as_json(), generation)
 
-    def complete(self, may_complete: Callable[[], None] = lambda: None) -> None:
+    def commit(self, may_complete: Callable[[], None] = lambda: None) -> None:
         """Make the files visible. `may_complete` is asked before each, and raises where the right to was lost."""
         self._report.s3_keys, files = tuple(self._report.s3_keys), list(files_of(self._to))
         if lost := set(self._report.s3_keys) - {file.key for file in files}:
@@ -73,23 +76,26 @@ class Publication:
             else:  # of an earlier try, when the source held more
                 file.abort()
 
-    def give_up(self, abort: bool) -> None:
-        """Abort what can never be completed; in any case a retry sends the rows anew."""
-        if self._to.staging.read(self._path) is not None:
-            self._to.staging.remove(self._path)  # first: it promises that there are uploads to complete
-        if abort:
-            aborted = [file.abort() for file in list(files_of(self._to))]
-            if all(aborted) and self._given_up:
-                self._given_up()
+    def abort(self) -> None:
+        """Throw away what is not visible: a retry sends the rows anew."""
+        self._unprepare()  # first: prepared means that there are uploads to complete
+        if all([file.abort() for file in list(files_of(self._to))]):
+            self._on_aborted()
+
+    def _unprepare(self) -> None:
+        if self._journal.stage is Stage.PREPARED:
+            self._journal.unprepared()
 
     @contextmanager
-    def refusable(self) -> Iterator[None]:
-        """Give up where something is refused for good, and abort; and where an upload is lost, which has to be made
-        anew. After any other failure a retry goes on from here.
+    def abort_if_refused(self) -> Iterator[None]:
+        """Abort where something is refused for good; where S3 has lost an upload, a retry begins anew. After any other
+        failure it goes on from here.
         """
         try:
             yield
         except OptimoveProviderError as error:
-            if not error.retry_helps or isinstance(error, UploadLost):
-                self.give_up(abort=not error.retry_helps)
+            if not error.retry_helps:
+                self.abort()
+            elif isinstance(error, UploadLost):
+                self._unprepare()
             raise

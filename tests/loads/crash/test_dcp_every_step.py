@@ -13,7 +13,7 @@ from optimove_provider.emulator import EmulatorServer
 from optimove_provider.loads.ledger.manifest import CommitConflict
 from optimove_provider.loads.upload.destination import Destination
 from tests.support.crash.dying import DyingStaging, fate
-from tests.support.dcp_imports import ledger_in, load
+from tests.support.dcp_imports import load
 from tests.support.ledgers import check_claims, let_lease_end
 from tests.support.s3_target import Target, s3_client
 
@@ -83,7 +83,7 @@ class DyingTarget(Target):
         report = None
         with self.fate.until(dies_at):
             report = load(self, data, try_number, generation=day(number))
-        let_lease_end(ledger_in(self))
+        let_lease_end(self.ledger)
         return report
 
     @property
@@ -97,7 +97,7 @@ class DyingTarget(Target):
 
     def check_ledger(self):
         """What the ledger says it knows is true of the table."""
-        check_claims(ledger_in(self), self.values, "ltv")
+        check_claims(self.ledger, self.values, "ltv")
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_a_retry_ends_as_if_nothing_had_happened(dead):
         assert (report.state, report.rows, report.unsent) == ("committed", 3, 0)
         assert target.values == {"1": "2", "2": "1", "3": "1", "4": "2"}
         target.check_ledger()
-        assert not ledger_in(target).read().intents
+        assert not target.ledger.read().intents
 
 
 def test_after_a_newer_snapshot_the_retry_changes_nothing(dead):
@@ -143,5 +143,5 @@ def test_after_a_newer_snapshot_the_retry_changes_nothing(dead):
             assert (report.rows, report.unsent) == (3, 0)
         assert target.values == {"1": "3", "2": "3", "3": "3", "4": "3"}
         target.check_ledger()
-        assert not ledger_in(target).read().intents
+        assert not target.ledger.read().intents
     assert 0 < overtaken < 20

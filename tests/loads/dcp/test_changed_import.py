@@ -10,33 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimove_provider.contract.wire.errors import DataError, SettingsError
-from optimove_provider.loads.dcp.changed_import import ChangedImport, ChangedOptions
-from optimove_provider.loads.dcp.confirmation import confirm
+from optimove_provider.loads.dcp.changed_import import ChangedImport
 from optimove_provider.loads.dcp.csv_spool import Freezer, csv_text
-from optimove_provider.loads.dcp.full_import import import_csv
-from optimove_provider.loads.dcp.invalidation import invalidation_of
+from optimove_provider.loads.dcp.load import confirm, run
 from optimove_provider.loads.ledger import layers
 from optimove_provider.loads.ledger.lease import TargetBusy
 from optimove_provider.loads.ledger.manifest import PartlyVisible
 from optimove_provider.loads.plan.guards import GuardStopped
-from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.slices import RowFilesWriter
 from optimove_provider.loads.upload.uploads import MIN_FILE_BYTES
-from optimove_provider.loads.validation.row_check import ImportOptions
 from tests.support import s3_target
-from tests.support.dcp_imports import (
-    WAIT,
-    another,
-    break_off,
-    changed,
-    dead_full_import,
-    full,
-    imported,
-    ledger_in,
-    load,
-)
-from tests.support.s3_target import ATTRIBUTES, Calls, Target, many, of
+from tests.support.dcp_imports import WAIT, another, break_off, changed, dead_full_import, full, load
+from tests.support.s3_target import Calls, Target, imported, many
 
 ROWS = 120_000  # two parts
 LARGE = b"".join(many(ROWS))
@@ -96,7 +82,7 @@ def test_a_column_that_is_empty_all_of_a_sudden_stops_the_load(target):
 def test_what_breaks_off_is_pending_and_a_retry_goes_on(target, call):
     with Calls(target.s3, call, break_off), pytest.raises(EndpointConnectionError):
         load(target, LARGE)
-    assert target.load_id in ledger_in(target).read().intents
+    assert target.load_id in target.ledger.read().intents
     with Calls(target.s3, "UploadPart") as parts:
         report = load(target, b"not read again", try_number=2)
     assert parts.count == {"CreateMultipartUpload": 2, "UploadPart": 2, "CompleteMultipartUpload": 0}[call]
@@ -105,13 +91,13 @@ def test_what_breaks_off_is_pending_and_a_retry_goes_on(target, call):
 
 
 def test_what_died_between_upload_and_commit_is_confirmed_by_a_retry(target):
-    first, second = Report(target.load_id, {}), Report(target.load_id, {})
-    changed(target, LARGE, first).run(1, WAIT)
+    first, second = target.report(), target.report()
+    run(changed(target, LARGE, first), WAIT)
     with pytest.raises(TargetBusy, match=f"load {target.load_id}"):
         load(another(target), LARGE)
     with Calls(target.s3, "UploadPart") as parts:
-        changed(target, LARGE, second).run(2, WAIT)
-    confirm(ledger_in(target), second, imported(second.s3_keys))
+        run(changed(target, LARGE, second, try_number=2), WAIT)
+    confirm(target.staging, second, imported(second.s3_keys), try_number=2)
     assert (parts.count, second.state, second.accepted, first.s3_keys) == (0, "committed", ROWS, second.s3_keys)
 
 
@@ -126,15 +112,15 @@ def test_what_was_uploaded_by_an_outdated_plan_is_thrown_away(target):
 
 
 def test_a_plan_leaves_nothing_behind(target):
-    report = Report(target.load_id, {})
-    changed(target, b"customerId,ltv\n1,1\n", report).plan()
+    report = target.report()
+    ChangedImport(changed(target, b"customerId,ltv\n1,1\n", report)).plan()
     assert (report.state, report.plan["new"], target.staging.names("loads")) == ("planned", 1, [])
-    assert ledger_in(target).read().version == 0
+    assert target.ledger.read().version == 0
 
 
 def test_it_needs_a_storage_with_compare_and_swap(target):
     with pytest.raises(SettingsError, match="needs a ledger"):
-        ChangedImport(of(b""), ImportOptions(ATTRIBUTES), ChangedOptions(), target.to, Report("", {}), None, imported)
+        run(target.load(b"", target.report(), None, mode="changed"))
 
 
 def test_a_retry_of_a_full_import_gives_way_to_a_snapshot_that_was_committed_meanwhile(target):
@@ -174,9 +160,8 @@ def test_of_files_only_some_of_which_were_visible_before_a_snapshot_the_rest_is_
 
 
 def test_full_imports_write_down_their_keys_as_unknown(target):
-    ledger, report = ledger_in(target), Report(target.load_id, {})
-    with invalidation_of(ledger, target.load_id, 1, datetime.now(UTC)) as turn:
-        import_csv(of(b'ltv,CUSTOMERID\n1,"a""b"\n2,00123\n'), ImportOptions(ATTRIBUTES), target.to, report, turn=turn)
+    ledger = target.ledger
+    report = full(target, b'ltv,CUSTOMERID\n1,"a""b"\n2,00123\n', 1, datetime.now(UTC))
     stored = layers.read(target.staging, layers.of_all(target.staging, ledger.read()), row_files.LEDGER.names)
     rows = [row for batch in stored for row in batch.to_pylist()]
     assert [(row["key"], row["record"], row["fingerprint"]) for row in rows] == [

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.dcp.config import IMPORT_BUCKET
 from optimove_provider.contract.wire.errors import DataError, Disagreement, SettingsError
+from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.upload.multipart import PART_BYTES, UploadLost
 from optimove_provider.loads.upload.uploads import MIN_FILE_BYTES
 from optimove_provider.loads.validation.csv_file import CsvFile, check_file
@@ -276,7 +277,7 @@ def test_a_retry_sends_what_is_missing_and_makes_one_object(target):
 def test_a_retry_over_a_source_that_changed_sends_its_present_rows(target):
     with Calls(target.s3, "CompleteMultipartUpload", break_at(1)), pytest.raises(EndpointConnectionError):
         target.run(LARGE, max_file_bytes=MIN_FILE_BYTES)
-    target.staging.remove(f"loads/{target.load_id}/import.json")  # as if it had broken off just before
+    Journal(target.staging, target.load_id).unprepared()  # as if it had broken off just before
     shorter = b"".join(many(1000, first=7))
     target.run(shorter)
     assert list(target.stored().values()) == [shorter]

@@ -11,30 +11,19 @@ from optimove_provider.clients.s3 import Bucket, UploadGone
 from optimove_provider.contract.dcp.readback import READ_BACK, UNCHANGED_BEFORE
 from optimove_provider.contract.dcp.upload_history import HistoryEntry, common_verdict
 from optimove_provider.contract.wire.errors import S3Refused
-from optimove_provider.loads.dcp.changed_import import ChangedImport, ChangedOptions
-from optimove_provider.loads.dcp.confirmation import ImportFailed, confirm, confirm_full
+from optimove_provider.loads.dcp.confirmation import ImportFailed
 from optimove_provider.loads.dcp.in_doubt import StillImporting
+from optimove_provider.loads.dcp.load import confirm, run
 from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.lease import Lease, LeaseLost
-from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.loads.upload.multipart import UploadLost
 from optimove_provider.loads.upload.uploads import MIN_FILE_BYTES
-from optimove_provider.loads.validation.row_check import ImportOptions
 from tests.support import s3_target
-from tests.support.dcp_imports import (
-    WAIT,
-    another,
-    break_off,
-    dead_full_import,
-    full,
-    imported,
-    ledger_in,
-    load,
-)
+from tests.support.dcp_imports import WAIT, another, break_off, dead_full_import, full, load
 from tests.support.ledgers import ledger_rows
 from tests.support.optix_target import Killed
-from tests.support.s3_target import ATTRIBUTES, Calls, many, of
+from tests.support.s3_target import Calls, imported, many
 
 ONE = b"customerId,ltv\n1,1\n"
 TWO_FILES = b"".join(many(200_000))
@@ -47,11 +36,10 @@ def day(number):
     return datetime(2026, 11, number, tzinfo=UTC)
 
 
-def changed(target, data, ask=imported, try_number=1, max_file_bytes=MIN_FILE_BYTES, **compared):
-    report = Report(target.load_id, {})
-    wanted = ImportOptions(ATTRIBUTES, max_file_bytes=max_file_bytes)
-    what = of(data), wanted, ChangedOptions(**compared), target.to, report, ledger_in(target), ask
-    ChangedImport(*what).run(try_number, WAIT)
+def changed(target, data, outcome_of=imported, **wanted):
+    report = target.report()
+    how = {"mode": "changed", "max_file_bytes": MIN_FILE_BYTES, "outcome_of": outcome_of, **wanted}
+    run(target.load(data, report, target.ledger, **how), WAIT)
     return report
 
 
@@ -86,7 +74,7 @@ def test_of_two_files_one_failed_and_the_other_is_open_still(target, mode, secon
         HistoryEntry(first, "completed", 10, 1, "row 2 is odd"), *([HistoryEntry(other, second)] if second else [])
     )
     with pytest.raises(ImportFailed, match="row 2 is odd"):
-        (confirm_full if mode == "full" else confirm)(ledger_in(target), report, ask(report.s3_keys))
+        confirm(target.staging, report, ask(report.s3_keys), 1)
     assert (report.state, report.accepted) == ("failed", 0)
     with pytest.raises(StillImporting, match=other):
         changed(another(target), ONE, ask)
@@ -97,8 +85,8 @@ def test_of_two_files_one_failed_and_the_other_is_open_still(target, mode, secon
 def test_a_file_of_which_no_profile_shows_anything_counts_as_unknown_and_open_for_a_while(target):
     report = changed(target, ONE)
     silent = told(HistoryEntry(report.s3_keys[0], "completed", None, None, evidence=UNCHANGED_BEFORE))
-    confirm(ledger_in(target), report, silent(report.s3_keys))
-    assert (report.state, report.accepted, ledger_rows(ledger_in(target))['"1"']["fingerprint"]) == (
+    confirm(target.staging, report, silent(report.s3_keys), 1)
+    assert (report.state, report.accepted, ledger_rows(target.ledger)['"1"']["fingerprint"]) == (
         "uploaded",
         1,
         None,
@@ -106,14 +94,14 @@ def test_a_file_of_which_no_profile_shows_anything_counts_as_unknown_and_open_fo
     assert any("nothing shows whether the files are imported" in note for note in report.notes)
     with pytest.raises(StillImporting):
         changed(another(target), ONE, silent)
-    path = f"{ledger_in(target).manifest_file.folder}/unconfirmed/{target.load_id}.json"
+    path = f"{target.ledger.manifest_file.folder}/in-doubt/{target.load_id}.json"
     long_ago = (datetime.now(UTC) - timedelta(hours=13)).isoformat()
-    target.staging.write(path, {**target.staging.read(path), "noted": long_ago})
+    target.staging.write(path, {**target.staging.read(path), "recorded": long_ago})
     other = another(target)
     report = changed(other, ONE, silent)
     shown = told(HistoryEntry(report.s3_keys[0], "completed", None, None, evidence=READ_BACK))
-    confirm(ledger_in(target), report, shown(report.s3_keys))
-    assert (report.state, ledger_rows(ledger_in(target))['"1"']["fingerprint"] is None) == ("committed", False)
+    confirm(target.staging, report, shown(report.s3_keys), 1)
+    assert (report.state, ledger_rows(target.ledger)['"1"']["fingerprint"] is None) == ("committed", False)
 
 
 def test_after_an_upload_that_was_refused_and_aborted_a_cleared_task_can_load(target):
@@ -132,7 +120,7 @@ def test_nobody_waits_longer_than_thirty_days(target):
     full(target, ONE, 1, day(1))
     with pytest.raises(StillImporting):
         changed(another(target), ONE, told())
-    folder = target.staging.path(f"{ledger_in(target).manifest_file.folder}/unconfirmed")
+    folder = target.staging.path(f"{target.ledger.manifest_file.folder}/in-doubt")
     long_ago = time.time() - 31 * 86_400
     for name in os.listdir(folder):
         os.utime(f"{folder}/{name}", (long_ago, long_ago))
@@ -161,7 +149,7 @@ def test_a_retry_of_a_full_import_that_was_visible_makes_nothing_known_unknown(t
 def test_a_ledger_that_cannot_be_tidied_is_no_failure_of_the_load(target, monkeypatch, caplog, step):
     monkeypatch.setattr(compaction, step, fails)
     report = changed(target, ONE)
-    confirm(ledger_in(target), report, imported(report.s3_keys))
+    confirm(target.staging, report, imported(report.s3_keys), 1)
     assert (report.state, report.accepted) == ("committed", 1)
     assert full(another(target), ONE, 1, datetime.now(UTC)).state == "uploaded"
     assert "was not tidied" in caplog.text
@@ -177,11 +165,11 @@ def test_a_death_right_after_the_commit_and_then_another_load_leave_the_retry_no
     with monkeypatch.context() as patch:
         patch.setattr(compaction, "maintain", die)
         with pytest.raises(Killed):
-            confirm(ledger_in(target), report, imported(report.s3_keys))
+            confirm(target.staging, report, imported(report.s3_keys), 1)
     load(another(target), b"customerId,ltv\n3,1\n", generation=day(2), source_is="delta")
     report = changed(target, b"", try_number=2, generation=day(1))
-    confirm(ledger_in(target), report, imported(report.s3_keys))
-    assert (report.state, report.accepted, sorted(ledger_rows(ledger_in(target)))) == ("committed", 1, ['"1"', '"3"'])
+    confirm(target.staging, report, imported(report.s3_keys), 1)
+    assert (report.state, report.accepted, sorted(ledger_rows(target.ledger))) == ("committed", 1, ['"1"', '"3"'])
 
 
 def test_an_upload_of_which_staging_lost_the_record_is_made_anew(target, monkeypatch):
@@ -190,16 +178,16 @@ def test_an_upload_of_which_staging_lost_the_record_is_made_anew(target, monkeyp
     def gone(self, key, *_):
         raise UploadGone(key)
 
-    def remove(self, path):
-        if path.endswith("import.json"):
+    def write(self, path, content):
+        if path.endswith("load.json") and content["stage"] == "sending":
             raise Killed
-        removed(self, path)
+        return written(self, path, content)
 
-    removed = Staging.remove
+    written = Staging.write
     dead_full_import(target, ONE)
     with monkeypatch.context() as patch:
         patch.setattr(Bucket, "complete", gone)
-        patch.setattr(Staging, "remove", remove)
+        patch.setattr(Staging, "write", write)
         with pytest.raises(Killed):
             full(target, ONE, 2, day(1))
     with pytest.raises(UploadLost, match="A retry begins anew"):

@@ -1,11 +1,14 @@
-"""Remembering a few rows of a file before it is uploaded, so that reading profiles back shows when it is imported."""
+"""What became of uploaded files: by the history that a connection names, or by profiles that are remembered before
+the upload, and read back."""
 
 import csv
 import hashlib
 import io
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -14,8 +17,10 @@ from optimove_provider.contract.cells.datatypes import Attribute, is_key_column
 from optimove_provider.contract.dcp.config import Table
 from optimove_provider.contract.dcp.profiles import UNADDRESSABLE
 from optimove_provider.contract.dcp.readback import Sample, sampled
+from optimove_provider.contract.dcp.upload_history import Outcome
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.loads.state.staging import Staging
+from optimove_provider.loads.upload.publication import RememberRows
 from optimove_provider.records.files import delimiter_of
 
 log = logging.getLogger(__name__)
@@ -26,13 +31,51 @@ _FIRST_BYTES = 1 << 20
 Row = Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class UploadHistory:
+    """What became of a table's files. `open_s3` gives a boto3 client that may read them."""
+
+    client: DcpClient
+    table_id: int
+    staging: Staging
+    open_s3: Callable[[Table], Any]
+
+    def outcome(self, s3_keys: Sequence[str]) -> Outcome:
+        """How the import of files stands. Raises DataError for a file that nobody remembers and that is not there."""
+        remembered = self.remembered(s3_keys)
+        if remembered is None:
+            return self.client.upload_outcome(self.table_id, s3_keys)
+        return self.client.read_back(remembered)
+
+    def remembered(self, s3_keys: Iterable[str]) -> list[Sample] | None:
+        """The profiles by which the import of each file is seen; None where the connection names a history.
+
+        Of a file that no import of ours remembered, some rows are read from the bucket. Raises DataError if they cannot
+        be, and what reading the table and the profiles raises.
+        """
+        if self.client.settings.upload_history_url:
+            return None
+        return [recall(self.staging, s3_key) or self._remember_now(s3_key) for s3_key in dict.fromkeys(s3_keys)]
+
+    def remembering(self, table: Table, attributes: Sequence[Attribute]) -> RememberRows | None:
+        """What takes some rows of each file before it is uploaded; None where the connection names a history."""
+        if self.client.settings.upload_history_url:
+            return None
+        return partial(remember, self.staging, self.client, table, attributes)
+
+    def _remember_now(self, s3_key: str) -> Sample:
+        table = self.client.read_table(self.table_id)
+        rows = first_rows(self.open_s3(table), self.client.settings.import_bucket, s3_key)
+        return remember(self.staging, self.client, table, self.client.list_attributes(self.table_id), s3_key, rows)
+
+
 def remember(
     staging: Staging,
     client: DcpClient,
     table: Table,
     attributes: Sequence[Attribute],
     s3_key: str,
-    sample_rows: Sequence[Row],
+    rows: Sequence[Row],
 ) -> Sample:
     """Store what the profiles of these rows hold now and what the file will write: call it before the upload.
 
@@ -40,20 +83,19 @@ def remember(
     two rows for one customer the last counts. Rows that are remembered already stay as they are: a retry may come after
     the upload.
     """
-    known = _compared(attributes, sample_rows)
-    sample = Sample(s3_key, table.service_id, table.id, known)
-    rows = {customer_id: row for row in sample_rows if (customer_id := _customer_id(row))}
+    nobody = Sample(s3_key, table.service_id, table.id, _compared(attributes, rows))
+    row_of = {customer_id: row for row in rows if (customer_id := _customer_id(row))}
     earlier = recall(staging, s3_key)
-    if earlier and {one.customer_id for one in earlier.customers} == rows.keys():
+    if earlier and {one.customer_id for one in earlier.customers} == row_of.keys():
         return earlier
     customers = [
-        sampled(sample, customer_id, row, client.read_profile(table.service_id, table.id, customer_id))
-        for customer_id, row in rows.items()
+        sampled(nobody, customer_id, row, client.read_profile(table.service_id, table.id, customer_id))
+        for customer_id, row in row_of.items()
     ]
-    stored = Sample(s3_key, table.service_id, table.id, known, tuple(customers))
-    staging.write(_path(s3_key), stored.as_json())
+    found = replace(nobody, customers=tuple(customers))
+    staging.write(_path(s3_key), found.as_json())
     log.info("%d profiles are remembered, to see by them when %s is imported", len(customers), s3_key)
-    return stored
+    return found
 
 
 def recall(staging: Staging, s3_key: str) -> Sample | None:

@@ -1,0 +1,83 @@
+"""One import into a table: what is to be done, and all that it needs for that."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from optimove_provider.loads.dcp.in_doubt import InDoubtFiles, OutcomeOf
+from optimove_provider.loads.ledger.ledger import Ledger, ledger_of
+from optimove_provider.loads.report.report import Report
+from optimove_provider.loads.spool.freeze import OpenRows
+from optimove_provider.loads.state.journal import Journal
+from optimove_provider.loads.state.staging import Staging
+from optimove_provider.loads.upload.destination import Destination
+from optimove_provider.loads.upload.publication import Publication, RememberRows
+from optimove_provider.loads.validation.csv_file import CsvFile
+from optimove_provider.loads.validation.row_check import ImportOptions, RowCheck
+from optimove_provider.options import Guards
+from optimove_provider.records.observe.observer import ObserverFactory, no_observers
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedOptions:
+    """How rows are compared with the ledger. `assume_settled`: files of earlier loads that nobody confirmed are taken
+    for imported."""
+
+    source_is: Literal["snapshot", "delta"] = "snapshot"
+    guards: Guards = field(default_factory=Guards)
+    expected_plan: str | None = None
+    assume_settled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TableImport:
+    """One try of a load into a table.
+
+    `to` is where its files go, `report` tells the story. `ledger` is the table's, None where staging can hold none.
+    `outcome_of` tells what became of files, of this load or another; `remember` takes some rows of each file before it
+    is visible. `generation` is the instant that the rows stand for, None the one at which the source is opened.
+    `changed` says how to compare, with that mode.
+    """
+
+    source: CsvFile | OpenRows
+    options: ImportOptions
+    to: Destination
+    report: Report
+    ledger: Ledger | None
+    outcome_of: OutcomeOf
+    remember: RememberRows | None = None
+    mode: str = "full"
+    changed: ChangedOptions = field(default_factory=ChangedOptions)
+    generation: datetime | None = None
+    try_number: int = 1
+
+    @property
+    def load_id(self) -> str:
+        """The load that this is a try of."""
+        return self.to.load_id
+
+    @property
+    def staging(self) -> Staging:
+        """Where the load keeps its state."""
+        return self.to.staging
+
+    def journal(self) -> Journal:
+        """The load's journal, read now."""
+        return Journal(self.staging, self.load_id)
+
+    def publication(self, journal: Journal) -> Publication:
+        """The load's files. Once they are aborted, they are in doubt no more."""
+        return Publication(self.to, journal, self.report, self.remember, self._forget_files)
+
+    def row_check(self, observers: ObserverFactory = no_observers) -> RowCheck:
+        """The check of the load's rows."""
+        return RowCheck(self.source, self.options, self.staging, self.report, observers)
+
+    def _forget_files(self) -> None:
+        if self.ledger:
+            InDoubtFiles(self.ledger).forget(self.load_id)
+
+
+def table_ledger(staging: Staging, report: Report) -> Ledger | None:
+    """The ledger of the table that a load is about; None where staging can hold none."""
+    return ledger_of(staging, "dcp", report.target["host"], str(report.target["dcp"]))
