@@ -1,6 +1,5 @@
 """The operator that checks a CSV file before anything is sent."""
 
-import uuid
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -68,9 +67,10 @@ class ValidateCsvOperator(BaseOperator):
         from optimove_provider.loads.validation.csv_file import CsvFile, check_file
 
         with airflow_failures():
-            path = f"reports/{uuid.uuid4()}-findings.json"
+            place = staging()
+            path = f"reports/{place.surroundings.new_id()}-findings.json"
             file = CsvFile(self.source, partial(open_file, self.source))
-            findings, url = check_file(file, self._attributes(), self._options(), staging(), path)
+            findings, url = check_file(file, self._attributes(), self._options(), place, path)
         return {
             "file": self.source,
             "rows": findings.rows,

@@ -1,6 +1,5 @@
 """Operators of Dynamic Customer Profiles. The creating ones ensure: what exists and agrees is kept."""
 
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
@@ -19,7 +18,6 @@ from optimove_provider.tasks.checked_fields import CheckedOperator
 from optimove_provider.tasks.deferral import LoadingOperator, Waiting, task_of
 from optimove_provider.tasks.failures import airflow_failures, as_airflow_failure
 from optimove_provider.tasks.readback import upload_history
-from optimove_provider.tasks.reports import report_filed
 from optimove_provider.tasks.sources import Source, check_one_source, open_file, open_rows
 from optimove_provider.tasks.staging import staging, sweep
 from optimove_provider.tasks.window import WindowedOperator
@@ -460,7 +458,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return the account of the load, with the uploaded files as `s3_keys`."""
         self.read_rendered()
-        return self.take_turn(context, str(uuid.uuid4())) if self.dry_run else self.begin(context)
+        return self.take_turn(context, str(self.surroundings.new_id())) if self.dry_run else self.begin(context)
 
     def execute_complete(self, context: "Context", event: dict[str, Any], load_id: str) -> dict[str, Any]:
         """Finish with what the trigger saw."""
@@ -470,7 +468,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
         self.read_rendered()
         if "error" in event:
             raise as_airflow_failure(event["error"], retry_helps=event["retry_helps"])
-        report = filed_report(staging(), load_id)
+        report = filed_report(self.staging(), load_id)
         with airflow_failures():
             self._confirm(context, report, Outcome.from_json(event["outcome"]))
         return _result_of(report)
@@ -481,8 +479,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
 
         with DcpHook(self.dcp_conn_id).get_conn() as client:
             load = self._import(client, context, waiting.load_id)
-            with report_filed(load.report, load.staging, self.log.info):
-                run(load, self.wait_timeout, waiting.waited)
+            run(load, self.wait_timeout, waiting.waited)
             sweep(load.staging)
             if self.wait and load.report.state == "uploaded":
                 defer = partial(self._defer, client, load.report) if self.deferrable else None
@@ -497,7 +494,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
 
         source, table = self._rows(), client.read_table(int(self.table_id))
         options = self._wanted(in_unit(client.list_attributes(table.id), self.epoch_unit))
-        to, history = self._destination(client, table, load_id), upload_history(client, table.id)
+        to, history = self._destination(client, table, load_id), upload_history(client, table.id, self.staging())
         report = Report(load_id, {"dcp": table.id, "host": client.settings.host}, task=task_of(context))
         return TableImport(
             source,
@@ -516,12 +513,11 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
     def _confirm(self, context: "Context", report: "Report", outcome: "Outcome") -> None:
         from optimove_provider.loads.dcp.load import confirm
 
-        with report_filed(report, staging(), self.log.info):
-            confirm(staging(), report, outcome, context["ti"].try_number)
+        confirm(self.staging(), report, outcome, context["ti"].try_number)
 
     def _defer(self, client: "DcpClient", report: "Report", left: timedelta) -> None:
         table, keys = int(self.table_id), list(report.s3_keys)
-        remembered = upload_history(client, table).remembered(keys)
+        remembered = upload_history(client, table, self.staging()).remembered(keys)
         samples = None if remembered is None else [one.as_json() for one in remembered]
         first = max(self.poke_interval, FIRST_POLL_SECONDS)
         trigger = DcpUploadTrigger(table, keys, self.dcp_conn_id, self.poke_interval, first, samples=samples)
@@ -533,7 +529,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
         from optimove_provider.loads.upload.destination import Destination
 
         bucket = Bucket(import_client(client.settings, table), client.settings.import_bucket)
-        return Destination(bucket, table.s3_path, load_id, staging())
+        return Destination(bucket, table.s3_path, load_id, self.staging())
 
     def _comparison(self) -> "ChangedOptions":
         from optimove_provider.loads.dcp.options import ChangedOptions
@@ -581,11 +577,12 @@ def _result_of(report: "Report") -> dict[str, Any]:
 
 
 def _filed(operator: Any, client: "DcpClient", target: int, run: "Callable[[SmallLoad], None]") -> dict[str, Any]:
-    """Run a small load, and file its report however it ends; returns the account of the load."""
+    """Run a small load; returns the account of the load."""
     from optimove_provider.loads.dcp.rest_load import SmallLoad
     from optimove_provider.loads.report.report import Report
 
-    place, report = staging(), Report(str(uuid.uuid4()), {"dcp": target, "host": client.settings.profile_host})
-    with report_filed(report, place, operator.log.info):
-        run(SmallLoad(place, report, operator.max_rejected))
+    place = staging()
+    load_id = str(place.surroundings.new_id())
+    report = Report(load_id, {"dcp": target, "host": client.settings.profile_host})
+    run(SmallLoad(place, report, operator.max_rejected))
     return report.result(place)

@@ -1,6 +1,5 @@
 """Operators of Opti-X Data Connections."""
 
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -16,7 +15,6 @@ from optimove_provider.loads.plan.modes import MODES, check_modes, default_sourc
 from optimove_provider.options import Guards, Sending
 from optimove_provider.tasks.deferral import LoadingOperator, Waiting, task_of
 from optimove_provider.tasks.failures import airflow_failures
-from optimove_provider.tasks.reports import report_filed
 from optimove_provider.tasks.sources import Source, check_one_source, open_rows
 from optimove_provider.tasks.staging import staging, sweep
 from optimove_provider.tasks.window import WindowedOperator
@@ -208,7 +206,7 @@ class OptixUploadOperator(LoadingOperator, WindowedOperator):
         A dry run's has plan (its digest), new, changed, unknown, expiring and removed besides.
         """
         self.read_rendered()
-        return self.take_turn(context, str(uuid.uuid4())) if self.dry_run else self.begin(context)
+        return self.take_turn(context, str(self.surroundings.new_id())) if self.dry_run else self.begin(context)
 
     def load(self, context: "Context", waiting: Waiting) -> dict[str, Any]:
         """One try of the load, or its plan."""
@@ -348,15 +346,14 @@ class _What(NamedTuple):
 def _load_of(
     operator: OptixUploadOperator | OptixUpdateOperator, context: "Context", waiting: Waiting
 ) -> Iterator[_What]:
-    """What the operator's load works with; its report is filed at the end, and what is old is swept."""
+    """What the operator's load works with; what is old is swept at the end."""
     from optimove_provider.loads.report.report import Report
 
     with OptixHook(operator.optix_conn_id).get_conn() as client:
         source = (operator.source, operator.sql, operator.sql_conn_id)
         check_one_source(*source)
-        place = staging()
+        place = operator.staging()
         target = {"optix": operator.data_connection_uuid, "host": client.settings.host}
         report = Report(waiting.load_id, target, task=task_of(context))
-        with report_filed(report, place, operator.log.info):
-            yield _What(client, partial(open_rows, *source, operator.parameters), place, report)
+        yield _What(client, partial(open_rows, *source, operator.parameters), place, report)
         sweep(place)

@@ -20,6 +20,7 @@ from optimove_provider.contract.wire.errors import OptimoveProviderError, Settin
 from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.tasks.failures import airflow_failures, as_airflow_failure
 from optimove_provider.tasks.readback import upload_history
+from optimove_provider.tasks.staging import staging
 from optimove_provider.triggers.dcp import FIRST_POLL_SECONDS, DcpUploadTrigger
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class DcpUploadSensor(_DcpSensor):
             self.log.info("no file was uploaded, so there is nothing to wait for")
             return PokeReturnValue(True, _result(()))
         with DcpHook(self.dcp_conn_id).get_conn() as client:
-            return self._judge(upload_history(client, int(self.table_id)).outcome(self._keys))
+            return self._judge(upload_history(client, int(self.table_id), staging()).outcome(self._keys))
 
     @property
     def _keys(self) -> list[str]:
@@ -126,7 +127,7 @@ class DcpUploadSensor(_DcpSensor):
 
     def _defer(self) -> None:
         with self._skipping_if_soft(), airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
-            remembered = upload_history(client, int(self.table_id)).remembered(self._keys)
+            remembered = upload_history(client, int(self.table_id), staging()).remembered(self._keys)
         trigger = DcpUploadTrigger(
             table_id=int(self.table_id),
             s3_keys=self._keys,

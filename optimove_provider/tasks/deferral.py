@@ -1,10 +1,10 @@
 """Waiting for another load into the same target: deferred, so that no worker slot is held."""
 
-import time
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from optimove_provider.surroundings import REAL, Surroundings
 from optimove_provider.tasks.checked_fields import CheckedOperator
 from optimove_provider.tasks.failures import airflow_failures, as_airflow_failure
 from optimove_provider.tasks.staging import begin_load, staging
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from optimove_provider.loads.ledger.lease import TargetBusy
+    from optimove_provider.loads.state.staging import Staging
 
 SHORTEST, LONGEST = timedelta(seconds=12), timedelta(seconds=60)
 """A trigger that fires within 10 s of the deferral can get its task failed: apache/airflow#72716."""
@@ -32,15 +33,20 @@ class Waiting:
         return self.times > 0
 
     @classmethod
-    def begin(cls, load_id: str) -> "Waiting":
+    def begin(cls, load_id: str, surroundings: Surroundings) -> "Waiting":
         """A load that begins now."""
-        return cls(load_id, time.time())
+        return cls(load_id, surroundings.now().timestamp())
 
 
 class LoadingOperator(CheckedOperator):
     """An operator that waits, deferred, while another load works on its target."""
 
     lock_timeout: timedelta | float
+    surroundings: Surroundings = REAL
+
+    def staging(self) -> "Staging":
+        """Where the load keeps its state."""
+        return staging(self.surroundings)
 
     def load(self, context: "Context", waiting: Waiting) -> dict[str, Any]:
         """One try of the load; returns the task's result. Raises TargetBusy."""
@@ -49,12 +55,12 @@ class LoadingOperator(CheckedOperator):
     def begin(self, context: "Context") -> dict[str, Any]:
         """Begin the load of this try, or take up that of the try before."""
         with airflow_failures():
-            load_id = begin_load(staging(), context)
+            load_id = begin_load(self.staging(), context)
         return self.take_turn(context, load_id)
 
     def take_turn(self, context: "Context", load_id: str) -> dict[str, Any]:
         """Load, or defer until it may be this load's turn."""
-        return self._try(context, Waiting.begin(load_id))
+        return self._try(context, Waiting.begin(load_id, self.surroundings))
 
     def resume(self, context: "Context", event: Any, waiting: dict[str, Any]) -> dict[str, Any]:
         """Go on after waiting for another load."""
@@ -77,7 +83,7 @@ class LoadingOperator(CheckedOperator):
         """
         from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 
-        waited = timedelta(seconds=time.time() - waiting.since)
+        waited = timedelta(seconds=self.surroundings.now().timestamp() - waiting.since)
         if waited > as_timedelta(self.lock_timeout):
             raise as_airflow_failure(f"{busy}. It was waited for {waited} (lock_timeout)", retry_helps=True)
         pause = min(SHORTEST * 2 ** min(waiting.times, 3), LONGEST)

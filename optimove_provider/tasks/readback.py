@@ -2,15 +2,14 @@
 
 from typing import TYPE_CHECKING, Any
 
-from optimove_provider.tasks.staging import staging
-
 if TYPE_CHECKING:
     from optimove_provider.clients.dcp import DcpClient
     from optimove_provider.contract.dcp.config import Table
     from optimove_provider.loads.dcp.upload_history import UploadHistory
+    from optimove_provider.loads.state.staging import Staging
 
 
-def upload_history(client: "DcpClient", table_id: int) -> "UploadHistory":
+def upload_history(client: "DcpClient", table_id: int, place: "Staging") -> "UploadHistory":
     """How it is found out what became of a table's files."""
     from optimove_provider.loads.dcp.upload_history import UploadHistory
 
@@ -19,4 +18,4 @@ def upload_history(client: "DcpClient", table_id: int) -> "UploadHistory":
 
         return import_client(client.settings, table)
 
-    return UploadHistory(client, table_id, staging(), open_s3)
+    return UploadHistory(client, table_id, place, open_s3)

@@ -1,8 +1,6 @@
 """Sending the rejected rows of a load again, once whatever was wrong with them is mended."""
 
 import json
-import logging
-import uuid
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -10,11 +8,8 @@ from typing import Any
 from optimove_provider.contract.wire.errors import DataError, SettingsError
 from optimove_provider.hooks.optix import OptixHook
 from optimove_provider.options import Guards, Sending
-from optimove_provider.tasks.reports import report_filed
 from optimove_provider.tasks.sources import open_file, open_rows
 from optimove_provider.tasks.staging import staging
-
-log = logging.getLogger(__name__)
 
 
 def replay(
@@ -53,11 +48,10 @@ def replay(
                 f"{file} was sent to {told['target']['host']}, but connection {optix_conn_id!r} is for "
                 f"{client.settings.host}: name the connection that the load used"
             )
-        report = Report(str(uuid.uuid4()), told["target"], task=f"a replay of {file}")
-        do = plan if dry_run else load
         place = staging()
-        with report_filed(report, place, log.info):
-            do(client, partial(open_rows, file, None, None), place, report, wanted)
+        report = Report(str(place.surroundings.new_id()), told["target"], task=f"a replay of {file}")
+        do = plan if dry_run else load
+        do(client, partial(open_rows, file, None, None), place, report, wanted)
     return {**report.result(place), "rejected_file": report.rejected_file}
 
 

@@ -1,12 +1,13 @@
 """Where loads keep their state, and which load a task's try belongs to."""
 
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import conf
 
 from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.surroundings import REAL, Surroundings
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -20,7 +21,7 @@ KEPT_DAYS = 30
 _ON_THIS_MACHINE = ("LocalExecutor", "SequentialExecutor", "InProcessExecutor")
 
 
-def staging() -> "Staging":
+def staging(surroundings: Surroundings = REAL) -> "Staging":
     """Where loads keep their state: `[optimove] staging`, or a folder in AIRFLOW_HOME.
 
     Raises SettingsError for a local folder where tasks run on other machines, unless `[optimove] staging_is_shared`
@@ -42,7 +43,7 @@ def staging() -> "Staging":
             "where a retry would not find it. Set [optimove] staging to an object store (s3://conn_id@bucket/path), or "
             "to a folder that all machines share and [optimove] staging_is_shared to True"
         )
-    return Staging(place.fs, place.path)
+    return Staging(place.fs, place.path, surroundings)
 
 
 def _executors() -> list[str]:
@@ -73,7 +74,7 @@ def _keep_days() -> int:
 def _sweep(staging: "Staging", days: int) -> None:
     from optimove_provider.loads.ledger.manifest import intent_folders
 
-    before = datetime.now(UTC) - timedelta(days=days)
+    before = staging.surroundings.now() - timedelta(days=days)
     needed = {folder.split("/")[1] for folder in intent_folders(staging)}
     for folder in ("reports", "tries", "loads", "samples"):
         staging.sweep(folder, before, keep=needed.__contains__)

@@ -56,7 +56,7 @@ class ChangedImport:
         """Tell in the report what `run` would do. Nothing is sent, and only the report is left in staging."""
         staging = self._load.staging
         try:
-            with keep_account(self._report, staging.surroundings, all_or_nothing=True):
+            with keep_account(self._report, staging, all_or_nothing=True):
                 self._plan(self._rows(resumed=False))
                 self._report.state = "planned"
         finally:

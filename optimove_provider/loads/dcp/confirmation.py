@@ -54,20 +54,20 @@ def confirm(ledger: Ledger | None, journal: Journal, report: Report, outcome: Ou
     if journal.result:
         report.restore(journal.result)
         return
-    with keep_account(report, journal.staging.surroundings, all_or_nothing=True):
+    with keep_account(report, journal.staging, all_or_nothing=True):
         if ledger and journal.plan:
             with acquired(ledger.manifest_file, report.load_id, try_number, report.task) as lease:
                 InDoubtFiles(ledger).settle(report.load_id, outcome)
                 _enter(ledger, lease, journal, outcome)
         elif ledger:
             InDoubtFiles(ledger).settle(report.load_id, outcome)
-    try:
-        apply_outcome(report, outcome)
-    except ImportFailed:
-        if journal.plan:
-            report.note(UNKNOWN)
-        raise
-    journal.finish(report.as_json())
+        try:
+            apply_outcome(report, outcome)
+        except ImportFailed:
+            if journal.plan:
+                report.note(UNKNOWN)
+            raise
+        journal.finish(report.as_json())
 
 
 def _enter(ledger: Ledger, lease: Lease, journal: Journal, outcome: Outcome) -> None:

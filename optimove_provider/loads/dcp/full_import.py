@@ -33,7 +33,7 @@ class FullImport:
 
     def plan(self) -> None:
         """Tell in the report what `run` would do. Nothing is sent."""
-        with keep_account(self._report, self._load.staging.surroundings, all_or_nothing=True):
+        with keep_account(self._report, self._load.staging, all_or_nothing=True):
             self._load.row_check().run(Nowhere())
             self._report.state = "planned"
 

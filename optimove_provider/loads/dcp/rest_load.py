@@ -83,7 +83,7 @@ class SmallLoad:
         check_size(records)
         report, rejected = self.report, list[Rejected]()
         report.rows = len(records)
-        with keep_account(report, self.staging.surroundings):
+        with keep_account(report, self.staging):
             try:
                 fit = list(self._fit(records, prepare, rejected))
                 self._judge(rejected, "Nothing was sent")

@@ -13,7 +13,7 @@ from optimove_provider.loads.optix.options import UploadOptions
 from optimove_provider.loads.optix.rejected_rows import SliceOutcomes, keep_rejected
 from optimove_provider.loads.optix.sender import SliceSender
 from optimove_provider.loads.optix.transaction import Transaction
-from optimove_provider.loads.report.bookkeeping import run_once
+from optimove_provider.loads.report.bookkeeping import keep_account, run_once
 from optimove_provider.loads.report.max_rejected import judge, judge_expired
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.spool.freeze import OpenRows, Spool, open_spool
@@ -57,15 +57,16 @@ def plan(client: OptixClient, open_rows: OpenRows, staging: Staging, report: Rep
     """Tell in `report` what `load` would do. Nothing is sent, and nothing is left in staging but the report."""
     journal, wanted = Journal(staging, report.load_id), replace(wanted, dry_run=True)
     try:
-        spool = _frozen(open_rows, journal, wanted, resumed=False, compared=True)
-        _tell_spool(spool, journal, report, wanted)
-        ledger = _ledger(client, staging, wanted)
-        if ledger:
-            Transaction(client, ledger, wanted, journal, spool, report).plan()
-        else:
-            wanted.without_ledger()
-            report.note(NO_LEDGER)
-        report.state = "planned"
+        with keep_account(report, staging):
+            spool = _frozen(open_rows, journal, wanted, resumed=False, compared=True)
+            _tell_spool(spool, journal, report, wanted)
+            ledger = _ledger(client, staging, wanted)
+            if ledger:
+                Transaction(client, ledger, wanted, journal, spool, report).plan()
+            else:
+                wanted.without_ledger()
+                report.note(NO_LEDGER)
+            report.state = "planned"
     finally:
         staging.remove_folder(journal.folder)
 

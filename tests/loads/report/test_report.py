@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from optimove_provider.loads.report.bookkeeping import keep_account
 from optimove_provider.loads.report.report import STATES, Report, Unaccounted
 from optimove_provider.loads.state.staging import Staging
-from optimove_provider.surroundings import REAL
 
 TARGET = {"optix": "uuid", "host": "https://example.com"}
 
@@ -56,8 +55,8 @@ def test_a_filed_report_holds_everything_and_the_tasks_result_little(tmp_path):
 
 
 @pytest.mark.parametrize(("accepted", "said"), [(1, "1 rows fewer"), (3, "1 rows more")])
-def test_a_load_that_cannot_account_for_every_row_has_failed(accepted, said):
+def test_a_load_that_cannot_account_for_every_row_has_failed(accepted, said, staging_on_disk):
     report = Report("load", {}, rows=2, accepted=accepted)
-    with pytest.raises(Unaccounted, match=said), keep_account(report, REAL):
+    with pytest.raises(Unaccounted, match=said), keep_account(report, staging_on_disk):
         report.state = "committed"
     assert report.state == "failed"
