@@ -6,8 +6,8 @@ import pyarrow as pa
 
 from optimove_provider.loads.ledger.ledger import ledger_of
 from optimove_provider.loads.optix.load import plan
-from optimove_provider.loads.plan.guards import Guards
 from optimove_provider.loads.report.report import Report
+from optimove_provider.options import Guards
 from tests.support.optix_target import Target, opened
 
 NIGHT = datetime(2026, 11, 20, tzinfo=UTC)
