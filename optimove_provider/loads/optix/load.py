@@ -40,7 +40,12 @@ def load(
     read again. Raises TooManyRejected also after the good rows were committed.
     """
     journal = Journal(staging, report.load_id)
-    with run_once(report, journal) as unfinished:
+
+    def judge_end() -> None:
+        judge(report, wanted.max_rejected, "Everything else was committed")
+        judge_expired(report, wanted.max_rejected)
+
+    with run_once(report, journal, judge_end) as unfinished:
         if unfinished:
             ledger = _ledger(client, staging, wanted)
             spool = _frozen(open_rows, journal, wanted, resumed, wanted.compares or _guards_changes(wanted, ledger))
@@ -49,8 +54,6 @@ def load(
                 Transaction(client, ledger, wanted, journal, spool, report).run(try_number)
             else:
                 _send_all(client, spool, journal, report, wanted.without_ledger())
-    judge(report, wanted.max_rejected, "Everything else was committed")
-    judge_expired(report, wanted.max_rejected)
 
 
 def plan(client: OptixClient, open_rows: OpenRows, staging: Staging, report: Report, wanted: UploadOptions) -> None:

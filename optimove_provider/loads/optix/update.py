@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import pyarrow as pa
 
@@ -52,7 +53,8 @@ def load_update(
     target learns that what these keys hold is not known. Raises TargetBusy as `load` does.
     """
     journal, wanted = Journal(staging, report.load_id), update.wanted
-    with run_once(report, journal) as unfinished:
+    judge_end = partial(judge, report, wanted.max_rejected, "Everything else was accepted")
+    with run_once(report, journal, judge_end) as unfinished:
         if unfinished:
             spool = _frozen(open_rows, update, journal, resumed)
             report.rows = spool.rows
@@ -61,7 +63,6 @@ def load_update(
             with _marked(client, journal, wanted, spool, try_number, report) as may_send:
                 puts = _update_puts(wanted.target)
                 _update(SliceSender(client, spool.parts, journal, wanted.sending, puts, may_send), spool, report)
-    judge(report, wanted.max_rejected, "Everything else was accepted")
 
 
 def _frozen(open_rows: OpenRows, update: Update, journal: Journal, resumed: bool) -> Spool:

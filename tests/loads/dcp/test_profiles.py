@@ -182,7 +182,7 @@ def test_a_source_is_small_too():
 
 
 def test_a_negative_max_rejected_is_refused(load):
-    with pytest.raises(SettingsError, match="max_rejected -1"):
+    with pytest.raises(SettingsError, match="max_rejected=-1"):
         allowing(load, -1)
 
 
