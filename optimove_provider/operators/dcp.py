@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from optimove_provider.contract.dcp.ensure import Ensured
     from optimove_provider.contract.dcp.upload_history import Outcome
     from optimove_provider.loads.dcp.options import ChangedOptions, TableImport
-    from optimove_provider.loads.dcp.rest_load import SmallLoad
+    from optimove_provider.loads.dcp.rest_load import RestLoad
     from optimove_provider.loads.report.report import Report
     from optimove_provider.loads.spool.freeze import OpenRows
     from optimove_provider.loads.upload.destination import Destination
@@ -269,14 +269,14 @@ class DcpWriteProfilesOperator(CheckedOperator):
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return the account of the load."""
         from optimove_provider.contract.cells.datatypes import in_unit
-        from optimove_provider.loads.dcp.profiles import Writing, write_profiles
+        from optimove_provider.loads.dcp.profiles import ProfileEncoder, write_profiles
 
         self.read_rendered()
         table_id = int(self.table_id)
         with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
             attributes = in_unit(client.list_attributes(table_id), self.epoch_unit)
-            writing, records = Writing.to(attributes, self.strict), self._records()
-            return _filed(self, client, table_id, lambda load: write_profiles(client, table_id, records, writing, load))
+            encoder, records = ProfileEncoder.to(attributes, self.strict), self._records()
+            return _filed(self, client, table_id, lambda load: write_profiles(client, table_id, records, encoder, load))
 
     def _records(self) -> "Sequence[Mapping[str, Any]]":
         from optimove_provider.loads.dcp.rest_load import records_of
@@ -576,13 +576,13 @@ def _result_of(report: "Report") -> dict[str, Any]:
     return {**report.result(staging()), "s3_keys": list(report.s3_keys)}
 
 
-def _filed(operator: Any, client: "DcpClient", target: int, run: "Callable[[SmallLoad], None]") -> dict[str, Any]:
+def _filed(operator: Any, client: "DcpClient", target: int, run: "Callable[[RestLoad], None]") -> dict[str, Any]:
     """Run a small load; returns the account of the load."""
-    from optimove_provider.loads.dcp.rest_load import SmallLoad
+    from optimove_provider.loads.dcp.rest_load import RestLoad
     from optimove_provider.loads.report.report import Report
 
     place = staging()
     load_id = str(place.surroundings.new_id())
     report = Report(load_id, {"dcp": target, "host": client.settings.profile_host})
-    run(SmallLoad(place, report, operator.max_rejected))
+    run(RestLoad(place, report, operator.max_rejected))
     return report.result(place)

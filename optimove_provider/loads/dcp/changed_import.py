@@ -88,11 +88,11 @@ class ChangedImport:
     def _freeze(self, folder: str) -> dict[str, Any]:
         staging = self._load.staging
         staging.remove_folder(folder)
-        with RowFilesWriter(staging, folder) as parts:
-            freezer = Freezer(parts)
+        with RowFilesWriter(staging, folder) as writer:
+            freezer = Freezer(writer)
             self._load.row_check().run(freezer)
             freezer.finish()
-        refuse_duplicates(staging, parts.written, "customerId")
+        refuse_duplicates(staging, writer.written, "customerId")
         return {"columns": freezer.columns, "filled": freezer.filled, "folder": folder}
 
     def _plan(self, spool: Spool) -> Plan:
