@@ -10,9 +10,8 @@ from datetime import timedelta
 from typing import Any
 
 from optimove_provider.contract.wire.errors import SettingsError
-from optimove_provider.loads.dcp.confirmation import UNKNOWN
 from optimove_provider.loads.dcp.csv_spool import Freezer, csv_text
-from optimove_provider.loads.dcp.in_doubt import InDoubtFiles
+from optimove_provider.loads.dcp.in_doubt import UNKNOWN, InDoubtFiles
 from optimove_provider.loads.dcp.options import TableImport
 from optimove_provider.loads.ledger.lease import Lease, acquired
 from optimove_provider.loads.ledger.manifest import CommitConflict
