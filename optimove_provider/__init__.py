@@ -103,7 +103,7 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["service"],
             },
         ],
-        "operators": _modules("operators", {_OPTIX: ["optix"], _DCP: ["dcp", "csv"]}),
+        "operators": _modules("operators", {_OPTIX: ["optix"], _DCP: ["dcp", "dcp_import", "csv"]}),
         "sensors": _modules("sensors", {_DCP: ["dcp"]}),
         "hooks": _modules("hooks", {_OPTIX: ["optix"], _DCP: ["dcp"]}),
         "triggers": _modules("triggers", {_DCP: ["dcp"]}),

@@ -1,45 +1,26 @@
 """Operators of Dynamic Customer Profiles. The creating ones ensure: what exists and agrees is kept."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
-from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import conf
-
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.hooks.dcp import DcpHook
-from optimove_provider.kinds import ANY_REJECTED, FLAG, MAX_REJECTED, is_template, one_of
-from optimove_provider.loads.plan.modes import MODES, check_modes, default_source
-from optimove_provider.options import Guards
+from optimove_provider.kinds import FLAG, MAX_REJECTED
+from optimove_provider.operators.dcp_import import DcpS3ImportOperator as DcpS3ImportOperator
 from optimove_provider.tasks.attributes import Attributes, read_attributes
 from optimove_provider.tasks.checked_fields import CheckedOperator
-from optimove_provider.tasks.deferral import LoadingOperator, Waiting, task_of
-from optimove_provider.tasks.failures import airflow_failures, as_airflow_failure
-from optimove_provider.tasks.readback import upload_history
-from optimove_provider.tasks.sources import Source, check_one_source, open_file, open_rows
-from optimove_provider.tasks.staging import staging, sweep
-from optimove_provider.tasks.window import WindowedOperator
-from optimove_provider.triggers.dcp import FIRST_POLL_SECONDS, DcpUploadTrigger
+from optimove_provider.tasks.failures import airflow_failures
+from optimove_provider.tasks.sources import open_rows
+from optimove_provider.tasks.staging import staging
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from optimove_provider.clients.dcp import DcpClient
-    from optimove_provider.contract.cells.datatypes import Attribute, EpochUnit
-    from optimove_provider.contract.dcp.config import Table
+    from optimove_provider.contract.cells.datatypes import EpochUnit
     from optimove_provider.contract.dcp.ensure import Ensured
-    from optimove_provider.contract.dcp.upload_history import Outcome
-    from optimove_provider.loads.dcp.options import ChangedOptions, TableImport
-    from optimove_provider.loads.dcp.rest_load import SmallLoad
-    from optimove_provider.loads.report.report import Report
-    from optimove_provider.loads.spool.freeze import OpenRows
-    from optimove_provider.loads.upload.destination import Destination
-    from optimove_provider.loads.validation.csv_file import CsvFile
-    from optimove_provider.loads.validation.row_check import ImportOptions
-
-_CSV = tuple(f".{kind}{packed}" for kind in ("csv", "tsv") for packed in ("", ".gz", ".zst"))
+    from optimove_provider.loads.dcp.rest_load import RestLoad
 
 
 class _EnsuringOperator(CheckedOperator):
@@ -269,14 +250,14 @@ class DcpWriteProfilesOperator(CheckedOperator):
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return the account of the load."""
         from optimove_provider.contract.cells.datatypes import in_unit
-        from optimove_provider.loads.dcp.profiles import Writing, write_profiles
+        from optimove_provider.loads.dcp.profiles import ProfileEncoder, write_profiles
 
         self.read_rendered()
         table_id = int(self.table_id)
         with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
             attributes = in_unit(client.list_attributes(table_id), self.epoch_unit)
-            writing, records = Writing.to(attributes, self.strict), self._records()
-            return _filed(self, client, table_id, lambda load: write_profiles(client, table_id, records, writing, load))
+            encoder, records = ProfileEncoder.to(attributes, self.strict), self._records()
+            return _filed(self, client, table_id, lambda load: write_profiles(client, table_id, records, encoder, load))
 
     def _records(self) -> "Sequence[Mapping[str, Any]]":
         from optimove_provider.loads.dcp.rest_load import records_of
@@ -329,260 +310,13 @@ class DcpCreateAliasesOperator(CheckedOperator):
             return _filed(self, client, service_id, lambda load: create_aliases(client, service_id, self.aliases, load))
 
 
-class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
-    """Check rows against the table's attributes and upload them as CSV for import, in one pass.
-
-    Nothing is visible to the vendor unless every row is valid, or `on_invalid` says otherwise. A file gets a name never
-    used before, since files of one name may be processed out of order. Airflow's retries send only what is missing,
-    under the same name; a cleared task is a new import. Without `wait` the result's state is "uploaded": the
-    vendor imports the files later, and a `DcpUploadSensor` with `s3_key=` this operator's output waits for that.
-
-    One load at a time works on a table; another one waits for it, deferred. A load of older data than the newest
-    committed snapshot sends nothing; what a newer delta brought is left alone with `mode="changed"` only. An import
-    writes the attributes that it has; others keep what they hold, and no profile is ever removed.
-
-    :param table_id: the table; its S3 path is read from it, and its keys unless the connection names an `aws_conn_id`.
-    :param source: a .csv or .tsv file, also .gz or .zst, goes up as it is: a path, or a URL such as s3://conn_id@bucket/key;
-        or another source as `OptixUploadOperator` takes it, such as a list of at most 5000 mappings.
-    :param sql: instead of `source`, a query; a name that ends in .sql is a file with the query. Templates know
-        `{{ window.start }}` and `{{ window.end }}`.
-    :param sql_conn_id: the connection on which the query runs.
-    :param parameters: the query's parameters.
-    :param mode: "full" sends every row, in one pass with the check; "changed" only what the table does not have
-        already, which needs `wait=True`: what it has is known once an import is confirmed.
-    :param source_is: with "changed": a "snapshot" has every key that is to be there, a "delta" some of them. Left out,
-        it is a snapshot. The keys that a snapshot lacks are reported.
-    :param guards: what "changed" takes for an accident: `Guards(...)`, or a mapping of its members.
-    :param expected_plan: with "changed", the digest of a plan: only that is carried out.
-    :param window: the window that the rows stand for, {"start": ..., "end": ...}, if no template names it.
-    :param window_grain: how long the window of a run without a data interval is.
-    :param lock_timeout: how long to wait for another load into the same table, a timedelta or seconds.
-    :param assume_settled: with "changed": files of earlier loads that nobody saw imported are taken for imported.
-    :param allow_pii: columns that look like personal data, which the vendor's terms forbid to send, and are none.
-    :param on_invalid: "fail" imports nothing if a row is invalid; "split" imports the valid rows, and keeps the others
-        with their reasons in staging.
-    :param max_rejected: with "split", how many rows may be invalid, or which share of all rows if it is below 1; None
-        for any number. If there are more, nothing is imported.
-    :param epoch_unit: "seconds" or "milliseconds": what dates with a time become in attributes of the format epoch.
-    :param max_file_bytes: a file ends before this size, and the next begins; the vendor takes less than 10 GB.
-    :param dry_run: check and count only; nothing is uploaded. With "changed" the result has the plan's counts, and its
-        digest as `plan`.
-    :param wait: wait until the files are imported, as a `DcpUploadSensor` does: the result's state is "committed" then,
-        and rows that the upload history reports failed are rejected, which fails the task.
-    :param poke_interval: with `wait`, seconds between two looks.
-    :param wait_timeout: with `wait`, fail after so long; a retry goes on waiting. With "changed" no other load works on
-        the table until then.
-    :param deferrable: wait in the triggerer, without a worker slot.
-    """
-
-    template_fields: Sequence[str] = (
-        "table_id",
-        "source",
-        "sql",
-        "sql_conn_id",
-        "parameters",
-        "mode",
-        "guards",
-        "expected_plan",
-        "window",
-        "allow_pii",
-        "max_rejected",
-        "dry_run",
-        "dcp_conn_id",
-    )
-    template_ext: Sequence[str] = (".sql",)
-    template_fields_renderers = {"sql": "sql", "parameters": "json"}  # noqa: RUF012 - the base class's own form
-    checked = MappingProxyType({"mode": one_of(MODES), "guards": Guards, "max_rejected": ANY_REJECTED, "dry_run": FLAG})
-    dry_run: bool  # type: ignore[assignment]  # Airflow's own, a method, only renders the templates
-
-    def __init__(
-        self,
-        *,
-        table_id: int,
-        source: Source | None = None,
-        sql: str | None = None,
-        sql_conn_id: str | None = None,
-        parameters: Any = None,
-        mode: str = "full",
-        source_is: str | None = None,
-        guards: Guards | Mapping[str, Any] = Guards(),
-        expected_plan: str | None = None,
-        window: Mapping[str, Any] | None = None,
-        window_grain: timedelta = timedelta(days=1),
-        lock_timeout: timedelta | float = timedelta(hours=1),
-        assume_settled: bool = False,
-        allow_pii: Sequence[str] = (),
-        on_invalid: str = "fail",
-        max_rejected: float | None = None,
-        epoch_unit: "EpochUnit" = "seconds",
-        max_file_bytes: int = 9_900_000_000,
-        dry_run: bool = False,
-        wait: bool = False,
-        poke_interval: float = 60,
-        wait_timeout: timedelta = timedelta(hours=12),
-        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        dcp_conn_id: str = DcpHook.default_conn_name,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.table_id = table_id
-        self.source = source
-        self.sql = sql
-        self.sql_conn_id = sql_conn_id
-        self.parameters = parameters
-        self.mode = mode
-        self.source_is = source_is
-        self.guards = guards
-        self.expected_plan = expected_plan
-        self.window = window
-        self.window_grain = window_grain
-        self.lock_timeout = lock_timeout
-        self.assume_settled = assume_settled
-        self.allow_pii = allow_pii
-        self.on_invalid = on_invalid
-        self.max_rejected = max_rejected
-        self.epoch_unit = epoch_unit
-        self.max_file_bytes = max_file_bytes
-        self.dry_run = dry_run
-        self.wait = wait
-        self.poke_interval = poke_interval
-        self.wait_timeout = wait_timeout
-        self.deferrable = deferrable
-        self.dcp_conn_id = dcp_conn_id
-        self.check_literals()
-
-    def check_together(self) -> None:
-        """Raise SettingsError for words that are unknown, or contradict each other."""
-        _check_mode(self.mode, self.source_is, self.expected_plan, waits=self.wait or bool(self.dry_run))
-
-    def execute(self, context: "Context") -> dict[str, Any]:
-        """Return the account of the load, with the uploaded files as `s3_keys`."""
-        self.read_rendered()
-        return self.take_turn(context, str(self.surroundings.new_id())) if self.dry_run else self.begin(context)
-
-    def execute_complete(self, context: "Context", event: dict[str, Any], load_id: str) -> dict[str, Any]:
-        """Finish with what the trigger saw."""
-        from optimove_provider.contract.dcp.upload_history import Outcome
-        from optimove_provider.loads.dcp.load import filed_report
-
-        self.read_rendered()
-        if "error" in event:
-            raise as_airflow_failure(event["error"], retry_helps=event["retry_helps"])
-        report = filed_report(self.staging(), load_id)
-        with airflow_failures():
-            self._confirm(context, report, Outcome.from_json(event["outcome"]))
-        return _result_of(report)
-
-    def load(self, context: "Context", waiting: Waiting) -> dict[str, Any]:
-        """One try of the load, and of the wait for its import."""
-        from optimove_provider.loads.dcp.load import outcome, run
-
-        with DcpHook(self.dcp_conn_id).get_conn() as client:
-            load = self._import(client, context, waiting.load_id)
-            run(load, self.wait_timeout, waiting.waited)
-            sweep(load.staging)
-            if self.wait and load.report.state == "uploaded":
-                defer = partial(self._defer, client, load.report) if self.deferrable else None
-                pause = timedelta(seconds=self.poke_interval)
-                self._confirm(context, load.report, outcome(load, self.wait_timeout, pause, defer))
-        return _result_of(load.report)
-
-    def _import(self, client: "DcpClient", context: "Context", load_id: str) -> "TableImport":
-        from optimove_provider.contract.cells.datatypes import in_unit
-        from optimove_provider.loads.dcp.options import TableImport, table_ledger
-        from optimove_provider.loads.report.report import Report
-
-        source, table = self._rows(), client.read_table(int(self.table_id))
-        options = self._wanted(in_unit(client.list_attributes(table.id), self.epoch_unit))
-        to, history = self._destination(client, table, load_id), upload_history(client, table.id, self.staging())
-        report = Report(load_id, {"dcp": table.id, "host": client.settings.host}, task=task_of(context))
-        return TableImport(
-            source,
-            options,
-            to,
-            report,
-            table_ledger(to.staging, report),
-            history.outcome,
-            history.remembering(table, options.attributes),
-            self.mode,
-            self._comparison(),
-            self.generation(self.window),
-            context["ti"].try_number,
-        )
-
-    def _confirm(self, context: "Context", report: "Report", outcome: "Outcome") -> None:
-        from optimove_provider.loads.dcp.load import confirm
-
-        confirm(self.staging(), report, outcome, context["ti"].try_number)
-
-    def _defer(self, client: "DcpClient", report: "Report", left: timedelta) -> None:
-        table, keys = int(self.table_id), list(report.s3_keys)
-        remembered = upload_history(client, table, self.staging()).remembered(keys)
-        samples = None if remembered is None else [one.as_json() for one in remembered]
-        first = max(self.poke_interval, FIRST_POLL_SECONDS)
-        trigger = DcpUploadTrigger(table, keys, self.dcp_conn_id, self.poke_interval, first, samples=samples)
-        self.defer(trigger=trigger, method_name="execute_complete", kwargs={"load_id": report.load_id}, timeout=left)
-
-    def _destination(self, client: "DcpClient", table: "Table", load_id: str) -> "Destination":
-        from optimove_provider.clients.s3 import Bucket
-        from optimove_provider.hooks.s3 import import_client
-        from optimove_provider.loads.upload.destination import Destination
-
-        bucket = Bucket(import_client(client.settings, table), client.settings.import_bucket)
-        return Destination(bucket, table.s3_path, load_id, self.staging())
-
-    def _comparison(self) -> "ChangedOptions":
-        from optimove_provider.loads.dcp.options import ChangedOptions
-
-        return ChangedOptions(
-            source_is=self.source_is or default_source(self.mode),  # type: ignore[arg-type]  # checked at parse time
-            guards=Guards.of(self.guards),
-            expected_plan=self.expected_plan or None,
-            assume_settled=self.assume_settled,
-        )
-
-    def _wanted(self, attributes: "Sequence[Attribute]") -> "ImportOptions":
-        from optimove_provider.loads.validation.row_check import ImportOptions
-
-        return ImportOptions(
-            attributes,
-            on_invalid=self.on_invalid,
-            max_rejected=self.max_rejected,
-            allow_pii=self.allow_pii,
-            max_file_bytes=self.max_file_bytes,
-            dry_run=self.dry_run,
-        )
-
-    def _rows(self) -> "CsvFile | OpenRows":
-        """A CSV file, which goes up as it is, or what opens the rows of any other source."""
-        from optimove_provider.loads.validation.csv_file import CsvFile
-
-        check_one_source(self.source, self.sql, self.sql_conn_id)
-        if isinstance(self.source, str) and self.source.casefold().endswith(_CSV) and not set("*?[") & set(self.source):
-            return CsvFile(self.source, partial(open_file, self.source))
-        return partial(open_rows, self.source, self.sql, self.sql_conn_id, self.parameters)
-
-
-def _check_mode(mode: str, source_is: str | None, expected_plan: str | None, waits: bool) -> None:
-    """Raise SettingsError for a word that is unknown, or that contradicts another; a template contradicts nothing."""
-    check_modes("changed" if is_template(mode) else mode, source_is or default_source(mode), "report")
-    if mode == "changed" and not waits:
-        raise SettingsError('mode="changed" needs wait=True: what the table has is known once an import is confirmed')
-    if mode == "full" and (source_is == "snapshot" or expected_plan):
-        raise SettingsError('source_is="snapshot" and expected_plan need mode="changed": "full" compares nothing')
-
-
-def _result_of(report: "Report") -> dict[str, Any]:
-    return {**report.result(staging()), "s3_keys": list(report.s3_keys)}
-
-
-def _filed(operator: Any, client: "DcpClient", target: int, run: "Callable[[SmallLoad], None]") -> dict[str, Any]:
+def _filed(operator: Any, client: "DcpClient", target: int, run: "Callable[[RestLoad], None]") -> dict[str, Any]:
     """Run a small load; returns the account of the load."""
-    from optimove_provider.loads.dcp.rest_load import SmallLoad
+    from optimove_provider.loads.dcp.rest_load import RestLoad
     from optimove_provider.loads.report.report import Report
 
     place = staging()
     load_id = str(place.surroundings.new_id())
     report = Report(load_id, {"dcp": target, "host": client.settings.profile_host})
-    run(SmallLoad(place, report, operator.max_rejected))
+    run(RestLoad(place, report, operator.max_rejected))
     return report.result(place)

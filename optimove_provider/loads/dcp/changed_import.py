@@ -10,9 +10,8 @@ from datetime import timedelta
 from typing import Any
 
 from optimove_provider.contract.wire.errors import SettingsError
-from optimove_provider.loads.dcp.confirmation import UNKNOWN
 from optimove_provider.loads.dcp.csv_spool import Freezer, csv_text
-from optimove_provider.loads.dcp.in_doubt import InDoubtFiles
+from optimove_provider.loads.dcp.in_doubt import UNKNOWN, InDoubtFiles
 from optimove_provider.loads.dcp.options import TableImport
 from optimove_provider.loads.ledger.lease import Lease, acquired
 from optimove_provider.loads.ledger.manifest import CommitConflict
@@ -88,11 +87,11 @@ class ChangedImport:
     def _freeze(self, folder: str) -> dict[str, Any]:
         staging = self._load.staging
         staging.remove_folder(folder)
-        with RowFilesWriter(staging, folder) as parts:
-            freezer = Freezer(parts)
+        with RowFilesWriter(staging, folder) as writer:
+            freezer = Freezer(writer)
             self._load.row_check().run(freezer)
             freezer.finish()
-        refuse_duplicates(staging, parts.written, "customerId")
+        refuse_duplicates(staging, writer.written, "customerId")
         return {"columns": freezer.columns, "filled": freezer.filled, "folder": folder}
 
     def _plan(self, spool: Spool) -> Plan:

@@ -35,9 +35,9 @@ class Freezer:
 
     sent = 0
 
-    def __init__(self, parts: RowFilesWriter) -> None:
+    def __init__(self, writer: RowFilesWriter) -> None:
         self.columns: list[str] = []
-        self._parts, self._encoder = parts, Encoder(_schema([KEY_COLUMN]), KEY_COLUMN)
+        self._writer, self._encoder = writer, Encoder(_schema([KEY_COLUMN]), KEY_COLUMN)
         self._waiting: list[bytes] = []
         self._bytes = 0
         self._values = Counter[str]()
@@ -46,7 +46,7 @@ class Freezer:
     @property
     def filled(self) -> dict[str, float]:
         """The share of the rows that have a value in a column, by column."""
-        return {name: count / self._parts.rows for name, count in sorted(self._values.items())}
+        return {name: count / self._writer.rows for name, count in sorted(self._values.items())}
 
     def write(self, text: bytes, /) -> int:
         """Take the header, then some whole rows at a time."""
@@ -77,8 +77,8 @@ class Freezer:
         encoded = self._encoder.encode(batch)
         if encoded.unfit:
             raise AssertionError(f"a row passed the check and has no form in JSON: {encoded.unfit[0]}")
-        numbers = pa.array(encoded.positions + (self._parts.rows + 1), pa.int64())
-        self._parts.add(rows_batch(numbers, encoded.keys, encoded.records, fingerprints(encoded.records)))
+        numbers = pa.array(encoded.positions + (self._writer.rows + 1), pa.int64())
+        self._writer.add(rows_batch(numbers, encoded.keys, encoded.records, fingerprints(encoded.records)))
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             self._values[name] += len(column) - column.null_count
 

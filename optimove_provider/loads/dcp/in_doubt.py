@@ -15,6 +15,8 @@ OVER_AFTER = timedelta(days=30)
 SILENT_AFTER = timedelta(hours=12)
 """When a file counts as imported of which no profile can show it: as long as a load waits for one that can."""
 
+UNKNOWN = "what the table holds of this load's keys is unknown: the next load sends them again"
+
 OutcomeOf = Callable[[Sequence[str]], Outcome]
 """What has become of files, by their S3 keys, so far."""
 

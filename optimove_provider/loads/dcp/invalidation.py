@@ -101,10 +101,10 @@ class LedgerInvalidation:
     def keys(self) -> Iterator[ObserverFactory]:
         """Observers that write down all keys that pass by in a check; those of refused rows too, which does no harm."""
         self.ledger.staging.remove_folder(self._folder)
-        with RowFilesWriter(self.ledger.staging, self._folder) as parts:
+        with RowFilesWriter(self.ledger.staging, self._folder) as writer:
 
             def observe_key(names: Sequence[str], attributes: Sequence[Attribute]) -> Sequence[ColumnObserver]:
-                return [_Keys(column, parts) for column, name in enumerate(names) if is_key_column(name)][:1]
+                return [_Keys(column, writer) for column, name in enumerate(names) if is_key_column(name)][:1]
 
             yield observe_key
 
@@ -140,21 +140,21 @@ def invalidation_of(load: TableImport) -> Iterator[Invalidation]:
 class _Keys:
     """Sees the keys of a file, and writes them as a load's rows without records."""
 
-    def __init__(self, column: int, parts: RowFilesWriter) -> None:
-        self.column, self._parts = column, parts
-        self._gathered = CellBuffer()
+    def __init__(self, column: int, writer: RowFilesWriter) -> None:
+        self.column, self._writer = column, writer
+        self._buffer = CellBuffer()
 
-    def see(self, places: Locations, cells: pa.BinaryArray) -> None:
-        if self._gathered.add(places, cells):
+    def see(self, locations: Locations, cells: pa.BinaryArray) -> None:
+        if self._buffer.add(locations, cells):
             self._write()
 
     def _write(self) -> None:
-        places, cells = self._gathered.take()
+        locations, cells = self._buffer.take()
         found = _key_texts(cells.cast(options=_AS_TEXT))
         fit = np.ones(len(cells), bool)
         fit[list(found.unfit)] = False
-        batch = rows_batch(places.rows, found.whole(), pa.nulls(len(cells), pa.string()))
-        self._parts.add(batch.filter(pa.array(fit)))
+        batch = rows_batch(locations.rows, found.whole(), pa.nulls(len(cells), pa.string()))
+        self._writer.add(batch.filter(pa.array(fit)))
 
     def counts(self) -> Iterable[tuple[str, int]]:
         return ()

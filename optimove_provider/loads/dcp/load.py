@@ -4,17 +4,27 @@ import logging
 from collections.abc import Callable
 from datetime import timedelta
 
+from optimove_provider.contract.dcp.readback import is_shown
 from optimove_provider.contract.dcp.upload_history import ImportState, Outcome
 from optimove_provider.contract.wire.errors import OptimoveProviderError
-from optimove_provider.loads.dcp import confirmation
 from optimove_provider.loads.dcp.changed_import import ChangedImport
 from optimove_provider.loads.dcp.full_import import FullImport
+from optimove_provider.loads.dcp.in_doubt import UNKNOWN, InDoubtFiles
 from optimove_provider.loads.dcp.options import TableImport, table_ledger
+from optimove_provider.loads.ledger import compaction
+from optimove_provider.loads.ledger.lease import Lease, acquired
+from optimove_provider.loads.ledger.ledger import Ledger
+from optimove_provider.loads.plan.plan import Plan
+from optimove_provider.loads.report.bookkeeping import keep_account
 from optimove_provider.loads.report.report import Report
-from optimove_provider.loads.state.journal import Journal
+from optimove_provider.loads.state.journal import Journal, Stage
 from optimove_provider.loads.state.staging import Staging
 
 log = logging.getLogger(__name__)
+
+
+class ImportFailed(OptimoveProviderError):
+    """The vendor refused a file, or rows of it. The text is the history's."""
 
 
 class NotImported(OptimoveProviderError):
@@ -67,11 +77,66 @@ def filed_report(staging: Staging, load_id: str) -> Report:
     return report
 
 
-def confirm(staging: Staging, report: Report, outcome: Outcome, try_number: int) -> None:
-    """Take over into the report, the ledger and the journal how the import of a load's files ended.
+def confirm(staging: Staging, report: Report, outcome: Outcome, try_number: int = 1) -> None:
+    """Take over how the import of a load's files ended, whatever its mode, into report, ledger and journal.
 
-    Raises ImportFailed, CommitConflict, TargetBusy.
+    What was planned by the ledger is entered there, or becomes unknown; the keys of a full import were made unknown
+    before. Raises ImportFailed if the import failed, or rows of it; CommitConflict where another load has changed the
+    ledger: then the load's intent stays. Raises TargetBusy while another load has the table.
     """
     log.info("%s", outcome.sentence)
     journal = Journal(staging, report.load_id)
-    confirmation.confirm(table_ledger(staging, report), journal, report, outcome, try_number)
+    if journal.result:
+        report.restore(journal.result)
+        return
+    with keep_account(report, staging, all_or_nothing=True):
+        _settle(table_ledger(staging, report), journal, report, outcome, try_number)
+        try:
+            _apply(report, outcome)
+        except ImportFailed:
+            if journal.plan:
+                report.note(UNKNOWN)
+            raise
+        journal.finish(report.as_json())
+
+
+def _settle(ledger: Ledger | None, journal: Journal, report: Report, outcome: Outcome, try_number: int) -> None:
+    """Files whose fate is known are in doubt no more; the ledger learns what was planned, or that it is unknown."""
+    if ledger and journal.plan:
+        with acquired(ledger.manifest_file, report.load_id, try_number, report.task) as lease:
+            InDoubtFiles(ledger).settle(report.load_id, outcome)
+            _enter(ledger, lease, journal, outcome)
+    elif ledger:
+        InDoubtFiles(ledger).settle(report.load_id, outcome)
+
+
+def _enter(ledger: Ledger, lease: Lease, journal: Journal, outcome: Outcome) -> None:
+    if outcome.verdict is not ImportState.DONE or not is_shown(outcome):
+        ledger.resolve_as_unknown(lease)
+        return
+    if journal.stage is not Stage.COMMITTED:  # once: a retry of the task may come after another load
+        ledger.commit(lease, Plan.from_json(journal.plan).as_commit(ledger.staging.surroundings.now()))
+        journal.committed()
+    compaction.maintain(ledger, lease)
+
+
+def _apply(report: Report, outcome: Outcome) -> None:
+    """Take over how the import itself ended: rows that the history reports failed are rejected. Where nothing shows
+    that it has, the state stays "uploaded".
+
+    Raises ImportFailed if there are any, or if a file failed as a whole.
+    """
+    if outcome.verdict is ImportState.DONE:
+        if is_shown(outcome):
+            report.state = "committed"
+        else:
+            report.note(f"nothing shows whether the files are imported, so {UNKNOWN}: {outcome.sentence}")
+        return
+    if outcome.is_over and all(entry.status.lower() == "completed" for entry in outcome.entries):
+        refused = min(sum(entry.rows_failed or 0 for entry in outcome.entries), report.accepted)
+        report.state = "committed"
+        report.rejected, report.accepted = report.rejected + refused, report.accepted - refused
+    else:
+        report.state, report.accepted = "failed", 0
+    report.problem = f"the import failed: {outcome.sentence}"
+    raise ImportFailed(report.problem)

@@ -10,12 +10,12 @@ from optimove_provider.contract.cells.datatypes import KEY_COLUMN, Attribute, Ve
 from optimove_provider.contract.cells.values import JsonValue, comparable, json_value
 from optimove_provider.contract.dcp.profiles import UNADDRESSABLE
 from optimove_provider.contract.wire.errors import DataError, SettingsError
-from optimove_provider.loads.dcp.rest_load import Record, SmallLoad, UnfitRecord
+from optimove_provider.loads.dcp.rest_load import OnDoubt, Record, RestLoad, UnfitRecord
 from optimove_provider.records.to_csv.cell import csv_value
 
 
 def customer_id(record: Record) -> str:
-    """The record's customerId, in any case, as text. Raises Unfit."""
+    """The record's customerId, in any case, as text. Raises UnfitRecord."""
     keys = [name for name in record if is_key_column(name)]
     if len(keys) != 1:
         raise UnfitRecord(f"expected one {KEY_COLUMN}, found {len(keys)}")
@@ -23,7 +23,7 @@ def customer_id(record: Record) -> str:
 
 
 def checked_id(name: str, value: Any) -> str:
-    """An id as text, fit for a URL; `name` is what errors call it. Raises Unfit."""
+    """An id as text, fit for a URL; `name` is what errors call it. Raises UnfitRecord."""
     if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
         raise UnfitRecord(f"{name} {value!r:.200}: text that is not empty is expected")
     if str(value) in UNADDRESSABLE:
@@ -32,21 +32,23 @@ def checked_id(name: str, value: Any) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Writing:
-    """How values are judged. What the vendor disputes, such as an epoch in another unit, is an error if `strict`."""
+class ProfileEncoder:
+    """Values of records as a table's attributes want them. What the vendor disputes, such as an epoch in another unit,
+    is an error if `strict`.
+    """
 
     attributes: Mapping[str, Attribute]
     strict: bool = False
 
     @classmethod
-    def to(cls, attributes: Sequence[Attribute], strict: bool = False) -> "Writing":
-        """Judge by a table's attributes."""
+    def to(cls, attributes: Sequence[Attribute], strict: bool = False) -> "ProfileEncoder":
+        """The encoder for a table with these attributes."""
         return cls({one.name: one for one in attributes if not one.archived}, strict)
 
-    def data(self, record: Record, doubts: list[str]) -> dict[str, JsonValue]:
+    def encode(self, record: Record, on_doubt: OnDoubt) -> dict[str, JsonValue]:
         """The record's values as JSON carries them; null and empty text write nothing, like an empty cell.
 
-        A value is judged as the cell that it would be in a CSV file. Adds doubtful ones to `doubts`. Raises Unfit.
+        A value is judged as the cell that it would be in a CSV file; doubtful ones are told. Raises UnfitRecord.
         """
         found = {}
         for name, value in record.items():
@@ -56,18 +58,18 @@ class Writing:
             if attribute is None:
                 raise UnfitRecord(f"attribute {name!r} is not registered, or archived")
             if cell := _cell(name, _in_form(attribute, value)):
-                self._judge(attribute, cell, doubts)
+                self._judge(attribute, cell, on_doubt)
                 found[name] = json_value(attribute, cell)
         return found
 
-    def _judge(self, attribute: Attribute, cell: str, doubts: list[str]) -> None:
-        rule, told = attribute.rule, f"attribute {attribute.name!r}, value {cell!r:.200}"
+    def _judge(self, attribute: Attribute, cell: str, on_doubt: OnDoubt) -> None:
+        rule, place = attribute.rule, f"attribute {attribute.name!r}, value {cell!r:.200}"
         verdict = rule.judge(cell, self.strict)
         if verdict is Verdict.INVALID:
             doubt = f" ({rule.doubt})" if rule.judge(cell) is Verdict.DISPUTED else ""
-            raise UnfitRecord(f"{told}: expected {rule.expects}{doubt}")
+            raise UnfitRecord(f"{place}: expected {rule.expects}{doubt}")
         if verdict is Verdict.DISPUTED:
-            doubts.append(f"{told}: {rule.doubt}")
+            on_doubt(f"{place}: {rule.doubt}")
 
 
 _1970 = datetime(1970, 1, 1, tzinfo=UTC)
@@ -94,13 +96,13 @@ def _cell(name: str, value: Any) -> str:
 
 
 def write_profiles(
-    client: DcpClient, table_id: int, records: Sequence[Record], writing: Writing, load: SmallLoad
+    client: DcpClient, table_id: int, records: Sequence[Record], encoder: ProfileEncoder, load: RestLoad
 ) -> None:
     """Write one profile a record: {"customerId": ..., attribute: value, ...}. Attributes that it lacks stay."""
     service_id = client.read_table(table_id).service_id
 
-    def prepare(record: Record, doubts: list[str]) -> tuple[str, dict[str, JsonValue]]:
-        return customer_id(record), writing.data(record, doubts)
+    def prepare(record: Record, on_doubt: OnDoubt) -> tuple[str, dict[str, JsonValue]]:
+        return customer_id(record), encoder.encode(record, on_doubt)
 
     def send(profile: tuple[str, dict[str, JsonValue]]) -> None:
         client.write_profile(service_id, table_id, *profile)
@@ -108,7 +110,7 @@ def write_profiles(
     load.run(records, prepare, send)
 
 
-def create_aliases(client: DcpClient, service_id: int, records: Sequence[Record], load: SmallLoad) -> None:
+def create_aliases(client: DcpClient, service_id: int, records: Sequence[Record], load: RestLoad) -> None:
     """Create the aliases of one Optimizely user a record, which is
     {"optimizely_user_id": ..., "aliases": [{"table_id": ..., "customer_id": ...}, ...]}.
 
@@ -120,7 +122,7 @@ def create_aliases(client: DcpClient, service_id: int, records: Sequence[Record]
         raise DataError(f"service {service_id}: aliases need its one Optimizely table; {len(optimizely)} are listed")
     known = {str(table.id) for table in tables if not table.archived}
 
-    def prepare(record: Record, doubts: list[str]) -> tuple[str, dict[str, str]]:
+    def prepare(record: Record, _: OnDoubt) -> tuple[str, dict[str, str]]:
         return checked_id("optimizely_user_id", record.get("optimizely_user_id")), _aliases(record, known)
 
     def send(aliases: tuple[str, dict[str, str]]) -> None:
@@ -141,11 +143,11 @@ def _aliases(record: Record, known: set[str]) -> dict[str, str]:
     return found
 
 
-def missing_values(client: DcpClient, table_id: int, wanted: Mapping[str, Record]) -> Iterator[str]:
-    """Read profiles back; one sentence for each that is not there, or holds other values than those wanted."""
+def missing_values(client: DcpClient, table_id: int, expected: Mapping[str, Record]) -> Iterator[str]:
+    """Read profiles back; one sentence for each that is not there, or holds other values than those expected."""
     service_id = client.read_table(table_id).service_id
     attributes = {one.name: one for one in client.list_attributes(table_id)}
-    for customer, values in wanted.items():
+    for customer, values in expected.items():
         if unknown := [name for name in values if name not in attributes]:
             raise SettingsError(f"table {table_id} has no attribute {', '.join(map(repr, unknown))}")
         profile = client.read_profile(service_id, table_id, customer)
@@ -155,5 +157,5 @@ def missing_values(client: DcpClient, table_id: int, wanted: Mapping[str, Record
             yield f"customer {customer!r} has other values of {', '.join(map(repr, other))}"
 
 
-def _same(attribute: Attribute, wanted: Any, found: Any) -> bool:
-    return comparable(attribute, _cell(attribute.name, wanted)) == comparable(attribute, found)
+def _same(attribute: Attribute, expected: Any, found: Any) -> bool:
+    return comparable(attribute, _cell(attribute.name, expected)) == comparable(attribute, found)

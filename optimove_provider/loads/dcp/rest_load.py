@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -22,6 +23,15 @@ MAX_RECORDS = 5000
 MAX_NOTES = 20
 Record = Mapping[str, Any]
 T = TypeVar("T")
+
+OnDoubt = Callable[[str], None]
+"""Takes a remark about the record that is being prepared."""
+
+Prepare = Callable[[Record, OnDoubt], T]
+"""Makes what is sent of a record. Raises UnfitRecord where nothing must be."""
+
+Prepared = tuple[int, Record, T]
+"""A record with its number, from 1, and what is sent of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +69,7 @@ def check_size(records: Sequence[Record]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class SmallLoad:
+class RestLoad:
     """One request a record. What is refused is kept aside with its reason, and the others go on.
 
     `max_rejected` is a number of records, or a share of them if it is below 1.
@@ -72,10 +82,8 @@ class SmallLoad:
     def __post_init__(self) -> None:
         check_max_rejected(self.max_rejected)
 
-    def run(
-        self, records: Sequence[Record], prepare: Callable[[Record, list[str]], T], send: Callable[[T], None]
-    ) -> None:
-        """Prepare all records, then send those that are fit; `prepare` raises Unfit, and tells what it doubts.
+    def run(self, records: Sequence[Record], prepare: Prepare[T], send: Callable[[T], None]) -> None:
+        """Prepare all records, then send those that are fit.
 
         Raises TooManyRejected before anything is sent if too many are unfit, and at the end if too many were rejected.
         Anything but a refusal stops the load: what is not sent counts as unsent.
@@ -85,32 +93,29 @@ class SmallLoad:
         report.rows = len(records)
         with keep_account(report, self.staging):
             try:
-                fit = list(self._fit(records, prepare, rejected))
+                fit = list(self._prepared(records, prepare, rejected))
                 self._judge(rejected, "Nothing was sent")
                 self._send(fit, send, rejected)
                 self._judge(rejected, "Everything else was accepted")
                 report.state = "committed" if report.accepted else "nothing_to_send"
             finally:
-                self._keep(rejected)
+                self._write_rejected(rejected)
 
-    def _fit(
-        self, records: Sequence[Record], prepare: Callable[[Record, list[str]], T], rejected: list[Rejected]
-    ) -> Iterator[tuple[int, Record, T]]:
+    def _prepared(
+        self, records: Sequence[Record], prepare: Prepare[T], rejected: list[Rejected]
+    ) -> Iterator[Prepared[T]]:
         for row, record in enumerate(records, 1):
-            doubts: list[str] = []
             try:
-                yield row, record, prepare(record, doubts)
+                yield row, record, prepare(record, partial(self._note, row))
             except UnfitRecord as error:
                 rejected.append(Rejected(row, str(error), None, record))
-            self._note(row, doubts)
 
-    def _note(self, row: int, doubts: Sequence[str]) -> None:
-        notes = self.report.notes
-        for doubt in doubts[: MAX_NOTES - len(notes)]:
+    def _note(self, row: int, doubt: str) -> None:
+        if len(self.report.notes) < MAX_NOTES:
             log.warning("row %d: %s", row, doubt)
-            notes.append(f"row {row}: {doubt}")
+            self.report.notes.append(f"row {row}: {doubt}")
 
-    def _send(self, fit: Sequence[tuple[int, Record, T]], send: Callable[[T], None], rejected: list[Rejected]) -> None:
+    def _send(self, fit: Sequence[Prepared[T]], send: Callable[[T], None], rejected: list[Rejected]) -> None:
         progress = Progress(self.staging.surroundings.monotonic)
         for row, record, prepared in fit:
             try:
@@ -122,10 +127,10 @@ class SmallLoad:
                 log.info("%d of %d records sent, %d rejected", row, len(fit), len(rejected))
 
     def _judge(self, rejected: Sequence[Rejected], otherwise: str) -> None:
-        self._keep(rejected)
+        self._write_rejected(rejected)
         judge(self.report, self.max_rejected, otherwise)
 
-    def _keep(self, rejected: Sequence[Rejected]) -> None:
+    def _write_rejected(self, rejected: Sequence[Rejected]) -> None:
         report = self.report
         if len(rejected) == report.rejected:
             return  # written already, or nothing to write

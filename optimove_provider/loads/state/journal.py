@@ -75,7 +75,7 @@ TRANSITIONS: Mapping[Stage, Mapping[Stage, str]] = {
         Stage.CLOSING: "about to complete the batch",
         Stage.PREPARED: "every part of every file is sent",
         Stage.COMPLETED: "every row was refused",
-        Stage.FINISHED: "an update is done, or a newer snapshot is committed than a full import",
+        Stage.FINISHED: "an update is done, or a full import is older than the newest snapshot",
     },
     Stage.CLOSING: {
         Stage.PLANNED: "the ledger has changed",

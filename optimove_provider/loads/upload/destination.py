@@ -21,6 +21,6 @@ class Destination:
         """The key of a file, numbered from 1."""
         return f"{self.s3_path.rstrip('/')}/optimove-{self.load_id}{f'-{number}' if number > 1 else ''}.csv"
 
-    def record(self, number: int) -> str:
+    def progress_path(self, number: int) -> str:
         """Where a file's progress is, in staging."""
         return f"loads/{self.load_id}/upload-{number}.json"

@@ -43,22 +43,22 @@ class MultipartFile:
 
     def __init__(self, to: Destination, number: int, progress: _Multipart) -> None:
         self.to, self.number, self.key, self.progress = to, number, to.key(number), progress
-        self.sample = ReservoirSample()
+        self.reservoir = ReservoirSample()
         self.size = 0
         self._count, self._held, self._waiting = 0, 0, list[memoryview]()
         self._lock = threading.Lock()
 
     @classmethod
-    def taken_up(cls, to: Destination, number: int) -> "MultipartFile | None":
+    def resume(cls, to: Destination, number: int) -> "MultipartFile | None":
         """The file that staging remembers, if it does."""
-        found = to.staging.read(to.record(number))
+        found = to.staging.read(to.progress_path(number))
         return cls(to, number, _Multipart(**found)) if found else None
 
     @classmethod
-    def begun(cls, to: Destination, number: int, part_bytes: int) -> "MultipartFile":
+    def begin(cls, to: Destination, number: int, part_bytes: int) -> "MultipartFile":
         """A new upload. Staging learns its id before anything else happens to it."""
         file = cls(to, number, _Multipart(to.bucket.begin(to.key(number), f"{to.load_id}/{number}"), part_bytes))
-        file._remember()
+        file._write_progress()
         return file
 
     @property
@@ -69,7 +69,7 @@ class MultipartFile:
     def add(self, text: bytes) -> Iterator[tuple[int, bytes]]:
         """Take some text; gives every part that is full, with its number."""
         self.size += len(text)
-        self.sample.see(text)
+        self.reservoir.see(text)
         left = memoryview(text)
         while self._held + len(left) >= self.progress.part_bytes:
             missing = self.progress.part_bytes - self._held
@@ -107,13 +107,13 @@ class MultipartFile:
             raise self._lost() from None
         with self._lock:
             self.progress.parts[str(number)] = [digest, etag]
-            self._remember()
+            self._write_progress()
         return len(body)
 
     def close(self) -> None:
         """Remember that all parts have gone up, and what they make."""
         self.progress.count, self.progress.size = self._count, self.size
-        self._remember()
+        self._write_progress()
 
     def complete(self) -> None:
         """Make the file visible, once: an answer that was lost is no reason for a second one."""
@@ -123,9 +123,9 @@ class MultipartFile:
         try:
             self.to.bucket.complete(self.key, self.progress.upload_id, etags)
         except (UploadGone, NameTaken) as error:
-            self._find_own(error)
+            self._recognise(error)
         self.progress.completed = True
-        self._remember()
+        self._write_progress()
         log.info("uploaded %s, %d bytes", self.place, self.progress.size)
 
     def is_visible(self) -> bool:
@@ -139,7 +139,7 @@ class MultipartFile:
         own = (f"{self.to.load_id}/{self.number}", self.progress.size)
         return found is not None and (found.load, found.size) == own
 
-    def _find_own(self, error: Exception) -> None:
+    def _recognise(self, error: Exception) -> None:
         """Raise unless the object is the one that this upload was to make."""
         found = self.to.bucket.find(self.key)
         if self._is_own(found):
@@ -152,7 +152,7 @@ class MultipartFile:
         raise self._lost()
 
     def _lost(self) -> UploadLost:
-        self.to.staging.remove(self.to.record(self.number))
+        self.to.staging.remove(self.to.progress_path(self.number))
         return UploadLost(
             f"{self.place}: S3 knows its upload no more, and nothing of it is visible. A retry begins anew"
         )
@@ -172,16 +172,16 @@ class MultipartFile:
         except Exception as error:
             log.warning("upload %s of %s was not aborted: %s", self.progress.upload_id, self.place, error)
             return False
-        self.to.staging.remove(self.to.record(self.number))
+        self.to.staging.remove(self.to.progress_path(self.number))
         return is_aborted
 
-    def _remember(self) -> None:
-        self.to.staging.write(self.to.record(self.number), asdict(self.progress))
+    def _write_progress(self) -> None:
+        self.to.staging.write(self.to.progress_path(self.number), asdict(self.progress))
 
 
 def files_of(to: Destination) -> Iterator[MultipartFile]:
     """The files that staging remembers of a load."""
     number = 1
-    while file := MultipartFile.taken_up(to, number):
+    while file := MultipartFile.resume(to, number):
         yield file
         number += 1

@@ -60,7 +60,7 @@ class Publication:
         """From here on the files can only be committed, or aborted: their rows, of that `generation`, stay the same."""
         if self._remember:
             for file in uploads.files:
-                self._remember(file.key, file.sample.rows())
+                self._remember(file.key, file.reservoir.rows())
         self._report.s3_keys = tuple(file.key for file in uploads.files)
         self._journal.prepared(self._report.as_json(), generation)
 

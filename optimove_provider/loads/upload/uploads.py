@@ -26,8 +26,8 @@ class Uploads:
         self.to, self._max_file_bytes = to, max_file_bytes
         self._header = b""
         self._discarding = False
-        self._flying: deque[Future[int]] = deque()
-        self._senders = to.staging.surroundings.pool(IN_FLIGHT, "upload")
+        self._in_flight: deque[Future[int]] = deque()
+        self._pool = to.staging.surroundings.pool(IN_FLIGHT, "upload")
         self.files: list[MultipartFile] = []
         self.sent = 0
 
@@ -35,7 +35,7 @@ class Uploads:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._senders.shutdown(cancel_futures=True)
+        self._pool.shutdown(cancel_futures=True)
 
     def write(self, text: bytes, /) -> int:
         """Take the header, then rows. No upload begins before there is a row."""
@@ -50,14 +50,14 @@ class Uploads:
     def discard(self) -> None:
         """Send nothing more."""
         self._discarding = True
-        for flying in self._flying:
-            flying.cancel()
+        for part in self._in_flight:
+            part.cancel()
 
     def finish(self) -> None:
         """Wait until everything has gone up. Raises what went wrong on the way."""
         if self.files:
             self._send(self.files[-1].end())
-        self._land(0)
+        self._await(0)
         for file in self.files:
             file.close()
 
@@ -65,7 +65,7 @@ class Uploads:
         if self.files:
             self._send(self.files[-1].end())
         number = len(self.files) + 1
-        self.files.append(MultipartFile.taken_up(self.to, number) or MultipartFile.begun(self.to, number, PART_BYTES))
+        self.files.append(MultipartFile.resume(self.to, number) or MultipartFile.begin(self.to, number, PART_BYTES))
         self._add(self._header)
 
     def _add(self, text: bytes) -> None:
@@ -73,10 +73,10 @@ class Uploads:
 
     def _send(self, parts: Iterator[tuple[int, bytes]]) -> None:
         for number, body in parts:
-            self._land(IN_FLIGHT - 1)
-            self._flying.append(self._senders.submit(self.files[-1].send, number, body))
+            self._await(IN_FLIGHT - 1)
+            self._in_flight.append(self._pool.submit(self.files[-1].send, number, body))
 
-    def _land(self, leave: int) -> None:
+    def _await(self, leave: int) -> None:
         """Wait for the oldest parts until `leave` of them are in flight."""
-        while len(self._flying) > leave:
-            self.sent += self._flying.popleft().result()
+        while len(self._in_flight) > leave:
+            self.sent += self._in_flight.popleft().result()

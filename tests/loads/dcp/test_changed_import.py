@@ -31,8 +31,8 @@ s3, target = s3_target.s3, s3_target.target  # fixtures
 
 def frozen(staging, text):
     """The cells of rows that were frozen, and written as CSV again."""
-    with RowFilesWriter(staging, "spool") as parts:
-        freezer = Freezer(parts)
+    with RowFilesWriter(staging, "spool") as writer:
+        freezer = Freezer(writer)
         for piece in text:
             freezer.write(piece)
         freezer.finish()

@@ -11,9 +11,8 @@ from optimove_provider.clients.s3 import Bucket, UploadGone
 from optimove_provider.contract.dcp.readback import READ_BACK, UNCHANGED_BEFORE
 from optimove_provider.contract.dcp.upload_history import HistoryEntry, common_verdict
 from optimove_provider.contract.wire.errors import S3Refused
-from optimove_provider.loads.dcp.confirmation import ImportFailed
 from optimove_provider.loads.dcp.in_doubt import StillImporting
-from optimove_provider.loads.dcp.load import confirm, run
+from optimove_provider.loads.dcp.load import ImportFailed, confirm, run
 from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.lease import Lease, LeaseLost
 from optimove_provider.loads.state.staging import Staging

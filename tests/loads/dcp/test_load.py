@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from optimove_provider.contract.dcp.upload_history import HistoryEntry, ImportState, common_verdict
-from optimove_provider.loads.dcp.confirmation import ImportFailed
-from optimove_provider.loads.dcp.load import NotImported, confirm, filed_report, outcome, run
+from optimove_provider.loads.dcp.load import ImportFailed, NotImported, confirm, filed_report, outcome, run
 from optimove_provider.loads.ledger.ledger import NO_LEDGER
 from optimove_provider.surroundings import Surroundings
 from tests.support import s3_target

@@ -14,8 +14,8 @@ from optimove_provider.clients.settings import DcpSettings
 from optimove_provider.contract.cells.datatypes import Attribute, in_unit
 from optimove_provider.contract.wire.errors import AuthenticationError, DataError, SettingsError
 from optimove_provider.emulator import TOKEN, Fault, State, send
-from optimove_provider.loads.dcp.profiles import Writing, create_aliases, write_profiles
-from optimove_provider.loads.dcp.rest_load import SmallLoad, records_of
+from optimove_provider.loads.dcp.profiles import ProfileEncoder, create_aliases, write_profiles
+from optimove_provider.loads.dcp.rest_load import RestLoad, records_of
 from optimove_provider.loads.report.max_rejected import TooManyRejected
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.staging import Staging
@@ -50,11 +50,11 @@ def table(client):
 
 @pytest.fixture
 def load(tmp_path):
-    return SmallLoad(Staging(LocalFileSystem(), str(tmp_path)), Report("load", {}))
+    return RestLoad(Staging(LocalFileSystem(), str(tmp_path)), Report("load", {}))
 
 
 def write(client, table, records, load, **writing):
-    write_profiles(client, table, records, Writing.to(ATTRIBUTES, **writing), load)
+    write_profiles(client, table, records, ProfileEncoder.to(ATTRIBUTES, **writing), load)
 
 
 def rejected(tmp_path):
@@ -62,7 +62,7 @@ def rejected(tmp_path):
 
 
 def allowing(load, max_rejected):
-    return SmallLoad(load.staging, load.report, max_rejected)
+    return RestLoad(load.staging, load.report, max_rejected)
 
 
 def test_records_become_profiles_by_datatype(client, state, table, load):
@@ -157,8 +157,8 @@ INSTANT = datetime(2022, 5, 4, 14, 55, 23, tzinfo=UTC)
     "value", [INSTANT, INSTANT.replace(tzinfo=None), INSTANT.astimezone(timezone(timedelta(hours=2)))]
 )
 def test_an_instant_becomes_an_epoch_of_that_unit(client, state, table, load, value, unit, number):
-    writing = Writing.to(in_unit(ATTRIBUTES, unit), strict=True)
-    write_profiles(client, table, [{"customerId": "1", "since": value}], writing, load)
+    encoder = ProfileEncoder.to(in_unit(ATTRIBUTES, unit), strict=True)
+    write_profiles(client, table, [{"customerId": "1", "since": value}], encoder, load)
     assert state.tables[table].profiles["1"] == {"since": number}
 
 
@@ -168,8 +168,8 @@ def test_an_instant_that_an_epoch_cannot_say_is_refused(client, table, load):
 
 
 def test_epochs_in_milliseconds_are_fine_where_that_is_declared(client, state, table, load):
-    writing = Writing.to(in_unit(ATTRIBUTES, "milliseconds"), strict=True)
-    write_profiles(client, table, [{"customerId": "1", "since": 1651676123000}], writing, load)
+    encoder = ProfileEncoder.to(in_unit(ATTRIBUTES, "milliseconds"), strict=True)
+    write_profiles(client, table, [{"customerId": "1", "since": 1651676123000}], encoder, load)
     assert load.report.notes == []
     assert state.tables[table].profiles["1"] == {"since": 1651676123000}
 

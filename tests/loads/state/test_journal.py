@@ -164,3 +164,20 @@ def test_a_journal_of_a_newer_version_is_not_guessed_at(journal):
     journal.staging.write(f"{journal.folder}/load.json", {"format": 99})
     with pytest.raises(DataError, match=r"newer version of this provider \(format 99, this one knows 1\)"):
         again(journal)
+
+
+def test_a_load_of_files_is_prepared_with_its_report_until_one_cannot_be_completed(journal):
+    generation = datetime(2026, 5, 2, tzinfo=UTC)
+    journal.begin_files()
+    journal.prepared({"rows": 2}, generation)
+    found = again(journal)
+    assert (found.stage, found.prepared_report, found.prepared_generation) == (Stage.PREPARED, {"rows": 2}, generation)
+    found.unprepared()
+    found = again(found)
+    assert (found.stage, found.prepared_report, found.prepared_generation) == (Stage.SENDING, None, None)
+
+
+def test_rows_of_which_files_were_begun_stay_what_they_are(journal):
+    read(journal).begin_files()
+    again(journal).planned({"version": 2})
+    assert again(journal).rows(resumed=False) == {"rows": 1}
