@@ -31,7 +31,7 @@ def create_once(
     try:
         staging.create(path, {**wanted, "data_connection_uuid": None})
     except FileExistsError:
-        raise Disagreement(_unsettled(staging, path, name)) from None
+        raise Disagreement(_in_doubt(staging, path, name)) from None
     created = _create(client, staging, path, wanted, description)
     staging.write(path, {**wanted, "data_connection_uuid": created})
     return created
@@ -59,13 +59,13 @@ def _recall(staging: Staging, path: str, known: dict[str, Any] | None, wanted: d
     if held and passed and held != passed:
         raise Disagreement(f"data connection {name!r} is {held} in {staging.url(path)}, but {passed} was passed")
     if not held and not passed:
-        raise Disagreement(_unsettled(staging, path, name))
+        raise Disagreement(_in_doubt(staging, path, name))
     if not held:
         staging.write(path, wanted)
     return str(held or passed)
 
 
-def _unsettled(staging: Staging, path: str, name: str) -> str:
+def _in_doubt(staging: Staging, path: str, name: str) -> str:
     return (
         f"an earlier try to create data connection {name!r} got no certain answer. Look in the Opti-X UI: if it is "
         f"there, pass its uuid as data_connection_uuid=; if it is not, remove {staging.url(path)} and run again"
