@@ -49,8 +49,8 @@ def load_update(
     """Overwrite records by key; `report` tells the story.
 
     There is no batch: what was accepted before an error is visible, and counts as accepted. A retry with the same load
-    id sends what has no outcome yet, unless another load came in between: then it raises PartlyVisible. The ledger of the
-    target learns that what these keys hold is not known. Raises TargetBusy as `load` does.
+    id sends what has no outcome yet, unless another load came in between: then it raises PartlyVisible. The ledger of
+    the target learns that what these keys hold is not known. Raises TargetBusy as `load` does.
     """
     journal, wanted = Journal(staging, report.load_id), update.wanted
     judge_end = partial(judge, report, wanted.max_rejected, "Everything else was accepted")
