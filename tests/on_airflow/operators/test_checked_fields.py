@@ -253,12 +253,12 @@ def test_a_run_that_gives_a_template_nothing_fails_for_good(emulator, uuid, miss
 
 
 def test_operators_of_this_test_are_all_that_check_something():
-    from optimove_provider.operators import dcp, optix
+    from optimove_provider.operators import dcp, dcp_import, optix
     from optimove_provider.tasks.checked_fields import CheckedOperator
 
     checking = {
         one
-        for module in (dcp, optix)
+        for module in (dcp, dcp_import, optix)
         for one in vars(module).values()
         if isinstance(one, type) and issubclass(one, BaseOperator) and issubclass(one, CheckedOperator)
         if one.__module__ == module.__name__ and not one.__name__.startswith("_")
