@@ -71,13 +71,13 @@ class Response:
 
     @property
     def ok(self) -> bool:
-        """Any 2xx: neither vendor documents more than that for every call."""
+        """Any 2xx, which alone is no success yet: `success.judge` tells."""
         return 200 <= self.status < 300
 
     @property
     def text(self) -> str:
-        """The body as text; bytes that are not UTF-8 are replaced."""
-        return self.body.decode("utf-8", "replace")
+        """The body as text, without a byte order mark; bytes that are not of its encoding are replaced."""
+        return self.body.decode(json.detect_encoding(self.body), "replace").removeprefix("\ufeff")
 
     def json(self) -> Any:
         """The body as JSON. Raises ValueError when it is none."""

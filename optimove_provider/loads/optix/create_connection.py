@@ -41,7 +41,7 @@ def _create(client: OptixClient, staging: Staging, path: str, wanted: dict[str, 
     try:
         return client.create_connection(wanted["name"], wanted["primary_key"], description)
     except (ApiError, Unreachable) as error:
-        never_made = error.status < 500 if isinstance(error, ApiError) else not error.sent
+        never_made = error.certainly_not_done if isinstance(error, ApiError) else not error.sent
         if never_made:
             staging.remove(path)
         raise

@@ -13,6 +13,7 @@ from optimove_provider.clients.settings import OptixSettings
 from optimove_provider.contract.wire.errors import (
     AuthenticationError,
     Disagreement,
+    DoubtfulSuccess,
     Refused,
     ServerTrouble,
     Unreachable,
@@ -136,7 +137,12 @@ def stopped(vendor, staging, **arguments):
         (Lost("dropped"), Unreachable),
         (Response(500), ServerTrouble),
         (Response(504), ServerTrouble),
-        (Response(200, b"<html>"), UnreadableAnswer),
+        (Response(408), ServerTrouble),
+        (Response(499, b"client closed request"), ServerTrouble),
+        (Response(302), Refused),
+        (Response(200, b"<html>"), DoubtfulSuccess),
+        (Response(200, b'{"success": false}'), DoubtfulSuccess),
+        (Response(200, b"{}"), UnreadableAnswer),
     ],
 )
 def test_an_uncertain_answer_stops_every_later_run_until_a_person_has_looked(vendor, staging, trouble, error):
