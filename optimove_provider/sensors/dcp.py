@@ -14,6 +14,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
+from optimove_provider.clients.patience import POLLING
 from optimove_provider.contract.dcp.upload_history import HistoryEntry, ImportState, Outcome
 from optimove_provider.contract.dcp.waiting import MAX_FAILED_POLLS, tolerable
 from optimove_provider.contract.wire.errors import OptimoveProviderError, SettingsError
@@ -117,7 +118,7 @@ class DcpUploadSensor(_DcpSensor):
         if not self._keys:
             self.log.info("no file was uploaded, so there is nothing to wait for")
             return PokeReturnValue(True, _result(()))
-        with DcpHook(self.dcp_conn_id).get_conn() as client:
+        with DcpHook(self.dcp_conn_id).get_conn(POLLING) as client:
             return self._judge(upload_history(client, int(self.table_id), staging()).outcome(self._keys))
 
     @property
@@ -126,7 +127,7 @@ class DcpUploadSensor(_DcpSensor):
         return [key] if isinstance(key, str) else list(key)
 
     def _defer(self) -> None:
-        with self._skipping_if_soft(), airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
+        with self._skipping_if_soft(), airflow_failures(), DcpHook(self.dcp_conn_id).get_conn(POLLING) as client:
             remembered = upload_history(client, int(self.table_id), staging()).remembered(self._keys)
         trigger = DcpUploadTrigger(
             table_id=int(self.table_id),
@@ -188,7 +189,7 @@ class DcpProfileSensor(_DcpSensor):
         if (self.customer_ids is None) == (self.profiles is None):
             raise SettingsError("give either customer_ids= or profiles=, not both and not neither")
         wanted = self.profiles if self.profiles is not None else {one: {} for one in self.customer_ids or ()}
-        with DcpHook(self.dcp_conn_id).get_conn() as client:
+        with DcpHook(self.dcp_conn_id).get_conn(POLLING) as client:
             missing = list(missing_values(client, int(self.table_id), wanted))
         for sentence in missing[:_SHOWN]:
             self.log.info("%s", sentence)

@@ -49,7 +49,8 @@ class ApiError(OptimoveProviderError):
         self.repeated = response.repeated
         self.verdict = judge(response)
         self.text = response.text[:MAX_TEXT]
-        super().__init__(f"{endpoint.method} {endpoint.name} was answered {self.status}{self.said(response)}")
+        tries = f" ({response.tries})" if response.tries else ""
+        super().__init__(f"{endpoint.method} {endpoint.name} was answered {self.status}{self.said(response)}{tries}")
 
     @property
     def certainly_not_done(self) -> bool:

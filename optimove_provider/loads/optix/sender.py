@@ -69,7 +69,7 @@ class SliceSender:
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow for as long as there is the right to send."""
-        return self._client.run(flow, self.may_send)
+        return self._client.run(flow, self.may_send, self.sending.patience)
 
     def record(self, slice_: Slice, rejected: Sequence[Rejection]) -> None:
         """Remember what became of a slice."""

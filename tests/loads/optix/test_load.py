@@ -6,7 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from optimove_provider.contract.wire.errors import AuthenticationError, DataError, Refused, SettingsError, Unreachable
+from optimove_provider.contract.wire.errors import (
+    AuthenticationError,
+    DataError,
+    Refused,
+    ServerTrouble,
+    SettingsError,
+    Unreachable,
+)
 from optimove_provider.emulator import Fault
 from optimove_provider.emulator.model.state import Switches
 from optimove_provider.loads.optix.bisect import BisectTooLong, RequestIsWrong
@@ -223,6 +230,22 @@ def test_a_load_gives_up_after_five_batches(target):
         target.load(numbered(3))
 
 
+def test_a_load_outlasts_an_outage_between_two_slices(target):
+    target.state.faults.order(Fault("upload_data", skip=1, times=20, status=503, body="rolling update"))
+    assert counts(target.load(numbered(12_001))) == ("committed", 12_001, 12_001, 0, 0)
+    assert target.time.seconds > 300
+
+
+def test_a_load_gives_up_when_nothing_has_succeeded_for_as_long_as_it_is_told(target):
+    target.state.faults.order(Fault("upload_data", skip=1, times=10**6, status=503, body="gone for good"))
+    with pytest.raises(ServerTrouble, match=r"gone for good \(tried \d+ times in 30 s.*5000 of 12001 rows"):
+        target.load(numbered(12_001), give_up_after=timedelta(seconds=30))
+    assert target.time.seconds == 30
+    target.state.faults.answers.clear()
+    assert counts(target.load(iter(()))) == ("committed", 12_001, 12_001, 0, 0)
+    assert len(target.completed) == 1
+
+
 # Crashes
 
 
@@ -267,9 +290,10 @@ def test_an_open_batch_that_is_too_old_is_left_and_all_rows_go_under_another(tar
 
 
 def test_a_closing_request_that_may_have_worked_is_sent_again_by_the_retry(target):
-    target.state.faults.order(Fault("upload_data", skip=1, times=5, lost="after"))
+    target.state.faults.order(Fault("upload_data", skip=1, times=1000, lost="after"))
     with pytest.raises(Unreachable):
         target.load(numbered(5001))
+    target.state.faults.answers.clear()
     assert counts(target.report) == ("failed", 5001, 0, 0, 5001)
     assert counts(target.load(iter(()))) == ("committed", 5001, 5001, 0, 0)
     assert len(target.completed) == 1
