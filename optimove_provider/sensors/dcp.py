@@ -15,7 +15,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from optimove_provider.clients.patience import POLLING
-from optimove_provider.contract.dcp.upload_history import HistoryEntry, ImportState, Outcome
+from optimove_provider.contract.dcp.upload_history import HistoryEntry, ImportState, Outcome, counted
 from optimove_provider.contract.dcp.waiting import MAX_FAILED_POLLS, tolerable
 from optimove_provider.contract.wire.errors import OptimoveProviderError, SettingsError
 from optimove_provider.hooks.dcp import DcpHook
@@ -74,7 +74,8 @@ class DcpUploadSensor(_DcpSensor):
     not.
 
     :param table_id: the table.
-    :param s3_key: a file's S3 key, a list of keys, or the whole output of a `DcpS3ImportOperator`.
+    :param s3_key: a file's S3 key, a list of keys, or the whole output of a `DcpS3ImportOperator`: then a history that
+        counts fewer rows than were sent is a failure too.
     :param max_failed_polls: so many polls in a row may fail for a reason that passes.
     :param deferrable: wait in the triggerer, without a worker slot.
     """
@@ -141,6 +142,8 @@ class DcpUploadSensor(_DcpSensor):
         self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=self.timeout))
 
     def _judge(self, outcome: Outcome) -> PokeReturnValue:
+        if isinstance(self.s3_key, Mapping):
+            outcome = counted(outcome, int(self.s3_key.get("accepted") or 0))
         self.log.info("%s", outcome.sentence)
         if outcome.verdict is ImportState.FAILED:
             raise AirflowFailException(f"table {self.table_id}: the import failed: {outcome.sentence}")
