@@ -22,6 +22,7 @@ from optimove_provider.loads.spool.slices import RowFilesWriter
 from optimove_provider.loads.spool.unique_keys import refuse_duplicates
 from optimove_provider.loads.upload.multipart import files_of
 from optimove_provider.loads.upload.uploads import Uploads
+from optimove_provider.surroundings import after
 
 Spool = Mapping[str, Any]
 """Frozen rows: their `folder`, the header's `columns`, the share `filled` of each, and the `report` so far."""
@@ -68,7 +69,7 @@ class ChangedImport:
             plan = self._plan(spool)
             if plan.to_send:
                 self._upload(lease, plan, spool["columns"])
-                lease.detach(now() + wait)
+                lease.detach(after(now(), wait))
                 return
             if not plan.below_watermark:
                 ledger.commit(lease, plan.as_commit(now()))

@@ -19,6 +19,7 @@ from optimove_provider.loads.report.bookkeeping import keep_account
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.journal import Journal, Stage
 from optimove_provider.loads.state.staging import Staging
+from optimove_provider.surroundings import after
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ def outcome(
     return: somebody else goes on looking. Raises NotImported where the next look would come after `wait`.
     """
     surroundings = load.staging.surroundings
-    until = surroundings.now() + wait
+    until = after(surroundings.now(), wait)
     while (found := load.outcome_of(load.report.s3_keys)).verdict is ImportState.WAIT:
         log.info("%s", found.sentence)
         left = until - surroundings.now()
