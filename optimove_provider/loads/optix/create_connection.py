@@ -24,7 +24,7 @@ def create_once(
     """
     identity = {"conn_id": client.settings.conn_id, "host": client.settings.host, "name": name}
     path = f"connections/{uuid.uuid5(uuid.NAMESPACE_URL, json_body(identity).decode())}.json"
-    known = staging.read(path)
+    known = staging.read_whole(path)
     wanted = {**identity, "primary_key": primary_key}
     if data_connection_uuid or known:
         return _recall(staging, path, known, {**wanted, "data_connection_uuid": data_connection_uuid})

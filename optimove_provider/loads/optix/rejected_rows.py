@@ -1,7 +1,7 @@
 """Rejected rows: kept in one file with their reasons, which a replay reads, and judged by `max_rejected`."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from optimove_provider.loads.report.max_rejected import count
@@ -22,12 +22,17 @@ class SliceOutcomes:
     @property
     def accepted(self) -> int:
         """Rows that the server took."""
-        return sum(one.accepted for one in self.by_slice.values())
+        return sum(one.accepted for one in self._settled)
 
     @property
     def rejected(self) -> int:
         """Rows that the server refused."""
-        return sum(len(one.rejected) for one in self.by_slice.values())
+        return sum(len(one.rejected) for one in self._settled)
+
+    @property
+    def _settled(self) -> Collection[SliceOutcome]:
+        """A copy, made at once: threads add to the outcomes while others count them."""
+        return self.by_slice.copy().values()
 
     @property
     def rows(self) -> int:

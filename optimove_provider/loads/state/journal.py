@@ -4,6 +4,8 @@
 of each slice. One process at a time writes them; each stage is written before the step that it announces.
 """
 
+import hashlib
+import re
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -12,8 +14,10 @@ from enum import StrEnum
 from typing import Any
 
 from optimove_provider.contract.wire.errors import DataError, OptimoveProviderError
+from optimove_provider.contract.wire.messages import json_body
 from optimove_provider.loads.state.staging import Staging
 
+_SLICE = re.compile(r"(\d+)\.json")
 FORMAT = 1
 MAX_BATCHES = 5
 """Batches of one load. Each after the first means that nobody knows what became of the one before."""
@@ -157,10 +161,17 @@ class Journal:
     def __init__(self, staging: Staging, load_id: str, part: str = "") -> None:
         self.staging, self.load_id, self._part = staging, load_id, part
         self.folder = f"loads/{load_id}/{part}".rstrip("/")
+        self._has_begun_batch = False
         self._state = self._read()
 
     def _read(self) -> LoadState:
-        found = self.staging.read(f"{self.folder}/load.json") or {}
+        found = self.staging.read(f"{self.folder}/load.json")
+        if found == {}:
+            raise DataError(
+                f"{self.staging.url(self.folder)}/load.json is empty, so what became of this load is not known. "
+                "Clear the task to begin a new load"
+            )
+        found = found or {}
         if found.get("format", FORMAT) > FORMAT:
             raise DataError(
                 f"{self.staging.url(self.folder)} was written by a newer version of this provider (format "
@@ -262,6 +273,18 @@ class Journal:
         return self.stage in (Stage.COMPLETED, Stage.COMMITTED)
 
     @property
+    def batch(self) -> int:
+        """The number of the present batch; 0 before the first."""
+        return self._state.batch
+
+    @property
+    def rows_digest(self) -> str:
+        """What tells the rows that are sent now, by reading and plan, from those of any other try of the load."""
+        plan = {name: value for name, value in self._state.plan.items() if name != "planned_against"}
+        known = json_body([self._state.opened, self._state.spools, self._state.spool, plan])
+        return hashlib.blake2b(known, digest_size=8).hexdigest()
+
+    @property
     def batch_uuid(self) -> str:
         """The uuid of the present batch: the same for every try."""
         return str(uuid.uuid5(uuid.UUID(self.load_id), f"{self._part} batch {self._state.batch}".strip()))
@@ -279,6 +302,7 @@ class Journal:
         state.batch, state.has_sent = state.batch + 1, True
         state.batch_opened = self.staging.surroundings.now().isoformat()
         self._move(Stage.SENDING)
+        self._has_begun_batch = True
 
     def begin_files(self) -> None:
         """Begin to send the parts of files: from here on frozen rows stay what they are."""
@@ -329,7 +353,7 @@ class Journal:
 
     def _may_resume(self, resume_within: timedelta | None) -> bool:
         opened = self._state.batch_opened
-        if not opened or resume_within is None:
+        if not opened or resume_within is None or self._has_begun_batch:
             return bool(opened)
         return self.staging.surroundings.now() - datetime.fromisoformat(opened) <= resume_within
 
@@ -339,9 +363,10 @@ class Journal:
 
     def _outcomes(self) -> Iterator[tuple[int, SliceOutcome]]:
         for name in self.staging.names(self._batch_folder):
-            found = self.staging.read(f"{self._batch_folder}/{name}")
-            if found and name.endswith(".json"):
-                yield int(name.removesuffix(".json")), SliceOutcome.from_json(found)
+            if number := _SLICE.fullmatch(name):  # else it was not written to its end, and never got its name
+                found = self.staging.read_whole(f"{self._batch_folder}/{name}")
+                if found:
+                    yield int(number[1]), SliceOutcome.from_json(found)
 
     def record(self, number: int, outcome: SliceOutcome) -> None:
         """Remember what became of a slice."""

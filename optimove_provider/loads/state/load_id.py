@@ -39,7 +39,7 @@ def begin(staging: Staging, task_try: TaskTry) -> str:
     completed must never be opened again. Loads of one round differ by `n`, the nanosecond at which they began.
     """
     path = f"tries/{task_try.round}.json"
-    seen = staging.read(path)
+    seen = staging.read_whole(path)
     n = seen["n"] if seen and seen["try"] < task_try.try_number else staging.surroundings.nanoseconds()
     staging.write(path, {"n": n, "try": task_try.try_number})
     return str(uuid.uuid5(uuid.UUID(task_try.round), str(n)))

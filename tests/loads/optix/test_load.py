@@ -2,6 +2,7 @@
 
 import json
 import logging
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -18,8 +19,9 @@ from optimove_provider.emulator import Fault
 from optimove_provider.emulator.model.state import Switches
 from optimove_provider.loads.optix.bisect import BisectTooLong, RequestIsWrong
 from optimove_provider.loads.optix.options import OptixTarget
+from optimove_provider.loads.optix.rejected_rows import SliceOutcomes
 from optimove_provider.loads.report.max_rejected import TooManyRejected
-from optimove_provider.loads.state.journal import TooManyBatches
+from optimove_provider.loads.state.journal import SliceOutcome, TooManyBatches
 from optimove_provider.records.rows import Unread
 from tests.support.optix_target import LOAD_ID, Killed, Target, numbered, record
 
@@ -276,6 +278,92 @@ def test_a_crash_while_bad_rows_are_looked_for(target, kill_at):
         target.load(iter(()), max_rejected=2)
     assert counts(target.report) == ("committed", 200, 198, 2, 0)
     assert (len(target.visible), len(target.completed)) == (198, 1)
+
+
+def test_a_retry_goes_on_inside_a_slice_that_was_being_taken_apart(target):
+    poisonous(target, poison_named="none")
+    rows, bad = 6000, [40, 1900, 3100, 4800]
+    target.load(numbered(rows, poison=bad), load_id=LOAD_ID[::-1], max_rejected=4)
+    without = len(target.requests)
+    for kill_at in range(10, 10 * (without // 10), 10):
+        target.kill_at = without + kill_at
+        with pytest.raises(Killed):
+            target.load(numbered(rows, poison=bad), max_rejected=4)
+    target.kill_at = 0
+    assert counts(target.load(iter(()), max_rejected=4)) == ("committed", rows, rows - 4, 4, 0)
+    assert len(target.requests) <= 2 * without + 2 * (without // 10)
+
+
+def test_what_was_refused_is_known_in_another_batch_and_what_was_taken_is_not(target):
+    poisonous(target, poison_named="none")
+    target.kill_at = 22
+    with pytest.raises(Killed):
+        target.load(numbered(6000, poison=[40]), max_rejected=1)
+    target.kill_at, before = 0, len(target.requests)
+    report = target.load(iter(()), max_rejected=1, resume_within=timedelta(0))
+    assert counts(report) == ("committed", 6000, 5999, 1, 0)
+    assert [count for count, _, _ in list(target.requests)[before:]] == [4999, 1000]
+    assert len(target.visible) == 5999
+
+
+def test_the_bound_on_requests_counts_those_of_all_tries(target):
+    poisonous(target, poison_named="none")
+    for kill_at in (31, 61):
+        target.kill_at = kill_at
+        with pytest.raises(Killed):
+            target.load(numbered(5000, poison=range(1, 5001, 7)), max_bisect_requests=80)
+    target.kill_at = 0
+    with pytest.raises(BisectTooLong, match="max_bisect_requests"):
+        target.load(iter(()), max_bisect_requests=80)
+    assert len(target.requests) <= 85
+
+
+def test_a_first_try_begins_one_batch_however_short_resume_within_is(target):
+    report = target.load(numbered(12_001), resume_within=timedelta(0))
+    assert counts(report) == ("committed", 12_001, 12_001, 0, 0)
+    assert len({batch for _, _, batch in target.requests}) == 1
+
+
+@pytest.mark.parametrize("left", ["", '{"accep', "\x00\x00"])
+@pytest.mark.parametrize("name", ["000000.json", "000000.json.new", "000001.json.new"])
+def test_a_small_file_that_was_cut_short_costs_a_slice_and_not_the_load(target, name, left):
+    target.kill_at = 3
+    with pytest.raises(Killed):
+        target.load(numbered(12_001))
+    target.kill_at = 0
+    with open(target.staging.path(f"loads/{LOAD_ID}/batch-1/{name}"), "w") as file:
+        file.write(left)
+    assert counts(target.load(iter(()))) == ("committed", 12_001, 12_001, 0, 0)
+    assert len(target.completed) == 1
+
+
+@pytest.mark.parametrize("left", ["", '{"stage'])
+def test_a_journal_that_was_cut_short_is_no_new_load(target, left):
+    target.load(numbered(3))
+    with open(target.staging.path(f"loads/{LOAD_ID}/load.json"), "w") as file:
+        file.write(left)
+    with pytest.raises(DataError, match="lear the task"):
+        target.load(numbered(3))
+    assert len(target.requests) == 1
+
+
+def test_progress_is_told_while_other_threads_settle_slices():
+    outcomes, over = SliceOutcomes({number: SliceOutcome(1) for number in range(20_000)}), threading.Event()
+
+    def settle():
+        number = 20_000
+        while not over.is_set():
+            outcomes.by_slice[number] = SliceOutcome(1)
+            number += 1
+
+    worker = threading.Thread(target=settle)
+    worker.start()
+    try:
+        for _ in range(50):
+            assert min(outcomes.accepted, outcomes.rows) >= 20_000
+    finally:
+        over.set()
+        worker.join()
 
 
 def test_an_open_batch_that_is_too_old_is_left_and_all_rows_go_under_another(target):
