@@ -12,6 +12,9 @@ from optimove_provider.loads.spool.freeze import Spool
 from optimove_provider.options import Guards, Sending
 from optimove_provider.records.to_json.encode import KEY_TYPES
 
+LONGEST_TTL_SECONDS = 100_000_000_000
+"""3000 years: what is added to an instant must stay within the calendar."""
+
 
 @dataclass(frozen=True, slots=True)
 class OptixTarget:
@@ -25,8 +28,11 @@ class OptixTarget:
     def __post_init__(self) -> None:
         if self.key_type not in KEY_TYPES:
             raise SettingsError(f"key_type {self.key_type!r}: expected {' or '.join(KEY_TYPES)}")
-        if self.ttl_seconds is not None and self.ttl_seconds <= 0:
-            raise SettingsError(f"ttl_seconds {self.ttl_seconds}: expected more than 0, or None for never")
+        if self.ttl_seconds is not None and not 0 < self.ttl_seconds <= LONGEST_TTL_SECONDS:
+            raise SettingsError(
+                f"ttl_seconds {self.ttl_seconds}: expected more than 0 and at most {LONGEST_TTL_SECONDS}, or None for "
+                "never"
+            )
 
     def with_ttl(self, ttl_seconds: int) -> "OptixTarget":
         """The same target for rows that expire after so many seconds."""

@@ -337,6 +337,14 @@ def test_a_small_file_that_was_cut_short_costs_a_slice_and_not_the_load(target, 
     assert len(target.completed) == 1
 
 
+@pytest.mark.parametrize("ttl_seconds", [0, 3 * 10**11, 10**18])
+def test_a_ttl_beyond_the_calendar_is_refused_before_anything_is_sent(target, ttl_seconds):
+    with pytest.raises(SettingsError, match="ttl_seconds"):
+        target.load(numbered(3), ttl_seconds=ttl_seconds)
+    assert not target.requests
+    assert target.load(numbered(3), ttl_seconds=10**11).accepted == 3
+
+
 @pytest.mark.parametrize("left", ["", '{"stage'])
 def test_a_journal_that_was_cut_short_is_no_new_load(target, left):
     target.load(numbered(3))
