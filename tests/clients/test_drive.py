@@ -20,7 +20,7 @@ from optimove_provider.contract.wire.errors import OptimoveProviderError, Refuse
 from optimove_provider.contract.wire.messages import Lost, Response, Sleep
 from optimove_provider.emulator import API_KEY, BRAND_KEY, TOKEN, State, send
 from optimove_provider.surroundings import REAL
-from tests.support.client_time import BEGINNING, ClientTime
+from tests.support.virtual_time import START, ClientTime
 
 OPTIX = OptixSettings(
     conn_id="optix", host="http://emulator/api/data-connections/v1", api_key=API_KEY, brand_api_key=BRAND_KEY
@@ -192,7 +192,7 @@ def test_opti_x_names_no_least_wait():
 
 @pytest.mark.parametrize("seconds", [90, 540])
 def test_retry_after_may_be_a_date(seconds):
-    date = format_datetime(BEGINNING + timedelta(seconds=seconds), usegmt=True)
+    date = format_datetime(START + timedelta(seconds=seconds), usegmt=True)
     wire = Wire([Response(500, headers={"retry-after": date})], DCP)
     wire.run(read())
     assert wire.naps == [seconds]

@@ -18,7 +18,7 @@ from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.options import Sending
-from tests.support.client_time import ClientTime
+from tests.support.virtual_time import ClientTime
 
 SETTINGS = OptixSettings(
     conn_id="optix_default",

@@ -1,10 +1,12 @@
 """Surroundings of one thread: a clock that goes only when somebody sleeps, ids that come in order, no chance."""
 
+import threading
 import uuid
 from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from optimove_provider.surroundings import Surroundings
+from optimove_provider.surroundings import REAL, Surroundings
 
 START = datetime(2026, 11, 28, tzinfo=UTC)
 
@@ -73,3 +75,32 @@ class AtOnce(Executor):
         except BaseException as error:
             future.set_exception(error)
         return future
+
+
+@dataclass
+class ClientTime:
+    """A client's time, which passes only while it sleeps; its threads are real, and each one's sleep adds to it."""
+
+    seconds: float = 0.0
+    naps: list[float] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def sleep(self, seconds: float) -> None:
+        with self._lock:
+            self.seconds += seconds
+            self.naps.append(seconds)
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self.seconds)
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """Those of a client whose waits are never shortened by chance."""
+        return Surroundings(
+            now=self.now,
+            monotonic=lambda: self.seconds,
+            sleep=self.sleep,
+            draw=lambda least, most: most,
+            pool=REAL.pool,
+            repeat=REAL.repeat,
+        )

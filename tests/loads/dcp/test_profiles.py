@@ -18,7 +18,7 @@ from optimove_provider.loads.dcp.rest_load import RestLoad, records_of
 from optimove_provider.loads.report.max_rejected import TooManyRejected
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.staging import Staging
-from tests.support.client_time import ClientTime
+from tests.support.virtual_time import ClientTime
 
 SETTINGS = DcpSettings(
     conn_id="dcp_default", host="http://e/experiment/v1", profile_host="http://e/vis/api", token=TOKEN

@@ -22,7 +22,7 @@ from optimove_provider.contract.wire.messages import Lost, Response
 from optimove_provider.emulator import API_KEY, BRAND_KEY, Fault, State, send
 from optimove_provider.loads.optix.create_connection import create_once
 from optimove_provider.loads.state.staging import Staging
-from tests.support.client_time import ClientTime
+from tests.support.virtual_time import ClientTime
 
 SETTINGS = OptixSettings(
     conn_id="optix_default",

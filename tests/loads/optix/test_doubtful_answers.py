@@ -18,8 +18,8 @@ from optimove_provider.loads.optix.create_connection import create_once
 from optimove_provider.loads.optix.update import Update, load_update
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.staging import Staging
-from tests.support.client_time import ClientTime
 from tests.support.optix_target import LOAD_ID, Target, numbered, opened
+from tests.support.virtual_time import ClientTime
 
 DCP = DcpSettings(conn_id="dcp", host="http://e/experiment/v1", profile_host="http://e/vis/api", token=TOKEN)
 
