@@ -65,7 +65,8 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
     :param guards: what "changed" takes for an accident: `Guards(...)`, or a mapping of its members.
     :param expected_plan: with "changed", the digest of a plan: only that is carried out.
     :param window: the window that the rows stand for, {"start": ..., "end": ...}, if no template names it.
-    :param window_grain: how long the window of a run without a data interval is.
+    :param window_grain: to what the window of a run is floored that has neither a data interval nor a partition: a
+        part of a day, or whole days.
     :param lock_timeout: how long to wait for another load into the same table, a timedelta or seconds.
     :param assume_settled: with "changed": files of earlier loads that nobody saw imported are taken for imported.
     :param allow_pii: columns that look like personal data, which the vendor's terms forbid to send, and are none.
@@ -206,6 +207,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
         options = self._import_options(in_unit(client.list_attributes(table.id), self.epoch_unit))
         to, history = self._destination(client, table, load_id), upload_history(client, table.id, self.staging())
         report = Report(load_id, {"dcp": table.id, "host": client.settings.host}, task=task_of(context))
+        self.note_missed_points(report)
         return TableImport(
             source=source,
             options=options,

@@ -110,7 +110,8 @@ class OptixUploadOperator(LoadingOperator, WindowedOperator):
     :param dry_run: only plan: return counts and the plan's digest, send nothing, leave nothing behind but a report.
     :param expected_plan: the digest of a plan: only that is carried out.
     :param window: the window that the rows stand for, {"start": ..., "end": ...}, if no template names it.
-    :param window_grain: how long the window of a run without a data interval is.
+    :param window_grain: to what the window of a run is floored that has neither a data interval nor a partition: a
+        part of a day, or whole days.
     :param lock_timeout: how long to wait for another load into the same target, a timedelta or seconds.
     """
 
@@ -355,5 +356,7 @@ def _load_of(
         place = operator.staging()
         target = {"optix": operator.data_connection_uuid, "host": client.settings.host}
         report = Report(waiting.load_id, target, task=task_of(context))
+        if isinstance(operator, WindowedOperator):
+            operator.note_missed_points(report)
         yield _What(client, partial(open_rows, *source, operator.parameters), place, report)
         sweep(place)
