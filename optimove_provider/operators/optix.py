@@ -237,16 +237,18 @@ class OptixUploadOperator(LoadingOperator, WindowedOperator):
         )
 
 
-class OptixUpdateOperator(LoadingOperator):
+class OptixUpdateOperator(LoadingOperator, WindowedOperator):
     """Overwrite records by key: each request counts at once, there is no batch that would hold them back.
 
     Each record is replaced whole: fields that are not sent are removed. Whether a key that is not there is inserted is
-    not documented. For more than a small set, prefer `OptixUploadOperator`, which publishes all rows together.
+    not documented. Keys that a later load has brought already are left out, as stale. For more than a small set, prefer
+    `OptixUploadOperator`, which publishes all rows together.
 
     :param data_connection_uuid: where the rows go.
     :param primary_key: the column that holds the key; unique, and never null. It is sent apart from the other fields.
     :param source: files or a short list, as for `OptixUploadOperator`.
-    :param sql: instead of `source`, a query; a name that ends in .sql is a file with the query.
+    :param sql: instead of `source`, a query; a name that ends in .sql is a file with the query. Templates know
+        `{{ window.start }}` and `{{ window.end }}`.
     :param sql_conn_id: the connection on which the query runs.
     :param parameters: the query's parameters.
     :param key_type: "string" or "integer": the type in which all keys travel.
@@ -254,6 +256,8 @@ class OptixUpdateOperator(LoadingOperator):
     :param ttl_column: the column with each row's own time to live in seconds; it is no field of the record.
     :param ttl_seconds: after so many seconds a row without its own expires; None means never.
     :param max_rejected: how many rows may be rejected, or which share of them if it is below 1.
+    :param window: the window that the rows stand for, {"start": ..., "end": ...}, if no template names it.
+    :param window_grain: how long the window of a run without a data interval is.
     :param lock_timeout: how long to wait for another load into the same target, a timedelta or seconds.
     :param sending: requests in flight, and how many may be spent on finding refused rows: `Sending(...)`, or a mapping
         of its members.
@@ -269,6 +273,7 @@ class OptixUpdateOperator(LoadingOperator):
         "ttl_seconds",
         "max_rejected",
         "sending",
+        "window",
         "optix_conn_id",
     )
     template_ext: Sequence[str] = (".sql",)
@@ -290,6 +295,8 @@ class OptixUpdateOperator(LoadingOperator):
         ttl_seconds: int | None = None,
         max_rejected: float = 0,
         sending: Sending | Mapping[str, Any] = Sending(),
+        window: Mapping[str, Any] | None = None,
+        window_grain: timedelta = timedelta(days=1),
         lock_timeout: timedelta | float = timedelta(hours=1),
         optix_conn_id: str = OptixHook.default_conn_name,
         **kwargs: Any,
@@ -308,6 +315,8 @@ class OptixUpdateOperator(LoadingOperator):
         self.ttl_seconds = ttl_seconds
         self.max_rejected = max_rejected
         self.sending = sending
+        self.window = window
+        self.window_grain = window_grain
         self.optix_conn_id = optix_conn_id
         self.check_literals()
 
@@ -330,7 +339,13 @@ class OptixUpdateOperator(LoadingOperator):
 
         target = OptixTarget(self.data_connection_uuid, self.primary_key, self.key_type, self.ttl_seconds)
         sending = Sending.of(self.sending)
-        wanted = UploadOptions(target, nulls=self.nulls, max_rejected=self.max_rejected, sending=sending)
+        wanted = UploadOptions(
+            target,
+            nulls=self.nulls,
+            max_rejected=self.max_rejected,
+            sending=sending,
+            generation=self.generation(self.window),
+        )
         return Update(wanted, self.ttl_column)
 
 

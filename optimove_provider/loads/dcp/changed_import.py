@@ -80,7 +80,7 @@ class ChangedImport:
         journal, report = self._journal, self._report
         spool = journal.rows(resumed)
         if spool is None:
-            found = self._freeze(journal.begin_reading())
+            found = self._freeze(journal.begin_reading(self._load.generation))
             spool = journal.rows_read({**found, "report": report.as_json()})
         report.restore(spool["report"])
         return spool
@@ -98,9 +98,8 @@ class ChangedImport:
     def _plan(self, spool: Spool) -> Plan:
         load, changed, journal = self._load, self._load.changed, self._journal
         self._refuse_other_manifest()
-        generation = load.generation or journal.opened
         frozen = PlanInput(
-            load.load_id, spool["folder"], generation, changed.source_is, "changed", filled=spool["filled"]
+            load.load_id, spool["folder"], journal.age, changed.source_is, "changed", filled=spool["filled"]
         )
         return plan_or_reuse(self._ledger, journal, frozen, self._report, changed.guards, changed.expected_plan)
 
@@ -135,7 +134,7 @@ class ChangedImport:
         if self._load.changed.assume_settled:
             self._in_doubt.forget_all()
         self._in_doubt.resolve_others(self._load.load_id, self._load.outcome_of, self._never_visible)
-        self._ledger.write_intent(lease, plan.planned_against, plan.load.generation, plan.sent)
+        self._ledger.write_intent(lease, plan.planned_against, plan.load.age, plan.sent)
         self._journal.begin_files()
 
     def _never_visible(self, load_id: str) -> list[str]:

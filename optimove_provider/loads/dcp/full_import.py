@@ -39,7 +39,7 @@ class FullImport:
 
     def _run(self, invalidation: Invalidation) -> None:
         if self._publication.resume():
-            self._publish(invalidation.of(self._journal.prepared_generation))
+            self._publish(invalidation.of(self._journal.prepared_age))
         elif invalidation.is_below_watermark:
             self._load.row_check().run(Nowhere())
             self._end_as_stale(invalidation, visible=0)
@@ -53,7 +53,7 @@ class FullImport:
             with invalidation.keys() as observers:
                 self._load.row_check(observers).run(uploads)
             uploads.finish()
-        self._publication.prepare(uploads, invalidation.generation)
+        self._publication.prepare(uploads, invalidation.age)
 
     def _publish(self, invalidation: Invalidation) -> None:
         """Make the files visible, if no newer snapshot was committed before all of them were."""
@@ -69,12 +69,12 @@ class FullImport:
 
     def _end_as_stale(self, invalidation: Invalidation, visible: int) -> None:
         """Abort, and send nothing: a newer snapshot is committed. Raises PartlyVisible if some files are visible."""
-        report, generation = self._report, invalidation.generation
+        report, age = self._report, invalidation.age
         self._publication.abort()
         report.s3_keys = ()
         if visible:
             raise PartlyVisible(
-                f"files of load {report.load_id}, of {generation and generation.isoformat()}, became visible, and a "
+                f"files of load {report.load_id}, of {age}, became visible, and a "
                 "newer snapshot was committed before all of them had. The others were aborted, and nothing more of it "
                 "is sent"
             )

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Protocol, Self
 
 import numpy as np
@@ -19,6 +18,7 @@ from optimove_provider.loads.ledger.ledger import NO_LEDGER, Ledger
 from optimove_provider.loads.plan.planner import is_below_watermark
 from optimove_provider.loads.spool.row_files import rows_batch
 from optimove_provider.loads.spool.slices import RowFilesWriter
+from optimove_provider.loads.state.age import Age
 from optimove_provider.records.csv_syntax.locations import Locations
 from optimove_provider.records.findings.findings import Finding
 from optimove_provider.records.observe.observer import CellBuffer, ColumnObserver, ObserverFactory, no_observers
@@ -29,10 +29,10 @@ _key_texts = key_texts(pa.string(), "string")
 
 
 class Invalidation(Protocol):
-    """The right to write rows into a table that stand for one instant, the `generation`, and what it costs."""
+    """The right to write rows into a table of one `age`, and what it costs."""
 
     @property
-    def generation(self) -> datetime | None:
+    def age(self) -> Age | None:
         """None where nothing is ordered by it."""
         ...
 
@@ -41,8 +41,8 @@ class Invalidation(Protocol):
         """Whether a newer snapshot is committed, so that nothing of this load may be sent."""
         ...
 
-    def of(self, generation: datetime | None) -> "Invalidation":
-        """The same for rows of another instant, if one is given."""
+    def of(self, age: Age | None) -> "Invalidation":
+        """The same for rows of another age, if one is given."""
         ...
 
     def keys(self) -> AbstractContextManager[ObserverFactory]:
@@ -62,11 +62,11 @@ class Invalidation(Protocol):
 class NoInvalidation:
     """Where there is no ledger, nothing can become invalid, and nobody is kept from writing."""
 
-    generation: None = None
+    age: None = None
     is_below_watermark: bool = False
 
-    def of(self, generation: datetime | None) -> Self:
-        """No instant matters."""
+    def of(self, age: Age | None) -> Self:
+        """No age matters."""
         return self
 
     def keys(self) -> AbstractContextManager[ObserverFactory]:
@@ -86,16 +86,16 @@ class LedgerInvalidation:
 
     ledger: Ledger
     lease: Lease
-    generation: datetime
+    age: Age
 
-    def of(self, generation: datetime | None) -> Self:
-        """The same for rows of another instant, if one is given."""
-        return replace(self, generation=generation) if generation else self
+    def of(self, age: Age | None) -> Self:
+        """The same for rows of another age, if one is given."""
+        return replace(self, age=age) if age else self
 
     @property
     def is_below_watermark(self) -> bool:
         """Whether a newer snapshot is committed, so that nothing of this load may be sent."""
-        return is_below_watermark(self.ledger.read(), self.generation)
+        return is_below_watermark(self.ledger.read(), self.age)
 
     @contextmanager
     def keys(self) -> Iterator[ObserverFactory]:
@@ -111,7 +111,7 @@ class LedgerInvalidation:
     def write(self, s3_keys: Sequence[str]) -> None:
         """Before its files become visible: what the table holds of these keys is unknown, and they may come late."""
         InDoubtFiles(self.ledger).record(self.lease.load_id, s3_keys)
-        self.ledger.write_intent(self.lease, self.ledger.read().version, self.generation, self._folder)
+        self.ledger.write_intent(self.lease, self.ledger.read().version, self.age, self._folder)
         self.ledger.resolve_as_unknown(self.lease)
 
     def check(self) -> None:
@@ -131,9 +131,9 @@ def invalidation_of(load: TableImport) -> Iterator[Invalidation]:
         load.report.note(NO_LEDGER)
         yield NoInvalidation()
         return
-    generation = load.generation or load.staging.surroundings.now()
+    age = Age.of(load.staging.surroundings.now(), load.generation)
     with acquired(ledger.manifest_file, load.load_id, load.try_number, load.report.task) as lease:
-        yield LedgerInvalidation(ledger, lease, generation)
+        yield LedgerInvalidation(ledger, lease, age)
         compaction.maintain(ledger, lease)
 
 

@@ -1,6 +1,7 @@
 """New layers: the rows that a change of the ledger brings in, written to files of their own, or linked as they are."""
 
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import asdict
 from datetime import datetime
 from itertools import islice
 
@@ -11,6 +12,7 @@ from optimove_provider.loads.ledger import layers
 from optimove_provider.loads.ledger.manifest import Layer, Manifest, Origin
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import ALGORITHM, LEDGER, Batches
+from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.arrow.types import Integers
 
@@ -55,14 +57,14 @@ class LayerWriter:
         """The rejected rows of a load, as unknown."""
         return self.write(self._doubtful(folder, origin, _numbers(rejected)))
 
-    def unknown(self, rows: Iterable[tuple[str, str | None]], generation: datetime) -> Layer:
+    def unknown(self, rows: Iterable[tuple[str, str | None]], age: Age) -> Layer:
         """Keys as JSON text of which nobody knows what the target holds, each with the record that it may be."""
-        return self.write(_unknown(rows, generation))
+        return self.write(_unknown(rows, age))
 
-    def tombstones(self, expired: Batches, generation: datetime, rejected: Collection[int]) -> Layer:
+    def tombstones(self, expired: Batches, age: Age, rejected: Collection[int]) -> Layer:
         """Rows of a load that expire, but for the rejected ones."""
         numbers = _numbers(rejected)
-        return self.write(_tombstones(_without(batch, numbers), generation) for batch in expired)
+        return self.write(_tombstones(_without(batch, numbers), age) for batch in expired)
 
     def _new_path(self) -> str:
         return f"{self.folder}/{self._staging.surroundings.new_id()}.parquet"
@@ -71,12 +73,12 @@ class LayerWriter:
         for batch in self._rows_of(folder):
             some = _without(batch, rejected)
             made = row_files.fingerprints(some["_record"])
-            yield _rows(some["_key"], some["_record"], made, origin.generation, origin.expires)
+            yield _rows(some["_key"], some["_record"], made, origin.age, origin.expires)
 
     def _doubtful(self, folder: str, origin: Origin, rejected: Integers) -> Iterator[pa.RecordBatch]:
         for batch in self._rows_of(folder):
             some = _among(batch, rejected)
-            yield _rows(some["_key"], some["_record"], pa.nulls(len(some), pa.binary()), origin.generation)
+            yield _rows(some["_key"], some["_record"], pa.nulls(len(some), pa.binary()), origin.age)
 
     def _rows_of(self, folder: str) -> Iterator[pa.RecordBatch]:
         for path in row_files.sendable_paths(self._staging, folder):
@@ -87,13 +89,13 @@ def _rows(
     keys: pa.Array,
     records: pa.Array,
     fingerprints: pa.Array,
-    generation: datetime,
+    age: Age,
     expires: datetime | None = None,
     state: str = "live",
 ) -> pa.RecordBatch:
     rest = (
         pa.repeat(pa.scalar(value, LEDGER.field(name).type), len(keys))
-        for name, value in {"generation": generation, "expires": expires, "state": state}.items()
+        for name, value in {**asdict(age), "expires": expires, "state": state}.items()
     )
     return pa.record_batch([keys, records, fingerprints, *rest], schema=LEDGER)
 
@@ -110,13 +112,13 @@ def _without(batch: pa.RecordBatch, numbers: Integers) -> pa.RecordBatch:
     return _among(batch, numbers, invert=True)
 
 
-def _unknown(rows: Iterable[tuple[str, str | None]], generation: datetime) -> Iterator[pa.RecordBatch]:
+def _unknown(rows: Iterable[tuple[str, str | None]], age: Age) -> Iterator[pa.RecordBatch]:
     left = iter(rows)
     while some := list(islice(left, row_files.ROW_GROUP)):
         keys, records = (pa.array(column, pa.string()) for column in zip(*some, strict=True))
-        yield _rows(keys, records, pa.nulls(len(keys), pa.binary()), generation)
+        yield _rows(keys, records, pa.nulls(len(keys), pa.binary()), age)
 
 
-def _tombstones(batch: pa.RecordBatch, generation: datetime) -> pa.RecordBatch:
+def _tombstones(batch: pa.RecordBatch, age: Age) -> pa.RecordBatch:
     nothing = pa.nulls(batch.num_rows, pa.string())
-    return _rows(batch["_key"], nothing, nothing.cast(pa.binary()), generation, state="tombstone")
+    return _rows(batch["_key"], nothing, nothing.cast(pa.binary()), age, state="tombstone")

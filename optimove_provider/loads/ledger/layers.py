@@ -4,7 +4,7 @@ Every stored row has a `position` in that order, from 0. Of the rows with one ke
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -61,14 +61,14 @@ class Source:
 def _of_layer(layer: Layer) -> Source:
     if layer.origin is None:
         return Source(layer.path, layer.algorithm)
-    constants = {"generation": layer.origin.generation, "expires": layer.origin.expires, "state": "live"}
+    constants = {**asdict(layer.origin.age), "expires": layer.origin.expires, "state": "live"}
     return Source(layer.path, layer.algorithm, constants)
 
 
 def _of_intent(path: str, intent: Intent) -> Source:
     """What a load may have sent is not known to have arrived, so it has no fingerprint."""
     nothing = {"fingerprint": None, "expires": None}
-    return Source(path, constants={"generation": intent.generation, "state": intent.state, **nothing})
+    return Source(path, constants={**asdict(intent.age), "state": intent.state, **nothing})
 
 
 def of_layers(layers: Sequence[Layer]) -> list[Source]:

@@ -89,7 +89,7 @@ def _frozen(open_rows: OpenRows, journal: Journal, wanted: UploadOptions, resume
     def encoder(schema: pa.Schema) -> Encoder:
         return Encoder(schema, target.primary_key, target.key_type, wanted.nulls)
 
-    return open_spool(journal, open_rows, encoder, target.primary_key, resumed, compared)
+    return open_spool(journal, open_rows, encoder, target.primary_key, resumed, compared, wanted.stands_for)
 
 
 def _tell_spool(spool: Spool, journal: Journal, report: Report, wanted: UploadOptions) -> None:
@@ -97,7 +97,7 @@ def _tell_spool(spool: Spool, journal: Journal, report: Report, wanted: UploadOp
     report.replay = {
         **asdict(wanted.target),
         "nulls": wanted.nulls,
-        "generation": (wanted.generation or journal.opened).isoformat(),
+        **journal.age.as_json(),
     }
     report.formulas = {name: formula(wanted.target.data_connection_uuid, name) for name in sorted(spool.columns)}
     keep_rejected(journal, spool, SliceOutcomes(), report, spool.parts)

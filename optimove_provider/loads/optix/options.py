@@ -8,7 +8,8 @@ from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.loads.plan.modes import check_modes
 from optimove_provider.loads.plan.plan import PlanInput
 from optimove_provider.loads.report.max_rejected import check_max_rejected
-from optimove_provider.loads.spool.freeze import Spool
+from optimove_provider.loads.spool.freeze import Spool, StandsFor
+from optimove_provider.loads.state.age import Age
 from optimove_provider.options import Guards, Sending
 from optimove_provider.records.to_json.encode import KEY_TYPES
 
@@ -44,7 +45,8 @@ class UploadOptions:
     """`mode` "full" sends every row that is not stale, "changed" only what the target does not have already.
 
     `source_is`: a "snapshot" has every key that is to be there, a "delta" some of them. `generation` is the instant
-    that the rows stand for; None means the one at which the source is opened. `nulls`: "omit" leaves a null field out,
+    that the rows stand for, if that is earlier than the one at which the source is opened; `opened` when they were read
+    for the first time, if they are sent again. `nulls`: "omit" leaves a null field out,
     "null" sends it, "refuse" rejects the row. `max_rejected`: how many rows may be rejected, or which share of all rows
     if it is below 1. `expected_plan` is the digest of the one plan that may be carried out. `dry_run` is
     set by `load.plan`.
@@ -58,6 +60,7 @@ class UploadOptions:
     max_rejected: float = 0
     guards: Guards = field(default_factory=Guards)
     generation: datetime | None = None
+    opened: datetime | None = None
     expected_plan: str | None = None
     dry_run: bool = False
     sending: Sending = field(default_factory=Sending)
@@ -71,12 +74,17 @@ class UploadOptions:
         """Whether the rows' fingerprints matter."""
         return self.mode == "changed" or self.dry_run or bool(self.expected_plan)
 
-    def frozen(self, load_id: str, spool: Spool, opened: datetime) -> PlanInput:
+    @property
+    def stands_for(self) -> StandsFor:
+        """How old the rows are, if they are older than now."""
+        return self.generation, self.opened
+
+    def frozen(self, load_id: str, spool: Spool, age: Age) -> PlanInput:
         """The frozen rows of a load, as a plan wants them. Where a row's key cannot be told, nothing can be expired."""
         return PlanInput(
             load_id,
             spool.parts.folder,
-            self.generation or opened,
+            age,
             self.source_is,
             self.mode,
             "report" if spool.keyless else self.on_removed,

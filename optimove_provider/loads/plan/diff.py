@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow as pa
 
 from optimove_provider.loads.ledger.manifest import Manifest
-from optimove_provider.loads.ledger.query import CURRENT, masked, micros, open_ledger
+from optimove_provider.loads.ledger.query import CURRENT, MAX_MEMORY, NEWER, age_parameters, masked, micros, open_ledger
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import ROW_GROUP, ROWS
+from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.arrow.types import Mask
 
@@ -27,13 +28,13 @@ _LOADED = "SELECT _row AS row, _key, _fingerprint, refused FROM loaded"
 
 # What a row of the load, a row of the ledger, or both with one key, mean. A refused row has its key in the source, and
 # so is not removed, but cannot be sent. NULL: nothing is to be done.
-_KIND = """CASE
+_KIND = f"""CASE
     WHEN row IS NULL THEN CASE
-        WHEN state = 'tombstone' OR generation > $generation THEN NULL
+        WHEN state = 'tombstone' OR {NEWER} THEN NULL
         WHEN state = 'removed' AND NOT $expires_removed THEN 'reported'
         ELSE 'removed' END
     WHEN refused THEN NULL
-    WHEN generation > $generation THEN 'stale'
+    WHEN {NEWER} THEN 'stale'
     WHEN key IS NULL OR state = 'tombstone' THEN 'new'
     WHEN fingerprint IS NULL THEN 'unknown'
     WHEN fingerprint <> _fingerprint THEN 'changed'
@@ -63,7 +64,7 @@ class DiffOptions:
     to expire, so that it is removed also if it was reported before."""
 
     source_is: Literal["snapshot", "delta"]
-    generation: datetime
+    age: Age
     expires_before: datetime
     trust_nothing: bool = False
     expires_removed: bool = False
@@ -119,7 +120,7 @@ def compare(
         connection.execute(f"CREATE TYPE change_kind AS ENUM {CHANGE_KINDS}")
         is_snapshot = options.source_is == "snapshot"
         parameters = {
-            "generation": micros(options.generation),
+            **age_parameters(options.age),
             "expires_before": micros(options.expires_before),
             "trust_nothing": options.trust_nothing,
             "expires_removed": options.expires_removed,
@@ -129,15 +130,23 @@ def compare(
         yield Diff(connection, staging, folder, rows, positions)
 
 
-def still_removed(
-    staging: Staging, manifest: Manifest, folder: str, rows: int, generation: datetime, max_memory: str
-) -> Mask:
-    """Which of these rows the ledger still has as removed, not later than a generation."""
+def still_removed(staging: Staging, manifest: Manifest, folder: str, rows: int, age: Age, max_memory: str) -> Mask:
+    """Which of these rows the ledger still has as removed, not of a later age."""
     with open_ledger(staging, manifest, max_memory) as (connection, _):
         _view_rows(connection, staging, folder)
         query = f"""SELECT _row FROM ({CURRENT}) JOIN loaded ON key = _key
-            WHERE state = 'removed' AND generation <= $generation"""  # noqa: S608
-        return masked(connection.sql(query, params={"generation": micros(generation)}), rows)
+            WHERE state = 'removed' AND NOT {NEWER}"""  # noqa: S608
+        return masked(connection.sql(query, params=age_parameters(age)), rows)
+
+
+def newer_rows(
+    staging: Staging, manifest: Manifest, folder: str, rows: int, age: Age, max_memory: str = MAX_MEMORY
+) -> Mask:
+    """Which of these rows the ledger has of a later age: accepted, expired by us, or unknown."""
+    with open_ledger(staging, manifest, max_memory) as (connection, _):
+        _view_rows(connection, staging, folder)
+        query = f"SELECT _row FROM ({CURRENT}) JOIN loaded ON key = _key WHERE {NEWER}"  # noqa: S608
+        return masked(connection.sql(query, params=age_parameters(age)), rows)
 
 
 _VIEWED = ("_row", "_key", "_fingerprint")

@@ -37,7 +37,7 @@ def _snapshot(plan: Plan, before: SourceSnapshot | None, guards: Guards) -> Iter
     if guards.min_rows_share is not None and plan.rows < guards.min_rows_share * before.rows:
         yield (
             f"{plan.rows:,} rows are {plan.rows / before.rows:.0%} of the {before.rows:,} of the newest snapshot, of "
-            f"{before.generation:%Y-%m-%d %H:%M} UTC (min_rows_share={guards.min_rows_share})"
+            f"{before.age.generation:%Y-%m-%d %H:%M} UTC (min_rows_share={guards.min_rows_share})"
         )
     if guards.min_filled_share is not None:
         yield from _columns(plan, before, guards.min_filled_share)

@@ -12,6 +12,7 @@ from optimove_provider.loads.plan.diff import CHANGE_KINDS, DiffOptions, compare
 from optimove_provider.loads.plan.plan import SENT_KINDS, Plan, PlanInput
 from optimove_provider.loads.plan.writer import PlanWriter
 from optimove_provider.loads.spool import row_files
+from optimove_provider.loads.state.age import Age
 
 NO_LEDGER_YET = (
     "the target has no ledger in staging: it is new, or staging was lost or moved. Every row is sent, and until a load "
@@ -19,9 +20,9 @@ NO_LEDGER_YET = (
 )
 
 
-def is_below_watermark(manifest: Manifest, generation: datetime) -> bool:
+def is_below_watermark(manifest: Manifest, age: Age) -> bool:
     """Whether a load of either kind is older than the newest committed snapshot, so that nothing of it may be sent."""
-    return manifest.newest_snapshot is not None and generation < manifest.newest_snapshot.generation
+    return manifest.newest_snapshot is not None and age < manifest.newest_snapshot.age
 
 
 def make_plan(ledger: Ledger, load: PlanInput, folder: str, now: datetime, max_memory: str = MAX_MEMORY) -> Plan:
@@ -32,7 +33,7 @@ def make_plan(ledger: Ledger, load: PlanInput, folder: str, now: datetime, max_m
     staging, manifest = ledger.staging, ledger.read()
     staging.remove_folder(folder)  # of a try that ended while it planned
     rows, last = row_files.size(staging, load.rows_folder)
-    below_watermark = is_below_watermark(manifest, load.generation)
+    below_watermark = is_below_watermark(manifest, load.age)
     written = PlanWriter(staging, manifest, load, folder, rows)
     if below_watermark or _nothing_to_compare(manifest, load):
         counts, changes = {**dict.fromkeys(CHANGE_KINDS, 0), "stale" if below_watermark else "new": rows}, "0"
@@ -71,7 +72,7 @@ def _diff_options(manifest: Manifest, load: PlanInput, now: datetime) -> DiffOpt
     else:
         half = timedelta(seconds=load.ttl_seconds) / 2
         before = now + max(half, 2 * _since_last(manifest, now))
-    return DiffOptions(load.source_is, load.generation, before, load.mode == "full", load.on_removed == "expire")
+    return DiffOptions(load.source_is, load.age, before, load.mode == "full", load.on_removed == "expire")
 
 
 def _since_last(manifest: Manifest, now: datetime) -> timedelta:

@@ -15,6 +15,7 @@ from typing import Any
 
 from optimove_provider.contract.wire.errors import DataError, OptimoveProviderError
 from optimove_provider.contract.wire.messages import json_body
+from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
 
 _SLICE = re.compile(r"(\d+)\.json")
@@ -129,16 +130,18 @@ class SliceOutcome:
 class LoadState:
     """`load.json`. Times are ISO texts in UTC.
 
-    `spools` numbers the frozen rows of tries that came as far as a plan. `batch` is 0 before the first request;
+    `opened` is when the source was opened, `generation` the instant that its rows stand for. `spools` numbers the
+    frozen rows of tries that came as far as a plan. `batch` is 0 before the first request;
     `batch_opened` is empty where its progress counts no more. `in_doubt`: a batch of an earlier plan may have been
     completed. `has_sent`: something may have been sent, of whatever plan. `plans` counts how often was planned; `plan`
     is the last one. `invalidated_as` is the version of the ledger in which an update has marked its keys. `prepared` is
-    there from PREPARED on: the report, and the instant that the rows stand for.
+    there from PREPARED on: the report, and the age of the rows.
     """
 
     format: int = FORMAT
     stage: Stage = Stage.NEW
     opened: str = ""
+    generation: str = ""
     spool: dict[str, Any] | None = None
     spools: int = 1
     batch: int = 0
@@ -201,6 +204,11 @@ class Journal:
         return datetime.fromisoformat(self._state.opened)
 
     @property
+    def age(self) -> Age:
+        """How old the frozen rows are."""
+        return Age.from_json({"generation": self._state.generation, "opened": self._state.opened})
+
+    @property
     def plan(self) -> Mapping[str, Any]:
         """The last plan; empty if there is none."""
         return self._state.plan
@@ -217,12 +225,17 @@ class Journal:
         them (`resumed`). None if the source is to be read."""
         return self._state.spool if resumed or self.has_sent or self.stage is Stage.COMMITTED else None
 
-    def begin_reading(self) -> str:
-        """Begin to read the source; returns the folder for its rows. A plan of other rows says nothing of these."""
-        state = self._state
+    def begin_reading(self, generation: datetime | None = None, opened: datetime | None = None) -> str:
+        """Begin to read the source; returns the folder for its rows. A plan of other rows says nothing of these.
+
+        They stand for the `generation`, but for nothing later than now. `opened`: when rows that are sent again were
+        read for the first time.
+        """
+        state, now = self._state, self.staging.surroundings.now()
         if state.plan:
             state.spools += 1  # others may still need the rows that were planned: an intent may name them
-        state.opened, state.plan = self.staging.surroundings.now().isoformat(), {}
+        age = Age.of(min(opened or now, now), generation)
+        state.opened, state.generation, state.plan = age.opened.isoformat(), age.generation.isoformat(), {}
         return f"{self.folder}/spool-{state.spools}"
 
     def rows_read(self, spool: dict[str, Any]) -> dict[str, Any]:
@@ -309,10 +322,10 @@ class Journal:
         self._state.has_sent = True
         self._move(Stage.SENDING)
 
-    def prepared(self, report: dict[str, Any], generation: datetime | None) -> None:
+    def prepared(self, report: dict[str, Any], age: Age | None) -> None:
         """Remember, with the load's report, that every part of every file was sent: the files are completed, or
-        aborted. `generation` is the instant that the rows stand for."""
-        self._state.prepared = {"report": report, "generation": generation and generation.isoformat()}
+        aborted. `age` is that of the rows."""
+        self._state.prepared = {"report": report, "age": age and age.as_json()}
         self._move(Stage.PREPARED)
 
     def unprepared(self) -> None:
@@ -326,10 +339,10 @@ class Journal:
         return self._state.prepared and self._state.prepared["report"]
 
     @property
-    def prepared_generation(self) -> datetime | None:
-        """The instant that the rows of a prepared load stand for, where it was told."""
-        told = self._state.prepared and self._state.prepared["generation"]
-        return datetime.fromisoformat(told) if told else None
+    def prepared_age(self) -> Age | None:
+        """The age of the rows of a prepared load, where it was told."""
+        told = self._state.prepared and self._state.prepared["age"]
+        return Age.from_json(told) if told else None
 
     def invalidated(self, version: int) -> None:
         """Remember the version of the ledger that marks this update's keys: it goes on only while that is the last."""

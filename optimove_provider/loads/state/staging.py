@@ -87,6 +87,12 @@ class Staging:
             self.fs.pipe_file(place, body)
         return self.url(path)
 
+    def written_at(self, path: str) -> datetime | None:
+        """When a file was last written, by the clock of staging; None where that does not say."""
+        place = self._at(path)
+        self.fs.invalidate_cache(place)
+        return _written(self.fs.info(place))
+
     def create(self, path: str, content: dict[str, Any]) -> None:
         """Write a file that must not be there yet. Raises FileExistsError: of two callers at once, one wins."""
         self._make_folder(path)

@@ -11,7 +11,7 @@ from optimove_provider.loads.plan.plan import Plan, PlanInput
 from optimove_provider.loads.plan.planner import NO_LEDGER_YET, is_below_watermark
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import ROWS
-from tests.support.ledgers import hour, rows_in, some
+from tests.support.ledgers import age, hour, rows_in, some
 
 SNAPSHOT = {"source_is": "snapshot"}
 DAY = 86_400
@@ -139,14 +139,14 @@ def test_a_plan_is_kept_as_json(local_target):
 
 
 def test_the_watermark(local_target):
-    assert not is_below_watermark(local_target.manifest, hour(1))
+    assert not is_below_watermark(local_target.manifest, age(1))
     local_target.load({"a": 1}, hour(2), **SNAPSHOT)
-    assert [is_below_watermark(local_target.manifest, hour(number)) for number in (1, 2, 3)] == [True, False, False]
+    assert [is_below_watermark(local_target.manifest, age(number)) for number in (1, 2, 3)] == [True, False, False]
 
 
 def test_a_delta_removes_nothing():
     with pytest.raises(SettingsError, match='needs source_is="snapshot"'):
-        PlanInput("a", "folder", hour(1), on_removed="expire")
+        PlanInput("a", "folder", age(1), on_removed="expire")
 
 
 def test_a_layer_of_a_newer_format_is_an_error(local_target):
