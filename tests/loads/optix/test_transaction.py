@@ -243,13 +243,14 @@ def test_a_guard_stops_a_load_with_the_numbers_and_nothing_is_sent(target):
     assert (target.report.state, target.sent) == ("failed", 100)
 
 
-def test_a_dry_run_tells_what_would_be_done_and_leaves_nothing_behind(target):
+def test_a_dry_run_tells_what_would_be_done_and_leaves_nothing_behind_but_its_report(target):
     target.sync({"a": "1", "b": "2"}, night(0))
     before = target.staging.fs.find(target.staging.root)
     report = planned(target, {"a": "1", "b": "3"}, night(1))
-    assert target.staging.fs.find(target.staging.root) == before
+    left = [path for path in target.staging.fs.find(target.staging.root) if path not in before]
+    assert left == [target.staging.path(f"reports/{report.load_id}.{ending}") for ending in ("html", "json")]
     assert (report.state, report.plan["changed"], target.sent) == ("planned", 1, 2)
-    result = report.file(target.staging)
+    result = report.result(target.staging)
     assert (result["plan"], result["changed"], result["unchanged"]) == (report.plan["digest"], 1, 1)
 
 
