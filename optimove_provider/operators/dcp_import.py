@@ -18,7 +18,7 @@ from optimove_provider.tasks.failures import airflow_failures, as_airflow_failur
 from optimove_provider.tasks.readback import upload_history
 from optimove_provider.tasks.sources import Source, check_one_source, open_file, open_rows
 from optimove_provider.tasks.staging import sweep
-from optimove_provider.tasks.window import WindowedOperator
+from optimove_provider.tasks.windows.window import WindowedOperator
 from optimove_provider.triggers.dcp import FIRST_POLL_SECONDS, DcpUploadTrigger
 
 if TYPE_CHECKING:

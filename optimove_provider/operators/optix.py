@@ -17,7 +17,7 @@ from optimove_provider.tasks.deferral import LoadingOperator, Waiting, task_of
 from optimove_provider.tasks.failures import airflow_failures
 from optimove_provider.tasks.sources import Source, check_one_source, open_rows
 from optimove_provider.tasks.staging import staging, sweep
-from optimove_provider.tasks.window import WindowedOperator
+from optimove_provider.tasks.windows.window import WindowedOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

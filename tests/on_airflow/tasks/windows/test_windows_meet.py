@@ -23,7 +23,7 @@ from airflow.timetables.events import EventsTimetable
 
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.loads.plan.window import Occasion, resolve
-from optimove_provider.tasks.schedule import DagSchedule
+from optimove_provider.tasks.windows.schedule import DagSchedule
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 BEGIN, END = datetime(2024, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)

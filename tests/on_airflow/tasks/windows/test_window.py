@@ -9,7 +9,7 @@ from airflow.sdk import DAG, Asset, CronPartitionTimetable, CronTriggerTimetable
 
 from optimove_provider.demo import journey
 from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUploadOperator
-from optimove_provider.tasks.schedule import DagSchedule
+from optimove_provider.tasks.windows.schedule import DagSchedule
 from tests.support.running import context
 
 BERLIN = pendulum.timezone("Europe/Berlin")

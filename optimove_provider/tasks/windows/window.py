@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from optimove_provider.loads.plan.window import Occasion, Window
     from optimove_provider.loads.report.report import Report
-    from optimove_provider.tasks.schedule import DagSchedule
+    from optimove_provider.tasks.windows.schedule import DagSchedule
 
 _MADE_FOR_A_POINT, _BY_ASSETS = ("scheduled", "backfill"), "asset_triggered"
 
@@ -143,7 +143,7 @@ def _dag(context: "Context", operator: BaseOperator) -> "DAG | None":
 
 
 def _schedule(context: "Context", operator: BaseOperator) -> "DagSchedule | None":
-    from optimove_provider.tasks.schedule import DagSchedule
+    from optimove_provider.tasks.windows.schedule import DagSchedule
 
     dag = _dag(context, operator)
     return DagSchedule(dag.timetable, dag.timezone) if dag else None
@@ -156,7 +156,7 @@ def _run_type(dag_run: Any) -> str:
 
 def _missed_points(context: "Context", operator: BaseOperator) -> str | None:
     """What to say of the points before the one of this run; None if there is nothing to say."""
-    from optimove_provider.tasks.missed_points import any_run_of, missed_points, told
+    from optimove_provider.tasks.windows.missed_points import any_run_of, missed_points, told
 
     dag, schedule, occasion = _dag(context, operator), _schedule(context, operator), _occasion(context, operator)
     at = occasion.interval[1] or occasion.run_after

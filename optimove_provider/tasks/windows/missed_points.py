@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from optimove_provider.loads.plan.window import Point
-    from optimove_provider.tasks.schedule import DagSchedule
+    from optimove_provider.tasks.windows.schedule import DagSchedule
 
 MOST = 1000  # points before a run's that are asked for
 _BATCH = 64  # points in one question: its dates stand in a URL
