@@ -12,8 +12,8 @@ from optimove_provider.contract.wire.errors import Disagreement, DoubtfulSuccess
 from optimove_provider.emulator import TOKEN, Fault, State, send
 from optimove_provider.emulator.api.doubtful import DOUBTFUL
 from optimove_provider.emulator.model.switches import Switches
-from optimove_provider.loads.dcp.profiles import Writing, write_profiles
-from optimove_provider.loads.dcp.rest_load import SmallLoad
+from optimove_provider.loads.dcp.profiles import ProfileEncoder, write_profiles
+from optimove_provider.loads.dcp.rest_load import RestLoad
 from optimove_provider.loads.optix.create_connection import create_once
 from optimove_provider.loads.optix.update import Update, load_update
 from optimove_provider.loads.report.report import Report
@@ -90,9 +90,11 @@ def test_neither_profiles_nor_what_they_need_are_taken_for_written(tmp_path, for
     table = client.ensure_table(client.ensure_service("profiles").id, "customers", "uid").id
     client.ensure_attributes(table, [Attribute("ltv", "double")])
     state.switches, report = Switches(doubtful_success=form), Report("load", {})
-    load = SmallLoad(Staging(LocalFileSystem(), str(tmp_path)), report)
+    load = RestLoad(Staging(LocalFileSystem(), str(tmp_path)), report)
     with pytest.raises(DoubtfulSuccess):
-        write_profiles(client, table, [{"customerId": "1", "ltv": 1}], Writing.to([Attribute("ltv", "double")]), load)
+        write_profiles(
+            client, table, [{"customerId": "1", "ltv": 1}], ProfileEncoder.to([Attribute("ltv", "double")]), load
+        )
     assert (report.state, report.accepted, report.rejected) == ("failed", 0, 0)
 
 
