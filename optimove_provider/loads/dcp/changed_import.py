@@ -99,8 +99,19 @@ class ChangedImport:
         load, changed, journal = self._load, self._load.changed, self._journal
         self._refuse_other_manifest()
         frozen = PlanInput(
-            load.load_id, spool["folder"], journal.age, changed.source_is, "changed", filled=spool["filled"]
+            load.load_id,
+            spool["folder"],
+            journal.age,
+            changed.source_is,
+            "changed",
+            filled=spool["filled"],
+            is_complete=not self._report.rejected,
         )
+        if changed.source_is == "snapshot" and self._report.rejected:
+            self._report.note(
+                f"{self._report.rejected} rows are refused, and their customers are not known here: nothing is taken "
+                "for removed from the source"
+            )
         return plan_or_reuse(self._ledger, journal, frozen, self._report, changed.guards, changed.expected_plan)
 
     def _refuse_other_manifest(self) -> None:

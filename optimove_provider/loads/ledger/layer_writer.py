@@ -7,8 +7,9 @@ from itertools import islice
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from optimove_provider.loads.ledger import layers
+from optimove_provider.loads.ledger import layers, query
 from optimove_provider.loads.ledger.manifest import Layer, Manifest, Origin
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import ALGORITHM, LEDGER, Batches
@@ -57,9 +58,10 @@ class LayerWriter:
         """The rejected rows of a load, as unknown."""
         return self.write(self._doubtful(folder, origin, _numbers(rejected)))
 
-    def unknown(self, rows: Iterable[tuple[str, str | None]], age: Age) -> Layer:
+    def unknown(self, manifest: Manifest, rows: Iterable[tuple[str, str | None]], age: Age) -> Layer:
         """Keys as JSON text of which nobody knows what the target holds, each with the record that it may be."""
-        return self.write(_unknown(rows, age))
+        batches = query.with_last_known(self._staging, manifest, _keyed(rows))
+        return self.write(_unknown(batch, age) for batch in batches)
 
     def tombstones(self, expired: Batches, age: Age, rejected: Collection[int]) -> Layer:
         """Rows of a load that expire, but for the rejected ones."""
@@ -78,7 +80,8 @@ class LayerWriter:
     def _doubtful(self, folder: str, origin: Origin, rejected: Integers) -> Iterator[pa.RecordBatch]:
         for batch in self._rows_of(folder):
             some = _among(batch, rejected)
-            yield _rows(some["_key"], some["_record"], pa.nulls(len(some), pa.binary()), origin.age)
+            made = row_files.fingerprints(some["_record"])
+            yield _rows(some["_key"], some["_record"], pa.nulls(len(some), pa.binary()), origin.age, judged_by=made)
 
     def _rows_of(self, folder: str) -> Iterator[pa.RecordBatch]:
         for path in row_files.sendable_paths(self._staging, folder):
@@ -92,12 +95,14 @@ def _rows(
     age: Age,
     expires: datetime | None = None,
     state: str = "live",
+    judged_by: pa.Array | None = None,
 ) -> pa.RecordBatch:
+    judged_by = pa.nulls(len(keys), pa.binary()) if judged_by is None else judged_by
     rest = (
         pa.repeat(pa.scalar(value, LEDGER.field(name).type), len(keys))
         for name, value in {**asdict(age), "expires": expires, "state": state}.items()
     )
-    return pa.record_batch([keys, records, fingerprints, *rest], schema=LEDGER)
+    return pa.record_batch([keys, records, fingerprints, judged_by, *rest], schema=LEDGER)
 
 
 def _numbers(rows: Collection[int]) -> Integers:
@@ -112,11 +117,16 @@ def _without(batch: pa.RecordBatch, numbers: Integers) -> pa.RecordBatch:
     return _among(batch, numbers, invert=True)
 
 
-def _unknown(rows: Iterable[tuple[str, str | None]], age: Age) -> Iterator[pa.RecordBatch]:
+def _keyed(rows: Iterable[tuple[str, str | None]]) -> Iterator[pa.RecordBatch]:
     left = iter(rows)
     while some := list(islice(left, row_files.ROW_GROUP)):
-        keys, records = (pa.array(column, pa.string()) for column in zip(*some, strict=True))
-        yield _rows(keys, records, pa.nulls(len(keys), pa.binary()), age)
+        columns = [pa.array(column, pa.string()) for column in zip(*some, strict=True)]
+        yield pa.record_batch(columns, names=["key", "record"])
+
+
+def _unknown(batch: pa.RecordBatch, age: Age) -> pa.RecordBatch:
+    judged_by = pc.coalesce(row_files.fingerprints(batch["record"]), batch["judged_by"])
+    return _rows(batch["key"], batch["record"], pa.nulls(len(batch), pa.binary()), age, judged_by=judged_by)
 
 
 def _tombstones(batch: pa.RecordBatch, age: Age) -> pa.RecordBatch:

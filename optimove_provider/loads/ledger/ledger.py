@@ -164,10 +164,13 @@ class Ledger:
     def invalidate(self, lease: Lease, rows: Iterable[tuple[str, str | None]], age: Age) -> Manifest:
         """Invalidate the keys that another way of writing concerns, before it sends: the next load sends them again.
 
-        `rows` are keys as JSON text, each with its record, canonical JSON text, or None where that is not known.
+        `rows` are keys as JSON text, each with its record, canonical JSON text, or None where that is not known: then a
+        guard judges the key by what was last known of it.
         Raises LeaseLost.
         """
-        return self._put_on_top(lease, [self.layers.unknown(rows, age.not_after(self._now))], _without_intents)
+        return self._put_on_top(
+            lease, [self.layers.unknown(self.read(), rows, age.not_after(self._now))], _without_intents
+        )
 
     def resolve_as_unknown(self, lease: Lease) -> Manifest:
         """Resolve all intents, this load's included, without knowing what arrived: their rows are unknown from now on.

@@ -1,6 +1,6 @@
 """The ledger of a target as a database: what is current, asked in SQL, out of core."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 _EPOCH = datetime.fromtimestamp(0, UTC)
 MAX_MEMORY = "1.2GB"
 """What DuckDB may take before it goes on in temporary files."""
-_COMPARED = ("key", "fingerprint", "generation", "opened", "expires", "state")
+_COMPARED = ("key", "fingerprint", "judged_by", "generation", "opened", "expires", "state")
 _COMPARED_SCHEMA = pa.schema(  # times as microseconds: DuckDB need not know of zones
     [
         ("key", pa.string()),
         ("fingerprint", pa.binary()),
+        ("judged_by", pa.binary()),
         ("generation", pa.int64()),
         ("opened", pa.int64()),
         ("expires", pa.int64()),
@@ -36,6 +37,7 @@ _COMPARED_SCHEMA = pa.schema(  # times as microseconds: DuckDB need not know of 
         ("position", pa.int64()),
     ]
 )
+_ASKED = pa.schema([("key", pa.string()), ("record", pa.string())])
 _TIMES = ("generation", "opened", "expires")
 _SQL_TYPES = {pa.string(): "VARCHAR", pa.binary(): "BLOB", pa.int64(): "BIGINT"}
 _ABOVE = """CREATE TABLE above AS SELECT * FROM stored_above
@@ -58,6 +60,18 @@ def current(staging: Staging, manifest: Manifest, max_memory: str) -> Mask:
         watermark = manifest.newest_snapshot.age if manifest.newest_snapshot else _NEVER
         query = f"SELECT position FROM ({CURRENT}) WHERE state <> 'tombstone' OR NOT {OLDER}"  # noqa: S608
         return masked(connection.sql(query, params=age_parameters(watermark)), positions)
+
+
+def with_last_known(
+    staging: Staging, manifest: Manifest, keys: Iterable[pa.RecordBatch], max_memory: str = MAX_MEMORY
+) -> Iterator[pa.RecordBatch]:
+    """Batches of `key` and `record`, in any order, and `judged_by`: the fingerprint that was last known of each key."""
+    with open_ledger(staging, manifest, max_memory) as (connection, _):
+        connection.register("asked", pa.RecordBatchReader.from_batches(_ASKED, keys))
+        query = f"""SELECT asked.key, record, coalesce(fingerprint, judged_by, ''::BLOB) AS judged_by
+            FROM asked LEFT JOIN (SELECT * FROM ({CURRENT}) WHERE state <> 'tombstone') found
+            ON asked.key = found.key"""  # noqa: S608
+        yield from connection.sql(query).to_arrow_reader(row_files.ROW_GROUP)
 
 
 def masked(found: "DuckDBPyRelation", size: int) -> Mask:

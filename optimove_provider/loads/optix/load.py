@@ -79,7 +79,10 @@ def _ledger(client: OptixClient, staging: Staging, wanted: UploadOptions) -> Led
 
 
 def _guards_changes(wanted: UploadOptions, ledger: Ledger | None) -> bool:
-    """Whether a guard has to know how many rows differ from what the target has."""
+    """Whether a guard is likely to ask how many rows differ from what the target has.
+
+    That is known under the lease only. Fingerprints that are made now need not be made then.
+    """
     return wanted.guards.max_changed_share is not None and ledger is not None and bool(ledger.read().layers)
 
 

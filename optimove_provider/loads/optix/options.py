@@ -71,7 +71,7 @@ class UploadOptions:
 
     @property
     def compares(self) -> bool:
-        """Whether the rows' fingerprints matter."""
+        """Whether it is asked for what changes, besides by a guard."""
         return self.mode == "changed" or self.dry_run or bool(self.expected_plan)
 
     @property
@@ -80,17 +80,19 @@ class UploadOptions:
         return self.generation, self.opened
 
     def frozen(self, load_id: str, spool: Spool, age: Age) -> PlanInput:
-        """The frozen rows of a load, as a plan wants them. Where a row's key cannot be told, nothing can be expired."""
+        """The frozen rows of a load, as a plan wants them. Where a row's key cannot be told, nothing is gone."""
         return PlanInput(
             load_id,
             spool.parts.folder,
             age,
             self.source_is,
             self.mode,
-            "report" if spool.keyless else self.on_removed,
+            self.on_removed,
             self.target.ttl_seconds,
             spool.filled,
             self.compares,
+            self.guards.max_changed_share is not None,
+            not spool.keyless,
         )
 
     def without_ledger(self) -> "UploadOptions":

@@ -54,10 +54,10 @@ class Transaction:
         """The plan of an earlier try where it still holds, otherwise a new one; the report has its numbers."""
         options, spool, report = self.options, self.spool, self.report
         frozen = options.frozen(report.load_id, spool, self.journal.age)
-        if options.on_removed == "expire" and spool.keyless:
+        if options.source_is == "snapshot" and spool.keyless:
             report.note(
-                f"{spool.keyless} rows have no key that could be told, so any key may be among them: what the source "
-                'lacks is reported only, as with on_removed="report"'
+                f"{spool.keyless} rows have no key that could be told, so any key may be among them: nothing is taken "
+                "for removed from the source, neither reported nor made to expire"
             )
         return plan_or_reuse(self.ledger, self.journal, frozen, report, options.guards, options.expected_plan)
 

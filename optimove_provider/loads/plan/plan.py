@@ -22,7 +22,8 @@ SENT_KINDS = ("new", "changed", "unknown", "expiring")
 class PlanInput:
     """A load whose rows are frozen. `rows_folder`: theirs in staging; `age`: how old they are.
     `filled` is the share of them that has a value, by column. Unless `compared`, nobody asks for the plan's digest, and
-    their fingerprints need not be made.
+    unless `judged`, no guard how many of them change: without either, their fingerprints need not be made. Of a
+    snapshot that is not `is_complete`, some row's key is not known: so what it seems to lack is not gone.
 
     With `mode="full"` the ledger's fingerprints are not trusted: every row is sent that is not stale.
     """
@@ -36,6 +37,8 @@ class PlanInput:
     ttl_seconds: int | None = None
     filled: Mapping[str, float] = field(default_factory=dict)
     compared: bool = True
+    judged: bool = True
+    is_complete: bool = True
 
     def __post_init__(self) -> None:
         """Raise SettingsError for what contradicts itself."""
@@ -57,8 +60,8 @@ class Plan:
     """What is to be done for a load, found at `planned_at` against version `planned_against` of the manifest.
 
     `known` is about how many keys the ledger had then, `rows` how many the load has, `counts` how many are of each kind
-    of change, `examples` some of those that change. `below_watermark`: a newer snapshot is committed already, so that
-    all rows are stale.
+    of change, `may_change` how many of the unknown ones are not what the target was last known to have, `examples` some
+    of those that change. `below_watermark`: a newer snapshot is committed already, so that all rows are stale.
 
     Folders are in staging: `sent` has the rows to send, `kept` what changes in the ledger only, `removed` the rows to
     be expired after the commit, None where there are none.
@@ -71,6 +74,7 @@ class Plan:
     rows: int
     below_watermark: bool
     counts: Mapping[str, int]
+    may_change: int
     digest: str
     examples: tuple[Mapping[str, Any], ...]
     warnings: tuple[str, ...]

@@ -33,6 +33,7 @@ LEDGER = pa.schema(
         ("key", pa.string()),
         ("record", pa.string()),  # as it was accepted; null where it is not known
         ("fingerprint", pa.binary()),  # null: what the target holds is unknown
+        ("judged_by", pa.binary()),  # then: the fingerprint of what it may hold, or held before; empty: never known
         ("generation", pa.timestamp("us", "UTC")),
         ("opened", pa.timestamp("us", "UTC")),  # with the generation, the age
         ("expires", pa.timestamp("us", "UTC")),  # null: never

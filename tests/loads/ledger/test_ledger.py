@@ -23,6 +23,7 @@ def test_a_commit_enters_what_was_sent(target):
     assert row == {
         "key": '"a"',
         "record": record("a", 1),
+        "judged_by": None,
         "generation": hour(1),
         "opened": hour(1),
         "expires": target.clock.now + timedelta(seconds=3600),

@@ -81,7 +81,7 @@ def test_hundreds_of_updates_leave_a_ledger_that_can_be_read(target):
         update(target, {"b": "2"}, load_id=target.state.ids.uuid())
     assert len(target.ledger.read().layers) <= MAX_LAYERS
     lease = acquire(target.ledger.manifest_file, "many", 1)
-    for _ in range(600):
+    for _ in range(120):
         target.ledger.invalidate(lease, [('"b"', None)], Age.of(datetime.now(UTC)))
     lease.release()
     assert planned(target, {"a": "1", "b": "2"}, datetime.now(UTC)).plan["unknown"] == 1

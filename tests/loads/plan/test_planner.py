@@ -125,7 +125,8 @@ def test_a_digest_is_of_what_is_applied(local_target):
         return local_target.plan(local_target.frozen(rows, hour(number), **SNAPSHOT, **how)).digest
 
     shown = digest({"a": 2, "b": 1, "n": 1}, ttl_seconds=DAY)
-    assert digest({"n": 1, "b": 1, "a": 2}, 3, ttl_seconds=9 * DAY) == shown
+    assert digest({"n": 1, "b": 1, "a": 2}, 3, ttl_seconds=DAY) == shown
+    assert digest({"n": 1, "b": 1, "a": 2}, 3, ttl_seconds=9 * DAY) != shown
     others = [{"a": 3, "b": 1, "n": 1}, {"a": 2, "b": 1}, {"a": 2, "b": 1, "m": 1}, {"a": 2, "c": 1, "n": 1}]
     assert shown not in [digest(rows) for rows in others]
     local_target.load({"a": 1}, hour(1))
