@@ -276,7 +276,7 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator):
 
         table_id, place, taken = int(self.table_id), self.staging(), self._taken(waiting)
         with DcpHook(self.dcp_conn_id).get_conn() as client:
-            target = {"dcp": table_id, "host": client.settings.host}
+            target = client.settings.target("dcp", table_id)
             report = Report(waiting.load_id, target, task=task_of(context) if context else "")
             attributes = in_unit(client.list_attributes(table_id), self.epoch_unit)
             encoder, records = ProfileEncoder.to(attributes, self.strict), self._records()

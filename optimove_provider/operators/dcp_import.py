@@ -220,7 +220,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
         source, table = self._rows(), client.read_table(int(self.table_id))
         options = self._import_options(in_unit(client.list_attributes(table.id), self.epoch_unit))
         to, history = self._destination(client, table, load_id), upload_history(client, table.id, self.staging())
-        report = Report(load_id, {"dcp": table.id, "host": client.settings.host}, task=task_of(context))
+        report = Report(load_id, client.settings.target("dcp", table.id), task=task_of(context))
         return TableImport(
             source=source,
             options=options,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from optimove_provider.contract.wire.targets import connection_uuid
 from optimove_provider.hooks.optix import OptixHook
 from optimove_provider.kinds import FLAG, MAX_REJECTED, TTL_SECONDS, is_template, one_of
 from optimove_provider.loads.plan.modes import MODES, check_modes, default_source
@@ -353,7 +354,7 @@ def _load_of(
         source = (operator.source, operator.sql, operator.sql_conn_id)
         check_one_source(*source)
         place = operator.staging()
-        target = {"optix": operator.data_connection_uuid, "host": client.settings.host}
+        target = client.settings.target("optix", connection_uuid(operator.data_connection_uuid))
         report = Report(waiting.load_id, target, task=task_of(context))
         yield _What(client, partial(open_rows, *source, operator.parameters), place, report)
         sweep(place)

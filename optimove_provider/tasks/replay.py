@@ -43,10 +43,11 @@ def replay(
         sending=sending,
     )
     with OptixHook(optix_conn_id).get_conn() as client:
-        if client.settings.host != told["target"]["host"]:
+        is_same = client.settings.target_alias == "same"
+        if client.settings.place != told["target"]["host"] and not is_same:
             raise SettingsError(
                 f"{file} was sent to {told['target']['host']}, but connection {optix_conn_id!r} is for "
-                f"{client.settings.host}: name the connection that the load used"
+                f"{client.settings.place}: name the connection that the load used"
             )
         place = staging()
         report = Report(str(place.surroundings.new_id()), told["target"], task=f"a replay of {file}")

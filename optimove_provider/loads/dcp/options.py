@@ -82,4 +82,5 @@ class TableImport:
 
 def table_ledger(staging: Staging, report: Report) -> Ledger | None:
     """The ledger of the table that a load is about; None where staging can hold none."""
-    return ledger_of(staging, "dcp", report.target["host"], str(report.target["dcp"]))
+    target = report.target
+    return ledger_of(staging, "dcp", target["host"], str(target["dcp"]), target.get("target_alias", ""))

@@ -106,7 +106,8 @@ def write_profiles(
     while another load works on the table.
     """
     service_id = client.read_table(table_id).service_id
-    ledger = ledger_of(load.staging, "dcp", client.settings.host, str(table_id))
+    settings = client.settings
+    ledger = ledger_of(load.staging, "dcp", settings.host, str(table_id), settings.target_alias)
 
     def prepare(record: Record, on_doubt: OnDoubt) -> tuple[str, dict[str, JsonValue]]:
         return customer_id(record), encoder.encode(record, on_doubt)

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.contract.wire.targets import connection_uuid
 from optimove_provider.loads.plan.modes import check_modes
 from optimove_provider.loads.plan.plan import PlanInput
 from optimove_provider.loads.report.max_rejected import check_max_rejected
@@ -27,6 +28,7 @@ class OptixTarget:
             raise SettingsError(f"key_type {self.key_type!r}: expected {' or '.join(KEY_TYPES)}")
         if self.ttl_seconds is not None and self.ttl_seconds <= 0:
             raise SettingsError(f"ttl_seconds {self.ttl_seconds}: expected more than 0, or None for never")
+        object.__setattr__(self, "data_connection_uuid", connection_uuid(self.data_connection_uuid))
 
     def with_ttl(self, ttl_seconds: int) -> "OptixTarget":
         """The same target for rows that expire after so many seconds."""

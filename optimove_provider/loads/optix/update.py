@@ -81,7 +81,8 @@ def _marked(
     client: OptixClient, journal: Journal, wanted: UploadOptions, spool: Spool, try_number: int, report: Report
 ) -> Iterator[Callable[[], None]]:
     """The right to send: the lease of the target, with all keys marked unknown in its ledger. Raises TargetBusy."""
-    ledger = ledger_of(journal.staging, "optix", client.settings.host, wanted.target.data_connection_uuid)
+    uuid, alias = wanted.target.data_connection_uuid, client.settings.target_alias
+    ledger = ledger_of(journal.staging, "optix", client.settings.host, uuid, alias)
     if ledger is None or not spool.fit:
         yield lambda: None
         return
