@@ -13,7 +13,7 @@ from optimove_provider.tasks.attributes import Attributes, read_attributes
 from optimove_provider.tasks.checked_fields import CheckedOperator
 from optimove_provider.tasks.deferral import LoadingOperator, Waiting, task_of
 from optimove_provider.tasks.failures import airflow_failures
-from optimove_provider.tasks.sources import open_rows
+from optimove_provider.tasks.sources import open_rows, rejected_marker
 from optimove_provider.tasks.staging import staging
 from optimove_provider.tasks.window import WindowedOperator
 
@@ -280,7 +280,9 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator):
             report = Report(waiting.load_id, target, task=task_of(context) if context else "")
             attributes = in_unit(client.list_attributes(table_id), self.epoch_unit)
             encoder, records = ProfileEncoder.to(attributes, self.strict), self._records()
-            load = RestLoad(place, report, self.max_rejected, taken, self.generation(self.window))
+            marker = rejected_marker(self.source)
+            generation = marker.generation if marker else self.generation(self.window)
+            load = RestLoad(place, report, self.max_rejected, marker.opened if marker else taken, generation)
             write_profiles(client, table_id, records, encoder, load)
         return report.result(place)
 

@@ -16,7 +16,7 @@ from optimove_provider.options import Guards
 from optimove_provider.tasks.deferral import LoadingOperator, Waiting, task_of
 from optimove_provider.tasks.failures import airflow_failures, as_airflow_failure
 from optimove_provider.tasks.readback import upload_history
-from optimove_provider.tasks.sources import Source, check_one_source, open_file, open_rows
+from optimove_provider.tasks.sources import Source, check_one_source, open_file, open_rows, rejected_marker
 from optimove_provider.tasks.staging import sweep
 from optimove_provider.tasks.window import WindowedOperator
 from optimove_provider.triggers.dcp import FIRST_POLL_SECONDS, DcpUploadTrigger
@@ -217,7 +217,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
         from optimove_provider.loads.dcp.options import TableImport, table_ledger
         from optimove_provider.loads.report.report import Report
 
-        source, table = self._rows(), client.read_table(int(self.table_id))
+        source, marker, table = self._rows(), rejected_marker(self.source), client.read_table(int(self.table_id))
         options = self._import_options(in_unit(client.list_attributes(table.id), self.epoch_unit))
         to, history = self._destination(client, table, load_id), upload_history(client, table.id, self.staging())
         report = Report(load_id, client.settings.target("dcp", table.id), task=task_of(context))
@@ -231,7 +231,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
             remember=history.remembering(table, options.attributes),
             mode=self.mode,
             changed=self._changed_options(),
-            generation=self.generation(self.window),
+            generation=marker.generation if marker else self.generation(self.window),
             try_number=context["ti"].try_number,
             overwrite_newer=self.overwrite_newer,
         )

@@ -16,7 +16,7 @@ from optimove_provider.loads.plan.modes import MODES, check_modes, default_sourc
 from optimove_provider.options import Guards, Sending
 from optimove_provider.tasks.deferral import LoadingOperator, Waiting, task_of
 from optimove_provider.tasks.failures import airflow_failures
-from optimove_provider.tasks.sources import Source, check_one_source, open_rows
+from optimove_provider.tasks.sources import Source, check_one_source, open_rows, rejected_marker
 from optimove_provider.tasks.staging import staging, sweep
 from optimove_provider.tasks.window import WindowedOperator
 
@@ -223,6 +223,7 @@ class OptixUploadOperator(LoadingOperator, WindowedOperator):
     def _wanted(self) -> "UploadOptions":
         from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
 
+        marker = rejected_marker(self.source)
         return UploadOptions(
             OptixTarget(self.data_connection_uuid, self.primary_key, self.key_type, self.ttl_seconds),
             mode=self.mode,  # type: ignore[arg-type]  # checked before
@@ -232,7 +233,7 @@ class OptixUploadOperator(LoadingOperator, WindowedOperator):
             max_rejected=self.max_rejected,
             guards=Guards.of(self.guards),
             sending=Sending.of(self.sending),
-            generation=self.generation(self.window),
+            generation=marker.generation if marker else self.generation(self.window),
             expected_plan=self.expected_plan or None,
         )
 

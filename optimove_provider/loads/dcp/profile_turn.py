@@ -38,7 +38,7 @@ def profile_turn(ledger: Ledger | None, load: RestLoad) -> TakeTurn[Profile]:
 
 @contextmanager
 def _turn(ledger: Ledger, load: RestLoad, fit: Sequence[Prepared[Profile]]) -> Iterator[Turn[Profile]]:
-    age = _age(load)
+    age = load.age
     with acquired(ledger.manifest_file, load.report.load_id, 1, load.report.task) as lease:
         columns = TableColumns(ledger)
         keys = {row: key for (row, _, profile), key in _keys_of(fit) if columns.concern(profile[1])}
@@ -49,12 +49,6 @@ def _turn(ledger: Ledger, load: RestLoad, fit: Sequence[Prepared[Profile]]) -> I
             ledger.invalidate(lease, ((key, None) for key in marked), age)
         yield Turn([one for one in fit if keys.get(one[0]) not in newer], lease.check)
         compaction.maintain(ledger, lease)
-
-
-def _age(load: RestLoad) -> datetime:
-    """The instant that the records stand for, which is never later than that at which they were taken."""
-    taken = load.taken or load.staging.surroundings.now()
-    return min(load.generation or taken, taken)
 
 
 def _keys_of(fit: Sequence[Prepared[Profile]]) -> Iterator[tuple[Prepared[Profile], str]]:

@@ -17,7 +17,7 @@ from optimove_provider.loads.report.bookkeeping import keep_account
 from optimove_provider.loads.report.max_rejected import check_max_rejected, count, judge
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.staging import Staging
-from optimove_provider.records.rejected_lines import REJECTED_ENDING, rejected_line
+from optimove_provider.records.rejected_lines import REJECTED_ENDING, Marker, marked, rejected_line
 
 log = logging.getLogger(__name__)
 MAX_RECORDS = 5000
@@ -103,6 +103,7 @@ class RestLoad:
 
     def __post_init__(self) -> None:
         check_max_rejected(self.max_rejected)
+        object.__setattr__(self, "taken", self.taken or self.staging.surroundings.now())
 
     def run(
         self,
@@ -157,6 +158,16 @@ class RestLoad:
             if progress.due():
                 log.info("%d of %d records sent, %d rejected", row, len(turn.records), len(rejected))
 
+    @property
+    def age(self) -> datetime:
+        """The instant that the records stand for, which is never later than that at which they were taken."""
+        assert self.taken  # noqa: S101 - set when this was made
+        return min(self.generation or self.taken, self.taken)
+
+    @property
+    def _marker(self) -> Marker:
+        return Marker(self.report.load_id, self.age, self.taken or self.age)
+
     def _judge(self, rejected: Sequence[Rejected], otherwise: str) -> None:
         self._write_rejected(rejected)
         judge(self.report, self.max_rejected, otherwise)
@@ -167,7 +178,7 @@ class RestLoad:
             return  # written already, or nothing to write
         path = f"reports/{report.load_id}{REJECTED_ENDING}"
         with self.staging.open_new(path) as out:
-            out.writelines(one.as_line() for one in rejected)
+            out.writelines(marked(one.as_line(), self._marker) for one in rejected)
         report.rejected, report.rejected_file = len(rejected), self.staging.url(path)
         report.reasons, report.examples = {}, []
         for one in rejected:
