@@ -16,7 +16,12 @@ def _field(label: str, description: str, *, kind: str = "string", **schema: Any)
     return {"label": label, "description": description, "schema": {"type": [kind, "null"], **schema}}
 
 
-_POLITENESS = {
+_SHARED = {
+    "target_alias": _field(
+        "Same target under another host",
+        "Only when a load asks: whether a uuid or table that has a ledger under another host is the same target there.",
+        enum=["same", "other", None],
+    ),
     "requests_per_10s": _field("Requests per 10 seconds", "For all calls of one process.", kind="number", default=50),
     "timeout_seconds": _field("Timeout (seconds)", "For connecting, and for each answer.", kind="number", default=60),
 }
@@ -47,7 +52,7 @@ _OPTIX_CONNECTION = {
             "description": "From the Opti-X Developer Tools, like the x-api-key.",
             "schema": {"type": "string", "format": "password"},
         },
-        **_POLITENESS,
+        **_SHARED,
     },
 }
 
@@ -70,7 +75,7 @@ _DCP_CONNECTION = {
             "Upload history URL",
             "A URL with {table_id} in it. The vendor documents none. Blank to read profiles back instead.",
         ),
-        **_POLITENESS,
+        **_SHARED,
     },
 }
 

@@ -169,10 +169,13 @@ def replay(wanted: argparse.Namespace, out: TextIO) -> int:
     """Send a load's rejected rows again, and print the account."""
     from optimove_provider.tasks.replay import replay as again
 
-    guards, sending = Guards.read(_members(wanted.guards)), Sending.read(_members(wanted.sending))
+    guards = Guards.read({"max_changed_share": "off", **_members(wanted.guards)})  # judged when their load was
+    sending = Sending.read(_members(wanted.sending))
     account = again(wanted.file, wanted.optix_conn_id, wanted.dry_run, guards, sending)
     out.write(json.dumps(account, indent=2) + "\n")
-    return FINDINGS if account["rejected"] else OK
+    if account["message"]:
+        print(account["message"], file=sys.stderr)
+    return FINDINGS if account["rejected"] or account["message"] else OK
 
 
 def _members(texts: Sequence[str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from optimove_provider.contract.dcp import profiles
 from optimove_provider.contract.optix import data_connections as optix
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.contract.wire.messages import Endpoint, Request
+from optimove_provider.contract.wire.targets import NoOneForm, host_url
 
 TIMEOUT_SECONDS = 60.0
 REQUESTS_PER_10S = 50.0
@@ -18,10 +19,15 @@ REQUESTS_PER_10S = 50.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What both vendors' settings share. `timeout_seconds` bounds connecting, and each wait for an answer."""
+    """What both vendors' settings share. `timeout_seconds` bounds connecting, and each wait for an answer.
+
+    `host` has the one form of `contract.wire.targets`. `target_alias` says of a uuid or table that has a ledger under
+    another host whether that is the "same" target or an "other" one; "" where nobody said.
+    """
 
     conn_id: str
     host: str
+    target_alias: str = ""
     timeout_seconds: float = TIMEOUT_SECONDS
     requests_per_10s: float = REQUESTS_PER_10S
 
@@ -37,6 +43,16 @@ class Settings:
     def base_url(self, api: str) -> str:
         """Where the paths of `api` begin."""
         raise NotImplementedError
+
+    def target(self, kind: str, target: str | int) -> dict[str, str | int]:
+        """What a report calls a target: {"optix": uuid, "host": ...} or {"dcp": table, "host": ...}."""
+        alias = {"target_alias": self.target_alias} if self.target_alias else {}
+        return {kind: target, "host": self.place, **alias}
+
+    @property
+    def place(self) -> str:
+        """The host as ledgers and reports know it: without user and password."""
+        return host_url(self.host)
 
     def address(self, request: Request) -> Request:
         """The request with an absolute URL and the vendor's headers: ready to be sent."""
@@ -60,7 +76,8 @@ class OptixSettings(Settings):
 
     @classmethod
     def read(cls, conn_id: str, fields: Mapping[str, Any]) -> Self:
-        """Read the fields of a connection: host, port, password, brand_api_key, timeout_seconds, requests_per_10s.
+        """Read the fields of a connection: host, port, password, brand_api_key, timeout_seconds, requests_per_10s,
+        target_alias.
 
         Raises SettingsError, which names everything that is missing or wrong at once.
         """
@@ -109,7 +126,7 @@ class DcpSettings(Settings):
             cls,
             host=form.host(dcp.BASE_URL),
             token=form.required("password", "the classic token"),
-            profile_host=form.url("profile_host", profiles.BASE_URL),
+            profile_host=form.place("profile_host", profiles.BASE_URL),
             import_bucket=form.text("import_bucket", dcp.IMPORT_BUCKET),
             s3_endpoint_url=form.url("s3_endpoint_url", ""),
             region=form.text("region", dcp.S3_REGION),
@@ -178,13 +195,24 @@ class _Form:
             self.complaints.append(f"{name} {value!r} is no URL: begin it with https://")
         return value
 
-    def host(self, default: str) -> str:
-        """The base URL; a port that the connection names beside it goes in, unless the URL has one."""
-        value, port = self.url("host", default), self.text("port", "")
-        if not port or not _is_url(value) or urlsplit(value).port:
+    def place(self, name: str, default: str, port: str = "") -> str:
+        """A base URL in its one form; a port that is named beside it goes in, unless the URL has one."""
+        value = self.text(name, default)
+        try:
+            return host_url(value, port, with_user=True)
+        except NoOneForm as error:
+            self.complaints.append(f"{name} {value!r} {error}")
             return value
-        url = urlsplit(value)
-        return url._replace(netloc=f"{url.netloc}:{port}").geturl()
+
+    def host(self, default: str) -> str:
+        """The host's base URL, with the connection's port."""
+        return self.place("host", default, self.text("port", ""))
+
+    def alias(self) -> str:
+        value = self.text("target_alias", "")
+        if value not in ("", "same", "other"):
+            self.complaints.append(f"target_alias {value!r}: expected same, other, or nothing")
+        return value
 
     def template(self, name: str, placeholder: str) -> str:
         value = self.url(name, "")
@@ -204,6 +232,7 @@ class _Form:
 
     def finish(self, kind: type[S], **values: Any) -> S:
         values["timeout_seconds"] = self.positive("timeout_seconds", TIMEOUT_SECONDS)
+        values["target_alias"] = self.alias()
         values["requests_per_10s"] = self.positive("requests_per_10s", REQUESTS_PER_10S)
         if self.complaints:
             raise SettingsError(f"connection {self.conn_id!r}: " + "; ".join(self.complaints))

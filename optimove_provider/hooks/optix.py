@@ -15,7 +15,7 @@ class OptixHook(BaseHook):
     """Gives a client of Opti-X Data Connections.
 
     :param optix_conn_id: a connection of type `optimove_optix`: host (blank for the vendor's), password (x-api-key),
-        extra brand_api_key (x-brand-key), requests_per_10s, timeout_seconds.
+        extra brand_api_key (x-brand-key), requests_per_10s, timeout_seconds, target_alias.
     """
 
     conn_name_attr = "optix_conn_id"

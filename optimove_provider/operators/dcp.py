@@ -1,6 +1,7 @@
 """Operators of Dynamic Customer Profiles. The creating ones ensure: what exists and agrees is kept."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -10,17 +11,17 @@ from optimove_provider.kinds import FLAG, MAX_REJECTED
 from optimove_provider.operators.dcp_import import DcpS3ImportOperator as DcpS3ImportOperator
 from optimove_provider.tasks.attributes import Attributes, read_attributes
 from optimove_provider.tasks.checked_fields import CheckedOperator
+from optimove_provider.tasks.deferral import LoadingOperator, Waiting, task_of
 from optimove_provider.tasks.failures import airflow_failures
-from optimove_provider.tasks.sources import open_rows
+from optimove_provider.tasks.sources import open_rows, rejected_marker
 from optimove_provider.tasks.staging import staging
+from optimove_provider.tasks.windows.window import WindowedOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from optimove_provider.clients.dcp import DcpClient
     from optimove_provider.contract.cells.datatypes import EpochUnit
     from optimove_provider.contract.dcp.ensure import Ensured
-    from optimove_provider.loads.dcp.rest_load import RestLoad
 
 
 class _EnsuringOperator(CheckedOperator):
@@ -197,12 +198,16 @@ class DcpLinkProjectOperator(_EnsuringOperator):
             return self._told("project", client.link_project(*ids, self.replace, self.dry_run))
 
 
-class DcpWriteProfilesOperator(CheckedOperator):
+class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator):
     """Write profiles over REST, one request each: for small sets. More belongs in a file, and a `DcpS3ImportOperator`.
 
     Values overwrite earlier ones; attributes that a record lacks, or that are null or empty, stay as they are. An
     unknown attribute and a value of another datatype are refused before anything is sent. A profile that the vendor
     refuses is rejected with its words, and the others go on.
+
+    One load at a time works on a table; this one waits for another, deferred, and marks its customers in the table's
+    ledger. Profiles that the ledger has newer are left out, as stale. They are as old as the instant at which this task
+    took them, or as the end of their window.
 
     :param table_id: the table.
     :param profiles: at most 5000 mappings with customerId and attributes; or
@@ -211,6 +216,9 @@ class DcpWriteProfilesOperator(CheckedOperator):
         attributes of format epoch. Nothing is converted: values that look like the other unit are warned of.
     :param strict: where the vendor contradicts itself, and where an epoch looks like the other unit, False warns, True
         refuses.
+    :param window: the window that the records stand for, {"start": ..., "end": ...}, if no template names it.
+    :param window_grain: how long the window of a run without a data interval is.
+    :param lock_timeout: how long to wait for another load into the same table, a timedelta or seconds.
     :param max_rejected: how many records may be rejected, or which share of them if it is below 1. It is judged before
         anything is sent, and at the end: then the good ones are written, and the task fails all the same.
     """
@@ -220,6 +228,7 @@ class DcpWriteProfilesOperator(CheckedOperator):
         "profiles",
         "source",
         "epoch_unit",
+        "window",
         "max_rejected",
         "dcp_conn_id",
     )
@@ -233,6 +242,9 @@ class DcpWriteProfilesOperator(CheckedOperator):
         source: str | None = None,
         epoch_unit: "EpochUnit" = "seconds",
         strict: bool = False,
+        window: Mapping[str, Any] | None = None,
+        window_grain: timedelta = timedelta(days=1),
+        lock_timeout: timedelta | float = timedelta(hours=1),
         max_rejected: float = 0,
         dcp_conn_id: str = DcpHook.default_conn_name,
         **kwargs: Any,
@@ -243,21 +255,41 @@ class DcpWriteProfilesOperator(CheckedOperator):
         self.source = source
         self.epoch_unit = epoch_unit
         self.strict = strict
+        self.window = window
+        self.window_grain = window_grain
+        self.lock_timeout = lock_timeout
         self.max_rejected = max_rejected
         self.dcp_conn_id = dcp_conn_id
         self.check_literals()
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return the account of the load."""
+        self.read_rendered()
+        return self.take_turn(context, str(self.surroundings.new_id()))
+
+    def load(self, context: "Context", waiting: Waiting) -> dict[str, Any]:
+        """One try of the load."""
         from optimove_provider.contract.cells.datatypes import in_unit
         from optimove_provider.loads.dcp.profiles import ProfileEncoder, write_profiles
+        from optimove_provider.loads.dcp.rest_load import RestLoad
+        from optimove_provider.loads.report.report import Report
 
-        self.read_rendered()
-        table_id = int(self.table_id)
-        with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
+        table_id, place, taken = int(self.table_id), self.staging(), self._taken(waiting)
+        with DcpHook(self.dcp_conn_id).get_conn() as client:
+            target = client.settings.target("dcp", table_id)
+            report = Report(waiting.load_id, target, task=task_of(context) if context else "")
             attributes = in_unit(client.list_attributes(table_id), self.epoch_unit)
             encoder, records = ProfileEncoder.to(attributes, self.strict), self._records()
-            return _filed(self, client, table_id, lambda load: write_profiles(client, table_id, records, encoder, load))
+            marker = rejected_marker(self.source)
+            generation = marker.generation if marker else self.generation(self.window)
+            load = RestLoad(place, report, self.max_rejected, marker.opened if marker else taken, generation)
+            write_profiles(client, table_id, records, encoder, load)
+        return report.result(place)
+
+    def _taken(self, waiting: Waiting) -> datetime:
+        """When the records are taken: a list was there before the wait, a file is read after it."""
+        since = datetime.fromtimestamp(waiting.since, UTC)
+        return since if self.source is None else self.surroundings.now()
 
     def _records(self) -> "Sequence[Mapping[str, Any]]":
         from optimove_provider.loads.dcp.rest_load import records_of
@@ -303,20 +335,13 @@ class DcpCreateAliasesOperator(CheckedOperator):
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return the account of the load."""
         from optimove_provider.loads.dcp.profiles import create_aliases
+        from optimove_provider.loads.dcp.rest_load import RestLoad
+        from optimove_provider.loads.report.report import Report
 
         self.read_rendered()
-        service_id = int(self.service_id)
+        service_id, place = int(self.service_id), staging()
         with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
-            return _filed(self, client, service_id, lambda load: create_aliases(client, service_id, self.aliases, load))
-
-
-def _filed(operator: Any, client: "DcpClient", target: int, run: "Callable[[RestLoad], None]") -> dict[str, Any]:
-    """Run a small load; returns the account of the load."""
-    from optimove_provider.loads.dcp.rest_load import RestLoad
-    from optimove_provider.loads.report.report import Report
-
-    place = staging()
-    load_id = str(place.surroundings.new_id())
-    report = Report(load_id, {"dcp": target, "host": client.settings.profile_host})
-    run(RestLoad(place, report, operator.max_rejected))
-    return report.result(place)
+            target = {"dcp": service_id, "host": client.settings.profile_host}
+            report = Report(str(place.surroundings.new_id()), target)
+            create_aliases(client, service_id, self.aliases, RestLoad(place, report, self.max_rejected))
+        return report.result(place)

@@ -16,7 +16,7 @@ from optimove_provider.options import Guards
 from optimove_provider.tasks.deferral import LoadingOperator, Waiting, task_of
 from optimove_provider.tasks.failures import airflow_failures, as_airflow_failure
 from optimove_provider.tasks.readback import upload_history
-from optimove_provider.tasks.sources import Source, check_one_source, open_file, open_rows
+from optimove_provider.tasks.sources import Source, check_one_source, open_file, open_rows, rejected_marker
 from optimove_provider.tasks.staging import sweep
 from optimove_provider.tasks.windows.window import WindowedOperator
 from optimove_provider.triggers.dcp import FIRST_POLL_SECONDS, DcpUploadTrigger
@@ -48,8 +48,9 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
     vendor imports the files later, and a `DcpUploadSensor` with `s3_key=` this operator's output waits for that.
 
     One load at a time works on a table; another one waits for it, deferred. A load of older data than the newest
-    committed snapshot sends nothing; what a newer delta brought is left alone with `mode="changed"` only. An import
-    writes the attributes that it has; others keep what they hold, and no profile is ever removed.
+    committed snapshot sends nothing; of customers whom a newer delta or profile write brought, `mode="changed"` leaves
+    the older rows out, and "full" is refused. An import writes the attributes that it has; others keep what they hold,
+    and no profile is ever removed. Rows are not left out for newer ones of other columns: such a load is refused.
 
     :param table_id: the table; its S3 path is read from it, and its keys unless the connection names an `aws_conn_id`.
     :param source: a .csv or .tsv file, also .gz or .zst, goes up as it is: a path, or a URL such as s3://conn_id@bucket/key;
@@ -69,6 +70,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
         part of a day, or whole days.
     :param lock_timeout: how long to wait for another load into the same table, a timedelta or seconds.
     :param assume_settled: with "changed": files of earlier loads that nobody saw imported are taken for imported.
+    :param overwrite_newer: with "full": also what the ledger has newer is overwritten.
     :param allow_pii: columns that look like personal data, which the vendor's terms forbid to send, and are none.
     :param on_invalid: "fail" imports nothing if a row is invalid; "split" imports the valid rows, and keeps the others
         with their reasons in staging.
@@ -96,6 +98,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
         "guards",
         "expected_plan",
         "window",
+        "overwrite_newer",
         "allow_pii",
         "max_rejected",
         "dry_run",
@@ -103,7 +106,15 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
     )
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers = {"sql": "sql", "parameters": "json"}  # noqa: RUF012 - the base class's own form
-    checked = MappingProxyType({"mode": one_of(MODES), "guards": Guards, "max_rejected": ANY_REJECTED, "dry_run": FLAG})
+    checked = MappingProxyType(
+        {
+            "mode": one_of(MODES),
+            "guards": Guards,
+            "max_rejected": ANY_REJECTED,
+            "dry_run": FLAG,
+            "overwrite_newer": FLAG,
+        }
+    )
     dry_run: bool  # type: ignore[assignment]  # Airflow's own, a method, only renders the templates
 
     def __init__(
@@ -122,6 +133,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
         window_grain: timedelta = timedelta(days=1),
         lock_timeout: timedelta | float = timedelta(hours=1),
         assume_settled: bool = False,
+        overwrite_newer: bool = False,
         allow_pii: Sequence[str] = (),
         on_invalid: str = "fail",
         max_rejected: float | None = None,
@@ -149,6 +161,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
         self.window_grain = window_grain
         self.lock_timeout = lock_timeout
         self.assume_settled = assume_settled
+        self.overwrite_newer = overwrite_newer
         self.allow_pii = allow_pii
         self.on_invalid = on_invalid
         self.max_rejected = max_rejected
@@ -165,6 +178,8 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
     def check_together(self) -> None:
         """Raise SettingsError for words that are unknown, or contradict each other."""
         _check_mode(self.mode, self.source_is, self.expected_plan, waits=self.wait or bool(self.dry_run))
+        if self.mode == "changed" and self.overwrite_newer is True:
+            raise SettingsError('overwrite_newer needs mode="full": "changed" leaves out what is older')
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return the account of the load, with the uploaded files as `s3_keys`."""
@@ -203,10 +218,10 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
         from optimove_provider.loads.dcp.options import TableImport, table_ledger
         from optimove_provider.loads.report.report import Report
 
-        source, table = self._rows(), client.read_table(int(self.table_id))
+        source, marker, table = self._rows(), rejected_marker(self.source), client.read_table(int(self.table_id))
         options = self._import_options(in_unit(client.list_attributes(table.id), self.epoch_unit))
         to, history = self._destination(client, table, load_id), upload_history(client, table.id, self.staging())
-        report = Report(load_id, {"dcp": table.id, "host": client.settings.host}, task=task_of(context))
+        report = Report(load_id, client.settings.target("dcp", table.id), task=task_of(context))
         self.note_missed_points(report)
         return TableImport(
             source=source,
@@ -218,8 +233,9 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
             remember=history.remembering(table, options.attributes),
             mode=self.mode,
             changed=self._changed_options(),
-            generation=self.generation(self.window),
+            generation=marker.generation if marker else self.generation(self.window),
             try_number=context["ti"].try_number,
+            overwrite_newer=self.overwrite_newer,
         )
 
     def _confirm(self, context: "Context", report: "Report", outcome: "Outcome") -> None:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from optimove_provider.contract.wire.targets import connection_uuid
 from optimove_provider.hooks.optix import OptixHook
 from optimove_provider.kinds import FLAG, MAX_REJECTED, TTL_SECONDS, is_template, one_of
 from optimove_provider.loads.plan.modes import MODES, check_modes, default_source
 from optimove_provider.options import Guards, Sending
 from optimove_provider.tasks.deferral import LoadingOperator, Waiting, task_of
 from optimove_provider.tasks.failures import airflow_failures
-from optimove_provider.tasks.sources import Source, check_one_source, open_rows
+from optimove_provider.tasks.sources import Source, check_one_source, open_rows, rejected_marker
 from optimove_provider.tasks.staging import staging, sweep
 from optimove_provider.tasks.windows.window import WindowedOperator
 
@@ -223,6 +224,7 @@ class OptixUploadOperator(LoadingOperator, WindowedOperator):
     def _wanted(self) -> "UploadOptions":
         from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
 
+        marker = rejected_marker(self.source)
         return UploadOptions(
             OptixTarget(self.data_connection_uuid, self.primary_key, self.key_type, self.ttl_seconds),
             mode=self.mode,  # type: ignore[arg-type]  # checked before
@@ -232,7 +234,7 @@ class OptixUploadOperator(LoadingOperator, WindowedOperator):
             max_rejected=self.max_rejected,
             guards=Guards.of(self.guards),
             sending=Sending.of(self.sending),
-            generation=self.generation(self.window),
+            generation=marker.generation if marker else self.generation(self.window),
             expected_plan=self.expected_plan or None,
         )
 
@@ -369,7 +371,7 @@ def _load_of(
         source = (operator.source, operator.sql, operator.sql_conn_id)
         check_one_source(*source)
         place = operator.staging()
-        target = {"optix": operator.data_connection_uuid, "host": client.settings.host}
+        target = client.settings.target("optix", connection_uuid(operator.data_connection_uuid))
         report = Report(waiting.load_id, target, task=task_of(context))
         if isinstance(operator, WindowedOperator):
             operator.note_missed_points(report)

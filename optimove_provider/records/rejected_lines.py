@@ -1,8 +1,10 @@
-"""The file of a load's rejected rows: one JSON object a line, with the row's number, the reason, the status and the
-record; or the text, if the row could not be read."""
+"""The file of a load's rejected rows: one JSON object a line, with the load and the age of its rows, the row's number,
+the reason, the status and the record; or the text, if the row could not be read."""
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from optimove_provider.records.files import unpacked_name
@@ -14,8 +16,35 @@ REJECTED_ENDING = f".{REJECTED_FILE}"
 """What comes after a load's id."""
 
 
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """What each line says of its load: its id, the instant that its rows stand for, and when they were read."""
+
+    load: str
+    generation: datetime
+    opened: datetime
+
+
+def marked(line: bytes, marker: Marker) -> bytes:
+    """A line with the marker in it."""
+    age = f'"generation":"{marker.generation.isoformat()}","opened":"{marker.opened.isoformat()}"'
+    return f'{{"load":{json.dumps(marker.load)},{age},'.encode() + line.removeprefix(b"{")
+
+
+def marker_of(members: Mapping[str, Any]) -> Marker | None:
+    """The marker of a line, its members given; None if it is no line of a rejected file."""
+    told = [members.get(name) for name in ("load", "generation", "opened")]
+    if not all(isinstance(one, str) for one in told) or not {"row", "reason", "status"} <= members.keys():
+        return None
+    try:
+        generation, opened = (datetime.fromisoformat(str(one)) for one in told[1:])
+    except ValueError:
+        return None
+    return Marker(str(told[0]), generation, opened) if generation.tzinfo and opened.tzinfo else None
+
+
 def is_rejected_file(name: str) -> bool:
-    """Whether this is a file of rejected rows that a load of ours has written, packed or not."""
+    """Whether this is called like a file of rejected rows, packed or not: those of older loads have no marker."""
     return unpacked_name(name).casefold().endswith(REJECTED_FILE)
 
 

@@ -3,20 +3,27 @@
 import json
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from optimove_provider.contract.wire.errors import DataError, SettingsError
 from optimove_provider.hooks.optix import OptixHook
 from optimove_provider.options import Guards, Sending
-from optimove_provider.tasks.sources import open_file, open_rows
+from optimove_provider.tasks.sources import open_file, open_rows, rejected_marker
 from optimove_provider.tasks.staging import staging
+
+if TYPE_CHECKING:
+    from optimove_provider.loads.report.report import Report
+
+
+JUDGED = Guards(max_changed_share=None)
+"""What a replay takes for an accident, unless told otherwise: its rows were judged when their load was."""
 
 
 def replay(
     file: str,
     optix_conn_id: str = OptixHook.default_conn_name,
     dry_run: bool = False,
-    guards: Guards = Guards(),
+    guards: Guards = JUDGED,
     sending: Sending = Sending(),
 ) -> dict[str, Any]:
     """Validate the rows of a load's rejected file again, and send those that are fit; returns the account.
@@ -45,26 +52,44 @@ def replay(
         sending=sending,
     )
     with OptixHook(optix_conn_id).get_conn() as client:
-        if client.settings.host != told["target"]["host"]:
+        is_same = client.settings.target_alias == "same"
+        if client.settings.place != told["target"]["host"] and not is_same:
             raise SettingsError(
                 f"{file} was sent to {told['target']['host']}, but connection {optix_conn_id!r} is for "
-                f"{client.settings.host}: name the connection that the load used"
+                f"{client.settings.place}: name the connection that the load used"
             )
         place = staging()
         report = Report(str(place.surroundings.new_id()), told["target"], task=f"a replay of {file}")
         do = plan if dry_run else load
         do(client, partial(open_rows, file, None, None), place, report, wanted)
-    return {**report.result(place), "rejected_file": report.rejected_file}
+    return {**report.result(place), "rejected_file": report.rejected_file, "message": _message(report)}
+
+
+def _message(report: "Report") -> str:
+    """What is to be said of a replay of which nothing was sent."""
+    if report.state != "nothing_to_send" or not report.stale:
+        return ""
+    return (
+        f"nothing was sent: {report.stale} of {report.rows} rows are stale, as the target has newer ones, or a "
+        "newer snapshot that held their keys or lacked them"
+    )
 
 
 def _told(file: str) -> dict[str, Any]:
-    """The report of the load whose rejected rows these are."""
+    """The report of the load whose rejected rows these are, which the lines name, whatever the file is called."""
+    from optimove_provider.records.files import format_of
     from optimove_provider.records.rejected_lines import REJECTED_ENDING
 
-    if not file.endswith(REJECTED_ENDING):
-        raise DataError(f"{file!r} is no file of rejected rows: its name would end in {REJECTED_ENDING}")
-    with open_file(file.removesuffix(REJECTED_ENDING) + ".json") as report:
-        told = dict(json.load(report))
+    marker = rejected_marker(file) if format_of(file) == "json" else None
+    if marker:
+        told = staging().read(f"reports/{marker.load}.json")
+    elif file.endswith(REJECTED_ENDING):
+        told = None
+    else:
+        raise DataError(f"{file!r} is no file of rejected rows: its lines have no load, generation and opened")
+    if told is None:
+        with open_file(file.removesuffix(REJECTED_ENDING) + ".json") as report:
+            told = dict(json.load(report))
     if not told.get("replay"):
         raise DataError(f"{file!r}: only rows of an OptixUploadOperator can be replayed")
-    return told
+    return dict(told)

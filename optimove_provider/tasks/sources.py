@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
     from optimove_provider.records.read.sources import Rows
+    from optimove_provider.records.rejected_lines import Marker
 
 Source = str | Sequence[str] | Sequence[Mapping[str, Any]]
 
@@ -50,6 +51,17 @@ def open_rows(
             yield rows
     else:
         yield sources.list_batches(cast("Sequence[Mapping[str, Any]]", source))
+
+
+def rejected_marker(source: Source | None) -> "Marker | None":
+    """What a file of rejected rows says of its load, if the source is one: its rows are as old as that. None of others.
+
+    Of several files none may be such a one; that is refused when they are read.
+    """
+    from optimove_provider.records.read.sources import file_marker
+
+    names = source_names(source or [])
+    return file_marker(names[0], open_file) if len(names) == 1 else None
 
 
 def source_names(source: Source) -> list[str]:

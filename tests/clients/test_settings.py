@@ -83,7 +83,7 @@ def test_blank_fields_take_the_vendors_defaults(blank):
         ("http://[::1]/api", 8099, "http://[::1]:8099/api"),
         ("http://[::1]:1/api", 8099, "http://[::1]:1/api"),
         ("http://localhost", None, "http://localhost"),
-        ("", 443, "https://api.opti-x.optimove.net:443/api/data-connections/v1"),
+        ("", 443, "https://api.opti-x.optimove.net/api/data-connections/v1"),
     ],
 )
 def test_a_port_beside_the_url_goes_in_unless_the_url_has_one(host, port, base_url):

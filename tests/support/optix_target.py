@@ -90,9 +90,13 @@ class Target:
 
     @property
     def rejected(self) -> list[dict[str, Any]]:
-        """The rejected file of the last load."""
+        """The rejected file of the last load, without what each line says of that load."""
         with self.staging.open(f"reports/{self.report.load_id}.rejected.jsonl") as lines:
-            return [json.loads(line) for line in lines]
+            return [_without_marker(json.loads(line)) for line in lines]
+
+
+def _without_marker(line: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in line.items() if name not in ("load", "generation", "opened")}
 
 
 @contextmanager

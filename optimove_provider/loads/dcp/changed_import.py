@@ -10,11 +10,13 @@ from datetime import timedelta
 from typing import Any
 
 from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.loads.dcp.columns import OtherColumns, TableColumns
 from optimove_provider.loads.dcp.csv_spool import Freezer, csv_text
 from optimove_provider.loads.dcp.in_doubt import UNKNOWN, InDoubtFiles
 from optimove_provider.loads.dcp.options import TableImport
 from optimove_provider.loads.ledger.lease import Lease, acquired
 from optimove_provider.loads.ledger.manifest import CommitConflict
+from optimove_provider.loads.plan.guards import GuardStopped
 from optimove_provider.loads.plan.plan import Plan, PlanInput
 from optimove_provider.loads.plan.replan import plan_or_reuse, still_holds
 from optimove_provider.loads.report.bookkeeping import keep_account, run_once
@@ -38,7 +40,7 @@ class ChangedImport:
                 "local folder or S3, or mode='full'"
             )
         self._load, self._report, self._ledger, self._journal = load, load.report, load.ledger, load.journal()
-        self._in_doubt = InDoubtFiles(load.ledger)
+        self._in_doubt, self._columns = InDoubtFiles(load.ledger), TableColumns(load.ledger)
         self._publication = load.publication(self._journal)
 
     def run(self, wait: timedelta, resumed: bool = False) -> None:
@@ -72,6 +74,7 @@ class ChangedImport:
                 lease.detach(after(now(), wait))
                 return
             if not plan.below_watermark:
+                self._columns.write(spool["columns"], plan.load.age)
                 ledger.commit(lease, plan.as_commit(now()))
         self._report.state = "nothing_to_send"
 
@@ -112,7 +115,14 @@ class ChangedImport:
                 f"{self._report.rejected} rows are refused, and their customers are not known here: nothing is taken "
                 "for removed from the source"
             )
-        return plan_or_reuse(self._ledger, journal, frozen, self._report, changed.guards, changed.expected_plan)
+        try:
+            plan = plan_or_reuse(self._ledger, journal, frozen, self._report, changed.guards, changed.expected_plan)
+        except GuardStopped as stopped:
+            if differs := self._columns.difference(spool["columns"]):
+                raise OtherColumns(f"this load has other columns than the one before: {differs}. {stopped}") from None
+            raise
+        self._columns.check_stale(spool["columns"], journal.age, plan.counts["stale"])
+        return plan
 
     def _refuse_other_manifest(self) -> None:
         """Where the ledger has changed since the plan, what was uploaded by it is aborted; unless it is visible."""
@@ -130,7 +140,7 @@ class ChangedImport:
 
     def _upload(self, lease: Lease, plan: Plan, columns: list[str]) -> None:
         if not self._publication.resume():
-            self._begin(lease, plan)
+            self._begin(lease, plan, columns)
             with Uploads(self._load.to, self._load.options.max_file_bytes) as uploads:
                 for text in csv_text(self._load.staging, plan.sent, columns):
                     uploads.write(text)
@@ -140,11 +150,12 @@ class ChangedImport:
         self._publication.commit(lease.check)
         self._report.accepted, self._report.state = plan.to_send, "uploaded"
 
-    def _begin(self, lease: Lease, plan: Plan) -> None:
+    def _begin(self, lease: Lease, plan: Plan, columns: list[str]) -> None:
         """From here on the frozen rows stay what they are."""
         if self._load.changed.assume_settled:
             self._in_doubt.forget_all()
         self._in_doubt.resolve_others(self._load.load_id, self._load.outcome_of, self._never_visible)
+        self._columns.write(columns, plan.load.age)
         self._ledger.write_intent(lease, plan.planned_against, plan.load.age, plan.sent)
         self._journal.begin_files()
 

@@ -41,7 +41,8 @@ class FullImport:
         if self._publication.resume():
             self._publish(invalidation.of(self._journal.prepared_age))
         elif invalidation.is_below_watermark:
-            self._load.row_check().run(Nowhere())
+            with invalidation.keys() as observers:
+                self._load.row_check(observers).run(Nowhere())
             self._end_as_stale(invalidation, visible=0)
         else:
             self._upload(invalidation)
@@ -68,7 +69,10 @@ class FullImport:
         report.state = "uploaded" if report.s3_keys else "nothing_to_send"
 
     def _end_as_stale(self, invalidation: Invalidation, visible: int) -> None:
-        """Abort, and send nothing: a newer snapshot is committed. Raises PartlyVisible if some files are visible."""
+        """Abort, and send nothing: a newer snapshot is committed.
+
+        Raises PartlyVisible if some files are visible, and OtherColumns if the snapshot lacks columns of these rows.
+        """
         report, age = self._report, invalidation.age
         self._publication.abort()
         report.s3_keys = ()
@@ -78,5 +82,6 @@ class FullImport:
                 "newer snapshot was committed before all of them had. The others were aborted, and nothing more of it "
                 "is sent"
             )
+        invalidation.check_stale(report.rows - report.rejected)
         report.note("a newer snapshot is committed, so that nothing of this load is sent")
         report.state, report.stale = "nothing_to_send", report.rows - report.rejected

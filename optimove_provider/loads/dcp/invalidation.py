@@ -3,18 +3,21 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from optimove_provider.contract.cells.datatypes import Attribute, is_key_column
+from optimove_provider.contract.wire.errors import OptimoveProviderError
+from optimove_provider.loads.dcp.columns import TableColumns
 from optimove_provider.loads.dcp.in_doubt import InDoubtFiles
 from optimove_provider.loads.dcp.options import TableImport
 from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.lease import Lease, acquired
 from optimove_provider.loads.ledger.ledger import NO_LEDGER, Ledger
+from optimove_provider.loads.ledger.newer import keys_in, newer_keys
 from optimove_provider.loads.plan.planner import is_below_watermark
 from optimove_provider.loads.spool.row_files import rows_batch
 from optimove_provider.loads.spool.slices import RowFilesWriter
@@ -26,6 +29,10 @@ from optimove_provider.records.to_json.columns import key_texts
 
 _AS_TEXT = pc.CastOptions(pa.string(), allow_invalid_utf8=True)  # such keys are unfit, and their rows refused
 _key_texts = key_texts(pa.string(), "string")
+
+
+class OverwritesNewer(OptimoveProviderError):
+    """A full import has rows of customers whom the ledger has newer."""
 
 
 class Invalidation(Protocol):
@@ -50,7 +57,14 @@ class Invalidation(Protocol):
         ...
 
     def write(self, s3_keys: Sequence[str]) -> None:
-        """Before its files become visible: what the table holds of these keys is unknown, and they may come late."""
+        """Before its files become visible: what the table holds of these keys is unknown, and they may come late.
+
+        Raises OverwritesNewer if the ledger has any of them newer.
+        """
+        ...
+
+    def check_stale(self, stale: int) -> None:
+        """Raise OtherColumns if so many rows are to be left out, and what is newer lacks some of their columns."""
         ...
 
     def check(self) -> None:
@@ -76,6 +90,9 @@ class NoInvalidation:
     def write(self, s3_keys: Sequence[str]) -> None:
         """There is nothing to write."""
 
+    def check_stale(self, stale: int) -> None:
+        """Nothing is stale."""
+
     def check(self) -> None:
         """There is nothing to lose."""
 
@@ -87,6 +104,7 @@ class LedgerInvalidation:
     ledger: Ledger
     lease: Lease
     age: Age
+    overwrite_newer: bool = False
 
     def of(self, age: Age | None) -> Self:
         """The same for rows of another age, if one is given."""
@@ -94,8 +112,8 @@ class LedgerInvalidation:
 
     @property
     def is_below_watermark(self) -> bool:
-        """Whether a newer snapshot is committed, so that nothing of this load may be sent."""
-        return is_below_watermark(self.ledger.read(), self.age)
+        """Whether a newer snapshot is committed, so that nothing of this load may be sent, unless it may overwrite."""
+        return not self.overwrite_newer and is_below_watermark(self.ledger.read(), self.age)
 
     @contextmanager
     def keys(self) -> Iterator[ObserverFactory]:
@@ -104,19 +122,79 @@ class LedgerInvalidation:
         with RowFilesWriter(self.ledger.staging, self._folder) as writer:
 
             def observe_key(names: Sequence[str], attributes: Sequence[Attribute]) -> Sequence[ColumnObserver]:
+                self._remember(columns=list(names))
                 return [_Keys(column, writer) for column, name in enumerate(names) if is_key_column(name)][:1]
 
             yield observe_key
 
     def write(self, s3_keys: Sequence[str]) -> None:
-        """Before its files become visible: what the table holds of these keys is unknown, and they may come late."""
+        """Before its files become visible: what the table holds of these keys is unknown, and they may come late.
+
+        Raises OverwritesNewer if the ledger has any of them newer, and of the same columns.
+        """
+        newer = self._newer_keys()
+        overlaps = TableColumns(self.ledger).newer_overlap(self._columns, self.age)
+        if newer and overlaps and not self.overwrite_newer:
+            raise self._overwrites(newer)
+        TableColumns(self.ledger).write(self._columns, self.age)
+        self._remember(marked=self.age.as_json())
         InDoubtFiles(self.ledger).record(self.lease.load_id, s3_keys)
-        self.ledger.write_intent(self.lease, self.ledger.read().version, self.age, self._folder)
-        self.ledger.resolve_as_unknown(self.lease)
+        self._mark(newer, overlaps)
+
+    def _mark(self, newer: set[str], overlaps: bool) -> None:
+        """Make the keys unknown, as old as these rows. Newer ones stay as old as they are: other columns of them are
+        newer still, and where only such columns are, what the ledger knows of them stays true."""
+        if not newer:
+            self.ledger.write_intent(self.lease, self.ledger.read().version, self.age, self._folder)
+            self.ledger.resolve_as_unknown(self.lease)
+            return
+        found = keys_in(self.ledger.staging, self._folder)
+        older = (key for some in found for key in some.to_pylist() if key not in newer)
+        self.ledger.invalidate(self.lease, ((key, None) for key in older), self.age)
+        if overlaps:
+            newest = TableColumns(self.ledger).newest(self.age)
+            self.ledger.invalidate(self.lease, ((key, None) for key in sorted(newer)), newest)
+
+    def _newer_keys(self) -> set[str]:
+        # What an earlier try of this load has marked is no newer than its rows.
+        marked = self._remembered.get("marked")
+        age = max(self.age, Age.from_json(marked)) if marked else self.age
+        if TableColumns(self.ledger).newest(age) == age:
+            return set()
+        keys = keys_in(self.ledger.staging, self._folder)
+        return newer_keys(self.ledger.staging, self.ledger.read(), keys, age)
+
+    def _overwrites(self, newer: set[str]) -> OverwritesNewer:
+        examples = ", ".join(sorted(newer)[:3])
+        return OverwritesNewer(
+            f"the table has newer rows of {len(newer)} customers, such as {examples}, than these of "
+            f"{self.age}: nothing of it is imported. A full import cannot leave rows out: load "
+            'with mode="changed", which leaves the older ones out as stale, or set overwrite_newer=True'
+        )
+
+    def check_stale(self, stale: int) -> None:
+        """Raise OtherColumns if so many rows are to be left out, and what is newer lacks some of their columns."""
+        TableColumns(self.ledger).check_stale(self._columns, self.age, stale)
 
     def check(self) -> None:
         """Raise LeaseLost where the lease may be somebody else's by now."""
         self.lease.check()
+
+    @property
+    def _remembered(self) -> dict[str, Any]:
+        """What a try of the load has written down beside the keys."""
+        return self.ledger.staging.read(self._told) or {}
+
+    @property
+    def _columns(self) -> Sequence[str]:
+        return list(self._remembered.get("columns", ()))
+
+    def _remember(self, **members: Any) -> None:
+        self.ledger.staging.write(self._told, {**self._remembered, **members})
+
+    @property
+    def _told(self) -> str:
+        return f"loads/{self.lease.load_id}/keys.json"
 
     @property
     def _folder(self) -> str:
@@ -133,7 +211,7 @@ def invalidation_of(load: TableImport) -> Iterator[Invalidation]:
         return
     age = Age.of(load.staging.surroundings.now(), load.generation)
     with acquired(ledger.manifest_file, load.load_id, load.try_number, load.report.task) as lease:
-        yield LedgerInvalidation(ledger, lease, age)
+        yield LedgerInvalidation(ledger, lease, age, load.overwrite_newer)
         compaction.maintain(ledger, lease)
 
 

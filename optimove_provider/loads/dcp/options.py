@@ -36,7 +36,8 @@ class TableImport:
     `to` is where its files go, `report` tells the story. `ledger` is the table's, None where staging can hold none.
     `outcome_of` tells what became of files, of this load or another; `remember` takes some rows of each file before it
     is visible. `generation` is the instant that the rows stand for, None the one at which the source is opened.
-    `changed` says how to compare, with that mode.
+    `changed` says how to compare, with that mode. `overwrite_newer`: a full import may overwrite what the ledger has
+    newer.
     """
 
     source: CsvFile | OpenRows
@@ -50,6 +51,7 @@ class TableImport:
     changed: ChangedOptions = field(default_factory=ChangedOptions)
     generation: datetime | None = None
     try_number: int = 1
+    overwrite_newer: bool = False
 
     @property
     def load_id(self) -> str:
@@ -80,4 +82,5 @@ class TableImport:
 
 def table_ledger(staging: Staging, report: Report) -> Ledger | None:
     """The ledger of the table that a load is about; None where staging can hold none."""
-    return ledger_of(staging, "dcp", report.target["host"], str(report.target["dcp"]))
+    target = report.target
+    return ledger_of(staging, "dcp", target["host"], str(target["dcp"]), target.get("target_alias", ""))

@@ -10,7 +10,9 @@ from optimove_provider.contract.cells.datatypes import KEY_COLUMN, Attribute, Ve
 from optimove_provider.contract.cells.values import JsonValue, comparable, json_value
 from optimove_provider.contract.dcp.profiles import UNADDRESSABLE
 from optimove_provider.contract.wire.errors import DataError, SettingsError
+from optimove_provider.loads.dcp.profile_turn import profile_turn
 from optimove_provider.loads.dcp.rest_load import OnDoubt, Record, RestLoad, UnfitRecord
+from optimove_provider.loads.ledger.ledger import ledger_of
 from optimove_provider.records.to_csv.cell import csv_value
 
 
@@ -98,8 +100,14 @@ def _cell(name: str, value: Any) -> str:
 def write_profiles(
     client: DcpClient, table_id: int, records: Sequence[Record], encoder: ProfileEncoder, load: RestLoad
 ) -> None:
-    """Write one profile a record: {"customerId": ..., attribute: value, ...}. Attributes that it lacks stay."""
+    """Write one profile a record: {"customerId": ..., attribute: value, ...}. Attributes that it lacks stay.
+
+    What the table's ledger has newer is left out, as stale; it learns which customers are written. Raises TargetBusy
+    while another load works on the table.
+    """
     service_id = client.read_table(table_id).service_id
+    settings = client.settings
+    ledger = ledger_of(load.staging, "dcp", settings.host, str(table_id), settings.target_alias)
 
     def prepare(record: Record, on_doubt: OnDoubt) -> tuple[str, dict[str, JsonValue]]:
         return customer_id(record), encoder.encode(record, on_doubt)
@@ -107,14 +115,15 @@ def write_profiles(
     def send(profile: tuple[str, dict[str, JsonValue]]) -> None:
         client.write_profile(service_id, table_id, *profile)
 
-    load.run(records, prepare, send)
+    load.run(records, prepare, send, profile_turn(ledger, load))
 
 
 def create_aliases(client: DcpClient, service_id: int, records: Sequence[Record], load: RestLoad) -> None:
     """Create the aliases of one Optimizely user a record, which is
     {"optimizely_user_id": ..., "aliases": [{"table_id": ..., "customer_id": ...}, ...]}.
 
-    Raises DataError if the service has no Optimizely table, or several.
+    They are no values of a profile, so no table's ledger is concerned. Raises DataError if the service has no
+    Optimizely table, or several.
     """
     tables = client.list_tables(service_id)
     optimizely = [table.id for table in tables if table.is_optimizely]

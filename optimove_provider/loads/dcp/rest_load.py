@@ -3,9 +3,11 @@
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
 
@@ -14,8 +16,9 @@ from optimove_provider.loads.progress import Progress
 from optimove_provider.loads.report.bookkeeping import keep_account
 from optimove_provider.loads.report.max_rejected import check_max_rejected, count, judge
 from optimove_provider.loads.report.report import Report
+from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
-from optimove_provider.records.rejected_lines import REJECTED_ENDING, rejected_line
+from optimove_provider.records.rejected_lines import REJECTED_ENDING, Marker, marked, rejected_line
 
 log = logging.getLogger(__name__)
 MAX_RECORDS = 5000
@@ -32,6 +35,23 @@ Prepare = Callable[[Record, OnDoubt], T]
 
 Prepared = tuple[int, Record, T]
 """A record with its number, from 1, and what is sent of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn(Generic[T]):
+    """What of a load may be sent now. `check` is asked before each record, and raises where that holds no more."""
+
+    records: Sequence[Prepared[T]]
+    check: Callable[[], None] = lambda: None
+
+
+TakeTurn = Callable[[Sequence[Prepared[T]]], AbstractContextManager[Turn[T]]]
+"""Takes what is fit to be sent; what of it is left out is stale. Raises TargetBusy."""
+
+
+def no_turn(fit: Sequence[Prepared[T]]) -> AbstractContextManager[Turn[T]]:
+    """For what no ledger is about: everything may be sent, at any time."""
+    return nullcontext(Turn(fit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +92,31 @@ def check_size(records: Sequence[Record]) -> None:
 class RestLoad:
     """One request a record. What is refused is kept aside with its reason, and the others go on.
 
-    `max_rejected` is a number of records, or a share of them if it is below 1.
+    `max_rejected` is a number of records, or a share of them if it is below 1. `taken` is the instant at which the
+    records were taken from where they come, None for now; `generation` the one that they stand for, if that is earlier.
     """
 
     staging: Staging
     report: Report
     max_rejected: float = 0
+    taken: datetime | None = None
+    generation: datetime | None = None
 
     def __post_init__(self) -> None:
         check_max_rejected(self.max_rejected)
+        object.__setattr__(self, "taken", self.taken or self.staging.surroundings.now())
 
-    def run(self, records: Sequence[Record], prepare: Prepare[T], send: Callable[[T], None]) -> None:
-        """Prepare all records, then send those that are fit.
+    def run(
+        self,
+        records: Sequence[Record],
+        prepare: Prepare[T],
+        send: Callable[[T], None],
+        take_turn: TakeTurn[T] = no_turn,
+    ) -> None:
+        """Prepare all records, then send those that are fit, when it is their turn.
 
         Raises TooManyRejected before anything is sent if too many are unfit, and at the end if too many were rejected.
-        Anything but a refusal stops the load: what is not sent counts as unsent.
+        Anything but a refusal stops the load: what is not sent counts as unsent. Raises TargetBusy as `take_turn` does.
         """
         check_size(records)
         report, rejected = self.report, list[Rejected]()
@@ -95,7 +125,9 @@ class RestLoad:
             try:
                 fit = list(self._prepared(records, prepare, rejected))
                 self._judge(rejected, "Nothing was sent")
-                self._send(fit, send, rejected)
+                with take_turn(fit) as turn:
+                    report.stale = len(fit) - len(turn.records)
+                    self._send(turn, send, rejected)
                 self._judge(rejected, "Everything else was accepted")
                 report.state = "committed" if report.accepted else "nothing_to_send"
             finally:
@@ -115,16 +147,27 @@ class RestLoad:
             log.warning("row %d: %s", row, doubt)
             self.report.notes.append(f"row {row}: {doubt}")
 
-    def _send(self, fit: Sequence[Prepared[T]], send: Callable[[T], None], rejected: list[Rejected]) -> None:
+    def _send(self, turn: Turn[T], send: Callable[[T], None], rejected: list[Rejected]) -> None:
         progress = Progress(self.staging.surroundings.monotonic)
-        for row, record, prepared in fit:
+        for row, record, prepared in turn.records:
+            turn.check()
             try:
                 send(prepared)
                 self.report.accepted += 1
             except Refused as error:
                 rejected.append(Rejected(row, error.text or str(error), error.status, record))
             if progress.due():
-                log.info("%d of %d records sent, %d rejected", row, len(fit), len(rejected))
+                log.info("%d of %d records sent, %d rejected", row, len(turn.records), len(rejected))
+
+    @property
+    def age(self) -> Age:
+        """How old the records are."""
+        assert self.taken  # noqa: S101 - set when this was made
+        return Age.of(self.taken, self.generation)
+
+    @property
+    def _marker(self) -> Marker:
+        return Marker(self.report.load_id, self.age.generation, self.age.opened)
 
     def _judge(self, rejected: Sequence[Rejected], otherwise: str) -> None:
         self._write_rejected(rejected)
@@ -136,7 +179,7 @@ class RestLoad:
             return  # written already, or nothing to write
         path = f"reports/{report.load_id}{REJECTED_ENDING}"
         with self.staging.open_new(path) as out:
-            out.writelines(one.as_line() for one in rejected)
+            out.writelines(marked(one.as_line(), self._marker) for one in rejected)
         report.rejected, report.rejected_file = len(rejected), self.staging.url(path)
         report.reasons, report.examples = {}, []
         for one in rejected:

@@ -38,8 +38,8 @@ from optimove_provider.loads.ledger.manifest import (
     Origin,
     PlanRef,
     SourceSnapshot,
-    target_id,
 )
+from optimove_provider.loads.ledger.places import folder_of
 from optimove_provider.loads.spool.row_files import Batches
 from optimove_provider.loads.state import compare_and_swap
 from optimove_provider.loads.state.age import Age
@@ -216,8 +216,8 @@ def _without_intents(manifest: Manifest) -> Manifest:
     return replace(manifest, intents={})
 
 
-def ledger_of(staging: Staging, kind: str, host: str, target: str) -> Ledger | None:
-    """The ledger of a target, as `target_id` names it; None where staging cannot hold one."""
+def ledger_of(staging: Staging, kind: str, host: str, target: str, alias: str = "") -> Ledger | None:
+    """The ledger of a target, as `folder_of` finds it; None where staging cannot hold one. Raises SettingsError."""
     if not compare_and_swap.supports_compare_and_swap(staging.fs):
         return None
-    return Ledger(staging, target_id(kind, host, target))
+    return Ledger(staging, folder_of(staging, kind, host, target, alias))

@@ -22,7 +22,7 @@ def create_once(
     The intent is written before the request and the uuid after it, so a crash between the two cannot end in a second
     connection: an intent without a uuid raises Disagreement until a person passes `data_connection_uuid`.
     """
-    identity = {"conn_id": client.settings.conn_id, "host": client.settings.host, "name": name}
+    identity = {"conn_id": client.settings.conn_id, "host": client.settings.place, "name": name}
     path = f"connections/{uuid.uuid5(uuid.NAMESPACE_URL, json_body(identity).decode())}.json"
     known = staging.read_whole(path)
     wanted = {**identity, "primary_key": primary_key}

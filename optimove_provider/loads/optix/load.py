@@ -75,7 +75,8 @@ def plan(client: OptixClient, open_rows: OpenRows, staging: Staging, report: Rep
 
 
 def _ledger(client: OptixClient, staging: Staging, wanted: UploadOptions) -> Ledger | None:
-    return ledger_of(staging, "optix", client.settings.host, wanted.target.data_connection_uuid)
+    settings = client.settings
+    return ledger_of(staging, "optix", settings.host, wanted.target.data_connection_uuid, settings.target_alias)
 
 
 def _guards_changes(wanted: UploadOptions, ledger: Ledger | None) -> bool:

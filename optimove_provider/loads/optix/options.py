@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.contract.wire.targets import connection_uuid
 from optimove_provider.loads.plan.modes import check_modes
 from optimove_provider.loads.plan.plan import PlanInput
 from optimove_provider.loads.report.max_rejected import check_max_rejected
@@ -34,6 +35,7 @@ class OptixTarget:
                 f"ttl_seconds {self.ttl_seconds}: expected more than 0 and at most {LONGEST_TTL_SECONDS}, or None for "
                 "never"
             )
+        object.__setattr__(self, "data_connection_uuid", connection_uuid(self.data_connection_uuid))
 
     def with_ttl(self, ttl_seconds: int) -> "OptixTarget":
         """The same target for rows that expire after so many seconds."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from optimove_provider.loads.report.max_rejected import count
 from optimove_provider.loads.report.report import Report
@@ -10,7 +11,7 @@ from optimove_provider.loads.spool.freeze import Spool
 from optimove_provider.loads.spool.slices import RowFiles
 from optimove_provider.loads.state.journal import Journal, Rejection, SliceOutcome
 from optimove_provider.loads.state.staging import Staging
-from optimove_provider.records.rejected_lines import REJECTED_ENDING, REJECTED_FILE, rejected_line
+from optimove_provider.records.rejected_lines import REJECTED_ENDING, REJECTED_FILE, Marker, marked, rejected_line
 
 
 @dataclass(slots=True)
@@ -55,14 +56,23 @@ def keep_rejected(journal: Journal, spool: Spool, outcomes: SliceOutcomes, repor
     report.rejected = spool.rejected + outcomes.rejected
     if not report.rejected:
         return
-    path = f"reports/{report.load_id}{REJECTED_ENDING}"
+    path, marker = f"reports/{report.load_id}{REJECTED_ENDING}", _marker(journal, report)
     report.reasons, report.examples = {}, []
     with journal.staging.open_new(path) as out:
         for line in _put_aside(journal, spool, report):
-            out.write(line)
+            out.write(marked(line, marker))
         for line in _refused(journal, parts, outcomes, report):
-            out.write(line)
+            out.write(marked(line, marker))
     report.rejected_file = journal.staging.url(path)
+
+
+def _marker(journal: Journal, report: Report) -> Marker:
+    """How old the rows are: as the report tells a replay, or as the source was opened."""
+    known, opened = report.replay, journal.opened
+    generation, read = (
+        datetime.fromisoformat(known[one]) if one in known else opened for one in ("generation", "opened")
+    )
+    return Marker(report.load_id, generation, read)
 
 
 def _put_aside(journal: Journal, spool: Spool, report: Report) -> Iterator[bytes]:

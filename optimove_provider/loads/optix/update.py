@@ -90,7 +90,8 @@ def _marked(
 
     What the ledger has newer is left out. Raises TargetBusy, and PartlyVisible.
     """
-    ledger = ledger_of(journal.staging, "optix", client.settings.host, wanted.target.data_connection_uuid)
+    uuid, alias = wanted.target.data_connection_uuid, client.settings.target_alias
+    ledger = ledger_of(journal.staging, "optix", client.settings.host, uuid, alias)
     if ledger is None or not spool.fit:
         yield spool.parts, lambda: None
         return

@@ -205,13 +205,15 @@ class _Freezing:
 
 
 def record_text(batch: pa.RecordBatch, position: int) -> str:
-    """A row as JSON text for people, and for a replay that finds the same fault again: NaN stays NaN."""
+    """A row as JSON text for people, and for a replay that finds the same fault again: NaN stays NaN, null null."""
     values = ((name, batch.column(name)[position]) for name in batch.schema.names)
-    members = (f"{string_text(name)}:{_value_text(value)}" for name, value in values if value.is_valid)
+    members = (f"{string_text(name)}:{_value_text(value)}" for name, value in values)
     return "{" + ",".join(members) + "}"
 
 
 def _value_text(value: pa.Scalar) -> str:
+    if not value.is_valid:
+        return "null"
     try:
         return scalar_text(value)
     except ValueError:

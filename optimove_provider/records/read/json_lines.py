@@ -3,8 +3,8 @@
 Numbers are one kind, so 1 and 2.5 may share a column; what no double holds exactly is kept as its digits. Nested values
 are kept as documents (`pa.json_()`). A name that begins to appear later is a column from then on.
 
-A file whose name ends in rejected.jsonl is one of ours, replayed: the rows are its `record` objects, and what could not
-be read then (`text`) is not read now.
+A file whose lines have the marker of a load is one of ours, whatever it is called: its rows are the `record` objects,
+and what could not be read then (`text`) is not read now. All its lines are of one load.
 """
 
 import json
@@ -14,8 +14,9 @@ from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
 
+from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.records.read.typed_columns import Columns
-from optimove_provider.records.rejected_lines import is_rejected_file, rejected_row
+from optimove_provider.records.rejected_lines import Marker, is_rejected_file, marker_of, rejected_row
 from optimove_provider.records.rows import BATCH_ROWS, MAX_TEXT_CHARACTERS, Reading, Unread
 from optimove_provider.records.to_json.scalars import NOT_UNICODE, NoForm, nested_text
 
@@ -33,7 +34,7 @@ def json_rows(stream: BinaryIO, name: str, columns: Columns | None = None) -> Re
     of another type than its column held before.
     """
     columns = columns or Columns(one_number=True)
-    read = _rejected if is_rejected_file(name) else _row
+    read = _Lines(name).read
     rows: list[Row] = []
     number = 0
     begun = False
@@ -96,19 +97,45 @@ def _chunks(stream: BinaryIO) -> Iterator[bytes]:
         yield chunk
 
 
-def _row(line: _Line) -> Row | Unread:
-    parsed = _parsed(line)
-    return _fit(parsed, line) if isinstance(parsed, dict) else _unread(line, parsed)
+class _Lines:
+    """Makes rows of the lines of one file, of which the first one that is an object says whether it is one of ours."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._is_begun = name, False
+        self._marker: Marker | None = None
+        self._is_ours = False
+
+    def read(self, line: _Line) -> Row | Unread:
+        """The row of a line. Raises DataError where rejected rows of one load are mixed with others."""
+        parsed = _parsed(line)
+        if not isinstance(parsed, dict):
+            return _unread(line, parsed)
+        self._look(parsed)
+        if not self._is_ours:
+            return _fit(parsed, line)
+        row = rejected_row(parsed)
+        if row is None:
+            return _unread(line, "neither a record nor a text: this is no line of a file of rejected rows")
+        return row if isinstance(row, Unread) else _fit(row, line)
+
+    def _look(self, parsed: Row) -> None:
+        marker = marker_of(parsed)
+        if not self._is_begun:
+            self._is_begun, self._marker = True, marker
+            self._is_ours = marker is not None or (is_rejected_file(self._name) and rejected_row(parsed) is not None)
+        elif marker != self._marker:
+            raise DataError(
+                f"source {self._name!r} mixes rejected rows of a load with other rows: each file of rejected rows is "
+                "loaded alone, as its rows are as old as its load"
+            )
 
 
-def _rejected(line: _Line) -> Row | Unread:
-    parsed = _parsed(line)
-    if not isinstance(parsed, dict):
-        return _unread(line, parsed)
-    row = rejected_row(parsed)
-    if row is None:
-        return _unread(line, "neither a record nor a text: this is no file of rejected rows")
-    return row if isinstance(row, Unread) else _fit(row, line)
+def first_marker(stream: BinaryIO) -> Marker | None:
+    """The marker of an unpacked file of rejected rows; None of any other JSON Lines file. Its beginning is read."""
+    for line in _lines(stream):
+        if isinstance(parsed := _parsed(line), dict):
+            return marker_of(parsed)
+    return None
 
 
 def _parsed(line: _Line) -> Row | str:

@@ -19,8 +19,9 @@ from optimove_provider.records.read.arrow_files import arrow_rows, parquet_rows
 from optimove_provider.records.read.csv_rows import csv_rows
 from optimove_provider.records.read.cursors import cursor_rows as cursor_batches
 from optimove_provider.records.read.cursors import opened_cursor
-from optimove_provider.records.read.json_lines import json_rows
+from optimove_provider.records.read.json_lines import first_marker, json_rows
 from optimove_provider.records.read.typed_columns import Columns
+from optimove_provider.records.rejected_lines import Marker
 from optimove_provider.records.rows import BATCH_ROWS, Reading, Rows, Unread, only_batches
 from optimove_provider.records.to_json.scalars import is_text
 
@@ -63,11 +64,30 @@ def file_rows(names: Sequence[str], open_file: Callable[[str], Opened]) -> Readi
                 f"source {name!r} is {format_}, but {first!r} is {formats[first]}: give files of one format"
             )
     read = _READERS.get(formats[first]) or partial(json_rows, columns=Columns(one_number=True))
+    if len(names) > 1 and formats[first] == "json":
+        _refuse_rejected(names, open_file)
     alike = None if formats[first] == "json" else _Alike(first)
     for name in names:
         # A reader is closed before its stream, whoever stops reading first.
         with open_file(name) as stream, closing(read(decompressed(stream, name), name)) as rows:
             yield from alike.of(name, rows) if alike else rows
+
+
+def file_marker(name: str, open_file: Callable[[str], Opened]) -> Marker | None:
+    """The marker of a file of a load's rejected rows; None of any other file."""
+    if format_of(name) != "json":
+        return None
+    with open_file(name) as stream:
+        return first_marker(decompressed(stream, name))
+
+
+def _refuse_rejected(names: Sequence[str], open_file: Callable[[str], Opened]) -> None:
+    for name in names:
+        if file_marker(name, open_file):
+            raise DataError(
+                f"source {name!r} has rejected rows of a load, which are as old as that load: load it alone, not with "
+                "other files"
+            )
 
 
 _READERS: Mapping[str, Callable[[BinaryIO, str], Reading]] = {

@@ -58,7 +58,10 @@ def write(client, table, records, load, **writing):
 
 
 def rejected(tmp_path):
-    return [json.loads(line) for line in (tmp_path / "reports" / "load.rejected.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / "reports" / "load.rejected.jsonl").read_text().splitlines()]
+    assert {line.pop("load") for line in lines} == {"load"}
+    assert len({(line.pop("generation"), line.pop("opened")) for line in lines}) == 1
+    return lines
 
 
 def allowing(load, max_rejected):

@@ -42,6 +42,7 @@ TEMPLATE = "{{ params.value }}"
 FIELDS = {
     "mode": (["merge", None], ["merge", "None", ""], ("changed", "changed")),
     "dry_run": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
+    "overwrite_newer": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
     "ttl_seconds": ([0, True, "60"], ["0", "never", "None", ""], ("60", 60)),
     "max_rejected": ([-1, 1.5, float("nan"), True, "3"], ["-1", "1.5", "nan", "None", ""], ("0.25", 0.25)),
 }
@@ -87,7 +88,7 @@ ALL = [
 
 def test_every_option_that_a_run_may_want_to_differ_in_is_a_template_field():
     for operator in OPERATORS:
-        named = {"guards", "sending", "mode", "max_rejected", "dry_run", "ttl_seconds"}
+        named = {"guards", "sending", "mode", "max_rejected", "dry_run", "ttl_seconds", "overwrite_newer"}
         own = named & operator.__init__.__wrapped__.__kwdefaults__.keys()
         assert own == set(operator.checked) <= set(operator.template_fields)
 

@@ -1,8 +1,11 @@
 """Rejected rows, mended and sent again by the command."""
 
 import json
+from datetime import datetime
+from pathlib import Path
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from optimove_provider.cli import main
 from optimove_provider.emulator.model.switches import Switches
@@ -141,3 +144,82 @@ def test_another_host_is_refused(emulator, rejected, change_connection, capfd):
 def test_the_folders_of_a_load_are_gone_after_it(emulator, rejected):
     (load_id,) = staging().names("loads")
     assert staging().names(f"loads/{load_id}") == ["load.json"]
+
+
+# A rejected file as a source
+
+
+def test_mended_rows_of_monday_do_not_replace_those_of_tuesday(emulator, connection, rejected):
+    where = {"data_connection_uuid": connection, "primary_key": "id"}
+    run(OptixUploadOperator(task_id="tuesday", source=[{"id": 2, "word": "tuesday"}], **where))
+    edit(rejected, '"word":"poison"', '"word":"monday"')
+    result = run(OptixUploadOperator(task_id="again", source=rejected, **where))
+    assert (result["accepted"], result["stale"]) == (1, 1)
+    assert (words(emulator, connection)["2"], words(emulator, connection)["4"]) == ("tuesday", "monday")
+
+
+def test_it_is_known_by_its_lines_whatever_it_is_called(emulator, connection, rejected, tmp_path, capfd):
+    where = {"data_connection_uuid": connection, "primary_key": "id"}
+    run(OptixUploadOperator(task_id="tuesday", source=[{"id": 2, "word": "tuesday"}], **where))
+    edit(rejected, '"word":"poison"', '"word":"monday"')
+    moved = tmp_path / "mended.jsonl"
+    moved.write_bytes(Path(rejected.removeprefix("file://")).read_bytes())
+    result = run(OptixUploadOperator(task_id="again", source=str(moved), **where))
+    assert (result["accepted"], result["stale"]) == (1, 1)
+    assert main(["replay", str(moved)]) == 0
+
+
+def test_each_line_says_of_which_load_it_is_and_how_old(rejected):
+    lines = [json.loads(line) for line in Path(rejected.removeprefix("file://")).read_text().splitlines()]
+    (load,) = {line["load"] for line in lines}
+    assert load in rejected
+    for name in ("generation", "opened"):
+        (when,) = {datetime.fromisoformat(line[name]) for line in lines}
+        assert when.tzinfo
+
+
+@pytest.mark.parametrize("mixed", ["two files", "one file"])
+def test_mixed_with_other_rows_it_is_refused(emulator, connection, rejected, tmp_path, mixed):
+    other = tmp_path / "other.jsonl"
+    other.write_text('{"id": 9, "word": "well"}\n')
+    source = [rejected, str(other)]
+    if mixed == "one file":
+        with open(other, "ab") as file:
+            file.write(Path(rejected.removeprefix("file://")).read_bytes())
+        source = str(other)
+    with pytest.raises(AirflowFailException, match="alone"):
+        run(OptixUploadOperator(task_id="x", data_connection_uuid=connection, primary_key="id", source=source))
+
+
+def test_a_replay_of_which_nothing_is_new_enough_says_so(emulator, connection, rejected, capfd):
+    newer = [{"id": key, "word": "tuesday"} for key in (2, 4)]
+    run(OptixUploadOperator(task_id="t", data_connection_uuid=connection, primary_key="id", source=newer))
+    edit(rejected, '"word":"poison"', '"word":"monday"')
+    assert main(["replay", rejected]) == 1
+    assert "2 of 2 rows are stale" in capfd.readouterr().err
+
+
+def test_a_replay_is_not_stopped_by_a_guard_that_its_load_has_passed(emulator, connection):
+    emulator.state.switches = Switches(poison="poison")
+    upload = {"data_connection_uuid": connection, "primary_key": "id", "mode": "changed"}
+    guards = {"max_changed_share": None}
+    old = [{"id": number, "word": "old"} for number in range(35)]
+    run(OptixUploadOperator(task_id="one", source=old, guards=guards, **upload))
+    bad = [{"id": number, "word": "poison" if number < 25 else "new"} for number in range(35)]
+    result = run(OptixUploadOperator(task_id="two", source=bad, guards=guards, max_rejected=30, **upload))
+    file = result["report"].removesuffix(".json") + ".rejected.jsonl"
+    edit(file, '"word":"poison"', '"word":"mended"')
+    assert main(["replay", file]) == 0
+
+
+def test_what_was_refused_for_a_null_is_refused_again_unless_it_is_mended(emulator, connection, capfd):
+    upload = {"data_connection_uuid": connection, "primary_key": "id", "nulls": "refuse", "max_rejected": 2}
+    result = run(OptixUploadOperator(task_id="x", source=[{"id": 1, "word": None}, {"id": 2, "word": "a"}], **upload))
+    assert (result["accepted"], result["rejected"]) == (1, 1)
+    file = result["report"].removesuffix(".json") + ".rejected.jsonl"
+    assert main(["replay", file]) == 1
+    account = printed(capfd)
+    assert (account["accepted"], account["rejected"]) == (0, 1)
+    edit(file, '"word":null', '"word":"mended"')
+    assert main(["replay", file]) == 0
+    assert words(emulator, connection) == {"1": "mended", "2": "a"}

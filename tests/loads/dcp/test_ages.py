@@ -1,0 +1,177 @@
+"""Nothing older over newer in a table: profiles and imports, full deltas, and feeds of other columns."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from optimove_provider.contract.wire.errors import OptimoveProviderError
+from optimove_provider.loads.dcp.columns import OtherColumns
+from optimove_provider.loads.dcp.invalidation import OverwritesNewer
+from optimove_provider.loads.dcp.load import run
+from optimove_provider.loads.dcp.profile_turn import profile_turn
+from optimove_provider.loads.dcp.profiles import ProfileEncoder, write_profiles
+from optimove_provider.loads.dcp.rest_load import RestLoad
+from optimove_provider.loads.ledger.lease import TargetBusy, acquired
+from optimove_provider.loads.ledger.ledger import ledger_of
+from optimove_provider.loads.report.report import Report
+from optimove_provider.options import Guards
+from tests.loads.dcp import test_profiles
+from tests.support import s3_target
+from tests.support.dcp_imports import another, full
+from tests.support.dcp_imports import load as load_changed
+
+s3, target = s3_target.s3, s3_target.target  # fixtures
+state, client, table, load = test_profiles.state, test_profiles.client, test_profiles.table, test_profiles.load
+NOON, HOUR = datetime(2026, 5, 1, 12, tzinfo=UTC), timedelta(hours=1)
+NO_GUARDS = Guards(max_changed_share=None, min_filled_share=None)
+LTV, SINCE = b"customerId,ltv\n1,1\n2,1\n", b"customerId,since\n1,2026-01-01\n2,2026-01-01\n"
+BOTH = b"customerId,since,ltv\n1,2026-01-01,1\n2,2026-01-01,1\n"
+
+
+def delta(target, data, generation, **how):
+    load = another(target)
+    how = {"source_is": "delta", "guards": NO_GUARDS, **how}
+    return load_changed(load, data, generation=generation, **how)
+
+
+def written(client, table, load, ages, taken, load_id="load", **values):
+    """Profiles of these ages that were taken from their source at an instant: the report."""
+    report = Report(load_id, {})
+    records = [{"customerId": key, "ltv": age, **values} for key, age in ages.items()]
+    encoder = ProfileEncoder.to(test_profiles.ATTRIBUTES)
+    write_profiles(client, table, records, encoder, RestLoad(load.staging, report, taken=taken))
+    return report
+
+
+def held(state, table):
+    return {key: profile["ltv"] for key, profile in state.tables[table].profiles.items()}
+
+
+def test_of_two_writes_the_one_that_was_read_later_stays(client, state, table, load):
+    written(client, table, load, {"1": 2}, NOON + HOUR)
+    report = written(client, table, load, {"1": 1, "2": 1}, NOON, "older")
+    assert (report.state, report.accepted, report.stale) == ("committed", 1, 1)
+    assert held(state, table) == {"1": 2, "2": 1}
+    assert written(client, table, load, {"1": 3}, NOON + HOUR, "same instant").accepted == 1
+
+
+def test_a_write_that_is_stale_as_a_whole_sends_nothing(client, state, table, load):
+    written(client, table, load, {"1": 2}, NOON + HOUR)
+    report = written(client, table, load, {"1": 1}, NOON, "older")
+    assert (report.state, report.accepted, report.stale) == ("nothing_to_send", 0, 1)
+
+
+def test_a_window_that_is_not_over_makes_a_write_no_newer_than_it_is(client, state, table, load):
+    future = RestLoad(load.staging, Report("future", {}), taken=NOON, generation=NOON + 24 * HOUR)
+    encoder = ProfileEncoder.to(test_profiles.ATTRIBUTES)
+    write_profiles(client, table, [{"customerId": "1", "ltv": 1}], encoder, future)
+    assert written(client, table, load, {"1": 2}, NOON + HOUR).accepted == 1
+
+
+def test_a_write_waits_for_another_load_into_its_table(client, state, table, load):
+    ledger = ledger_of(load.staging, "dcp", client.settings.host, str(table))
+    with acquired(ledger.manifest_file, "another", 1), pytest.raises(TargetBusy):
+        written(client, table, load, {"1": 1}, NOON)
+    assert state.tables[table].profiles == {}
+
+
+def test_a_refused_write_has_marked_its_keys_before(client, state, table, load):
+    with pytest.raises(OptimoveProviderError):
+        written(client, table, load, {"1": 1, "2": "much"}, NOON, "unfit")
+    ledger = ledger_of(load.staging, "dcp", client.settings.host, str(table))
+    assert ledger.read().version == 0  # nothing was sent
+    written(client, table, load, {"1": 1}, NOON)
+    assert ledger.read().rows == 1
+
+
+# Full imports
+
+
+@pytest.mark.parametrize("first", ["full", "changed"])
+def test_an_older_delta_that_is_sent_whole_is_refused_where_it_would_overwrite(target, first):
+    rows = b"customerId,ltv\n1,3\n"
+    full(target, rows, 1, NOON) if first == "full" else delta(target, rows, NOON)
+    there, older = target.stored(), another(target)
+    with pytest.raises(OverwritesNewer, match=r"1 customers.*\"1\".*overwrite_newer"):
+        full(older, b"customerId,ltv\n1,2\n2,2\n", 1, NOON - HOUR)
+    assert (target.stored(), target.open_uploads()) == (there, [])
+
+
+@pytest.mark.parametrize("data", [b"customerId,ltv\n3,1\n4,1\n", b"customerId,ltv\n"])
+def test_an_older_delta_of_other_customers_is_imported(target, data):
+    delta(target, LTV, NOON)
+    assert full(another(target), data, 1, NOON - HOUR).stale == 0
+
+
+def test_a_newer_one_and_one_of_the_same_window_are_imported(target):
+    delta(target, LTV, NOON)
+    for generation in (NOON, NOON + HOUR):
+        assert full(another(target), LTV, 1, generation).state == "uploaded"
+
+
+@pytest.mark.parametrize("source_is", ["delta", "snapshot"])
+def test_what_is_newer_is_overwritten_if_that_is_meant(target, source_is):
+    delta(target, LTV, NOON, source_is=source_is)
+    older = another(target)
+    report = older.report()
+    how = {"generation": NOON - HOUR, "overwrite_newer": True}
+    run(older.load(LTV, report, older.ledger, **how))
+    assert (report.state, report.accepted, report.stale) == ("uploaded", 2, 0)
+
+
+def test_an_older_full_import_does_not_overwrite_a_newer_profile(target, client, table, load):
+    one = another(target)
+    full(one, LTV, 1, NOON - 2 * HOUR)
+    profiles = [(1, {}, ("1", {"ltv": 9.0}))]
+    with profile_turn(one.ledger, RestLoad(one.staging, Report("profile", {}), taken=NOON))(profiles) as turn:
+        assert len(turn.records) == 1
+    with pytest.raises(OverwritesNewer, match="1 customers"):
+        full(another(target), LTV, 1, NOON - HOUR)
+    assert full(another(target), SINCE, 1, NOON - HOUR).state == "uploaded"  # writes another attribute
+
+
+# Columns
+
+
+def test_late_rows_of_other_columns_are_refused_and_not_left_out(target):
+    delta(target, LTV, NOON)
+    there = target.stored()
+    with pytest.raises(OtherColumns, match=r"2 rows .* lack 'since'.*overwrite_newer=True"):
+        delta(target, SINCE, NOON - HOUR)
+    assert (target.stored(), target.open_uploads()) == (there, [])
+    assert delta(target, SINCE, NOON + HOUR).accepted == 2
+
+
+def test_late_rows_of_fewer_columns_are_stale(target):
+    delta(target, BOTH, NOON)
+    assert delta(target, LTV, NOON - HOUR).stale == 2
+
+
+def test_a_full_import_of_other_columns_overwrites_nothing_however_late_it_is(target):
+    delta(target, LTV, NOON)
+    assert full(another(target), SINCE, 1, NOON - HOUR).state == "uploaded"
+    report = delta(target, LTV, NOON - HOUR / 2)  # the ages of the other columns are what they were
+    assert (report.accepted, report.stale) == (0, 2)
+
+
+def test_late_rows_that_a_snapshot_of_other_columns_would_hold_back_are_refused_by_name(target):
+    delta(target, LTV, NOON, source_is="snapshot")
+    with pytest.raises(OtherColumns, match="lack 'since'"):
+        full(another(target), SINCE, 1, NOON - HOUR)
+    with pytest.raises(OtherColumns, match="lack 'since'"):
+        delta(target, SINCE, NOON - HOUR)
+    assert full(another(target), LTV, 1, NOON - HOUR).stale == 2
+
+
+def test_two_feeds_of_other_columns_that_a_guard_stops_are_named(target):
+    rows = b"".join(b"%d,1\n" % number for number in range(30))
+    delta(target, b"customerId,ltv\n" + rows, NOON)
+    with pytest.raises(OtherColumns, match=r"also has 'note' and it lacks 'ltv'.*max_changed_share"):
+        delta(target, b"customerId,note\n" + rows, NOON + HOUR, guards=Guards())
+
+
+def test_the_order_and_spelling_of_columns_is_no_difference(target):
+    delta(target, BOTH, NOON)
+    same = b"CUSTOMERID,ltv,since\n1,1,2026-01-01\n2,1,2026-01-01\n"
+    report = delta(target, same, NOON + HOUR)
+    assert (report.accepted, report.unchanged) == (0, 2)
