@@ -59,13 +59,13 @@ TRANSITIONS: Mapping[Stage, Mapping[Stage, str]] = {
         Stage.READ: "the rows are read",
         Stage.PLANNED: "the records to expire are found",
         Stage.SENDING: "a full import begins its files, in one pass with the check",
-        Stage.FINISHED: "nothing is sent",
+        Stage.FINISHED: "a full import is older than the newest snapshot",
     },
     Stage.READ: {
         Stage.READ: "a retry reads again",
         Stage.PLANNED: "compared with the ledger",
         Stage.SENDING: "the first batch is begun, as there is no ledger or the load is an update",
-        Stage.FINISHED: "nothing is sent",
+        Stage.FINISHED: "no row can be sent, and there is no plan",
     },
     Stage.PLANNED: {
         Stage.READ: "a retry reads again, as no request was made",
@@ -94,7 +94,6 @@ TRANSITIONS: Mapping[Stage, Mapping[Stage, str]] = {
     },
     Stage.COMPLETED: {
         Stage.PLANNED: "the ledger has changed before the commit",
-        Stage.SENDING: "another batch is begun",
         Stage.COMMITTED: "entered into the ledger",
         Stage.FINISHED: "there is no ledger",
     },
