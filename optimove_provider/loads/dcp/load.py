@@ -92,7 +92,7 @@ def confirm(staging: Staging, report: Report, outcome: Outcome, try_number: int 
     outcome = counted(outcome, report.accepted)
     log.info("%s", outcome.sentence)
     with keep_account(report, staging, all_or_nothing=True):
-        _settle(table_ledger(staging, report), journal, report, outcome, try_number)
+        _resolve(table_ledger(staging, report), journal, report, outcome, try_number)
         try:
             _apply(report, outcome)
         except ImportFailed:
@@ -102,7 +102,7 @@ def confirm(staging: Staging, report: Report, outcome: Outcome, try_number: int 
         journal.finish(report.as_json())
 
 
-def _settle(ledger: Ledger | None, journal: Journal, report: Report, outcome: Outcome, try_number: int) -> None:
+def _resolve(ledger: Ledger | None, journal: Journal, report: Report, outcome: Outcome, try_number: int) -> None:
     """Files whose fate is known are in doubt no more; the ledger learns what was planned, or that it is unknown."""
     if ledger and journal.plan:
         with acquired(ledger.manifest_file, report.load_id, try_number, report.task) as lease:

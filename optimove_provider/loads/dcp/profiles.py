@@ -50,7 +50,8 @@ class ProfileEncoder:
     def encode(self, record: Record, on_doubt: OnDoubt) -> dict[str, JsonValue]:
         """The record's values as JSON carries them; null and empty text write nothing, like an empty cell.
 
-        A value is judged as the cell that it would be in a CSV file; doubtful ones are told. Raises UnfitRecord.
+        A value is judged as the cell that it would be in a CSV file; `on_doubt` takes the doubtful ones.
+        Raises UnfitRecord.
         """
         found = {}
         for name, value in record.items():

@@ -59,24 +59,24 @@ TRANSITIONS: Mapping[Stage, Mapping[Stage, str]] = {
         Stage.READ: "the rows are read",
         Stage.PLANNED: "the records to expire are found",
         Stage.SENDING: "a full import begins its files, in one pass with the check",
-        Stage.FINISHED: "nothing is sent",
+        Stage.FINISHED: "a full import is older than the newest snapshot",
     },
     Stage.READ: {
         Stage.READ: "a retry reads again",
         Stage.PLANNED: "compared with the ledger",
         Stage.SENDING: "the first batch is begun, as there is no ledger or the load is an update",
-        Stage.FINISHED: "nothing is sent",
+        Stage.FINISHED: "no row can be sent, and there is no plan",
     },
     Stage.PLANNED: {
         Stage.READ: "a retry reads again, as no request was made",
         Stage.PLANNED: "the ledger has changed",
-        Stage.SENDING: "a batch is begun",
+        Stage.SENDING: "a batch, or files of what changed, are begun",
         Stage.COMMITTED: "nothing has to be sent",
         Stage.FINISHED: "nothing is sent",
     },
     Stage.SENDING: {
         Stage.PLANNED: "the ledger has changed",
-        Stage.SENDING: "another batch is begun",
+        Stage.SENDING: "another batch is begun, or the files once more",
         Stage.CLOSING: "about to complete the batch",
         Stage.PREPARED: "every part of every file is sent",
         Stage.COMPLETED: "every row was refused",
@@ -94,7 +94,6 @@ TRANSITIONS: Mapping[Stage, Mapping[Stage, str]] = {
     },
     Stage.COMPLETED: {
         Stage.PLANNED: "the ledger has changed before the commit",
-        Stage.SENDING: "another batch is begun",
         Stage.COMMITTED: "entered into the ledger",
         Stage.FINISHED: "there is no ledger",
     },
@@ -221,7 +220,7 @@ class Journal:
     # Reading
 
     def rows(self, resumed: bool) -> dict[str, Any] | None:
-        """What `rows_read` was told, where that counts: something came of the rows since, or this try itself has read
+        """What `rows_read` was given, where that counts: something came of the rows since, or this try itself has read
         them (`resumed`). None if the source is to be read."""
         return self._state.spool if resumed or self.has_sent or self.stage is Stage.COMMITTED else None
 
@@ -239,7 +238,7 @@ class Journal:
         return f"{self.folder}/spool-{state.spools}"
 
     def rows_read(self, spool: dict[str, Any]) -> dict[str, Any]:
-        """The rows are frozen; returns what was told."""
+        """The rows are frozen; returns `spool`."""
         self._state.spool = spool
         self._move(Stage.READ)
         return spool
@@ -340,9 +339,9 @@ class Journal:
 
     @property
     def prepared_age(self) -> Age | None:
-        """The age of the rows of a prepared load, where it was told."""
-        told = self._state.prepared and self._state.prepared["age"]
-        return Age.from_json(told) if told else None
+        """The age of the rows of a prepared load, where one is known."""
+        found = self._state.prepared and self._state.prepared["age"]
+        return Age.from_json(found) if found else None
 
     def invalidated(self, version: int) -> None:
         """Remember the version of the ledger that marks this update's keys: it goes on only while that is the last."""

@@ -19,6 +19,7 @@ from optimove_provider.loads.ledger.manifest import PartlyVisible
 from optimove_provider.loads.plan.guards import GuardStopped
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.slices import RowFilesWriter
+from optimove_provider.loads.state.journal import Stage
 from optimove_provider.loads.upload.uploads import MIN_FILE_BYTES
 from tests.support import s3_target
 from tests.support.dcp_imports import WAIT, another, break_off, changed, dead_full_import, full, load
@@ -130,6 +131,14 @@ def test_a_retry_of_a_full_import_gives_way_to_a_snapshot_that_was_committed_mea
     report = full(target, b"never read again", 2, datetime.now(UTC))
     assert (report.state, report.rows, report.stale, report.s3_keys) == ("nothing_to_send", 2, 2, ())
     assert (list(target.stored()), target.open_uploads()) == ([other.to.key(1)], [])
+
+
+def test_a_full_import_older_than_a_snapshot_is_checked_and_begins_no_file(target):
+    load(another(target), b"customerId,ltv\n1,2\n", generation=datetime.now(UTC))
+    report = full(target, b"customerId,ltv\n1,1\n2,1\n", 1, datetime(2020, 1, 1, tzinfo=UTC))
+    assert (report.state, report.rows, report.stale, report.s3_keys) == ("nothing_to_send", 2, 2, ())
+    journal = target.load(b"", report, None).journal()
+    assert (journal.stage, journal.has_sent) == (Stage.FINISHED, False)
 
 
 def test_without_one_it_is_finished(target):

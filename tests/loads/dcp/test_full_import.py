@@ -32,10 +32,10 @@ LARGE = b"".join(many(LARGE_ROWS))  # three parts
 s3, target = s3_target.s3, s3_target.target  # fixtures
 
 
-def fail(target, source, error=DataError, **wanted):
+def fail(target, source, error=DataError, **options):
     """An import that must fail and leave nothing behind: its report, after a look at what both say."""
     with pytest.raises(error) as caught:
-        target.run(source, **wanted)
+        target.run(source, **options)
     report = caught.value.report
     assert (report.state, report.problem, report.accepted) == ("failed", str(caught.value), 0)
     assert (target.stored(), target.open_uploads()) == ({}, [])
@@ -209,7 +209,7 @@ def test_split_has_its_limit(target, max_rejected, passes):
 
 
 @pytest.mark.parametrize(
-    "wanted",
+    "options",
     [
         {"on_invalid": "skip"},
         {"max_rejected": 5},
@@ -218,9 +218,9 @@ def test_split_has_its_limit(target, max_rejected, passes):
         {"max_file_bytes": 1},
     ],
 )
-def test_settings_that_make_no_sense_are_refused(target, wanted):
-    with pytest.raises(SettingsError, match=next(reversed(wanted))):
-        target.run(VALID, **wanted)
+def test_settings_that_make_no_sense_are_refused(target, options):
+    with pytest.raises(SettingsError, match=next(reversed(options))):
+        target.run(VALID, **options)
     assert target.stored() == {}
 
 

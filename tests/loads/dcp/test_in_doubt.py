@@ -35,14 +35,14 @@ def day(number):
     return datetime(2025, 11, number, tzinfo=UTC)
 
 
-def changed(target, data, outcome_of=imported, **wanted):
+def changed(target, data, outcome_of=imported, **options):
     report = target.report()
-    how = {"mode": "changed", "max_file_bytes": MIN_FILE_BYTES, "outcome_of": outcome_of, **wanted}
+    how = {"mode": "changed", "max_file_bytes": MIN_FILE_BYTES, "outcome_of": outcome_of, **options}
     run(target.load(data, report, target.ledger, **how), WAIT)
     return report
 
 
-def told(*entries):
+def history_of(*entries):
     """A history of so much."""
     known = {entry.file: entry for entry in entries}
 
@@ -69,7 +69,7 @@ def test_of_two_files_one_failed_and_the_other_is_open_still(target, mode, secon
     else:
         report = changed(target, TWO_FILES)
     first, other = report.s3_keys
-    ask = told(
+    ask = history_of(
         HistoryEntry(first, "completed", 10, 1, "row 2 is odd"), *([HistoryEntry(other, second)] if second else [])
     )
     with pytest.raises(ImportFailed, match="row 2 is odd"):
@@ -77,13 +77,13 @@ def test_of_two_files_one_failed_and_the_other_is_open_still(target, mode, secon
     assert (report.state, report.accepted) == ("failed", 0)
     with pytest.raises(StillImporting, match=other):
         changed(another(target), ONE, ask)
-    done = told(HistoryEntry(first, "completed", 10, 1), HistoryEntry(other, "completed"))
+    done = history_of(HistoryEntry(first, "completed", 10, 1), HistoryEntry(other, "completed"))
     assert changed(another(target), ONE, done).state == "uploaded"
 
 
 def test_a_file_of_which_no_profile_shows_anything_counts_as_unknown_and_open_for_a_while(target):
     report = changed(target, ONE)
-    silent = told(HistoryEntry(report.s3_keys[0], "completed", None, None, evidence=UNCHANGED_BEFORE))
+    silent = history_of(HistoryEntry(report.s3_keys[0], "completed", None, None, evidence=UNCHANGED_BEFORE))
     confirm(target.staging, report, silent(report.s3_keys), 1)
     assert (report.state, report.accepted, ledger_rows(target.ledger)['"1"']["fingerprint"]) == (
         "uploaded",
@@ -98,32 +98,32 @@ def test_a_file_of_which_no_profile_shows_anything_counts_as_unknown_and_open_fo
     target.staging.write(path, {**target.staging.read(path), "recorded": long_ago})
     other = another(target)
     report = changed(other, ONE, silent)
-    shown = told(HistoryEntry(report.s3_keys[0], "completed", None, None, evidence=READ_BACK))
+    shown = history_of(HistoryEntry(report.s3_keys[0], "completed", None, None, evidence=READ_BACK))
     confirm(target.staging, report, shown(report.s3_keys), 1)
     assert (report.state, ledger_rows(target.ledger)['"1"']["fingerprint"] is None) == ("committed", False)
 
 
 def test_after_an_upload_that_was_refused_and_aborted_a_cleared_task_can_load(target):
     with Calls(target.s3, "CompleteMultipartUpload", refuse), pytest.raises(S3Refused):
-        changed(target, ONE, told())
+        changed(target, ONE, history_of())
     assert (target.open_uploads(), target.stored()) == ([], {})
-    assert changed(another(target), ONE, told()).state == "uploaded"
+    assert changed(another(target), ONE, history_of()).state == "uploaded"
 
 
 def test_a_full_import_that_died_unseen_and_was_cleared_holds_nobody_up(target):
     dead_full_import(target, ONE)
-    assert changed(another(target), ONE, told()).state == "uploaded"
+    assert changed(another(target), ONE, history_of()).state == "uploaded"
 
 
 def test_nobody_waits_longer_than_thirty_days(target):
     full(target, ONE, 1, day(1))
     with pytest.raises(StillImporting):
-        changed(another(target), ONE, told())
+        changed(another(target), ONE, history_of())
     folder = target.staging.path(f"{target.ledger.manifest_file.folder}/in-doubt")
     long_ago = time.time() - 31 * 86_400
     for name in os.listdir(folder):
         os.utime(f"{folder}/{name}", (long_ago, long_ago))
-    assert changed(another(target), ONE, told()).state == "uploaded"
+    assert changed(another(target), ONE, history_of()).state == "uploaded"
 
 
 def test_a_retry_of_a_full_import_that_was_visible_makes_nothing_known_unknown(target, monkeypatch):

@@ -42,8 +42,8 @@ def table(emulator) -> int:
 
 def importing(table, rows=ROWS, **kwargs) -> DcpS3ImportOperator:
     source = [dict(zip(("customerId", "age", "note"), row, strict=True)) for row in rows]
-    wanted = {"mode": "changed", "wait": True, "poke_interval": 0.01, "deferrable": False, **kwargs}
-    return DcpS3ImportOperator(task_id="import", table_id=table, source=source, **wanted)
+    parameters = {"mode": "changed", "wait": True, "poke_interval": 0.01, "deferrable": False, **kwargs}
+    return DcpS3ImportOperator(task_id="import", table_id=table, source=source, **parameters)
 
 
 def load(table, rows=ROWS, **kwargs):
@@ -71,14 +71,14 @@ def ledger_holder(table):
 
 def finish(operator, **try_):
     """The result of a task that waits, in the triggerer too if it defers, as Airflow does it."""
-    told = context(operator, **try_)
+    try_context = context(operator, **try_)
     try:
-        return operator.execute(told)
+        return operator.execute(try_context)
     except TaskDeferred as deferred:
         _, kwargs = deferred.trigger.serialize()
         trigger = DcpUploadTrigger(**{**json.loads(json.dumps(kwargs)), "first_poll_seconds": 0})
         payload = json.loads(json.dumps(asyncio.run(anext(trigger.run())).payload))
-        return operator.resume_execution(deferred.method_name, {**deferred.kwargs, "event": payload}, told)
+        return operator.resume_execution(deferred.method_name, {**deferred.kwargs, "event": payload}, try_context)
 
 
 def some(result):
@@ -134,15 +134,15 @@ def test_rows_that_the_vendor_refused_leave_the_whole_load_unknown(emulator, tab
     state = emulator.state
     operator = importing(table, deferrable=True)
     state.switches = Switches(import_after_polls=2)
-    told = context(operator)
+    try_context = context(operator)
     with pytest.raises(TaskDeferred) as deferred:
-        operator.execute(told)
+        operator.execute(try_context)
     load_id = deferred.value.kwargs["load_id"]
     key = staging().read(f"reports/{load_id}.json")["s3_keys"][0]
     entry = {"file": key, "status": "completed", "rows_processed": 2, "rows_failed": 1, "message": "row 2 is odd"}
     event = {"outcome": {"verdict": "failed", "entries": [entry], "absent": []}}
     with pytest.raises(AirflowFailException, match="row 2 is odd"):
-        operator.resume_execution("execute_complete", {"event": event, "load_id": load_id}, told)
+        operator.resume_execution("execute_complete", {"event": event, "load_id": load_id}, try_context)
     report = staging().read(f"reports/{load_id}.json")
     assert (report["state"], report["accepted"], report["rejected"], report["unsent"]) == ("committed", 2, 1, 0)
     state.switches = Switches()
@@ -165,10 +165,10 @@ def test_the_window_of_the_templates_is_the_generation(emulator, table):
     operator = DcpS3ImportOperator(
         task_id="query", table_id=table, sql=query, sql_conn_id="warehouse_default", mode="changed", wait=True
     )
-    told = context(operator)
-    told |= {"params": {"since": "2026-05-01", "until": "2026-05-02"}, "dag_run": None}
-    operator.render_template_fields(told)
-    assert some(operator.execute(told)) == {"state": "nothing_to_send", "rows": 1, "stale": 1}
+    try_context = context(operator)
+    try_context |= {"params": {"since": "2026-05-01", "until": "2026-05-02"}, "dag_run": None}
+    operator.render_template_fields(try_context)
+    assert some(operator.execute(try_context)) == {"state": "nothing_to_send", "rows": 1, "stale": 1}
 
 
 def test_an_import_that_is_not_confirmed_in_time_stays_unknown(emulator, table):
@@ -236,9 +236,9 @@ def test_without_a_history_a_file_of_which_no_profile_shows_anything_stays_unkno
 def test_a_commit_that_finds_another_ledger_fails_and_the_rows_are_sent_again(emulator, table):
     emulator.state.switches = Switches(import_after_polls=2)
     operator = importing(table, deferrable=True, wait_timeout=timedelta(0))
-    told = context(operator)
+    try_context = context(operator)
     with pytest.raises(TaskDeferred) as deferred:
-        operator.execute(told)
+        operator.execute(try_context)
     other = acquire(ledger_of(table).manifest_file, "another load", 1)
     ledger_of(table).invalidate(other, [('"00123"', None)], Age.of(datetime.now(UTC)))
     other.release()
@@ -246,7 +246,7 @@ def test_a_commit_that_finds_another_ledger_fails_and_the_rows_are_sent_again(em
     key = staging().read(f"reports/{load_id}.json")["s3_keys"][0]
     event = {"outcome": {"verdict": "done", "entries": [{"file": key, "status": "completed"}], "absent": []}}
     with pytest.raises(AirflowException, match="planned against version"):
-        operator.resume_execution("execute_complete", {"event": event, "load_id": load_id}, told)
+        operator.resume_execution("execute_complete", {"event": event, "load_id": load_id}, try_context)
     assert staging().read(f"reports/{load_id}.json")["state"] == "failed"
     emulator.state.switches = Switches()
     assert some(load(table))["accepted"] == 3

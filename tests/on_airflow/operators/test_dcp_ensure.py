@@ -48,9 +48,9 @@ def test_a_dry_run_returns_the_id_or_none(emulator):
     assert emulator.state.services == {}
     service = run(DcpCreateServiceOperator, name="Shop")
     assert run(DcpCreateServiceOperator, name="Shop", dry_run=True) == service
-    wanted = {"service_id": service, "name": "Customers", "keyfield_locator_type": "uid"}
-    assert run(DcpCreateTableOperator, **wanted, dry_run=True) is None
-    table = run(DcpCreateTableOperator, **wanted)
+    parameters = {"service_id": service, "name": "Customers", "keyfield_locator_type": "uid"}
+    assert run(DcpCreateTableOperator, **parameters, dry_run=True) is None
+    table = run(DcpCreateTableOperator, **parameters)
     assert run(DcpRegisterAttributesOperator, table_id=table, attributes={"age": "long"}, dry_run=True) == table
     assert attributes(table) == {}
     assert run(DcpLinkProjectOperator, project_id=1234, service_id=service, dry_run=True) == 1234
@@ -59,10 +59,10 @@ def test_a_dry_run_returns_the_id_or_none(emulator):
 
 def test_a_dry_run_goes_on_where_something_disagrees_and_a_real_one_fails(table, caplog):
     run(DcpRegisterAttributesOperator, table_id=table, attributes={"age": "long"})
-    wanted = {"table_id": table, "attributes": {"age": "double"}}
-    assert run(DcpRegisterAttributesOperator, **wanted, dry_run=True) == table
+    parameters = {"table_id": table, "attributes": {"age": "double"}}
+    assert run(DcpRegisterAttributesOperator, **parameters, dry_run=True) == table
     with pytest.raises(AirflowFailException, match="registered as long, not double, and the API cannot change that"):
-        run(DcpRegisterAttributesOperator, **wanted)
+        run(DcpRegisterAttributesOperator, **parameters)
 
 
 def test_a_project_is_linked(emulator, service):
@@ -99,8 +99,8 @@ def test_attributes_come_in_five_forms(table, tmp_path, form):
     pq.write_table(typed(), paths["parquet"])
     with pa.ipc.new_file(paths["arrow"], typed().schema) as writer:
         writer.write_table(typed())
-    wanted = {"mapping": KINDS, "list": listed(), **paths}[form]
-    run(DcpRegisterAttributesOperator, table_id=table, attributes=wanted)
+    parameters = {"mapping": KINDS, "list": listed(), **paths}[form]
+    run(DcpRegisterAttributesOperator, table_id=table, attributes=parameters)
     assert attributes(table) == KINDS
 
 
@@ -159,25 +159,25 @@ def test_a_rejected_profile_fails_the_task_and_names_the_file_that_holds_it(emul
 @pytest.mark.parametrize(("unit", "fits"), [("seconds", 1651676123), ("milliseconds", 1651676123000)])
 def test_epochs_in_the_other_unit_are_refused_if_strict(filled, unit, fits):
     for value in (1651676123, 1651676123000):
-        wanted = {"table_id": filled, "profiles": [{"customerId": "1", "since": value}], "epoch_unit": unit}
-        result = run(DcpWriteProfilesOperator, **wanted)
+        parameters = {"table_id": filled, "profiles": [{"customerId": "1", "since": value}], "epoch_unit": unit}
+        result = run(DcpWriteProfilesOperator, **parameters)
         assert bool(json.loads(read(result).read_text())["notes"]) is (value != fits)
         if value != fits:
             with pytest.raises(AirflowFailException, match="this looks like"):
-                run(DcpWriteProfilesOperator, **wanted, strict=True)
+                run(DcpWriteProfilesOperator, **parameters, strict=True)
 
 
 @pytest.mark.parametrize(
-    ("wanted", "says"),
+    ("parameters", "says"),
     [
         ({}, "either profiles= or source="),
         ({"profiles": [], "epoch_unit": "minutes"}, "epoch_unit 'minutes'"),
         ({"profiles": [{}] * 5001}, "more than 5000 records"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(filled, wanted, says):
+def test_what_cannot_be_meant_is_refused(filled, parameters, says):
     with pytest.raises(AirflowFailException, match=says):
-        run(DcpWriteProfilesOperator, table_id=filled, **wanted)
+        run(DcpWriteProfilesOperator, table_id=filled, **parameters)
 
 
 def test_aliases_are_created(emulator, service, table):

@@ -141,15 +141,15 @@ def test_the_tables_secret_is_nowhere_in_staging_or_the_result(emulator, table, 
 
 def finish(operator, **try_):
     """The result of a task that waits, in the triggerer too if it defers, as Airflow does it."""
-    told = context(operator, **try_)
+    try_context = context(operator, **try_)
     try:
-        return operator.execute(told)
+        return operator.execute(try_context)
     except TaskDeferred as deferred:
         assert operator.deferrable
         _, kwargs = deferred.trigger.serialize()
         trigger = DcpUploadTrigger(**{**json.loads(json.dumps(kwargs)), "first_poll_seconds": 0})
         payload = json.loads(json.dumps(asyncio.run(anext(trigger.run())).payload))
-        return operator.resume_execution(deferred.method_name, {**deferred.kwargs, "event": payload}, told)
+        return operator.resume_execution(deferred.method_name, {**deferred.kwargs, "event": payload}, try_context)
 
 
 @BOTH_MODES
