@@ -21,6 +21,7 @@ from optimove_provider.loads.optix.sender import MakePut, SliceSender
 from optimove_provider.loads.report.bookkeeping import run_once
 from optimove_provider.loads.report.max_rejected import judge
 from optimove_provider.loads.report.report import Report
+from optimove_provider.loads.spool.every_column import with_every_column
 from optimove_provider.loads.spool.freeze import OpenRows, Spool, open_spool
 from optimove_provider.loads.spool.slices import Slice
 from optimove_provider.loads.state.journal import Journal
@@ -73,7 +74,8 @@ def _frozen(open_rows: OpenRows, update: Update, journal: Journal, resumed: bool
             schema, target.primary_key, target.key_type, update.wanted.nulls, update.ttl_column, target.ttl_seconds
         )
 
-    return open_spool(journal, open_rows, encoder, target.primary_key, resumed)
+    opening = open_rows if update.wanted.nulls == "omit" else with_every_column(open_rows)
+    return open_spool(journal, opening, encoder, target.primary_key, resumed)
 
 
 @contextmanager
