@@ -11,13 +11,18 @@ from optimove_provider.contract.cells.values import JsonValue, comparable, json_
 from optimove_provider.contract.dcp.profiles import UNADDRESSABLE
 from optimove_provider.contract.wire.errors import DataError, SettingsError
 from optimove_provider.loads.dcp.profile_turn import profile_turn
-from optimove_provider.loads.dcp.rest_load import OnDoubt, Record, RestLoad, UnfitRecord
+from optimove_provider.loads.dcp.rest_load import OnDoubt, Record, RestLoad, UnfitRecord, is_unicode
 from optimove_provider.loads.ledger.ledger import ledger_of
 from optimove_provider.records.to_csv.cell import csv_value
 
 
 def customer_id(record: Record) -> str:
     """The record's customerId, in any case, as text. Raises UnfitRecord."""
+    if not isinstance(record, Mapping):
+        raise UnfitRecord(f"no mapping of attributes, but a {type(record).__name__}")
+    names: list[Any] = list(record)
+    if odd := [name for name in names if not isinstance(name, str)]:
+        raise UnfitRecord(f"{odd[0]!r} is no name of an attribute")
     keys = [name for name in record if is_key_column(name)]
     if len(keys) != 1:
         raise UnfitRecord(f"expected one {KEY_COLUMN}, found {len(keys)}")
@@ -28,6 +33,8 @@ def checked_id(name: str, value: Any) -> str:
     """An id as text, fit for a URL; `name` is what errors call it. Raises UnfitRecord."""
     if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
         raise UnfitRecord(f"{name} {value!r:.200}: text that is not empty is expected")
+    if not is_unicode(str(value)):
+        raise UnfitRecord(f"{name} {value!r:.200} has half a character, which no URL can carry")
     if str(value) in UNADDRESSABLE:
         raise UnfitRecord(f"{name} {value!r} cannot be part of a URL: import it with a file")
     return str(value)
@@ -93,9 +100,12 @@ def _in_form(attribute: Attribute, value: Any) -> Any:
 
 def _cell(name: str, value: Any) -> str:
     try:
-        return csv_value(value)
-    except ValueError as error:
+        cell = csv_value(value)
+    except (ValueError, OverflowError) as error:
         raise UnfitRecord(f"attribute {name!r}, value {value!r:.200}: {error}") from None
+    if not is_unicode(cell):
+        raise UnfitRecord(f"attribute {name!r}, value {value!r:.200} has half a character")
+    return cell
 
 
 def write_profiles(
@@ -133,6 +143,8 @@ def create_aliases(client: DcpClient, service_id: int, records: Sequence[Record]
     known = {str(table.id) for table in tables if not table.archived}
 
     def prepare(record: Record, _: OnDoubt) -> tuple[str, dict[str, str]]:
+        if not isinstance(record, Mapping):
+            raise UnfitRecord(f"no mapping with optimizely_user_id and aliases, but a {type(record).__name__}")
         return checked_id("optimizely_user_id", record.get("optimizely_user_id")), _aliases(record, known)
 
     def send(aliases: tuple[str, dict[str, str]]) -> None:
@@ -143,7 +155,10 @@ def create_aliases(client: DcpClient, service_id: int, records: Sequence[Record]
 
 def _aliases(record: Record, known: set[str]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for alias in record.get("aliases") or ():
+    given = record.get("aliases") or []
+    if not isinstance(given, list | tuple) or not all(isinstance(one, Mapping) for one in given):
+        raise UnfitRecord("aliases: a list of mappings with table_id and customer_id is expected")
+    for alias in given:
         table_id = str(alias.get("table_id"))
         if table_id not in known or table_id in found:
             raise UnfitRecord(f"table_id {table_id!r} is named twice, or is no table of the service")

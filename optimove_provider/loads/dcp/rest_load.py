@@ -25,6 +25,8 @@ MAX_RECORDS = 5000
 """One request each: what is longer belongs in a file, and in an import."""
 MAX_NOTES = 20
 Record = Mapping[str, Any]
+_ODD = (ValueError, OverflowError, TypeError, RecursionError)
+"""What preparing one record may raise of which nobody has thought: that record is unfit, the others are not."""
 T = TypeVar("T")
 
 OnDoubt = Callable[[str], None]
@@ -65,8 +67,25 @@ class Rejected:
 
     def as_line(self) -> bytes:
         """One line of a rejected file."""
-        record = json.dumps(self.record, ensure_ascii=False, default=str)
-        return rejected_line(self.row, self.reason, self.status, record)
+        return rejected_line(self.row, self.reason, self.status, _as_text(self.record))
+
+
+def _as_text(record: Any) -> str:
+    """A record as JSON, however odd it is; what JSON has no form for is told by its type."""
+    try:
+        text = json.dumps(record, ensure_ascii=False, default=str)
+        return text if is_unicode(text) else json.dumps(record, default=str)
+    except (ValueError, TypeError, RecursionError):
+        return json.dumps({"unwritable": type(record).__name__})
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text can be sent: one with half a character cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class UnfitRecord(DataError):
@@ -139,7 +158,7 @@ class RestLoad:
         for row, record in enumerate(records, 1):
             try:
                 yield row, record, prepare(record, partial(self._note, row))
-            except UnfitRecord as error:
+            except (UnfitRecord, *_ODD) as error:
                 rejected.append(Rejected(row, str(error), None, record))
 
     def _note(self, row: int, doubt: str) -> None:

@@ -16,6 +16,7 @@ from optimove_provider.loads.optix.transaction import Transaction
 from optimove_provider.loads.report.bookkeeping import keep_account, run_once
 from optimove_provider.loads.report.max_rejected import judge, judge_expired
 from optimove_provider.loads.report.report import Report
+from optimove_provider.loads.spool.every_column import with_every_column
 from optimove_provider.loads.spool.freeze import OpenRows, Spool, open_spool
 from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
@@ -93,7 +94,8 @@ def _frozen(open_rows: OpenRows, journal: Journal, wanted: UploadOptions, resume
     def encoder(schema: pa.Schema) -> Encoder:
         return Encoder(schema, target.primary_key, target.key_type, wanted.nulls)
 
-    return open_spool(journal, open_rows, encoder, target.primary_key, resumed, compared, wanted.stands_for)
+    opening = open_rows if wanted.nulls == "omit" else with_every_column(open_rows)
+    return open_spool(journal, opening, encoder, target.primary_key, resumed, compared, wanted.stands_for)
 
 
 def _tell_spool(spool: Spool, journal: Journal, report: Report, wanted: UploadOptions) -> None:

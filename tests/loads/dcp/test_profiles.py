@@ -221,3 +221,73 @@ def test_aliases_need_the_optimizely_table(client, state, table, load):
         one.is_optimizely = False
     with pytest.raises(DataError, match="aliases need its one Optimizely table; 0 are listed"):
         create_aliases(client, service, [], load)
+
+
+class Odd:
+    """What nobody expects in a record."""
+
+
+ODD_PROFILES = [
+    {"customerId": "\ud800", "ltv": 1},
+    {"customerId": "b", "note": "\ud800"},
+    {"customerId": "b", "ltv": 10**400},
+    {"customerId": "b", "ltv": 10**5000},
+    {"customerId": 10**5000, "ltv": 1},
+    {"customerId": "b", 3: 1},
+    {"customerId": "b", None: 1},
+    {"customerId": "b", ("note",): 1},
+    {"customerId": "b", "note": Odd()},
+    {"customerId": "b", "\ud800": 1},
+    {"customerId": Odd(), "note": "a"},
+    None,
+    "customerId",
+    ["customerId", "b"],
+    5,
+]
+
+
+@pytest.mark.parametrize("odd", ODD_PROFILES, ids=range(len(ODD_PROFILES)))
+def test_one_odd_record_is_rejected_and_the_others_are_written(tmp_path, client, state, table, load, odd):
+    records = [{"customerId": "1", "ltv": 1}, odd, {"customerId": "2", "ltv": 2}]
+    write(client, table, records, allowing(load, 1))
+    assert (load.report.state, load.report.accepted, load.report.rejected) == ("committed", 2, 1)
+    assert state.tables[table].profiles.keys() == {"1", "2"}
+    (line,) = rejected(tmp_path)
+    assert (line["row"], line["status"]) == (2, None)
+
+
+ODD_ALIASES = [
+    "text",
+    5,
+    True,
+    {"1": "2"},
+    ["x"],
+    [None],
+    [["1", "2"]],
+    [{"table_id": "\ud800", "customer_id": "1"}],
+    [{"table_id": None, "customer_id": "1"}],
+    Odd(),
+    [{}],
+]
+
+
+@pytest.mark.parametrize("odd", ODD_ALIASES, ids=range(len(ODD_ALIASES)))
+def test_aliases_that_are_no_pairs_are_rejected_and_the_others_are_created(client, state, table, load, odd):
+    service = client.read_table(table).service_id
+    good = {"optimizely_user_id": "good", "aliases": [{"table_id": table, "customer_id": "1"}]}
+    for record in ({"optimizely_user_id": "odd", "aliases": odd}, odd):
+        one = RestLoad(load.staging, Report("load", {}), 1)
+        create_aliases(client, service, [good, record], one)
+        assert (one.report.accepted, one.report.rejected) == (1, 1)
+    assert state.services[service].aliases == {"good": {str(table): "1"}}
+
+
+@pytest.mark.parametrize("name", ["optimizely_user_id", "customer_id"])
+def test_an_id_of_an_alias_that_is_no_unicode_is_rejected(client, table, load, name):
+    ids = {"optimizely_user_id": "o", "customer_id": "1", name: "\udfff"}
+    record = {
+        "optimizely_user_id": ids["optimizely_user_id"],
+        "aliases": [{"table_id": table, "customer_id": ids["customer_id"]}],
+    }
+    create_aliases(client, client.read_table(table).service_id, [record], allowing(load, 1))
+    assert (load.report.accepted, load.report.rejected) == (0, 1)
