@@ -81,15 +81,18 @@ class Guards(Group):
     :param allow_empty: a snapshot may be empty.
     :param min_rows_share: a snapshot must have this share of the rows of the newest one.
     :param min_filled_share: a column that was filled in more than this share of the newest snapshot's rows must be so
-        still.
+        still. Blanks, and lists or objects of nothing else, do not fill it.
     :param max_changed_share: of all keys that the target is known to have, at most this share may change. It alone is
         for deltas too.
+    :param max_removed_share: of all keys that the target has, a snapshot with on_removed="expire" may make at most this
+        share expire, those counted that were reported as removed before. With "report" it is only said.
     """
 
     allow_empty: bool = field(default=False, metadata={"kind": FLAG})
     min_rows_share: float | None = field(default=0.5, metadata={"kind": SHARE})
     min_filled_share: float | None = field(default=0.1, metadata={"kind": SHARE})
     max_changed_share: float | None = field(default=0.5, metadata={"kind": SHARE})
+    max_removed_share: float | None = field(default=0.2, metadata={"kind": SHARE})
 
 
 @dataclass(frozen=True, slots=True)

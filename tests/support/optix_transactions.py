@@ -12,7 +12,9 @@ from optimove_provider.options import Guards
 from tests.support.optix_target import Target, opened
 
 NIGHT = datetime(2025, 11, 20, tzinfo=UTC)
-NO_GUARDS = Guards(allow_empty=True, min_rows_share=None, min_filled_share=None, max_changed_share=None)
+NO_GUARDS = Guards(
+    allow_empty=True, min_rows_share=None, min_filled_share=None, max_changed_share=None, max_removed_share=None
+)
 
 
 def night(number):

@@ -10,6 +10,7 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
@@ -20,6 +21,7 @@ from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import fingerprints, rows_batch
 from optimove_provider.loads.spool.slices import RowFilesWriter
 from optimove_provider.loads.state.staging import Staging
+from optimove_provider.records.arrow.filled import filled
 from optimove_provider.records.csv_syntax.blocks import regular_part
 from optimove_provider.records.to_csv.write import CsvText
 from optimove_provider.records.to_json.encode import Encoder
@@ -80,7 +82,7 @@ class Freezer:
         numbers = pa.array(encoded.positions + (self._writer.rows + 1), pa.int64())
         self._writer.add(rows_batch(numbers, encoded.keys, encoded.records, fingerprints(encoded.records)))
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
-            self._values[name] += len(column) - column.null_count
+            self._values[name] += int(np.count_nonzero(filled(column)))
 
     @property
     def _members(self) -> list[str]:

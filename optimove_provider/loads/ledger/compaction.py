@@ -18,7 +18,7 @@ MAX_LAYERS = 12
 MAX_SHARE_ABOVE = 0.25
 """Also if they hold more than this share of the bottom's rows."""
 GRACE = timedelta(days=1)
-"""How old a file is before it goes: a plan that is made without the lease may still be reading it."""
+"""How long a file stays after the manifest has let it go: a plan made without the lease may still be reading it."""
 
 
 def maintain(ledger: Ledger, lease: Lease) -> None:
@@ -31,12 +31,21 @@ def maintain(ledger: Ledger, lease: Lease) -> None:
 
 
 def vacuum(ledger: Ledger, lease: Lease, before: datetime) -> list[str]:
-    """Remove layers that the manifest does not name and that were written before an instant; returns their names.
+    """Remove files that the manifest let go before an instant, or never named, if they are older; returns their names.
 
     Nobody else commits meanwhile: a layer just linked is as old as the rows it has. Raises LeaseLost.
     """
-    named = {layer.path.rpartition("/")[2] for layer in lease.owned(ledger.read()).layers}
-    return ledger.staging.sweep(ledger.layers.folder, before, named.__contains__)
+    manifest = lease.owned(ledger.read())
+    recent = {path: at for path, at in manifest.let_go.items() if at >= before}
+    kept = {_name(path) for path in (*recent, *(layer.path for layer in manifest.layers))}
+    gone = ledger.staging.sweep(ledger.layers.folder, before, kept.__contains__)
+    if len(recent) < len(manifest.let_go):
+        lease.change(lambda found: replace(found, let_go=recent))
+    return gone
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def compact(ledger: Ledger, lease: Lease, max_memory: str = MAX_MEMORY) -> bool:
@@ -49,7 +58,9 @@ def compact(ledger: Ledger, lease: Lease, max_memory: str = MAX_MEMORY) -> bool:
     def edit(manifest: Manifest) -> Manifest:
         if manifest.layers != seen.layers:
             raise CommitConflict.of(PlanRef(lease.load_id, seen.version), manifest.version)
-        return replace(manifest, layers=(replace(whole, committed_at=ledger.staging.surroundings.now()),))
+        now = ledger.staging.surroundings.now()
+        let_go = {**manifest.let_go, **{layer.path: now for layer in manifest.layers}}
+        return replace(manifest, layers=(replace(whole, committed_at=now),), let_go=let_go)
 
     lease.change(edit)
     return True

@@ -142,7 +142,8 @@ class Holder:
 class Manifest:
     """The document. `layers`: the oldest first, the newest wins. `newest_snapshot`: of those that were committed.
 
-    `committed` is the last plan that was, and `committed_at` when. `intents` are those of loads by their ids.
+    `committed` is the last plan that was, and `committed_at` when. `intents` are those of loads by their ids. `let_go`
+    says of files that were layers when they ceased to be: who reads without the lease may still need them.
     """
 
     format: int = FORMAT
@@ -152,6 +153,7 @@ class Manifest:
     committed_at: datetime | None = None
     committed: PlanRef | None = None
     intents: Mapping[str, Intent] = field(default_factory=dict)
+    let_go: Mapping[str, datetime] = field(default_factory=dict)
     holder: Holder | None = None
 
     def is_base_of(self, plan: PlanRef) -> bool:
@@ -255,6 +257,7 @@ def _from_json(found: dict[str, Any]) -> Manifest:
         committed_at=_times(found, "committed_at")["committed_at"],
         committed=committed and PlanRef(**committed),
         intents={load_id: Intent(**_aged(one)) for load_id, one in found["intents"].items()},
+        let_go={path: datetime.fromisoformat(at) for path, at in found["let_go"].items()},
         holder=holder and Holder(**_times(holder, "renewed_at", "until")),
     )
 

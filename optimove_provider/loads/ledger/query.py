@@ -74,6 +74,13 @@ def with_last_known(
         yield from connection.sql(query).to_arrow_reader(row_files.ROW_GROUP)
 
 
+def live_keys(staging: Staging, manifest: Manifest, now: datetime, max_memory: str = MAX_MEMORY) -> int:
+    """How many keys the target has or may have, each counted once; what has expired is none of them."""
+    with open_ledger(staging, manifest, max_memory) as (connection, _):
+        query = f"SELECT count(*) FROM ({CURRENT}) WHERE state <> 'tombstone' AND coalesce(expires > $now, true)"  # noqa: S608
+        return int(connection.execute(query, {"now": micros(now)}).fetchall()[0][0])
+
+
 def masked(found: "DuckDBPyRelation", size: int) -> Mask:
     """The numbers in the first column of an answer, all of them up to `size`, as a mask."""
     mask = row_files.empty_mask(size)

@@ -46,6 +46,8 @@ _KIND = f"""CASE
 # Of a snapshot, an unchanged row needs nothing, unless it was removed before and has come back.
 _DIFF = f"""CREATE TABLE diff AS
     SELECT row, position, kind::change_kind AS kind, kind = 'unknown' AND judged_by <> _fingerprint AS may_change,
+        kind IN ('removed', 'reported') AND coalesce(expires > $now, true) AS is_gone,
+        state = 'removed' AS was_reported,
         CASE WHEN kind IN ('new', 'changed', 'unknown', 'removed')
         THEN md5_number(concat_ws(' ', kind, coalesce(_key, key), hex(coalesce(_fingerprint, fingerprint)))) END
         AS row_digest
@@ -60,7 +62,7 @@ CHANGE_KINDS = ("new", "changed", "unknown", "expiring", "unchanged", "stale", "
 
 @dataclass(frozen=True, slots=True)
 class DiffOptions:
-    """What a load is compared by. `expires_before`: a row that goes earlier is sent again. `asks_for_changes`:
+    """What a load is compared by, `now`. `expires_before`: a row that goes earlier is sent again. `asks_for_changes`:
     fingerprints that the rows lack are made, or else such rows are unknown. `trust_nothing`: a row that looks unchanged
     is unknown. `tells_gone`: what a snapshot lacks is removed. `expires_removed`: it will be made to expire, so that it
     is removed also if it was reported before.
@@ -69,6 +71,7 @@ class DiffOptions:
     source_is: Literal["snapshot", "delta"]
     age: Age
     expires_before: datetime
+    now: datetime
     asks_for_changes: bool = True
     trust_nothing: bool = False
     tells_gone: bool = True
@@ -99,6 +102,12 @@ class Diff:
         """How many unknown rows are not what the target may hold, or was last known to: of those that are judged."""
         found = self._connection.execute("SELECT count(*) FROM diff WHERE may_change").fetchall()[0][0]
         return int(found)
+
+    def gone(self) -> tuple[int, int]:
+        """How many keys a snapshot lacks that have not expired: newly, and reported as removed before."""
+        query = "SELECT count(*) FILTER (NOT was_reported), count(*) FILTER (was_reported) FROM diff WHERE is_gone"
+        newly, before = self._connection.execute(query).fetchall()[0]
+        return newly, before
 
     def digest(self) -> str:
         """A digest of key and fingerprint of all new, changed, unknown and removed rows, in whatever order."""
@@ -138,6 +147,7 @@ def compare(
         parameters = {
             **age_parameters(options.age),
             "expires_before": micros(options.expires_before),
+            "now": micros(options.now),
             "trust_nothing": options.trust_nothing,
             "tells_gone": options.tells_gone,
             "expires_removed": options.expires_removed,

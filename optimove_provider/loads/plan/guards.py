@@ -18,6 +18,8 @@ class GuardStopped(OptimoveProviderError):
 def check(plan: Plan, manifest: Manifest, guards: Guards) -> None:
     """Raise GuardStopped, which names everything that is wrong at once."""
     found = [*_snapshot(plan, manifest.newest_snapshot, guards), *_changes(plan, guards)]
+    if plan.load.on_removed == "expire":
+        found += removed(plan, guards)
     if found and not plan.below_watermark:
         raise GuardStopped(
             f"{'; '.join(found)}. Nothing was sent, and a retry would not help. If the source is wrong, mend it and "
@@ -59,4 +61,18 @@ def _changes(plan: Plan, guards: Guards) -> Iterator[str]:
         yield (
             f"{changed:,} records change of about {plan.known:,} that the target has, {changed / plan.known:.0%} of "
             f"them{unknown} (max_changed_share={most})"
+        )
+
+
+def removed(plan: Plan, guards: Guards) -> Iterator[str]:
+    """What is wrong with how many keys a snapshot lacks: a reason to stop if they are to expire, else one to look."""
+    most, gone = guards.max_removed_share, plan.gone
+    if most is None or gone is None or gone.live < FEW:
+        return
+    total = gone.newly + gone.before
+    if total > most * gone.live:
+        yield (
+            f"the source lacks {total:,} of {gone.live:,} records that the target has, {total / gone.live:.0%} of "
+            f"them: {gone.newly:,} newly, {gone.before:,} were reported before, such as {', '.join(gone.examples)} "
+            f"(max_removed_share={most})"
         )

@@ -56,12 +56,25 @@ class PlanInput:
 
 
 @dataclass(frozen=True, slots=True)
+class Gone:
+    """Of `live` keys that the target has, how many a snapshot lacks: `newly`, and those reported `before`; examples are
+    JSON texts. What has expired by its TTL is none of them."""
+
+    newly: int
+    before: int
+    live: int
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What is to be done for a load, found at `planned_at` against version `planned_against` of the manifest.
 
     `known` is about how many keys the ledger had then, `rows` how many the load has, `counts` how many are of each kind
     of change, `may_change` how many of the unknown ones are not what the target was last known to have, `examples` some
     of those that change. `below_watermark`: a newer snapshot is committed already, so that all rows are stale.
+
+    `gone` is there if a snapshot lacks any key.
 
     Folders are in staging: `sent` has the rows to send, `kept` what changes in the ledger only, `removed` the rows to
     be expired after the commit, None where there are none.
@@ -81,6 +94,7 @@ class Plan:
     sent: str
     kept: str
     removed: str | None
+    gone: Gone | None = None
 
     @property
     def ref(self) -> PlanRef:
@@ -112,5 +126,6 @@ class Plan:
     def from_json(cls, found: Mapping[str, Any]) -> "Plan":
         """Read what `as_json` gave."""
         load, planned_at = PlanInput.from_json(found["load"]), datetime.fromisoformat(found["planned_at"])
-        examples, warnings = tuple(found["examples"]), tuple(found["warnings"])
-        return cls(**{**found, "load": load, "planned_at": planned_at, "examples": examples, "warnings": warnings})
+        lists = {name: tuple(found[name]) for name in ("examples", "warnings")}
+        gone = found["gone"] and Gone(**{**found["gone"], "examples": tuple(found["gone"]["examples"])})
+        return cls(**{**found, **lists, "load": load, "planned_at": planned_at, "gone": gone})

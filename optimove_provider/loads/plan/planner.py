@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from optimove_provider.contract.wire.messages import json_body
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.ledger.manifest import Manifest
-from optimove_provider.loads.ledger.query import MAX_MEMORY
+from optimove_provider.loads.ledger.query import MAX_MEMORY, live_keys
 from optimove_provider.loads.plan.diff import CHANGE_KINDS, DiffOptions, compare
-from optimove_provider.loads.plan.plan import SENT_KINDS, Plan, PlanInput
+from optimove_provider.loads.plan.plan import SENT_KINDS, Gone, Plan, PlanInput
 from optimove_provider.loads.plan.writer import PlanWriter
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.state.age import Age
@@ -34,7 +34,8 @@ def make_plan(ledger: Ledger, load: PlanInput, folder: str, now: datetime, max_m
     staging.remove_folder(folder)  # of a try that ended while it planned
     rows, last = row_files.size(staging, load.rows_folder)
     below_watermark = is_below_watermark(manifest, load.age)
-    may_change, written = 0, PlanWriter(staging, manifest, load, folder, rows)
+    may_change, newly, before = 0, 0, 0
+    written = PlanWriter(staging, manifest, load, folder, rows)
     if below_watermark or _nothing_to_compare(manifest, load):
         counts, changes = {**dict.fromkeys(CHANGE_KINDS, 0), "stale" if below_watermark else "new": rows}, "0"
         written.sent = written.sent if below_watermark else load.rows_folder
@@ -42,8 +43,11 @@ def make_plan(ledger: Ledger, load: PlanInput, folder: str, now: datetime, max_m
         options = _diff_options(manifest, load, now)
         with compare(staging, manifest, load.rows_folder, last, options, max_memory) as found:
             counts, changes = _all_counts(found.counts(), load, rows), found.digest()
-            may_change = found.may_change()
+            may_change, (newly, before) = found.may_change(), found.gone()
             written.write(found, counts)
+    gone = None
+    if newly or before:
+        gone = Gone(newly, before, live_keys(staging, manifest, now, max_memory), written.gone_examples)
     return Plan(
         load=load,
         planned_at=now,
@@ -59,6 +63,7 @@ def make_plan(ledger: Ledger, load: PlanInput, folder: str, now: datetime, max_m
         sent=written.sent,
         kept=written.kept,
         removed=written.removed,
+        gone=gone,
     )
 
 
@@ -78,6 +83,7 @@ def _diff_options(manifest: Manifest, load: PlanInput, now: datetime) -> DiffOpt
         load.source_is,
         load.age,
         before,
+        now,
         asks_for_changes=load.compared or load.judged,
         trust_nothing=load.mode == "full",
         tells_gone=load.is_complete,

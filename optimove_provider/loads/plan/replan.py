@@ -6,6 +6,7 @@ from optimove_provider.contract.wire.errors import Disagreement
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.ledger.manifest import Manifest, PlanRef
 from optimove_provider.loads.plan.guards import check as check_guards
+from optimove_provider.loads.plan.guards import removed
 from optimove_provider.loads.plan.plan import Plan, PlanInput
 from optimove_provider.loads.plan.planner import make_plan
 from optimove_provider.loads.report.report import Report
@@ -13,6 +14,9 @@ from optimove_provider.loads.state.journal import Journal, Stage
 from optimove_provider.options import Guards
 
 log = logging.getLogger(__name__)
+
+_LOOKS = 5
+"""How often a dry run plans again because others commit meanwhile, and then once more."""
 
 
 def is_committed(journal: Journal, manifest: Manifest) -> bool:
@@ -32,6 +36,20 @@ def _ref(journal: Journal) -> PlanRef:
     return PlanRef(journal.load_id, journal.plan["planned_against"])
 
 
+def _planned(ledger: Ledger, load: PlanInput, journal: Journal) -> Plan:
+    """A new plan. A dry run has no lease: where a load ends meanwhile, and takes its files along, it looks again."""
+    for _ in range(_LOOKS):
+        seen = ledger.read()
+        try:
+            return make_plan(ledger, load, journal.begin_planning(), ledger.staging.surroundings.now())
+        except Exception:  # who reads files says in its own way that one is not there
+            now = ledger.read()
+            if (now.version, now.layers) == (seen.version, seen.layers):
+                raise
+            log.info("the ledger has changed while it was read; planning again")
+    return make_plan(ledger, load, journal.begin_planning(), ledger.staging.surroundings.now())
+
+
 def plan_or_reuse(
     ledger: Ledger, journal: Journal, load: PlanInput, report: Report, guards: Guards, expected_plan: str | None
 ) -> Plan:
@@ -45,7 +63,7 @@ def plan_or_reuse(
     if still_holds(journal, manifest):
         plan = Plan.from_json(journal.plan)
     else:
-        plan = make_plan(ledger, load, journal.begin_planning(), ledger.staging.surroundings.now())
+        plan = _planned(ledger, load, journal)
         journal.planned(plan.as_json())
     report.tell_plan(plan)
     if expected_plan and plan.digest != expected_plan:
@@ -56,4 +74,7 @@ def plan_or_reuse(
     log.info("plan %s: %s", plan.digest, report.plan_sentence)
     if not done:
         check_guards(plan, manifest, guards)
+    if plan.load.on_removed == "report":
+        for told in removed(plan, guards):
+            report.note(f"{told}: they are reported, not made to expire")
     return plan

@@ -17,7 +17,7 @@ from optimove_provider.loads.spool.row_files import LEDGER, ROWS
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.arrow.types import Mask
 
-MAX_EXAMPLES = 10
+MAX_EXAMPLES, MAX_GONE = 10, 3
 
 
 class PlanWriter:
@@ -29,6 +29,7 @@ class PlanWriter:
         self.sent, self.kept, self._removed = (f"{folder}/{name}" for name in ("sent", "kept", "removed"))
         self.removed: str | None = None
         self.examples: tuple[Mapping[str, Any], ...] = ()
+        self.gone_examples: tuple[str, ...] = ()
         self.warnings: list[str] = []
 
     def write(self, found: Diff, counts: Mapping[str, int]) -> None:
@@ -42,6 +43,8 @@ class PlanWriter:
             row_files.write(self.staging, f"{self.kept}/rows.parquet", self._kept(found), LEDGER)
         if self.load.on_removed == "expire" and counts["removed"]:
             self._write_removed(found, counts["removed"])
+        if counts["removed"] or counts["reported"]:
+            self.gone_examples = self._gone_examples(found)
         if counts["changed"]:
             self.examples = self._examples(found)
 
@@ -69,6 +72,11 @@ class PlanWriter:
             yield _with(batch, state="removed")
         for batch in self._stored(found.positions("unchanged")):  # none of them is of a later age
             yield _with(batch, state="live", **asdict(self.load.age))
+
+    def _gone_examples(self, found: Diff) -> tuple[str, ...]:
+        positions = found.positions("removed", "reported", most=MAX_GONE)
+        keys = (key for batch in self._stored(positions) for key in batch["key"].to_pylist())
+        return tuple(keys)
 
     def _examples(self, found: Diff) -> tuple[Mapping[str, Any], ...]:
         new = found.picked("changed", most=MAX_EXAMPLES)

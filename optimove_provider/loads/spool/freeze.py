@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, BinaryIO, Protocol
 
+import numpy as np
 import pyarrow as pa
 
 from optimove_provider.loads.progress import Progress
@@ -21,6 +22,7 @@ from optimove_provider.loads.spool.slices import RowFiles, RowFilesWriter
 from optimove_provider.loads.spool.unique_keys import refuse_duplicates
 from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
+from optimove_provider.records.arrow.filled import filled
 from optimove_provider.records.rejected_lines import REJECTED_FILE, rejected_line, unread_line
 from optimove_provider.records.rows import Rows, Unread
 from optimove_provider.records.to_json.encode import Encoded, Unfit
@@ -38,7 +40,8 @@ READ_AHEAD = 3
 
 @dataclass(frozen=True, slots=True)
 class Spool:
-    """`rows` of the source, of which `fit` are frozen and `rejected` put aside; `columns` counts the values of each.
+    """`rows` of the source, of which `fit` are frozen and `rejected` put aside; `columns` counts the cells of each that
+    are filled.
 
     Of the rejected rows, `keyless` are without a key that could be told. The keys of the others lie beside the parts,
     without a record: a snapshot has them, although they are not sent.
@@ -177,7 +180,7 @@ class _Freezing:
         if self._encoder is None or batch.schema != self._schema:
             self._schema, self._encoder = batch.schema, self._make_encoder(batch.schema)
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
-            self.columns[name] = self.columns.get(name, 0) + len(column) - column.null_count
+            self.columns[name] = self.columns.get(name, 0) + int(np.count_nonzero(filled(column)))
         encoded = self._encoder.encode(batch)
         numbers = pa.array(encoded.positions + (self.row + 1), pa.int64())
         made = fingerprints(encoded.records) if self._compared else None

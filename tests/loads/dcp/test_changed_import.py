@@ -189,3 +189,13 @@ def test_a_customer_whose_row_is_refused_is_not_removed(target):
     assert (report.plan["removed"], report.unchanged, report.rejected) == (0, 2, 1)
     assert any("nothing is taken for removed" in note for note in report.notes)
     assert load(another(target), b"customerId,ltv\n1,1\n2,1\n3,1\n").plan["removed"] == 1
+
+
+@pytest.mark.parametrize("empty", [b"", b" ", b"\t ", '"\u3000"'.encode()])
+def test_a_column_whose_cells_are_blank_is_empty(target, empty):
+    def rows(cell):
+        return b"customerId,note\n" + b"".join(b"%d,%s\n" % (number, cell) for number in range(40))
+
+    load(target, rows(b"Rome"))
+    with pytest.raises(GuardStopped, match=r"column 'note' has a value in 0.0% of the rows"):
+        load(another(target), rows(empty))

@@ -23,7 +23,13 @@ from optimove_provider.operators.optix import OptixCreateConnectionOperator, Opt
 from optimove_provider.options import Guards, Sending
 from tests.support.running import context
 
-GUARDS = {"allow_empty": False, "min_rows_share": 0.5, "min_filled_share": 0.1, "max_changed_share": 0.5}
+GUARDS = {
+    "allow_empty": False,
+    "min_rows_share": 0.5,
+    "min_filled_share": 0.1,
+    "max_changed_share": 0.5,
+    "max_removed_share": 0.2,
+}
 SENDING = {"max_in_flight": 4, "max_bisect_requests": 10_000, "resume_within": 3600.0, "give_up_after": 600.0}
 ROWS = [{"id": number, "word": "a"} for number in range(30)]
 OPERATORS = {
@@ -50,6 +56,7 @@ MEMBERS = {
     "guards.allow_empty": ([1, "true", None], ["1", "off", "None", ""], ("true", True)),
     "guards.min_rows_share": ([2, True, "0.3", float("nan")], ["2", "None", ""], ("0.3", 0.3)),
     "guards.min_filled_share": ([-1], ["nan", "None", ""], ("off", None)),
+    "guards.max_removed_share": ([1.1], ["1.1", "None", ""], ("off", None)),
     "guards.max_changed_share": ([1.1], ["1.1", "None", ""], ("1", 1.0)),
     "sending.max_in_flight": ([0, True, "4", None], ["0", "off", "None", ""], ("8", 8)),
     "sending.max_bisect_requests": ([-1], ["-1", "None", ""], ("0", 0)),

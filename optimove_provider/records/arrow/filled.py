@@ -1,0 +1,59 @@
+"""Which values say anything: blank texts, empty lists, and objects of nothing but such do not."""
+
+from functools import reduce
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from optimove_provider.records.arrow.types import Mask
+
+_TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+_BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary)
+_LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+
+
+def filled(column: pa.Array) -> Mask:
+    """Of each value, whether it or anything in it is neither null, nor blank, nor empty."""
+    kind = column.type
+    if isinstance(column, pa.ExtensionArray):
+        return filled(column.storage)
+    if pa.types.is_dictionary(kind):
+        return filled(column.dictionary_decode())
+    if any(is_one(kind) for is_one in _TEXTS):
+        return _texts(column.cast(pa.large_string()))
+    if any(is_one(kind) for is_one in _BYTES):
+        return _true(pc.greater(pc.binary_length(column), 0))
+    if pa.types.is_struct(kind):
+        return reduce(np.logical_or, map(filled, column.flatten()), np.zeros(len(column), np.bool_))
+    if any(is_one(kind) for is_one in _LISTS):
+        return _lists(column)
+    if pa.types.is_map(kind):
+        return _maps(column)
+    return _true(column.is_valid())
+
+
+def _texts(column: pa.Array) -> Mask:
+    is_blank = pc.or_(pc.equal(pc.binary_length(column), 0), pc.utf8_is_space(column))
+    return _true(pc.invert(is_blank))
+
+
+def _lists(column: pa.Array) -> Mask:
+    mask = np.zeros(len(column), np.bool_)
+    mask[pc.list_parent_indices(column).to_numpy()[filled(pc.list_flatten(column))]] = True
+    return mask
+
+
+def _maps(column: pa.Array) -> Mask:
+    """A map is filled by its values. They are rare, and Arrow has no parents of their items."""
+    mask = [item is not None and _any_filled([value for _, value in item], column.type) for item in column.to_pylist()]
+    return np.array(mask, np.bool_)
+
+
+def _any_filled(values: list[object], kind: pa.MapType) -> bool:
+    return bool(filled(pa.array(values, kind.item_type)).any())
+
+
+def _true(mask: pa.BooleanArray) -> Mask:
+    found: Mask = pc.fill_null(mask, False).to_numpy(zero_copy_only=False)
+    return found
