@@ -270,8 +270,8 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator):
     def load(self, context: "Context", waiting: Waiting) -> dict[str, Any]:
         """One try of the load."""
         from optimove_provider.contract.cells.datatypes import in_unit
-        from optimove_provider.loads.dcp.profiles import ProfileEncoder, write_profiles
-        from optimove_provider.loads.dcp.rest_load import RestLoad
+        from optimove_provider.loads.profiles.profiles import ProfileEncoder, write_profiles
+        from optimove_provider.loads.profiles.rest_load import RestLoad
         from optimove_provider.loads.report.report import Report
 
         table_id, place, taken = int(self.table_id), self.staging(), self._taken(waiting)
@@ -292,7 +292,7 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator):
         return since if self.source is None else self.surroundings.now()
 
     def _records(self) -> "Sequence[Mapping[str, Any]]":
-        from optimove_provider.loads.dcp.rest_load import records_of
+        from optimove_provider.loads.profiles.rest_load import records_of
 
         if (self.profiles is None) == (self.source is None):
             raise SettingsError("give either profiles= or source=, not both and not neither")
@@ -334,8 +334,8 @@ class DcpCreateAliasesOperator(CheckedOperator):
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return the account of the load."""
-        from optimove_provider.loads.dcp.profiles import create_aliases
-        from optimove_provider.loads.dcp.rest_load import RestLoad
+        from optimove_provider.loads.profiles.profiles import create_aliases
+        from optimove_provider.loads.profiles.rest_load import RestLoad
         from optimove_provider.loads.report.report import Report
 
         self.read_rendered()

@@ -187,7 +187,7 @@ class DcpProfileSensor(_DcpSensor):
 
     def _ask(self) -> PokeReturnValue:
         """Read the profiles once; the result is {"profiles": n}, how many there are."""
-        from optimove_provider.loads.dcp.profiles import missing_values
+        from optimove_provider.loads.profiles.profiles import missing_values
 
         if (self.customer_ids is None) == (self.profiles is None):
             raise SettingsError("give either customer_ids= or profiles=, not both and not neither")

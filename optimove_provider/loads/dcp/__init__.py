@@ -1,1 +1,1 @@
-"""A load into DCP: files imported through S3, and small writes over REST. Imports everything below, never `optix`."""
+"""A load into a table of DCP: files imported through S3. Imports everything below, never `optix`."""

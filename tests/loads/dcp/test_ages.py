@@ -8,11 +8,11 @@ from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.loads.dcp.columns import OtherColumns
 from optimove_provider.loads.dcp.invalidation import OverwritesNewer
 from optimove_provider.loads.dcp.load import run
-from optimove_provider.loads.dcp.profile_turn import profile_turn
-from optimove_provider.loads.dcp.profiles import ProfileEncoder, write_profiles
-from optimove_provider.loads.dcp.rest_load import RestLoad
 from optimove_provider.loads.ledger.lease import TargetBusy, acquired
 from optimove_provider.loads.ledger.ledger import ledger_of
+from optimove_provider.loads.profiles.profile_turn import profile_turn
+from optimove_provider.loads.profiles.profiles import ProfileEncoder, write_profiles
+from optimove_provider.loads.profiles.rest_load import RestLoad
 from optimove_provider.loads.report.report import Report
 from optimove_provider.options import Guards
 from tests.loads.dcp import test_profiles

@@ -12,10 +12,10 @@ from optimove_provider.contract.wire.errors import Disagreement, DoubtfulSuccess
 from optimove_provider.emulator import TOKEN, Fault, State, send
 from optimove_provider.emulator.api.doubtful import DOUBTFUL
 from optimove_provider.emulator.model.switches import Switches
-from optimove_provider.loads.dcp.profiles import ProfileEncoder, write_profiles
-from optimove_provider.loads.dcp.rest_load import RestLoad
 from optimove_provider.loads.optix.create_connection import create_once
 from optimove_provider.loads.optix.update import Update, load_update
+from optimove_provider.loads.profiles.profiles import ProfileEncoder, write_profiles
+from optimove_provider.loads.profiles.rest_load import RestLoad
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.staging import Staging
 from tests.support.optix_target import LOAD_ID, Target, numbered, opened

@@ -13,8 +13,8 @@ from optimove_provider.clients.settings import DcpSettings
 from optimove_provider.contract.cells.datatypes import Attribute, in_unit
 from optimove_provider.contract.wire.errors import AuthenticationError, DataError, SettingsError
 from optimove_provider.emulator import TOKEN, Fault, State, send
-from optimove_provider.loads.dcp.profiles import ProfileEncoder, create_aliases, write_profiles
-from optimove_provider.loads.dcp.rest_load import RestLoad, records_of
+from optimove_provider.loads.profiles.profiles import ProfileEncoder, create_aliases, write_profiles
+from optimove_provider.loads.profiles.rest_load import RestLoad, records_of
 from optimove_provider.loads.report.max_rejected import TooManyRejected
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.staging import Staging

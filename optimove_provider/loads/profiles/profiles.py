@@ -10,9 +10,9 @@ from optimove_provider.contract.cells.datatypes import KEY_COLUMN, Attribute, Ve
 from optimove_provider.contract.cells.values import JsonValue, comparable, json_value
 from optimove_provider.contract.dcp.profiles import UNADDRESSABLE
 from optimove_provider.contract.wire.errors import DataError, SettingsError
-from optimove_provider.loads.dcp.profile_turn import profile_turn
-from optimove_provider.loads.dcp.rest_load import OnDoubt, Record, RestLoad, UnfitRecord, is_unicode
 from optimove_provider.loads.ledger.ledger import ledger_of
+from optimove_provider.loads.profiles.profile_turn import profile_turn
+from optimove_provider.loads.profiles.rest_load import OnDoubt, Record, RestLoad, UnfitRecord, is_unicode
 from optimove_provider.records.to_csv.cell import csv_value
 
 

@@ -7,12 +7,12 @@ import pyarrow as pa
 
 from optimove_provider.contract.cells.values import JsonValue
 from optimove_provider.loads.dcp.columns import TableColumns
-from optimove_provider.loads.dcp.rest_load import Prepared, RestLoad, TakeTurn, Turn, no_turn
 from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.lease import acquired
 from optimove_provider.loads.ledger.ledger import NO_LEDGER, Ledger
 from optimove_provider.loads.ledger.newer import newer_keys
 from optimove_provider.loads.plan.planner import is_below_watermark
+from optimove_provider.loads.profiles.rest_load import Prepared, RestLoad, TakeTurn, Turn, no_turn
 from optimove_provider.loads.state.age import Age
 from optimove_provider.records.to_json.columns import key_texts
 
