@@ -15,13 +15,13 @@ from optimove_provider.loads.profiles.profiles import ProfileEncoder, write_prof
 from optimove_provider.loads.profiles.rest_load import RestLoad
 from optimove_provider.loads.report.report import Report
 from optimove_provider.options import Guards
-from tests.loads.dcp import test_profiles
 from tests.support import s3_target
+from tests.support.dcp.profiles import ATTRIBUTES, client, load, state, table
 from tests.support.dcp_imports import another, full
 from tests.support.dcp_imports import load as load_changed
 
 s3, target = s3_target.s3, s3_target.target  # fixtures
-state, client, table, load = test_profiles.state, test_profiles.client, test_profiles.table, test_profiles.load
+__all__ = ["client", "load", "state", "table"]  # fixtures
 NOON, HOUR = datetime(2026, 5, 1, 12, tzinfo=UTC), timedelta(hours=1)
 NO_GUARDS = Guards(max_changed_share=None, min_filled_share=None)
 LTV, SINCE = b"customerId,ltv\n1,1\n2,1\n", b"customerId,since\n1,2026-01-01\n2,2026-01-01\n"
@@ -38,7 +38,7 @@ def written(client, table, load, ages, taken, load_id="load", **values):
     """Profiles of these ages that were taken from their source at an instant: the report."""
     report = Report(load_id, {})
     records = [{"customerId": key, "ltv": age, **values} for key, age in ages.items()]
-    encoder = ProfileEncoder.to(test_profiles.ATTRIBUTES)
+    encoder = ProfileEncoder.to(ATTRIBUTES)
     write_profiles(client, table, records, encoder, RestLoad(load.staging, report, taken=taken))
     return report
 
@@ -63,7 +63,7 @@ def test_a_write_that_is_stale_as_a_whole_sends_nothing(client, state, table, lo
 
 def test_a_window_that_is_not_over_makes_a_write_no_newer_than_it_is(client, state, table, load):
     future = RestLoad(load.staging, Report("future", {}), taken=NOON, generation=NOON + 24 * HOUR)
-    encoder = ProfileEncoder.to(test_profiles.ATTRIBUTES)
+    encoder = ProfileEncoder.to(ATTRIBUTES)
     write_profiles(client, table, [{"customerId": "1", "ltv": 1}], encoder, future)
     assert written(client, table, load, {"1": 2}, NOON + HOUR).accepted == 1
 
