@@ -40,6 +40,7 @@ from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import ROWS
 from optimove_provider.loads.spool.slices import RowFiles
+from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.options import Sending
@@ -76,7 +77,7 @@ def freeze(staging: Staging, folder: str, count: int, changed: float) -> None:
 def plan(staging: Staging, load_id: str, generation: datetime) -> tuple[Ledger, Plan]:
     """Plan a load."""
     ledger = Ledger(staging, "benchmark")
-    load = PlanInput(load_id, load_id, generation, source_is="snapshot")
+    load = PlanInput(load_id, load_id, Age.of(generation), source_is="snapshot")
     return ledger, make_plan(ledger, load, f"{load_id}-plan", generation)
 
 

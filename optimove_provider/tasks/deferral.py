@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from optimove_provider.surroundings import REAL, Surroundings
 from optimove_provider.tasks.checked_fields import CheckedOperator
 from optimove_provider.tasks.failures import airflow_failures, as_airflow_failure
-from optimove_provider.tasks.staging import begin_load, staging
+from optimove_provider.tasks.staging import begin_load, resume_load, staging
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -65,6 +65,8 @@ class LoadingOperator(CheckedOperator):
     def resume(self, context: "Context", event: Any, waiting: dict[str, Any]) -> dict[str, Any]:
         """Go on after waiting for another load."""
         self.read_rendered()
+        with airflow_failures():
+            resume_load(self.staging(), waiting["load_id"])
         return self._try(context, Waiting(**waiting))
 
     def _try(self, context: "Context", waiting: Waiting) -> dict[str, Any]:

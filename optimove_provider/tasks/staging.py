@@ -102,6 +102,13 @@ def begin_load(staging: "Staging", context: "Context") -> str:
     return load_id
 
 
+def resume_load(staging: "Staging", load_id: str) -> None:
+    """Before a load goes on, perhaps on another machine: raise SettingsError for a wrong clock."""
+    before, path = staging.surroundings.now(), f"tries/{load_id}-resumed.json"
+    staging.write(path, {"at": before.isoformat()})
+    check_clock(staging, before, path)
+
+
 def check_clock(staging: "Staging", before: datetime, path: str) -> None:
     """Raise SettingsError if this machine's clock, and that of staging, tell times of a file that was written between
     `before` and now that are more than 30 seconds apart: how old rows are, and who may write, is told by clocks.

@@ -4,10 +4,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException
+from airflow.providers.common.compat.sdk import AirflowException, TaskDeferred
 
+from optimove_provider.loads.ledger.lease import acquire
+from optimove_provider.loads.ledger.ledger import ledger_of
 from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUpdateOperator, OptixUploadOperator
 from optimove_provider.surroundings import REAL
+from optimove_provider.tasks.staging import staging
 from tests.support.running import context
 
 
@@ -24,3 +27,19 @@ def test_a_clock_that_differs_from_that_of_staging_stops_the_load(emulator, tmp_
         assert len(emulator.state.requests) == sent
     else:
         assert operator.execute(context(operator))["accepted"] == 1
+
+
+def test_a_load_that_goes_on_elsewhere_asks_the_clock_there(emulator):
+    connection = OptixCreateConnectionOperator(task_id="create", name="Customers", primary_key="id").execute({})
+    host = f"{emulator.url}/api/data-connections/v1"
+    other = acquire(ledger_of(staging(), "optix", host, connection).manifest_file, "the other load", 1)
+    operator = OptixUploadOperator(
+        task_id="load", data_connection_uuid=connection, primary_key="id", source=[{"id": "1"}]
+    )
+    told = context(operator)
+    with pytest.raises(TaskDeferred) as deferred:
+        operator.execute(told)
+    other.release()
+    operator.surroundings = replace(REAL, now=lambda: datetime.now(UTC) + timedelta(hours=1))
+    with pytest.raises(AirflowException, match="must agree"):
+        operator.resume_execution(deferred.value.method_name, {"event": {}, **deferred.value.kwargs}, told)
