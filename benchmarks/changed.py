@@ -31,11 +31,12 @@ from optimove_provider.clients.settings import OptixSettings
 from optimove_provider.emulator import API_KEY, BRAND_KEY, State, send
 from optimove_provider.loads.ledger.lease import Lease, acquire
 from optimove_provider.loads.ledger.ledger import Ledger
-from optimove_provider.loads.optix.batch import send_batch
+from optimove_provider.loads.optix.batch import send_batch, upload_puts
 from optimove_provider.loads.optix.options import OptixTarget
 from optimove_provider.loads.optix.sender import SliceSender
 from optimove_provider.loads.plan.plan import Plan, PlanInput
 from optimove_provider.loads.plan.planner import make_plan
+from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import ROWS
 from optimove_provider.loads.spool.slices import RowFiles
@@ -118,7 +119,9 @@ def sent(staging: Staging) -> str:
         target = OptixTarget(client.create_connection("customers", "customer_id"), "customer_id")
         _, second = plan(staging, "second", FIRST + timedelta(days=1))
         parts = RowFiles(second.sent, second.to_send, "rows", one_file=True)
-        totals = send_batch(SliceSender(client, parts, Journal(staging, str(uuid.uuid4())), Sending()), target)
+        journal = Journal(staging, str(uuid.uuid4()))
+        sender = SliceSender(client, parts, journal, Sending(), upload_puts(target, journal))
+        totals = send_batch(sender, target, Report(journal.load_id, {}))
     uploads = [request for request in state.requests if request["endpoint"] == "upload_data"]
     completing = [number for number, request in enumerate(uploads, 1) if request["batch_completed"]]
     return f"{totals.accepted:,} rows in {len(uploads)} requests, of which number {completing} completes the batch"

@@ -5,7 +5,7 @@ Like `optix_incremental`, but each run is a *partition*, a day with a key, of th
 waits for that asset runs once a day's customers have arrived, with the same key: here the DAG `after_optix_partition`.
 
 **One day again, or any span:** trigger with a partition key such as `2026-11-20T00:00:00`, or with `since` and `until`,
-both in UTC; whole days, `until` left out.
+whole days of the DAG's zone; `until` is left out. Days of another zone: change that of the schedule.
 
 **To back-fill:** Trigger > Backfill, with the first and the last day. The order does not matter: rows for which Opti-X
 has a newer day are not sent, and are counted as `stale`. The consumer runs for each of the days.

@@ -4,7 +4,8 @@
 Every night, the customers who ordered on the day before go to an Opti-X data connection, each with the whole profile as
 of the day's end: a record replaces the stored one, so a sum over that day alone would destroy what came before.
 
-**One day again, or any span:** trigger with `since` and `until`, both in UTC; whole days, `until` left out.
+**One day again, or any span:** trigger with `since` and `until`, whole days of the DAG's zone; `until` is left
+out. For days of another zone, change the one of the schedule.
 
 **To back-fill:** Trigger > Backfill, with the first and the last day. In whatever order and however many at once the
 days run, a customer ends up as of the last day: rows for which Opti-X has a newer day are not sent, and are counted as

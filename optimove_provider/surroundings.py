@@ -65,3 +65,10 @@ class Surroundings:
 
 
 REAL = Surroundings()
+
+LAST_DAY = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+def after(instant: datetime, span: timedelta) -> datetime:
+    """The instant a span later; the calendar's last day where it does not reach so far."""
+    return min(instant, LAST_DAY) + min(span, LAST_DAY - min(instant, LAST_DAY))

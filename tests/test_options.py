@@ -10,7 +10,7 @@ from optimove_provider.options import Guards, Sending
 
 TEMPLATE = "{{ params.share }}"
 GUARDS = {"allow_empty": False, "min_rows_share": 0.5, "min_filled_share": 0.1, "max_changed_share": 0.5}
-SENDING = {"max_in_flight": 4, "max_bisect_requests": 10_000, "resume_within": 3600.0}
+SENDING = {"max_in_flight": 4, "max_bisect_requests": 10_000, "resume_within": 3600.0, "give_up_after": 600.0}
 
 
 def test_the_defaults():

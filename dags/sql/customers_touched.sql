@@ -1,7 +1,7 @@
 -- The customers who ordered in the window, each with the whole profile as of the window's end: an upload replaces a
 -- record, so an aggregate over the window alone would destroy what came before. Orders after the window are left out:
 -- a window gives the same rows whenever it runs, unless the orders themselves were corrected.
--- order_date is a date, and a day begins as in UTC, as the windows do.
+-- order_date is a date, and so are the window's ends, in the DAG's zone: the days of both must begin at the same time.
 SELECT
     customer_id            AS "customerId",
     COUNT(*)               AS orders,

@@ -9,13 +9,12 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from urllib3.exceptions import InvalidHeader
-from urllib3.util import Retry
-
+from optimove_provider.clients.patience import Patience, Retries, Tries
 from optimove_provider.contract.wire.messages import Answer, Flow, Lost, Request, Response, Sleep, T
-from optimove_provider.surroundings import REAL, Surroundings
+from optimove_provider.contract.wire.success import contradiction
+from optimove_provider.surroundings import REAL
 
 log = logging.getLogger(__name__)
 
@@ -70,41 +69,6 @@ async def arun(flow: Flow[T], send: Send, sleep: Callable[[float], Awaitable[obj
     return step.value  # type: ignore[return-value]  # a _Done carries the flow's own T
 
 
-@dataclass(frozen=True, slots=True)
-class Retries:
-    """How often, and how long between. Waits are in seconds."""
-
-    attempts: int = 5
-    first_wait: float = 1.0
-    longest_wait: float = 30.0
-    longest_retry_after: float = 120.0
-
-    def wait(self, attempt: int, request: Request, answer: Answer, jitter: float) -> float:
-        """Seconds to wait after failed attempt number `attempt`, counted from 1; `jitter` shortens the backoff."""
-        backoff = min(self.first_wait * 2.0 ** (attempt - 1), self.longest_wait) * jitter
-        if not isinstance(answer, Response):
-            return backoff
-        asked = min(_retry_after(answer), self.longest_retry_after)
-        slow_down = answer.status in (429, 503)
-        least = request.endpoint.least_wait_seconds if request.endpoint and slow_down else 0.0
-        return float(max(backoff, asked, least))
-
-
-def _retry_after(response: Response) -> float:
-    try:
-        return float(Retry().parse_retry_after(response.headers.get("retry-after", "0")))
-    except (InvalidHeader, ValueError, OverflowError):  # no date or number at all, or one beyond all bounds
-        return 0.0
-
-
-def _may_succeed(request: Request, answer: Answer) -> bool:
-    """Whether to send again: only what is safe to repeat, or what certainly never left."""
-    safe = request.endpoint is not None and request.endpoint.retry_safe
-    if isinstance(answer, Lost):
-        return safe or not answer.sent
-    return safe and (answer.status in (408, 429) or answer.status >= 500)
-
-
 class Budget:
     """At most so many requests in any 10 seconds, for all threads of this process that share it."""
 
@@ -125,37 +89,36 @@ class Budget:
             return slot - now
 
 
-def _persist(request: Request, retries: Retries, budget: Budget, surroundings: Surroundings) -> Flow[Answer]:
-    attempt, began, left = 1, surroundings.monotonic(), False
+def _persist(request: Request, retries: Retries, budget: Budget, patience: Patience) -> Flow[Answer]:
+    tries: Tries | None = None
     while True:
         if (wait := budget.reserve()) > 0:
             yield Sleep(wait, "requests_per_10s is used up")
-        answer = yield request
+        tries = tries or patience.begin(request, retries)
+        answer = yield tries.next
         if answer is None:
             raise TypeError("the driver sent no answer to a request")
-        if attempt == retries.attempts or not _may_succeed(request, answer):
-            break
-        failure = answer.reason if isinstance(answer, Lost) else f"status {answer.status}"
-        why = f"{request.method} failed ({failure}), try {attempt + 1} of {retries.attempts} next"
-        left = left or not isinstance(answer, Lost) or answer.sent
-        yield Sleep(retries.wait(attempt, request, answer, surroundings.draw(0.5, 1.0)), why)
-        attempt += 1
-    if attempt == 1:
-        return answer
-    if isinstance(answer, Response):
-        return replace(answer, repeated=left)
-    tried = f"tried {attempt} times in {surroundings.monotonic() - began:.0f} s"
-    return Lost(f"{answer.reason} ({tried})", sent=answer.sent or left)
+        again = tries.wait_after(answer, patience.surroundings.draw(0.5, 1.0))
+        if again is None:
+            return tries.last(answer)
+        failure = answer.reason if isinstance(answer, Lost) else f"status {answer.status}{_reason(answer)}"
+        yield Sleep(again, f"{request.method} failed ({failure}), try {tries.count + 1} next")
 
 
-def polite(flow: Flow[T], retries: Retries, budget: Budget, surroundings: Surroundings = REAL) -> Flow[T]:
-    """The same flow within the budget, with requests repeated that failed and may be repeated."""
+def _reason(answer: Response) -> str:
+    return f", {contradiction(answer)}" if answer.ok else ""
+
+
+def polite(flow: Flow[T], retries: Retries, budget: Budget, patience: Patience | None = None) -> Flow[T]:
+    """The same flow within the budget, with requests repeated that failed and may be repeated.
+
+    Flows that share a `patience` go on for as long as one of them succeeds.
+    """
+    patience = patience or Patience()
     answer: Answer | None = None
     try:
         while not isinstance(step := _step(flow, answer), _Done):
-            answer = (
-                (yield step) if isinstance(step, Sleep) else (yield from _persist(step, retries, budget, surroundings))
-            )
+            answer = (yield step) if isinstance(step, Sleep) else (yield from _persist(step, retries, budget, patience))
     finally:
         flow.close()
     return step.value  # type: ignore[return-value]  # a _Done carries the flow's own T

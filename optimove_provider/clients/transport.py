@@ -30,7 +30,7 @@ class Transport:
                 request.url,
                 headers=dict(request.headers),
                 data=request.body,
-                timeout=self.timeout_seconds,
+                timeout=min(self.timeout_seconds, request.timeout_seconds or self.timeout_seconds),
                 # A redirect would carry the vendor's keys to wherever it points.
                 allow_redirects=False,
             )

@@ -7,6 +7,7 @@ from optimove_provider.contract.wire.messages import Answer, Lost, Request, Resp
 from optimove_provider.emulator.api.control import CONTROL
 from optimove_provider.emulator.api.dcp import DCP, HISTORY
 from optimove_provider.emulator.api.dcp_profiles import PROFILES
+from optimove_provider.emulator.api.doubtful import DOUBTFUL
 from optimove_provider.emulator.api.optix import OPTIX
 from optimove_provider.emulator.api.routes import Call, url_path
 from optimove_provider.emulator.model.faults import Fault
@@ -59,6 +60,10 @@ def _answer(call: Call) -> Response:
     if call.api is None:
         prefixes = ", ".join(api.prefix for api in APIS)
         return json_answer(404, {"message": f"nothing is served here, only under {prefixes}"})
+    doubtful = DOUBTFUL.get(call.state.switches.doubtful_success)
+    if doubtful and call.api in (OPTIX, DCP, PROFILES) and call.request.method != "GET":
+        answer = call.api.answer(call) if call.state.switches.doubtful_work_done else doubtful
+        return doubtful if answer.ok else answer
     return call.api.answer(call)
 
 

@@ -8,6 +8,7 @@ from optimove_provider.hooks.connection_fields import aread_fields, read_fields
 
 if TYPE_CHECKING:
     from optimove_provider.clients.dcp import DcpClient
+    from optimove_provider.clients.patience import Retries
 
 
 class DcpHook(BaseHook):
@@ -27,33 +28,33 @@ class DcpHook(BaseHook):
         super().__init__()
         self.dcp_conn_id = dcp_conn_id
 
-    def get_conn(self, attempts: int | None = None) -> "DcpClient":
+    def get_conn(self, retries: "Retries | None" = None) -> "DcpClient":
         """The client; use it in a `with` statement. Raises SettingsError, which names all that is missing.
 
-        `attempts` bounds how often a request is tried; None leaves it to the client.
+        `retries` says when it gives up; None leaves it to the client.
         """
-        return self._client(read_fields(self, self.dcp_conn_id), attempts)
+        return self._client(read_fields(self, self.dcp_conn_id), retries)
 
-    async def aget_conn(self) -> "DcpClient":
+    async def aget_conn(self, retries: "Retries | None" = None) -> "DcpClient":
         """The same from an event loop."""
-        return self._client(await aread_fields(self, self.dcp_conn_id))
+        return self._client(await aread_fields(self, self.dcp_conn_id), retries)
 
     def test_connection(self) -> tuple[bool, str]:
         """List the account's services."""
+        from optimove_provider.clients.patience import TESTING
         from optimove_provider.contract.wire.errors import OptimoveProviderError
 
         try:
-            with self.get_conn(attempts=1) as client:
+            with self.get_conn(TESTING) as client:
                 services = client.list_services()
         except OptimoveProviderError as error:
             return False, str(error)
         names = ", ".join(f"{service.name!r} ({service.id})" for service in services) or "none yet"
         return True, f"The token is accepted. DCP services: {names}."
 
-    def _client(self, fields: dict[str, Any], attempts: int | None = None) -> "DcpClient":
+    def _client(self, fields: dict[str, Any], retries: "Retries | None" = None) -> "DcpClient":
         from optimove_provider.clients.dcp import DcpClient
-        from optimove_provider.clients.drive import Retries
         from optimove_provider.clients.settings import DcpSettings
 
         settings = DcpSettings.read(self.dcp_conn_id, fields)
-        return DcpClient(settings, retries=Retries(attempts) if attempts else None)
+        return DcpClient(settings, retries=retries)

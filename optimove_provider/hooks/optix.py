@@ -8,6 +8,7 @@ from optimove_provider.hooks.connection_fields import read_fields
 
 if TYPE_CHECKING:
     from optimove_provider.clients.optix import OptixClient
+    from optimove_provider.clients.patience import Retries
 
 
 class OptixHook(BaseHook):
@@ -26,25 +27,25 @@ class OptixHook(BaseHook):
         super().__init__()
         self.optix_conn_id = optix_conn_id
 
-    def get_conn(self, attempts: int | None = None) -> "OptixClient":
+    def get_conn(self, retries: "Retries | None" = None) -> "OptixClient":
         """The client; use it in a `with` statement. Raises SettingsError, which names all that is missing.
 
-        `attempts` bounds how often a request is tried; None leaves it to the client.
+        `retries` says when it gives up; None leaves it to the client.
         """
-        from optimove_provider.clients.drive import Retries
         from optimove_provider.clients.optix import OptixClient
         from optimove_provider.clients.settings import OptixSettings
 
         settings = OptixSettings.read(self.optix_conn_id, read_fields(self, self.optix_conn_id))
-        return OptixClient(settings, retries=Retries(attempts) if attempts else None)
+        return OptixClient(settings, retries=retries)
 
     def test_connection(self) -> tuple[bool, str]:
         """Reach the host, without a write. No read is documented, so what that does not show is said."""
+        from optimove_provider.clients.patience import TESTING
         from optimove_provider.contract.wire.errors import OptimoveProviderError
         from optimove_provider.contract.wire.messages import Lost
 
         try:
-            with self.get_conn(attempts=1) as client:
+            with self.get_conn(TESTING) as client:
                 answer = client.reach()
         except OptimoveProviderError as error:
             return False, str(error)

@@ -18,7 +18,7 @@ from optimove_provider.tasks.failures import airflow_failures, as_airflow_failur
 from optimove_provider.tasks.readback import upload_history
 from optimove_provider.tasks.sources import Source, check_one_source, open_file, open_rows, rejected_marker
 from optimove_provider.tasks.staging import sweep
-from optimove_provider.tasks.window import WindowedOperator
+from optimove_provider.tasks.windows.window import WindowedOperator
 from optimove_provider.triggers.dcp import FIRST_POLL_SECONDS, DcpUploadTrigger
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
     :param guards: what "changed" takes for an accident: `Guards(...)`, or a mapping of its members.
     :param expected_plan: with "changed", the digest of a plan: only that is carried out.
     :param window: the window that the rows stand for, {"start": ..., "end": ...}, if no template names it.
-    :param window_grain: how long the window of a run without a data interval is.
+    :param window_grain: to what the window of a run is floored that has neither a data interval nor a partition: a
+        part of a day, or whole days.
     :param lock_timeout: how long to wait for another load into the same table, a timedelta or seconds.
     :param assume_settled: with "changed": files of earlier loads that nobody saw imported are taken for imported.
     :param overwrite_newer: with "full": also what the ledger has newer is overwritten.
@@ -221,6 +222,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
         options = self._import_options(in_unit(client.list_attributes(table.id), self.epoch_unit))
         to, history = self._destination(client, table, load_id), upload_history(client, table.id, self.staging())
         report = Report(load_id, client.settings.target("dcp", table.id), task=task_of(context))
+        self.note_missed_points(report)
         return TableImport(
             source=source,
             options=options,

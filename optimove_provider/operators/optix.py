@@ -18,7 +18,7 @@ from optimove_provider.tasks.deferral import LoadingOperator, Waiting, task_of
 from optimove_provider.tasks.failures import airflow_failures
 from optimove_provider.tasks.sources import Source, check_one_source, open_rows, rejected_marker
 from optimove_provider.tasks.staging import staging, sweep
-from optimove_provider.tasks.window import WindowedOperator
+from optimove_provider.tasks.windows.window import WindowedOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -111,7 +111,8 @@ class OptixUploadOperator(LoadingOperator, WindowedOperator):
     :param dry_run: only plan: return counts and the plan's digest, send nothing, leave nothing behind but a report.
     :param expected_plan: the digest of a plan: only that is carried out.
     :param window: the window that the rows stand for, {"start": ..., "end": ...}, if no template names it.
-    :param window_grain: how long the window of a run without a data interval is.
+    :param window_grain: to what the window of a run is floored that has neither a data interval nor a partition: a
+        part of a day, or whole days.
     :param lock_timeout: how long to wait for another load into the same target, a timedelta or seconds.
     """
 
@@ -234,20 +235,23 @@ class OptixUploadOperator(LoadingOperator, WindowedOperator):
             guards=Guards.of(self.guards),
             sending=Sending.of(self.sending),
             generation=marker.generation if marker else self.generation(self.window),
+            opened=marker.opened if marker else None,
             expected_plan=self.expected_plan or None,
         )
 
 
-class OptixUpdateOperator(LoadingOperator):
+class OptixUpdateOperator(LoadingOperator, WindowedOperator):
     """Overwrite records by key: each request counts at once, there is no batch that would hold them back.
 
     Each record is replaced whole: fields that are not sent are removed. Whether a key that is not there is inserted is
-    not documented. For more than a small set, prefer `OptixUploadOperator`, which publishes all rows together.
+    not documented. Keys that a later load has brought already are left out, as stale. For more than a small set, prefer
+    `OptixUploadOperator`, which publishes all rows together.
 
     :param data_connection_uuid: where the rows go.
     :param primary_key: the column that holds the key; unique, and never null. It is sent apart from the other fields.
     :param source: files or a short list, as for `OptixUploadOperator`.
-    :param sql: instead of `source`, a query; a name that ends in .sql is a file with the query.
+    :param sql: instead of `source`, a query; a name that ends in .sql is a file with the query. Templates know
+        `{{ window.start }}` and `{{ window.end }}`.
     :param sql_conn_id: the connection on which the query runs.
     :param parameters: the query's parameters.
     :param key_type: "string" or "integer": the type in which all keys travel.
@@ -255,6 +259,8 @@ class OptixUpdateOperator(LoadingOperator):
     :param ttl_column: the column with each row's own time to live in seconds; it is no field of the record.
     :param ttl_seconds: after so many seconds a row without its own expires; None means never.
     :param max_rejected: how many rows may be rejected, or which share of them if it is below 1.
+    :param window: the window that the rows stand for, {"start": ..., "end": ...}, if no template names it.
+    :param window_grain: how long the window of a run without a data interval is.
     :param lock_timeout: how long to wait for another load into the same target, a timedelta or seconds.
     :param sending: requests in flight, and how many may be spent on finding refused rows: `Sending(...)`, or a mapping
         of its members.
@@ -270,6 +276,7 @@ class OptixUpdateOperator(LoadingOperator):
         "ttl_seconds",
         "max_rejected",
         "sending",
+        "window",
         "optix_conn_id",
     )
     template_ext: Sequence[str] = (".sql",)
@@ -291,6 +298,8 @@ class OptixUpdateOperator(LoadingOperator):
         ttl_seconds: int | None = None,
         max_rejected: float = 0,
         sending: Sending | Mapping[str, Any] = Sending(),
+        window: Mapping[str, Any] | None = None,
+        window_grain: timedelta = timedelta(days=1),
         lock_timeout: timedelta | float = timedelta(hours=1),
         optix_conn_id: str = OptixHook.default_conn_name,
         **kwargs: Any,
@@ -309,6 +318,8 @@ class OptixUpdateOperator(LoadingOperator):
         self.ttl_seconds = ttl_seconds
         self.max_rejected = max_rejected
         self.sending = sending
+        self.window = window
+        self.window_grain = window_grain
         self.optix_conn_id = optix_conn_id
         self.check_literals()
 
@@ -330,8 +341,15 @@ class OptixUpdateOperator(LoadingOperator):
         from optimove_provider.loads.optix.update import Update
 
         target = OptixTarget(self.data_connection_uuid, self.primary_key, self.key_type, self.ttl_seconds)
-        sending = Sending.of(self.sending)
-        wanted = UploadOptions(target, nulls=self.nulls, max_rejected=self.max_rejected, sending=sending)
+        sending, marker = Sending.of(self.sending), rejected_marker(self.source)
+        wanted = UploadOptions(
+            target,
+            nulls=self.nulls,
+            max_rejected=self.max_rejected,
+            sending=sending,
+            generation=marker.generation if marker else self.generation(self.window),
+            opened=marker.opened if marker else None,
+        )
         return Update(wanted, self.ttl_column)
 
 
@@ -357,5 +375,7 @@ def _load_of(
         place = operator.staging()
         target = client.settings.target("optix", connection_uuid(operator.data_connection_uuid))
         report = Report(waiting.load_id, target, task=task_of(context))
+        if isinstance(operator, WindowedOperator):
+            operator.note_missed_points(report)
         yield _What(client, partial(open_rows, *source, operator.parameters), place, report)
         sweep(place)

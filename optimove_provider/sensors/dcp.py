@@ -14,7 +14,8 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from optimove_provider.contract.dcp.upload_history import HistoryEntry, ImportState, Outcome
+from optimove_provider.clients.patience import POLLING
+from optimove_provider.contract.dcp.upload_history import HistoryEntry, ImportState, Outcome, counted
 from optimove_provider.contract.dcp.waiting import MAX_FAILED_POLLS, tolerable
 from optimove_provider.contract.wire.errors import OptimoveProviderError, SettingsError
 from optimove_provider.hooks.dcp import DcpHook
@@ -73,7 +74,8 @@ class DcpUploadSensor(_DcpSensor):
     not.
 
     :param table_id: the table.
-    :param s3_key: a file's S3 key, a list of keys, or the whole output of a `DcpS3ImportOperator`.
+    :param s3_key: a file's S3 key, a list of keys, or the whole output of a `DcpS3ImportOperator`: then a history that
+        counts fewer rows than were sent is a failure too.
     :param max_failed_polls: so many polls in a row may fail for a reason that passes.
     :param deferrable: wait in the triggerer, without a worker slot.
     """
@@ -117,7 +119,7 @@ class DcpUploadSensor(_DcpSensor):
         if not self._keys:
             self.log.info("no file was uploaded, so there is nothing to wait for")
             return PokeReturnValue(True, _result(()))
-        with DcpHook(self.dcp_conn_id).get_conn() as client:
+        with DcpHook(self.dcp_conn_id).get_conn(POLLING) as client:
             return self._judge(upload_history(client, int(self.table_id), staging()).outcome(self._keys))
 
     @property
@@ -126,7 +128,7 @@ class DcpUploadSensor(_DcpSensor):
         return [key] if isinstance(key, str) else list(key)
 
     def _defer(self) -> None:
-        with self._skipping_if_soft(), airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
+        with self._skipping_if_soft(), airflow_failures(), DcpHook(self.dcp_conn_id).get_conn(POLLING) as client:
             remembered = upload_history(client, int(self.table_id), staging()).remembered(self._keys)
         trigger = DcpUploadTrigger(
             table_id=int(self.table_id),
@@ -140,6 +142,8 @@ class DcpUploadSensor(_DcpSensor):
         self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=self.timeout))
 
     def _judge(self, outcome: Outcome) -> PokeReturnValue:
+        if isinstance(self.s3_key, Mapping):
+            outcome = counted(outcome, int(self.s3_key.get("accepted") or 0))
         self.log.info("%s", outcome.sentence)
         if outcome.verdict is ImportState.FAILED:
             raise AirflowFailException(f"table {self.table_id}: the import failed: {outcome.sentence}")
@@ -188,7 +192,7 @@ class DcpProfileSensor(_DcpSensor):
         if (self.customer_ids is None) == (self.profiles is None):
             raise SettingsError("give either customer_ids= or profiles=, not both and not neither")
         wanted = self.profiles if self.profiles is not None else {one: {} for one in self.customer_ids or ()}
-        with DcpHook(self.dcp_conn_id).get_conn() as client:
+        with DcpHook(self.dcp_conn_id).get_conn(POLLING) as client:
             missing = list(missing_values(client, int(self.table_id), wanted))
         for sentence in missing[:_SHOWN]:
             self.log.info("%s", sentence)

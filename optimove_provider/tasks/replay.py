@@ -38,13 +38,15 @@ def replay(
 
     told = _told(file)
     known = dict(told["replay"])
-    generation, nulls = datetime.fromisoformat(known.pop("generation")), known.pop("nulls")
+    age, nulls = (datetime.fromisoformat(known.pop(name)) for name in ("generation", "opened")), known.pop("nulls")
+    generation, opened = age
     target = OptixTarget(**known)
     # Everything that is fit goes, whatever is rejected again: the account tells.
     wanted = UploadOptions(
         target,
         nulls=nulls,
         generation=generation,
+        opened=opened,
         max_rejected=told["rejected"],
         guards=guards,
         sending=sending,

@@ -1,7 +1,7 @@
 """Where loads keep their state, and which load a task's try belongs to."""
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import conf
@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 SECTION = "optimove"
 KEPT_DAYS = 30
+CLOCKS_AGREE = timedelta(seconds=30)
+"""How far clocks of machines may be apart."""
 _ON_THIS_MACHINE = ("LocalExecutor", "SequentialExecutor", "InProcessExecutor")
 
 
@@ -81,19 +83,35 @@ def _sweep(staging: "Staging", days: int) -> None:
 
 
 def begin_load(staging: "Staging", context: "Context") -> str:
-    """The id of the load that this try of the task begins or takes up again."""
+    """The id of the load that this try of the task begins or takes up again. Raises SettingsError for a wrong clock."""
     from optimove_provider.loads.state.load_id import TaskTry, begin
 
     ti = context["ti"]
-    return begin(
-        staging,
-        TaskTry(
-            ti.dag_id,
-            ti.task_id,
-            ti.run_id,
-            -1 if ti.map_index is None else ti.map_index,
-            ti.try_number,
-            ti.max_tries,
-            context["task"].retries or 0,
-        ),
+    task_try = TaskTry(
+        ti.dag_id,
+        ti.task_id,
+        ti.run_id,
+        -1 if ti.map_index is None else ti.map_index,
+        ti.try_number,
+        ti.max_tries,
+        context["task"].retries or 0,
     )
+    before = staging.surroundings.now()
+    load_id = begin(staging, task_try)
+    check_clock(staging, before, task_try.path)
+    return load_id
+
+
+def check_clock(staging: "Staging", before: datetime, path: str) -> None:
+    """Raise SettingsError if this machine's clock, and that of staging, tell times of a file that was written between
+    `before` and now that are more than 30 seconds apart: how old rows are, and who may write, is told by clocks.
+
+    A storage that does not say when a file was written is believed.
+    """
+    written, now = staging.written_at(path), staging.surroundings.now()
+    if written and not before - CLOCKS_AGREE < written < now + CLOCKS_AGREE:
+        raise SettingsError(
+            f"the clock of this machine says {now.isoformat()}, that of staging, at {staging.url('')}, "
+            f"{written.isoformat()}: they must agree within {CLOCKS_AGREE.total_seconds():.0f} s, as a load's age and "
+            "its lease are told by clocks. Set the one that is wrong, as with NTP; nothing was sent"
+        )

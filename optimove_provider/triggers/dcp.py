@@ -54,10 +54,11 @@ class DcpUploadTrigger(BaseTrigger):
         yield TriggerEvent(await self._wait())
 
     async def _wait(self) -> dict[str, Any]:
+        from optimove_provider.clients.patience import POLLING
         from optimove_provider.contract.wire.errors import OptimoveProviderError
 
         try:
-            with await DcpHook(self.dcp_conn_id).aget_conn() as client:
+            with await DcpHook(self.dcp_conn_id).aget_conn(POLLING) as client:
                 outcome = await client.wait(self._ask, self.poll_seconds, self.max_failed_polls)
         except OptimoveProviderError as error:
             return {"error": str(error), "retry_helps": error.retry_helps}

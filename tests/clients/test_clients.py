@@ -6,8 +6,8 @@ from functools import partial
 import pytest
 
 from optimove_provider.clients.dcp import DcpClient
-from optimove_provider.clients.drive import Retries
 from optimove_provider.clients.optix import OptixClient
+from optimove_provider.clients.patience import Retries
 from optimove_provider.clients.settings import DcpSettings, OptixSettings
 from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.dcp import config as dcp
@@ -18,7 +18,7 @@ from optimove_provider.contract.wire.errors import ApiError, AuthenticationError
 from optimove_provider.contract.wire.messages import Lost, Response, json_body
 from optimove_provider.emulator import API_KEY, BRAND_KEY, TOKEN, EmulatorServer, Fault, State, send
 
-AT_ONCE = Retries(first_wait=0)
+AT_ONCE = Retries(attempts=5, first_wait=0)
 BATCH = {"batch_uuid": "00000000-0000-0000-0000-000000000001", "batch_completed": True}
 
 

@@ -3,14 +3,16 @@
 import asyncio
 import threading
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from email.utils import format_datetime
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimove_provider.clients.drive import Budget, Retries, arun, polite, run
+from optimove_provider.clients.drive import Budget, arun, polite, run
+from optimove_provider.clients.patience import TESTING, Patience, Retries
 from optimove_provider.clients.settings import DcpSettings, OptixSettings
 from optimove_provider.contract.dcp import config as dcp
 from optimove_provider.contract.optix import data_connections as optix
@@ -18,12 +20,13 @@ from optimove_provider.contract.wire.errors import OptimoveProviderError, Refuse
 from optimove_provider.contract.wire.messages import Lost, Response, Sleep
 from optimove_provider.emulator import API_KEY, BRAND_KEY, TOKEN, State, send
 from optimove_provider.surroundings import REAL
+from tests.support.virtual_time import START, ClientTime
 
 OPTIX = OptixSettings(
     conn_id="optix", host="http://emulator/api/data-connections/v1", api_key=API_KEY, brand_api_key=BRAND_KEY
 )
 DCP = DcpSettings(conn_id="dcp", host="http://emulator/experiment/v1", token=TOKEN)
-RETRIES, UNSHORTENED = Retries(), replace(REAL, draw=lambda least, most: most)
+RETRIES = Retries()
 NEVER_LEFT, LOST = Lost("refused", sent=False), Lost("dropped")
 
 
@@ -32,24 +35,29 @@ class Wire:
 
     def __init__(self, troubles, settings=OPTIX, seed="same ids every time"):
         self.troubles, self.settings, self.state = list(troubles), settings, State(seed=seed)
-        self.log, self.naps = [], []
+        self.log, self.time = [], ClientTime()
 
     def send(self, request):
         trouble = self.troubles.pop(0) if self.troubles else None
         self.log.append((request.endpoint, request.url, request.body, trouble))
         return trouble or send(self.state, self.settings.address(request))
 
-    async def nap(self, seconds):
-        self.naps.append(seconds)
+    @property
+    def naps(self):
+        return self.time.naps
 
-    def run(self, flow, retries=RETRIES, surroundings=UNSHORTENED):
-        return run(self.polite(flow, retries, surroundings), self.send, self.naps.append)
+    async def nap(self, seconds):
+        self.time.sleep(seconds)
+
+    def run(self, flow, retries=RETRIES, **surroundings):
+        return run(self.polite(flow, retries, **surroundings), self.send, self.time.sleep)
 
     def arun(self, flow, retries=RETRIES):
         return asyncio.run(arun(self.polite(flow, retries), self.send, self.nap))
 
-    def polite(self, flow, retries, surroundings=UNSHORTENED):
-        return polite(flow, retries, Budget(1000, clock=lambda: 0.0), surroundings)
+    def polite(self, flow, retries, **surroundings):
+        patience = Patience(replace(self.time.surroundings, **surroundings))
+        return polite(flow, retries, Budget(1000, clock=lambda: 0.0), patience)
 
 
 def journey():
@@ -89,19 +97,19 @@ def test_a_post_that_may_have_worked_is_never_repeated(troubles):
     wire = Wire(troubles)
     ending(wire.run, journey())
     *earlier, _ = [trouble for endpoint, _, _, trouble in wire.log if endpoint is optix.CREATE_CONNECTION]
-    assert all(trouble is NEVER_LEFT for trouble in earlier)
+    assert all(trouble is NEVER_LEFT or trouble.status == 429 for trouble in earlier)
 
 
 @settings(max_examples=60, deadline=None)
 @given(troubles)
 def test_no_request_is_sent_more_often_than_allowed(troubles):
     wire = Wire(troubles)
-    ending(wire.run, journey())
+    ending(partial(wire.run, retries=Retries(attempts=5)), journey())
     bodies = [body for _, _, body, _ in wire.log]
-    assert max(map(bodies.count, bodies)) <= RETRIES.attempts
+    assert max(map(bodies.count, bodies)) <= 5
 
 
-@pytest.mark.parametrize("trouble", [LOST, Response(500), Response(429), Response(503), Response(408)])
+@pytest.mark.parametrize("trouble", [LOST, Response(500), Response(503), Response(408), Response(499)])
 def test_an_unsafe_post_gets_one_try_when_it_may_have_worked(trouble):
     wire = Wire([trouble])
     with pytest.raises((Unreachable, ServerTrouble)):
@@ -137,21 +145,21 @@ def read():
 @pytest.mark.parametrize(("first", "sent"), [(LOST, True), (Response(502), True), (NEVER_LEFT, False)])
 def test_one_try_that_may_have_arrived_is_enough_to_be_unsure(first, sent):
     with pytest.raises(Unreachable) as caught:
-        Wire([first, *[NEVER_LEFT] * 4]).run(read())
+        Wire([first, *[NEVER_LEFT] * 4]).run(read(), Retries(attempts=5))
     assert caught.value.sent is sent
 
 
 @pytest.mark.parametrize(("drawn", "wait"), [(0.5, 0.5), (1.0, 1.0)])
 def test_jitter_shortens_a_wait_by_up_to_half(drawn, wait):
     wire = Wire([LOST], DCP)
-    wire.run(read(), surroundings=replace(REAL, draw=lambda least, most: drawn))
+    wire.run(read(), draw=lambda least, most: drawn)
     assert wire.naps == [wait]
 
 
 def test_the_default_jitter_stays_between_half_and_one():
     for _ in range(100):
         wire = Wire([LOST], DCP)
-        wire.run(read(), surroundings=REAL)
+        wire.run(read(), draw=REAL.draw)
         assert 0.5 <= wire.naps[0] <= 1
 
 
@@ -162,7 +170,8 @@ def test_the_default_jitter_stays_between_half_and_one():
         (503, {}, 60),
         (503, {"retry-after": "5"}, 60),
         (429, {"retry-after": "90"}, 90),
-        (429, {"retry-after": "3600"}, 120),
+        (429, {"retry-after": "300"}, 300),
+        (500, {"retry-after": "1.5"}, 1.5),
         (500, {}, 1),
         (500, {"retry-after": "5"}, 5),
         (500, {"retry-after": "soon"}, 1),
@@ -181,19 +190,74 @@ def test_opti_x_names_no_least_wait():
     assert wire.naps == [1, 1.0, 2]
 
 
-@pytest.mark.parametrize(("seconds", "least", "most"), [(90, 80, 90), (3600, 120, 120)])
-def test_retry_after_may_be_a_date_and_is_capped(seconds, least, most):
-    date = format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
+@pytest.mark.parametrize("seconds", [90, 540])
+def test_retry_after_may_be_a_date(seconds):
+    date = format_datetime(START + timedelta(seconds=seconds), usegmt=True)
     wire = Wire([Response(500, headers={"retry-after": date})], DCP)
     wire.run(read())
-    assert least <= wire.naps[0] <= most
+    assert wire.naps == [seconds]
+
+
+@pytest.mark.parametrize("asked", ["3600", "9" * 5000, "Wed, 21 Oct 2099 07:28:00 GMT"])
+def test_who_asks_for_more_than_is_left_is_quoted_and_not_waited_for(asked):
+    wire = Wire([Response(429, headers={"retry-after": asked})] * 2)
+    with pytest.raises(ServerTrouble) as caught:
+        wire.run(optix.create_connection("customers", "id"))
+    assert f"Retry-After: {asked[:100]}, and give_up_after leaves 600 s" in str(caught.value)
+    assert (wire.naps, caught.value.retry_helps, caught.value.certainly_not_done) == ([], True, True)
 
 
 @given(st.text() | st.sampled_from(["9" * 5000, "Wed, 21 Oct 99999 07:28:00 GMT", "-1", "1e3", "nan"]))
-def test_any_retry_after_gives_a_wait(text):
-    request = dcp.LIST_SERVICES.request()
-    answer = Response(500, headers={"retry-after": text})
-    assert 0 < RETRIES.wait(1, request, answer, jitter=1.0) <= RETRIES.longest_retry_after
+def test_any_retry_after_gives_a_wait_or_an_error(text):
+    wire = Wire([Response(500, headers={"retry-after": text})], DCP)
+    ending(wire.run, read())
+    assert all(0 < nap <= RETRIES.give_up_after for nap in wire.naps)
+
+
+def test_a_server_that_is_away_for_minutes_is_outlasted():
+    wire = Wire([None] + [LOST] * 16)
+    wire.run(journey())
+    assert 300 < sum(wire.naps) < RETRIES.give_up_after
+
+
+def test_it_gives_up_when_nothing_has_succeeded_for_so_long():
+    wire = Wire([LOST] * 1000, DCP)
+    with pytest.raises(Unreachable, match=r"tried \d+ times in 600 s, until nothing had succeeded for give_up_after"):
+        wire.run(read())
+    assert (sum(wire.naps), max(wire.naps)) == (RETRIES.give_up_after, RETRIES.longest_wait)
+
+
+def test_as_long_as_others_succeed_it_goes_on_for_three_times_as_long():
+    time = ClientTime()
+    patience = Patience(time.surroundings)
+    tries = patience.begin(dcp.LIST_SERVICES.request(), RETRIES)
+    while (again := tries.wait_after(Response(500), jitter=1.0)) is not None:
+        time.sleep(again)
+        patience.begin(dcp.LIST_SERVICES.request(), RETRIES).wait_after(Response(200), jitter=1.0)
+    assert time.seconds == 3 * RETRIES.give_up_after
+    assert max(time.naps) <= RETRIES.busy_wait
+
+
+def test_no_answer_is_waited_for_longer_than_there_is_patience():
+    time = ClientTime()
+    tries = Patience(time.surroundings).begin(dcp.LIST_SERVICES.request(), TESTING)
+    assert tries.next.timeout_seconds == 15
+    time.sleep(12)
+    assert tries.next.timeout_seconds == 3
+
+
+def test_a_2xx_that_is_no_success_is_tried_again_like_a_lost_answer():
+    wire = Wire([Response(200, b"<html>"), Response(207), Response(400, b"bad")], DCP)
+    with pytest.raises(Refused, match=r"400: bad \(tried 3 times in 3 s\)") as caught:
+        wire.run(read())
+    assert not caught.value.certainly_not_done
+
+
+@pytest.mark.parametrize("busy", [Response(429), Response(503, headers={"retry-after": "1"})])
+def test_a_post_that_was_certainly_not_carried_out_is_sent_again(busy):
+    wire = Wire([busy] * 3)
+    assert wire.run(optix.create_connection("customers", "id")) in wire.state.connections
+    assert len(wire.log) == 4
 
 
 class Broken(Exception):

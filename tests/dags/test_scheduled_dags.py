@@ -95,6 +95,30 @@ def test_a_run_with_a_date_takes_the_data_interval_that_ends_there(stored, airfl
     assert {record["last_order"] for record in stored().values()} == {"1997-01-19"}
 
 
+def test_the_query_of_the_examples_takes_whole_days_of_berlin_too(stored, airflow_db):
+    import pendulum
+    from airflow.sdk import DAG
+
+    from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUploadOperator
+
+    created = OptixCreateConnectionOperator(task_id="create", name="berlin", primary_key="customerId").execute({})
+    start = datetime(1997, 1, 1, tzinfo=pendulum.timezone("Europe/Berlin"))
+    with DAG("days_of_berlin", schedule="0 1 * * *", start_date=start, template_searchpath=[str(DAGS)]) as dag:
+        OptixUploadOperator(
+            task_id="upload",
+            data_connection_uuid=created,
+            primary_key="customerId",
+            sql="sql/customers_touched.sql",
+            sql_conn_id="warehouse_default",
+        )
+    journey.register(dag)
+    outcome = journey.run(dag, logical_date=datetime(1997, 1, 20, tzinfo=UTC))  # one o'clock in Berlin
+    assert outcome.state == "success"
+    assert {record["last_order"] for record in stored().values()} == {"1997-01-19"}
+    with open(outcome.results["upload"]["report"].removeprefix("file://")) as report:
+        assert json.load(report)["replay"]["generation"] == "1997-01-19T23:00:00+00:00"
+
+
 def test_a_run_without_any_date_takes_the_day_before(stored, airflow_db):
     for dag_id in WINDOWED:
         assert journey.run_dag(dag_id).results["upload"]["state"] == "nothing_to_send"

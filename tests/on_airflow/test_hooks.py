@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.emulator import Fault
 from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.hooks.optix import OptixHook
 
@@ -42,6 +43,13 @@ def test_a_host_that_is_not_there_is_an_answer_not_a_wait(change_connection, hoo
     assert not works
     assert "http://127.0.0.1:1" in message
     assert "Connection refused" in message
+
+
+def test_a_server_that_asks_for_more_patience_than_a_person_has_is_quoted(emulator):
+    emulator.state.faults.order(Fault("list_services", status=429, headers={"retry-after": "120"}))
+    works, message = DcpHook().test_connection()
+    assert not works
+    assert "Retry-After: 120, and give_up_after leaves 15 s" in message
 
 
 def test_everything_that_is_missing_is_named_at_once(change_connection):

@@ -109,6 +109,14 @@ def test_the_key_comes_in_three_forms(uploaded, form):
     assert DcpUploadSensor(task_id="wait", table_id=table, s3_key=key).execute({})["rows_processed"] == 2
 
 
+@BOTH_MODES
+def test_fewer_rows_than_the_operator_sent_are_a_failure(uploaded, deferrable):
+    table, output = uploaded
+    with pytest.raises(AirflowFailException, match="3 of the 5 rows that were sent are missing"):
+        finish(sensor((table, {**output, "accepted": 5}), deferrable=deferrable))
+    assert finish(sensor((table, {**output, "accepted": 2}), deferrable=deferrable))["rows_processed"] == 2
+
+
 def test_nothing_uploaded_is_nothing_to_wait_for(uploaded):
     table, output = uploaded
     waiting = DcpUploadSensor(task_id="wait", table_id=table, s3_key={**output, "s3_keys": []})

@@ -16,9 +16,12 @@ from optimove_provider.loads.plan.plan import PlanInput
 from optimove_provider.loads.plan.planner import make_plan
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import LEDGER, ROWS
+from optimove_provider.loads.state.age import Age
 from optimove_provider.surroundings import REAL
 
 NOON = datetime(2026, 5, 2, 12, tzinfo=UTC)
+LATER = NOON + timedelta(hours=100)
+"""When all loads of the tests are made: none stands for an instant that has not come."""
 TARGET = target_id("optix", "https://optix.test", "4f0a")
 MEMORY = "200MB"
 
@@ -27,7 +30,7 @@ class Clock:
     """A clock that goes when it is told to."""
 
     def __init__(self):
-        self.now = NOON
+        self.now = LATER
 
     def __call__(self):
         return self.now
@@ -37,8 +40,13 @@ class Clock:
 
 
 def hour(number):
-    """A generation."""
+    """An instant that rows stand for."""
     return NOON + timedelta(hours=number)
+
+
+def age(number, opened=None):
+    """An age; without `opened`, the source was opened at the instant that its rows stand for."""
+    return Age(hour(number), hour(number if opened is None else opened))
 
 
 def record(key, value):
@@ -106,10 +114,11 @@ class Target:
     def manifest(self):
         return self.ledger.read()
 
-    def frozen(self, rows, generation, load_id="", **how):
+    def frozen(self, rows, generation, load_id="", opened=None, **how):
         values = [value for value in rows.values() if value is not None and value is not ...]
         filled = {"value": len(values) / len(rows)} if values else {}
-        return PlanInput(load_id or str(uuid.uuid4()), freeze(self.staging, rows), generation, filled=filled, **how)
+        own = Age(generation, opened or generation)
+        return PlanInput(load_id or str(uuid.uuid4()), freeze(self.staging, rows), own, filled=filled, **how)
 
     def lease(self, load_id, try_number=1):
         return acquire(self.ledger.manifest_file, load_id, try_number)
@@ -118,7 +127,7 @@ class Target:
         return make_plan(self.ledger, frozen, f"loads/{frozen.load_id}/{uuid.uuid4()}", self.clock(), MEMORY)
 
     def write_intent(self, lease, plan):
-        return self.ledger.write_intent(lease, plan.planned_against, plan.load.generation, plan.sent)
+        return self.ledger.write_intent(lease, plan.planned_against, plan.load.age, plan.sent)
 
     def send(self, plan, rejected=()):
         sent = rows_in(self.staging, plan.sent)

@@ -10,7 +10,6 @@ from typing import Any
 import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
-from optimove_provider.clients.drive import Retries
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.clients.settings import OptixSettings
 from optimove_provider.emulator import API_KEY, BRAND_KEY, State, send
@@ -19,6 +18,7 @@ from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.options import Sending
+from tests.support.virtual_time import ClientTime
 
 SETTINGS = OptixSettings(
     conn_id="optix_default",
@@ -38,10 +38,10 @@ class Target:
     """`kill_at` is the number of the request, from 1, at which the process dies: before it is answered, or after."""
 
     def __init__(self, folder: Path) -> None:
-        self.state, self.bodies = State(), []
+        self.state, self.bodies, self.time = State(), [], ClientTime()
         self.kill_at, self.killed_after = 0, False
         self.staging = Staging(LocalFileSystem(), str(folder))
-        self.client = OptixClient(SETTINGS, send=self.send, retries=Retries(first_wait=0))
+        self.client = OptixClient(SETTINGS, send=self.send, surroundings=self.time.surroundings)
         self.data_connection_uuid = self.client.create_connection("customers", "id")
         self.state.requests.clear()
         self.bodies.clear()

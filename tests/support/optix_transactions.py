@@ -6,11 +6,12 @@ import pyarrow as pa
 
 from optimove_provider.loads.ledger.ledger import ledger_of
 from optimove_provider.loads.optix.load import plan
+from optimove_provider.loads.optix.update import Update, load_update
 from optimove_provider.loads.report.report import Report
 from optimove_provider.options import Guards
 from tests.support.optix_target import Target, opened
 
-NIGHT = datetime(2026, 11, 20, tzinfo=UTC)
+NIGHT = datetime(2025, 11, 20, tzinfo=UTC)
 NO_GUARDS = Guards(allow_empty=True, min_rows_share=None, min_filled_share=None, max_changed_share=None)
 
 
@@ -29,6 +30,14 @@ class TransactionTarget(Target):
         load_id = load_id or f"6f0f5d3a-0000-4000-8000-{self.loads:012}"
         settings = {"mode": "changed", "source_is": "snapshot", "guards": NO_GUARDS, **settings}
         return self.load(rows(values), load_id, generation=generation, **settings)
+
+    def update(self, values, generation, load_id=None, **settings):
+        """Each is a load of its own too."""
+        self.loads += 1
+        self.report = Report(load_id or f"6f0f5d3a-0000-4000-8000-{self.loads:012}", {})
+        what = Update(self.wanted(generation=generation, **settings))
+        load_update(self.client, lambda: opened(rows(values)), self.staging, self.report, what)
+        return self.report
 
     @property
     def values(self):

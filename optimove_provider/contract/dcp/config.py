@@ -12,9 +12,9 @@ from typing import Any
 
 from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.dcp import profiles
-from optimove_provider.contract.dcp.upload_history import HistoryEntry, Outcome, judge
-from optimove_provider.contract.wire.answers import ask, ask_list
-from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.contract.dcp.upload_history import HistoryEntry, Outcome, judge, read_history
+from optimove_provider.contract.wire.answers import ask, ask_list, decoded, read
+from optimove_provider.contract.wire.errors import SettingsError, succeed
 from optimove_provider.contract.wire.messages import Endpoint, Flow
 
 API = "dcp"
@@ -198,11 +198,16 @@ def check_locator(locator_type: str, locator_name: str | None) -> None:
         )
 
 
-def upload_history(table_id: int) -> Flow[list[HistoryEntry]]:
-    """The files uploaded for a table, from the connection's `upload_history_url`."""
-    return (yield from ask_list(UPLOAD_HISTORY, HistoryEntry.from_json, table_id=table_id))
+def upload_history(table_id: int, files: Sequence[str] = ()) -> Flow[list[HistoryEntry]]:
+    """The files uploaded for a table, from the connection's `upload_history_url`.
+
+    Raises UnreadableAnswer for an odd entry that may be about one of the `files`; others are passed over.
+    """
+    response = succeed(UPLOAD_HISTORY, (yield UPLOAD_HISTORY.request(None, table_id=table_id)))
+    found = decoded(UPLOAD_HISTORY, response, list)
+    return read(UPLOAD_HISTORY, response, lambda entries: read_history(entries, files), found)
 
 
 def upload_outcome(table_id: int, s3_keys: Sequence[str]) -> Flow[Outcome]:
     """What the history says about these files now."""
-    return judge((yield from upload_history(table_id)), s3_keys)
+    return judge((yield from upload_history(table_id, s3_keys)), s3_keys)

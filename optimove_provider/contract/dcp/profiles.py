@@ -1,7 +1,7 @@
 """Profiles and aliases of DCP: endpoints of the profile host, and the conversations over them. No I/O here.
 
 "REST reference" is the vendor's archived reference of 2020, folders dcpcustomerprofiles and dcpalias. It shows paths
-and bodies, and hardly any answer: any 2xx is success, with a body or without.
+and bodies, and hardly any answer: what counts as success is in `wire.success`.
 """
 
 from collections.abc import Mapping

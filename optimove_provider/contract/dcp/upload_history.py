@@ -5,10 +5,16 @@ documents neither an endpoint nor states. The states here are those of the histo
 `upload_history_url` serves: a JSON array of entries. `contract.dcp.readback` tells what it sees in the same form.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import logging
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any
+from urllib.parse import unquote
+
+log = logging.getLogger(__name__)
 
 
 class ImportState(Enum):
@@ -29,7 +35,7 @@ STATES: Mapping[str, ImportState] = {
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One file in the history: `file` is its S3 key, `created` an ISO instant.
+    """One file in the history: `file` is its S3 key, or the end of it; `created` an ISO instant, or seconds since 1970.
 
     Rows are counts, None where nobody counted. `evidence` says what shows it, where no history does: see
     `contract.dcp.readback`.
@@ -37,18 +43,19 @@ class HistoryEntry:
 
     file: str
     status: str
-    rows_processed: int | None = 0
-    rows_failed: int | None = 0
+    rows_processed: int | None = None
+    rows_failed: int | None = None
     message: str = ""
     created: str = ""
     evidence: str = ""
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> "HistoryEntry":
-        """Read an entry; members that are not known are ignored, a missing `file` or `status` is a KeyError."""
+        """Read an entry; members that are not known are ignored. A missing `file` or `status` is a KeyError, what is no
+        text or no count a ValueError."""
         return cls(
-            file=str(entry["file"]),
-            status=str(entry["status"]),
+            file=_text(entry, "file"),
+            status=_text(entry, "status"),
             rows_processed=_count(entry, "rows_processed"),
             rows_failed=_count(entry, "rows_failed"),
             message=str(entry.get("message") or ""),
@@ -77,10 +84,20 @@ class HistoryEntry:
         return f"{self.file}: {self.status}{unknown}{evidence}{rows}" + (f": {self.message}" if self.message else "")
 
 
+def _text(entry: Mapping[str, Any], name: str) -> str:
+    if not isinstance(entry[name], str):
+        raise ValueError(f"{name} is {entry[name]!r:.100}, which is no text")
+    return str(entry[name])
+
+
 def _count(entry: Mapping[str, Any], name: str) -> int | None:
-    """A count; null where nobody counted, 0 where it is left out."""
-    count = entry.get(name, 0)
-    return None if count is None else int(count)
+    """A count; None where nobody counted, so also where it is left out."""
+    count = entry.get(name)
+    if count is None:
+        return None
+    if isinstance(count, bool) or not re.fullmatch(r"\d+(\.0+)?", str(count).strip(), re.ASCII):
+        raise ValueError(f"{name} is {count!r:.100}, which is no count")
+    return int(float(count)) if isinstance(count, float) else int(str(count).strip().partition(".")[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,18 +131,88 @@ class Outcome:
         return "; ".join([*(entry.sentence for entry in self.entries), *missing])
 
 
+def read_history(found: Sequence[Any], files: Iterable[str]) -> list[HistoryEntry]:
+    """Read the entries of a history. Odd ones of other files than these are passed over, with one warning.
+
+    Raises what `HistoryEntry.from_json` does for an odd one that may be about one of the `files`.
+    """
+    wanted, entries, passed_over = tuple(files), list[HistoryEntry](), list[str]()
+    for entry in found:
+        try:
+            entries.append(HistoryEntry.from_json(entry))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            name = entry.get("file") if isinstance(entry, Mapping) else None
+            if isinstance(name, str) and any(_depth(name, file) for file in wanted):
+                raise
+            passed_over.append(f"{name!r:.200} ({error!r:.200})")
+    if passed_over:
+        told = "; ".join(passed_over[:3]) + ("; ..." if len(passed_over) > 3 else "")
+        log.warning("%d odd entries of other files in the upload history are passed over: %s", len(passed_over), told)
+    return entries
+
+
 def judge(history: Iterable[HistoryEntry], files: Iterable[str]) -> Outcome:
     """The common verdict on `files`: failed if one failed, done if all are done, else wait.
 
-    The newest entry of a file counts; a file that is not listed yet is waited for.
+    A history may name a file by its key, by the end of it after a slash, or by its bare name; what names the key best
+    counts, unless it names several of the files. The newest entry of a file counts, of equally new ones the last that
+    is listed; a file that is not listed yet is waited for.
     """
-    newest: dict[str, HistoryEntry] = {}
-    for entry in sorted(history, key=lambda entry: entry.created):
-        newest[entry.file] = entry
-    wanted = tuple(dict.fromkeys(files))
-    entries = tuple(newest[file] for file in wanted if file in newest)
-    absent = tuple(file for file in wanted if file not in newest)
-    return common_verdict(entries, absent)
+    wanted, entries = tuple(dict.fromkeys(files)), list(history)
+    found = {file: _newest(_about(file, wanted, entries)) for file in wanted}
+    absent = tuple(file for file in wanted if found[file] is None)
+    return common_verdict([entry for entry in found.values() if entry], absent)
+
+
+def _about(file: str, wanted: Sequence[str], history: Iterable[HistoryEntry]) -> list[HistoryEntry]:
+    """The entries about one of the files, those that name it best."""
+    depths = [(_depth(entry.file, file), entry) for entry in history]
+    best = max((depth for depth, _ in depths), default=0)
+    named = [entry for depth, entry in depths if depth == best > 0]
+    return [
+        entry for entry in named if sum(_depth(entry.file, one) == best for one in wanted) == 1 or entry.file == file
+    ]
+
+
+_BUCKET = re.compile(r"(?:[a-z][a-z0-9+.-]*://[^/]*)?/+", re.IGNORECASE)
+
+
+def _depth(named: str, key: str) -> int:
+    """How many parts of an S3 key a history's name for a file agrees with, from the end; 0 if it is another file's."""
+    for name in (named, unquote(named)):
+        bucket = _BUCKET.match(name)
+        name = name[bucket.end() :] if bucket else name
+        if name and (key == name or key.endswith(f"/{name}")):
+            return name.count("/") + 1
+    return 0
+
+
+def _newest(entries: Sequence[HistoryEntry]) -> HistoryEntry | None:
+    newest: HistoryEntry | None = None
+    for entry in entries:
+        if newest is None or _instant(entry.created) >= _instant(newest.created):
+            newest = entry
+    return newest
+
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+_MILLISECONDS_FROM = 10**11
+"""As seconds that would be the year 5138."""
+
+
+def _instant(created: str) -> datetime:
+    """When an entry was made: an ISO instant, of UTC unless it says otherwise, or a number since 1970; else never."""
+    try:
+        if re.fullmatch(r"\d+(\.\d+)?", created, re.ASCII):
+            seconds = float(created)
+            return _1970 + timedelta(seconds=seconds / 1000 if seconds >= _MILLISECONDS_FROM else seconds)
+        found = datetime.fromisoformat(created)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return _NEVER
+
+
+_1970 = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def common_verdict(entries: Iterable[HistoryEntry], absent: Iterable[str] = ()) -> Outcome:
@@ -136,3 +223,20 @@ def common_verdict(entries: Iterable[HistoryEntry], absent: Iterable[str] = ()) 
         if verdict in verdicts:
             return Outcome(verdict, entries, absent)
     return Outcome(ImportState.DONE, entries, absent)
+
+
+def counted(outcome: Outcome, rows: int) -> Outcome:
+    """The outcome, given how many rows were sent in all of its files: fewer that were imported are a failure.
+
+    Where nobody counted, the outcome stays.
+    """
+    counts = [entry.rows_processed for entry in outcome.entries]
+    if outcome.verdict is not ImportState.DONE or not counts or None in counts:
+        return outcome
+    missing = rows - sum(count for count in counts if count is not None)
+    if missing <= 0:
+        return outcome
+    told = f"{missing} of the {rows} rows that were sent are missing"
+    last = outcome.entries[-1]
+    entries = (*outcome.entries[:-1], replace(last, message="; ".join(filter(None, [last.message, told]))))
+    return Outcome(ImportState.FAILED, entries, outcome.absent)

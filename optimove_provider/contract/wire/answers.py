@@ -39,7 +39,7 @@ def ask_list(endpoint: Endpoint, reader: Callable[[Any], T], **path: object) -> 
 
 
 def tell(endpoint: Endpoint, wanted: Mapping[str, Any], **path: object) -> Flow[Response]:
-    """Send a JSON object, without what is None in it; any 2xx is success, an empty one too."""
+    """Send a JSON object, without what is None in it."""
     body = json_body({name: value for name, value in wanted.items() if value is not None})
     return succeed(endpoint, (yield endpoint.request(body, **path)))
 

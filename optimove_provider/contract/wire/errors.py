@@ -4,6 +4,7 @@
 """
 
 from optimove_provider.contract.wire.messages import Answer, Endpoint, Lost, Response
+from optimove_provider.contract.wire.success import Verdict, contradiction, judge
 
 MAX_TEXT = 2000
 """How much of an answer's text an error carries, in characters."""
@@ -46,9 +47,19 @@ class ApiError(OptimoveProviderError):
         self.endpoint = endpoint
         self.status = response.status
         self.repeated = response.repeated
+        self.verdict = judge(response)
         self.text = response.text[:MAX_TEXT]
-        said = f": {self.text}" if self.text else " with an empty body"
-        super().__init__(f"{endpoint.method} {endpoint.name} was answered {self.status}{said}")
+        tries = f" ({response.tries})" if response.tries else ""
+        super().__init__(f"{endpoint.method} {endpoint.name} was answered {self.status}{self.said(response)}{tries}")
+
+    @property
+    def certainly_not_done(self) -> bool:
+        """Whether nothing came of the request, nor of an earlier try of it."""
+        return self.verdict in (Verdict.REFUSED, Verdict.NOT_NOW) and not self.repeated
+
+    def said(self, response: Response) -> str:
+        """What the answer said."""
+        return f": {self.text}" if self.text else " with an empty body"
 
 
 class AuthenticationError(ApiError):
@@ -60,9 +71,22 @@ class Refused(ApiError):
 
 
 class ServerTrouble(ApiError):
-    """429, 5xx or another status that says nothing about the request itself."""
+    """408, 429, 5xx or another status that says nothing about the request itself."""
 
     retry_helps = True
+
+
+class DoubtfulSuccess(ServerTrouble):
+    """A 2xx that is no success: what became of the work is in doubt, as after a lost answer.
+
+    Of its body only what says so is shown: a table's holds AWS keys.
+    """
+
+    def said(self, response: Response) -> str:
+        """Why it is none."""
+        self.text = contradiction(response)
+        size = f"{len(response.body)} bytes of {response.headers.get('content-type', 'an unnamed type')}"
+        return f", which is no success: {self.text} ({size}). Whether it was carried out is not known"
 
 
 class Unreachable(OptimoveProviderError):
@@ -77,15 +101,18 @@ class Unreachable(OptimoveProviderError):
 
 
 def succeed(endpoint: Endpoint, answer: Answer | None) -> Response:
-    """The response when it is a 2xx; otherwise the error that fits it is raised."""
+    """The response when it is a success; otherwise the error that fits it is raised."""
     if isinstance(answer, Lost):
         raise Unreachable(endpoint, answer)
     if answer is None:
         raise TypeError(f"{endpoint.name}: the driver sent no answer")
-    if answer.ok:
+    verdict = judge(answer)
+    if verdict is Verdict.DONE:
         return answer
+    if answer.ok:
+        raise DoubtfulSuccess(endpoint, answer)
     if answer.status in (401, 403):
         raise AuthenticationError(endpoint, answer)
-    if 300 <= answer.status < 500 and answer.status not in (408, 429):
+    if verdict is Verdict.REFUSED or 300 <= answer.status < 400:
         raise Refused(endpoint, answer)
     raise ServerTrouble(endpoint, answer)

@@ -47,7 +47,8 @@ class Endpoint:
 class Request:
     """One HTTP request. `url` is a path relative to its API until the client's settings make it absolute.
 
-    Headers and body stay out of the repr: they carry keys and customers' data.
+    Headers and body stay out of the repr: they carry keys and customers' data. `timeout_seconds` bounds the wait for an
+    answer, where the client's own timeout is longer.
     """
 
     method: str
@@ -55,29 +56,32 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes | None = field(default=None, repr=False)
     endpoint: Endpoint | None = field(default=None, repr=False)
+    timeout_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
     """One HTTP answer. Header names are lower case; the body stays out of the repr.
 
-    `repeated` says that an earlier try of the same request may have been carried out already.
+    `repeated` says that an earlier try of the same request may have been carried out already, `tries` how often, and
+    for how long, it was tried.
     """
 
     status: int
     body: bytes = field(default=b"", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict)
     repeated: bool = False
+    tries: str = ""
 
     @property
     def ok(self) -> bool:
-        """Any 2xx: neither vendor documents more than that for every call."""
+        """Any 2xx, which alone is no success yet: `success.judge` tells."""
         return 200 <= self.status < 300
 
     @property
     def text(self) -> str:
-        """The body as text; bytes that are not UTF-8 are replaced."""
-        return self.body.decode("utf-8", "replace")
+        """The body as text, without a byte order mark; bytes that are not of its encoding are replaced."""
+        return self.body.decode(json.detect_encoding(self.body), "replace").removeprefix("\ufeff")
 
     def json(self) -> Any:
         """The body as JSON. Raises ValueError when it is none."""

@@ -62,7 +62,7 @@ def _write_profile(call: Call) -> Response:
     data = json_object(json_object(call.json).get("data"))
     values = {name: _value(table, name, value) for name, value in data.items()}
     table.upsert(customer_id, values, state.clock() + state.switches.profile_lag_seconds)
-    table.settle(state.clock())
+    table.show_written(state.clock())
     if state.switches.profile_write_answer == "echo":
         return json_answer(201, _envelope(table, customer_id, data))
     return Response(201)

@@ -25,7 +25,7 @@ def advance(state: State, polled_table: int | None = None) -> None:
             state.noticed.add(found)
             _notice(state, found)
     for table in state.tables.values():
-        table.settle(state.clock())
+        table.show_written(state.clock())
     for upload in state.uploads:
         if upload.table_id == polled_table and not upload.finished:
             upload.polls += 1

@@ -132,7 +132,7 @@ class Table:
         """Write one row, to be read from that instant on: its values replace earlier ones, others are kept."""
         self.arriving.append((readable, customer_id, values))
 
-    def settle(self, now: float) -> None:
+    def show_written(self, now: float) -> None:
         """Let what is readable by now be read, in the order in which it was written."""
         while self.arriving and self.arriving[0][0] <= now:
             _, customer_id, values = self.arriving.popleft()

@@ -3,6 +3,27 @@
 from dataclasses import dataclass
 from typing import Literal
 
+DoubtfulSuccess = Literal[
+    "none",
+    "html",
+    "html_202",
+    "html_unnamed",
+    "text_201",
+    "success_false",
+    "ok_false",
+    "status_error",
+    "errors",
+    "errors_true",
+    "failed",
+    "rejected",
+    "byte_order_mark",
+    "203",
+    "205",
+    "206",
+    "207",
+    "226",
+]
+
 
 @dataclass(frozen=True)
 class OptixSwitches:
@@ -93,3 +114,8 @@ class Switches(DcpSwitches, OptixSwitches):
 
     # How long the HTTP server holds back each answer of an API. Other requests go on meanwhile.
     latency_seconds: float = 0.0
+    # What both APIs answer to a write instead of success, as a proxy might, or a server that took only a part. Guess:
+    # "none" of these. For tests: neither vendor documents any.
+    doubtful_success: DoubtfulSuccess = "none"
+    # Whether the work is done all the same.
+    doubtful_work_done: bool = True

@@ -24,6 +24,7 @@ from optimove_provider.loads.spool.slices import RowFilesWriter
 from optimove_provider.loads.spool.unique_keys import refuse_duplicates
 from optimove_provider.loads.upload.multipart import files_of
 from optimove_provider.loads.upload.uploads import Uploads
+from optimove_provider.surroundings import after
 
 Spool = Mapping[str, Any]
 """Frozen rows: their `folder`, the header's `columns`, the share `filled` of each, and the `report` so far."""
@@ -70,10 +71,10 @@ class ChangedImport:
             plan = self._plan(spool)
             if plan.to_send:
                 self._upload(lease, plan, spool["columns"])
-                lease.detach(now() + wait)
+                lease.detach(after(now(), wait))
                 return
             if not plan.below_watermark:
-                self._columns.write(spool["columns"], plan.load.generation)
+                self._columns.write(spool["columns"], plan.load.age)
                 ledger.commit(lease, plan.as_commit(now()))
         self._report.state = "nothing_to_send"
 
@@ -82,7 +83,7 @@ class ChangedImport:
         journal, report = self._journal, self._report
         spool = journal.rows(resumed)
         if spool is None:
-            found = self._freeze(journal.begin_reading())
+            found = self._freeze(journal.begin_reading(self._load.generation))
             spool = journal.rows_read({**found, "report": report.as_json()})
         report.restore(spool["report"])
         return spool
@@ -100,17 +101,27 @@ class ChangedImport:
     def _plan(self, spool: Spool) -> Plan:
         load, changed, journal = self._load, self._load.changed, self._journal
         self._refuse_other_manifest()
-        generation = load.generation or journal.opened
         frozen = PlanInput(
-            load.load_id, spool["folder"], generation, changed.source_is, "changed", filled=spool["filled"]
+            load.load_id,
+            spool["folder"],
+            journal.age,
+            changed.source_is,
+            "changed",
+            filled=spool["filled"],
+            is_complete=not self._report.rejected,
         )
+        if changed.source_is == "snapshot" and self._report.rejected:
+            self._report.note(
+                f"{self._report.rejected} rows are refused, and their customers are not known here: nothing is taken "
+                "for removed from the source"
+            )
         try:
             plan = plan_or_reuse(self._ledger, journal, frozen, self._report, changed.guards, changed.expected_plan)
         except GuardStopped as stopped:
             if differs := self._columns.difference(spool["columns"]):
                 raise OtherColumns(f"this load has other columns than the one before: {differs}. {stopped}") from None
             raise
-        self._columns.check_stale(spool["columns"], generation, plan.counts["stale"])
+        self._columns.check_stale(spool["columns"], journal.age, plan.counts["stale"])
         return plan
 
     def _refuse_other_manifest(self) -> None:
@@ -144,8 +155,8 @@ class ChangedImport:
         if self._load.changed.assume_settled:
             self._in_doubt.forget_all()
         self._in_doubt.resolve_others(self._load.load_id, self._load.outcome_of, self._never_visible)
-        self._columns.write(columns, plan.load.generation)
-        self._ledger.write_intent(lease, plan.planned_against, plan.load.generation, plan.sent)
+        self._columns.write(columns, plan.load.age)
+        self._ledger.write_intent(lease, plan.planned_against, plan.load.age, plan.sent)
         self._journal.begin_files()
 
     def _never_visible(self, load_id: str) -> list[str]:

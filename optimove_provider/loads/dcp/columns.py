@@ -1,16 +1,15 @@
 """The columns of the loads that a table's ledger is about: its one age for a row is true of those columns only."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from optimove_provider.contract.cells.datatypes import is_key_column
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.loads.ledger.ledger import Ledger
-from optimove_provider.loads.ledger.query import NEVER
+from optimove_provider.loads.state.age import Age
 
 _Columns = frozenset[str]
-_Newest = Mapping[_Columns, datetime]
+_Newest = Mapping[_Columns, Age]
 
 
 class OtherColumns(DataError):
@@ -19,22 +18,22 @@ class OtherColumns(DataError):
 
 class TableColumns:
     """The record beside a table's ledger, `columns.json`: each set of columns that was loaded, and the attributes that
-    were written as profiles, each with the newest generation of it. Whoever writes it has the lease."""
+    were written as profiles, each with the newest age of it. Whoever writes it has the lease."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._staging = ledger.staging
         self._path = f"{ledger.manifest_file.folder}/columns.json"
 
-    def write(self, columns: Sequence[str], generation: datetime) -> None:
+    def write(self, columns: Sequence[str], age: Age) -> None:
         """Remember a load with these columns, its key among them: before anything of it is visible."""
         loads, own = self._loads(), _attributes(columns)
-        self._write({**loads, own: self._newer(generation, loads.get(own))}, self._profiles())
+        self._write({**loads, own: _later(age, loads.get(own))}, self._profiles())
 
-    def write_profiles(self, names: Collection[str], generation: datetime) -> None:
+    def write_profiles(self, names: Collection[str], age: Age) -> None:
         """Remember that attributes of these names were written as profiles."""
         profiles = self._profiles()
         before = next(iter(profiles), frozenset[str]())
-        newest = self._newer(generation, profiles.get(before))
+        newest = _later(age, profiles.get(before))
         self._write(self._loads(), {before.union(names): newest})
 
     def concern(self, names: Collection[str]) -> bool:
@@ -42,22 +41,22 @@ class TableColumns:
         loads = self._loads()
         return not loads or any(not some.isdisjoint(names) for some in loads)
 
-    def newest(self, generation: datetime) -> datetime:
-        """The newest generation of all, this one included."""
-        return max([generation, *self._loads().values(), *self._profiles().values()])
+    def newest(self, age: Age) -> Age:
+        """The newest age of all, this one included."""
+        return max([age, *self._loads().values(), *self._profiles().values()])
 
-    def newer_overlap(self, columns: Sequence[str], generation: datetime) -> bool:
-        """Whether any of these columns was loaded, or written as a profile, with a generation that is no older."""
+    def newer_overlap(self, columns: Sequence[str], age: Age) -> bool:
+        """Whether any of these columns was loaded, or written as a profile, with an age that is no older."""
         own, known = _attributes(columns), [*self._loads().items(), *self._profiles().items()]
-        return any(newest >= generation and not own.isdisjoint(some) for some, newest in known)
+        return any(newest >= age and not own.isdisjoint(some) for some, newest in known)
 
-    def check_stale(self, columns: Sequence[str], generation: datetime, stale: int) -> None:
+    def check_stale(self, columns: Sequence[str], age: Age, stale: int) -> None:
         """Raise OtherColumns if rows are to be left out as stale, and a newer load lacks some of their columns."""
         own = _attributes(columns)
-        lacking = [some for some, newest in self._loads().items() if newest >= generation and not own <= some]
+        lacking = [some for some, newest in self._loads().items() if newest >= age and not own <= some]
         if stale and lacking:
             raise OtherColumns(
-                f"{stale} rows of {generation.isoformat()} are older than rows of other columns: newer loads of this "
+                f"{stale} rows of {age} are older than rows of other columns: newer loads of this "
                 f"table lack {_quoted(own - lacking[0])}, whose values would be lost with them. Nothing was sent. Load "
                 'all columns together; or these rows with mode="full" and overwrite_newer=True, which writes their '
                 "own columns, and no others"
@@ -79,18 +78,18 @@ class TableColumns:
 
     def _read(self, name: str) -> _Newest:
         sets = (self._staging.read(self._path) or {}).get(name, [])
-        return {frozenset(one["columns"]): datetime.fromisoformat(one["newest"]) for one in sets}
+        return {frozenset(one["columns"]): Age.from_json(one["newest"]) for one in sets}
 
     def _write(self, loads: _Newest, profiles: _Newest) -> None:
         self._staging.write(self._path, {"loads": _as_json(loads), "profiles": _as_json(profiles)})
 
-    def _newer(self, generation: datetime, before: datetime | None) -> datetime:
-        """The later one; none is later than now."""
-        return max(min(generation, self._staging.surroundings.now()), before or NEVER)
+
+def _later(age: Age, before: Age | None) -> Age:
+    return max(age, before or age)
 
 
 def _as_json(sets: _Newest) -> list[dict[str, Any]]:
-    return [{"columns": sorted(some), "newest": newest.isoformat()} for some, newest in sets.items()]
+    return [{"columns": sorted(some), "newest": newest.as_json()} for some, newest in sets.items()]
 
 
 def _attributes(columns: Collection[str]) -> _Columns:

@@ -39,7 +39,7 @@ class FullImport:
 
     def _run(self, invalidation: Invalidation) -> None:
         if self._publication.resume():
-            self._publish(invalidation.of(self._journal.prepared_generation))
+            self._publish(invalidation.of(self._journal.prepared_age))
         elif invalidation.is_below_watermark:
             with invalidation.keys() as observers:
                 self._load.row_check(observers).run(Nowhere())
@@ -54,7 +54,7 @@ class FullImport:
             with invalidation.keys() as observers:
                 self._load.row_check(observers).run(uploads)
             uploads.finish()
-        self._publication.prepare(uploads, invalidation.generation)
+        self._publication.prepare(uploads, invalidation.age)
 
     def _publish(self, invalidation: Invalidation) -> None:
         """Make the files visible, if no newer snapshot was committed before all of them were."""
@@ -73,12 +73,12 @@ class FullImport:
 
         Raises PartlyVisible if some files are visible, and OtherColumns if the snapshot lacks columns of these rows.
         """
-        report, generation = self._report, invalidation.generation
+        report, age = self._report, invalidation.age
         self._publication.abort()
         report.s3_keys = ()
         if visible:
             raise PartlyVisible(
-                f"files of load {report.load_id}, of {generation and generation.isoformat()}, became visible, and a "
+                f"files of load {report.load_id}, of {age}, became visible, and a "
                 "newer snapshot was committed before all of them had. The others were aborted, and nothing more of it "
                 "is sent"
             )

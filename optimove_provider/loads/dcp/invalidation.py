@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -19,10 +18,10 @@ from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.lease import Lease, acquired
 from optimove_provider.loads.ledger.ledger import NO_LEDGER, Ledger
 from optimove_provider.loads.ledger.newer import keys_in, newer_keys
-from optimove_provider.loads.ledger.query import NEVER
 from optimove_provider.loads.plan.planner import is_below_watermark
 from optimove_provider.loads.spool.row_files import rows_batch
 from optimove_provider.loads.spool.slices import RowFilesWriter
+from optimove_provider.loads.state.age import Age
 from optimove_provider.records.csv_syntax.locations import Locations
 from optimove_provider.records.findings.findings import Finding
 from optimove_provider.records.observe.observer import CellBuffer, ColumnObserver, ObserverFactory, no_observers
@@ -37,10 +36,10 @@ class OverwritesNewer(OptimoveProviderError):
 
 
 class Invalidation(Protocol):
-    """The right to write rows into a table that stand for one instant, the `generation`, and what it costs."""
+    """The right to write rows into a table of one `age`, and what it costs."""
 
     @property
-    def generation(self) -> datetime | None:
+    def age(self) -> Age | None:
         """None where nothing is ordered by it."""
         ...
 
@@ -49,8 +48,8 @@ class Invalidation(Protocol):
         """Whether a newer snapshot is committed, so that nothing of this load may be sent."""
         ...
 
-    def of(self, generation: datetime | None) -> "Invalidation":
-        """The same for rows of another instant, if one is given."""
+    def of(self, age: Age | None) -> "Invalidation":
+        """The same for rows of another age, if one is given."""
         ...
 
     def keys(self) -> AbstractContextManager[ObserverFactory]:
@@ -77,11 +76,11 @@ class Invalidation(Protocol):
 class NoInvalidation:
     """Where there is no ledger, nothing can become invalid, and nobody is kept from writing."""
 
-    generation: None = None
+    age: None = None
     is_below_watermark: bool = False
 
-    def of(self, generation: datetime | None) -> Self:
-        """No instant matters."""
+    def of(self, age: Age | None) -> Self:
+        """No age matters."""
         return self
 
     def keys(self) -> AbstractContextManager[ObserverFactory]:
@@ -104,17 +103,17 @@ class LedgerInvalidation:
 
     ledger: Ledger
     lease: Lease
-    generation: datetime
+    age: Age
     overwrite_newer: bool = False
 
-    def of(self, generation: datetime | None) -> Self:
-        """The same for rows of another instant, if one is given."""
-        return replace(self, generation=generation) if generation else self
+    def of(self, age: Age | None) -> Self:
+        """The same for rows of another age, if one is given."""
+        return replace(self, age=age) if age else self
 
     @property
     def is_below_watermark(self) -> bool:
         """Whether a newer snapshot is committed, so that nothing of this load may be sent, unless it may overwrite."""
-        return not self.overwrite_newer and is_below_watermark(self.ledger.read(), self.generation)
+        return not self.overwrite_newer and is_below_watermark(self.ledger.read(), self.age)
 
     @contextmanager
     def keys(self) -> Iterator[ObserverFactory]:
@@ -134,11 +133,11 @@ class LedgerInvalidation:
         Raises OverwritesNewer if the ledger has any of them newer, and of the same columns.
         """
         newer = self._newer_keys()
-        overlaps = TableColumns(self.ledger).newer_overlap(self._columns, self.generation)
+        overlaps = TableColumns(self.ledger).newer_overlap(self._columns, self.age)
         if newer and overlaps and not self.overwrite_newer:
             raise self._overwrites(newer)
-        TableColumns(self.ledger).write(self._columns, self.generation)
-        self._remember(marked=self.generation.isoformat())
+        TableColumns(self.ledger).write(self._columns, self.age)
+        self._remember(marked=self.age.as_json())
         InDoubtFiles(self.ledger).record(self.lease.load_id, s3_keys)
         self._mark(newer, overlaps)
 
@@ -146,19 +145,19 @@ class LedgerInvalidation:
         """Make the keys unknown, as old as these rows. Newer ones stay as old as they are: other columns of them are
         newer still, and where only such columns are, what the ledger knows of them stays true."""
         if not newer:
-            self.ledger.write_intent(self.lease, self.ledger.read().version, self.generation, self._folder)
+            self.ledger.write_intent(self.lease, self.ledger.read().version, self.age, self._folder)
             self.ledger.resolve_as_unknown(self.lease)
             return
         found = keys_in(self.ledger.staging, self._folder)
         older = (key for some in found for key in some.to_pylist() if key not in newer)
-        self.ledger.invalidate(self.lease, ((key, None) for key in older), self.generation)
+        self.ledger.invalidate(self.lease, ((key, None) for key in older), self.age)
         if overlaps:
-            newest = TableColumns(self.ledger).newest(self.generation)
+            newest = TableColumns(self.ledger).newest(self.age)
             self.ledger.invalidate(self.lease, ((key, None) for key in sorted(newer)), newest)
 
     def _newer_keys(self) -> set[str]:
         # What an earlier try of this load has marked is no newer than its rows.
-        age = max(self.generation, datetime.fromisoformat(self._remembered.get("marked", NEVER.isoformat())))
+        age = max(self.age, Age.from_json(self._remembered.get("marked", self.age.as_json())))
         if TableColumns(self.ledger).newest(age) == age:
             return set()
         keys = keys_in(self.ledger.staging, self._folder)
@@ -168,13 +167,13 @@ class LedgerInvalidation:
         examples = ", ".join(sorted(newer)[:3])
         return OverwritesNewer(
             f"the table has newer rows of {len(newer)} customers, such as {examples}, than these of "
-            f"{self.generation.isoformat()}: nothing of it is imported. A full import cannot leave rows out: load "
+            f"{self.age}: nothing of it is imported. A full import cannot leave rows out: load "
             'with mode="changed", which leaves the older ones out as stale, or set overwrite_newer=True'
         )
 
     def check_stale(self, stale: int) -> None:
         """Raise OtherColumns if so many rows are to be left out, and what is newer lacks some of their columns."""
-        TableColumns(self.ledger).check_stale(self._columns, self.generation, stale)
+        TableColumns(self.ledger).check_stale(self._columns, self.age, stale)
 
     def check(self) -> None:
         """Raise LeaseLost where the lease may be somebody else's by now."""
@@ -209,10 +208,9 @@ def invalidation_of(load: TableImport) -> Iterator[Invalidation]:
         load.report.note(NO_LEDGER)
         yield NoInvalidation()
         return
-    now = load.staging.surroundings.now()
-    generation = min(load.generation or now, now)
+    age = Age.of(load.staging.surroundings.now(), load.generation)
     with acquired(ledger.manifest_file, load.load_id, load.try_number, load.report.task) as lease:
-        yield LedgerInvalidation(ledger, lease, generation, load.overwrite_newer)
+        yield LedgerInvalidation(ledger, lease, age, load.overwrite_newer)
         compaction.maintain(ledger, lease)
 
 

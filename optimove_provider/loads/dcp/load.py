@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from optimove_provider.contract.dcp.readback import is_shown
-from optimove_provider.contract.dcp.upload_history import ImportState, Outcome
+from optimove_provider.contract.dcp.upload_history import ImportState, Outcome, counted
 from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.loads.dcp.changed_import import ChangedImport
 from optimove_provider.loads.dcp.full_import import FullImport
@@ -19,6 +19,7 @@ from optimove_provider.loads.report.bookkeeping import keep_account
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.journal import Journal, Stage
 from optimove_provider.loads.state.staging import Staging
+from optimove_provider.surroundings import after
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ def outcome(
     return: somebody else goes on looking. Raises NotImported where the next look would come after `wait`.
     """
     surroundings = load.staging.surroundings
-    until = surroundings.now() + wait
+    until = after(surroundings.now(), wait)
     while (found := load.outcome_of(load.report.s3_keys)).verdict is ImportState.WAIT:
         log.info("%s", found.sentence)
         left = until - surroundings.now()
@@ -84,11 +85,12 @@ def confirm(staging: Staging, report: Report, outcome: Outcome, try_number: int 
     before. Raises ImportFailed if the import failed, or rows of it; CommitConflict where another load has changed the
     ledger: then the load's intent stays. Raises TargetBusy while another load has the table.
     """
-    log.info("%s", outcome.sentence)
     journal = Journal(staging, report.load_id)
     if journal.result:
         report.restore(journal.result)
         return
+    outcome = counted(outcome, report.accepted)
+    log.info("%s", outcome.sentence)
     with keep_account(report, staging, all_or_nothing=True):
         _settle(table_ledger(staging, report), journal, report, outcome, try_number)
         try:
@@ -133,10 +135,20 @@ def _apply(report: Report, outcome: Outcome) -> None:
             report.note(f"nothing shows whether the files are imported, so {UNKNOWN}: {outcome.sentence}")
         return
     if outcome.is_over and all(entry.status.lower() == "completed" for entry in outcome.entries):
-        refused = min(sum(entry.rows_failed or 0 for entry in outcome.entries), report.accepted)
-        report.state = "committed"
-        report.rejected, report.accepted = report.rejected + refused, report.accepted - refused
+        _tell_counts(report, outcome)
     else:
         report.state, report.accepted = "failed", 0
     report.problem = f"the import failed: {outcome.sentence}"
     raise ImportFailed(report.problem)
+
+
+def _tell_counts(report: Report, outcome: Outcome) -> None:
+    """Of files that were imported as far as they were: failed rows are rejected. Where others are missing, nobody knows
+    which, so that none counts as accepted."""
+    refused = min(sum(entry.rows_failed or 0 for entry in outcome.entries), report.accepted)
+    report.rejected, report.accepted = report.rejected + refused, report.accepted - refused
+    counts = [entry.rows_processed for entry in outcome.entries if entry.rows_processed is not None]
+    if len(counts) == len(outcome.entries) and sum(counts) < report.accepted:
+        report.state, report.accepted = "failed", 0
+    else:
+        report.state = "committed"

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime
 
 import pyarrow as pa
 
@@ -14,6 +13,7 @@ from optimove_provider.loads.ledger.lease import acquired
 from optimove_provider.loads.ledger.ledger import NO_LEDGER, Ledger
 from optimove_provider.loads.ledger.newer import newer_keys
 from optimove_provider.loads.plan.planner import is_below_watermark
+from optimove_provider.loads.state.age import Age
 from optimove_provider.records.to_json.columns import key_texts
 
 Profile = tuple[str, dict[str, JsonValue]]
@@ -57,7 +57,7 @@ def _keys_of(fit: Sequence[Prepared[Profile]]) -> Iterator[tuple[Prepared[Profil
     return zip(fit, texts.to_pylist(), strict=True)
 
 
-def _newer(ledger: Ledger, keys: Sequence[str], age: datetime) -> set[str]:
+def _newer(ledger: Ledger, keys: Sequence[str], age: Age) -> set[str]:
     manifest = ledger.read()
     if is_below_watermark(manifest, age):
         return set(keys)

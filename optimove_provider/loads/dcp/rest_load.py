@@ -16,6 +16,7 @@ from optimove_provider.loads.progress import Progress
 from optimove_provider.loads.report.bookkeeping import keep_account
 from optimove_provider.loads.report.max_rejected import check_max_rejected, count, judge
 from optimove_provider.loads.report.report import Report
+from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.rejected_lines import REJECTED_ENDING, Marker, marked, rejected_line
 
@@ -178,14 +179,14 @@ class RestLoad:
                 log.info("%d of %d records sent, %d rejected", row, len(turn.records), len(rejected))
 
     @property
-    def age(self) -> datetime:
-        """The instant that the records stand for, which is never later than that at which they were taken."""
+    def age(self) -> Age:
+        """How old the records are."""
         assert self.taken  # noqa: S101 - set when this was made
-        return min(self.generation or self.taken, self.taken)
+        return Age.of(self.taken, self.generation)
 
     @property
     def _marker(self) -> Marker:
-        return Marker(self.report.load_id, self.age, self.taken or self.age)
+        return Marker(self.report.load_id, self.age.generation, self.age.opened)
 
     def _judge(self, rejected: Sequence[Rejected], otherwise: str) -> None:
         self._write_rejected(rejected)

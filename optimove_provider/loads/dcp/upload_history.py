@@ -83,16 +83,16 @@ def remember(
     two rows for one customer the last counts. Rows that are remembered already stay as they are: a retry may come after
     the upload.
     """
-    nobody = Sample(s3_key, table.service_id, table.id, _compared(attributes, rows))
+    empty = Sample(s3_key, table.service_id, table.id, _compared(attributes, rows))
     row_of = {customer_id: row for row in rows if (customer_id := _customer_id(row))}
     earlier = recall(staging, s3_key)
     if earlier and {one.customer_id for one in earlier.customers} == row_of.keys():
         return earlier
     customers = [
-        sampled(nobody, customer_id, row, client.read_profile(table.service_id, table.id, customer_id))
+        sampled(empty, customer_id, row, client.read_profile(table.service_id, table.id, customer_id))
         for customer_id, row in row_of.items()
     ]
-    found = replace(nobody, customers=tuple(customers))
+    found = replace(empty, customers=tuple(customers))
     staging.write(_path(s3_key), found.as_json())
     log.info("%d profiles are remembered, to see by them when %s is imported", len(customers), s3_key)
     return found

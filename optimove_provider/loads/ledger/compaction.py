@@ -49,7 +49,7 @@ def compact(ledger: Ledger, lease: Lease, max_memory: str = MAX_MEMORY) -> bool:
     def edit(manifest: Manifest) -> Manifest:
         if manifest.layers != seen.layers:
             raise CommitConflict.of(PlanRef(lease.load_id, seen.version), manifest.version)
-        return replace(manifest, layers=(whole,))
+        return replace(manifest, layers=(replace(whole, committed_at=ledger.staging.surroundings.now()),))
 
     lease.change(edit)
     return True

@@ -1,16 +1,19 @@
 """New layers: the rows that a change of the ledger brings in, written to files of their own, or linked as they are."""
 
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import asdict
 from datetime import datetime
 from itertools import islice
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from optimove_provider.loads.ledger import layers
+from optimove_provider.loads.ledger import layers, query
 from optimove_provider.loads.ledger.manifest import Layer, Manifest, Origin
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import ALGORITHM, LEDGER, Batches
+from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.arrow.types import Integers
 
@@ -55,14 +58,15 @@ class LayerWriter:
         """The rejected rows of a load, as unknown."""
         return self.write(self._doubtful(folder, origin, _numbers(rejected)))
 
-    def unknown(self, rows: Iterable[tuple[str, str | None]], generation: datetime) -> Layer:
+    def unknown(self, manifest: Manifest, rows: Iterable[tuple[str, str | None]], age: Age) -> Layer:
         """Keys as JSON text of which nobody knows what the target holds, each with the record that it may be."""
-        return self.write(_unknown(rows, generation))
+        batches = query.with_last_known(self._staging, manifest, _keyed(rows))
+        return self.write(_unknown(batch, age) for batch in batches)
 
-    def tombstones(self, expired: Batches, generation: datetime, rejected: Collection[int]) -> Layer:
+    def tombstones(self, expired: Batches, age: Age, rejected: Collection[int]) -> Layer:
         """Rows of a load that expire, but for the rejected ones."""
         numbers = _numbers(rejected)
-        return self.write(_tombstones(_without(batch, numbers), generation) for batch in expired)
+        return self.write(_tombstones(_without(batch, numbers), age) for batch in expired)
 
     def _new_path(self) -> str:
         return f"{self.folder}/{self._staging.surroundings.new_id()}.parquet"
@@ -71,12 +75,13 @@ class LayerWriter:
         for batch in self._rows_of(folder):
             some = _without(batch, rejected)
             made = row_files.fingerprints(some["_record"])
-            yield _rows(some["_key"], some["_record"], made, origin.generation, origin.expires)
+            yield _rows(some["_key"], some["_record"], made, origin.age, origin.expires)
 
     def _doubtful(self, folder: str, origin: Origin, rejected: Integers) -> Iterator[pa.RecordBatch]:
         for batch in self._rows_of(folder):
             some = _among(batch, rejected)
-            yield _rows(some["_key"], some["_record"], pa.nulls(len(some), pa.binary()), origin.generation)
+            made = row_files.fingerprints(some["_record"])
+            yield _rows(some["_key"], some["_record"], pa.nulls(len(some), pa.binary()), origin.age, judged_by=made)
 
     def _rows_of(self, folder: str) -> Iterator[pa.RecordBatch]:
         for path in row_files.sendable_paths(self._staging, folder):
@@ -87,15 +92,17 @@ def _rows(
     keys: pa.Array,
     records: pa.Array,
     fingerprints: pa.Array,
-    generation: datetime,
+    age: Age,
     expires: datetime | None = None,
     state: str = "live",
+    judged_by: pa.Array | None = None,
 ) -> pa.RecordBatch:
+    judged_by = pa.nulls(len(keys), pa.binary()) if judged_by is None else judged_by
     rest = (
         pa.repeat(pa.scalar(value, LEDGER.field(name).type), len(keys))
-        for name, value in {"generation": generation, "expires": expires, "state": state}.items()
+        for name, value in {**asdict(age), "expires": expires, "state": state}.items()
     )
-    return pa.record_batch([keys, records, fingerprints, *rest], schema=LEDGER)
+    return pa.record_batch([keys, records, fingerprints, judged_by, *rest], schema=LEDGER)
 
 
 def _numbers(rows: Collection[int]) -> Integers:
@@ -110,13 +117,18 @@ def _without(batch: pa.RecordBatch, numbers: Integers) -> pa.RecordBatch:
     return _among(batch, numbers, invert=True)
 
 
-def _unknown(rows: Iterable[tuple[str, str | None]], generation: datetime) -> Iterator[pa.RecordBatch]:
+def _keyed(rows: Iterable[tuple[str, str | None]]) -> Iterator[pa.RecordBatch]:
     left = iter(rows)
     while some := list(islice(left, row_files.ROW_GROUP)):
-        keys, records = (pa.array(column, pa.string()) for column in zip(*some, strict=True))
-        yield _rows(keys, records, pa.nulls(len(keys), pa.binary()), generation)
+        columns = [pa.array(column, pa.string()) for column in zip(*some, strict=True)]
+        yield pa.record_batch(columns, names=["key", "record"])
 
 
-def _tombstones(batch: pa.RecordBatch, generation: datetime) -> pa.RecordBatch:
+def _unknown(batch: pa.RecordBatch, age: Age) -> pa.RecordBatch:
+    judged_by = pc.coalesce(row_files.fingerprints(batch["record"]), batch["judged_by"])
+    return _rows(batch["key"], batch["record"], pa.nulls(len(batch), pa.binary()), age, judged_by=judged_by)
+
+
+def _tombstones(batch: pa.RecordBatch, age: Age) -> pa.RecordBatch:
     nothing = pa.nulls(batch.num_rows, pa.string())
-    return _rows(batch["_key"], nothing, nothing.cast(pa.binary()), generation, state="tombstone")
+    return _rows(batch["_key"], nothing, nothing.cast(pa.binary()), age, state="tombstone")

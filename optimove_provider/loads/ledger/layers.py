@@ -4,7 +4,7 @@ Every stored row has a `position` in that order, from 0. Of the rows with one ke
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,8 @@ from optimove_provider.loads.spool.row_files import ALGORITHM, LEDGER
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.arrow.types import Mask
 
-_OF_ROWS = {"key": "_key", "record": "_record", "fingerprint": "_fingerprint"}
+_OF_ROWS = {"key": "_key", "record": "_record", "fingerprint": "_fingerprint", "judged_by": "_fingerprint"}
+_MADE = ("fingerprint", "judged_by")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +35,18 @@ class Source:
 
     def stored(self, columns: Sequence[str]) -> list[str]:
         """The columns of the file that are needed to make these columns of the ledger."""
-        needed = dict.fromkeys([*columns, *(["record"] if "fingerprint" in columns and self.remade else [])])
+        makes = self.remade and any(name in columns for name in _MADE)
+        needed = dict.fromkeys([*columns, *(["record"] if makes else [])])
         if self.constants is None:
             return list(needed)
-        return [_OF_ROWS[name] for name in needed if name not in self.constants]
+        return list(dict.fromkeys(_OF_ROWS[name] for name in needed if name not in self.constants))
 
     def column(self, batch: pa.RecordBatch, name: str) -> pa.Array:
         """A column of the ledger."""
         if self.constants is not None and name in self.constants:
             return pa.repeat(pa.scalar(self.constants[name], LEDGER.field(name).type), batch.num_rows)
         found = self._stored(batch, name)
-        if name != "fingerprint" or not self.remade:
+        if name not in _MADE or not self.remade:
             return found
         made = row_files.fingerprints(self._stored(batch, "record"))
         return made if self.constants is not None else pc.if_else(found.is_null(), pa.scalar(None, pa.binary()), made)
@@ -61,14 +63,17 @@ class Source:
 def _of_layer(layer: Layer) -> Source:
     if layer.origin is None:
         return Source(layer.path, layer.algorithm)
-    constants = {"generation": layer.origin.generation, "expires": layer.origin.expires, "state": "live"}
+    constants = {**asdict(layer.origin.age), "judged_by": None, "expires": layer.origin.expires, "state": "live"}
     return Source(layer.path, layer.algorithm, constants)
 
 
-def _of_intent(path: str, intent: Intent) -> Source:
-    """What a load may have sent is not known to have arrived, so it has no fingerprint."""
+def _of_intent(staging: Staging, path: str, intent: Intent) -> Source:
+    """What a load may have sent is not known to have arrived, so it has no fingerprint, but is judged by it."""
     nothing = {"fingerprint": None, "expires": None}
-    return Source(path, constants={"generation": intent.generation, "state": intent.state, **nothing})
+    _, has_fingerprints = row_files.describe(staging, path)
+    return Source(
+        path, ALGORITHM if has_fingerprints else "", constants={**asdict(intent.age), "state": intent.state, **nothing}
+    )
 
 
 def of_layers(layers: Sequence[Layer]) -> list[Source]:
@@ -80,7 +85,7 @@ def of_intents(staging: Staging, manifest: Manifest, without: str = "") -> list[
     """Where the rows of the intents are, the last intent last; `without` that of one load."""
     order = sorted((one.written_as, load_id) for load_id, one in manifest.intents.items() if load_id != without)
     found = [manifest.intents[load_id] for _, load_id in order]
-    return [_of_intent(path, one) for one in found for path in row_files.sendable_paths(staging, one.folder)]
+    return [_of_intent(staging, path, one) for one in found for path in row_files.sendable_paths(staging, one.folder)]
 
 
 def of_all(staging: Staging, manifest: Manifest) -> list[Source]:

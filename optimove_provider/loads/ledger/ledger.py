@@ -14,11 +14,11 @@
       |-- this plan was applied      the answer was lost: nothing is done again
       '-- another has the lease      LeaseLost: as with a conflict
 
-The newest layer wins, and layers never change: key, record, fingerprint, generation, expiry, state. The rows of intents
+The newest layer wins, and layers never change: key, record, fingerprint, age, expiry, state. The rows of intents
 lie above all layers, as unknown, and become a layer with the next commit of another load: so a load that died costs
 another one no more than to send those rows again.
 
-A row's generation is not raised when a newer snapshot holds it unchanged: nothing older than the newest committed
+A row's age is not raised when a newer snapshot holds it unchanged: nothing older than the newest committed
 snapshot is sent at all, and a key that a snapshot lacks is rewritten as removed.
 """
 
@@ -42,6 +42,7 @@ from optimove_provider.loads.ledger.manifest import (
 from optimove_provider.loads.ledger.places import folder_of
 from optimove_provider.loads.spool.row_files import Batches
 from optimove_provider.loads.state import compare_and_swap
+from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
 
 NO_LEDGER = (
@@ -66,6 +67,12 @@ class Commit:
     removed: str | None = None
     snapshot: SourceSnapshot | None = None
 
+    def __post_init__(self) -> None:
+        """No age is later than the commit, even if a clock went wrong."""
+        age = self.origin.age.not_after(self.committed_at)
+        object.__setattr__(self, "origin", replace(self.origin, age=age))
+        object.__setattr__(self, "snapshot", self.snapshot and replace(self.snapshot, age=age))
+
 
 class Ledger:
     """The ledger of one target."""
@@ -83,7 +90,7 @@ class Ledger:
         self,
         lease: Lease,
         planned_against: int,
-        generation: datetime,
+        age: Age,
         folder: str,
         state: Literal["live", "removed"] = "live",
     ) -> Manifest:
@@ -94,7 +101,7 @@ class Ledger:
 
         def edit(manifest: Manifest) -> Manifest:
             manifest.check_base_of(PlanRef(lease.load_id, planned_against))
-            own = Intent(folder, generation, state, planned_against, manifest.version + 1)
+            own = Intent(folder, age.not_after(self._now), state, planned_against, manifest.version + 1)
             return manifest.changed(intents={**manifest.intents, lease.load_id: own})
 
         return lease.change(edit)
@@ -138,7 +145,7 @@ class Ledger:
         return self._put_on_top(lease, added, edit, plan.load_id)
 
     def commit_expired(
-        self, lease: Lease, written_as: int, generation: datetime, expired: Batches, rejected: Collection[int] = ()
+        self, lease: Lease, written_as: int, age: Age, expired: Batches, rejected: Collection[int] = ()
     ) -> Manifest:
         """Enter tombstones for rows that were sent again to expire, by the intent that made version `written_as`.
 
@@ -150,15 +157,20 @@ class Ledger:
                 raise CommitConflict.of(PlanRef(lease.load_id, written_as), manifest.version)
             return replace(manifest, intents={})
 
-        return self._put_on_top(lease, [self.layers.tombstones(expired, generation, rejected)], edit, lease.load_id)
+        return self._put_on_top(
+            lease, [self.layers.tombstones(expired, age.not_after(self._now), rejected)], edit, lease.load_id
+        )
 
-    def invalidate(self, lease: Lease, rows: Iterable[tuple[str, str | None]], generation: datetime) -> Manifest:
+    def invalidate(self, lease: Lease, rows: Iterable[tuple[str, str | None]], age: Age) -> Manifest:
         """Invalidate the keys that another way of writing concerns, before it sends: the next load sends them again.
 
-        `rows` are keys as JSON text, each with its record, canonical JSON text, or None where that is not known.
+        `rows` are keys as JSON text, each with its record, canonical JSON text, or None where that is not known: then a
+        guard judges the key by what was last known of it.
         Raises LeaseLost.
         """
-        return self._put_on_top(lease, [self.layers.unknown(rows, generation)], _without_intents)
+        return self._put_on_top(
+            lease, [self.layers.unknown(self.read(), rows, age.not_after(self._now))], _without_intents
+        )
 
     def resolve_as_unknown(self, lease: Lease) -> Manifest:
         """Resolve all intents, this load's included, without knowing what arrived: their rows are unknown from now on.
@@ -166,6 +178,10 @@ class Ledger:
         For an import that nobody could confirm, or that nobody waits for. Raises LeaseLost.
         """
         return self._put_on_top(lease, [], _without_intents)
+
+    @property
+    def _now(self) -> datetime:
+        return self.staging.surroundings.now()
 
     def _sent(self, commit: Commit, rejected: Collection[int], sent_before: bool) -> list[Layer]:
         if not rejected:
@@ -178,12 +194,13 @@ class Ledger:
     ) -> Manifest:
         """Put layers on top, and resolve the intents of all loads but `load_id`: their rows go below, as unknown."""
         before = lease.owned(self.read())
-        stack = [*self.layers.resolved(before, without=load_id), *added]
+        stack, now = [*self.layers.resolved(before, without=load_id), *added], self._now
+        layers = tuple(replace(layer, committed_at=now) for layer in stack if layer.rows)
 
         def add(manifest: Manifest) -> Manifest:
             if (manifest.version, manifest.layers) != (before.version, before.layers):
                 raise CommitConflict.of(PlanRef(lease.load_id, before.version), manifest.version)
-            return edit(manifest).changed(layers=(*manifest.layers, *(layer for layer in stack if layer.rows)))
+            return edit(manifest).changed(layers=(*manifest.layers, *layers))
 
         return lease.change(add)
 
@@ -192,7 +209,7 @@ def _intent_to_expire(commit: Commit, version: int) -> dict[str, Intent]:
     """The intent that is left after a commit, which makes a version: of the rows that are to be expired next."""
     if not commit.removed:
         return {}
-    return {commit.origin.plan.load_id: Intent(commit.removed, commit.origin.generation, "removed", version, version)}
+    return {commit.origin.plan.load_id: Intent(commit.removed, commit.origin.age, "removed", version, version)}
 
 
 def _without_intents(manifest: Manifest) -> Manifest:

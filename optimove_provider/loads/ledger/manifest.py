@@ -14,6 +14,7 @@ from typing import Any, Literal
 from optimove_provider.contract.wire.errors import DataError, OptimoveProviderError
 from optimove_provider.contract.wire.messages import json_body
 from optimove_provider.loads.state import compare_and_swap
+from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
 
 FORMAT = 1
@@ -73,7 +74,7 @@ class Origin:
     """
 
     plan: PlanRef
-    generation: datetime
+    age: Age
     expires: datetime | None
 
 
@@ -82,7 +83,8 @@ class Layer:
     """An immutable Parquet file of the ledger: its path in staging, its rows, and how its fingerprints were made.
 
     It has rows of a ledger; or, with an `origin`, rows of a load as they were sent, whose fingerprints may be wanting
-    (algorithm ""). `distinct`: no key is in it twice, which is not so of what intents and invalidations left.
+    (algorithm ""). `distinct`: no key is in it twice, which is not so of what intents and invalidations left. It was
+    entered at `committed_at`, and has no age later than that.
     """
 
     path: str
@@ -90,14 +92,15 @@ class Layer:
     algorithm: str
     origin: Origin | None = None
     distinct: bool = False
+    committed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SourceSnapshot:
-    """A committed load that had every key of its source: its generation, how many rows it had, and the share of them
-    that has a value, by column."""
+    """A committed load that had every key of its source: its age, how many rows it had, and the share of them that has
+    a value, by column."""
 
-    generation: datetime
+    age: Age
     rows: int
     filled: Mapping[str, float]
 
@@ -112,7 +115,7 @@ class Intent:
     """
 
     folder: str
-    generation: datetime
+    age: Age
     state: Literal["live", "removed"]
     planned_against: int
     written_as: int
@@ -248,20 +251,24 @@ def _from_json(found: dict[str, Any]) -> Manifest:
         format=found["format"],
         version=found["version"],
         layers=tuple(_layer(one) for one in found["layers"]),
-        newest_snapshot=snapshot and SourceSnapshot(**_times(snapshot, "generation")),
+        newest_snapshot=snapshot and SourceSnapshot(**_aged(snapshot)),
         committed_at=_times(found, "committed_at")["committed_at"],
         committed=committed and PlanRef(**committed),
-        intents={load_id: Intent(**_times(one, "generation")) for load_id, one in found["intents"].items()},
+        intents={load_id: Intent(**_aged(one)) for load_id, one in found["intents"].items()},
         holder=holder and Holder(**_times(holder, "renewed_at", "until")),
     )
 
 
 def _layer(found: dict[str, Any]) -> Layer:
-    return Layer(**{**found, "origin": found["origin"] and _origin(found["origin"])})
+    return Layer(**{**_times(found, "committed_at"), "origin": found["origin"] and _origin(found["origin"])})
 
 
 def _origin(found: dict[str, Any]) -> Origin:
-    return Origin(**{**_times(found, "generation", "expires"), "plan": PlanRef(**found["plan"])})
+    return Origin(**{**_aged(_times(found, "expires")), "plan": PlanRef(**found["plan"])})
+
+
+def _aged(found: dict[str, Any]) -> dict[str, Any]:
+    return {**found, "age": Age.from_json(found["age"])}
 
 
 def _times(found: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The ledger of a target as a database: what is current, asked in SQL, out of core."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import pyarrow as pa
 from optimove_provider.loads.ledger import layers
 from optimove_provider.loads.ledger.manifest import Manifest
 from optimove_provider.loads.spool import row_files
+from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.arrow.duck import temporary_duck
 from optimove_provider.records.arrow.types import Mask
@@ -20,27 +22,34 @@ if TYPE_CHECKING:
 
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
-NEVER = datetime.min.replace(tzinfo=UTC)
-"""Before everything."""
 MAX_MEMORY = "1.2GB"
 """What DuckDB may take before it goes on in temporary files."""
-_COMPARED = ("key", "fingerprint", "generation", "expires", "state")
+_COMPARED = ("key", "fingerprint", "judged_by", "generation", "opened", "expires", "state")
 _COMPARED_SCHEMA = pa.schema(  # times as microseconds: DuckDB need not know of zones
     [
         ("key", pa.string()),
         ("fingerprint", pa.binary()),
+        ("judged_by", pa.binary()),
         ("generation", pa.int64()),
+        ("opened", pa.int64()),
         ("expires", pa.int64()),
         ("state", pa.string()),
         ("position", pa.int64()),
     ]
 )
+_ASKED = pa.schema([("key", pa.string()), ("record", pa.string())])
+_TIMES = ("generation", "opened", "expires")
 _SQL_TYPES = {pa.string(): "VARCHAR", pa.binary(): "BLOB", pa.int64(): "BIGINT"}
 _ABOVE = """CREATE TABLE above AS SELECT * FROM stored_above
     QUALIFY row_number() OVER (PARTITION BY key ORDER BY position DESC) = 1"""
 """Of the rows above the bottom layers, where a key may be twice, the last one of each key."""
 CURRENT = """SELECT * FROM stored_bottom ANTI JOIN above USING (key) UNION ALL SELECT * FROM above"""
 """The row that counts of each key, with the columns of `_COMPARED` and its position."""
+NEWER = "(generation > $generation OR generation = $generation AND opened > $opened)"
+"""Whether a row that counts is of a later age than the one that `age_parameters` gives."""
+OLDER = "(generation < $generation OR generation = $generation AND opened < $opened)"
+"""Whether it is of an earlier one."""
+_NEVER = Age(datetime.min.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC))
 _MANY = 100
 """Of more files, each a part of one view, the query would be too deep for DuckDB."""
 
@@ -48,9 +57,21 @@ _MANY = 100
 def current(staging: Staging, manifest: Manifest, max_memory: str) -> Mask:
     """The positions of the rows that count, without tombstones that the newest snapshot makes needless."""
     with open_ledger(staging, manifest, max_memory) as (connection, positions):
-        watermark = micros(manifest.newest_snapshot.generation if manifest.newest_snapshot else NEVER)
-        query = f"SELECT position FROM ({CURRENT}) WHERE NOT (state = 'tombstone' AND generation < $watermark)"  # noqa: S608
-        return masked(connection.sql(query, params={"watermark": watermark}), positions)
+        watermark = manifest.newest_snapshot.age if manifest.newest_snapshot else _NEVER
+        query = f"SELECT position FROM ({CURRENT}) WHERE state <> 'tombstone' OR NOT {OLDER}"  # noqa: S608
+        return masked(connection.sql(query, params=age_parameters(watermark)), positions)
+
+
+def with_last_known(
+    staging: Staging, manifest: Manifest, keys: Iterable[pa.RecordBatch], max_memory: str = MAX_MEMORY
+) -> Iterator[pa.RecordBatch]:
+    """Batches of `key` and `record`, in any order, and `judged_by`: the fingerprint that was last known of each key."""
+    with open_ledger(staging, manifest, max_memory) as (connection, _):
+        connection.register("asked", pa.RecordBatchReader.from_batches(_ASKED, keys))
+        query = f"""SELECT asked.key, record, coalesce(fingerprint, judged_by, ''::BLOB) AS judged_by
+            FROM asked LEFT JOIN (SELECT * FROM ({CURRENT}) WHERE state <> 'tombstone') found
+            ON asked.key = found.key"""  # noqa: S608
+        yield from connection.sql(query).to_arrow_reader(row_files.ROW_GROUP)
 
 
 def masked(found: "DuckDBPyRelation", size: int) -> Mask:
@@ -97,7 +118,7 @@ def _view_stored(
 def _in_sql(source: layers.Source, name: str) -> str:
     """A column of the ledger, of the type that `_COMPARED_SCHEMA` says."""
     if columns := source.stored([name]):
-        return f"epoch_us({columns[0]})" if name in ("generation", "expires") else columns[0]
+        return f"epoch_us({columns[0]})" if name in _TIMES else columns[0]
     value = source.constants and source.constants[name]
     literal = "NULL" if value is None else micros(value) if isinstance(value, datetime) else f"'{value}'"
     return f"CAST({literal} AS {_SQL_TYPES[_COMPARED_SCHEMA.field(name).type]})"
@@ -110,6 +131,11 @@ def _reader(staging: Staging, sources: Sequence[layers.Source], first: int) -> p
 def _compared(staging: Staging, sources: Sequence[layers.Source], first: int) -> Iterator[pa.RecordBatch]:
     for batch in layers.read(staging, sources, _COMPARED, first=first):
         yield batch.cast(_COMPARED_SCHEMA)
+
+
+def age_parameters(age: Age) -> dict[str, int]:
+    """The parameters of NEWER."""
+    return {name: micros(instant) for name, instant in asdict(age).items()}
 
 
 def micros(instant: datetime) -> int:

@@ -95,6 +95,8 @@ class _Batch:
     def _complete(self) -> None:
         """Complete the batch with its last slice; or, where rows of that are refused, with one row that was taken."""
         repeated = self._journal.stage is Stage.CLOSING
+        if not repeated and self._sender.knows_part_of(self._last):  # an earlier try found rows of it to be refused
+            self._sender.send([self._last])
         if self._last not in self._sender.outcomes.by_slice:
             slice_ = next(self._sender.parts.read(self._journal.staging, [self._last]))
             self._complete_with(slice_, range(len(slice_)), repeated)

@@ -24,14 +24,14 @@ def create_once(
     """
     identity = {"conn_id": client.settings.conn_id, "host": client.settings.place, "name": name}
     path = f"connections/{uuid.uuid5(uuid.NAMESPACE_URL, json_body(identity).decode())}.json"
-    known = staging.read(path)
+    known = staging.read_whole(path)
     wanted = {**identity, "primary_key": primary_key}
     if data_connection_uuid or known:
         return _recall(staging, path, known, {**wanted, "data_connection_uuid": data_connection_uuid})
     try:
         staging.create(path, {**wanted, "data_connection_uuid": None})
     except FileExistsError:
-        raise Disagreement(_unsettled(staging, path, name)) from None
+        raise Disagreement(_in_doubt(staging, path, name)) from None
     created = _create(client, staging, path, wanted, description)
     staging.write(path, {**wanted, "data_connection_uuid": created})
     return created
@@ -41,7 +41,7 @@ def _create(client: OptixClient, staging: Staging, path: str, wanted: dict[str, 
     try:
         return client.create_connection(wanted["name"], wanted["primary_key"], description)
     except (ApiError, Unreachable) as error:
-        never_made = error.status < 500 if isinstance(error, ApiError) else not error.sent
+        never_made = error.certainly_not_done if isinstance(error, ApiError) else not error.sent
         if never_made:
             staging.remove(path)
         raise
@@ -59,13 +59,13 @@ def _recall(staging: Staging, path: str, known: dict[str, Any] | None, wanted: d
     if held and passed and held != passed:
         raise Disagreement(f"data connection {name!r} is {held} in {staging.url(path)}, but {passed} was passed")
     if not held and not passed:
-        raise Disagreement(_unsettled(staging, path, name))
+        raise Disagreement(_in_doubt(staging, path, name))
     if not held:
         staging.write(path, wanted)
     return str(held or passed)
 
 
-def _unsettled(staging: Staging, path: str, name: str) -> str:
+def _in_doubt(staging: Staging, path: str, name: str) -> str:
     return (
         f"an earlier try to create data connection {name!r} got no certain answer. Look in the Opti-X UI: if it is "
         f"there, pass its uuid as data_connection_uuid=; if it is not, remove {staging.url(path)} and run again"

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import Any
 
 from optimove_provider.loads.ledger.lease import Lease
@@ -12,6 +11,7 @@ from optimove_provider.loads.plan import diff
 from optimove_provider.loads.plan.plan import Plan
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import ROWS
+from optimove_provider.loads.state.age import Age
 
 TTL_SECONDS = 1
 """Documented expiry is the only way to remove a record: it is sent once more, to be gone at once."""
@@ -27,11 +27,11 @@ class Expiry:
     rows: int
     sent: str
     written_as: int
-    generation: datetime
+    age: Age
 
     def as_json(self) -> dict[str, Any]:
         """For the journal."""
-        return {**asdict(self), "generation": self.generation.isoformat()}
+        return {**asdict(self), "age": self.age.as_json()}
 
 
 def begin_expiry(ledger: Ledger, lease: Lease, plan: Plan, folder: str, max_memory: str = MAX_MEMORY) -> Expiry:
@@ -42,13 +42,13 @@ def begin_expiry(ledger: Ledger, lease: Lease, plan: Plan, folder: str, max_memo
     sent, rows = f"{folder}/rows-{written_as}", 0
     if plan.removed:
         _, last = row_files.size(staging, plan.removed)
-        wanted = diff.still_removed(staging, manifest, plan.removed, last, plan.load.generation, max_memory)
+        wanted = diff.still_removed(staging, manifest, plan.removed, last, plan.load.age, max_memory)
         rows = row_files.write(
             staging, f"{sent}/rows.parquet", row_files.pick_rows(staging, plan.removed, wanted), ROWS
         )
     if rows and not has_intent:
-        ledger.write_intent(lease, manifest.version, plan.load.generation, sent, "removed")
-    return Expiry(rows, sent, written_as, plan.load.generation)
+        ledger.write_intent(lease, manifest.version, plan.load.age, sent, "removed")
+    return Expiry(rows, sent, written_as, plan.load.age)
 
 
 def commit_expiry(ledger: Ledger, lease: Lease, expiry: Expiry, rejected: Collection[int] = ()) -> None:
@@ -59,4 +59,4 @@ def commit_expiry(ledger: Ledger, lease: Lease, expiry: Expiry, rejected: Collec
     if not expiry.rows and lease.load_id not in ledger.read().intents:
         return  # an earlier try has done it
     expired = row_files.read_rows(ledger.staging, expiry.sent, ROWS.names)
-    ledger.commit_expired(lease, expiry.written_as, expiry.generation, expired, rejected)
+    ledger.commit_expired(lease, expiry.written_as, expiry.age, expired, rejected)

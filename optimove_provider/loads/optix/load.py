@@ -81,7 +81,10 @@ def _ledger(client: OptixClient, staging: Staging, wanted: UploadOptions) -> Led
 
 
 def _guards_changes(wanted: UploadOptions, ledger: Ledger | None) -> bool:
-    """Whether a guard has to know how many rows differ from what the target has."""
+    """Whether a guard is likely to ask how many rows differ from what the target has.
+
+    That is known under the lease only. Fingerprints that are made now need not be made then.
+    """
     return wanted.guards.max_changed_share is not None and ledger is not None and bool(ledger.read().layers)
 
 
@@ -92,7 +95,7 @@ def _frozen(open_rows: OpenRows, journal: Journal, wanted: UploadOptions, resume
         return Encoder(schema, target.primary_key, target.key_type, wanted.nulls)
 
     opening = open_rows if wanted.nulls == "omit" else with_every_column(open_rows)
-    return open_spool(journal, opening, encoder, target.primary_key, resumed, compared)
+    return open_spool(journal, opening, encoder, target.primary_key, resumed, compared, wanted.stands_for)
 
 
 def _tell_spool(spool: Spool, journal: Journal, report: Report, wanted: UploadOptions) -> None:
@@ -100,7 +103,7 @@ def _tell_spool(spool: Spool, journal: Journal, report: Report, wanted: UploadOp
     report.replay = {
         **asdict(wanted.target),
         "nulls": wanted.nulls,
-        "generation": (wanted.generation or journal.opened).isoformat(),
+        **journal.age.as_json(),
     }
     report.formulas = {name: formula(wanted.target.data_connection_uuid, name) for name in sorted(spool.columns)}
     keep_rejected(journal, spool, SliceOutcomes(), report, spool.parts)

@@ -9,9 +9,13 @@ from optimove_provider.contract.wire.targets import connection_uuid
 from optimove_provider.loads.plan.modes import check_modes
 from optimove_provider.loads.plan.plan import PlanInput
 from optimove_provider.loads.report.max_rejected import check_max_rejected
-from optimove_provider.loads.spool.freeze import Spool
+from optimove_provider.loads.spool.freeze import Spool, StandsFor
+from optimove_provider.loads.state.age import Age
 from optimove_provider.options import Guards, Sending
 from optimove_provider.records.to_json.encode import KEY_TYPES
+
+LONGEST_TTL_SECONDS = 100_000_000_000
+"""3000 years: what is added to an instant must stay within the calendar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +30,11 @@ class OptixTarget:
     def __post_init__(self) -> None:
         if self.key_type not in KEY_TYPES:
             raise SettingsError(f"key_type {self.key_type!r}: expected {' or '.join(KEY_TYPES)}")
-        if self.ttl_seconds is not None and self.ttl_seconds <= 0:
-            raise SettingsError(f"ttl_seconds {self.ttl_seconds}: expected more than 0, or None for never")
+        if self.ttl_seconds is not None and not 0 < self.ttl_seconds <= LONGEST_TTL_SECONDS:
+            raise SettingsError(
+                f"ttl_seconds {self.ttl_seconds}: expected more than 0 and at most {LONGEST_TTL_SECONDS}, or None for "
+                "never"
+            )
         object.__setattr__(self, "data_connection_uuid", connection_uuid(self.data_connection_uuid))
 
     def with_ttl(self, ttl_seconds: int) -> "OptixTarget":
@@ -40,7 +47,8 @@ class UploadOptions:
     """`mode` "full" sends every row that is not stale, "changed" only what the target does not have already.
 
     `source_is`: a "snapshot" has every key that is to be there, a "delta" some of them. `generation` is the instant
-    that the rows stand for; None means the one at which the source is opened. `nulls`: "omit" leaves a null field out,
+    that the rows stand for, if that is earlier than the one at which the source is opened; `opened` when they were read
+    for the first time, if they are sent again. `nulls`: "omit" leaves a null field out,
     "null" sends it, "refuse" rejects the row. `max_rejected`: how many rows may be rejected, or which share of all rows
     if it is below 1. `expected_plan` is the digest of the one plan that may be carried out. `dry_run` is
     set by `load.plan`.
@@ -54,6 +62,7 @@ class UploadOptions:
     max_rejected: float = 0
     guards: Guards = field(default_factory=Guards)
     generation: datetime | None = None
+    opened: datetime | None = None
     expected_plan: str | None = None
     dry_run: bool = False
     sending: Sending = field(default_factory=Sending)
@@ -64,21 +73,28 @@ class UploadOptions:
 
     @property
     def compares(self) -> bool:
-        """Whether the rows' fingerprints matter."""
+        """Whether it is asked for what changes, besides by a guard."""
         return self.mode == "changed" or self.dry_run or bool(self.expected_plan)
 
-    def frozen(self, load_id: str, spool: Spool, opened: datetime) -> PlanInput:
-        """The frozen rows of a load, as a plan wants them. Where a row's key cannot be told, nothing can be expired."""
+    @property
+    def stands_for(self) -> StandsFor:
+        """How old the rows are, if they are older than now."""
+        return self.generation, self.opened
+
+    def frozen(self, load_id: str, spool: Spool, age: Age) -> PlanInput:
+        """The frozen rows of a load, as a plan wants them. Where a row's key cannot be told, nothing is gone."""
         return PlanInput(
             load_id,
             spool.parts.folder,
-            self.generation or opened,
+            age,
             self.source_is,
             self.mode,
-            "report" if spool.keyless else self.on_removed,
+            self.on_removed,
             self.target.ttl_seconds,
             spool.filled,
             self.compares,
+            self.guards.max_changed_share is not None,
+            not spool.keyless,
         )
 
     def without_ledger(self) -> "UploadOptions":

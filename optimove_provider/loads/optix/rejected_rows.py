@@ -1,9 +1,8 @@
 """Rejected rows: kept in one file with their reasons, which a replay reads, and judged by `max_rejected`."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from optimove_provider.loads.report.max_rejected import count
 from optimove_provider.loads.report.report import Report
@@ -23,12 +22,17 @@ class SliceOutcomes:
     @property
     def accepted(self) -> int:
         """Rows that the server took."""
-        return sum(one.accepted for one in self.by_slice.values())
+        return sum(one.accepted for one in self._settled)
 
     @property
     def rejected(self) -> int:
         """Rows that the server refused."""
-        return sum(len(one.rejected) for one in self.by_slice.values())
+        return sum(len(one.rejected) for one in self._settled)
+
+    @property
+    def _settled(self) -> Collection[SliceOutcome]:
+        """A copy, made at once: threads add to the outcomes while others count them."""
+        return self.by_slice.copy().values()
 
     @property
     def rows(self) -> int:
@@ -62,12 +66,7 @@ def keep_rejected(journal: Journal, spool: Spool, outcomes: SliceOutcomes, repor
 
 
 def _marker(journal: Journal, report: Report) -> Marker:
-    """How old the rows are: as the report tells a replay, or as the source was opened."""
-    known, opened = report.replay, journal.opened
-    generation, read = (
-        datetime.fromisoformat(known[one]) if one in known else opened for one in ("generation", "opened")
-    )
-    return Marker(report.load_id, generation, read)
+    return Marker(report.load_id, journal.age.generation, journal.age.opened)
 
 
 def _put_aside(journal: Journal, spool: Spool, report: Report) -> Iterator[bytes]:

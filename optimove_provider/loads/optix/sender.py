@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.wire.errors import Refused
@@ -12,6 +13,7 @@ from optimove_provider.loads.optix.rejected_rows import SliceOutcomes
 from optimove_provider.loads.optix.slice_pool import SlicePool
 from optimove_provider.loads.progress import Progress
 from optimove_provider.loads.spool.slices import RowFiles, Slice
+from optimove_provider.loads.state.bisect_log import BisectLog
 from optimove_provider.loads.state.journal import Journal, Rejection, SliceOutcome
 from optimove_provider.options import Sending
 
@@ -42,13 +44,14 @@ class SliceSender:
         self._client, self.parts, self.journal, self.sending = client, parts, journal, sending
         self.put_of, self.may_send = put_of, may_send
         self.budget = BisectBudget(sending.max_bisect_requests, client.settings.requests_per_10s, probe)
-        self.outcomes = SliceOutcomes()
+        self.outcomes, self._log = SliceOutcomes(), BisectLog(journal)
         self._surroundings = journal.staging.surroundings
         self._progress, self._before = Progress(self._surroundings.monotonic), 0
 
     def begin(self, outcomes: dict[int, SliceOutcome]) -> None:
         """Begin, or go on from what became of slices in an earlier try."""
-        self.outcomes = SliceOutcomes(outcomes)
+        self.outcomes, self._log = SliceOutcomes(outcomes), BisectLog(self.journal)
+        self.budget.requests = max(self.budget.requests, self._log.requests)
         self.budget.accepted = self.budget.accepted or self.outcomes.accepted > 0
         self._before = self.outcomes.rows
         resumed = f"; what became of {self._before} rows is known from an earlier try" if self._before else ""
@@ -60,16 +63,22 @@ class SliceSender:
         pool = SlicePool(self.sending.max_in_flight, self._surroundings, self._send)
         pool.run(self.parts.read(self.journal.staging, left), self._tell_progress)
 
+    def knows_part_of(self, number: int) -> bool:
+        """Whether an earlier try began to take this slice apart."""
+        return bool(self._log.known(number))
+
     def _send(self, slice_: Slice) -> None:
-        self.record(slice_, self.run(send_or_bisect(len(slice_), self.put_of(slice_), self.budget)))
+        known, keep = self._log.known(slice_.number), partial(self._log.add, slice_.number)
+        self.record(slice_, self.run(send_or_bisect(len(slice_), self.put_of(slice_), self.budget, known, keep)))
 
     def bisect(self, slice_: Slice, refusal: Refused) -> None:
         """Go on with a slice that was refused as a whole: its good rows land, in requests that complete nothing."""
-        self.record(slice_, self.run(bisect_refused(len(slice_), refusal, self.put_of(slice_), self.budget)))
+        keep = partial(self._log.add, slice_.number)
+        self.record(slice_, self.run(bisect_refused(len(slice_), refusal, self.put_of(slice_), self.budget, keep)))
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow for as long as there is the right to send."""
-        return self._client.run(flow, self.may_send)
+        return self._client.run(flow, self.may_send, self.sending.patience)
 
     def record(self, slice_: Slice, rejected: Sequence[Rejection]) -> None:
         """Remember what became of a slice."""

@@ -53,11 +53,11 @@ class Transaction:
     def plan(self) -> Plan:
         """The plan of an earlier try where it still holds, otherwise a new one; the report has its numbers."""
         options, spool, report = self.options, self.spool, self.report
-        frozen = options.frozen(report.load_id, spool, self.journal.opened)
-        if options.on_removed == "expire" and spool.keyless:
+        frozen = options.frozen(report.load_id, spool, self.journal.age)
+        if options.source_is == "snapshot" and spool.keyless:
             report.note(
-                f"{spool.keyless} rows have no key that could be told, so any key may be among them: what the source "
-                'lacks is reported only, as with on_removed="report"'
+                f"{spool.keyless} rows have no key that could be told, so any key may be among them: nothing is taken "
+                "for removed from the source, neither reported nor made to expire"
             )
         return plan_or_reuse(self.ledger, self.journal, frozen, report, options.guards, options.expected_plan)
 
@@ -68,7 +68,7 @@ class Transaction:
             if not is_committed:
                 if not self.journal.has_sent:  # from here on the rows, and the plan, stay what they are
                     self.journal.begin_batch()
-                self.ledger.write_intent(lease, plan.planned_against, plan.load.generation, plan.sent)
+                self.ledger.write_intent(lease, plan.planned_against, plan.load.age, plan.sent)
             parts = self.spool.parts if plan.sent == self.spool.parts.folder else _rows_in(plan.sent, plan.to_send)
             sender = self._sender(lease, parts)
             outcomes = self._outcomes(lease, sender)

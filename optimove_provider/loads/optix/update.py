@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 
 import pyarrow as pa
@@ -11,21 +11,26 @@ from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.optix.data_connections import Items, update_data
 from optimove_provider.contract.wire.messages import Flow
 from optimove_provider.loads.ledger import compaction
-from optimove_provider.loads.ledger.lease import acquired
-from optimove_provider.loads.ledger.ledger import ledger_of
-from optimove_provider.loads.ledger.manifest import PartlyVisible
+from optimove_provider.loads.ledger.lease import Lease, acquired
+from optimove_provider.loads.ledger.ledger import Ledger, ledger_of
+from optimove_provider.loads.ledger.manifest import Manifest, PartlyVisible
 from optimove_provider.loads.optix.bisect import Put
 from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
 from optimove_provider.loads.optix.rejected_rows import SliceOutcomes, keep_rejected
 from optimove_provider.loads.optix.sender import MakePut, SliceSender
+from optimove_provider.loads.plan.diff import newer_rows
+from optimove_provider.loads.plan.planner import is_below_watermark
 from optimove_provider.loads.report.bookkeeping import run_once
 from optimove_provider.loads.report.max_rejected import judge
 from optimove_provider.loads.report.report import Report
+from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.every_column import with_every_column
 from optimove_provider.loads.spool.freeze import OpenRows, Spool, open_spool
-from optimove_provider.loads.spool.slices import Slice
+from optimove_provider.loads.spool.row_files import ROWS
+from optimove_provider.loads.spool.slices import RowFiles, Slice
 from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
+from optimove_provider.records.arrow.types import Mask
 from optimove_provider.records.to_json.encode import slice_text
 from optimove_provider.records.to_json.update_items import ItemEncoder
 
@@ -49,9 +54,10 @@ def load_update(
 ) -> None:
     """Overwrite records by key; `report` tells the story.
 
-    There is no batch: what was accepted before an error is visible, and counts as accepted. A retry with the same load
-    id sends what was not settled, unless another load came in between: then it raises PartlyVisible. The ledger of the
-    target learns that what these keys hold is not known. Raises TargetBusy as `load` does.
+    There is no batch: what was accepted before an error is visible, and counts as accepted. Keys that the target has
+    from a later load are left out, as stale. A retry with the same load id sends what has no outcome yet, unless
+    another load came in between: then it raises PartlyVisible. The ledger of the target learns that what these keys
+    hold is not known, and how old it is. Raises TargetBusy as `load` does.
     """
     journal, wanted = Journal(staging, report.load_id), update.wanted
     judge_end = partial(judge, report, wanted.max_rejected, "Everything else was accepted")
@@ -61,9 +67,9 @@ def load_update(
             report.rows = spool.rows
             keep_rejected(journal, spool, SliceOutcomes(), report, spool.parts)
             judge(report, wanted.max_rejected, "Nothing was sent")
-            with _marked(client, journal, wanted, spool, try_number, report) as may_send:
+            with _marked(client, journal, wanted, spool, try_number, report) as (parts, may_send):
                 puts = _update_puts(wanted.target)
-                _update(SliceSender(client, spool.parts, journal, wanted.sending, puts, may_send), spool, report)
+                _update(SliceSender(client, parts, journal, wanted.sending, puts, may_send), spool, report)
 
 
 def _frozen(open_rows: OpenRows, update: Update, journal: Journal, resumed: bool) -> Spool:
@@ -75,47 +81,84 @@ def _frozen(open_rows: OpenRows, update: Update, journal: Journal, resumed: bool
         )
 
     opening = open_rows if update.wanted.nulls == "omit" else with_every_column(open_rows)
-    return open_spool(journal, opening, encoder, target.primary_key, resumed)
+    return open_spool(journal, opening, encoder, target.primary_key, resumed, stands_for=update.wanted.stands_for)
 
 
 @contextmanager
 def _marked(
     client: OptixClient, journal: Journal, wanted: UploadOptions, spool: Spool, try_number: int, report: Report
-) -> Iterator[Callable[[], None]]:
-    """The right to send: the lease of the target, with all keys marked unknown in its ledger. Raises TargetBusy."""
+) -> Iterator[tuple[RowFiles, Callable[[], None]]]:
+    """The rows to send, and the right to: the lease of the target, with their keys marked unknown in its ledger.
+
+    What the ledger has newer is left out. Raises TargetBusy, and PartlyVisible.
+    """
     uuid, alias = wanted.target.data_connection_uuid, client.settings.target_alias
     ledger = ledger_of(journal.staging, "optix", client.settings.host, uuid, alias)
     if ledger is None or not spool.fit:
-        yield lambda: None
+        yield spool.parts, lambda: None
         return
     with acquired(ledger.manifest_file, journal.load_id, try_number, report.task) as lease:
-        if not journal.has_sent:
-            keys = (key.as_py() for batch in spool.parts.columns(journal.staging, ["_key"]) for key in batch.column(0))
-            manifest = ledger.invalidate(lease, ((key, None) for key in keys), journal.staging.surroundings.now())
-            journal.invalidated(manifest.version)
-        elif ledger.read().version != journal.invalidated_as:
+        parts = _known_parts(journal, spool) if journal.has_sent else _mark(ledger, lease, journal, spool)
+        report.stale = spool.fit - parts.rows
+        if journal.has_sent and ledger.read().version != journal.invalidated_as:
             outcomes = SliceOutcomes(journal.outcomes())
             report.accepted = outcomes.accepted
-            keep_rejected(journal, spool, outcomes, report, spool.parts)
+            keep_rejected(journal, spool, outcomes, report, parts)
             raise PartlyVisible(
                 f"load {journal.load_id}: another load has written to the target since this one began, so its rows, "
                 f"which were read at {journal.opened.isoformat()}, may be older. What was answered with success is "
                 "there; nothing more is sent. Clear the task to read the source again"
             )
-        yield lease.check
+        yield parts, lease.check
         compaction.maintain(ledger, lease)
 
 
+def _mark(ledger: Ledger, lease: Lease, journal: Journal, spool: Spool) -> RowFiles:
+    """Find what the ledger does not have newer, mark its keys, and return it; a retry will send the same."""
+    parts, manifest = spool.parts, ledger.read()
+    newer = _newer(ledger, manifest, journal, spool)
+    if newer is None or newer.any():
+        folder = f"{journal.folder}/update"
+        parts = _without(journal.staging, spool.parts.folder, folder, newer)
+    journal.planned({"parts": asdict(parts)})
+    keys = (key.as_py() for batch in parts.columns(journal.staging, ["_key"]) for key in batch.column(0))
+    marked = ledger.invalidate(lease, ((key, None) for key in keys), journal.age) if parts.rows else manifest
+    journal.invalidated(marked.version)
+    return parts
+
+
+def _newer(ledger: Ledger, manifest: Manifest, journal: Journal, spool: Spool) -> Mask | None:
+    """The rows that the ledger has newer; None if they are all, since a newer snapshot is committed."""
+    if is_below_watermark(manifest, journal.age):
+        return None
+    _, last = row_files.size(journal.staging, spool.parts.folder)
+    return newer_rows(journal.staging, manifest, spool.parts.folder, last, journal.age)
+
+
+def _without(staging: Staging, source: str, folder: str, newer: Mask | None) -> RowFiles:
+    """The rows that are not newer in the ledger, in a folder of their own."""
+    staging.remove_folder(folder)  # of a try that ended here
+    if newer is None:
+        return RowFiles(folder, 0, "rows", one_file=True)
+    rows = row_files.write(staging, f"{folder}/rows.parquet", row_files.pick_rows(staging, source, ~newer), ROWS)
+    return RowFiles(folder, rows, "rows", one_file=True)
+
+
+def _known_parts(journal: Journal, spool: Spool) -> RowFiles:
+    """What an earlier try found to be sent."""
+    return RowFiles(**journal.plan["parts"]) if journal.plan else spool.parts
+
+
 def _update(sender: SliceSender, spool: Spool, report: Report) -> None:
-    if not spool.fit:
+    if not sender.parts.rows:
         report.state = "nothing_to_send"
         return
     sender.begin(sender.journal.resume_or_begin_batch(resume_within=None))
     try:
-        sender.send(range(spool.parts.slices))
+        sender.send(range(sender.parts.slices))
     finally:
         report.accepted = sender.outcomes.accepted
-        keep_rejected(sender.journal, spool, sender.outcomes, report, spool.parts)
+        keep_rejected(sender.journal, spool, sender.outcomes, report, sender.parts)
     report.state = "committed"
 
 

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from optimove_provider.loads.ledger.manifest import Manifest
-from optimove_provider.loads.ledger.query import CURRENT, masked, micros, open_ledger
+from optimove_provider.loads.ledger.query import CURRENT, MAX_MEMORY, NEWER, age_parameters, masked, micros, open_ledger
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import ROW_GROUP, ROWS
+from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.arrow.types import Mask
 
@@ -27,15 +29,15 @@ _LOADED = "SELECT _row AS row, _key, _fingerprint, refused FROM loaded"
 
 # What a row of the load, a row of the ledger, or both with one key, mean. A refused row has its key in the source, and
 # so is not removed, but cannot be sent. NULL: nothing is to be done.
-_KIND = """CASE
+_KIND = f"""CASE
     WHEN row IS NULL THEN CASE
-        WHEN state = 'tombstone' OR generation > $generation THEN NULL
+        WHEN NOT $tells_gone OR state = 'tombstone' OR {NEWER} THEN NULL
         WHEN state = 'removed' AND NOT $expires_removed THEN 'reported'
         ELSE 'removed' END
     WHEN refused THEN NULL
-    WHEN generation > $generation THEN 'stale'
+    WHEN {NEWER} THEN 'stale'
     WHEN key IS NULL OR state = 'tombstone' THEN 'new'
-    WHEN fingerprint IS NULL THEN 'unknown'
+    WHEN fingerprint IS NULL OR _fingerprint IS NULL THEN 'unknown'
     WHEN fingerprint <> _fingerprint THEN 'changed'
     WHEN $trust_nothing THEN 'unknown'
     WHEN expires < $expires_before THEN 'expiring'
@@ -43,7 +45,7 @@ _KIND = """CASE
 
 # Of a snapshot, an unchanged row needs nothing, unless it was removed before and has come back.
 _DIFF = f"""CREATE TABLE diff AS
-    SELECT row, position, kind::change_kind AS kind,
+    SELECT row, position, kind::change_kind AS kind, kind = 'unknown' AND judged_by <> _fingerprint AS may_change,
         CASE WHEN kind IN ('new', 'changed', 'unknown', 'removed')
         THEN md5_number(concat_ws(' ', kind, coalesce(_key, key), hex(coalesce(_fingerprint, fingerprint)))) END
         AS row_digest
@@ -58,14 +60,18 @@ CHANGE_KINDS = ("new", "changed", "unknown", "expiring", "unchanged", "stale", "
 
 @dataclass(frozen=True, slots=True)
 class DiffOptions:
-    """What a load is compared by. `expires_before`: a row that goes earlier is sent again (`NEVER`: none).
-    `trust_nothing`: a row that looks unchanged is unknown. `expires_removed`: what is gone from the source will be made
-    to expire, so that it is removed also if it was reported before."""
+    """What a load is compared by. `expires_before`: a row that goes earlier is sent again. `asks_for_changes`:
+    fingerprints that the rows lack are made, or else such rows are unknown. `trust_nothing`: a row that looks unchanged
+    is unknown. `tells_gone`: what a snapshot lacks is removed. `expires_removed`: it will be made to expire, so that it
+    is removed also if it was reported before.
+    """
 
     source_is: Literal["snapshot", "delta"]
-    generation: datetime
+    age: Age
     expires_before: datetime
+    asks_for_changes: bool = True
     trust_nothing: bool = False
+    tells_gone: bool = True
     expires_removed: bool = False
 
 
@@ -73,15 +79,26 @@ class Diff:
     """What changes, in a database that lives as long as this object."""
 
     def __init__(
-        self, connection: "DuckDBPyConnection", staging: Staging, folder: str, rows: int, positions: int
+        self,
+        connection: "DuckDBPyConnection",
+        staging: Staging,
+        folder: str,
+        rows: int,
+        positions: int,
+        can_pick: bool,
     ) -> None:
         self._connection, self._staging, self._folder = connection, staging, folder
-        self._rows, self._positions = rows, positions
+        self._rows, self._positions, self._can_pick = rows, positions, can_pick
 
     def counts(self) -> dict[str, int]:
         """How many rows there are of each kind; of a snapshot's unchanged ones only those that came back."""
         found = dict(self._connection.execute("SELECT kind, count(*) FROM diff GROUP BY kind").fetchall())
         return {kind: found.get(kind, 0) for kind in CHANGE_KINDS}
+
+    def may_change(self) -> int:
+        """How many unknown rows are not what the target may hold, or was last known to: of those that are judged."""
+        found = self._connection.execute("SELECT count(*) FROM diff WHERE may_change").fetchall()[0][0]
+        return int(found)
 
     def digest(self) -> str:
         """A digest of key and fingerprint of all new, changed, unknown and removed rows, in whatever order."""
@@ -92,7 +109,7 @@ class Diff:
         """The load's rows of some kinds, or the first ones of them, in their order."""
         wanted = self._mask("row", kinds, self._rows, most)
         few = np.count_nonzero(wanted) * _FEW < self._rows
-        if not (few and self._staging.is_local and most is None):
+        if not (few and self._can_pick and most is None):
             return row_files.pick_rows(self._staging, self._folder, wanted)
         query = f"""SELECT {", ".join(ROWS.names)} FROM fit
             WHERE _row IN (SELECT row FROM diff WHERE list_contains(?, kind::VARCHAR)) ORDER BY _row"""  # noqa: S608
@@ -115,49 +132,75 @@ def compare(
 ) -> Iterator[Diff]:
     """Compare the rows of a load, in a folder and numbered up to `rows`, with the ledger. Temporary files go."""
     with open_ledger(staging, manifest, max_memory) as (connection, positions):
-        _view_rows(connection, staging, folder)
+        can_pick = _view_rows(connection, staging, folder, options.asks_for_changes)
         connection.execute(f"CREATE TYPE change_kind AS ENUM {CHANGE_KINDS}")
         is_snapshot = options.source_is == "snapshot"
         parameters = {
-            "generation": micros(options.generation),
+            **age_parameters(options.age),
             "expires_before": micros(options.expires_before),
             "trust_nothing": options.trust_nothing,
+            "tells_gone": options.tells_gone,
             "expires_removed": options.expires_removed,
             "is_snapshot": is_snapshot,
         }
-        connection.execute(_DIFF.format(join="FULL" if is_snapshot else "RIGHT"), parameters)
-        yield Diff(connection, staging, folder, rows, positions)
+        connection.execute(_DIFF.format(join="FULL" if is_snapshot and options.tells_gone else "RIGHT"), parameters)
+        yield Diff(connection, staging, folder, rows, positions, can_pick)
 
 
-def still_removed(
-    staging: Staging, manifest: Manifest, folder: str, rows: int, generation: datetime, max_memory: str
-) -> Mask:
-    """Which of these rows the ledger still has as removed, not later than a generation."""
+def still_removed(staging: Staging, manifest: Manifest, folder: str, rows: int, age: Age, max_memory: str) -> Mask:
+    """Which of these rows the ledger still has as removed, not of a later age."""
     with open_ledger(staging, manifest, max_memory) as (connection, _):
         _view_rows(connection, staging, folder)
         query = f"""SELECT _row FROM ({CURRENT}) JOIN loaded ON key = _key
-            WHERE state = 'removed' AND generation <= $generation"""  # noqa: S608
-        return masked(connection.sql(query, params={"generation": micros(generation)}), rows)
+            WHERE state = 'removed' AND NOT {NEWER}"""  # noqa: S608
+        return masked(connection.sql(query, params=age_parameters(age)), rows)
+
+
+def newer_rows(
+    staging: Staging, manifest: Manifest, folder: str, rows: int, age: Age, max_memory: str = MAX_MEMORY
+) -> Mask:
+    """Which of these rows the ledger has of a later age: accepted, expired by us, or unknown."""
+    with open_ledger(staging, manifest, max_memory) as (connection, _):
+        _view_rows(connection, staging, folder)
+        query = f"SELECT _row FROM ({CURRENT}) JOIN loaded ON key = _key WHERE {NEWER}"  # noqa: S608
+        return masked(connection.sql(query, params=age_parameters(age)), rows)
 
 
 _VIEWED = ("_row", "_key", "_fingerprint")
+_TO_MAKE = (*_VIEWED, "_record")
 _LOADED_VIEW = """CREATE VIEW loaded AS SELECT _row, _key, _fingerprint, false AS refused FROM fit
     UNION ALL SELECT _row, _key, _fingerprint, true FROM unfit"""
 
 
-def _view_rows(connection: "DuckDBPyConnection", staging: Staging, folder: str) -> None:
-    """Make the rows of a load the view `loaded`, without their records."""
+def _view_rows(
+    connection: "DuckDBPyConnection", staging: Staging, folder: str, with_fingerprints: bool = False
+) -> bool:
+    """Make the rows of a load the view `loaded`, without their records; fingerprints that they lack may be made.
+
+    Tells whether the view `fit`, of those that can be sent, has whole rows and can be read again.
+    """
     every, fit = row_files.paths(staging, folder), row_files.sendable_paths(staging, folder)
-    _view(connection, staging, "fit", fit)
+    makes = with_fingerprints and not all(row_files.describe(staging, path)[1] for path in fit)
+    _view(connection, staging, "fit", fit, makes)
     _view(connection, staging, "unfit", [path for path in every if path not in fit])
     connection.execute(_LOADED_VIEW)
+    return staging.is_local and not makes
 
 
-def _view(connection: "DuckDBPyConnection", staging: Staging, name: str, paths: Sequence[str]) -> None:
+def _view(
+    connection: "DuckDBPyConnection", staging: Staging, name: str, paths: Sequence[str], makes: bool = False
+) -> None:
     """Make a view of files of rows. From a local disk DuckDB reads them itself, on all cores."""
-    if paths and staging.is_local:
+    if paths and staging.is_local and not makes:
         connection.read_parquet([staging.path(path) for path in paths]).create_view(name)
     else:
-        batches = (batch for path in paths for batch in row_files.read(staging, path, _VIEWED))
+        found = (batch for path in paths for batch in row_files.read(staging, path, _TO_MAKE if makes else _VIEWED))
+        batches = (_made(batch) if makes else batch for batch in found)
         schema = pa.schema([ROWS.field(column) for column in _VIEWED])
         connection.register(name, pa.RecordBatchReader.from_batches(schema, batches))
+
+
+def _made(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Rows with the fingerprints that they lack, and without their records."""
+    made = pc.coalesce(batch["_fingerprint"], row_files.fingerprints(batch["_record"]))
+    return pa.record_batch([batch["_row"], batch["_key"], made], names=list(_VIEWED))

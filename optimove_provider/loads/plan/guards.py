@@ -37,7 +37,7 @@ def _snapshot(plan: Plan, before: SourceSnapshot | None, guards: Guards) -> Iter
     if guards.min_rows_share is not None and plan.rows < guards.min_rows_share * before.rows:
         yield (
             f"{plan.rows:,} rows are {plan.rows / before.rows:.0%} of the {before.rows:,} of the newest snapshot, of "
-            f"{before.generation:%Y-%m-%d %H:%M} UTC (min_rows_share={guards.min_rows_share})"
+            f"{before.age.generation:%Y-%m-%d %H:%M} UTC (min_rows_share={guards.min_rows_share})"
         )
     if guards.min_filled_share is not None:
         yield from _columns(plan, before, guards.min_filled_share)
@@ -53,9 +53,10 @@ def _columns(plan: Plan, before: SourceSnapshot, least: float) -> Iterator[str]:
 
 
 def _changes(plan: Plan, guards: Guards) -> Iterator[str]:
-    most, changed = guards.max_changed_share, plan.counts["changed"]
+    most, changed = guards.max_changed_share, plan.counts["changed"] + plan.may_change
     if most is not None and plan.known >= FEW and changed > most * plan.known:
+        unknown = f", {plan.may_change:,} of which are judged by what was last known of them" if plan.may_change else ""
         yield (
             f"{changed:,} records change of about {plan.known:,} that the target has, {changed / plan.known:.0%} of "
-            f"them (max_changed_share={most})"
+            f"them{unknown} (max_changed_share={most})"
         )

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.loads.ledger.ledger import Commit
 from optimove_provider.loads.ledger.manifest import Origin, PlanRef, SourceSnapshot
+from optimove_provider.loads.state.age import Age
 
 SENT_KINDS = ("new", "changed", "unknown", "expiring")
 """The kinds of change that are sent."""
@@ -19,22 +20,25 @@ SENT_KINDS = ("new", "changed", "unknown", "expiring")
 
 @dataclass(frozen=True, slots=True)
 class PlanInput:
-    """A load whose rows are frozen. `rows_folder`: theirs in staging; `generation`: the instant that they stand for.
+    """A load whose rows are frozen. `rows_folder`: theirs in staging; `age`: how old they are.
     `filled` is the share of them that has a value, by column. Unless `compared`, nobody asks for the plan's digest, and
-    their fingerprints need not be made.
+    unless `judged`, no guard how many of them change: without either, their fingerprints need not be made. Of a
+    snapshot that is not `is_complete`, some row's key is not known: so what it seems to lack is not gone.
 
     With `mode="full"` the ledger's fingerprints are not trusted: every row is sent that is not stale.
     """
 
     load_id: str
     rows_folder: str
-    generation: datetime
+    age: Age
     source_is: Literal["snapshot", "delta"] = "delta"
     mode: Literal["changed", "full"] = "changed"
     on_removed: Literal["report", "expire"] = "report"
     ttl_seconds: int | None = None
     filled: Mapping[str, float] = field(default_factory=dict)
     compared: bool = True
+    judged: bool = True
+    is_complete: bool = True
 
     def __post_init__(self) -> None:
         """Raise SettingsError for what contradicts itself."""
@@ -43,12 +47,12 @@ class PlanInput:
 
     def as_json(self) -> dict[str, Any]:
         """The load as JSON can carry it."""
-        return {**asdict(self), "generation": self.generation.isoformat()}
+        return {**asdict(self), "age": self.age.as_json()}
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> "PlanInput":
         """Read what `as_json` gave."""
-        return cls(**{**found, "generation": datetime.fromisoformat(found["generation"])})
+        return cls(**{**found, "age": Age.from_json(found["age"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +60,8 @@ class Plan:
     """What is to be done for a load, found at `planned_at` against version `planned_against` of the manifest.
 
     `known` is about how many keys the ledger had then, `rows` how many the load has, `counts` how many are of each kind
-    of change, `examples` some of those that change. `below_watermark`: a newer snapshot is committed already, so that
-    all rows are stale.
+    of change, `may_change` how many of the unknown ones are not what the target was last known to have, `examples` some
+    of those that change. `below_watermark`: a newer snapshot is committed already, so that all rows are stale.
 
     Folders are in staging: `sent` has the rows to send, `kept` what changes in the ledger only, `removed` the rows to
     be expired after the commit, None where there are none.
@@ -70,6 +74,7 @@ class Plan:
     rows: int
     below_watermark: bool
     counts: Mapping[str, int]
+    may_change: int
     digest: str
     examples: tuple[Mapping[str, Any], ...]
     warnings: tuple[str, ...]
@@ -90,14 +95,14 @@ class Plan:
     def as_commit(self, committed_at: datetime) -> Commit:
         """What is true once all of it is sent. Rows count as accepted when they were planned: they expire no sooner."""
         ttl = None if self.load.ttl_seconds is None else timedelta(seconds=self.load.ttl_seconds)
-        origin = Origin(self.ref, self.load.generation, None if ttl is None else self.planned_at + ttl)
+        origin = Origin(self.ref, self.load.age, None if ttl is None else self.planned_at + ttl)
         return Commit(origin, committed_at, self.sent, self.kept, self.removed, self._snapshot)
 
     @property
     def _snapshot(self) -> SourceSnapshot | None:
         if self.load.source_is != "snapshot" or self.below_watermark:
             return None
-        return SourceSnapshot(self.load.generation, self.rows, self.load.filled)
+        return SourceSnapshot(self.load.age, self.rows, self.load.filled)
 
     def as_json(self) -> dict[str, Any]:
         """The plan as JSON can carry it."""

@@ -12,6 +12,7 @@ from optimove_provider.loads.plan.diff import CHANGE_KINDS, DiffOptions, compare
 from optimove_provider.loads.plan.plan import SENT_KINDS, Plan, PlanInput
 from optimove_provider.loads.plan.writer import PlanWriter
 from optimove_provider.loads.spool import row_files
+from optimove_provider.loads.state.age import Age
 
 NO_LEDGER_YET = (
     "the target has no ledger in staging: it is new, or staging was lost or moved. Every row is sent, and until a load "
@@ -19,9 +20,9 @@ NO_LEDGER_YET = (
 )
 
 
-def is_below_watermark(manifest: Manifest, generation: datetime) -> bool:
+def is_below_watermark(manifest: Manifest, age: Age) -> bool:
     """Whether a load of either kind is older than the newest committed snapshot, so that nothing of it may be sent."""
-    return manifest.newest_snapshot is not None and generation < manifest.newest_snapshot.generation
+    return manifest.newest_snapshot is not None and age < manifest.newest_snapshot.age
 
 
 def make_plan(ledger: Ledger, load: PlanInput, folder: str, now: datetime, max_memory: str = MAX_MEMORY) -> Plan:
@@ -32,8 +33,8 @@ def make_plan(ledger: Ledger, load: PlanInput, folder: str, now: datetime, max_m
     staging, manifest = ledger.staging, ledger.read()
     staging.remove_folder(folder)  # of a try that ended while it planned
     rows, last = row_files.size(staging, load.rows_folder)
-    below_watermark = is_below_watermark(manifest, load.generation)
-    written = PlanWriter(staging, manifest, load, folder, rows)
+    below_watermark = is_below_watermark(manifest, load.age)
+    may_change, written = 0, PlanWriter(staging, manifest, load, folder, rows)
     if below_watermark or _nothing_to_compare(manifest, load):
         counts, changes = {**dict.fromkeys(CHANGE_KINDS, 0), "stale" if below_watermark else "new": rows}, "0"
         written.sent = written.sent if below_watermark else load.rows_folder
@@ -41,6 +42,7 @@ def make_plan(ledger: Ledger, load: PlanInput, folder: str, now: datetime, max_m
         options = _diff_options(manifest, load, now)
         with compare(staging, manifest, load.rows_folder, last, options, max_memory) as found:
             counts, changes = _all_counts(found.counts(), load, rows), found.digest()
+            may_change = found.may_change()
             written.write(found, counts)
     return Plan(
         load=load,
@@ -50,7 +52,8 @@ def make_plan(ledger: Ledger, load: PlanInput, folder: str, now: datetime, max_m
         rows=rows,
         below_watermark=below_watermark,
         counts=counts,
-        digest=_digest(manifest, load, counts, changes),
+        may_change=may_change,
+        digest=_digest(ledger, manifest, load, counts, changes),
         examples=written.examples,
         warnings=(*written.warnings, *_warnings(manifest, load, now)),
         sent=written.sent,
@@ -71,7 +74,15 @@ def _diff_options(manifest: Manifest, load: PlanInput, now: datetime) -> DiffOpt
     else:
         half = timedelta(seconds=load.ttl_seconds) / 2
         before = now + max(half, 2 * _since_last(manifest, now))
-    return DiffOptions(load.source_is, load.generation, before, load.mode == "full", load.on_removed == "expire")
+    return DiffOptions(
+        load.source_is,
+        load.age,
+        before,
+        asks_for_changes=load.compared or load.judged,
+        trust_nothing=load.mode == "full",
+        tells_gone=load.is_complete,
+        expires_removed=load.on_removed == "expire",
+    )
 
 
 def _since_last(manifest: Manifest, now: datetime) -> timedelta:
@@ -97,10 +108,15 @@ def _all_counts(found: Mapping[str, int], load: PlanInput, rows: int) -> dict[st
     return {**found, "unchanged": rows - others}
 
 
-def _digest(manifest: Manifest, load: PlanInput, counts: Mapping[str, int], changes: str) -> str:
+def _digest(ledger: Ledger, manifest: Manifest, load: PlanInput, counts: Mapping[str, int], changes: str) -> str:
+    """Of all that decides what is sent, where to, and for how long; not of what is only sent in time not to expire."""
     covered = [
+        ledger.manifest_file.folder,
         manifest.version,
+        load.source_is,
+        load.mode,
         load.on_removed,
+        load.ttl_seconds,
         *(counts[kind] for kind in ("new", "changed", "unknown", "removed")),
         changes,
     ]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
@@ -63,21 +64,24 @@ class PlanWriter:
             yield batch.select(LEDGER.names)
 
     def _kept(self, found: Diff) -> Iterator[pa.RecordBatch]:
-        """Removed rows as such, and unchanged ones as of now. A removed row keeps its generation."""
+        """Removed rows as such, and unchanged ones as of now. A removed row keeps its age."""
         for batch in self._stored(found.positions("removed")):
-            yield with_generation(batch, "state", "removed")
-        for batch in self._stored(found.positions("unchanged")):
-            yield with_generation(with_generation(batch, "state", "live"), "generation", self.load.generation)
+            yield _with(batch, state="removed")
+        for batch in self._stored(found.positions("unchanged")):  # none of them is of a later age
+            yield _with(batch, state="live", **asdict(self.load.age))
 
     def _examples(self, found: Diff) -> tuple[Mapping[str, Any], ...]:
         new = found.picked("changed", most=MAX_EXAMPLES)
         return tuple(change_examples(new, self._stored(found.positions("changed", most=MAX_EXAMPLES))))
 
 
-def with_generation(batch: pa.RecordBatch, name: str, value: Any) -> pa.RecordBatch:
-    field = LEDGER.field(name)
-    column = pa.repeat(pa.scalar(value, field.type), batch.num_rows)
-    return batch.set_column(LEDGER.get_field_index(name), field, column)
+def _with(batch: pa.RecordBatch, **values: Any) -> pa.RecordBatch:
+    """Rows of the ledger of which all have these values."""
+    for name, value in values.items():
+        field = LEDGER.field(name)
+        column = pa.repeat(pa.scalar(value, field.type), batch.num_rows)
+        batch = batch.set_column(LEDGER.get_field_index(name), field, column)
+    return batch
 
 
 class Expirable:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any, BinaryIO, Protocol
 
 import pyarrow as pa
@@ -28,6 +29,9 @@ from optimove_provider.surroundings import Surroundings
 
 log = logging.getLogger(__name__)
 
+StandsFor = tuple[datetime | None, datetime | None]
+"""The instant that rows stand for, and when they were read for the first time, if it is not now."""
+NOW: StandsFor = (None, None)
 READ_AHEAD = 3
 """Batches that are read while an earlier one is encoded and written."""
 
@@ -80,15 +84,17 @@ def open_spool(
     primary_key: str,
     resumed: bool = False,
     compared: bool = False,
+    stands_for: StandsFor = NOW,
 ) -> Spool:
     """The rows of a load: those of an earlier try once a request was made, otherwise the source is read again.
 
-    `resumed`: this try has read it before. `compared`: they will be compared with a ledger.
+    `resumed`: this try has read it before. `compared`: they will be compared with a ledger. `stands_for`: how old they
+    are, if they are older than now; rows of an earlier try keep their age.
     """
     if found := journal.rows(resumed):
         log.info("going on with the rows that were read at %s", journal.opened)
         return Spool.from_json(found)
-    folder = journal.begin_reading()
+    folder = journal.begin_reading(*stands_for)
     with open_rows() as rows:
         aside = f"{journal.folder}/{REJECTED_FILE}"
         spool = freeze(rows, journal.staging, folder, aside, make_encoder, primary_key, compared)

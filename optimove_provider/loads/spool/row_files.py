@@ -33,7 +33,9 @@ LEDGER = pa.schema(
         ("key", pa.string()),
         ("record", pa.string()),  # as it was accepted; null where it is not known
         ("fingerprint", pa.binary()),  # null: what the target holds is unknown
+        ("judged_by", pa.binary()),  # then: the fingerprint of what it may hold, or held before; empty: never known
         ("generation", pa.timestamp("us", "UTC")),
+        ("opened", pa.timestamp("us", "UTC")),  # with the generation, the age
         ("expires", pa.timestamp("us", "UTC")),  # null: never
         ("state", pa.string()),
     ]
@@ -92,7 +94,7 @@ def write(staging: Staging, path: str, batches: Batches, schema: pa.Schema) -> i
 def _packing(staging: Staging, schema: pa.Schema) -> dict[str, Any]:
     """Texts hardly repeat, and a load's rows soon go: on a disk, to pack them takes more time than to make them."""
     brief = schema.equals(ROWS) and staging.is_local
-    repeated = [name for name in ("generation", "expires", "state") if name in schema.names]
+    repeated = [name for name in ("generation", "opened", "expires", "state") if name in schema.names]
     return {"compression": "none" if brief else "zstd", "use_dictionary": repeated or False}
 
 

@@ -4,6 +4,8 @@
 of each slice. One process at a time writes them; each stage is written before the step that it announces.
 """
 
+import hashlib
+import re
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -12,8 +14,11 @@ from enum import StrEnum
 from typing import Any
 
 from optimove_provider.contract.wire.errors import DataError, OptimoveProviderError
+from optimove_provider.contract.wire.messages import json_body
+from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
 
+_SLICE = re.compile(r"(\d+)\.json")
 FORMAT = 1
 MAX_BATCHES = 5
 """Batches of one load. Each after the first means that nobody knows what became of the one before."""
@@ -125,16 +130,18 @@ class SliceOutcome:
 class LoadState:
     """`load.json`. Times are ISO texts in UTC.
 
-    `spools` numbers the frozen rows of tries that came as far as a plan. `batch` is 0 before the first request;
+    `opened` is when the source was opened, `generation` the instant that its rows stand for. `spools` numbers the
+    frozen rows of tries that came as far as a plan. `batch` is 0 before the first request;
     `batch_opened` is empty where its progress counts no more. `in_doubt`: a batch of an earlier plan may have been
     completed. `has_sent`: something may have been sent, of whatever plan. `plans` counts how often was planned; `plan`
     is the last one. `invalidated_as` is the version of the ledger in which an update has marked its keys. `prepared` is
-    there from PREPARED on: the report, and the instant that the rows stand for.
+    there from PREPARED on: the report, and the age of the rows.
     """
 
     format: int = FORMAT
     stage: Stage = Stage.NEW
     opened: str = ""
+    generation: str = ""
     spool: dict[str, Any] | None = None
     spools: int = 1
     batch: int = 0
@@ -157,10 +164,17 @@ class Journal:
     def __init__(self, staging: Staging, load_id: str, part: str = "") -> None:
         self.staging, self.load_id, self._part = staging, load_id, part
         self.folder = f"loads/{load_id}/{part}".rstrip("/")
+        self._has_begun_batch = False
         self._state = self._read()
 
     def _read(self) -> LoadState:
-        found = self.staging.read(f"{self.folder}/load.json") or {}
+        found = self.staging.read(f"{self.folder}/load.json")
+        if found == {}:
+            raise DataError(
+                f"{self.staging.url(self.folder)}/load.json is empty, so what became of this load is not known. "
+                "Clear the task to begin a new load"
+            )
+        found = found or {}
         if found.get("format", FORMAT) > FORMAT:
             raise DataError(
                 f"{self.staging.url(self.folder)} was written by a newer version of this provider (format "
@@ -190,6 +204,11 @@ class Journal:
         return datetime.fromisoformat(self._state.opened)
 
     @property
+    def age(self) -> Age:
+        """How old the frozen rows are."""
+        return Age.from_json({"generation": self._state.generation, "opened": self._state.opened})
+
+    @property
     def plan(self) -> Mapping[str, Any]:
         """The last plan; empty if there is none."""
         return self._state.plan
@@ -206,12 +225,17 @@ class Journal:
         them (`resumed`). None if the source is to be read."""
         return self._state.spool if resumed or self.has_sent or self.stage is Stage.COMMITTED else None
 
-    def begin_reading(self) -> str:
-        """Begin to read the source; returns the folder for its rows. A plan of other rows says nothing of these."""
-        state = self._state
+    def begin_reading(self, generation: datetime | None = None, opened: datetime | None = None) -> str:
+        """Begin to read the source; returns the folder for its rows. A plan of other rows says nothing of these.
+
+        They stand for the `generation`, but for nothing later than now. `opened`: when rows that are sent again were
+        read for the first time.
+        """
+        state, now = self._state, self.staging.surroundings.now()
         if state.plan:
             state.spools += 1  # others may still need the rows that were planned: an intent may name them
-        state.opened, state.plan = self.staging.surroundings.now().isoformat(), {}
+        age = Age.of(min(opened or now, now), generation)
+        state.opened, state.generation, state.plan = age.opened.isoformat(), age.generation.isoformat(), {}
         return f"{self.folder}/spool-{state.spools}"
 
     def rows_read(self, spool: dict[str, Any]) -> dict[str, Any]:
@@ -262,6 +286,18 @@ class Journal:
         return self.stage in (Stage.COMPLETED, Stage.COMMITTED)
 
     @property
+    def batch(self) -> int:
+        """The number of the present batch; 0 before the first."""
+        return self._state.batch
+
+    @property
+    def rows_digest(self) -> str:
+        """What tells the rows that are sent now, by reading and plan, from those of any other try of the load."""
+        plan = {name: value for name, value in self._state.plan.items() if name != "planned_against"}
+        known = json_body([self._state.opened, self._state.spools, self._state.spool, plan])
+        return hashlib.blake2b(known, digest_size=8).hexdigest()
+
+    @property
     def batch_uuid(self) -> str:
         """The uuid of the present batch: the same for every try."""
         return str(uuid.uuid5(uuid.UUID(self.load_id), f"{self._part} batch {self._state.batch}".strip()))
@@ -279,16 +315,17 @@ class Journal:
         state.batch, state.has_sent = state.batch + 1, True
         state.batch_opened = self.staging.surroundings.now().isoformat()
         self._move(Stage.SENDING)
+        self._has_begun_batch = True
 
     def begin_files(self) -> None:
         """Begin to send the parts of files: from here on frozen rows stay what they are."""
         self._state.has_sent = True
         self._move(Stage.SENDING)
 
-    def prepared(self, report: dict[str, Any], generation: datetime | None) -> None:
+    def prepared(self, report: dict[str, Any], age: Age | None) -> None:
         """Remember, with the load's report, that every part of every file was sent: the files are completed, or
-        aborted. `generation` is the instant that the rows stand for."""
-        self._state.prepared = {"report": report, "generation": generation and generation.isoformat()}
+        aborted. `age` is that of the rows."""
+        self._state.prepared = {"report": report, "age": age and age.as_json()}
         self._move(Stage.PREPARED)
 
     def unprepared(self) -> None:
@@ -302,10 +339,10 @@ class Journal:
         return self._state.prepared and self._state.prepared["report"]
 
     @property
-    def prepared_generation(self) -> datetime | None:
-        """The instant that the rows of a prepared load stand for, where it was told."""
-        told = self._state.prepared and self._state.prepared["generation"]
-        return datetime.fromisoformat(told) if told else None
+    def prepared_age(self) -> Age | None:
+        """The age of the rows of a prepared load, where it was told."""
+        told = self._state.prepared and self._state.prepared["age"]
+        return Age.from_json(told) if told else None
 
     def invalidated(self, version: int) -> None:
         """Remember the version of the ledger that marks this update's keys: it goes on only while that is the last."""
@@ -329,7 +366,7 @@ class Journal:
 
     def _may_resume(self, resume_within: timedelta | None) -> bool:
         opened = self._state.batch_opened
-        if not opened or resume_within is None:
+        if not opened or resume_within is None or self._has_begun_batch:
             return bool(opened)
         return self.staging.surroundings.now() - datetime.fromisoformat(opened) <= resume_within
 
@@ -339,9 +376,10 @@ class Journal:
 
     def _outcomes(self) -> Iterator[tuple[int, SliceOutcome]]:
         for name in self.staging.names(self._batch_folder):
-            found = self.staging.read(f"{self._batch_folder}/{name}")
-            if found and name.endswith(".json"):
-                yield int(name.removesuffix(".json")), SliceOutcome.from_json(found)
+            if number := _SLICE.fullmatch(name):  # else it was not written to its end, and never got its name
+                found = self.staging.read_whole(f"{self._batch_folder}/{name}")
+                if found:
+                    yield int(number[1]), SliceOutcome.from_json(found)
 
     def record(self, number: int, outcome: SliceOutcome) -> None:
         """Remember what became of a slice."""

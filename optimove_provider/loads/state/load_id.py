@@ -30,6 +30,11 @@ class TaskTry:
         dag_id, task_id, run_id, map_index, _, max_tries, retries = astuple(self)
         return str(uuid.uuid5(_LOADS, json_body([dag_id, task_id, run_id, map_index, max_tries, retries]).decode()))
 
+    @property
+    def path(self) -> str:
+        """The file in staging that tells of the tries of a round; each try writes it."""
+        return f"tries/{self.round}.json"
+
 
 def begin(staging: Staging, task_try: TaskTry) -> str:
     """The id of the load that this try begins or takes up again; a resumed task keeps the id of its deferral instead.
@@ -38,8 +43,8 @@ def begin(staging: Staging, task_try: TaskTry) -> str:
     begins a load of its own; so does one of which staging knows nothing, whatever it knew once, since a batch that was
     completed must never be opened again. Loads of one round differ by `n`, the nanosecond at which they began.
     """
-    path = f"tries/{task_try.round}.json"
-    seen = staging.read(path)
+    path = task_try.path
+    seen = staging.read_whole(path)
     n = seen["n"] if seen and seen["try"] < task_try.try_number else staging.surroundings.nanoseconds()
     staging.write(path, {"n": n, "try": task_try.try_number})
     return str(uuid.uuid5(uuid.UUID(task_try.round), str(n)))

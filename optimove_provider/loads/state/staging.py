@@ -2,16 +2,21 @@
 
 import json
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from fsspec import AbstractFileSystem
 
+from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.contract.wire.messages import json_body
 from optimove_provider.surroundings import REAL, Surroundings
+
+
+class TornFile(DataError):
+    """A small file of staging that was not written to its end, so that what it said is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +45,25 @@ class Staging:
         return str(self.fs.unstrip_protocol(self._at(path)))
 
     def read(self, path: str) -> dict[str, Any] | None:
-        """The file's content, or None where there is no file."""
+        """The file's content, or None where there is no file. Raises TornFile for one that was cut short."""
+        try:
+            body = self.fs.cat_file(self._at(path))
+        except FileNotFoundError:
+            return None
         try:
             # A file that another process is just creating is still empty.
-            return dict(json.loads(self.fs.cat_file(self._at(path)) or b"{}"))
-        except FileNotFoundError:
+            return dict(json.loads(body or b"{}"))
+        except (ValueError, TypeError):
+            raise TornFile(
+                f"{self.url(path)} was cut short, perhaps on a full disk: {len(body)} bytes that are no JSON. Make "
+                "room, and clear the task to begin a new load"
+            ) from None
+
+    def read_whole(self, path: str) -> dict[str, Any] | None:
+        """The same, and None for a file that was cut short: for what is sent or read once more, if it is not known."""
+        try:
+            return self.read(path)
+        except TornFile:
             return None
 
     def write(self, path: str, content: dict[str, Any]) -> str:
@@ -59,7 +78,7 @@ class Staging:
         place = self._at(path)
         self._make_folder(path)
         if self.is_local:
-            with self.fs.open(f"{place}.new", "wb") as file:
+            with self._gone_if_broken(f"{path}.new"), self.fs.open(f"{place}.new", "wb") as file:
                 file.write(body)
                 file.flush()
                 os.fsync(file.fileno())  # or a loss of power might leave a new name for nothing
@@ -68,13 +87,20 @@ class Staging:
             self.fs.pipe_file(place, body)
         return self.url(path)
 
+    def written_at(self, path: str) -> datetime | None:
+        """When a file was last written, by the clock of staging; None where that does not say."""
+        place = self._at(path)
+        self.fs.invalidate_cache(place)
+        return _written(self.fs.info(place))
+
     def create(self, path: str, content: dict[str, Any]) -> None:
         """Write a file that must not be there yet. Raises FileExistsError: of two callers at once, one wins."""
         self._make_folder(path)
         body = json_body(content)
         # Not pipe_file(mode="create"): on a local disk that looks first and writes then.
-        with self.fs.open(self._at(path), "xb") as file:
+        with self.fs.open(self._at(path), "xb") as file, self._gone_if_broken(path):
             file.write(body)
+            file.flush()
 
     def remove(self, path: str) -> None:
         """Remove a file."""
@@ -128,6 +154,16 @@ class Staging:
         for name in old:
             self.remove_folder(f"{folder}/{name}")
         return old
+
+    @contextmanager
+    def _gone_if_broken(self, path: str) -> Iterator[None]:
+        """Remove a file that could not be written to its end."""
+        try:
+            yield
+        except OSError:
+            with suppress(OSError):
+                self.fs.rm_file(self._at(path))
+            raise
 
     def _at(self, path: str) -> str:
         return f"{self.root.rstrip('/')}/{path}"

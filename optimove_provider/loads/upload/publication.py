@@ -11,10 +11,10 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 
 from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.loads.report.report import Report
+from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.journal import Journal, Stage
 from optimove_provider.loads.upload.destination import Destination
 from optimove_provider.loads.upload.multipart import UploadLost, files_of
@@ -56,13 +56,13 @@ class Publication:
         """How many files are visible."""
         return sum(file.is_visible() for file in files_of(self._to))
 
-    def prepare(self, uploads: Uploads, generation: datetime | None = None) -> None:
-        """From here on the files can only be committed, or aborted: their rows, of that `generation`, stay the same."""
+    def prepare(self, uploads: Uploads, age: Age | None = None) -> None:
+        """From here on the files can only be committed, or aborted: their rows, of that `age`, stay the same."""
         if self._remember:
             for file in uploads.files:
                 self._remember(file.key, file.reservoir.rows())
         self._report.s3_keys = tuple(file.key for file in uploads.files)
-        self._journal.prepared(self._report.as_json(), generation)
+        self._journal.prepared(self._report.as_json(), age)
 
     def commit(self, may_complete: Callable[[], None] = lambda: None) -> None:
         """Make the files visible. `may_complete` is asked before each, and raises where the right to was lost."""

@@ -222,8 +222,8 @@ def test_a_services_aws_keys_are_left_behind():
         (partial(dcp.list_attributes, 1), [["no object"]]),
         (partial(dcp.list_attributes, 1), [[{"name": "ltv", "datatype": "unheard of"}]]),
         (partial(dcp.upload_history, 1), [{}]),
-        (partial(dcp.upload_history, 1), [[{"file": "no status"}]]),
-        (partial(dcp.upload_history, 1), [[{"file": "f", "status": "failed", "rows_failed": "some"}]]),
+        (partial(dcp.upload_history, 1, ["t/no status"]), [[{"file": "no status"}]]),
+        (partial(dcp.upload_history, 1, ["f"]), [[{"file": "f", "status": "failed", "rows_failed": "some"}]]),
     ],
 )
 def test_an_answer_that_is_not_as_documented_is_unreadable(flow, bodies):

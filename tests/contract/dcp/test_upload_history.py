@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimove_provider.contract.dcp.upload_history import STATES, HistoryEntry, ImportState, Outcome, judge
+from optimove_provider.contract.dcp.upload_history import (
+    STATES,
+    HistoryEntry,
+    ImportState,
+    Outcome,
+    common_verdict,
+    counted,
+    judge,
+    read_history,
+)
 
 WAIT, DONE, FAILED = ImportState.WAIT, ImportState.DONE, ImportState.FAILED
 
@@ -45,7 +54,7 @@ def test_an_unknown_state_is_named_as_unknown():
 
 def test_an_entry_may_lack_counts_and_hold_more_than_is_known():
     entry = HistoryEntry.from_json({"file": "f.csv", "status": "pending", "rows_failed": None, "owner": "x"})
-    assert entry == HistoryEntry("f.csv", "pending", 0, None)
+    assert entry == HistoryEntry("f.csv", "pending", None, None)
 
 
 @pytest.mark.parametrize("missing", ["file", "status"])
@@ -89,7 +98,7 @@ def test_the_newest_entry_of_a_file_counts():
 def test_a_file_that_is_not_listed_yet_is_named():
     outcome = judge(files(a="pending"), ["a", "b", "b"])
     assert outcome.absent == ("b",)
-    assert outcome.sentence == "a: pending, 0 rows processed, 0 failed; b: not in the history yet"
+    assert outcome.sentence == "a: pending; b: not in the history yet"
 
 
 entries = st.builds(
@@ -110,3 +119,97 @@ def test_an_outcome_survives_the_json_of_a_triggers_event(history):
 @given(st.lists(entries, max_size=5))
 def test_an_entry_survives_its_own_json(history):
     assert [HistoryEntry.from_json(entry.as_json()) for entry in history] == history
+
+
+KEY = "dcp/7/12/2026-05-01 load.csv"
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        KEY,
+        "12/2026-05-01 load.csv",
+        "2026-05-01 load.csv",
+        f"/{KEY}",
+        f"s3://optimizely-import/{KEY}",
+        "dcp/7/12/2026-05-01%20load.csv",
+        "/2026-05-01 load.csv",
+    ],
+)
+def test_a_history_names_a_file_in_its_own_way(named):
+    assert judge([HistoryEntry(named, "completed")], [KEY]).verdict is DONE
+
+
+@pytest.mark.parametrize("named", ["", "/", "load.csv", "13/2026-05-01 load.csv", f"x{KEY}", f"{KEY}x", f"other/{KEY}"])
+def test_another_file_is_another_file(named):
+    assert judge([HistoryEntry(named, "completed")], [KEY]).absent == (KEY,)
+
+
+def test_the_whole_key_counts_more_than_a_name():
+    history = [HistoryEntry("a/f.csv", "completed"), HistoryEntry("f.csv", "failed", created="2026-05-01T00:00:00Z")]
+    assert judge(history, ["a/f.csv"]).verdict is DONE
+
+
+def test_a_name_that_may_mean_several_of_the_files_means_none():
+    assert judge([HistoryEntry("f.csv", "completed")], ["a/f.csv", "b/f.csv"]).absent == ("a/f.csv", "b/f.csv")
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        ("2026-05-01T10:00:00Z", "2026-05-01T10:00:00.500Z"),
+        ("2026-05-01T10:00:00+05:00", "2026-05-01T06:00:00Z"),
+        ("2026-05-01T10:00:00", "2026-05-01T10:00:01+00:00"),
+        ("999999999", "1700000000"),
+        ("1700000000000", "1700000001"),
+        ("", "2026-05-01"),
+        ("yesterday", "2026-05-01"),
+    ],
+)
+def test_instants_are_compared_as_instants(older, newer):
+    entries = [HistoryEntry("a", "completed", created=newer), HistoryEntry("a", "failed", created=older)]
+    assert [judge(history, ["a"]).verdict for history in (entries, entries[::-1])] == [DONE, DONE]
+
+
+@pytest.mark.parametrize(("one", "other"), [("", ""), ("2026-05-01T12:00:00+02:00", "2026-05-01T10:00:00Z")])
+def test_of_equally_new_entries_the_last_that_is_listed_counts(one, other):
+    history = [HistoryEntry("a", "failed", created=one), HistoryEntry("a", "completed", created=other)]
+    assert judge(history, ["a"]).verdict is DONE
+
+
+ODD = [
+    {"rows_processed": "1,000"},
+    {"rows_failed": "n/a"},
+    {"rows_failed": []},
+    {"rows_failed": -1},
+    {"rows_processed": True},
+    {"status": None},
+    {"file": 5},
+]
+
+
+def test_odd_entries_of_other_files_are_passed_over_with_one_warning(caplog):
+    history = [{"file": "other.csv", "status": "completed", **odd} for odd in ODD]
+    history += [{"file": "other.csv"}, {}, None, "text", {"file": "f.csv", "status": "completed"}]
+    assert judge(read_history(history, ["t/f.csv"]), ["t/f.csv"]).verdict is DONE
+    assert [one.levelname for one in caplog.records] == ["WARNING"]
+    assert "11 odd entries" in caplog.text
+
+
+@pytest.mark.parametrize("odd", ODD[:-1])
+def test_an_odd_entry_of_the_file_that_is_waited_for_is_told(odd):
+    with pytest.raises((ValueError, KeyError)):
+        read_history([{"file": "f.csv", "status": "completed", **odd}], ["t/f.csv"])
+
+
+@pytest.mark.parametrize(("counts", "missing"), [([1], 2), ([0], 3), ([1, 1], 1)])
+def test_fewer_rows_than_were_sent_are_a_failure_that_says_how_many_are_missing(counts, missing):
+    outcome = common_verdict([HistoryEntry("a", "completed", rows_processed=count) for count in counts])
+    assert counted(outcome, 3).verdict is FAILED
+    assert f"{missing} of the 3 rows that were sent are missing" in counted(outcome, 3).sentence
+
+
+@pytest.mark.parametrize("counts", [[3], [4], [None], [1, None], []])
+def test_where_all_were_taken_or_nobody_counted_the_outcome_stays(counts):
+    outcome = common_verdict([HistoryEntry("a", "completed", rows_processed=count) for count in counts])
+    assert counted(outcome, 3) == outcome

@@ -38,7 +38,7 @@ def test_a_description_that_is_left_out_is_not_sent():
     assert json.loads(request.body) == {"name": "customers", "primary_key": "id"}
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"null", b'"uuid"', b'{"uuid":"x"}'])
+@pytest.mark.parametrize("body", [b"", b"[]", b"null", b'"uuid"', b'{"uuid":"x"}'])
 def test_an_answer_without_the_uuid_is_unreadable(body):
     with pytest.raises(UnreadableAnswer, match="lacks data_connection_uuid"):
         converse(optix.create_connection("customers", "id"), Response(201, body))

@@ -22,8 +22,8 @@ from optimove_provider.contract.wire.messages import Endpoint, Lost, Response
 ROW = Endpoint("create_table", "api", "POST", "/tables", retry_safe=False, source="assumed")
 
 
-@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
-def test_any_2xx_passes(status):
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_a_success_passes(status):
     answer = Response(status)
     assert succeed(ROW, answer) is answer
 
@@ -41,7 +41,7 @@ def test_any_2xx_passes(status):
         (413, Refused, False),
         (422, Refused, False),
         (429, ServerTrouble, True),
-        (499, Refused, False),
+        (499, ServerTrouble, True),
         (500, ServerTrouble, True),
         (503, ServerTrouble, True),
         (199, ServerTrouble, True),

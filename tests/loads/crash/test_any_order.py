@@ -1,7 +1,8 @@
-"""Loads in any order, repeated, dying before any of their steps: the target ends as if they had come in order.
+"""Loads and updates in any order, dying before any of their steps: the target ends as if they had come in order.
 
-In order means by generation, and of equal ones as they were committed. Each load is taken up again until it is done.
-Snapshots expire what they lack: a load that is older than one already committed could add nothing that stays.
+In order means by age: by generation, and of equal ones as they were read. Each load is taken up again until it is done;
+an update that was overtaken before it was done is cleared, so that it reads again. Snapshots expire what they lack: a
+load that is older than one already committed could add nothing that stays.
 """
 
 from dataclasses import dataclass
@@ -12,9 +13,12 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from optimove_provider.emulator.model.switches import Switches
+from optimove_provider.loads.ledger.manifest import PartlyVisible
 from optimove_provider.loads.optix.batch import NothingAccepted
 from optimove_provider.loads.optix.bisect import RequestIsWrong
+from optimove_provider.loads.state.journal import Journal
 from tests.support.crash.dying import DyingTarget, fate
+from tests.support.ledgers import ledger_rows
 from tests.support.optix_transactions import night
 
 KEYS = "abcd"
@@ -27,9 +31,9 @@ STEPS = 45
 class Event:
     """A load, and before which steps its first tries die."""
 
+    kind: str
     rows: dict
     generation: int
-    is_snapshot: bool
     is_full: bool
     dies_at: tuple
     is_abandoned: bool
@@ -38,8 +42,20 @@ class Event:
 def events(values, abandoned):
     rows = st.dictionaries(st.sampled_from(KEYS), values, max_size=len(KEYS))
     dies_at = st.lists(st.integers(1, STEPS), max_size=2).map(tuple)
-    event = st.builds(Event, rows, st.integers(1, 5), st.booleans(), st.booleans(), dies_at, abandoned)
+    kind = st.sampled_from(["snapshot", "delta", "update"])
+    event = st.builds(Event, kind, rows, st.integers(1, 5), st.booleans(), dies_at, abandoned)
     return st.lists(event, min_size=1, max_size=5)
+
+
+class UpdatedTarget(DyingTarget):
+    """Counts the requests that update it."""
+
+    updated = 0
+
+    def send(self, request):
+        answer = super().send(request)
+        self.updated += request.method == "PUT"
+        return answer
 
 
 class Course:
@@ -50,13 +66,42 @@ class Course:
         self.load_id = f"6f0f5d3a-0000-4000-8000-00000001{number:04}"
         self.done = False
 
+    @property
+    def age(self):
+        """How old the rows are that were read last."""
+        return Journal(self.target.staging, self.load_id).age
+
     def attempt(self):
-        """One try. Returns whether the load was committed in it."""
-        event, tries = self.event, self.tries
-        dies_at = event.dies_at[tries] if tries < len(event.dies_at) else 0
+        """One try. Returns whether the target got something by it."""
+        if self.event.kind == "update":
+            return self._attempt_update()
+        return self._attempt_load()
+
+    def _attempt_update(self):
+        event, target = self.event, self.target
+        dies_at = self._next_death()
+        updated, how = target.updated, {"max_rejected": 99, "does": target.update}
+        report = None
+        try:
+            report = target.attempt(event.rows, night(event.generation), self.load_id, dies_at, **how)
+        except RequestIsWrong:
+            self.tries += 100
+        except PartlyVisible:
+            self.load_id = self.load_id.replace("4000", "5000", 1)
+        self.done = bool(report) or event.is_abandoned or self.tries > 100
+        if report:
+            assert (report.rows, report.unsent) == (len(event.rows), 0)
+        target.check_ledger()
+        return target.updated > updated
+
+    def _next_death(self):
+        dies_at = self.event.dies_at[self.tries] if self.tries < len(self.event.dies_at) else 0
         self.tries += 1
-        before = self._is_last()
-        how = {"source_is": "snapshot", "on_removed": "expire"} if event.is_snapshot else {"source_is": "delta"}
+        return dies_at
+
+    def _attempt_load(self):
+        event, dies_at, before = self.event, self._next_death(), self._is_last()
+        how = {"source_is": event.kind} | ({"on_removed": "expire"} if event.kind == "snapshot" else {})
         how |= {"mode": "full" if event.is_full else "changed", "max_rejected": 99}
         try:
             report = self.target.attempt(event.rows, night(event.generation), self.load_id, dies_at, **how)
@@ -74,12 +119,12 @@ class Course:
 
 
 def run(target, some, random):
-    """Run the loads; returns those that were committed, as they were."""
+    """Run the loads; returns those that came through, each with its age then."""
     waiting, committed = [Course(target, event, number) for number, event in enumerate(some)], []
     while waiting:
         course = random.choice(waiting)
         if course.attempt():
-            committed.append(course.event)
+            committed.append((course.age, course.event))
         waiting = [other for other in waiting if not other.done]
     return committed
 
@@ -87,18 +132,19 @@ def run(target, some, random):
 def in_order(committed):
     """The naive target."""
     store = {}
-    for event in sorted(committed, key=lambda event: event.generation):  # a stable sort: equal ones as committed
-        store = dict(event.rows) if event.is_snapshot else {**store, **event.rows}
+    for _, event in sorted(committed, key=lambda one: one[0]):
+        store = dict(event.rows) if event.kind == "snapshot" else {**store, **event.rows}
     return store
 
 
 def check_last(target, rows):
     """A newer snapshot brings the target to what it says, whatever was there.
 
-    A record that nobody knows any more, as a refused one hides it, is loaded before it expires, as the error says.
+    A record that nobody knows any more, since a refused one or an update hides it, is loaded before it expires, as the
+    report says.
     """
     report = target.attempt(rows, night(6), None, on_removed="expire", max_rejected=99)
-    if report.not_expired:
+    if report.not_expired or any("cannot be made to expire" in note for note in report.notes):
         hidden = dict.fromkeys(target.values.keys() - rows.keys(), "0")
         assert target.attempt(hidden, night(6), None, source_is="delta")
         report = target.attempt(rows, night(7), None, on_removed="expire", max_rejected=99)
@@ -116,9 +162,14 @@ CALM = {"phases": [Phase.generate], "deadline": None}
 )
 def test_any_course_ends_as_the_loads_in_order(some, last, random):
     with TemporaryDirectory() as folder, fate() as one:
-        target = DyingTarget(Path(folder), one)
+        target = UpdatedTarget(Path(folder), one)
         committed = run(target, some, random)
-        assert target.values == in_order(committed)
+        expected = in_order(committed)
+        left = target.values.keys() - expected.keys()
+        assert {key: value for key, value in target.values.items() if key not in left} == expected
+        known = ledger_rows(target.ledger)
+        for row in (known[f'"{key}"'] for key in left):  # nobody knows what an update made of them, so they cannot go
+            assert (row["state"], row["record"]) == ("removed", None)
         assert target.ledger.read().intents == {}
         check_last(target, last)
 
@@ -133,7 +184,7 @@ def test_rows_that_are_refused_and_loads_that_are_given_up_leave_nothing_that_a_
     some, last, random
 ):
     with TemporaryDirectory() as folder, fate() as one:
-        target = DyingTarget(Path(folder), one)
+        target = UpdatedTarget(Path(folder), one)
         target.state.switches = Switches(poison="poison")
         run(target, some, random)
         check_last(target, last)

@@ -24,7 +24,7 @@ MANY_STEPS = 100
 
 
 def day(number):
-    return datetime(2026, 11, number, tzinfo=UTC)
+    return datetime(2025, 11, number, tzinfo=UTC)
 
 
 class DyingBucket(Bucket):

@@ -32,7 +32,7 @@ s3, target = s3_target.s3, s3_target.target  # fixtures
 
 
 def day(number):
-    return datetime(2026, 11, number, tzinfo=UTC)
+    return datetime(2025, 11, number, tzinfo=UTC)
 
 
 def changed(target, data, outcome_of=imported, **wanted):

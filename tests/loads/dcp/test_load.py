@@ -10,6 +10,7 @@ from optimove_provider.loads.dcp.load import ImportFailed, NotImported, confirm,
 from optimove_provider.loads.ledger.ledger import NO_LEDGER
 from optimove_provider.surroundings import Surroundings
 from tests.support import s3_target
+from tests.support.dcp_imports import another
 from tests.support.s3_target import Calls, imported
 
 ROWS = b"customerId,ltv\n1,1\n2,1\n"
@@ -114,6 +115,39 @@ def test_only_what_was_compared_becomes_unknown_when_its_import_fails(target, mo
         confirm(target.staging, report, common_verdict([HistoryEntry(report.s3_keys[0], "failed")]), 1)
     assert any("unknown" in note for note in report.notes) == (mode == "changed")
     assert target.ledger.read().holder is None
+
+
+@pytest.mark.parametrize("mode", ["full", "changed"])
+@pytest.mark.parametrize("processed", [0, 1])
+def test_an_import_that_took_fewer_rows_than_were_sent_has_failed(target, mode, processed):
+    report = target.report()
+    run(target.load(ROWS, report, target.ledger, mode=mode), HOUR)
+    told = [HistoryEntry(key, "completed", rows_processed=processed, rows_failed=0) for key in report.s3_keys]
+    with pytest.raises(ImportFailed, match=f"{2 - processed} of the 2 rows that were sent are missing"):
+        confirm(target.staging, report, common_verdict(told), 1)
+    assert (report.state, report.accepted, report.rejected, report.unsent) == ("failed", 0, 0, 2)
+    if mode == "changed":
+        later = another(target)
+        run(later.load(ROWS, again := later.report(), target.ledger, mode=mode), HOUR)
+        assert again.accepted == 2, "the ledger does not have them"
+
+
+def test_of_an_import_with_failed_rows_the_missing_ones_are_not_accepted(target):
+    report = target.report()
+    run(target.load(ROWS + b"3,1\n", report, target.ledger), HOUR)
+    told = [HistoryEntry(key, "completed", rows_processed=1, rows_failed=1) for key in report.s3_keys]
+    with pytest.raises(ImportFailed):
+        confirm(target.staging, report, common_verdict(told), 1)
+    assert (report.state, report.accepted, report.rejected, report.unsent) == ("failed", 0, 1, 2)
+
+
+@pytest.mark.parametrize("mode", ["full", "changed"])
+def test_a_wait_beyond_the_calendar_is_one_to_its_end(target, mode):
+    report = target.report()
+    load = target.load(ROWS, report, target.ledger, mode=mode, outcome_of=History(done_at=1))
+    run(load, timedelta.max)
+    assert report.state == "uploaded"
+    assert outcome(load, timedelta.max, MINUTE).verdict is ImportState.DONE
 
 
 def test_a_full_import_without_a_ledger_says_so(target):

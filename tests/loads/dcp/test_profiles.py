@@ -9,7 +9,6 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from optimove_provider.clients.dcp import DcpClient
-from optimove_provider.clients.drive import Retries
 from optimove_provider.clients.settings import DcpSettings
 from optimove_provider.contract.cells.datatypes import Attribute, in_unit
 from optimove_provider.contract.wire.errors import AuthenticationError, DataError, SettingsError
@@ -19,6 +18,7 @@ from optimove_provider.loads.dcp.rest_load import RestLoad, records_of
 from optimove_provider.loads.report.max_rejected import TooManyRejected
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.staging import Staging
+from tests.support.virtual_time import ClientTime
 
 SETTINGS = DcpSettings(
     conn_id="dcp_default", host="http://e/experiment/v1", profile_host="http://e/vis/api", token=TOKEN
@@ -38,7 +38,7 @@ def state():
 
 @pytest.fixture
 def client(state):
-    return DcpClient(SETTINGS, send=partial(send, state), retries=Retries(first_wait=0))
+    return DcpClient(SETTINGS, send=partial(send, state), surroundings=ClientTime().surroundings)
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ def test_one_at_a_time(target):
     assert isinstance(lease, Lease)
     held = target.lease("b")
     assert held == Held("a", 1, target.clock.now + timedelta(seconds=60))
-    assert str(held) == "load a, try 1, until 2026-05-02 12:01:00 UTC unless renewed"
+    assert str(held) == "load a, try 1, until 2026-05-06 16:01:00 UTC unless renewed"
     told = str(replace(held, task="task dag.load of run r"))
-    assert told == "task dag.load of run r (load a, try 1), until 2026-05-02 12:01:00 UTC unless renewed"
+    assert told == "task dag.load of run r (load a, try 1), until 2026-05-06 16:01:00 UTC unless renewed"
     lease.release()
     assert isinstance(target.lease("b"), Lease)
 
@@ -92,9 +92,9 @@ def test_it_is_given_back_at_the_end_and_after_an_error(target):
 
 def test_a_detached_lease_stays_until_its_deadline(target):
     with target.lease("a") as lease:
-        lease.detach(hour(2))
+        lease.detach(hour(102))
     target.clock.forward(7199)
-    assert target.lease("b") == Held("a", 1, hour(2))
+    assert target.lease("b") == Held("a", 1, hour(102))
     resumed = target.lease("a", 2)
     resumed.check()
     assert isinstance(target.lease("a", 1), Held), "it is no longer detached"
@@ -104,6 +104,6 @@ def test_a_detached_lease_stays_until_its_deadline(target):
 
 def test_a_detached_lease_ends(target):
     with target.lease("a") as lease:
-        lease.detach(hour(2))
+        lease.detach(hour(102))
     target.clock.forward(7200)
     assert isinstance(target.lease("b"), Lease)

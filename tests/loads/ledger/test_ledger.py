@@ -10,7 +10,7 @@ from optimove_provider.loads.ledger.lease import LeaseLost
 from optimove_provider.loads.ledger.manifest import CommitConflict, intent_folders
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import LEDGER
-from tests.support.ledgers import hour, ledger_rows, record, rows_in, some
+from tests.support.ledgers import age, hour, ledger_rows, record, rows_in, some
 
 SNAPSHOT = {"source_is": "snapshot"}
 EXPIRE = {"source_is": "snapshot", "on_removed": "expire"}
@@ -23,7 +23,9 @@ def test_a_commit_enters_what_was_sent(target):
     assert row == {
         "key": '"a"',
         "record": record("a", 1),
+        "judged_by": None,
         "generation": hour(1),
+        "opened": hour(1),
         "expires": target.clock.now + timedelta(seconds=3600),
         "state": "live",
     }
@@ -159,7 +161,7 @@ def test_an_older_snapshot_sends_nothing(target):
         plan = target.load({"a": 1, "c": 1}, hour(1), **how)
         assert (some(plan), plan.below_watermark, plan.removed) == ({"stale": 2}, True, None)
     assert target.store == {"a": 2, "b": 2}
-    assert target.manifest.newest_snapshot.generation == hour(2)
+    assert target.manifest.newest_snapshot.age == age(2)
 
 
 def test_an_older_delta_sends_only_what_is_not_newer(target):
@@ -232,7 +234,7 @@ def test_a_load_that_dies_while_it_expires(target):
 def test_unknown_keys_are_sent_whatever_the_ledger_has(target):
     target.load({"a": 1, "b": 1}, hour(1))
     lease = target.lease("an update")
-    target.ledger.invalidate(lease, [('"a"', None), ('"c"', record("c", 9))], hour(2))
+    target.ledger.invalidate(lease, [('"a"', None), ('"c"', record("c", 9))], age(2))
     lease.release()
     assert some(target.load({"a": 1, "b": 1}, hour(1.5))) == {"stale": 1, "unchanged": 1}
     assert some(target.load({"a": 1, "b": 1, "c": 9}, hour(3))) == {"unknown": 2, "unchanged": 1}
@@ -282,7 +284,7 @@ def test_files_that_nobody_needs_go_after_a_time(target):
 def test_fingerprints_of_another_algorithm_are_made_again(target):
     target.load({"a": 1, "b": 1}, hour(1))
     lease = target.lease("an update")
-    target.ledger.invalidate(lease, [('"b"', record("b", 1))], hour(1))
+    target.ledger.invalidate(lease, [('"b"', record("b", 1))], age(1))
 
     def other(layer):
         found = layers.read(target.staging, layers.of_layers([layer]), LEDGER.names)

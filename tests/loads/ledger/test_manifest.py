@@ -20,18 +20,18 @@ from optimove_provider.loads.ledger.manifest import (
 )
 from optimove_provider.loads.state import compare_and_swap
 from optimove_provider.loads.state.staging import Staging
-from tests.support.ledgers import NOON, TARGET, hour
+from tests.support.ledgers import NOON, TARGET, age, hour
 
 FULL = Manifest(
     version=7,
     layers=(
         Layer("ledgers/x/layers/1.parquet", 3, "md5, 1"),
-        Layer("ledgers/x/layers/2.parquet", 1, "", Origin(PlanRef("load-1", 5), hour(1), None), distinct=True),
+        Layer("ledgers/x/layers/2.parquet", 1, "", Origin(PlanRef("load-1", 5), age(1), None), True, NOON),
     ),
-    newest_snapshot=SourceSnapshot(hour(1), 3, {"id": 1.0, "é": 0.5}),
+    newest_snapshot=SourceSnapshot(age(1, 2), 3, {"id": 1.0, "é": 0.5}),
     committed_at=NOON,
     committed=PlanRef("load-1", 5),
-    intents={"load-2": Intent("loads/2/sent", hour(2), "live", 6, 7)},
+    intents={"load-2": Intent("loads/2/sent", age(2), "live", 6, 7)},
     holder=Holder("load-2", 2, "token", NOON, hour(3)),
 )
 
@@ -144,7 +144,7 @@ def test_a_target_has_one_name():
 
 
 def test_a_manifest_is_the_base_of_a_plan_that_wrote_only_its_intent():
-    manifest = Manifest(version=6, intents={"a": Intent("f", NOON, "live", 5, 6)})
+    manifest = Manifest(version=6, intents={"a": Intent("f", age(0), "live", 5, 6)})
     assert manifest.is_base_of(PlanRef("a", 5))
     assert not manifest.is_base_of(PlanRef("a", 4))
     assert not manifest.is_base_of(PlanRef("b", 5))

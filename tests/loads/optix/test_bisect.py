@@ -11,6 +11,7 @@ from optimove_provider.contract.optix.data_connections import UPLOAD_DATA
 from optimove_provider.contract.wire.errors import AuthenticationError, Refused, succeed
 from optimove_provider.contract.wire.messages import Flow, Request, Response
 from optimove_provider.loads.optix.bisect import BisectBudget, BisectTooLong, Put, RequestIsWrong, send_or_bisect
+from optimove_provider.loads.state.bisect_log import Answered
 
 Answer = Callable[[Sequence[int]], Response]
 
@@ -119,3 +120,100 @@ def test_another_refusal_is_no_bad_row(status: int, error: type[Exception]) -> N
     with pytest.raises(error):
         server.deliver(5000)
     assert len(server.asked) == 1
+
+
+def naming(bad: set[int], say: Callable[[int, int], str]) -> Answer:
+    """Refuses bad rows, and names one in its way: it is told the place of the first, and how many rows there are."""
+
+    def answer(rows: Sequence[int]) -> Response:
+        found = [place for place, row in enumerate(rows) if row in bad]
+        return Response(400, say(found[0], len(rows)).encode()) if found else Response(200)
+
+    return answer
+
+
+def test_hundreds_of_bad_rows_that_the_server_names_are_all_found() -> None:
+    bad = set(range(0, 1600, 2))
+    server = Server(naming(bad, lambda first, _: f"data[{first}] is bad"))
+    assert set(server.deliver(1700, BisectBudget(100_000, 50, accepted=True))) == bad
+    assert server.landed == set(range(1700)) - bad
+
+
+@pytest.mark.parametrize(
+    "say",
+    [
+        lambda _, count: f"data[{count - 1}] is bad",
+        lambda *_: "error in index: 0",
+        lambda *_: "data[7] is bad",
+        lambda first, _: f"data[{first + 1}] is bad",
+        lambda first, count: " ".join(f"data[{row}]" for row in range(count) if row != first),
+    ],
+    ids=["last", "first", "fixed", "counted from 1", "all others"],
+)
+@pytest.mark.parametrize("accepted", [True, False])
+def test_a_server_that_names_the_wrong_row_costs_few_requests(say: Callable[[int, int], str], accepted: bool) -> None:
+    server = Server(naming({1234}, say))
+    assert set(server.deliver(5000, BisectBudget(10_000, 50, accepted=accepted))) == {1234}
+    assert len(server.asked) <= 40
+    assert server.landed == set(range(5000)) - {1234}
+
+
+@given(st.integers(3, 120), st.data())
+def test_whatever_the_server_names_all_rows_are_told_right(rows: int, data: st.DataObject) -> None:
+    bad = data.draw(st.sets(st.integers(0, rows - 1), max_size=rows))
+    places = data.draw(st.lists(st.integers(0, rows), max_size=5))
+    server = Server(naming(bad, lambda *_: " ".join(f"data[{place}]" for place in places)))
+    assert set(server.deliver(rows, BisectBudget(10_000, 50, accepted=True))) == bad
+    assert server.landed == set(range(rows)) - bad
+
+
+def test_the_bound_on_requests_holds_whatever_the_server_names() -> None:
+    server = Server(naming(set(range(2000)), lambda first, _: f"data[{first}] is bad"))
+    with pytest.raises(BisectTooLong):
+        server.deliver(2000, BisectBudget(1500, 50, accepted=True))
+    assert len(server.asked) == 1501
+
+
+class Dead(Exception):
+    """The process is gone."""
+
+
+def dying(server: Server, at: int) -> Server:
+    """The server, and a client that dies before so many more requests are answered."""
+    answer, left = server.answer, [at]
+
+    def dies(rows: Sequence[int]) -> Response:
+        left[0] -= 1
+        if left[0] < 0:
+            raise Dead
+        return answer(rows)
+
+    again = Server(dies)
+    again.asked, again.landed = server.asked, server.landed
+    return again
+
+
+@given(st.integers(3, 120), st.integers(1, 12), st.data())
+def test_a_retry_goes_on_inside_the_slice(rows: int, each: int, data: st.DataObject) -> None:
+    bad = data.draw(st.sets(st.integers(0, rows - 1), max_size=rows))
+    kept: list[Answered] = []
+    budget, tries = BisectBudget(10_000, 50, accepted=True), 0
+    server = Server(refusing(bad))
+    while True:
+        tries += 1
+        client = dying(server, at=each + 1)
+        try:
+            flow = send_or_bisect(rows, client.put, budget, list(kept), kept.append)
+            rejected = run(flow, client.send)
+            break
+        except Dead:
+            assert tries < 1000
+    assert {one.position for one in rejected} == bad
+    assert server.landed == set(range(rows)) - bad
+    sent_twice = [one for one in kept if not one.status]
+    assert sum(len(one.rows) for one in sent_twice) == len({row for one in sent_twice for row in one.rows})
+
+
+def test_an_answer_survives_its_own_json() -> None:
+    answered = Answered((1, 2, 3, 7, 9, 10), 422, "bad")
+    assert Answered.from_json(answered.as_json()) == answered

@@ -16,6 +16,7 @@ from optimove_provider.loads.optix.update import Update, load_update
 from optimove_provider.loads.report.max_rejected import TooManyRejected
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.spool import row_files
+from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.options import Guards
 from tests.support.crash.dying import DyingTarget, fate
@@ -80,8 +81,8 @@ def test_hundreds_of_updates_leave_a_ledger_that_can_be_read(target):
         update(target, {"b": "2"}, load_id=target.state.ids.uuid())
     assert len(target.ledger.read().layers) <= MAX_LAYERS
     lease = acquire(target.ledger.manifest_file, "many", 1)
-    for _ in range(600):
-        target.ledger.invalidate(lease, [('"b"', None)], datetime.now(UTC))
+    for _ in range(120):
+        target.ledger.invalidate(lease, [('"b"', None)], Age.of(datetime.now(UTC)))
     lease.release()
     assert planned(target, {"a": "1", "b": "2"}, datetime.now(UTC)).plan["unknown"] == 1
 

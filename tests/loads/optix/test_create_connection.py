@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
-from optimove_provider.clients.drive import Retries
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.clients.settings import OptixSettings
 from optimove_provider.contract.wire.errors import (
     AuthenticationError,
     Disagreement,
+    DoubtfulSuccess,
     Refused,
     ServerTrouble,
     Unreachable,
@@ -22,6 +22,7 @@ from optimove_provider.contract.wire.messages import Lost, Response
 from optimove_provider.emulator import API_KEY, BRAND_KEY, Fault, State, send
 from optimove_provider.loads.optix.create_connection import create_once
 from optimove_provider.loads.state.staging import Staging
+from tests.support.virtual_time import ClientTime
 
 SETTINGS = OptixSettings(
     conn_id="optix_default",
@@ -39,7 +40,7 @@ class Vendor:
         self.state, self.troubles = State(), []
 
     def client(self, **changed):
-        return OptixClient(replace(SETTINGS, **changed), send=self.send, retries=Retries(first_wait=0))
+        return OptixClient(replace(SETTINGS, **changed), send=self.send, surroundings=ClientTime().surroundings)
 
     def send(self, request):
         return self.troubles.pop(0) if self.troubles else send(self.state, request)
@@ -100,7 +101,6 @@ def test_another_primary_key_is_a_disagreement(vendor, staging):
         (Response(400), Refused),
         (Response(401), AuthenticationError),
         (Response(404), Refused),
-        (Response(429), ServerTrouble),
         (Response(301), Refused),
     ],
 )
@@ -113,15 +113,27 @@ def test_a_definite_refusal_leaves_no_intent(vendor, staging, trouble, error):
 
 
 def test_a_connection_never_made_leaves_no_intent(vendor, staging):
-    vendor.troubles = [Lost("refused", sent=False)] * 5
-    with pytest.raises(Unreachable, match="tried 5 times"):
+    vendor.troubles = [Lost("refused", sent=False)] * 1000
+    with pytest.raises(Unreachable, match=r"tried \d+ times in 600 s, until nothing had succeeded for give_up_after"):
         create_once(vendor.client(), staging, "customers", "id")
     assert files(staging) == []
 
 
-def test_a_connection_never_made_is_tried_again_at_once(vendor, staging):
-    vendor.troubles = [Lost("refused", sent=False)]
+@pytest.mark.parametrize(
+    "trouble",
+    [Lost("refused", sent=False), Response(429), Response(503, b"busy", {"retry-after": "30"})],
+)
+def test_a_connection_that_was_certainly_not_made_is_tried_again(vendor, staging, trouble):
+    vendor.troubles = [trouble] * 3
     assert create_once(vendor.client(), staging, "customers", "id") in vendor.state.connections
+
+
+def test_a_connection_that_was_refused_for_too_long_leaves_no_intent(vendor, staging):
+    vendor.troubles = [Response(429, headers={"retry-after": "3600"})]
+    with pytest.raises(ServerTrouble, match="Retry-After: 3600") as caught:
+        create_once(vendor.client(), staging, "customers", "id")
+    assert caught.value.retry_helps
+    assert files(staging) == []
 
 
 def stopped(vendor, staging, **arguments):
@@ -136,7 +148,12 @@ def stopped(vendor, staging, **arguments):
         (Lost("dropped"), Unreachable),
         (Response(500), ServerTrouble),
         (Response(504), ServerTrouble),
-        (Response(200, b"<html>"), UnreadableAnswer),
+        (Response(408), ServerTrouble),
+        (Response(499, b"client closed request"), ServerTrouble),
+        (Response(302), Refused),
+        (Response(200, b"<html>"), DoubtfulSuccess),
+        (Response(200, b'{"success": false}'), DoubtfulSuccess),
+        (Response(200, b"{}"), UnreadableAnswer),
     ],
 )
 def test_an_uncertain_answer_stops_every_later_run_until_a_person_has_looked(vendor, staging, trouble, error):

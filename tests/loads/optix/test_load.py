@@ -2,17 +2,26 @@
 
 import json
 import logging
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from optimove_provider.contract.wire.errors import AuthenticationError, DataError, Refused, SettingsError, Unreachable
+from optimove_provider.contract.wire.errors import (
+    AuthenticationError,
+    DataError,
+    Refused,
+    ServerTrouble,
+    SettingsError,
+    Unreachable,
+)
 from optimove_provider.emulator import Fault
 from optimove_provider.emulator.model.state import Switches
 from optimove_provider.loads.optix.bisect import BisectTooLong, RequestIsWrong
 from optimove_provider.loads.optix.options import OptixTarget
+from optimove_provider.loads.optix.rejected_rows import SliceOutcomes
 from optimove_provider.loads.report.max_rejected import TooManyRejected
-from optimove_provider.loads.state.journal import TooManyBatches
+from optimove_provider.loads.state.journal import SliceOutcome, TooManyBatches
 from optimove_provider.records.rows import Unread
 from tests.support.optix_target import LOAD_ID, Killed, Target, numbered, record
 
@@ -223,6 +232,22 @@ def test_a_load_gives_up_after_five_batches(target):
         target.load(numbered(3))
 
 
+def test_a_load_outlasts_an_outage_between_two_slices(target):
+    target.state.faults.order(Fault("upload_data", skip=1, times=20, status=503, body="rolling update"))
+    assert counts(target.load(numbered(12_001))) == ("committed", 12_001, 12_001, 0, 0)
+    assert target.time.seconds > 300
+
+
+def test_a_load_gives_up_when_nothing_has_succeeded_for_as_long_as_it_is_told(target):
+    target.state.faults.order(Fault("upload_data", skip=1, times=10**6, status=503, body="gone for good"))
+    with pytest.raises(ServerTrouble, match=r"gone for good \(tried \d+ times in 30 s.*5000 of 12001 rows"):
+        target.load(numbered(12_001), give_up_after=timedelta(seconds=30))
+    assert target.time.seconds == 30
+    target.state.faults.answers.clear()
+    assert counts(target.load(iter(()))) == ("committed", 12_001, 12_001, 0, 0)
+    assert len(target.completed) == 1
+
+
 # Crashes
 
 
@@ -255,6 +280,100 @@ def test_a_crash_while_bad_rows_are_looked_for(target, kill_at):
     assert (len(target.visible), len(target.completed)) == (198, 1)
 
 
+def test_a_retry_goes_on_inside_a_slice_that_was_being_taken_apart(target):
+    poisonous(target, poison_named="none")
+    rows, bad = 6000, [40, 1900, 3100, 4800]
+    target.load(numbered(rows, poison=bad), load_id=LOAD_ID[::-1], max_rejected=4)
+    without = len(target.requests)
+    for kill_at in range(10, 10 * (without // 10), 10):
+        target.kill_at = without + kill_at
+        with pytest.raises(Killed):
+            target.load(numbered(rows, poison=bad), max_rejected=4)
+    target.kill_at = 0
+    assert counts(target.load(iter(()), max_rejected=4)) == ("committed", rows, rows - 4, 4, 0)
+    assert len(target.requests) <= 2 * without + 2 * (without // 10)
+
+
+def test_what_was_refused_is_known_in_another_batch_and_what_was_taken_is_not(target):
+    poisonous(target, poison_named="none")
+    target.kill_at = 22
+    with pytest.raises(Killed):
+        target.load(numbered(6000, poison=[40]), max_rejected=1)
+    target.kill_at, before = 0, len(target.requests)
+    report = target.load(iter(()), max_rejected=1, resume_within=timedelta(0))
+    assert counts(report) == ("committed", 6000, 5999, 1, 0)
+    assert [count for count, _, _ in list(target.requests)[before:]] == [4999, 1000]
+    assert len(target.visible) == 5999
+
+
+def test_the_bound_on_requests_counts_those_of_all_tries(target):
+    poisonous(target, poison_named="none")
+    for kill_at in (31, 61):
+        target.kill_at = kill_at
+        with pytest.raises(Killed):
+            target.load(numbered(5000, poison=range(1, 5001, 7)), max_bisect_requests=80)
+    target.kill_at = 0
+    with pytest.raises(BisectTooLong, match="max_bisect_requests"):
+        target.load(iter(()), max_bisect_requests=80)
+    assert len(target.requests) <= 85
+
+
+def test_a_first_try_begins_one_batch_however_short_resume_within_is(target):
+    report = target.load(numbered(12_001), resume_within=timedelta(0))
+    assert counts(report) == ("committed", 12_001, 12_001, 0, 0)
+    assert len({batch for _, _, batch in target.requests}) == 1
+
+
+@pytest.mark.parametrize("left", ["", '{"accep', "\x00\x00"])
+@pytest.mark.parametrize("name", ["000000.json", "000000.json.new", "000001.json.new"])
+def test_a_small_file_that_was_cut_short_costs_a_slice_and_not_the_load(target, name, left):
+    target.kill_at = 3
+    with pytest.raises(Killed):
+        target.load(numbered(12_001))
+    target.kill_at = 0
+    with open(target.staging.path(f"loads/{LOAD_ID}/batch-1/{name}"), "w") as file:
+        file.write(left)
+    assert counts(target.load(iter(()))) == ("committed", 12_001, 12_001, 0, 0)
+    assert len(target.completed) == 1
+
+
+@pytest.mark.parametrize("ttl_seconds", [0, 3 * 10**11, 10**18])
+def test_a_ttl_beyond_the_calendar_is_refused_before_anything_is_sent(target, ttl_seconds):
+    with pytest.raises(SettingsError, match="ttl_seconds"):
+        target.load(numbered(3), ttl_seconds=ttl_seconds)
+    assert not target.requests
+    assert target.load(numbered(3), ttl_seconds=10**11).accepted == 3
+
+
+@pytest.mark.parametrize("left", ["", '{"stage'])
+def test_a_journal_that_was_cut_short_is_no_new_load(target, left):
+    target.load(numbered(3))
+    with open(target.staging.path(f"loads/{LOAD_ID}/load.json"), "w") as file:
+        file.write(left)
+    with pytest.raises(DataError, match="lear the task"):
+        target.load(numbered(3))
+    assert len(target.requests) == 1
+
+
+def test_progress_is_told_while_other_threads_settle_slices():
+    outcomes, over = SliceOutcomes({number: SliceOutcome(1) for number in range(20_000)}), threading.Event()
+
+    def settle():
+        number = 20_000
+        while not over.is_set():
+            outcomes.by_slice[number] = SliceOutcome(1)
+            number += 1
+
+    worker = threading.Thread(target=settle)
+    worker.start()
+    try:
+        for _ in range(50):
+            assert min(outcomes.accepted, outcomes.rows) >= 20_000
+    finally:
+        over.set()
+        worker.join()
+
+
 def test_an_open_batch_that_is_too_old_is_left_and_all_rows_go_under_another(target):
     target.kill_at = 2
     with pytest.raises(Killed):
@@ -267,9 +386,10 @@ def test_an_open_batch_that_is_too_old_is_left_and_all_rows_go_under_another(tar
 
 
 def test_a_closing_request_that_may_have_worked_is_sent_again_by_the_retry(target):
-    target.state.faults.order(Fault("upload_data", skip=1, times=5, lost="after"))
+    target.state.faults.order(Fault("upload_data", skip=1, times=1000, lost="after"))
     with pytest.raises(Unreachable):
         target.load(numbered(5001))
+    target.state.faults.answers.clear()
     assert counts(target.report) == ("failed", 5001, 0, 0, 5001)
     assert counts(target.load(iter(()))) == ("committed", 5001, 5001, 0, 0)
     assert len(target.completed) == 1

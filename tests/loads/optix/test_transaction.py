@@ -1,5 +1,7 @@
 """Loads against the ledger: only what changed is sent, nothing older wins, and every way to lose data is closed."""
 
+import io
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,11 +13,13 @@ from optimove_provider.contract.wire.errors import DataError, Disagreement, Sett
 from optimove_provider.emulator.model.faults import Fault
 from optimove_provider.emulator.model.switches import Switches
 from optimove_provider.loads.ledger.lease import LeaseLost, TargetBusy, acquire
+from optimove_provider.loads.optix.load import load
 from optimove_provider.loads.optix.update import Update, load_update
 from optimove_provider.loads.plan.guards import GuardStopped
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.options import Guards
+from optimove_provider.records.read.json_lines import json_rows
 from optimove_provider.surroundings import REAL
 from tests.support.optix_target import Killed, opened
 from tests.support.optix_transactions import NO_GUARDS, TransactionTarget, counts, night, planned, rows
@@ -134,6 +138,34 @@ def test_rows_without_a_key_keep_everything_from_expiring(target):
     assert any("no key that could be told" in note for note in report.notes)
 
 
+@pytest.mark.parametrize("on_removed", ["report", "expire"])
+@pytest.mark.parametrize("mode", ["full", "changed"])
+def test_a_key_that_cannot_be_told_makes_no_other_one_removed(target, on_removed, mode):
+    target.sync({"a": "1", "b": "2"}, night(0))
+    report = target.sync({"a": "1", None: "2"}, night(1), on_removed=on_removed, mode=mode, max_rejected=1)
+    assert (report.plan["removed"], report.plan["reported"], report.rejected) == (0, 0, 1)
+    report = target.sync({"a": "1"}, night(2), on_removed=on_removed, mode=mode)
+    assert report.plan["removed"] == 1
+
+
+def test_what_was_reported_before_stays_so_while_a_key_cannot_be_told(target):
+    target.sync({"a": "1", "b": "2"}, night(0))
+    target.sync({"a": "1"}, night(1))
+    assert target.sync({"a": "1", None: "2"}, night(2), on_removed="expire", max_rejected=1).expired == 0
+    assert target.sync({"a": "1"}, night(3), on_removed="expire").expired == 1
+
+
+@pytest.mark.parametrize("cut", ['{"id":"2","value":', '["id"]', '{"value":"1"}', '{"id":null,"value":"1"}'])
+def test_a_line_that_cannot_be_read_makes_no_key_removed(target, cut):
+    target.sync({"1": "1", "2": "1"}, night(0))
+    lines = ['{"id":"1","value":"1"}', cut]
+    report = Report("6f0f5d3a-0000-4000-8000-00000000dead", {})
+    wanted = target.wanted(mode="changed", source_is="snapshot", guards=NO_GUARDS, generation=night(1), max_rejected=1)
+    source = lambda: nullcontext(json_rows(io.BytesIO("\n".join(lines).encode()), "x.jsonl"))  # noqa: E731
+    load(target.client, source, target.staging, report, wanted)
+    assert (report.plan["removed"], report.rejected) == (0, 1)
+
+
 def test_a_load_that_dies_between_closing_and_commit_is_made_good_by_its_retry(target):
     load_id = "6f0f5d3a-0000-4000-8000-00000000beef"
     target.kill_at, target.killed_after = 3, True  # the closing request was carried out, and nobody heard of it
@@ -243,13 +275,14 @@ def test_a_guard_stops_a_load_with_the_numbers_and_nothing_is_sent(target):
     assert (target.report.state, target.sent) == ("failed", 100)
 
 
-def test_a_dry_run_tells_what_would_be_done_and_leaves_nothing_behind(target):
+def test_a_dry_run_tells_what_would_be_done_and_leaves_nothing_behind_but_its_report(target):
     target.sync({"a": "1", "b": "2"}, night(0))
     before = target.staging.fs.find(target.staging.root)
     report = planned(target, {"a": "1", "b": "3"}, night(1))
-    assert target.staging.fs.find(target.staging.root) == before
+    left = [path for path in target.staging.fs.find(target.staging.root) if path not in before]
+    assert left == [target.staging.path(f"reports/{report.load_id}.{ending}") for ending in ("html", "json")]
     assert (report.state, report.plan["changed"], target.sent) == ("planned", 1, 2)
-    result = report.file(target.staging)
+    result = report.result(target.staging)
     assert (result["plan"], result["changed"], result["unchanged"]) == (report.plan["digest"], 1, 1)
 
 

@@ -11,7 +11,7 @@ from optimove_provider.loads.plan.plan import Plan, PlanInput
 from optimove_provider.loads.plan.planner import NO_LEDGER_YET, is_below_watermark
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import ROWS
-from tests.support.ledgers import hour, rows_in, some
+from tests.support.ledgers import age, hour, rows_in, some
 
 SNAPSHOT = {"source_is": "snapshot"}
 DAY = 86_400
@@ -125,7 +125,8 @@ def test_a_digest_is_of_what_is_applied(local_target):
         return local_target.plan(local_target.frozen(rows, hour(number), **SNAPSHOT, **how)).digest
 
     shown = digest({"a": 2, "b": 1, "n": 1}, ttl_seconds=DAY)
-    assert digest({"n": 1, "b": 1, "a": 2}, 3, ttl_seconds=9 * DAY) == shown
+    assert digest({"n": 1, "b": 1, "a": 2}, 3, ttl_seconds=DAY) == shown
+    assert digest({"n": 1, "b": 1, "a": 2}, 3, ttl_seconds=9 * DAY) != shown
     others = [{"a": 3, "b": 1, "n": 1}, {"a": 2, "b": 1}, {"a": 2, "b": 1, "m": 1}, {"a": 2, "c": 1, "n": 1}]
     assert shown not in [digest(rows) for rows in others]
     local_target.load({"a": 1}, hour(1))
@@ -139,14 +140,14 @@ def test_a_plan_is_kept_as_json(local_target):
 
 
 def test_the_watermark(local_target):
-    assert not is_below_watermark(local_target.manifest, hour(1))
+    assert not is_below_watermark(local_target.manifest, age(1))
     local_target.load({"a": 1}, hour(2), **SNAPSHOT)
-    assert [is_below_watermark(local_target.manifest, hour(number)) for number in (1, 2, 3)] == [True, False, False]
+    assert [is_below_watermark(local_target.manifest, age(number)) for number in (1, 2, 3)] == [True, False, False]
 
 
 def test_a_delta_removes_nothing():
     with pytest.raises(SettingsError, match='needs source_is="snapshot"'):
-        PlanInput("a", "folder", hour(1), on_removed="expire")
+        PlanInput("a", "folder", age(1), on_removed="expire")
 
 
 def test_a_layer_of_a_newer_format_is_an_error(local_target):

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from optimove_provider.contract.wire.errors import DataError
+from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.journal import (
     MAX_BATCHES,
     MEANING,
@@ -167,14 +168,14 @@ def test_a_journal_of_a_newer_version_is_not_guessed_at(journal):
 
 
 def test_a_load_of_files_is_prepared_with_its_report_until_one_cannot_be_completed(journal):
-    generation = datetime(2026, 5, 2, tzinfo=UTC)
+    age = Age(datetime(2026, 5, 2, tzinfo=UTC), datetime(2026, 5, 3, tzinfo=UTC))
     journal.begin_files()
-    journal.prepared({"rows": 2}, generation)
+    journal.prepared({"rows": 2}, age)
     found = again(journal)
-    assert (found.stage, found.prepared_report, found.prepared_generation) == (Stage.PREPARED, {"rows": 2}, generation)
+    assert (found.stage, found.prepared_report, found.prepared_age) == (Stage.PREPARED, {"rows": 2}, age)
     found.unprepared()
     found = again(found)
-    assert (found.stage, found.prepared_report, found.prepared_generation) == (Stage.SENDING, None, None)
+    assert (found.stage, found.prepared_report, found.prepared_age) == (Stage.SENDING, None, None)
 
 
 def test_rows_of_which_files_were_begun_stay_what_they_are(journal):

@@ -24,7 +24,7 @@ from optimove_provider.options import Guards, Sending
 from tests.support.running import context
 
 GUARDS = {"allow_empty": False, "min_rows_share": 0.5, "min_filled_share": 0.1, "max_changed_share": 0.5}
-SENDING = {"max_in_flight": 4, "max_bisect_requests": 10_000, "resume_within": 3600.0}
+SENDING = {"max_in_flight": 4, "max_bisect_requests": 10_000, "resume_within": 3600.0, "give_up_after": 600.0}
 ROWS = [{"id": number, "word": "a"} for number in range(30)]
 OPERATORS = {
     OptixUploadOperator: {"data_connection_uuid": "uuid", "primary_key": "id", "source": ROWS},
@@ -53,7 +53,8 @@ MEMBERS = {
     "guards.max_changed_share": ([1.1], ["1.1", "None", ""], ("1", 1.0)),
     "sending.max_in_flight": ([0, True, "4", None], ["0", "off", "None", ""], ("8", 8)),
     "sending.max_bisect_requests": ([-1], ["-1", "None", ""], ("0", 0)),
-    "sending.resume_within": ([-1, "60"], ["-1", "None", ""], ("60", 60.0)),
+    "sending.resume_within": ([-1, "60", 1e15], ["-1", "None", "", "1e15"], ("60", 60.0)),
+    "sending.give_up_after": ([-1, "60", True], ["-1", "None", ""], ("30", 30.0)),
 }
 
 

@@ -14,6 +14,7 @@ from optimove_provider.emulator.model.switches import Switches
 from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.loads.ledger import ledger
 from optimove_provider.loads.ledger.lease import acquire
+from optimove_provider.loads.state.age import Age
 from optimove_provider.operators.dcp import (
     DcpCreateServiceOperator,
     DcpCreateTableOperator,
@@ -239,7 +240,7 @@ def test_a_commit_that_finds_another_ledger_fails_and_the_rows_are_sent_again(em
     with pytest.raises(TaskDeferred) as deferred:
         operator.execute(told)
     other = acquire(ledger_of(table).manifest_file, "another load", 1)
-    ledger_of(table).invalidate(other, [('"00123"', None)], datetime.now(UTC))
+    ledger_of(table).invalidate(other, [('"00123"', None)], Age.of(datetime.now(UTC)))
     other.release()
     load_id = deferred.value.kwargs["load_id"]
     key = staging().read(f"reports/{load_id}.json")["s3_keys"][0]

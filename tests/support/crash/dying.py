@@ -92,11 +92,11 @@ class DyingTarget(TransactionTarget):
     def send(self, request):
         return self.fate.step(super().send, request)
 
-    def attempt(self, values, generation, load_id, dies_at=0, **settings):
-        """One try of a load; returns its report, or None if it died."""
+    def attempt(self, values, generation, load_id, dies_at=0, does=None, **settings):
+        """One try of a load, or of what else `does` it; returns its report, or None if it died."""
         report = None
         with self.fate.until(dies_at):
-            report = self.sync(values, generation, load_id, **settings)
+            report = (does or self.sync)(values, generation, load_id, **settings)
         let_lease_end(self.ledger)
         return report
 

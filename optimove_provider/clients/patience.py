@@ -1,0 +1,142 @@
+"""How long a client asks again: as long as anything succeeds, and for some time after that."""
+
+import re
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from optimove_provider.contract.wire.messages import Answer, Lost, Request, Response
+from optimove_provider.contract.wire.success import Verdict, judge
+from optimove_provider.surroundings import REAL, Surroundings
+
+_NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """When a client gives up, and how long it waits before it asks again. Times are in seconds.
+
+    It gives up a request when nothing has succeeded for `give_up_after`, whichever of its requests; and, while others
+    succeed, after three times that. `attempts` bounds the tries of one request besides. A wait doubles from
+    `first_wait` to `longest_wait`, or to `busy_wait` while others succeed.
+    """
+
+    attempts: int | None = None
+    first_wait: float = 1.0
+    longest_wait: float = 30.0
+    busy_wait: float = 5.0
+    give_up_after: float = 600.0
+
+
+TESTING = Retries(give_up_after=15.0)
+"""For the Test button: somebody looks at it."""
+POLLING = Retries(attempts=5)
+"""For sensors, which ask again anyway and bear some failures."""
+
+
+@dataclass(slots=True)
+class Patience:
+    """What the requests of one client have in common, whichever thread sends them: when the last one got on."""
+
+    surroundings: Surroundings = REAL
+    got_on: float = field(default=float("-inf"))
+
+    def begin(self, request: Request, retries: Retries) -> "Tries":
+        """Begin to send a request."""
+        return Tries(self, request, retries, self.surroundings.monotonic())
+
+
+@dataclass(slots=True)
+class Tries:
+    """The tries of one request. `perhaps_done`: an answer of an earlier one was lost, or said nothing of the work."""
+
+    patience: Patience
+    request: Request
+    retries: Retries
+    began: float
+    count: int = 0
+    perhaps_done: bool = False
+    told: str = ""
+
+    @property
+    def next(self) -> Request:
+        """The request, whose answer is not waited for longer than there is patience."""
+        return replace(self.request, timeout_seconds=max(self._left, 1.0))
+
+    def wait_after(self, answer: Answer, jitter: float) -> float | None:
+        """Seconds until the next try; None if this answer is the last. `jitter` shortens what nobody asked for."""
+        self.count += 1
+        now = self.patience.surroundings.monotonic()
+        if not isinstance(answer, Lost) and judge(answer) in (Verdict.DONE, Verdict.REFUSED):
+            self.patience.got_on = now
+            return None
+        if not self._may_succeed(answer) or self.count == self.retries.attempts:
+            return None
+        asked, left = self._asked(answer), self._left
+        if left <= 0 or asked > left:
+            self.told = _told(answer, asked, max(left, 0.0))
+            return None
+        self.perhaps_done = self.perhaps_done or _perhaps_done(answer)
+        return max(min(self._backoff * jitter, left), asked)
+
+    def last(self, answer: Answer) -> Answer:
+        """The last answer, with what is known of the tries before it."""
+        tries = f"tried {self.count} times in {self.patience.surroundings.monotonic() - self.began:.0f} s{self.told}"
+        if self.count == 1 and not self.told:
+            return answer
+        if isinstance(answer, Response):
+            return replace(answer, repeated=self.perhaps_done, tries=tries)
+        return Lost(f"{answer.reason} ({tries})", sent=answer.sent or self.perhaps_done)
+
+    @property
+    def _left(self) -> float:
+        """For how long there is still patience."""
+        span, got_on = self.retries.give_up_after, max(self.patience.got_on, self.began)
+        return min(got_on + span, self.began + 3 * span) - self.patience.surroundings.monotonic()
+
+    @property
+    def _backoff(self) -> float:
+        others_succeed = self.patience.got_on > self.began
+        longest = self.retries.busy_wait if others_succeed else self.retries.longest_wait
+        return min(self.retries.first_wait * 2.0 ** min(self.count - 1, 16), longest)
+
+    def _may_succeed(self, answer: Answer) -> bool:
+        """Whether to send again: what is safe to repeat, or what was certainly not done."""
+        if self.request.endpoint is not None and self.request.endpoint.retry_safe:
+            return True
+        return not _perhaps_done(answer)
+
+    def _asked(self, answer: Answer) -> float:
+        """The least wait: what Retry-After asks for, or what the endpoint's own documentation does."""
+        if isinstance(answer, Lost):
+            return 0.0
+        endpoint = self.request.endpoint
+        least = endpoint.least_wait_seconds if endpoint and answer.status in (429, 503) else 0.0
+        return max(least, _retry_after(_header(answer), self.patience.surroundings.now()))
+
+
+def _header(answer: Answer) -> str:
+    return answer.headers.get("retry-after", "") if isinstance(answer, Response) else ""
+
+
+def _told(answer: Answer, asked: float, left: float) -> str:
+    """Why there is no patience left."""
+    if not asked:
+        return ", until nothing had succeeded for give_up_after"
+    wanted = f"Retry-After: {_header(answer)[:100]}" if _header(answer) else f"a wait of {asked:.0f} s"
+    return f"; the answer asks for {wanted}, and give_up_after leaves {left:.0f} s"
+
+
+def _perhaps_done(answer: Answer) -> bool:
+    return answer.sent if isinstance(answer, Lost) else judge(answer) is Verdict.IN_DOUBT
+
+
+def _retry_after(text: str, now: datetime) -> float:
+    """Seconds that a Retry-After asks for, a number or a date; 0 where it is neither."""
+    if _NUMBER.fullmatch(text.strip()):
+        return float(text)
+    try:
+        date = parsedate_to_datetime(text)
+        return max(0.0, ((date if date.tzinfo else date.replace(tzinfo=UTC)) - now).total_seconds())
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return 0.0
