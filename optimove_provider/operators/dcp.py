@@ -217,7 +217,8 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator):
     :param strict: where the vendor contradicts itself, and where an epoch looks like the other unit, False warns, True
         refuses.
     :param window: the window that the records stand for, {"start": ..., "end": ...}, if no template names it.
-    :param window_grain: how long the window of a run without a data interval is.
+    :param window_grain: to what the window of a run is floored that has neither a data interval nor a partition: a
+        part of a day, or whole days.
     :param lock_timeout: how long to wait for another load into the same table, a timedelta or seconds.
     :param max_rejected: how many records may be rejected, or which share of them if it is below 1. It is judged before
         anything is sent, and at the end: then the good ones are written, and the task fails all the same.
@@ -278,6 +279,7 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator):
         with DcpHook(self.dcp_conn_id).get_conn() as client:
             target = client.settings.target("dcp", table_id)
             report = Report(waiting.load_id, target, task=task_of(context) if context else "")
+            self.note_missed_points(report)
             attributes = in_unit(client.list_attributes(table_id), self.epoch_unit)
             encoder, records = ProfileEncoder.to(attributes, self.strict), self._records()
             marker = rejected_marker(self.source)

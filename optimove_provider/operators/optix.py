@@ -235,6 +235,7 @@ class OptixUploadOperator(LoadingOperator, WindowedOperator):
             guards=Guards.of(self.guards),
             sending=Sending.of(self.sending),
             generation=marker.generation if marker else self.generation(self.window),
+            opened=marker.opened if marker else None,
             expected_plan=self.expected_plan or None,
         )
 
@@ -340,13 +341,14 @@ class OptixUpdateOperator(LoadingOperator, WindowedOperator):
         from optimove_provider.loads.optix.update import Update
 
         target = OptixTarget(self.data_connection_uuid, self.primary_key, self.key_type, self.ttl_seconds)
-        sending = Sending.of(self.sending)
+        sending, marker = Sending.of(self.sending), rejected_marker(self.source)
         wanted = UploadOptions(
             target,
             nulls=self.nulls,
             max_rejected=self.max_rejected,
             sending=sending,
-            generation=self.generation(self.window),
+            generation=marker.generation if marker else self.generation(self.window),
+            opened=marker.opened if marker else None,
         )
         return Update(wanted, self.ttl_column)
 

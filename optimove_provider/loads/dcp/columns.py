@@ -27,13 +27,13 @@ class TableColumns:
     def write(self, columns: Sequence[str], age: Age) -> None:
         """Remember a load with these columns, its key among them: before anything of it is visible."""
         loads, own = self._loads(), _attributes(columns)
-        self._write({**loads, own: self._newer(age, loads.get(own))}, self._profiles())
+        self._write({**loads, own: _later(age, loads.get(own))}, self._profiles())
 
     def write_profiles(self, names: Collection[str], age: Age) -> None:
         """Remember that attributes of these names were written as profiles."""
         profiles = self._profiles()
         before = next(iter(profiles), frozenset[str]())
-        newest = self._newer(age, profiles.get(before))
+        newest = _later(age, profiles.get(before))
         self._write(self._loads(), {before.union(names): newest})
 
     def concern(self, names: Collection[str]) -> bool:
@@ -83,10 +83,9 @@ class TableColumns:
     def _write(self, loads: _Newest, profiles: _Newest) -> None:
         self._staging.write(self._path, {"loads": _as_json(loads), "profiles": _as_json(profiles)})
 
-    def _newer(self, age: Age, before: Age | None) -> Age:
-        """The later one; none is later than now."""
-        own = age.not_after(self._staging.surroundings.now())
-        return max(own, before) if before else own
+
+def _later(age: Age, before: Age | None) -> Age:
+    return max(age, before or age)
 
 
 def _as_json(sets: _Newest) -> list[dict[str, Any]]:

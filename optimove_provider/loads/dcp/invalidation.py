@@ -157,8 +157,7 @@ class LedgerInvalidation:
 
     def _newer_keys(self) -> set[str]:
         # What an earlier try of this load has marked is no newer than its rows.
-        marked = self._remembered.get("marked")
-        age = max(self.age, Age.from_json(marked)) if marked else self.age
+        age = max(self.age, Age.from_json(self._remembered.get("marked", self.age.as_json())))
         if TableColumns(self.ledger).newest(age) == age:
             return set()
         keys = keys_in(self.ledger.staging, self._folder)

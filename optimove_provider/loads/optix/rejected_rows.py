@@ -3,7 +3,6 @@
 import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from optimove_provider.loads.report.max_rejected import count
 from optimove_provider.loads.report.report import Report
@@ -67,12 +66,7 @@ def keep_rejected(journal: Journal, spool: Spool, outcomes: SliceOutcomes, repor
 
 
 def _marker(journal: Journal, report: Report) -> Marker:
-    """How old the rows are: as the report tells a replay, or as the source was opened."""
-    known, opened = report.replay, journal.opened
-    generation, read = (
-        datetime.fromisoformat(known[one]) if one in known else opened for one in ("generation", "opened")
-    )
-    return Marker(report.load_id, generation, read)
+    return Marker(report.load_id, journal.age.generation, journal.age.opened)
 
 
 def _put_aside(journal: Journal, spool: Spool, report: Report) -> Iterator[bytes]:
