@@ -1,17 +1,19 @@
-"""Loads and updates in any order, dying before any of their steps: the target ends as if they had come in order.
+"""Loads and updates in any order, under two spellings of their target, dying before any of their steps.
 
-In order means by age: by generation, and of equal ones as they were read. Each load is taken up again until it is done;
-an update that was overtaken before it was done is cleared, so that it reads again. Snapshots expire what they lack: a
-load that is older than one already committed could add nothing that stays.
+The target ends as if they had come in order. In order means by age: by generation, and of equal ones as they were read.
+Each load is taken up again until it is done; an update that was overtaken before it was done is cleared, so that it
+reads again. Snapshots expire what they lack: a load that is older than one already committed could add nothing that stays.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from optimove_provider.clients.optix import OptixClient
+from optimove_provider.clients.patience import Retries
 from optimove_provider.emulator.model.switches import Switches
 from optimove_provider.loads.ledger.manifest import PartlyVisible
 from optimove_provider.loads.optix.batch import NothingAccepted
@@ -19,10 +21,13 @@ from optimove_provider.loads.optix.bisect import RequestIsWrong
 from optimove_provider.loads.state.journal import Journal
 from tests.support.crash.dying import DyingTarget, fate
 from tests.support.ledgers import ledger_rows
+from tests.support.optix_target import SETTINGS
 from tests.support.optix_transactions import night
 
 KEYS = "abcd"
 VALUES = st.sampled_from("012")
+SPELLINGS = [SETTINGS.host, "HTTP://Emulator:80/api/data-connections/v1"]
+"""Of one target."""
 STEPS = 45
 """About as many as the longest load takes: one that is to die later lives."""
 
@@ -37,13 +42,14 @@ class Event:
     is_full: bool
     dies_at: tuple
     is_abandoned: bool
+    spelling: str
 
 
 def events(values, abandoned):
     rows = st.dictionaries(st.sampled_from(KEYS), values, max_size=len(KEYS))
     dies_at = st.lists(st.integers(1, STEPS), max_size=2).map(tuple)
-    kind = st.sampled_from(["snapshot", "delta", "update"])
-    event = st.builds(Event, kind, rows, st.integers(1, 5), st.booleans(), dies_at, abandoned)
+    kind, spelling = st.sampled_from(["snapshot", "delta", "update"]), st.sampled_from(SPELLINGS)
+    event = st.builds(Event, kind, rows, st.integers(1, 5), st.booleans(), dies_at, abandoned, spelling)
     return st.lists(event, min_size=1, max_size=5)
 
 
@@ -51,6 +57,11 @@ class UpdatedTarget(DyingTarget):
     """Counts the requests that update it."""
 
     updated = 0
+
+    def spell(self, host):
+        """From now on the target is called so."""
+        settings = replace(SETTINGS, host=host)
+        self.client = OptixClient(settings, send=self.send, retries=Retries(first_wait=0))
 
     def send(self, request):
         answer = super().send(request)
@@ -73,6 +84,7 @@ class Course:
 
     def attempt(self):
         """One try. Returns whether the target got something by it."""
+        self.target.spell(self.event.spelling)
         if self.event.kind == "update":
             return self._attempt_update()
         return self._attempt_load()
