@@ -2,7 +2,8 @@
 
 The target ends as if they had come in order. In order means by age: by generation, and of equal ones as they were read.
 Each load is taken up again until it is done; an update that was overtaken before it was done is cleared, so that it
-reads again. Snapshots expire what they lack: a load that is older than one already committed could add nothing that stays.
+reads again. Snapshots expire what they lack: a load that is older than one already committed could add nothing that
+stays.
 """
 
 from dataclasses import dataclass, replace
