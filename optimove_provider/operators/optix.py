@@ -260,7 +260,8 @@ class OptixUpdateOperator(LoadingOperator, WindowedOperator):
     :param ttl_seconds: after so many seconds a row without its own expires; None means never.
     :param max_rejected: how many rows may be rejected, or which share of them if it is below 1.
     :param window: the window that the rows stand for, {"start": ..., "end": ...}, if no template names it.
-    :param window_grain: how long the window of a run without a data interval is.
+    :param window_grain: to what the window of a run is floored that has neither a data interval nor a partition: a
+        part of a day, or whole days.
     :param lock_timeout: how long to wait for another load into the same target, a timedelta or seconds.
     :param sending: requests in flight, and how many may be spent on finding refused rows: `Sending(...)`, or a mapping
         of its members.
@@ -375,7 +376,6 @@ def _load_of(
         place = operator.staging()
         target = client.settings.target("optix", connection_uuid(operator.data_connection_uuid))
         report = Report(waiting.load_id, target, task=task_of(context))
-        if isinstance(operator, WindowedOperator):
-            operator.note_missed_points(report)
+        operator.note_missed_points(report)
         yield _What(client, partial(open_rows, *source, operator.parameters), place, report)
         sweep(place)
