@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from optimove_provider.contract.wire.messages import Answer, Lost, Request, Response
-from optimove_provider.contract.wire.success import Verdict, judge
+from optimove_provider.contract.wire.success import AnswerMeaning, judge
 from optimove_provider.surroundings import REAL, Surroundings
 
 _NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
@@ -67,7 +67,7 @@ class Tries:
         """Seconds until the next try; None if this answer is the last. `jitter` shortens what nobody asked for."""
         self.count += 1
         now = self.patience.surroundings.monotonic()
-        if not isinstance(answer, Lost) and judge(answer) in (Verdict.DONE, Verdict.REFUSED):
+        if not isinstance(answer, Lost) and judge(answer) in (AnswerMeaning.DONE, AnswerMeaning.REFUSED):
             self.patience.got_on = now
             return None
         if not self._may_succeed(answer) or self.count == self.retries.attempts:
@@ -128,7 +128,7 @@ def _told(answer: Answer, asked: float, left: float) -> str:
 
 
 def _perhaps_done(answer: Answer) -> bool:
-    return answer.sent if isinstance(answer, Lost) else judge(answer) is Verdict.IN_DOUBT
+    return answer.sent if isinstance(answer, Lost) else judge(answer) is AnswerMeaning.IN_DOUBT
 
 
 def _retry_after(text: str, now: datetime) -> float:

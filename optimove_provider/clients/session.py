@@ -12,7 +12,7 @@ from optimove_provider.clients.settings import Settings
 from optimove_provider.clients.transport import Transport
 from optimove_provider.contract.wire.errors import ApiError, AuthenticationError, Unreachable
 from optimove_provider.contract.wire.messages import Answer, Flow, Lost, Request, T
-from optimove_provider.contract.wire.success import Verdict, judge
+from optimove_provider.contract.wire.success import AnswerMeaning, judge
 from optimove_provider.surroundings import REAL, Surroundings
 
 S = TypeVar("S", bound=Settings)
@@ -91,5 +91,5 @@ class Client(Generic[S]):
         answer = self._send(self.settings.address(request))
         if isinstance(answer, Lost):
             return replace(answer, reason=self.settings.redact(answer.reason))
-        done = judge(answer) is Verdict.DONE
+        done = judge(answer) is AnswerMeaning.DONE
         return answer if done else replace(answer, body=self.settings.redact(answer.text).encode())

@@ -216,12 +216,12 @@ class OptixUploadOperator(LoadingOperator, WindowedOperator):
 
         with _load_of(self, context, waiting) as what:
             if self.dry_run:
-                plan(*what, self._wanted())
+                plan(*what, self._upload_options())
             else:
-                load(*what, self._wanted(), context["ti"].try_number, waiting.waited)
+                load(*what, self._upload_options(), context["ti"].try_number, waiting.waited)
         return what.report.result(what.place)
 
-    def _wanted(self) -> "UploadOptions":
+    def _upload_options(self) -> "UploadOptions":
         from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
 
         marker = rejected_marker(self.source)
@@ -343,7 +343,7 @@ class OptixUpdateOperator(LoadingOperator, WindowedOperator):
 
         target = OptixTarget(self.data_connection_uuid, self.primary_key, self.key_type, self.ttl_seconds)
         sending, marker = Sending.of(self.sending), rejected_marker(self.source)
-        wanted = UploadOptions(
+        options = UploadOptions(
             target,
             nulls=self.nulls,
             max_rejected=self.max_rejected,
@@ -351,7 +351,7 @@ class OptixUpdateOperator(LoadingOperator, WindowedOperator):
             generation=marker.generation if marker else self.generation(self.window),
             opened=marker.opened if marker else None,
         )
-        return Update(wanted, self.ttl_column)
+        return Update(options, self.ttl_column)
 
 
 class _What(NamedTuple):

@@ -145,9 +145,9 @@ class DcpUploadSensor(_DcpSensor):
         if isinstance(self.s3_key, Mapping):
             outcome = counted(outcome, int(self.s3_key.get("accepted") or 0))
         self.log.info("%s", outcome.sentence)
-        if outcome.verdict is ImportState.FAILED:
+        if outcome.state is ImportState.FAILED:
             raise AirflowFailException(f"table {self.table_id}: the import failed: {outcome.sentence}")
-        return PokeReturnValue(outcome.verdict is ImportState.DONE, _result(outcome.entries))
+        return PokeReturnValue(outcome.state is ImportState.DONE, _result(outcome.entries))
 
 
 def _result(entries: Sequence[HistoryEntry]) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def replay(
     generation, opened = age
     target = OptixTarget(**known)
     # Everything that is fit goes, whatever is rejected again: the account tells.
-    wanted = UploadOptions(
+    options = UploadOptions(
         target,
         nulls=nulls,
         generation=generation,
@@ -61,7 +61,7 @@ def replay(
         place = staging()
         report = Report(str(place.surroundings.new_id()), told["target"], task=f"a replay of {file}")
         do = plan if dry_run else load
-        do(client, partial(open_rows, file, None, None), place, report, wanted)
+        do(client, partial(open_rows, file, None, None), place, report, options)
     return {**report.result(place), "rejected_file": report.rejected_file, "message": _message(report)}
 
 

@@ -145,4 +145,4 @@ def test_dcp_over_sockets(server):
         assert client.list_attributes(table) == [Attribute("ltv", "double")]
         assert client.read_table(table).s3_path == f"dcp/{service.id}/{table}"
         assert client.upload_outcome(table, ["f.csv"]).absent == ("f.csv",)
-        assert asyncio.run(client.wait(partial(dcp.upload_outcome, table, []), 30)).verdict is ImportState.DONE
+        assert asyncio.run(client.wait(partial(dcp.upload_outcome, table, []), 30)).state is ImportState.DONE

@@ -15,7 +15,7 @@ from fsspec.implementations.local import LocalFileSystem
 from optimove_provider.clients.s3 import Bucket
 from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.dcp.config import IMPORT_BUCKET
-from optimove_provider.contract.dcp.upload_history import HistoryEntry, Outcome, common_verdict
+from optimove_provider.contract.dcp.upload_history import HistoryEntry, Outcome, common_state
 from optimove_provider.emulator import EmulatorServer
 from optimove_provider.loads.dcp import load
 from optimove_provider.loads.dcp.options import TableImport, table_ledger
@@ -57,7 +57,7 @@ def rows_of(*items: Any) -> OpenRows:
 
 def imported(s3_keys: Sequence[str]) -> Outcome:
     """What is said of files that are imported."""
-    return common_verdict([HistoryEntry(key, "completed") for key in s3_keys])
+    return common_state([HistoryEntry(key, "completed") for key in s3_keys])
 
 
 def many(rows: int, first: int = 0) -> Iterator[bytes]:

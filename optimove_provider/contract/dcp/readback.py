@@ -13,7 +13,7 @@ from typing import Any
 from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.cells.values import comparable
 from optimove_provider.contract.dcp.profiles import read_profile
-from optimove_provider.contract.dcp.upload_history import HistoryEntry, Outcome, common_verdict
+from optimove_provider.contract.dcp.upload_history import HistoryEntry, Outcome, common_state
 from optimove_provider.contract.wire.messages import Flow
 
 READ_BACK, UNCHANGED_BEFORE, OVERWRITTEN, NO_VALUES = "read_back", "unchanged_before", "overwritten", "no_values"
@@ -161,4 +161,4 @@ def read_back(samples: Sequence[Sample]) -> Flow[Outcome]:
             if one.wanted != one.before:
                 profiles[one.customer_id] = yield from read_profile(sample.service_id, sample.table_id, one.customer_id)
         entries.append(compare(sample, profiles))
-    return common_verdict(entries)
+    return common_state(entries)

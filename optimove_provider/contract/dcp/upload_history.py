@@ -69,10 +69,10 @@ class HistoryEntry:
         return content if self.evidence else {name: content[name] for name in content if name != "evidence"}
 
     @property
-    def verdict(self) -> ImportState:
+    def state(self) -> ImportState:
         """A completed file with failed rows is a failure; an unknown state is one too, never looped on."""
-        verdict = STATES.get(self.status.lower(), ImportState.FAILED)
-        return ImportState.FAILED if verdict is ImportState.DONE and self.rows_failed else verdict
+        state = STATES.get(self.status.lower(), ImportState.FAILED)
+        return ImportState.FAILED if state is ImportState.DONE and self.rows_failed else state
 
     @property
     def sentence(self) -> str:
@@ -104,25 +104,25 @@ def _count(entry: Mapping[str, Any], name: str) -> int | None:
 class Outcome:
     """What the history says about the files that are waited for."""
 
-    verdict: ImportState
+    state: ImportState
     entries: tuple[HistoryEntry, ...]
     absent: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
         """The outcome as a trigger's event carries it."""
         entries = [entry.as_json() for entry in self.entries]
-        return {"verdict": self.verdict.value, "entries": entries, "absent": list(self.absent)}
+        return {"state": self.state.value, "entries": entries, "absent": list(self.absent)}
 
     @classmethod
     def from_json(cls, outcome: Mapping[str, Any]) -> "Outcome":
         """Read what `as_json` wrote."""
         entries = tuple(HistoryEntry.from_json(entry) for entry in outcome["entries"])
-        return cls(ImportState(outcome["verdict"]), entries, tuple(outcome["absent"]))
+        return cls(ImportState(outcome["state"]), entries, tuple(outcome["absent"]))
 
     @property
     def is_over(self) -> bool:
         """Whether every file was processed, well or not: one that failed says nothing of another."""
-        return not self.absent and all(entry.verdict is not ImportState.WAIT for entry in self.entries)
+        return not self.absent and all(entry.state is not ImportState.WAIT for entry in self.entries)
 
     @property
     def sentence(self) -> str:
@@ -152,7 +152,7 @@ def read_history(found: Sequence[Any], files: Iterable[str]) -> list[HistoryEntr
 
 
 def judge(history: Iterable[HistoryEntry], files: Iterable[str]) -> Outcome:
-    """The common verdict on `files`: failed if one failed, done if all are done, else wait.
+    """The common state of `files`: failed if one failed, done if all are done, else wait.
 
     A history may name a file by its key, by the end of it after a slash, or by its bare name; what names the key best
     counts, unless it names several of the files. The newest entry of a file counts, of equally new ones the last that
@@ -161,7 +161,7 @@ def judge(history: Iterable[HistoryEntry], files: Iterable[str]) -> Outcome:
     wanted, entries = tuple(dict.fromkeys(files)), list(history)
     found = {file: _newest(_about(file, wanted, entries)) for file in wanted}
     absent = tuple(file for file in wanted if found[file] is None)
-    return common_verdict([entry for entry in found.values() if entry], absent)
+    return common_state([entry for entry in found.values() if entry], absent)
 
 
 def _about(file: str, wanted: Sequence[str], history: Iterable[HistoryEntry]) -> list[HistoryEntry]:
@@ -215,13 +215,13 @@ def _instant(created: str) -> datetime:
 _1970 = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def common_verdict(entries: Iterable[HistoryEntry], absent: Iterable[str] = ()) -> Outcome:
-    """The verdict on several files, of which those in `absent` are not known yet: failed if one failed, else wait."""
+def common_state(entries: Iterable[HistoryEntry], absent: Iterable[str] = ()) -> Outcome:
+    """The state of several files, of which those in `absent` are not known yet: failed if one failed, else wait."""
     entries, absent = tuple(entries), tuple(absent)
-    verdicts = {entry.verdict for entry in entries} | ({ImportState.WAIT} if absent else set())
-    for verdict in (ImportState.FAILED, ImportState.WAIT):
-        if verdict in verdicts:
-            return Outcome(verdict, entries, absent)
+    states = {entry.state for entry in entries} | ({ImportState.WAIT} if absent else set())
+    for state in (ImportState.FAILED, ImportState.WAIT):
+        if state in states:
+            return Outcome(state, entries, absent)
     return Outcome(ImportState.DONE, entries, absent)
 
 
@@ -231,7 +231,7 @@ def counted(outcome: Outcome, rows: int) -> Outcome:
     Where nobody counted, the outcome stays.
     """
     counts = [entry.rows_processed for entry in outcome.entries]
-    if outcome.verdict is not ImportState.DONE or not counts or None in counts:
+    if outcome.state is not ImportState.DONE or not counts or None in counts:
         return outcome
     missing = rows - sum(count for count in counts if count is not None)
     if missing <= 0:

@@ -34,6 +34,6 @@ def wait(ask: Ask, poll_seconds: float, max_failed_polls: int = MAX_FAILED_POLLS
             yield Sleep(poll_seconds, f"failed poll {failed_polls} of at most {max_failed_polls} in a row: {error}")
             continue
         failed_polls = 0
-        if outcome.verdict is not ImportState.WAIT:
+        if outcome.state is not ImportState.WAIT:
             return outcome
         yield Sleep(poll_seconds, outcome.sentence)

@@ -4,7 +4,7 @@
 """
 
 from optimove_provider.contract.wire.messages import Answer, Endpoint, Lost, Response
-from optimove_provider.contract.wire.success import Verdict, contradiction, judge
+from optimove_provider.contract.wire.success import AnswerMeaning, contradiction, judge
 
 MAX_TEXT = 2000
 """How much of an answer's text an error carries, in characters."""
@@ -47,7 +47,7 @@ class ApiError(OptimoveProviderError):
         self.endpoint = endpoint
         self.status = response.status
         self.repeated = response.repeated
-        self.verdict = judge(response)
+        self.meaning = judge(response)
         self.text = response.text[:MAX_TEXT]
         tries = f" ({response.tries})" if response.tries else ""
         super().__init__(f"{endpoint.method} {endpoint.name} was answered {self.status}{self.said(response)}{tries}")
@@ -55,7 +55,7 @@ class ApiError(OptimoveProviderError):
     @property
     def certainly_not_done(self) -> bool:
         """Whether nothing came of the request, nor of an earlier try of it."""
-        return self.verdict in (Verdict.REFUSED, Verdict.NOT_NOW) and not self.repeated
+        return self.meaning in (AnswerMeaning.REFUSED, AnswerMeaning.NOT_NOW) and not self.repeated
 
     def said(self, response: Response) -> str:
         """What the answer said."""
@@ -106,13 +106,13 @@ def succeed(endpoint: Endpoint, answer: Answer | None) -> Response:
         raise Unreachable(endpoint, answer)
     if answer is None:
         raise TypeError(f"{endpoint.name}: the driver sent no answer")
-    verdict = judge(answer)
-    if verdict is Verdict.DONE:
+    meaning = judge(answer)
+    if meaning is AnswerMeaning.DONE:
         return answer
     if answer.ok:
         raise DoubtfulSuccess(endpoint, answer)
     if answer.status in (401, 403):
         raise AuthenticationError(endpoint, answer)
-    if verdict is Verdict.REFUSED or 300 <= answer.status < 400:
+    if meaning is AnswerMeaning.REFUSED or 300 <= answer.status < 400:
         raise Refused(endpoint, answer)
     raise ServerTrouble(endpoint, answer)

@@ -14,7 +14,7 @@ from optimove_provider.contract.wire.messages import Response
 A_PROXY = "a proxy or a sign-in page answered, not the vendor"
 
 
-class Verdict(Enum):
+class AnswerMeaning(Enum):
     """What became of the work."""
 
     DONE = "done"
@@ -29,16 +29,16 @@ MOVED = (301, 307, 308)
 """Redirects of a server that has not looked at the request; what others mean (302, 303) is open."""
 
 
-def judge(answer: Response) -> Verdict:
+def judge(answer: Response) -> AnswerMeaning:
     """What an answer says of the work."""
     status = answer.status
     if 200 <= status < 300:
-        return Verdict.IN_DOUBT if contradiction(answer) else Verdict.DONE
+        return AnswerMeaning.IN_DOUBT if contradiction(answer) else AnswerMeaning.DONE
     if status == 429 or (status == 503 and answer.headers.get("retry-after", "").strip()):
-        return Verdict.NOT_NOW
+        return AnswerMeaning.NOT_NOW
     if status in MOVED or (400 <= status < 500 and status not in CLIENT_GONE):
-        return Verdict.REFUSED
-    return Verdict.IN_DOUBT
+        return AnswerMeaning.REFUSED
+    return AnswerMeaning.IN_DOUBT
 
 
 def contradiction(answer: Response) -> str:

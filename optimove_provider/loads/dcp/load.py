@@ -60,7 +60,7 @@ def outcome(
     """
     surroundings = load.staging.surroundings
     until = after(surroundings.now(), wait)
-    while (found := load.outcome_of(load.report.s3_keys)).verdict is ImportState.WAIT:
+    while (found := load.outcome_of(load.report.s3_keys)).state is ImportState.WAIT:
         log.info("%s", found.sentence)
         left = until - surroundings.now()
         if defer:
@@ -113,7 +113,7 @@ def _resolve(ledger: Ledger | None, journal: Journal, report: Report, outcome: O
 
 
 def _enter(ledger: Ledger, lease: Lease, journal: Journal, outcome: Outcome) -> None:
-    if outcome.verdict is not ImportState.DONE or not is_shown(outcome):
+    if outcome.state is not ImportState.DONE or not is_shown(outcome):
         ledger.resolve_as_unknown(lease)
         return
     if journal.stage is not Stage.COMMITTED:  # once: a retry of the task may come after another load
@@ -128,7 +128,7 @@ def _apply(report: Report, outcome: Outcome) -> None:
 
     Raises ImportFailed if there are any, or if a file failed as a whole.
     """
-    if outcome.verdict is ImportState.DONE:
+    if outcome.state is ImportState.DONE:
         if is_shown(outcome):
             report.state = "committed"
         else:

@@ -30,7 +30,7 @@ def load(
     open_rows: OpenRows,
     staging: Staging,
     report: Report,
-    wanted: UploadOptions,
+    options: UploadOptions,
     try_number: int = 1,
     resumed: bool = False,
 ) -> None:
@@ -43,81 +43,81 @@ def load(
     journal = Journal(staging, report.load_id)
 
     def judge_end() -> None:
-        judge(report, wanted.max_rejected, "Everything else was committed")
-        judge_expired(report, wanted.max_rejected)
+        judge(report, options.max_rejected, "Everything else was committed")
+        judge_expired(report, options.max_rejected)
 
     with run_once(report, journal, judge_end) as unfinished:
         if unfinished:
-            ledger = _ledger(client, staging, wanted)
-            spool = _frozen(open_rows, journal, wanted, resumed, wanted.compares or _guards_changes(wanted, ledger))
-            _tell_spool(spool, journal, report, wanted)
+            ledger = _ledger(client, staging, options)
+            spool = _frozen(open_rows, journal, options, resumed, options.compares or _guards_changes(options, ledger))
+            _tell_spool(spool, journal, report, options)
             if ledger:
-                Transaction(client, ledger, wanted, journal, spool, report).run(try_number)
+                Transaction(client, ledger, options, journal, spool, report).run(try_number)
             else:
-                _send_all(client, spool, journal, report, wanted.without_ledger())
+                _send_all(client, spool, journal, report, options.without_ledger())
 
 
-def plan(client: OptixClient, open_rows: OpenRows, staging: Staging, report: Report, wanted: UploadOptions) -> None:
+def plan(client: OptixClient, open_rows: OpenRows, staging: Staging, report: Report, options: UploadOptions) -> None:
     """Tell in `report` what `load` would do. Nothing is sent, and nothing is left in staging but the report."""
-    journal, wanted = Journal(staging, report.load_id), replace(wanted, dry_run=True)
+    journal, options = Journal(staging, report.load_id), replace(options, dry_run=True)
     try:
         with keep_account(report, staging):
-            spool = _frozen(open_rows, journal, wanted, resumed=False, compared=True)
-            _tell_spool(spool, journal, report, wanted)
-            ledger = _ledger(client, staging, wanted)
+            spool = _frozen(open_rows, journal, options, resumed=False, compared=True)
+            _tell_spool(spool, journal, report, options)
+            ledger = _ledger(client, staging, options)
             if ledger:
-                Transaction(client, ledger, wanted, journal, spool, report).plan()
+                Transaction(client, ledger, options, journal, spool, report).plan()
             else:
-                wanted.without_ledger()
+                options.without_ledger()
                 report.note(NO_LEDGER)
             report.state = "planned"
     finally:
         staging.remove_folder(journal.folder)
 
 
-def _ledger(client: OptixClient, staging: Staging, wanted: UploadOptions) -> Ledger | None:
+def _ledger(client: OptixClient, staging: Staging, options: UploadOptions) -> Ledger | None:
     settings = client.settings
-    return ledger_of(staging, "optix", settings.host, wanted.target.data_connection_uuid, settings.target_alias)
+    return ledger_of(staging, "optix", settings.host, options.target.data_connection_uuid, settings.target_alias)
 
 
-def _guards_changes(wanted: UploadOptions, ledger: Ledger | None) -> bool:
+def _guards_changes(options: UploadOptions, ledger: Ledger | None) -> bool:
     """Whether a guard is likely to ask how many rows differ from what the target has.
 
     That is known under the lease only. Fingerprints that are made now need not be made then.
     """
-    return wanted.guards.max_changed_share is not None and ledger is not None and bool(ledger.read().layers)
+    return options.guards.max_changed_share is not None and ledger is not None and bool(ledger.read().layers)
 
 
-def _frozen(open_rows: OpenRows, journal: Journal, wanted: UploadOptions, resumed: bool, compared: bool) -> Spool:
-    target = wanted.target
+def _frozen(open_rows: OpenRows, journal: Journal, options: UploadOptions, resumed: bool, compared: bool) -> Spool:
+    target = options.target
 
     def encoder(schema: pa.Schema) -> Encoder:
-        return Encoder(schema, target.primary_key, target.key_type, wanted.nulls)
+        return Encoder(schema, target.primary_key, target.key_type, options.nulls)
 
-    opening = open_rows if wanted.nulls == "omit" else with_every_column(open_rows)
-    return open_spool(journal, opening, encoder, target.primary_key, resumed, compared, wanted.stands_for)
+    opening = open_rows if options.nulls == "omit" else with_every_column(open_rows)
+    return open_spool(journal, opening, encoder, target.primary_key, resumed, compared, options.stands_for)
 
 
-def _tell_spool(spool: Spool, journal: Journal, report: Report, wanted: UploadOptions) -> None:
+def _tell_spool(spool: Spool, journal: Journal, report: Report, options: UploadOptions) -> None:
     report.rows = spool.rows
     report.replay = {
-        **asdict(wanted.target),
-        "nulls": wanted.nulls,
+        **asdict(options.target),
+        "nulls": options.nulls,
         **journal.age.as_json(),
     }
-    report.formulas = {name: formula(wanted.target.data_connection_uuid, name) for name in sorted(spool.columns)}
+    report.formulas = {name: formula(options.target.data_connection_uuid, name) for name in sorted(spool.columns)}
     keep_rejected(journal, spool, SliceOutcomes(), report, spool.parts)
-    judge(report, wanted.max_rejected, "Nothing was sent")
+    judge(report, options.max_rejected, "Nothing was sent")
 
 
-def _send_all(client: OptixClient, spool: Spool, journal: Journal, report: Report, wanted: UploadOptions) -> None:
+def _send_all(client: OptixClient, spool: Spool, journal: Journal, report: Report, options: UploadOptions) -> None:
     """Send every row, where there is no ledger to compare with."""
     report.note(NO_LEDGER)
     if not spool.fit:
         report.state = "nothing_to_send"
         return
-    sender = SliceSender(client, spool.parts, journal, wanted.sending, upload_puts(wanted.target, journal))
-    outcomes = send_batch(sender, wanted.target, report)
+    sender = SliceSender(client, spool.parts, journal, options.sending, upload_puts(options.target, journal))
+    outcomes = send_batch(sender, options.target, report)
     report.accepted = outcomes.accepted
     keep_rejected(journal, spool, outcomes, report, spool.parts)
     report.state = "committed"

@@ -39,7 +39,7 @@ from optimove_provider.records.to_json.update_items import ItemEncoder
 class Update:
     """What is to be done with the rows of a source. `ttl_column` holds each row's own time to live in seconds."""
 
-    wanted: UploadOptions
+    options: UploadOptions
     ttl_column: str | None = None
 
 
@@ -59,40 +59,40 @@ def load_update(
     another load came in between: then it raises PartlyVisible. The ledger of the target learns that what these keys
     hold is not known, and how old it is. Raises TargetBusy as `load` does.
     """
-    journal, wanted = Journal(staging, report.load_id), update.wanted
-    judge_end = partial(judge, report, wanted.max_rejected, "Everything else was accepted")
+    journal, options = Journal(staging, report.load_id), update.options
+    judge_end = partial(judge, report, options.max_rejected, "Everything else was accepted")
     with run_once(report, journal, judge_end) as unfinished:
         if unfinished:
             spool = _frozen(open_rows, update, journal, resumed)
             report.rows = spool.rows
             keep_rejected(journal, spool, SliceOutcomes(), report, spool.parts)
-            judge(report, wanted.max_rejected, "Nothing was sent")
-            with _marked(client, journal, wanted, spool, try_number, report) as (parts, may_send):
-                puts = _update_puts(wanted.target)
-                _update(SliceSender(client, parts, journal, wanted.sending, puts, may_send), spool, report)
+            judge(report, options.max_rejected, "Nothing was sent")
+            with _marked(client, journal, options, spool, try_number, report) as (parts, may_send):
+                puts = _update_puts(options.target)
+                _update(SliceSender(client, parts, journal, options.sending, puts, may_send), spool, report)
 
 
 def _frozen(open_rows: OpenRows, update: Update, journal: Journal, resumed: bool) -> Spool:
-    target = update.wanted.target
+    target = update.options.target
 
     def encoder(schema: pa.Schema) -> ItemEncoder:
         return ItemEncoder(
-            schema, target.primary_key, target.key_type, update.wanted.nulls, update.ttl_column, target.ttl_seconds
+            schema, target.primary_key, target.key_type, update.options.nulls, update.ttl_column, target.ttl_seconds
         )
 
-    opening = open_rows if update.wanted.nulls == "omit" else with_every_column(open_rows)
-    return open_spool(journal, opening, encoder, target.primary_key, resumed, stands_for=update.wanted.stands_for)
+    opening = open_rows if update.options.nulls == "omit" else with_every_column(open_rows)
+    return open_spool(journal, opening, encoder, target.primary_key, resumed, stands_for=update.options.stands_for)
 
 
 @contextmanager
 def _marked(
-    client: OptixClient, journal: Journal, wanted: UploadOptions, spool: Spool, try_number: int, report: Report
+    client: OptixClient, journal: Journal, options: UploadOptions, spool: Spool, try_number: int, report: Report
 ) -> Iterator[tuple[RowFiles, Callable[[], None]]]:
     """The rows to send, and the right to: the lease of the target, with their keys marked unknown in its ledger.
 
     What the ledger has newer is left out. Raises TargetBusy, and PartlyVisible.
     """
-    uuid, alias = wanted.target.data_connection_uuid, client.settings.target_alias
+    uuid, alias = options.target.data_connection_uuid, client.settings.target_alias
     ledger = ledger_of(journal.staging, "optix", client.settings.host, uuid, alias)
     if ledger is None or not spool.fit:
         yield spool.parts, lambda: None

@@ -248,10 +248,10 @@ def test_waiting_ends_when_every_file_is_imported():
         lambda _: Response(200, json_body(next(answers))),
         naps.append,
     )
-    assert outcome.verdict is ImportState.DONE
+    assert outcome.state is ImportState.DONE
     assert naps == [30, 30, 30]
 
 
 def test_waiting_ends_with_the_first_failure():
     outcome, asked = converse(wait(partial(dcp.upload_outcome, 1, ["f.csv", "g.csv"]), 30), entry("failed"))
-    assert (outcome.verdict, outcome.absent, len(asked)) == (ImportState.FAILED, ("g.csv",), 1)
+    assert (outcome.state, outcome.absent, len(asked)) == (ImportState.FAILED, ("g.csv",), 1)

@@ -12,8 +12,7 @@ from optimove_provider.contract.cells.datatypes import Attribute, Verdict, in_un
 from optimove_provider.contract.cells.values import comparable, json_value
 from optimove_provider.contract.dcp import config as dcp
 from optimove_provider.contract.dcp import profiles, readback
-from optimove_provider.contract.dcp.upload_history import ImportState as UploadVerdict
-from optimove_provider.contract.dcp.upload_history import Outcome
+from optimove_provider.contract.dcp.upload_history import ImportState, Outcome
 from optimove_provider.contract.dcp.waiting import wait
 from optimove_provider.contract.wire.errors import Refused, ServerTrouble, SettingsError
 from optimove_provider.contract.wire.messages import Response, json_body
@@ -137,10 +136,10 @@ def test_other_values_do_not(attribute, one, other):
 def test_epochs_are_judged_in_the_unit_that_is_declared():
     (seconds,), (milliseconds,) = in_unit([EPOCH], "seconds"), in_unit([EPOCH], "milliseconds")
     assert seconds == EPOCH
-    verdicts = {
+    states = {
         cell: (seconds.rule.judge(cell), milliseconds.rule.judge(cell)) for cell in ("1651676123", "1651676123000")
     }
-    assert verdicts == {
+    assert states == {
         "1651676123": (Verdict.VALID, Verdict.DISPUTED),
         "1651676123000": (Verdict.DISPUTED, Verdict.VALID),
     }
@@ -189,7 +188,7 @@ def test_empty_cells_write_nothing_so_they_show_nothing():
 
 
 def test_an_outcome_of_reading_back_survives_the_triggers_event():
-    outcome = Outcome(UploadVerdict.DONE, (readback.compare(SAMPLE, {}),), ())
+    outcome = Outcome(ImportState.DONE, (readback.compare(SAMPLE, {}),), ())
     assert Outcome.from_json(outcome.as_json()) == outcome
 
 

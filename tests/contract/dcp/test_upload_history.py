@@ -11,7 +11,7 @@ from optimove_provider.contract.dcp.upload_history import (
     HistoryEntry,
     ImportState,
     Outcome,
-    common_verdict,
+    common_state,
     counted,
     judge,
     read_history,
@@ -21,7 +21,7 @@ WAIT, DONE, FAILED = ImportState.WAIT, ImportState.DONE, ImportState.FAILED
 
 
 @pytest.mark.parametrize(
-    ("status", "rows_failed", "verdict"),
+    ("status", "rows_failed", "state"),
     [
         ("pending", 0, WAIT),
         ("processing", 0, WAIT),
@@ -35,8 +35,8 @@ WAIT, DONE, FAILED = ImportState.WAIT, ImportState.DONE, ImportState.FAILED
         ("", 0, FAILED),
     ],
 )
-def test_the_verdict_on_one_file(status, rows_failed, verdict):
-    assert HistoryEntry("f.csv", status, rows_failed=rows_failed).verdict is verdict
+def test_the_verdict_on_one_file(status, rows_failed, state):
+    assert HistoryEntry("f.csv", status, rows_failed=rows_failed).state is state
 
 
 def test_every_state_has_a_verdict_and_every_verdict_a_state():
@@ -70,7 +70,7 @@ def files(**states: str) -> list[HistoryEntry]:
 
 
 @pytest.mark.parametrize(
-    ("history", "verdict"),
+    ("history", "state"),
     [
         (files(a="completed", b="completed"), DONE),
         (files(a="completed", b="pending"), WAIT),
@@ -81,12 +81,12 @@ def files(**states: str) -> list[HistoryEntry]:
         (files(a="completed", b="completed", c="failed"), DONE),
     ],
 )
-def test_the_common_verdict_on_two_files(history, verdict):
-    assert judge(history, ["a", "b"]).verdict is verdict
+def test_the_common_verdict_on_two_files(history, state):
+    assert judge(history, ["a", "b"]).state is state
 
 
 def test_no_files_are_done():
-    assert judge(files(a="failed"), []).verdict is DONE
+    assert judge(files(a="failed"), []).state is DONE
 
 
 def test_the_newest_entry_of_a_file_counts():
@@ -137,7 +137,7 @@ KEY = "dcp/7/12/2026-05-01 load.csv"
     ],
 )
 def test_a_history_names_a_file_in_its_own_way(named):
-    assert judge([HistoryEntry(named, "completed")], [KEY]).verdict is DONE
+    assert judge([HistoryEntry(named, "completed")], [KEY]).state is DONE
 
 
 @pytest.mark.parametrize("named", ["", "/", "load.csv", "13/2026-05-01 load.csv", f"x{KEY}", f"{KEY}x", f"other/{KEY}"])
@@ -147,7 +147,7 @@ def test_another_file_is_another_file(named):
 
 def test_the_whole_key_counts_more_than_a_name():
     history = [HistoryEntry("a/f.csv", "completed"), HistoryEntry("f.csv", "failed", created="2026-05-01T00:00:00Z")]
-    assert judge(history, ["a/f.csv"]).verdict is DONE
+    assert judge(history, ["a/f.csv"]).state is DONE
 
 
 def test_a_name_that_may_mean_several_of_the_files_means_none():
@@ -168,13 +168,13 @@ def test_a_name_that_may_mean_several_of_the_files_means_none():
 )
 def test_instants_are_compared_as_instants(older, newer):
     entries = [HistoryEntry("a", "completed", created=newer), HistoryEntry("a", "failed", created=older)]
-    assert [judge(history, ["a"]).verdict for history in (entries, entries[::-1])] == [DONE, DONE]
+    assert [judge(history, ["a"]).state for history in (entries, entries[::-1])] == [DONE, DONE]
 
 
 @pytest.mark.parametrize(("one", "other"), [("", ""), ("2026-05-01T12:00:00+02:00", "2026-05-01T10:00:00Z")])
 def test_of_equally_new_entries_the_last_that_is_listed_counts(one, other):
     history = [HistoryEntry("a", "failed", created=one), HistoryEntry("a", "completed", created=other)]
-    assert judge(history, ["a"]).verdict is DONE
+    assert judge(history, ["a"]).state is DONE
 
 
 ODD = [
@@ -191,7 +191,7 @@ ODD = [
 def test_odd_entries_of_other_files_are_passed_over_with_one_warning(caplog):
     history = [{"file": "other.csv", "status": "completed", **odd} for odd in ODD]
     history += [{"file": "other.csv"}, {}, None, "text", {"file": "f.csv", "status": "completed"}]
-    assert judge(read_history(history, ["t/f.csv"]), ["t/f.csv"]).verdict is DONE
+    assert judge(read_history(history, ["t/f.csv"]), ["t/f.csv"]).state is DONE
     assert [one.levelname for one in caplog.records] == ["WARNING"]
     assert "11 odd entries" in caplog.text
 
@@ -204,12 +204,12 @@ def test_an_odd_entry_of_the_file_that_is_waited_for_is_told(odd):
 
 @pytest.mark.parametrize(("counts", "missing"), [([1], 2), ([0], 3), ([1, 1], 1)])
 def test_fewer_rows_than_were_sent_are_a_failure_that_says_how_many_are_missing(counts, missing):
-    outcome = common_verdict([HistoryEntry("a", "completed", rows_processed=count) for count in counts])
-    assert counted(outcome, 3).verdict is FAILED
+    outcome = common_state([HistoryEntry("a", "completed", rows_processed=count) for count in counts])
+    assert counted(outcome, 3).state is FAILED
     assert f"{missing} of the 3 rows that were sent are missing" in counted(outcome, 3).sentence
 
 
 @pytest.mark.parametrize("counts", [[3], [4], [None], [1, None], []])
 def test_where_all_were_taken_or_nobody_counted_the_outcome_stays(counts):
-    outcome = common_verdict([HistoryEntry("a", "completed", rows_processed=count) for count in counts])
+    outcome = common_state([HistoryEntry("a", "completed", rows_processed=count) for count in counts])
     assert counted(outcome, 3) == outcome

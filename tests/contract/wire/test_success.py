@@ -7,7 +7,7 @@ import pytest
 
 from optimove_provider.contract.wire.errors import DoubtfulSuccess, succeed
 from optimove_provider.contract.wire.messages import Endpoint, Response
-from optimove_provider.contract.wire.success import Verdict, judge
+from optimove_provider.contract.wire.success import AnswerMeaning, judge
 from optimove_provider.emulator.api.doubtful import DOUBTFUL
 from optimove_provider.emulator.model.switches import DoubtfulSuccess as Forms
 
@@ -36,7 +36,7 @@ HTML = {"content-type": "text/html; charset=utf-8"}
     ids=repr,
 )
 def test_a_success(answer):
-    assert judge(answer) is Verdict.DONE
+    assert judge(answer) is AnswerMeaning.DONE
     assert succeed(ROW, answer) is answer
 
 
@@ -68,7 +68,7 @@ def test_a_success(answer):
     ids=repr,
 )
 def test_a_2xx_that_is_no_success_is_in_doubt(answer):
-    assert judge(answer) is Verdict.IN_DOUBT
+    assert judge(answer) is AnswerMeaning.IN_DOUBT
     with pytest.raises(DoubtfulSuccess, match="is not known") as caught:
         succeed(ROW, answer)
     assert caught.value.retry_helps
@@ -84,26 +84,26 @@ def test_it_is_told_who_answered_and_no_more_is_shown():
 
 
 @pytest.mark.parametrize(
-    ("status", "headers", "verdict"),
+    ("status", "headers", "meaning"),
     [
-        (400, {}, Verdict.REFUSED),
-        (401, {}, Verdict.REFUSED),
-        (404, {}, Verdict.REFUSED),
-        (301, {}, Verdict.REFUSED),
-        (303, {}, Verdict.IN_DOUBT),
-        (408, {}, Verdict.IN_DOUBT),
-        (460, {}, Verdict.IN_DOUBT),
-        (499, {}, Verdict.IN_DOUBT),
-        (500, {"retry-after": "1"}, Verdict.IN_DOUBT),
-        (503, {}, Verdict.IN_DOUBT),
-        (503, {"retry-after": "1"}, Verdict.NOT_NOW),
-        (429, {}, Verdict.NOT_NOW),
-        (199, {}, Verdict.IN_DOUBT),
-        (999, {}, Verdict.IN_DOUBT),
+        (400, {}, AnswerMeaning.REFUSED),
+        (401, {}, AnswerMeaning.REFUSED),
+        (404, {}, AnswerMeaning.REFUSED),
+        (301, {}, AnswerMeaning.REFUSED),
+        (303, {}, AnswerMeaning.IN_DOUBT),
+        (408, {}, AnswerMeaning.IN_DOUBT),
+        (460, {}, AnswerMeaning.IN_DOUBT),
+        (499, {}, AnswerMeaning.IN_DOUBT),
+        (500, {"retry-after": "1"}, AnswerMeaning.IN_DOUBT),
+        (503, {}, AnswerMeaning.IN_DOUBT),
+        (503, {"retry-after": "1"}, AnswerMeaning.NOT_NOW),
+        (429, {}, AnswerMeaning.NOT_NOW),
+        (199, {}, AnswerMeaning.IN_DOUBT),
+        (999, {}, AnswerMeaning.IN_DOUBT),
     ],
 )
-def test_what_other_statuses_say_of_the_work(status, headers, verdict):
-    assert judge(Response(status, b"why", headers)) is verdict
+def test_what_other_statuses_say_of_the_work(status, headers, meaning):
+    assert judge(Response(status, b"why", headers)) is meaning
 
 
 def test_the_emulator_has_a_switch_for_each_form():

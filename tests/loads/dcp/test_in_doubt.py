@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from optimove_provider.clients.s3 import Bucket, UploadGone
 from optimove_provider.contract.dcp.readback import READ_BACK, UNCHANGED_BEFORE
-from optimove_provider.contract.dcp.upload_history import HistoryEntry, common_verdict
+from optimove_provider.contract.dcp.upload_history import HistoryEntry, common_state
 from optimove_provider.contract.wire.errors import S3Refused
 from optimove_provider.loads.dcp.in_doubt import StillImporting
 from optimove_provider.loads.dcp.load import ImportFailed, confirm, run
@@ -47,7 +47,7 @@ def history_of(*entries):
     known = {entry.file: entry for entry in entries}
 
     def ask(keys):
-        return common_verdict([known[key] for key in keys if key in known], [key for key in keys if key not in known])
+        return common_state([known[key] for key in keys if key in known], [key for key in keys if key not in known])
 
     return ask
 

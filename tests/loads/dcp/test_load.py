@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from optimove_provider.contract.dcp.upload_history import HistoryEntry, ImportState, common_verdict
+from optimove_provider.contract.dcp.upload_history import HistoryEntry, ImportState, common_state
 from optimove_provider.loads.dcp.load import ImportFailed, NotImported, confirm, filed_report, outcome, run
 from optimove_provider.loads.ledger.ledger import NO_LEDGER
 from optimove_provider.surroundings import Surroundings
@@ -41,7 +41,7 @@ class History:
     def __call__(self, s3_keys):
         self.asked += 1
         status = "completed" if self.asked >= self._done_at else "processing"
-        return common_verdict([HistoryEntry(key, status) for key in s3_keys])
+        return common_state([HistoryEntry(key, status) for key in s3_keys])
 
 
 def waiting(target, history, clock=None):
@@ -57,12 +57,12 @@ def waiting(target, history, clock=None):
 def test_it_looks_at_once_and_then_at_every_pause_until_the_files_are_imported(target):
     clock, history = VirtualTime(), History(done_at=4)
     began = clock.now()
-    assert outcome(waiting(target, history, clock), HOUR, MINUTE).verdict is ImportState.DONE
+    assert outcome(waiting(target, history, clock), HOUR, MINUTE).state is ImportState.DONE
     assert (history.asked, clock.now() - began) == (4, 3 * MINUTE)
 
 
 def test_a_failed_import_ends_the_wait_too(target):
-    failed = common_verdict([HistoryEntry("a", "failed")])
+    failed = common_state([HistoryEntry("a", "failed")])
     assert outcome(waiting(target, lambda keys: failed), HOUR, MINUTE) == failed
 
 
@@ -87,7 +87,7 @@ def test_the_wait_is_handed_over_after_one_look(target, wait, left):
     with pytest.raises(Deferred) as deferred:
         outcome(waiting(target, history), wait, MINUTE, defer)
     assert (deferred.value.args, history.asked) == ((left,), 1)
-    assert outcome(waiting(target, history), wait, MINUTE, defer).verdict is ImportState.DONE, "nothing is left to wait"
+    assert outcome(waiting(target, history), wait, MINUTE, defer).state is ImportState.DONE, "nothing is left to wait"
 
 
 @pytest.mark.parametrize("mode", ["full", "changed"])
@@ -112,7 +112,7 @@ def test_only_what_was_compared_becomes_unknown_when_its_import_fails(target, mo
     report = target.report()
     run(target.load(ROWS, report, target.ledger, mode=mode), HOUR)
     with pytest.raises(ImportFailed):
-        confirm(target.staging, report, common_verdict([HistoryEntry(report.s3_keys[0], "failed")]), 1)
+        confirm(target.staging, report, common_state([HistoryEntry(report.s3_keys[0], "failed")]), 1)
     assert any("unknown" in note for note in report.notes) == (mode == "changed")
     assert target.ledger.read().holder is None
 
@@ -124,7 +124,7 @@ def test_an_import_that_took_fewer_rows_than_were_sent_has_failed(target, mode, 
     run(target.load(ROWS, report, target.ledger, mode=mode), HOUR)
     told = [HistoryEntry(key, "completed", rows_processed=processed, rows_failed=0) for key in report.s3_keys]
     with pytest.raises(ImportFailed, match=f"{2 - processed} of the 2 rows that were sent are missing"):
-        confirm(target.staging, report, common_verdict(told), 1)
+        confirm(target.staging, report, common_state(told), 1)
     assert (report.state, report.accepted, report.rejected, report.unsent) == ("failed", 0, 0, 2)
     if mode == "changed":
         later = another(target)
@@ -137,7 +137,7 @@ def test_of_an_import_with_failed_rows_the_missing_ones_are_not_accepted(target)
     run(target.load(ROWS + b"3,1\n", report, target.ledger), HOUR)
     told = [HistoryEntry(key, "completed", rows_processed=1, rows_failed=1) for key in report.s3_keys]
     with pytest.raises(ImportFailed):
-        confirm(target.staging, report, common_verdict(told), 1)
+        confirm(target.staging, report, common_state(told), 1)
     assert (report.state, report.accepted, report.rejected, report.unsent) == ("failed", 0, 1, 2)
 
 
@@ -147,7 +147,7 @@ def test_a_wait_beyond_the_calendar_is_one_to_its_end(target, mode):
     load = target.load(ROWS, report, target.ledger, mode=mode, outcome_of=History(done_at=1))
     run(load, timedelta.max)
     assert report.state == "uploaded"
-    assert outcome(load, timedelta.max, MINUTE).verdict is ImportState.DONE
+    assert outcome(load, timedelta.max, MINUTE).state is ImportState.DONE
 
 
 def test_a_full_import_without_a_ledger_says_so(target):

@@ -140,7 +140,7 @@ def test_rows_that_the_vendor_refused_leave_the_whole_load_unknown(emulator, tab
     load_id = deferred.value.kwargs["load_id"]
     key = staging().read(f"reports/{load_id}.json")["s3_keys"][0]
     entry = {"file": key, "status": "completed", "rows_processed": 2, "rows_failed": 1, "message": "row 2 is odd"}
-    event = {"outcome": {"verdict": "failed", "entries": [entry], "absent": []}}
+    event = {"outcome": {"state": "failed", "entries": [entry], "absent": []}}
     with pytest.raises(AirflowFailException, match="row 2 is odd"):
         operator.resume_execution("execute_complete", {"event": event, "load_id": load_id}, try_context)
     report = staging().read(f"reports/{load_id}.json")
@@ -244,7 +244,7 @@ def test_a_commit_that_finds_another_ledger_fails_and_the_rows_are_sent_again(em
     other.release()
     load_id = deferred.value.kwargs["load_id"]
     key = staging().read(f"reports/{load_id}.json")["s3_keys"][0]
-    event = {"outcome": {"verdict": "done", "entries": [{"file": key, "status": "completed"}], "absent": []}}
+    event = {"outcome": {"state": "done", "entries": [{"file": key, "status": "completed"}], "absent": []}}
     with pytest.raises(AirflowException, match="planned against version"):
         operator.resume_execution("execute_complete", {"event": event, "load_id": load_id}, try_context)
     assert staging().read(f"reports/{load_id}.json")["state"] == "failed"
