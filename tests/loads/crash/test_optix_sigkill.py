@@ -92,12 +92,13 @@ def test_with_four_requests_in_flight(server, course):
     check(server, course, course.run(), 0, most_repeated=3)
 
 
-@pytest.mark.parametrize(("point", "repeated"), [("after 8", 7), ("after 30", 8)], ids=["a slice", "the last slice"])
-def test_while_refused_rows_are_looked_for(server, course, point, repeated):
+@pytest.mark.parametrize("point", ["after 8", "after 30"], ids=["a slice", "the last slice"])
+def test_while_refused_rows_are_looked_for(server, course, point):
+    """What was taken and refused inside the slice is written down: only what was in flight goes again."""
     course = replace(course, poison=POISON)
     kill(course, point)
     assert visible(server, course) == {}
-    check(server, course, course.run(), repeated)
+    check(server, course, course.run(), repeated=1)
 
 
 def test_with_staging_on_s3(server, course):
