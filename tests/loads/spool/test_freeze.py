@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimove_provider.contract.wire.errors import DataError
-from optimove_provider.loads.spool.freeze import freeze
+from optimove_provider.loads.spool.freeze import READ_AHEAD, freeze
 from optimove_provider.loads.spool.row_files import rows_batch
 from optimove_provider.loads.spool.slices import SLICES_IN_A_FILE, RowFilesWriter
 from optimove_provider.loads.state.staging import Staging
@@ -121,5 +121,6 @@ def test_memory_holds_slices_and_not_the_load(staging):
     for rows in (1, 200_000, 800_000):
         frozen(staging, peak(rows))
     _, small, large = peaks
-    assert large[0] < 1.5 * small[0]
+    ahead = READ_AHEAD * next(numbered(200_000)).nbytes  # how many batches wait is a matter of how busy the machine is
+    assert large[0] < 1.5 * small[0] + ahead
     assert large[1] < 1.5 * small[1]
