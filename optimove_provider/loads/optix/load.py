@@ -1,6 +1,5 @@
 """One Opti-X load, from rows to a report: freeze the rows, bring the target to what they say, account for every row."""
 
-import logging
 from dataclasses import asdict, replace
 
 import pyarrow as pa
@@ -21,8 +20,6 @@ from optimove_provider.loads.spool.freeze import OpenRows, Spool, open_spool
 from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.to_json.encode import Encoder
-
-log = logging.getLogger(__name__)
 
 
 def load(
