@@ -15,6 +15,7 @@ from optimove_provider.tasks.deferral import LoadingOperator, Waiting, task_of
 from optimove_provider.tasks.failures import airflow_failures
 from optimove_provider.tasks.sources import open_rows, rejected_marker
 from optimove_provider.tasks.staging import staging
+from optimove_provider.tasks.templates import DataOperator
 from optimove_provider.tasks.windows.window import WindowedOperator
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ class DcpLinkProjectOperator(_EnsuringOperator):
             return self._told("project", client.link_project(*ids, self.replace, self.dry_run))
 
 
-class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator):
+class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator, DataOperator):
     """Write profiles over REST, one request each: for small sets. More belongs in a file, and a `DcpS3ImportOperator`.
 
     Values overwrite earlier ones; attributes that a record lacks, or that are null or empty, stay as they are. An
@@ -233,6 +234,7 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator):
         "max_rejected",
         "dcp_conn_id",
     )
+    row_fields = ("profiles",)
     checked = MappingProxyType({"max_rejected": MAX_REJECTED})
 
     def __init__(
@@ -304,7 +306,7 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator):
             return records_of(batches)
 
 
-class DcpCreateAliasesOperator(CheckedOperator):
+class DcpCreateAliasesOperator(CheckedOperator, DataOperator):
     """Create aliases over REST: under which customer id each table knows an Optimizely user id.
 
     Usually the snippet creates them, when a visitor has the table's cookie, parameter or variable.
@@ -316,6 +318,7 @@ class DcpCreateAliasesOperator(CheckedOperator):
     """
 
     template_fields: Sequence[str] = ("service_id", "aliases", "max_rejected", "dcp_conn_id")
+    row_fields = ("aliases",)
     checked = MappingProxyType({"max_rejected": MAX_REJECTED})
 
     def __init__(

@@ -18,6 +18,7 @@ from optimove_provider.tasks.failures import airflow_failures, as_airflow_failur
 from optimove_provider.tasks.readback import upload_history
 from optimove_provider.tasks.sources import Source, check_one_source, open_file, open_rows, rejected_marker
 from optimove_provider.tasks.staging import sweep
+from optimove_provider.tasks.templates import DataOperator
 from optimove_provider.tasks.windows.window import WindowedOperator
 from optimove_provider.triggers.dcp import FIRST_POLL_SECONDS, DcpUploadTrigger
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 _CSV = tuple(f".{kind}{packed}" for kind in ("csv", "tsv") for packed in ("", ".gz", ".zst"))
 
 
-class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
+class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
     """Check rows against the table's attributes and upload them as CSV for import, in one pass.
 
     Nothing is visible to the vendor unless every row is valid, or `on_invalid` says otherwise. A file gets a name never

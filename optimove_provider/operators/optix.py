@@ -18,6 +18,7 @@ from optimove_provider.tasks.deferral import LoadingOperator, Waiting, task_of
 from optimove_provider.tasks.failures import airflow_failures
 from optimove_provider.tasks.sources import Source, check_one_source, open_rows, rejected_marker
 from optimove_provider.tasks.staging import staging, sweep
+from optimove_provider.tasks.templates import DataOperator
 from optimove_provider.tasks.windows.window import WindowedOperator
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class OptixCreateConnectionOperator(BaseOperator):
             )
 
 
-class OptixUploadOperator(LoadingOperator, WindowedOperator):
+class OptixUploadOperator(LoadingOperator, WindowedOperator, DataOperator):
     """Bring a data connection to what the rows of files, a query or a short list say, all at once or not at all.
 
     The rows travel in slices of at most 5000 under one batch, which is completed last: until then none of them is
@@ -240,7 +241,7 @@ class OptixUploadOperator(LoadingOperator, WindowedOperator):
         )
 
 
-class OptixUpdateOperator(LoadingOperator, WindowedOperator):
+class OptixUpdateOperator(LoadingOperator, WindowedOperator, DataOperator):
     """Overwrite records by key: each request counts at once, there is no batch that would hold them back.
 
     Each record is replaced whole: fields that are not sent are removed. Whether a key that is not there is inserted is
