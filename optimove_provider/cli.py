@@ -13,13 +13,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TextIO
 
 from optimove_provider.contract.cells.datatypes import KEY_COLUMN, Attribute, is_key_column
 from optimove_provider.contract.wire.errors import DataError, OptimoveProviderError, SettingsError
+from optimove_provider.contract.wire.shown import shown_lines
 from optimove_provider.options import Guards, Sending
 from optimove_provider.records.findings.formats import FORMATS, write
+from optimove_provider.records.output_files import check_outputs, written_files
 
 if TYPE_CHECKING:
     from airflow.cli.cli_config import CLICommand
@@ -69,7 +72,7 @@ class Command:
         except KeyboardInterrupt:
             print(f"{self.name} was interrupted: nothing is known of the rest", file=sys.stderr)
             return _INTERRUPTED
-        print(f"{self.name}: {problem}", file=sys.stderr)
+        print(f"{self.name}: {shown_lines(problem)}", file=sys.stderr)
         return UNREADABLE
 
 
@@ -117,7 +120,8 @@ def validate(wanted: argparse.Namespace, out: TextIO) -> int:
     from optimove_provider.records.validate.validate import Options, check_csv
 
     attributes = _attributes(wanted) if wanted.primary_key is None else None
-    _refuse_overwriting([wanted.file, wanted.attributes], [wanted.output, *(wanted.split or ())])
+    inputs, outputs = (wanted.file, wanted.attributes), (wanted.output, *(wanted.split or ()))
+    check_outputs(filter(None, inputs), filter(None, outputs))
     delimiter = delimiter_of(wanted.file)
     key = DCP_KEY if wanted.primary_key is None else Key.of_optix(wanted.primary_key)
     observers = partial(
@@ -255,34 +259,15 @@ def _advice(name: str) -> str:
     return "give the path of a file"
 
 
-def _refuse_overwriting(inputs: Sequence[str | None], outputs: Sequence[str | None]) -> None:
-    """Find out before a long check whether its results can be written."""
-    taken = {Path(name).resolve() for name in inputs if name is not None}
-    for path in (Path(output).resolve() for output in outputs if output is not None):
-        if path in taken:
-            raise SettingsError(f"{str(path)!r} is named twice: give each output a file of its own")
-        if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-            raise SettingsError(f"{str(path)!r} cannot be written: give a file in a folder that exists")
-        taken.add(path)
-
-
 @contextmanager
 def _split(paths: Sequence[str] | None, delimiter: str) -> Iterator["Split | None"]:
-    """Two files that get their names only when both are complete."""
     if paths is None:
         yield None
         return
     from optimove_provider.records.validate.row_sink import Split
 
-    parts = [Path(f"{path}.part") for path in paths]
-    try:
-        with parts[0].open("wb") as valid, parts[1].open("wb") as refused:
-            yield Split(valid, refused, delimiter)
-        for part, path in zip(parts, paths, strict=True):
-            part.replace(path)
-    finally:
-        for part in parts:
-            part.unlink(missing_ok=True)
+    with written_files(paths) as (valid, refused):
+        yield Split(valid, refused, delimiter)
 
 
 @contextmanager
@@ -323,9 +308,16 @@ def _write_report(report: "Findings", format: str, output: str | None, out: Text
     if output is None:
         write(report, format, out)
         return
-    with Path(output).open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-        write(report, format, file)
+    with written_files([output]) as (file,), _text(file) as text:
+        write(report, format, text)
     print(f"{report.describe(limit=0).splitlines()[0]}\nAll findings: {output}", file=sys.stderr)
+
+
+@contextmanager
+def _text(file: BinaryIO) -> Iterator[TextIO]:
+    text = TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
+    yield text
+    text.detach()
 
 
 @contextmanager

@@ -321,3 +321,12 @@ def test_every_command_explains_itself(command, capfd):
     shown = capfd.readouterr().out
     for option in command.options:
         assert option.settings["help"].split()[0] in shown
+
+
+@pytest.mark.parametrize("name", ["in.csv.part", "valid.csv.part"])
+def test_a_split_leaves_its_input_and_other_files_alone(folder, capfd, name):
+    Path(name).write_bytes(BAD)
+    arguments = ["validate", name, "--attributes", "attributes.json", "--split", "in.csv", "valid.csv"]
+    assert main(arguments) == 1, capfd.readouterr().err
+    assert Path(name).read_bytes() == BAD
+    assert Path("in.csv").read_bytes() == GOOD

@@ -2,11 +2,13 @@
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any, TextIO
 
+from optimove_provider.contract.wire.shown import shown
 from optimove_provider.records.findings.findings import ERROR, Finding, Findings
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ def _finding_cells(finding: Finding) -> tuple[str, ...]:
     column = visible(finding.column) if finding.column else ""
     value = visible(finding.value) if finding.value or finding.column else ""
     row = str(finding.row) if finding.row else ""
-    return finding.severity, row, str(finding.line), column, finding.rule, value, finding.message
+    return finding.severity, row, str(finding.line), column, finding.rule, value, shown(finding.message)
 
 
 def _json(report: Findings, out: TextIO) -> None:
@@ -91,7 +93,21 @@ def _json(report: Findings, out: TextIO) -> None:
 def _csv(report: Findings, out: TextIO) -> None:
     writer = csv.DictWriter(out, list(Finding.__slots__), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(finding.as_json() for finding in report.findings)
+    for finding in report.findings:
+        writer.writerow({name: _inert(cell) for name, cell in finding.as_json().items()})
+
+
+_BEGINS_A_FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # the wide ones too
+_NUMBER = re.compile(r"[+-]?[0-9.,]+")
+
+
+def _inert(cell: Any) -> Any:
+    """A text that a spreadsheet shows and does not carry out: what begins like a formula gets an apostrophe."""
+    if not isinstance(cell, str):
+        return cell
+    text = shown(cell)
+    begins = text.lstrip().startswith(_BEGINS_A_FORMULA) and not _NUMBER.fullmatch(text)
+    return f"'{text}" if begins else text
 
 
 def _text(report: Findings, out: TextIO) -> None:

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from optimove_provider.contract.cells.datatypes import Attribute
+from optimove_provider.contract.wire.shown import shown
 from optimove_provider.records.findings.formats import FORMATS, MANY, SHOWN, groups, visible, write
 from optimove_provider.records.validate.validate import Options, check_csv
 
@@ -62,11 +63,34 @@ def test_json_is_the_report_as_it_is():
     assert list(read["findings"][0]) == ["row", "line", "byte", "column", "rule", "value", "message", "severity"]
 
 
-def test_csv_has_one_finding_a_line_with_its_value_as_it_is():
+def test_csv_has_one_finding_a_line_with_its_value_in_it():
     checked = report("x", *NASTY)
     rows = list(csv.DictReader(io.StringIO(written(checked, "csv"))))
-    assert [row["value"] for row in rows] == ["x", *NASTY]
+    assert [row["value"] for row in rows] == ["x", *map(shown, NASTY)]
     assert [int(row["byte"]) for row in rows] == [finding.byte for finding in checked.findings]
+
+
+@pytest.mark.parametrize(
+    ("value", "written_as"),
+    [
+        ('=HYPERLINK("http://evil.example")', '\'=HYPERLINK("http://evil.example")'),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
+        ("-2+3+cmd", "'-2+3+cmd"),
+        ("  =1+1", "'  =1+1"),
+        ("\uff1d1+1", "'\uff1d1+1"),
+        ("\t=1", "\\t=1"),
+        ("-1.5x", "'-1.5x"),
+        ("+1.50", "+1.50"),
+        ("a=b", "a=b"),
+        ("a\x1b[31mb", "a\\x1b[31mb"),
+        ("a\u202eb", "a\\u202eb"),
+        ("a\x9bb", "a\\x9bb"),
+    ],
+)
+def test_a_value_in_csv_is_nothing_that_a_spreadsheet_or_a_terminal_carries_out(value, written_as):
+    rows = list(csv.DictReader(io.StringIO(written(report(value), "csv"))))
+    assert rows[0]["value"] == written_as
 
 
 def test_html_shows_every_value_and_runs_none():

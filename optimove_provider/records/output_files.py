@@ -1,0 +1,74 @@
+"""Files that commands write: complete under their names or not there at all, and never over what is read."""
+
+import os
+import stat
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from optimove_provider.contract.wire.errors import SettingsError
+
+_NO_FOLDERS_OF_FILES = ("/dev/", "/proc/")
+
+
+def check_outputs(inputs: Iterable[str], outputs: Iterable[str]) -> None:
+    """Find out before long work whether its results can be written, and that none is an input or another output, under
+    whatever name or link. Raises SettingsError.
+    """
+    taken = [Path(name) for name in inputs]
+    for path in map(Path, outputs):
+        if any(_same(path, other) for other in taken):
+            raise SettingsError(
+                f"{str(path)!r} is named twice, or is another name of the same file: give each output one of its own"
+            )
+        if _is_stream(path):
+            continue
+        if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+            raise SettingsError(f"{str(path)!r} cannot be written: give a file in a folder that exists")
+        taken.append(path)
+
+
+@contextmanager
+def written_files(paths: Sequence[str]) -> Iterator[list[BinaryIO]]:
+    """Open files that get their names when all of them are complete; until then, and after a failure, what was there
+    stays. A link is replaced, not written through. Devices and pipes are written to as they are.
+
+    What is under way has a new name beside the target, which nobody can foresee, and only its owner may read it.
+    """
+    targets = [Path(path) for path in paths]
+    with ExitStack() as under_way:
+        names = [target if _is_stream(target) else _new_name(target.parent, under_way) for target in targets]
+        files = [under_way.enter_context(name.open("wb")) for name in names]
+        yield list(files)
+        for file in files:
+            file.close()
+        for name, target in zip(names, targets, strict=True):
+            if name != target:
+                name.replace(target)
+
+
+def _new_name(folder: Path, stack: ExitStack) -> Path:
+    number, name = tempfile.mkstemp(prefix=".optimove-", dir=folder)
+    os.close(number)
+    stack.callback(Path(name).unlink, missing_ok=True)
+    return Path(name)
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether it is no regular file, so that nothing can take its place."""
+    if str(path.absolute()).startswith(_NO_FOLDERS_OF_FILES):
+        return True
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other) and not _is_stream(one)
+    except OSError:
+        return one.resolve() == other.resolve()

@@ -1,0 +1,128 @@
+"""Outputs are complete or absent, nobody else's file is touched on the way, and no input is an output."""
+
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.records.output_files import check_outputs, written_files
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(*names, content=b"new"):
+    with written_files(names) as files:
+        for file in files:
+            file.write(content)
+
+
+def link(name, to):
+    Path(name).symlink_to(to)
+
+
+@pytest.mark.parametrize("other", ["a.csv.part", "a.csv.tmp", "a.csv~", ".a.csv", "a.csv.new"])
+def test_no_other_file_is_touched(folder, other):
+    Path(other).write_bytes(b"precious")
+    write("a.csv")
+    assert Path(other).read_bytes() == b"precious"
+    assert {one.name for one in folder.iterdir()} == {"a.csv", other}
+
+
+def test_outputs_get_their_names_together(folder):
+    Path("a").write_bytes(b"old")
+    with written_files(["a", "b"]) as files:
+        files[0].write(b"half")
+        files[0].flush()
+        assert (Path("a").read_bytes(), Path("b").exists()) == (b"old", False)
+    assert (Path("a").read_bytes(), Path("b").read_bytes()) == (b"half", b"")
+
+
+def test_a_failure_leaves_what_was_there(folder):
+    Path("a").write_bytes(b"old")
+    with pytest.raises(ZeroDivisionError), written_files(["a", "b"]):
+        raise ZeroDivisionError
+    assert Path("a").read_bytes() == b"old"
+    assert [one.name for one in folder.iterdir()] == ["a"]
+
+
+def test_a_link_is_replaced_and_what_it_leads_to_stays():
+    Path("victim").write_bytes(b"precious")
+    link("a", "victim")
+    write("a")
+    assert (Path("victim").read_bytes(), Path("a").read_bytes(), Path("a").is_symlink()) == (b"precious", b"new", False)
+
+
+def test_a_link_that_leads_nowhere_makes_no_file_there():
+    link("a", "nowhere")
+    write("a")
+    assert (Path("nowhere").exists(), Path("a").read_bytes()) == (False, b"new")
+
+
+def test_another_name_of_the_same_file_keeps_what_it_has():
+    Path("other").write_bytes(b"precious")
+    os.link("other", "a")
+    write("a")
+    assert (Path("other").read_bytes(), Path("a").read_bytes()) == (b"precious", b"new")
+
+
+def test_only_the_owner_may_read_what_is_written():
+    write("a")
+    assert stat.S_IMODE(Path("a").stat().st_mode) == 0o600
+
+
+def test_pipes_and_devices_are_written_to_and_stay():
+    os.mkfifo("pipe")
+    read = []
+    reader = threading.Thread(target=lambda: read.append(Path("pipe").read_bytes()))
+    reader.start()
+    write("pipe", "/dev/null")
+    reader.join(10)
+    assert read == [b"new"]
+    assert stat.S_ISFIFO(Path("pipe").stat().st_mode)
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+
+
+@pytest.mark.parametrize("name", ["x" * 250, "é" * 120, "-"])
+def test_any_name_that_a_file_may_have_may_be_an_output(name):
+    write(name)
+    assert Path(name).read_bytes() == b"new"
+
+
+def test_the_descriptor_of_a_process_is_no_folder_to_put_files_in():
+    with open("there", "wb") as file:
+        write(f"/proc/self/fd/{file.fileno()}")
+    assert Path("there").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("output", ["in", "./in", "soft", "hard", "soft2", "folder/../in"])
+def test_an_input_is_no_output_under_whatever_name(output):
+    Path("in").write_bytes(b"x")
+    Path("folder").mkdir()
+    link("soft", "in")
+    link("soft2", "soft")
+    os.link("in", "hard")
+    with pytest.raises(SettingsError, match="named twice, or is another name of the same file"):
+        check_outputs(["in"], [output])
+
+
+def test_two_outputs_are_two_files():
+    Path("a").write_bytes(b"x")
+    link("b", "a")
+    for outputs in (["a", "b"], ["new", "./new"]):
+        with pytest.raises(SettingsError, match="named twice"):
+            check_outputs([], outputs)
+    check_outputs(["in"], ["/dev/null", "/dev/null", "out"])
+
+
+@pytest.mark.parametrize("output", [".", "nowhere/a", "in/a"])
+def test_what_cannot_be_written_is_told_before_the_work(output):
+    Path("in").write_bytes(b"x")
+    with pytest.raises(SettingsError, match="cannot be written: give a file in a folder that exists"):
+        check_outputs(["in"], [output])
