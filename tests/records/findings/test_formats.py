@@ -73,7 +73,7 @@ def test_csv_has_one_finding_a_line_with_its_value_in_it():
 @pytest.mark.parametrize(
     ("value", "written_as"),
     [
-        ('=HYPERLINK("http://evil.example")', '\'=HYPERLINK("http://evil.example")'),
+        ("=HYPERLINK(A1)", "'=HYPERLINK(A1)"),
         ("@SUM(A1)", "'@SUM(A1)"),
         ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
         ("-2+3+cmd", "'-2+3+cmd"),
