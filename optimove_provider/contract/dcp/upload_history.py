@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any
 from urllib.parse import unquote
@@ -87,7 +88,7 @@ class HistoryEntry:
 def _text(entry: Mapping[str, Any], name: str) -> str:
     if not isinstance(entry[name], str):
         raise ValueError(f"{name} is {entry[name]!r:.100}, which is no text")
-    return str(entry[name])
+    return str(entry[name]).strip()
 
 
 def _count(entry: Mapping[str, Any], name: str) -> int | None:
@@ -179,11 +180,16 @@ _BUCKET = re.compile(r"(?:[a-z][a-z0-9+.-]*://[^/]*)?/+", re.IGNORECASE)
 
 def _depth(named: str, key: str) -> int:
     """How many parts of an S3 key a history's name for a file agrees with, from the end; 0 if it is another file's."""
-    for name in (named, unquote(named)):
+    bare = named.strip()
+    is_url = bare.lower().startswith(("http://", "https://"))
+    unsigned = bare.partition("?")[0] if is_url else bare
+    for name in (bare, unquote(bare), unsigned, unquote(unsigned)):
         bucket = _BUCKET.match(name)
         name = name[bucket.end() :] if bucket else name
         if name and (key == name or key.endswith(f"/{name}")):
             return name.count("/") + 1
+        if is_url and name.partition("/")[2] == key:  # its path begins with the bucket
+            return key.count("/") + 1
     return 0
 
 
@@ -201,12 +207,13 @@ _MILLISECONDS_FROM = 10**11
 
 
 def _instant(created: str) -> datetime:
-    """When an entry was made: an ISO instant, of UTC unless it says otherwise, or a number since 1970; else never."""
+    """When an entry was made: an instant as in ISO or in mail, of UTC unless it says otherwise, or a number since 1970;
+    else never."""
     try:
         if re.fullmatch(r"\d+(\.\d+)?", created, re.ASCII):
             seconds = float(created)
             return _1970 + timedelta(seconds=seconds / 1000 if seconds >= _MILLISECONDS_FROM else seconds)
-        found = datetime.fromisoformat(created)
+        found = parsedate_to_datetime(created) if "," in created else datetime.fromisoformat(created)
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return _NEVER
