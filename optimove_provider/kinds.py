@@ -123,6 +123,16 @@ def _seconds(value: Any) -> timedelta:
     return span
 
 
+_DAY = timedelta(days=1)
+
+
+def _grain(value: Any) -> timedelta:
+    grain = _seconds(value)
+    if not grain or (_DAY % grain if grain < _DAY else grain % _DAY):
+        raise ValueError(value)
+    return grain
+
+
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError(value)
@@ -151,6 +161,7 @@ _FLAGS = {"true": True, "True": True, "false": False, "False": False}
 FLAG = Kind("True or False", _flag, _FLAGS.get)
 SHARE = Kind("a share from 0 to 1, or None to switch the guard off", _share, _parse_number, optional=True, off=True)
 SPAN = Kind("a timedelta or seconds, not negative", _seconds, _parse_number)
+GRAIN = Kind("whole days, or what divides a day, such as an hour: a timedelta or seconds", _grain, _parse_number)
 MAX_REJECTED = Kind("a whole number of rows, or a share of them below 1", _count_or_share, _parse_number)
 ANY_REJECTED = Kind(f"{MAX_REJECTED.expected}, or None for any number", _count_or_share, _parse_number, optional=True)
 LONGEST_TTL_SECONDS = 100_000_000_000

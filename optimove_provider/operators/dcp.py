@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.hooks.dcp import DcpHook
-from optimove_provider.kinds import FLAG, MAX_REJECTED
+from optimove_provider.kinds import FLAG, GRAIN, MAX_REJECTED, SPAN
 from optimove_provider.operators.dcp_import import DcpS3ImportOperator as DcpS3ImportOperator
 from optimove_provider.tasks.attributes import Attributes, read_attributes
 from optimove_provider.tasks.checked_fields import CheckedOperator
@@ -218,7 +218,7 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator):
         refuses.
     :param window: the window that the records stand for, {"start": ..., "end": ...}, if no template names it.
     :param window_grain: to what the window of a run is floored that has neither a data interval nor a partition: a
-        part of a day, or whole days.
+        part of a day, or whole days; a timedelta or seconds.
     :param lock_timeout: how long to wait for another load into the same table, a timedelta or seconds.
     :param max_rejected: how many records may be rejected, or which share of them if it is below 1. It is judged before
         anything is sent, and at the end: then the good ones are written, and the task fails all the same.
@@ -230,10 +230,12 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator):
         "source",
         "epoch_unit",
         "window",
+        "window_grain",
+        "lock_timeout",
         "max_rejected",
         "dcp_conn_id",
     )
-    checked = MappingProxyType({"max_rejected": MAX_REJECTED})
+    checked = MappingProxyType({"max_rejected": MAX_REJECTED, "window_grain": GRAIN, "lock_timeout": SPAN})
 
     def __init__(
         self,
@@ -244,7 +246,7 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator):
         epoch_unit: "EpochUnit" = "seconds",
         strict: bool = False,
         window: Mapping[str, Any] | None = None,
-        window_grain: timedelta = timedelta(days=1),
+        window_grain: timedelta | float = timedelta(days=1),
         lock_timeout: timedelta | float = timedelta(hours=1),
         max_rejected: float = 0,
         dcp_conn_id: str = DcpHook.default_conn_name,
