@@ -241,6 +241,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
             mode=self.mode,
             changed=self._changed_options(),
             generation=marker.generation if marker else self.generation(self.window),
+            opened=marker.opened if marker else None,
             try_number=context["ti"].try_number,
             overwrite_newer=self.overwrite_newer,
         )

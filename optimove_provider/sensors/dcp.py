@@ -75,7 +75,8 @@ class DcpUploadSensor(_DcpSensor):
 
     :param table_id: the table.
     :param s3_key: a file's S3 key, a list of keys, or the whole output of a `DcpS3ImportOperator`: then a history that
-        counts fewer rows than were sent is a failure too.
+        counts fewer rows than were sent is a failure too. Of plain keys nobody knows how many rows were sent, so the
+        history's counts are not judged; `{"s3_keys": [...], "accepted": rows}` tells it.
     :param max_failed_polls: so many polls in a row may fail for a reason that passes.
     :param deferrable: wait in the triggerer, without a worker slot.
     """
@@ -98,6 +99,7 @@ class DcpUploadSensor(_DcpSensor):
         self.max_failed_polls = max_failed_polls
         self.dcp_conn_id = dcp_conn_id
         self.deferrable = deferrable
+        self._told = set[str]()
 
     def execute(self, context: "Context") -> Any:
         """Return {"rows_processed": n, "files": [history entries]}; n is None where profiles were read back."""
@@ -120,7 +122,8 @@ class DcpUploadSensor(_DcpSensor):
             self.log.info("no file was uploaded, so there is nothing to wait for")
             return PokeReturnValue(True, _result(()))
         with DcpHook(self.dcp_conn_id).get_conn(POLLING) as client:
-            return self._judge(upload_history(client, int(self.table_id), staging()).outcome(self._keys))
+            history = upload_history(client, int(self.table_id), staging(), self._told)
+            return self._judge(history.outcome(self._keys))
 
     @property
     def _keys(self) -> list[str]:

@@ -132,8 +132,10 @@ class Outcome:
         return "; ".join([*(entry.sentence for entry in self.entries), *missing])
 
 
-def read_history(found: Sequence[Any], files: Iterable[str]) -> list[HistoryEntry]:
+def read_history(found: Sequence[Any], files: Iterable[str], told: set[str] | None = None) -> list[HistoryEntry]:
     """Read the entries of a history. Odd ones of other files than these are passed over, with one warning.
+
+    `told` holds what an earlier reading has warned of, which is not said again.
 
     Raises what `HistoryEntry.from_json` does for an odd one that may be about one of the `files`.
     """
@@ -146,10 +148,20 @@ def read_history(found: Sequence[Any], files: Iterable[str]) -> list[HistoryEntr
             if isinstance(name, str) and any(_depth(name, file) for file in wanted):
                 raise
             passed_over.append(f"{name!r:.200} ({error!r:.200})")
-    if passed_over:
-        told = "; ".join(passed_over[:3]) + ("; ..." if len(passed_over) > 3 else "")
-        log.warning("%d odd entries of other files in the upload history are passed over: %s", len(passed_over), told)
+    _warn_once(passed_over, set() if told is None else told)
     return entries
+
+
+_MOST_TOLD = 1000
+
+
+def _warn_once(passed_over: Sequence[str], told: set[str]) -> None:
+    news = [one for one in passed_over if one not in told]
+    if not news or len(told) >= _MOST_TOLD:
+        return
+    told.update(news[:_MOST_TOLD])
+    shown = "; ".join(news[:3]) + ("; ..." if len(news) > 3 else "")
+    log.warning("%d odd entries of other files in the upload history are passed over: %s", len(news), shown)
 
 
 def judge(history: Iterable[HistoryEntry], files: Iterable[str]) -> Outcome:

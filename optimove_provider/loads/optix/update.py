@@ -24,7 +24,7 @@ from optimove_provider.loads.report.bookkeeping import run_once
 from optimove_provider.loads.report.max_rejected import judge
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.spool import row_files
-from optimove_provider.loads.spool.every_column import with_every_column
+from optimove_provider.loads.spool.every_column import columns_for
 from optimove_provider.loads.spool.freeze import OpenRows, Spool, open_spool
 from optimove_provider.loads.spool.row_files import ROWS
 from optimove_provider.loads.spool.slices import RowFiles, Slice
@@ -80,7 +80,7 @@ def _frozen(open_rows: OpenRows, update: Update, journal: Journal, resumed: bool
             schema, target.primary_key, target.key_type, update.options.nulls, update.ttl_column, target.ttl_seconds
         )
 
-    opening = open_rows if update.options.nulls == "omit" else with_every_column(open_rows)
+    opening = columns_for(update.options.nulls, open_rows)
     return open_spool(journal, opening, encoder, target.primary_key, resumed, stands_for=update.options.stands_for)
 
 

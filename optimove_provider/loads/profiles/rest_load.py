@@ -123,7 +123,8 @@ class RestLoad:
 
     def __post_init__(self) -> None:
         check_max_rejected(self.max_rejected)
-        object.__setattr__(self, "taken", self.taken or self.staging.surroundings.now())
+        now = self.staging.surroundings.now()
+        object.__setattr__(self, "taken", min(self.taken or now, now))
 
     def run(
         self,

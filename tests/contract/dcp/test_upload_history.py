@@ -226,3 +226,16 @@ def test_instants_as_in_mail_are_instants_too():
     failed, done = ("Thu, 01 Jan 2026 00:00:05 GMT", "failed"), ("Thu, 01 Jan 2026 02:00:09 +0200", "completed")
     newest_first = [HistoryEntry(KEY, status, created=created) for created, status in (done, failed)]
     assert judge(newest_first, [KEY]).state is DONE
+
+
+def test_an_odd_entry_is_told_of_once_a_wait_and_not_at_each_look(caplog):
+    odd, told = [{"file": "other.csv", "rows_failed": "n/a"}, {"file": KEY, "status": "pending"}], set()
+    for _ in range(5):
+        read_history(odd, [KEY], told)
+    assert caplog.text.count("odd entries of other files") == 1
+    read_history([*odd, {"file": "third.csv"}], [KEY], told)  # news
+    assert caplog.text.count("other.csv") == 1
+    assert caplog.text.count("third.csv") == 1
+    for number in range(3000):
+        read_history([{"file": f"{number}.csv"}], [KEY], told)
+    assert len(told) <= 1000
