@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.contract.wire.targets import host_url, id_number
 from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.kinds import FLAG, GRAIN, MAX_REJECTED, SPAN
 from optimove_provider.operators.dcp_import import DcpS3ImportOperator as DcpS3ImportOperator
@@ -112,7 +113,7 @@ class DcpCreateTableOperator(_EnsuringOperator):
         self.read_rendered()
         with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
             ensured = client.ensure_table(
-                int(self.service_id),
+                id_number("service_id", self.service_id),
                 self.name,
                 self.keyfield_locator_type,
                 self.keyfield_locator_name,
@@ -156,7 +157,9 @@ class DcpRegisterAttributesOperator(_EnsuringOperator):
         self.read_rendered()
         with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
             wanted = read_attributes(self.attributes)
-            return self._told("attributes", client.ensure_attributes(int(self.table_id), wanted, self.dry_run))
+            return self._told(
+                "attributes", client.ensure_attributes(id_number("table_id", self.table_id), wanted, self.dry_run)
+            )
 
 
 class DcpLinkProjectOperator(_EnsuringOperator):
@@ -193,8 +196,8 @@ class DcpLinkProjectOperator(_EnsuringOperator):
     def execute(self, context: "Context") -> int | None:
         """Return the project's id."""
         self.read_rendered()
-        ids = (int(self.project_id), int(self.service_id))
         with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
+            ids = (id_number("project_id", self.project_id), id_number("service_id", self.service_id))
             return self._told("project", client.link_project(*ids, self.replace, self.dry_run))
 
 
@@ -277,7 +280,7 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator):
         from optimove_provider.loads.profiles.rest_load import RestLoad
         from optimove_provider.loads.report.report import Report
 
-        table_id, place, taken = int(self.table_id), self.staging(), self._taken(waiting)
+        table_id, place, taken = id_number("table_id", self.table_id), self.staging(), self._taken(waiting)
         with DcpHook(self.dcp_conn_id).get_conn() as client:
             target = client.settings.target("dcp", table_id)
             report = Report(waiting.load_id, target, task=task_of(context) if context else "")
@@ -343,9 +346,9 @@ class DcpCreateAliasesOperator(CheckedOperator):
         from optimove_provider.loads.report.report import Report
 
         self.read_rendered()
-        service_id, place = int(self.service_id), staging()
         with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
-            target = {"dcp": service_id, "host": client.settings.profile_host}
+            service_id, place = id_number("service_id", self.service_id), staging()
+            target = {"dcp": service_id, "host": host_url(client.settings.profile_host)}
             report = Report(str(place.surroundings.new_id()), target)
             create_aliases(client, service_id, self.aliases, RestLoad(place, report, self.max_rejected))
         return report.result(place)

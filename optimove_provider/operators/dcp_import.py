@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import conf
 
 from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.contract.wire.targets import id_number
 from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.kinds import ANY_REJECTED, FLAG, GRAIN, SPAN, is_template, one_of
 from optimove_provider.loads.plan.modes import MODES, check_modes, default_source
@@ -225,7 +226,11 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
         from optimove_provider.loads.dcp.options import TableImport, table_ledger
         from optimove_provider.loads.report.report import Report
 
-        source, marker, table = self._rows(), rejected_marker(self.source), client.read_table(int(self.table_id))
+        source, marker, table = (
+            self._rows(),
+            rejected_marker(self.source),
+            client.read_table(id_number("table_id", self.table_id)),
+        )
         options = self._import_options(in_unit(client.list_attributes(table.id), self.epoch_unit))
         to, history = self._destination(client, table, load_id), upload_history(client, table.id, self.staging())
         report = Report(load_id, client.settings.target("dcp", table.id), task=task_of(context))
@@ -252,7 +257,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator):
         confirm(self.staging(), report, outcome, context["ti"].try_number)
 
     def _defer(self, client: "DcpClient", report: "Report", left: timedelta) -> None:
-        table, keys = int(self.table_id), list(report.s3_keys)
+        table, keys = id_number("table_id", self.table_id), list(report.s3_keys)
         remembered = upload_history(client, table, self.staging()).remembered(keys)
         samples = None if remembered is None else [one.as_json() for one in remembered]
         first = max(self.poke_interval, FIRST_POLL_SECONDS)

@@ -58,10 +58,18 @@ def connection_uuid(text: object) -> str:
 
 def table_id(text: object) -> str:
     """A table's id, its digits. Raises NoOneForm."""
-    found = str(text).strip()
-    if isinstance(text, bool) or not _DIGITS.fullmatch(found) or int(found) == 0:
-        raise NoOneForm(f"table_id {text!r:.200}: expected the number of a table")
-    return str(int(found))
+    return str(id_number("table_id", text))
+
+
+def id_number(name: str, given: object) -> int:
+    """The number of a table, a service or a project, which `name` calls so: a whole one, or its digits.
+
+    Raises NoOneForm: 7.9 is no way to say 7.
+    """
+    found = str(given).strip()
+    if isinstance(given, bool) or not _DIGITS.fullmatch(found) or int(found) == 0:
+        raise NoOneForm(f"{name} {given!r:.200}: expected the number of a {name.removesuffix('_id')}")
+    return int(found)
 
 
 def _split(text: str) -> SplitResult:

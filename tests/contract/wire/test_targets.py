@@ -8,7 +8,7 @@ from optimove_provider.clients.settings import DcpSettings, OptixSettings
 from optimove_provider.contract.dcp import config, profiles
 from optimove_provider.contract.optix import data_connections as optix
 from optimove_provider.contract.wire.errors import SettingsError
-from optimove_provider.contract.wire.targets import connection_uuid, host_url, table_id
+from optimove_provider.contract.wire.targets import connection_uuid, host_url, id_number, table_id
 from optimove_provider.emulator import API_KEY, BRAND_KEY, TOKEN
 
 ONE = "https://api.example/v1"
@@ -194,3 +194,10 @@ def test_what_only_looks_like_a_uuid_is_refused(wrong):
 def test_a_table_id_is_digits_and_not_thousands_of_them(wrong):
     with pytest.raises(SettingsError, match="expected the number of a table"):
         table_id(wrong)
+
+
+@pytest.mark.parametrize("wrong", ["prod", None, True, 7.9, "1_0", "", -1, [7]])
+def test_a_number_of_a_service_is_not_guessed(wrong):
+    with pytest.raises(SettingsError, match=r"service_id .*: expected the number of a service"):
+        id_number("service_id", wrong)
+    assert id_number("service_id", " 07\n") == 7
