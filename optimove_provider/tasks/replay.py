@@ -94,7 +94,9 @@ def _told(file: str) -> dict[str, Any]:
             "of a task instead: its rows are as old as their load there too"
         )
     if not told.get("replay"):
-        raise DataError(f"{file!r}: only rows of an OptixUploadOperator can be replayed")
+        raise DataError(
+            f"{file!r}: only rows of an OptixUploadOperator can be replayed; give others as source= of their operator"
+        )
     return dict(told)
 
 
