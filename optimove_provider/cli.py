@@ -171,11 +171,16 @@ def template(wanted: argparse.Namespace, out: TextIO) -> int:
 
 def replay(wanted: argparse.Namespace, out: TextIO) -> int:
     """Send a load's rejected rows again, and print the account."""
+    from airflow.providers.common.compat.sdk import AirflowException
+
     from optimove_provider.tasks.replay import replay as again
 
     guards = Guards.read({"max_changed_share": "off", **_members(wanted.guards)})  # judged when their load was
     sending = Sending.read(_members(wanted.sending))
-    account = again(wanted.file, wanted.optix_conn_id, wanted.dry_run, guards, sending)
+    try:
+        account = again(wanted.file, wanted.optix_conn_id, wanted.dry_run, guards, sending)
+    except AirflowException as error:  # there is no such connection
+        raise SettingsError(f"{error}; look at the Airflow connection {wanted.optix_conn_id!r}") from error
     out.write(json.dumps(account, indent=2) + "\n")
     if account["message"]:
         print(account["message"], file=sys.stderr)

@@ -1,5 +1,6 @@
 """What a client needs to know, as frozen values. Secrets stay out of every repr."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, TypeVar
@@ -26,7 +27,7 @@ class Settings:
     """
 
     conn_id: str
-    host: str
+    host: str = field(repr=False)
     target_alias: str = ""
     timeout_seconds: float = TIMEOUT_SECONDS
     requests_per_10s: float = REQUESTS_PER_10S
@@ -91,8 +92,8 @@ class OptixSettings(Settings):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Both keys."""
-        return (self.api_key, self.brand_api_key)
+        """Both keys, and a password in the host's URL."""
+        return (self.api_key, self.brand_api_key, *_passwords(self.host))
 
     def credentials(self, endpoint: Endpoint | None) -> Mapping[str, str]:
         """Both keys, as the walkthrough sends them."""
@@ -108,9 +109,9 @@ class DcpSettings(Settings):
     """Settings of Dynamic Customer Profiles. `upload_history_url` is a template with {table_id} in it, or empty."""
 
     token: str = field(repr=False)
-    profile_host: str = profiles.BASE_URL
+    profile_host: str = field(default=profiles.BASE_URL, repr=False)
     import_bucket: str = dcp.IMPORT_BUCKET
-    s3_endpoint_url: str = ""
+    s3_endpoint_url: str = field(default="", repr=False)
     region: str = dcp.S3_REGION
     aws_conn_id: str = ""
     upload_history_url: str = field(default="", repr=False)
@@ -136,8 +137,9 @@ class DcpSettings(Settings):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The token."""
-        return (self.token,)
+        """The token, and passwords in URLs."""
+        urls = (self.host, self.profile_host, self.s3_endpoint_url, self.upload_history_url)
+        return (self.token, *_passwords(*urls))
 
     def credentials(self, endpoint: Endpoint | None) -> Mapping[str, str]:
         """The classic token; none for the upload history, which is no vendor's."""
@@ -170,6 +172,19 @@ def _is_url(text: str) -> bool:
         return False
 
 
+_USER = re.compile(r"^([^/]*//)?[^/?#]*@")
+
+
+def _shown(url: str) -> str:
+    """A URL, or what was to be one, without the user and the password in it."""
+    return _USER.sub(lambda found: f"{found[1] or ''}***@", url)
+
+
+def _passwords(*urls: str) -> tuple[str, ...]:
+    """The passwords that stand in URLs."""
+    return tuple(found for url in urls if (found := urlsplit(url).password))
+
+
 class _Form:
     """Reads a connection's fields and remembers every complaint. An empty field counts as one left out."""
 
@@ -192,7 +207,7 @@ class _Form:
     def url(self, name: str, default: str) -> str:
         value = self.text(name, default).rstrip("/")
         if value and not _is_url(value):
-            self.complaints.append(f"{name} {value!r} is no URL: begin it with https://")
+            self.complaints.append(f"{name} {_shown(value)!r} is no URL: begin it with https://")
         return value
 
     def place(self, name: str, default: str, port: str = "") -> str:
@@ -201,7 +216,7 @@ class _Form:
         try:
             return host_url(value, port, with_user=True)
         except NoOneForm as error:
-            self.complaints.append(f"{name} {value!r} {error}")
+            self.complaints.append(f"{name} {_shown(value)!r} {error}")
             return value
 
     def host(self, default: str) -> str:
@@ -217,7 +232,7 @@ class _Form:
     def template(self, name: str, placeholder: str) -> str:
         value = self.url(name, "")
         if value and placeholder not in value:
-            self.complaints.append(f"{name} {value!r} lacks {placeholder}")
+            self.complaints.append(f"{name} {_shown(value)!r} lacks {placeholder}")
         return value
 
     def positive(self, name: str, default: float) -> float:

@@ -8,6 +8,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from optimove_provider.contract.cells.datatypes import in_unit
 from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.contract.wire.targets import id_number
 from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.tasks.attributes import Attributes, read_attributes
 from optimove_provider.tasks.failures import airflow_failures
@@ -100,4 +101,4 @@ class ValidateCsvOperator(BaseOperator):
         if self.attributes is not None:
             return in_unit(read_attributes(self.attributes), self.epoch_unit)
         with DcpHook(self.dcp_conn_id).get_conn() as client:
-            return in_unit(client.list_attributes(int(str(self.table_id))), self.epoch_unit)
+            return in_unit(client.list_attributes(id_number("table_id", self.table_id)), self.epoch_unit)

@@ -198,16 +198,17 @@ def check_locator(locator_type: str, locator_name: str | None) -> None:
         )
 
 
-def upload_history(table_id: int, files: Sequence[str] = ()) -> Flow[list[HistoryEntry]]:
+def upload_history(table_id: int, files: Sequence[str] = (), told: set[str] | None = None) -> Flow[list[HistoryEntry]]:
     """The files uploaded for a table, from the connection's `upload_history_url`.
 
-    Raises UnreadableAnswer for an odd entry that may be about one of the `files`; others are passed over.
+    Raises UnreadableAnswer for an odd entry that may be about one of the `files`; others are passed over, with a
+    warning, of which `told` holds those that were given before.
     """
     response = succeed(UPLOAD_HISTORY, (yield UPLOAD_HISTORY.request(None, table_id=table_id)))
     found = decoded(UPLOAD_HISTORY, response, list)
-    return read(UPLOAD_HISTORY, response, lambda entries: read_history(entries, files), found)
+    return read(UPLOAD_HISTORY, response, lambda entries: read_history(entries, files, told), found)
 
 
-def upload_outcome(table_id: int, s3_keys: Sequence[str]) -> Flow[Outcome]:
-    """What the history says about these files now."""
-    return judge((yield from upload_history(table_id, s3_keys)), s3_keys)
+def upload_outcome(table_id: int, s3_keys: Sequence[str], told: set[str] | None = None) -> Flow[Outcome]:
+    """What the history says about these files now; `told` is what earlier looks of the same wait have warned of."""
+    return judge((yield from upload_history(table_id, s3_keys, told)), s3_keys)

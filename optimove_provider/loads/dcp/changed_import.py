@@ -83,7 +83,7 @@ class ChangedImport:
         journal, report = self._journal, self._report
         spool = journal.rows(resumed)
         if spool is None:
-            found = self._freeze(journal.begin_reading(self._load.generation))
+            found = self._freeze(journal.begin_reading(self._load.generation, self._load.opened))
             spool = journal.rows_read({**found, "report": report.as_json()})
         report.restore(spool["report"])
         return spool

@@ -208,7 +208,8 @@ def invalidation_of(load: TableImport) -> Iterator[Invalidation]:
         load.report.note(NO_LEDGER)
         yield NoInvalidation()
         return
-    age = Age.of(load.staging.surroundings.now(), load.generation)
+    now = load.staging.surroundings.now()
+    age = Age.of(min(load.opened or now, now), load.generation)
     with acquired(ledger.manifest_file, load.load_id, load.try_number, load.report.task) as lease:
         yield LedgerInvalidation(ledger, lease, age, load.overwrite_newer)
         compaction.maintain(ledger, lease)

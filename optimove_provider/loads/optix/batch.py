@@ -57,10 +57,10 @@ def send_batch(sender: SliceSender, target: OptixTarget, report: Report) -> Slic
     try:
         outcomes = _Batch(sender, target).send()
     except OptimoveProviderError as error:
+        goes_on = ", and a retry of this task goes on from here" if error.retry_helps else ""
         error.args = (
             f"{error}. {sender.outcomes.accepted} of {sender.parts.rows} rows had been answered with success under "
-            f"batch {sender.journal.batch_uuid}, which is not known to be completed: they count as unsent, and a retry "
-            "of this task goes on from here",
+            f"batch {sender.journal.batch_uuid}, which is not known to be completed: they count as unsent{goes_on}",
         )
         raise
     if sender.budget.requests:

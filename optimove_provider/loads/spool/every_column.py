@@ -16,6 +16,11 @@ _BATCH, _UNREAD = b"b", b"u"
 _LENGTH_BYTES = 8
 
 
+def columns_for(nulls: str, open_rows: OpenRows) -> OpenRows:
+    """The source as `nulls` has to see it: where a null counts, every row has every column."""
+    return open_rows if nulls == "omit" else with_every_column(open_rows)
+
+
 def with_every_column(open_rows: OpenRows) -> OpenRows:
     """The same source, in which every batch has every column that any has, null where it had none.
 

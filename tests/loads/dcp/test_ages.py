@@ -8,6 +8,7 @@ from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.loads.dcp.columns import OtherColumns
 from optimove_provider.loads.dcp.invalidation import OverwritesNewer
 from optimove_provider.loads.dcp.load import run
+from optimove_provider.loads.dcp.options import ChangedOptions
 from optimove_provider.loads.ledger.lease import TargetBusy, acquired
 from optimove_provider.loads.ledger.ledger import ledger_of
 from optimove_provider.loads.profiles.profile_turn import profile_turn
@@ -175,3 +176,19 @@ def test_the_order_and_spelling_of_columns_is_no_difference(target):
     same = b"CUSTOMERID,ltv,since\n1,1,2026-01-01\n2,1,2026-01-01\n"
     report = delta(target, same, NOON + HOUR)
     assert (report.accepted, report.unchanged) == (0, 2)
+
+
+@pytest.mark.parametrize("how", ["full", "changed"])
+def test_rows_that_are_sent_again_are_as_old_as_when_they_were_read_first(target, how):
+    window = datetime.now(UTC) - HOUR
+    first = window + timedelta(minutes=5)
+    delta(target, LTV.replace(b",1", b",2"), window)  # of the same window, read after the rejected rows were
+    if how == "changed":
+        wanted = {"mode": "changed", "changed": ChangedOptions(source_is="delta", guards=NO_GUARDS)}
+        again = another(target)
+        report = again.report()
+        run(again.load(LTV, report, again.ledger, generation=window, opened=first, **wanted))
+        assert (report.stale, report.accepted) == (2, 0)
+    else:
+        with pytest.raises(OverwritesNewer):
+            full(another(target), LTV, 1, window, opened=first)
