@@ -39,6 +39,25 @@ def only_batches(rows: Iterable[pa.RecordBatch | Unread]) -> Iterator[pa.RecordB
         yield item
 
 
+_OF_VALUES = {"optimove": "values"}
+
+
+def of_values(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The same, marked: its columns and types are those of the values in it, and the source has no others."""
+    return batch.replace_schema_metadata(_OF_VALUES)
+
+
+def is_of_values(schema: pa.Schema) -> bool:
+    """Whether the batches are of values that came one by one (a list, JSON Lines, a cursor), so that a column's type,
+    and which columns there are, may be another in each batch."""
+    return (schema.metadata or {}).get(b"optimove") == b"values"
+
+
+def empty_batch(schema: pa.Schema) -> pa.RecordBatch:
+    """No rows, of whatever types: not every one can be made of Python values."""
+    return pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
+
+
 def small_batches(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     """The rows of a large batch, at most `BATCH_ROWS` at a time, without a copy."""
     for start in range(0, batch.num_rows, BATCH_ROWS):

@@ -56,8 +56,7 @@ _NAMED = {"psycopg2": _psycopg2, "psycopg": _psycopg}
 def cursor_rows(cursor: Any) -> Rows:
     """The rows of a DB-API cursor on which a query has been executed; the first batch is empty.
 
-    Raises DataError for a statement without rows, a column that is named twice, and a value that no column can hold or
-    that has another type than its column held before.
+    Raises DataError for a statement without rows and a column that is named twice.
     """
     # psycopg2 knows the columns of a named cursor from the first fetch on.
     rows = cursor.fetchmany(BATCH_ROWS) if cursor.description is None and getattr(cursor, "name", None) else None
@@ -65,10 +64,9 @@ def cursor_rows(cursor: Any) -> Rows:
         raise DataError("the sql returns no rows: a SELECT is expected")
     names = [column[0] for column in cursor.description]
     refuse_doubled(names, "the query")
-    columns, before = Columns(), 0
-    yield columns.batch({name: [] for name in names}, before)
+    columns = Columns()
+    yield columns.batch({name: [] for name in names})
     rows = cursor.fetchmany(BATCH_ROWS) if rows is None else rows
     while rows:
-        yield columns.batch(dict(zip(names, zip(*rows, strict=True), strict=True)), before)
-        before += len(rows)
+        yield columns.batch(dict(zip(names, zip(*rows, strict=True), strict=True)))
         rows = cursor.fetchmany(BATCH_ROWS)

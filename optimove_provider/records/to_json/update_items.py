@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from optimove_provider.contract.wire.errors import DataError
+from optimove_provider.records.rows import is_of_values
 from optimove_provider.records.to_json.encode import Encoded, Encoder, Unfit
 
 _APART = ""
@@ -27,13 +28,13 @@ class ItemEncoder:
         ttl_seconds: int | None = None,
     ) -> None:
         for name in filter(None, (primary_key, ttl_column)):
-            if name not in schema.names:
+            if name not in schema.names and not is_of_values(schema):
                 raise DataError(f"the column {name!r} is missing; the source has {', '.join(schema.names)}")
         self._primary_key, self._ttl_column, self._ttl = primary_key, ttl_column, _ttl_text(ttl_seconds)
         self._fields = [name for name in schema.names if name != ttl_column]
         self._names = [_APART if name == primary_key else name for name in self._fields]
         fields = [schema.field(name).with_name(own) for name, own in zip(self._fields, self._names, strict=True)]
-        self._encoder = Encoder(pa.schema(fields), _APART, key_type, nulls)
+        self._encoder = Encoder(pa.schema(fields, schema.metadata), _APART, key_type, nulls)
 
     def encode(self, batch: pa.RecordBatch) -> Encoded:
         """The items of a batch, as `records`."""
@@ -60,7 +61,7 @@ class ItemEncoder:
         )
 
     def _ttls(self, batch: pa.RecordBatch) -> tuple[list[str], list[Unfit]]:
-        if self._ttl_column is None:
+        if self._ttl_column is None or self._ttl_column not in batch.schema.names:
             return [self._ttl] * batch.num_rows, []
         ttls, unfit = [self._ttl] * batch.num_rows, []
         for position, value in enumerate(batch.column(self._ttl_column).to_pylist()):
