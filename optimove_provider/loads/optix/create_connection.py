@@ -4,7 +4,7 @@ import uuid
 from typing import Any
 
 from optimove_provider.clients.optix import OptixClient
-from optimove_provider.contract.wire.errors import ApiError, Disagreement, Unreachable
+from optimove_provider.contract.wire.errors import ApiError, Disagreement, SettingsError, Unreachable
 from optimove_provider.contract.wire.messages import json_body
 from optimove_provider.loads.state.staging import Staging
 
@@ -20,10 +20,13 @@ def create_once(
     """Create the connection unless staging knows it; returns its `data_connection_uuid`.
 
     The intent is written before the request and the uuid after it, so a crash between the two cannot end in a second
-    connection: an intent without a uuid raises Disagreement until a person passes `data_connection_uuid`.
+    connection: an intent without a uuid raises Disagreement until a person passes `data_connection_uuid`. Under another
+    host it is another connection, unless `target_alias` says that both are the same.
     """
     identity = {"conn_id": client.settings.conn_id, "host": client.settings.place, "name": name}
     path = f"connections/{uuid.uuid5(uuid.NAMESPACE_URL, json_body(identity).decode())}.json"
+    if client.settings.target_alias == "same" and not staging.read(path):
+        path = _moved(staging, identity) or path
     known = staging.read_whole(path)
     wanted = {**identity, "primary_key": primary_key}
     if data_connection_uuid or known:
@@ -35,6 +38,22 @@ def create_once(
     created = _create(client, staging, path, wanted, description)
     staging.write(path, {**wanted, "data_connection_uuid": created})
     return created
+
+
+def _moved(staging: Staging, identity: dict[str, Any]) -> str | None:
+    """What staging knows of this connection under the only other host that it was addressed at."""
+    found = {}
+    for name in staging.names("connections"):
+        known = staging.read(f"connections/{name}") or {}
+        if all(known.get(part) == identity[part] for part in ("conn_id", "name")):
+            found[f"connections/{name}"] = str(known["host"])
+    if len(found) > 1:
+        hosts = " and ".join(sorted(found.values()))
+        raise SettingsError(
+            f'target_alias "same": data connection {identity["name"]!r} was created at {hosts}: pass the uuid of '
+            "one as data_connection_uuid=, and take target_alias out"
+        )
+    return next(iter(found), None)
 
 
 def _create(client: OptixClient, staging: Staging, path: str, wanted: dict[str, Any], description: str | None) -> str:

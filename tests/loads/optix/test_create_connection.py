@@ -15,6 +15,7 @@ from optimove_provider.contract.wire.errors import (
     DoubtfulSuccess,
     Refused,
     ServerTrouble,
+    SettingsError,
     Unreachable,
     UnreadableAnswer,
 )
@@ -86,6 +87,24 @@ def test_another_host_is_another_data_connection(vendor, staging):
     first = create_once(vendor.client(), staging, "customers", "id")
     moved = vendor.client(host=SETTINGS.host.replace("emulator", "localhost"))
     assert create_once(moved, staging, "customers", "id") != first
+
+
+def test_a_host_that_is_said_to_be_the_same_has_the_same_data_connection(vendor, staging):
+    first = create_once(vendor.client(), staging, "customers", "id")
+    moved = {"host": SETTINGS.host.replace("emulator", "localhost"), "target_alias": "same"}
+    assert create_once(vendor.client(**moved), staging, "customers", "id") == first
+    assert create_once(vendor.client(**moved), staging, "others", "id") != first
+    assert len(vendor.state.connections) == 2
+
+
+def test_which_of_two_hosts_is_the_same_has_to_be_told(vendor, staging):
+    for host in ("emulator", "localhost"):
+        create_once(vendor.client(host=SETTINGS.host.replace("emulator", host)), staging, "customers", "id")
+    third = vendor.client(host=SETTINGS.host.replace("emulator", "vendor.example"), target_alias="same")
+    with pytest.raises(
+        SettingsError, match=r"was created at http://emulator.* and http://localhost.*data_connection_uuid"
+    ):
+        create_once(third, staging, "customers", "id")
 
 
 def test_another_primary_key_is_a_disagreement(vendor, staging):
