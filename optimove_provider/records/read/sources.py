@@ -19,7 +19,8 @@ from optimove_provider.records.files import check_name, decompressed, format_of
 from optimove_provider.records.read.arrow_files import arrow_rows
 from optimove_provider.records.read.csv_rows import csv_rows
 from optimove_provider.records.read.cursors import cursor_rows as cursor_batches
-from optimove_provider.records.read.cursors import opened_cursor
+from optimove_provider.records.read.cursors import opened_cursor, rows_read_ahead
+from optimove_provider.records.read.drivers.refusals import refusals
 from optimove_provider.records.read.json_lines import first_marker, json_rows
 from optimove_provider.records.read.parquet_files import parquet_rows
 from optimove_provider.records.read.typed_columns import Columns
@@ -39,6 +40,8 @@ __all__ = [
     "list_batches",
     "only_batches",
     "opened_cursor",
+    "refusals",
+    "rows_read_ahead",
 ]
 
 MAX_LIST_ROWS = 5000

@@ -69,6 +69,18 @@ class JsonText(str):
     __slots__ = ()
 
 
+class UnfitValue:
+    """A value of a driver that has no form, shown as its text: `reason` says why, and what to do in the query."""
+
+    __slots__ = ("reason", "text")
+
+    def __init__(self, text: str, reason: str) -> None:
+        self.text, self.reason = text, reason
+
+    def __repr__(self) -> str:
+        return self.text
+
+
 def string_text(value: str) -> str:
     """A string in quotes."""
     return json.dumps(value, ensure_ascii=False)
@@ -148,6 +160,7 @@ def nested_text(value: Any, depth: int = 0) -> str:
     for kind, render in _PYTHON:
         if isinstance(value, kind):
             return render(value)
+<<<<<<< HEAD
     if isinstance(value, Mapping):
         return _mapping(value, _deeper(depth))
     if isinstance(value, list | tuple):
@@ -162,6 +175,11 @@ def _deeper(depth: int) -> int:
     if depth >= MAX_DEPTH:
         raise NoForm(TOO_DEEP)
     return depth + 1
+=======
+    if isinstance(value, UnfitValue):
+        raise NoForm(value.reason)
+    raise NoForm(f"a {type(value).__name__} has no form in JSON: cast it in the query")
+>>>>>>> 84a6aed (Take PostgreSQL's values from their texts, and end a query before its rows are used)
 
 
 def _object(members: Iterable[tuple[str, str]]) -> str:
