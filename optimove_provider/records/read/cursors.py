@@ -2,6 +2,9 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
+from datetime import date, datetime, time
+from itertools import repeat
+from operator import add
 from typing import Any
 
 from optimove_provider.contract.wire.errors import DataError
@@ -12,8 +15,9 @@ from optimove_provider.records.read.typed_columns import Columns
 from optimove_provider.records.read.waiting_rows import waiting_rows
 from optimove_provider.records.rows import BATCH_BYTES, BATCH_ROWS, Reading, Rows, refuse_doubled, small_batches
 
-FIRST_ROWS, FETCH_ROWS, FETCH_BYTES = 100, 1000, 4 << 20
-"""How many rows the first fetch asks for; and the others, as far as they hold about so many bytes."""
+FIRST_ROWS, FETCH_ROWS, FETCH_BYTES = 5, 1000, 4 << 20
+"""How many rows the first fetch asks for; and at most the others, which ask for up to five times what came before, if
+that holds about so many bytes."""
 
 _Row = Sequence[Any]
 
@@ -102,9 +106,9 @@ class _Fetch:
     def some(self, at_most: int) -> list[tuple[_Row, int]]:
         """Some rows, with the bytes of each; none at the end."""
         rows, self._waiting = self._waiting or self._fetched(min(self._count, at_most)), ()
-        sizes = [sum(map(_bytes, row)) for row in rows]
+        sizes = _sizes(rows)
         self._number += len(rows)
-        self._count = max(1, min(FETCH_ROWS, FETCH_BYTES * len(rows) // max(1, sum(sizes))))
+        self._count = max(1, min(FETCH_ROWS, 5 * len(rows), FETCH_BYTES * len(rows) // max(1, sum(sizes))))
         return list(zip(rows, sizes, strict=True))
 
     def _fetched(self, count: int) -> Sequence[_Row]:
@@ -130,6 +134,18 @@ def _grouped(fetch: _Fetch) -> Iterator[list[_Row]]:
             group, held = [], 0
     if group:
         yield group
+
+
+_BRIEF = frozenset((type(None), bool, int, float, date, datetime, time))
+
+
+def _sizes(rows: Sequence[_Row]) -> list[int]:
+    """About how many bytes each row has."""
+    sizes = [0] * len(rows)
+    for values in zip(*rows, strict=True):
+        more = repeat(8) if _BRIEF.issuperset(map(type, values)) else map(_bytes, values)
+        sizes = list(map(add, sizes, more))
+    return sizes
 
 
 def _bytes(value: Any) -> int:
