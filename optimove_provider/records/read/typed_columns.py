@@ -16,7 +16,7 @@ import pyarrow as pa
 from optimove_provider.records.arrow.floats import EXACT_INTEGERS
 from optimove_provider.records.arrow.mixed import mixed_column
 from optimove_provider.records.read.values import Value, forms_of
-from optimove_provider.records.rows import Rows, Unread, of_values
+from optimove_provider.records.rows import Rows, Unread, of_values, small_batches
 from optimove_provider.records.to_json.scalars import (
     JsonText,
     decimal_text,
@@ -49,11 +49,11 @@ class Columns:
                 end += 1
                 continue
             if end > taken:
-                yield batch.slice(taken, end - taken)
+                yield from small_batches(batch.slice(taken, end - taken))
             taken = end
             yield item
         if end > taken:
-            yield batch.slice(taken)
+            yield from small_batches(batch.slice(taken))
 
     def of_rows(self, rows: Sequence[Row]) -> pa.RecordBatch:
         """A batch of rows that may lack members: they are null there."""

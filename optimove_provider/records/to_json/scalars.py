@@ -160,7 +160,8 @@ def nested_text(value: Any, depth: int = 0) -> str:
     for kind, render in _PYTHON:
         if isinstance(value, kind):
             return render(value)
-<<<<<<< HEAD
+    if isinstance(value, UnfitValue):
+        raise NoForm(value.reason)
     if isinstance(value, Mapping):
         return _mapping(value, _deeper(depth))
     if isinstance(value, list | tuple):
@@ -175,11 +176,6 @@ def _deeper(depth: int) -> int:
     if depth >= MAX_DEPTH:
         raise NoForm(TOO_DEEP)
     return depth + 1
-=======
-    if isinstance(value, UnfitValue):
-        raise NoForm(value.reason)
-    raise NoForm(f"a {type(value).__name__} has no form in JSON: cast it in the query")
->>>>>>> 84a6aed (Take PostgreSQL's values from their texts, and end a query before its rows are used)
 
 
 def _object(members: Iterable[tuple[str, str]]) -> str:

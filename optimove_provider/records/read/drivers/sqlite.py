@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from optimove_provider.records.to_json.scalars import NOT_UNICODE, UnfitValue
+from optimove_provider.records.arrow.text_arrays import NOT_UNICODE
+from optimove_provider.records.to_json.scalars import UnfitValue
 
 
 def sqlite_cursor(connection: Any) -> Any:

@@ -2,8 +2,9 @@
 
 import datetime
 import json
-from contextlib import closing
+from contextlib import closing, contextmanager
 from decimal import Decimal
+from functools import partial
 
 import psycopg
 import psycopg2
@@ -11,11 +12,14 @@ import pytest
 
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.records.read import cursors
+from optimove_provider.records.to_csv.write import CsvText
+from optimove_provider.records.to_json.encode import Encoder
 from optimove_provider.records.to_json.scalars import UnfitValue
 
 UTC = datetime.UTC
 DRIVERS = {"psycopg2": psycopg2.connect, "psycopg": psycopg.connect}
 TYPES = """
+CREATE EXTENSION vector;
 CREATE TYPE mood AS ENUM ('so-so', 'fine');
 CREATE TYPE address AS (street text, number int);
 CREATE DOMAIN age AS int CHECK (VALUE >= 0);
@@ -115,6 +119,7 @@ def test_a_value_arrives_exactly(connection, expression, expected):
         ("ROW(1, 'a')", "(1,a)", "to_jsonb(it)"),
         ("daterange('2022-05-02', 'infinity')", "[2022-05-02,infinity)", "it::text"),
         ("int4multirange(int4range(1, 5))", "{[1,5)}", "it::text"),
+        ("'[1,2,3]'::vector", "[1,2,3]", "it::real[]"),
         ("B'101'", "101", "it::text"),
         ("B'101'::varbit", "101", "it::text"),
         ("point '(1,2)'", "(1,2)", "it::text"),
@@ -143,6 +148,72 @@ def test_a_value_without_a_form_is_known_to_be_unfit(connection, expression, sho
 def test_an_item_without_a_form_is_unfit_in_its_array(connection, expression):
     (found,) = value(connection, expression)
     assert isinstance(found, UnfitValue)
+
+
+ODD = {
+    "d1": "date 'infinity'",
+    "d2": "date '0044-03-15 BC'",
+    "d3": "date '10000-06-23'",
+    "at": "timestamptz '-infinity'",
+    "t": "time '24:00'",
+    "n1": "'NaN'::numeric",
+    "n2": "'Infinity'::numeric",
+    "f": "'NaN'::float8",
+    "m": "1234.5::money",
+    "i": "interval '1 mon'",
+    "b": "'\\x00'::bytea",
+    "c": "ROW('a', 1)::address",
+    "r": "int4range(1, 5)",
+    "a": "ARRAY[date '2022-05-02', 'infinity']",
+    "v": "'[1,2,3]'::vector",
+}
+
+
+@contextmanager
+def executed(connection, sql):
+    with cursors.opened_cursor(connection) as cursor:
+        cursor.execute(sql)
+        yield cursor
+
+
+def odd_rows():
+    """A row for each odd value, where all other columns are null, between two that have none."""
+    columns = {
+        name: f"CASE WHEN g = {number} THEN {value} END AS {name}"
+        for number, (name, value) in enumerate(ODD.items(), 1)
+    }
+    return f"SELECT 'k' || g AS id, {', '.join(columns.values())} FROM generate_series(0, {len(ODD) + 1}) AS g"  # noqa: S608
+
+
+def test_only_the_rows_of_odd_values_are_rejected_in_json(connection):
+    _, batch = cursors.rows_read_ahead(partial(executed, connection, odd_rows()))
+    encoded = Encoder(batch.schema, "id").encode(batch)
+    assert encoded.records.to_pylist() == ['{"id":"k0"}', f'{{"id":"k{len(ODD) + 1}"}}']
+    assert [(one.column, one.key) for one in encoded.unfit] == [
+        (name, f'"k{number}"') for number, name in enumerate(ODD, 1)
+    ]
+    assert all(one.reason for one in encoded.unfit)
+
+
+def test_only_the_rows_of_odd_values_are_rejected_in_csv(connection):
+    refused = {}
+    writing = CsvText(on_unfit=lambda row, reason, text: refused.update({row: reason}))
+    text = b"".join(writing.chunks(cursors.rows_read_ahead(partial(executed, connection, odd_rows()))))
+    assert [line.split(b",")[0] for line in text.splitlines()[1:]] == [b'"k0"', b'"k%d"' % (len(ODD) + 1)]
+    assert [*refused] == [*range(2, len(ODD) + 2)]
+    assert all(f"column {name!r}, value " in reason for name, reason in zip(ODD, refused.values(), strict=True))
+
+
+def test_a_number_of_any_size_travels_beside_others(connection):
+    sql = "SELECT n::text AS id, n FROM unnest(ARRAY[1e90, 0.5, 1e-20, 7]) AS n"
+    _, batch = cursors.rows_read_ahead(partial(executed, connection, sql))
+    records = Encoder(batch.schema, "id").encode(batch).records.to_pylist()
+    assert [json.loads(one, parse_float=Decimal)["n"] for one in records] == [
+        10**90,
+        Decimal("0.5"),
+        Decimal("1e-20"),
+        7,
+    ]
 
 
 def test_dates_of_every_age(connection):
@@ -209,7 +280,7 @@ def test_what_the_server_refuses_in_the_middle_is_about_the_data(connection):
     with cursors.opened_cursor(connection) as cursor:
         cursor.execute("SELECT g AS id, 1 / (200 - g) AS share FROM generate_series(1, 300) AS g")
         with pytest.raises(
-            DataError, match=r"the query, rows 101 to .*division by zero.* 'id', 'share'.* in the query"
+            DataError, match=r"the query, rows 156 to .*division by zero.* 'id', 'share'.* in the query"
         ):
             list(cursors.cursor_rows(cursor))
 
