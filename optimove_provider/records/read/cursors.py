@@ -8,7 +8,13 @@ from operator import add
 from typing import Any
 
 from optimove_provider.contract.wire.errors import DataError
-from optimove_provider.records.read.drivers.postgres import converters, psycopg2_cursor, psycopg_cursor
+from optimove_provider.records.read.drivers.described import (
+    Convert,
+    duckdb_converters,
+    mysql_converters,
+    mysqldb_cursor,
+)
+from optimove_provider.records.read.drivers.postgres import postgres_converters, psycopg2_cursor, psycopg_cursor
 from optimove_provider.records.read.drivers.refusals import refusals
 from optimove_provider.records.read.drivers.sqlite import sqlite_cursor
 from optimove_provider.records.read.typed_columns import Columns
@@ -40,8 +46,20 @@ def _plain(connection: Any) -> Any:
     return connection.cursor()
 
 
-_OPENED = {"psycopg2": psycopg2_cursor, "psycopg": psycopg_cursor, "sqlite3": sqlite_cursor}
-_CONVERTERS = {"psycopg2": converters, "psycopg": converters}
+_OPENED = {
+    "psycopg2": psycopg2_cursor,
+    "psycopg": psycopg_cursor,
+    "sqlite3": sqlite_cursor,
+    "MySQLdb": mysqldb_cursor,
+}
+_CONVERTERS: Mapping[str, Callable[[Any], dict[int, Convert]]] = {
+    "psycopg2": postgres_converters,
+    "psycopg": postgres_converters,
+    "duckdb": duckdb_converters,
+    "_duckdb": duckdb_converters,
+    "pymysql": mysql_converters,
+    "MySQLdb": mysql_converters,
+}
 
 
 def rows_read_ahead(opened: Callable[[], AbstractContextManager[Any]]) -> Reading:
@@ -76,12 +94,10 @@ def cursor_rows(cursor: Any) -> Rows:
         yield from small_batches(columns.batch(_by_column(names, rows, convert)))
 
 
-def _by_column(
-    names: Sequence[str], rows: Sequence[_Row], convert: Mapping[int, Callable[[str], Any]]
-) -> dict[str, Sequence[Any]]:
+def _by_column(names: Sequence[str], rows: Sequence[_Row], convert: Mapping[int, Convert]) -> dict[str, Sequence[Any]]:
     columns = list(zip(*rows, strict=True))
     for number, make in convert.items():
-        columns[number] = tuple(make(value) if isinstance(value, str) else value for value in columns[number])
+        columns[number] = tuple(None if value is None else make(value) for value in columns[number])
     return dict(zip(names, columns, strict=True))
 
 

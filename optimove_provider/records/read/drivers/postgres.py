@@ -4,7 +4,7 @@ What a driver makes of a date or of a time of its own, it refuses in the middle 
 midnight. So texts come as they are, but for types of which every value is a Python value too.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Any
 from uuid import uuid4
@@ -60,11 +60,16 @@ def _write_iso_dates(connection: Any, style: str | None) -> None:
             cursor.execute("SET datestyle TO 'ISO'")
 
 
-def converters(cursor: Any) -> dict[int, Convert]:
+def postgres_converters(cursor: Any) -> dict[int, Convert]:
     """What makes values of texts, by the number of the column, on a cursor that knows its columns."""
     oids = [column[1] for column in cursor.description]
     types = _types(cursor.connection, set(oids) - AS_THEY_COME)
-    return {number: converter(types[oid]) for number, oid in enumerate(oids) if oid in types}
+    return {number: _of_text(converter(types[oid])) for number, oid in enumerate(oids) if oid in types}
+
+
+def _of_text(convert: Convert) -> Callable[[Any], Any]:
+    """What somebody has registered for a type of their own, everywhere, comes as they made it."""
+    return lambda value: convert(value) if isinstance(value, str) else value
 
 
 def _types(connection: Any, oids: Iterable[int]) -> dict[int, PgType]:

@@ -2,11 +2,10 @@
 
 import datetime
 import json
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from decimal import Decimal
 from functools import partial
 
-import psycopg
 import psycopg2
 import pytest
 
@@ -17,7 +16,11 @@ from optimove_provider.records.to_json.encode import Encoder
 from optimove_provider.records.to_json.scalars import UnfitValue
 
 UTC = datetime.UTC
-DRIVERS = {"psycopg2": psycopg2.connect, "psycopg": psycopg.connect}
+DRIVERS = {"psycopg2": psycopg2.connect}
+with suppress(ImportError):  # Airflow's provider brings one or both
+    import psycopg
+
+    DRIVERS["psycopg"] = psycopg.connect
 TYPES = """
 CREATE EXTENSION vector;
 CREATE TYPE mood AS ENUM ('so-so', 'fine');
