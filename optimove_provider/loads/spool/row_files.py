@@ -103,15 +103,15 @@ def _packing(staging: Staging, schema: pa.Schema) -> dict[str, Any]:
 class RowGroups:
     """Cuts rows that come in batches of any size into tables of one row group each."""
 
-    def __init__(self, schema: pa.Schema) -> None:
-        self._schema = schema
+    def __init__(self, schema: pa.Schema, size: int = GROUP_BYTES) -> None:
+        self._schema, self._size = schema, size
         self._waiting: list[pa.RecordBatch] = []
         self._rows = self._bytes = 0
 
     def add(self, batch: pa.RecordBatch) -> Iterator[pa.Table]:
         """Take some rows; gives the groups that are full."""
-        for part in parts(batch, GROUP_BYTES // 4):
-            if self._rows and self._bytes + part.nbytes > GROUP_BYTES:
+        for part in parts(batch, self._size // 4):
+            if self._rows and self._bytes + part.nbytes > self._size:
                 yield self._taken()
             while self._rows + part.num_rows >= ROW_GROUP:
                 room = ROW_GROUP - self._rows
