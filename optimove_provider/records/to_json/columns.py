@@ -197,6 +197,7 @@ def _text(column: pa.Array) -> Texts:
     return Texts((_escaped(column),), '"', '"', unfit)
 
 
+_AT_ONCE = 1 << 20
 _QUOTE, _BACKSLASH, _FIRST_VISIBLE = ord('"'), ord("\\"), 0x20
 
 
@@ -219,6 +220,9 @@ def _escaped(column: pa.StringArray) -> pa.StringArray:
     special = np.flatnonzero((data < _FIRST_VISIBLE) | (data == _QUOTE) | (data == _BACKSLASH))
     if not len(special):
         return column
+    if len(special) > _AT_ONCE and len(column) > 1:  # what follows takes forty bytes for each of them
+        half = len(column) // 2
+        return pa.concat_arrays([_escaped(column.slice(0, half)), _escaped(column.slice(half))])
     found = data[special]
     extra = _EXTRA[found]
     before = _BEFORE[found]
