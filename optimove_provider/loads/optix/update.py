@@ -27,7 +27,7 @@ from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.every_column import columns_for
 from optimove_provider.loads.spool.freeze import OpenRows, Spool, open_spool
 from optimove_provider.loads.spool.row_files import ROWS
-from optimove_provider.loads.spool.slices import RowFiles, Slice
+from optimove_provider.loads.spool.slices import RowFiles, Slice, one_file
 from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.arrow.types import Mask
@@ -143,9 +143,9 @@ def _without(staging: Staging, source: str, folder: str, newer: Mask | None) -> 
     """The rows that are not newer in the ledger, in a folder of their own."""
     staging.remove_folder(folder)  # of a try that ended here
     if newer is None:
-        return RowFiles(folder, 0, "rows", one_file=True)
+        return one_file(staging, folder, 0)
     rows = row_files.write(staging, f"{folder}/rows.parquet", row_files.pick_rows(staging, source, ~newer), ROWS)
-    return RowFiles(folder, rows, "rows", one_file=True)
+    return one_file(staging, folder, rows)
 
 
 def _known_parts(journal: Journal, spool: Spool) -> RowFiles:

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.kinds import LONGEST_TTL_SECONDS
+from optimove_provider.records.rows import is_of_values
 from optimove_provider.records.to_json.encode import Encoded, Encoder, Unfit
 from optimove_provider.records.to_json.scalars import string_text
 
@@ -34,13 +35,13 @@ class ItemEncoder:
         if primary_key == ttl_column:
             raise DataError(f"column {primary_key!r} is to be the key and the time to live: name two columns")
         for name in filter(None, (primary_key, ttl_column)):
-            if name not in schema.names:
+            if name not in schema.names and not is_of_values(schema):
                 raise DataError(f"the column {name!r} is missing; the source has {', '.join(schema.names)}")
         self._primary_key, self._ttl_column, self._ttl = primary_key, ttl_column, _ttl_text(ttl_seconds)
         self._fields = [name for name in schema.names if name != ttl_column]
         self._names = [_APART if name == primary_key else name for name in self._fields]
         fields = [schema.field(name).with_name(own) for name, own in zip(self._fields, self._names, strict=True)]
-        self._encoder = Encoder(pa.schema(fields), _APART, key_type, nulls)
+        self._encoder = Encoder(pa.schema(fields, schema.metadata), _APART, key_type, nulls)
 
     def encode(self, batch: pa.RecordBatch) -> Encoded:
         """The items of a batch, as `records`."""
@@ -67,7 +68,7 @@ class ItemEncoder:
         )
 
     def _ttls(self, batch: pa.RecordBatch) -> tuple[list[str], list[Unfit]]:
-        if self._ttl_column is None:
+        if self._ttl_column is None or self._ttl_column not in batch.schema.names:
             return [self._ttl] * batch.num_rows, []
         ttls, unfit = [self._ttl] * batch.num_rows, []
         for position, value in enumerate(batch.column(self._ttl_column).to_pylist()):
