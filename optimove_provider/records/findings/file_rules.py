@@ -45,9 +45,12 @@ KEY = FileRule("key", "Opti-X: a row whose key is empty or white space")
 
 ID_LEADING_ZEROS = FileRule("id-leading-zeros", "a number that is shorter than the other ids", WARNING)
 ID_EXPONENT = FileRule("id-exponent", "an id with an exponent, as a spreadsheet writes it", WARNING)
-ID_PADDING = FileRule("id-padding", "white space before or after an id", WARNING)
+ID_PADDING = FileRule("id-padding", "white space of any kind before or after an id", WARNING)
+ID_UNSEEN = FileRule("id-unseen", "an id with characters that nobody sees, or not in Unicode's form NFC", WARNING)
+ID_NULL = FileRule("id-null", "a marker of null as an id", WARNING)
 ID_CASE = FileRule("id-case", "an id that is there before in another case", WARNING)
-ID_DUPLICATE = FileRule("id-duplicate", "an id that is there before", WARNING)
+ID_LOOKALIKE = FileRule("id-lookalike", "an id that differs from an earlier one only in what nobody sees", WARNING)
+ID_DUPLICATE = FileRule("id-duplicate", "an id that is there before (Opti-X: an error)", WARNING)
 
 PII_NAME = FileRule("pii-name", "a column that looks like people's names or addresses", WARNING)
 PII_EMAIL = FileRule("pii-email", "a column that looks like e-mail addresses", WARNING)
@@ -62,7 +65,7 @@ FILE_RULES: dict[str, tuple[FileRule, ...]] = {
         *(HEADER_CUSTOMER_ID, HEADER_KEY, HEADER_DUPLICATE, HEADER_ARCHIVED, HEADER_PADDED, HEADER_UNKNOWN),
     ),
     "Rows": (RAGGED, CUSTOMER_ID, KEY),
-    "Ids": (ID_LEADING_ZEROS, ID_EXPONENT, ID_PADDING, ID_CASE, ID_DUPLICATE),
+    "Ids": (*(ID_LEADING_ZEROS, ID_EXPONENT, ID_PADDING, ID_UNSEEN, ID_NULL, ID_CASE, ID_LOOKALIKE, ID_DUPLICATE),),
     "Personal data": (PII_NAME, PII_EMAIL, PII_PHONE, PII_CARD, PII_SSN),
 }
 """All of them, under what they are about."""
