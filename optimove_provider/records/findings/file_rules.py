@@ -40,8 +40,11 @@ HEADER_PADDED = FileRule("header-padded", "the name of an attribute with white s
 HEADER_UNKNOWN = FileRule("header-unknown", "a name that no attribute has")
 
 RAGGED = FileRule("ragged", "a row with more or fewer cells than the header")
-CUSTOMER_ID = FileRule("customer-id", "a row whose `customerId` is empty or white space")
-KEY = FileRule("key", "Opti-X: a row whose key is empty or white space")
+HEADER_REPEATED = FileRule("header-repeated", "a row that is the header once more, as in files put together with `cat`")
+AFTER_QUOTE = FileRule("after-quote", "a row that may be a part of a quoted cell which is broken before it")
+CUSTOMER_ID = FileRule("customer-id", "a row whose `customerId` is empty: nothing can be seen in it")
+KEY = FileRule("key", "Opti-X: a row whose key is empty: nothing can be seen in it")
+NULL_MARKER = FileRule("null-marker", "a marker of null, such as `\\N` or NULL, in a column of text", WARNING)
 
 ID_LEADING_ZEROS = FileRule("id-leading-zeros", "a number that is shorter than the other ids", WARNING)
 ID_EXPONENT = FileRule("id-exponent", "an id with an exponent, as a spreadsheet writes it", WARNING)
@@ -64,7 +67,7 @@ FILE_RULES: dict[str, tuple[FileRule, ...]] = {
     "The header": (
         *(HEADER_CUSTOMER_ID, HEADER_KEY, HEADER_DUPLICATE, HEADER_ARCHIVED, HEADER_PADDED, HEADER_UNKNOWN),
     ),
-    "Rows": (RAGGED, CUSTOMER_ID, KEY),
+    "Rows": (RAGGED, HEADER_REPEATED, AFTER_QUOTE, CUSTOMER_ID, KEY, NULL_MARKER),
     "Ids": (*(ID_LEADING_ZEROS, ID_EXPONENT, ID_PADDING, ID_UNSEEN, ID_NULL, ID_CASE, ID_LOOKALIKE, ID_DUPLICATE),),
     "Personal data": (PII_NAME, PII_EMAIL, PII_PHONE, PII_CARD, PII_SSN),
 }

@@ -133,8 +133,9 @@ for _marker in NULL_MARKERS:
 
 
 def may_be_markers(lengths: Offsets, first: Bytes, last: Bytes) -> Mask:
-    """Which cells may be markers of null, by their lengths, first and last bytes: few others."""
-    return _MARKER_LENGTHS.take(lengths, mode="clip") & _MARKER_FIRST.take(first) & _MARKER_LAST.take(last)
+    """Which cells may be markers of null, by their lengths, first and last bytes: few others. Any byte will do for an
+    empty cell, which is none."""
+    return np.asarray(_MARKER_LENGTHS.take(lengths, mode="clip") & _MARKER_FIRST.take(first) & _MARKER_LAST.take(last))
 
 
 def _null_markers(column: _Column) -> Integers:

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from functools import partial
 
 from optimove_provider.contract.cells.datatypes import Attribute, Rule, Verdict
+from optimove_provider.contract.cells.ids import is_empty_id, is_null_marker
 from optimove_provider.records.csv_syntax.grammar import Fault
 from optimove_provider.records.csv_syntax.reader import Record
 from optimove_provider.records.findings import file_rules
@@ -30,7 +31,7 @@ class CellCheck:
     """How the cells of one column are decided.
 
     `judge` is exact. `plain` says of many cells at once which are right beyond doubt, so that `judge` need not be asked
-    about those. `invalid` and `disputed` are the messages about cells of which it says so: errors and warnings.
+    about those. `invalid` is the message about cells of which it says so, `doubt` tells why another is warned of.
     """
 
     column: int
@@ -38,7 +39,7 @@ class CellCheck:
     plain: Plain
     judge: Callable[[str], Verdict]
     invalid: str
-    disputed: str = ""
+    doubt: Callable[[str], str] = lambda cell: ""
 
     def decide(self, cell: str) -> Fault | None:
         """The fault of a cell, if it has one."""
@@ -49,7 +50,7 @@ class CellCheck:
 
     def fault(self, cell: str, severity: str) -> Fault:
         """The fault of a cell of which `judge` has said that it is wrong."""
-        return Fault(self.rule, self.column, cell, self.invalid if severity == ERROR else self.disputed, severity)
+        return Fault(self.rule, self.column, cell, self.invalid if severity == ERROR else self.doubt(cell), severity)
 
 
 class HeaderSchema:
@@ -95,12 +96,12 @@ class HeaderSchema:
         for index in self._keys[:1]:
             yield _key_check(self._key, index)
         for index, name in enumerate(self._names):
-            if name in self._active and name not in self._key:
-                rule = self._active[name].rule
-                if plain := prefilter.PLAIN.get(rule.name):
-                    judge = partial(_judge_cell, rule, self._strict)
-                    invalid = f"expected {rule.expects}"
-                    yield CellCheck(index, rule.name, plain, judge, invalid, f"{invalid}: {rule.doubt}")
+            if name in self._key:
+                continue
+            if name in self._active:
+                yield _cell_check(index, self._active[name].rule, self._strict)
+            elif self._any_name:
+                yield _text_check(index)
 
     def header_findings(self) -> Iterator[Finding]:
         """Faults of the header's text, then of its names; names are not judged if the text is broken."""
@@ -182,7 +183,34 @@ def _key_check(key: Key, column: int) -> CellCheck:
 
 
 def _judge_key(cell: str) -> Verdict:
-    return Verdict.VALID if cell.strip() else Verdict.INVALID
+    return Verdict.INVALID if is_empty_id(cell) else Verdict.VALID
+
+
+def _cell_check(column: int, rule: Rule, strict: bool) -> CellCheck:
+    if rule.name not in prefilter.PLAIN:
+        return _text_check(column)
+    judge, invalid = partial(_judge_cell, rule, strict), f"expected {rule.expects}"
+    return CellCheck(
+        column,
+        rule.name,
+        prefilter.PLAIN[rule.name],
+        judge,
+        invalid,
+        lambda cell: f"{invalid}: {rule.doubt_about(cell)}",
+    )
+
+
+def _text_check(column: int) -> CellCheck:
+    """How a column of any text is decided: markers of null are warned of."""
+    rule = file_rules.NULL_MARKER.name
+    return CellCheck(column, rule, prefilter.string, _judge_text, "", lambda cell: _IS_MARKER)
+
+
+_IS_MARKER = "a marker of null, which travels as text: leave the cell empty if there is no value"
+
+
+def _judge_text(cell: str) -> Verdict:
+    return Verdict.IMPLAUSIBLE if is_null_marker(cell) else Verdict.VALID
 
 
 def _judge_cell(rule: Rule, strict: bool, cell: str) -> Verdict:

@@ -17,7 +17,7 @@ from optimove_provider.records.csv_syntax.locations import Location
 from optimove_provider.records.csv_syntax.lookahead import LookaheadStream
 from optimove_provider.records.csv_syntax.reader import Record, RecordReader
 from optimove_provider.records.findings import file_rules
-from optimove_provider.records.findings.findings import WARNING, Finding, Findings
+from optimove_provider.records.findings.findings import ERROR, WARNING, Finding, Findings
 from optimove_provider.records.key import DCP_KEY, Key
 from optimove_provider.records.observe.observer import ColumnObserver, ObserverFactory, no_observers
 from optimove_provider.records.validate.header import HeaderSchema
@@ -79,7 +79,7 @@ def check_csv(
             rows.run(options.block_bytes, on_progress)
             findings.add_all(rows.line_ends.findings)
             for observer in schema.observers:
-                _add_observed(findings, observer, schema.name(observer.column))
+                _add_observed(findings, observer, schema.name(observer.column), options.key)
     findings.bytes = lookahead.taken
     findings.add_all(_file_findings(findings, records.has_bom, options.max_bytes, header))
     if on_progress:
@@ -101,10 +101,12 @@ def _hand_over_header(row_sink: RowSink, header: Record, findings: Findings) -> 
     row_sink.header(header.raw)
 
 
-def _add_observed(findings: Findings, observer: ColumnObserver, column: str) -> None:
-    for rule, count in observer.counts():
-        findings.count(rule, column, WARNING, count)
-    for finding in islice(observer.findings(), max(findings.room(WARNING), 0)):
+def _add_observed(findings: Findings, observer: ColumnObserver, column: str, key: Key) -> None:
+    counts = dict(observer.counts())
+    for rule, count in counts.items():
+        findings.count(rule, column, ERROR if rule in key.errors else WARNING, count)
+    severity = WARNING if key.errors.isdisjoint(counts) else ERROR
+    for finding in islice(observer.findings(), max(findings.room(severity), 0)):
         findings.keep(finding)
     if cost := observer.cost():
         findings.notes.append(cost)

@@ -528,7 +528,7 @@ def test_what_the_csv_module_writes_is_clean(file):
     rows, line_end, quote_all = file
     raw, _ = write(rows, line_end, quote_all)
     report = check(raw)
-    assert [one.rule for one in report.findings] == ["header-only"] * (not rows)
+    assert [one.rule for one in report.findings if one.rule != "null-marker"] == ["header-only"] * (not rows)
     assert (report.rows, report.valid_rows) == (len(rows), len(rows))
 
 
@@ -542,7 +542,11 @@ def test_planted_cells_are_found_where_they_are_and_nothing_else_is(file, data):
         rows[row][2] = cell
     raw, starts = write(rows, line_end, quote_all)
     report = check(raw)
-    assert [(*place, value.value) for place, value in zip(places(report), report.findings, strict=True)] == [
+    assert [
+        (*place, value.value)
+        for place, value in zip(places(report), report.findings, strict=True)
+        if value.rule != "null-marker"
+    ] == [
         (row + 1, *starts[row], "LTV", "long", planted[row]) for row in sorted(planted)
     ] + [(0, 1, 0, "", "header-only", "")] * (not rows)
     assert report.valid_rows == len(rows) - len(planted)
