@@ -50,6 +50,11 @@ class Record:
         return self.text.endswith("\r\n") if self.text.endswith("\n") else None
 
     @property
+    def raw_cells(self) -> list[bytes]:
+        """The cells as they stand in the file, without their quotes."""
+        return [cell.encode(errors="surrogateescape") for cell in self.cells]
+
+    @property
     def raw(self) -> bytes:
         """The text as it stands in the file."""
         return self.text.encode(errors="surrogateescape")
@@ -207,9 +212,11 @@ class RecordReader:
 
     def _structure(self, text: str, complaint: str) -> tuple[list[Fault], int]:
         """Find what breaks the record, and how many of its lines belong to it if it has no end."""
-        if not self._lines.taken[0].whole:
-            return [Fault(file_rules.TOO_LONG.name, None, text, f"the line is {complaint}")], 1
         faults, position = self._grammar.faults(text, self._lines.line, self._lines.ended)
+        if not self._lines.taken[0].whole:
+            # Lines that end with CR alone are one line, however many they are.
+            returns = [one for one in faults if one.rule == file_rules.BARE_CR.name]
+            return returns or [Fault(file_rules.TOO_LONG.name, None, text, f"the line is {complaint}")], 1
         if complaint and not faults:
             faults, position = [Fault(file_rules.TOO_LONG.name, None, text, f"unreadable: {complaint}")], len(text) - 1
         return faults, text.count("\n", 0, position) + 1
@@ -232,6 +239,16 @@ def _looks_like(text: str, byte: int) -> str:
     """Name the encoding of a line that is not UTF-8, where it can be recognised."""
     raw = text.encode(errors="surrogateescape")
     if byte == 0 and raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return " but UTF-16, as its byte order mark says"
-    strange = [character for character in raw.decode("latin-1") if character > "\x7f"]
-    return ", it looks like Latin-1" if all(character.isalpha() for character in strange) else ""
+        return f" but UTF-16, as its byte order mark says ({_AS_UTF16})"
+    strange = [byte for byte in raw if byte > 0x7F]
+    letters = bytes(byte for byte in strange if byte not in _OF_CP1252).decode("cp1252", "replace")
+    if letters and not letters.isalpha():
+        return ""
+    is_latin = min(strange) >= 0xA0
+    return f", it looks like {'Latin-1 or cp1252' if is_latin else 'cp1252, which Windows writes'} ({_AS_CP1252})"
+
+
+_OF_CP1252 = bytes.fromhex("80 82 84 85 91 92 93 94 95 96 97 99 a0 a3 a7 a9 ab ae b0 b2 b3 b4 b7 bb bd")
+"""The euro, quotes, dashes, signs: what texts have besides letters."""
+_AS_CP1252 = "save it as UTF-8; `validate --encoding cp1252` reads it"
+_AS_UTF16 = "save it as UTF-8; `validate --encoding utf-16` reads it"

@@ -18,6 +18,8 @@ class FileRule:
 
 
 EMPTY_FILE = FileRule("empty-file", "there is no header row")
+NOT_CSV = FileRule("not-csv", "a file that is no CSV: a spreadsheet, an archive, Parquet, PDF, HTML, JSON")
+CONVERTED = FileRule("converted", "the file was read with another encoding or separator than are sent", WARNING)
 HEADER_ONLY = FileRule("header-only", "there is no row after the header", WARNING)
 SIZE = FileRule("size", "the file is as large as an import must not be, or larger (10 GB)")
 BOM = FileRule("bom", "the file begins with a byte order mark", WARNING)
@@ -32,6 +34,7 @@ TOO_LONG = FileRule("too-long", "a cell of more than 131,072 characters, a recor
 ENCODING = FileRule("encoding", "bytes that are not UTF-8")
 NUL = FileRule("nul", "a NUL character")
 
+SEPARATOR = FileRule("separator", "a header whose names are separated by another character")
 HEADER_CUSTOMER_ID = FileRule("header-customer-id", "not one column `customerId`, in any case, but none or several")
 HEADER_KEY = FileRule("header-key", "Opti-X: not one column that is the key, but none or several")
 HEADER_DUPLICATE = FileRule("header-duplicate", "a name that is there before")
@@ -62,10 +65,10 @@ PII_CARD = FileRule("pii-card", "a column that looks like card or bank account n
 PII_SSN = FileRule("pii-ssn", "a column that looks like social-security or other identity numbers", WARNING)
 
 FILE_RULES: dict[str, tuple[FileRule, ...]] = {
-    "The file": (EMPTY_FILE, HEADER_ONLY, SIZE, BOM, LINE_ENDS, EARLY_BLANK_LINE, BLANK_LINE),
+    "The file": (*(EMPTY_FILE, NOT_CSV, CONVERTED, HEADER_ONLY, SIZE, BOM, LINE_ENDS, EARLY_BLANK_LINE, BLANK_LINE),),
     "The text": (QUOTE, QUOTE_SPACE, BARE_CR, TOO_LONG, ENCODING, NUL),
     "The header": (
-        *(HEADER_CUSTOMER_ID, HEADER_KEY, HEADER_DUPLICATE, HEADER_ARCHIVED, HEADER_PADDED, HEADER_UNKNOWN),
+        *(SEPARATOR, HEADER_CUSTOMER_ID, HEADER_KEY, HEADER_DUPLICATE, HEADER_ARCHIVED, HEADER_PADDED, HEADER_UNKNOWN),
     ),
     "Rows": (RAGGED, HEADER_REPEATED, AFTER_QUOTE, CUSTOMER_ID, KEY, NULL_MARKER),
     "Ids": (*(ID_LEADING_ZEROS, ID_EXPONENT, ID_PADDING, ID_UNSEEN, ID_NULL, ID_CASE, ID_LOOKALIKE, ID_DUPLICATE),),

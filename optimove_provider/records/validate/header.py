@@ -7,8 +7,9 @@ from functools import partial
 
 from optimove_provider.contract.cells.datatypes import Attribute, Rule, Verdict
 from optimove_provider.contract.cells.ids import is_empty_id, is_null_marker
-from optimove_provider.records.csv_syntax.grammar import Fault
+from optimove_provider.records.csv_syntax.grammar import Fault, other_separator, separator_message
 from optimove_provider.records.csv_syntax.reader import Record
+from optimove_provider.records.csv_syntax.repeated_header import RepeatedHeader
 from optimove_provider.records.findings import file_rules
 from optimove_provider.records.findings.findings import ERROR, MAX_VALUE_CHARACTERS, WARNING, Finding
 from optimove_provider.records.key import DCP_KEY, Key
@@ -24,6 +25,9 @@ _NAME_RULES = {
     file_rules.HEADER_PADDED.name: "white space around the name",
     file_rules.HEADER_UNKNOWN.name: "no attribute has this name",
 }
+
+
+_REPEATED = "the header once more: put files together without the headers of all but the first"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,9 @@ class HeaderSchema:
         strict: bool,
         make_observers: ObserverFactory = no_observers,
         key: Key = DCP_KEY,
+        delimiter: str = ",",
     ) -> None:
+        self._delimiter = delimiter
         self._header, self._strict, self._hints, self._key = header, strict, MAX_HINTS, key
         self._any_name = attributes is None
         attributes = attributes or ()
@@ -75,6 +81,7 @@ class HeaderSchema:
         self._archived = {one.name for one in attributes if one.archived} - self._active.keys()
         self._keys = [i for i, name in enumerate(self._names) if name in key]
         self.checks = tuple(self._cell_checks())
+        self.repeated = RepeatedHeader(self._names)
         self.observers = tuple(make_observers(self._names, attributes))
 
     @property
@@ -104,7 +111,12 @@ class HeaderSchema:
                 yield _text_check(index)
 
     def header_findings(self) -> Iterator[Finding]:
-        """Faults of the header's text, then of its names; names are not judged if the text is broken."""
+        """Faults of the header's text, then of its names; names are not judged if the text is broken, or if another
+        character separates them."""
+        if separator := self._other_separator():
+            message = separator_message(separator)
+            yield self._finding(self._header, 0, Fault(file_rules.SEPARATOR.name, None, self._header.text, message))
+            return
         for fault in self._header.faults:
             yield self._finding(self._header, 0, fault)
         if self._header.broken:
@@ -120,6 +132,10 @@ class HeaderSchema:
                 message = _NAME_RULES[rule] + hint
                 yield self._finding(self._header, 0, Fault(rule, index, name, message))
             seen.add(name)
+
+    def _other_separator(self) -> str | None:
+        known = any(name in self._active or name in self._key for name in self._names)
+        return None if known else other_separator(self._header.text, self._delimiter, self._header.cells)
 
     def _name_rule(self, name: str, seen: set[str]) -> str | None:
         if name in self._key:
@@ -147,11 +163,19 @@ class HeaderSchema:
             yield self._finding(record, row, fault)
         if record.broken or self._header.broken:
             return
+        if self.repeated.is_repeat(record.raw_cells):
+            fault = Fault(file_rules.HEADER_REPEATED.name, None, record.text.rstrip("\r\n"), _REPEATED)
+            yield self._finding(record, row, fault)
+            return
         if len(record.cells) != len(self._names):
             message = f"expected {len(self._names)} cells as in the header, found {len(record.cells)}"
             yield self._finding(record, row, Fault(file_rules.RAGGED.name, None, record.text.rstrip("\r\n"), message))
             return
         yield from self._cell_findings(record, row)
+
+    def is_row(self, record: Record) -> bool:
+        """Whether the record has the cells of a row, right or wrong."""
+        return not record.broken and len(record.cells) == self.width and not self.repeated.is_repeat(record.raw_cells)
 
     def _cell_findings(self, record: Record, row: int) -> Iterator[Finding]:
         faulty = {fault.cell for fault in record.faults}

@@ -173,9 +173,9 @@ def test_ordinary_cells_are_plain_and_a_wrong_one_among_them_changes_nothing(nam
     cells = [cell.encode() for cell in ORDINARY[name]]
     assert plain(name, cells) == [True] * len(cells)
     odd = b" " * 7 if name != "string" else b"#REF!"
-    assert plain(name, [odd, *cells, odd, odd, *cells]) == [False, *[True] * len(cells), False, False] + [
-        True
-    ] * len(cells)
+    assert plain(name, [odd, *cells, odd, odd, *cells]) == [False, *[True] * len(cells), False, False] + [True] * len(
+        cells
+    )
 
 
 @names

@@ -546,9 +546,9 @@ def test_planted_cells_are_found_where_they_are_and_nothing_else_is(file, data):
         (*place, value.value)
         for place, value in zip(places(report), report.findings, strict=True)
         if value.rule != "null-marker"
-    ] == [
-        (row + 1, *starts[row], "LTV", "long", planted[row]) for row in sorted(planted)
-    ] + [(0, 1, 0, "", "header-only", "")] * (not rows)
+    ] == [(row + 1, *starts[row], "LTV", "long", planted[row]) for row in sorted(planted)] + [
+        (0, 1, 0, "", "header-only", "")
+    ] * (not rows)
     assert report.valid_rows == len(rows) - len(planted)
 
 
