@@ -36,8 +36,8 @@ class ValidateCsvOperator(BaseOperator):
         like the other unit are warned of, or refused if `strict`.
     :param allow_pii: columns that are not to be warned of although they look like personal data.
     :param delimiter: what separates cells, such as ";" or "tab"; left out, the name says it.
-    :param encoding: of the file, such as "cp1252" or "utf-16"; left out, it is UTF-8. What an import takes is UTF-8, with
-        commas or tabs: so either is warned of.
+    :param encoding: of the file, such as "cp1252" or "utf-16"; left out, it is UTF-8. An import takes UTF-8, with
+        commas or tabs: so anything else is warned of.
     """
 
     template_fields: Sequence[str] = (

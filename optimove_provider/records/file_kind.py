@@ -61,7 +61,7 @@ def _zipped(head: bytes) -> str:
 
 def unmarked_utf16(head: bytes) -> str:
     """Python's name of the UTF-16 or UTF-32 that a text is in, without a mark that says so; "" for any other."""
-    if len(head) < 4 or b"\x00" not in head or head.startswith(_TEXT_MARKS):
+    if len(head) < 16 or b"\x00" not in head or head.startswith(_TEXT_MARKS):
         return ""
     size = len(head) // 4 * 4
     zeros = [head[start:size:4].count(0) / (size // 4) for start in range(4)]

@@ -58,10 +58,15 @@ def check_delimiter(delimiter: str) -> str:
 
 def converted(name: str, delimiter: str, encoding: str | None) -> str:
     """How a file is read that is not as its name says, for people; "" if it is."""
-    other = encoding is not None and _decoder(encoding) and codecs.lookup(encoding).name != "utf-8"
-    read = [f"in the encoding {encoding}"] if other else []
+    read = [f"in the encoding {encoding}"] if encoding is not None and _is_other(encoding) else []
     read += [f"with {delimiter!r} between cells"] if delimiter not in (delimiter_of(name), ",", "\t") else []
     return f"the file was read {' and '.join(read)}" if read else ""
+
+
+def _is_other(encoding: str) -> bool:
+    """Whether this is not UTF-8. SettingsError for what is no encoding of texts."""
+    _decoder(encoding)
+    return codecs.lookup(encoding).name not in ("utf-8", "ascii")
 
 
 def delimiter_of(name: str) -> str:

@@ -29,7 +29,8 @@ class Record:
     """One record. `broken`: its cells are not to be trusted. A blank line has no cells and is not broken.
 
     `line` is the physical line (from 1) and `byte` the offset where it starts; `text` is as it stands, with
-    line ends, and with undecodable bytes as surrogate escapes.
+    line ends, and with undecodable bytes as surrogate escapes. `is_cut`: it is too long to be kept, and has quotes.
+    `doubt` is the line of a broken record of which this may be a part, or 0: see `certainty`.
     """
 
     line: int
@@ -38,6 +39,8 @@ class Record:
     cells: list[str]
     faults: list[Fault]
     broken: bool
+    is_cut: bool = False
+    doubt: int = 0
 
     @property
     def is_blank(self) -> bool:
@@ -65,6 +68,7 @@ class _Line(NamedTuple):
     size: int  # bytes, with those beyond the cap
     bad: int | None  # offset of the first byte that is not UTF-8
     whole: bool
+    quoted: bool  # whether it is not whole, and has quotes
 
 
 class _TooLong(Exception):
@@ -119,15 +123,16 @@ class _Lines:
         raw = self._stream.readline(MAX_RECORD_BYTES + 1)
         if not raw:
             return None
-        size, rest = len(raw), raw
+        size, rest, quoted = len(raw), raw, b'"' in raw
         while size > MAX_RECORD_BYTES and rest and not rest.endswith(b"\n"):
             rest = self._stream.readline(MAX_RECORD_BYTES)
             size += len(rest)
+            quoted = quoted or b'"' in rest
         text, bad = _decode(raw)
         if self.byte == 0 and not self.taken and text.startswith("\ufeff"):
             self.bom, text = True, text[1:]
         whole = size == len(raw) <= MAX_RECORD_BYTES
-        return _Line(text, size, bad if whole else None, whole)
+        return _Line(text, size, bad if whole else None, whole, quoted and not whole)
 
 
 def _decode(raw: bytes) -> tuple[str, int | None]:
@@ -198,7 +203,8 @@ class RecordReader:
         if faults and keep < len(lines.taken) and (complaint or lines.ended or self._is_row(keep)):
             lines.give_back(keep)
             text, cells = "".join([line.text for line in lines.taken]), []
-        record = Record(lines.line, lines.byte, text, cells, faults, broken=bool(faults))
+        is_cut = any(line.quoted for line in lines.taken)
+        record = Record(lines.line, lines.byte, text, cells, faults, broken=bool(faults), is_cut=is_cut)
         record.faults += self._encoding(cells)
         if "\0" in text:
             record.faults += [

@@ -27,6 +27,7 @@ _NAME_RULES = {
 }
 
 
+_DOUBT = "this may be a part of the cell that is broken on line {line}: where that record ends is not certain"
 _REPEATED = "the header once more: put files together without the headers of all but the first"
 
 
@@ -161,6 +162,9 @@ class HeaderSchema:
         """Faults of one row: of its text, of the number of its cells, of the cells in their order."""
         for fault in record.faults:
             yield self._finding(record, row, fault)
+        if record.doubt:
+            message = _DOUBT.format(line=record.doubt)
+            yield self._finding(record, row, Fault(file_rules.AFTER_QUOTE.name, None, "", message))
         if record.broken or self._header.broken:
             return
         if self.repeated.is_repeat(record.raw_cells):
@@ -175,7 +179,8 @@ class HeaderSchema:
 
     def is_row(self, record: Record) -> bool:
         """Whether the record has the cells of a row, right or wrong."""
-        return not record.broken and len(record.cells) == self.width and not self.repeated.is_repeat(record.raw_cells)
+        is_whole = not record.broken and not record.doubt and len(record.cells) == self.width
+        return is_whole and not self.repeated.is_repeat(record.raw_cells)
 
     def _cell_findings(self, record: Record, row: int) -> Iterator[Finding]:
         faulty = {fault.cell for fault in record.faults}
