@@ -36,9 +36,21 @@ class ValidateCsvOperator(BaseOperator):
     :param epoch_unit: "seconds" or "milliseconds": what the values of attributes of format epoch are. Those that look
         like the other unit are warned of, or refused if `strict`.
     :param allow_pii: columns that are not to be warned of although they look like personal data.
+    :param delimiter: what separates cells, such as ";" or "tab"; left out, the name says it.
+    :param encoding: of the file, such as "cp1252" or "utf-16"; left out, it is UTF-8. An import takes UTF-8, with
+        commas or tabs: so anything else is warned of.
     """
 
-    template_fields: Sequence[str] = ("source", "table_id", "attributes", "primary_key", "allow_pii", "dcp_conn_id")
+    template_fields: Sequence[str] = (
+        "source",
+        "table_id",
+        "attributes",
+        "primary_key",
+        "allow_pii",
+        "delimiter",
+        "encoding",
+        "dcp_conn_id",
+    )
 
     def __init__(
         self,
@@ -50,6 +62,8 @@ class ValidateCsvOperator(BaseOperator):
         strict: bool = False,
         epoch_unit: "EpochUnit" = "seconds",
         allow_pii: Sequence[str] = (),
+        delimiter: str | None = None,
+        encoding: str | None = None,
         dcp_conn_id: str = DcpHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -61,6 +75,8 @@ class ValidateCsvOperator(BaseOperator):
         self.strict = strict
         self.epoch_unit = epoch_unit
         self.allow_pii = allow_pii
+        self.delimiter = delimiter
+        self.encoding = encoding
         self.dcp_conn_id = dcp_conn_id
 
     def execute(self, context: "Context") -> dict[str, Any]:
@@ -70,7 +86,7 @@ class ValidateCsvOperator(BaseOperator):
         with airflow_failures():
             place = staging()
             path = f"reports/{place.surroundings.new_id()}-findings.json"
-            file = CsvFile(self.source, partial(open_file, self.source))
+            file = CsvFile(self.source, partial(open_file, self.source), self.delimiter, self.encoding)
             findings, url = check_file(file, self._attributes(), self._options(), place, path)
         return {
             "file": self.source,
