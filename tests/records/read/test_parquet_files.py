@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.records.read.parquet_files import parquet_rows
-from tests.support.fates import cells, parsed, records
+from tests.support.rows.fates import cells, parsed, records
 
 LATE = datetime.datetime(9999, 12, 31)
 EARLY = datetime.datetime(1, 1, 1)
