@@ -219,6 +219,24 @@ def test_a_number_of_any_size_travels_beside_others(connection):
     ]
 
 
+def test_the_one_row_of_five_thousand_is_found(connection):
+    """psycopg2 #1533: "year 23848 is out of range" from fetchall(), and no way to find the row that it is in."""
+    sql = """SELECT 'k' || g AS id, CASE g WHEN 4711 THEN date '23848-01-01' ELSE date '2022-12-20' END AS at
+        FROM generate_series(1, 5000) AS g"""
+    _, batch = cursors.rows_read_ahead(partial(executed, connection, sql))
+    encoded = Encoder(batch.schema, "id").encode(batch)
+    assert len(encoded.records) == 4999
+    assert [(one.position, one.column, one.value_repr) for one in encoded.unfit] == [(4710, "at", "23848-01-01")]
+
+
+def test_a_password_that_never_expires_is_not_one_of_the_year_9999(connection):
+    """psycopg #315 and #1251: rolvaliduntil 'infinity' is an error in one driver, and datetime.max in the other."""
+    connection.cursor().execute("ALTER ROLE CURRENT_USER VALID UNTIL 'infinity'")
+    found = values(connection, "SELECT rolvaliduntil AS until FROM pg_roles WHERE rolname = CURRENT_USER")
+    assert [repr(one) for one in found["until"]] == ["infinity"]
+    assert all(isinstance(one, UnfitValue) for one in found["until"])
+
+
 def test_dates_of_every_age(connection):
     """The day's number is the oracle: of those that Python has, it makes the same date."""
     sql = "SELECT n, date '1970-01-01' + n AS day, (date '1970-01-01' + n)::timestamp AS at FROM unnest(%s) AS n"
