@@ -73,7 +73,7 @@ class _CsvFile:
         return item.cells
 
     def _refuse_other_kind(self) -> None:
-        head = self._stream.look(HEAD_BYTES)
+        head = self._stream.begin(HEAD_BYTES)
         if kind := other_kind(head):
             raise DataError(f"source {self._name!r} is no CSV, but {kind}")
         if encoding := unmarked_utf16(head):
