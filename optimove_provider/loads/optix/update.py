@@ -69,6 +69,7 @@ def load_update(
         if unfinished:
             spool = _frozen(open_rows, update, journal, resumed)
             report.rows = spool.rows
+            report.tell_warnings(spool.warnings, spool.warning_note)
             keep_rejected(journal, spool, SliceOutcomes(), report, spool.parts)
             judge(report, options.max_rejected, "Nothing was sent")
             with _marked(client, journal, update, spool, try_number, report) as (parts, may_send):

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, BinaryIO, Protocol
 
@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from optimove_provider.loads.progress import Progress
+from optimove_provider.loads.spool.id_warnings import IdWarnings
 from optimove_provider.loads.spool.row_files import REFUSED, fingerprints, rows_batch
 from optimove_provider.loads.spool.slices import RowFiles, RowFilesWriter
 from optimove_provider.loads.spool.unique_keys import refuse_duplicates
@@ -23,6 +24,7 @@ from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.arrow.filled import filled
 from optimove_provider.records.arrow.shown import shown
+from optimove_provider.records.findings.findings import Findings
 from optimove_provider.records.rejected_lines import REJECTED_FILE, rejected_line, unread_line
 from optimove_provider.records.rows import Rows, Unread
 from optimove_provider.records.to_json.encode import Encoded, Unfit, missing_key
@@ -43,7 +45,8 @@ class Spool:
     """`rows` of the source, of which `fit` are frozen and `rejected` put aside; `columns` counts the cells of each that
     are filled.
 
-    Of the rejected rows, `keyless` are without a key that could be told. The keys of the others lie beside the parts,
+    `warnings` about the keys are counted by rule; `warning_note` tells the first, and where all are. Of the rejected
+    rows, `keyless` are without a key that could be told. The keys of the others lie beside the parts,
     without a record: a snapshot has them, although they are not sent.
     """
 
@@ -53,6 +56,8 @@ class Spool:
     keyless: int
     columns: dict[str, int]
     parts: RowFiles
+    warnings: dict[str, int] = field(default_factory=dict)
+    warning_note: str = ""
 
     @property
     def filled(self) -> dict[str, float]:
@@ -99,11 +104,22 @@ def open_spool(
         return Spool.from_json(found)
     folder = journal.begin_reading(*stands_for)
     with open_rows() as rows:
-        aside = f"{journal.folder}/{REJECTED_FILE}"
-        spool = freeze(rows, journal.staging, folder, aside, make_encoder, primary_key, compared)
+        aside, findings = f"{journal.folder}/{REJECTED_FILE}", Findings("the source's rows")
+        spool = freeze(rows, journal.staging, folder, aside, make_encoder, primary_key, compared, findings)
+    spool = _with_warnings(spool, findings, journal)
     journal.rows_read(spool.as_json())
     log.info("%d rows read, %d of them rejected", spool.rows, spool.rejected)
     return spool
+
+
+def _with_warnings(spool: Spool, findings: Findings, journal: Journal) -> Spool:
+    """Tell in the log and in staging what is odd about the keys, as an import does; the spool remembers it."""
+    if not findings.total:
+        return spool
+    findings.rows, findings.valid_rows = spool.rows, spool.fit
+    url = journal.staging.write(f"reports/{journal.load_id}-findings.json", findings.as_json())
+    log.warning("%s\nFull report: %s", findings.describe(), url)
+    return replace(spool, warnings=findings.warnings(), warning_note=findings.warning_note(url))
 
 
 def freeze(
@@ -114,27 +130,32 @@ def freeze(
     make_encoder: MakeEncoder,
     primary_key: str,
     compared: bool = False,
+    findings: Findings | None = None,
 ) -> Spool:
     """Write the rows to a folder, and those that cannot travel to the file `aside_path`.
 
-    `compared`: fingerprints are made on the way.
+    `compared`: fingerprints are made on the way. `findings` are told what is odd about the keys.
 
     Raises DataError where the source as a whole is wrong: no key column, a column that JSON has no form for, a key
     that occurs twice, a type that changes.
     """
     staging.remove_folder(folder)
-    with (
-        RowFilesWriter(staging, folder) as fit,
-        RowFilesWriter(staging, folder, REFUSED) as refused,
-        staging.open_new(aside_path) as aside,
-    ):
-        freezing = _Freezing(fit, refused, aside, make_encoder, compared, Progress(staging.surroundings.monotonic))
-        _in_turn(freezing.take, rows, staging.surroundings)
-    rejected, columns = freezing.rejected, freezing.columns
-    if columns and primary_key not in columns:
-        raise missing_key(primary_key, columns)
-    spool = Spool(freezing.row, fit.rows, rejected, rejected - refused.rows, columns, fit.written)
-    refuse_duplicates(staging, spool.parts, primary_key)
+    with IdWarnings(primary_key) as ids:
+        with (
+            RowFilesWriter(staging, folder) as fit,
+            RowFilesWriter(staging, folder, REFUSED) as refused,
+            staging.open_new(aside_path) as aside,
+        ):
+            progress = Progress(staging.surroundings.monotonic)
+            freezing = _Freezing(fit, refused, aside, make_encoder, compared, progress, ids)
+            _in_turn(freezing.take, rows, staging.surroundings)
+        rejected, columns = freezing.rejected, freezing.columns
+        if columns and primary_key not in columns:
+            raise missing_key(primary_key, columns)
+        spool = Spool(freezing.row, fit.rows, rejected, rejected - refused.rows, columns, fit.written)
+        refuse_duplicates(staging, spool.parts, primary_key)
+        if findings is not None:
+            ids.add_to(findings)
     return spool
 
 
@@ -160,7 +181,9 @@ class _Freezing:
         make_encoder: MakeEncoder,
         compared: bool,
         progress: Progress,
+        ids: IdWarnings,
     ) -> None:
+        self._ids = ids
         self._fit, self._refused, self._aside = fit, refused, aside
         self._make_encoder, self._compared = make_encoder, compared
         self._schema: pa.Schema | None = None
@@ -184,6 +207,7 @@ class _Freezing:
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             self.columns[name] = self.columns.get(name, 0) + int(np.count_nonzero(filled(column)))
         encoded = self._encoder.encode(batch)
+        self._ids.see(batch, self.row)
         numbers = pa.array(encoded.positions + (self.row + 1), pa.int64())
         made = fingerprints(encoded.records) if self._compared else None
         self._fit.add(rows_batch(numbers, encoded.keys, encoded.records, made))

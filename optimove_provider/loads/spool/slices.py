@@ -51,6 +51,9 @@ class RowFiles:
     one_file: bool = False
     lengths: Sequence[int] = ()
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lengths", tuple(self.lengths))  # a journal has a list
+
     @property
     def slices(self) -> int:
         """How many slices there are."""

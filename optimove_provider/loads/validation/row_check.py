@@ -89,6 +89,7 @@ class RowCheck:
         _account(findings, text)
         url = self._staging.write(f"reports/{load_id}-findings.json", findings.as_json())
         self._report.rows = findings.rows + text.left_out
+        self._report.tell_warnings(findings.warnings(), findings.warning_note(url))
         if row_sink.has_header or isinstance(self._source, CsvFile):  # an empty list has no columns, and is no fault
             _refuse_pii(findings, url)
             row_sink.judge(findings, self._report, url)

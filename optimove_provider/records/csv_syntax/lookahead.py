@@ -30,6 +30,13 @@ class LookaheadStream:
             self._bytes, self._at = b"".join(chunks), 0
         return self._bytes[self._at : self._at + size]
 
+    def begin(self, size: int) -> bytes:
+        """What the first read of the stream gives, `size` bytes at most; they stay to be read. No more is read: what
+        makes the text may do something else after its beginning."""
+        if not self._read and not self.ended:
+            self._bytes = self._fetch(size)
+        return self._bytes[self._at : self._at + size]
+
     def is_last(self, block: bytes) -> bool:
         """Whether the stream is known to end with what was looked at."""
         return self.ended and len(block) == self._left

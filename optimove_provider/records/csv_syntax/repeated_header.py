@@ -14,6 +14,7 @@ class RepeatedHeader:
     first with a byte order mark perhaps."""
 
     def __init__(self, names: Sequence[str]) -> None:
+        self._width = len(names)
         self._names = {_plain(name.encode(errors="surrogateescape")) for name in names}
         self._lengths = np.zeros(_MOST + 2, bool)
         self._ends = np.zeros(1 << 16, bool)
@@ -31,9 +32,8 @@ class RepeatedHeader:
                 yield _BOM + case
 
     def is_repeat(self, cells: Sequence[bytes]) -> bool:
-        """Whether the cells of a row are the header's names, each once, or some of them and nothing else."""
-        plain = [_plain(cell) for cell in cells]
-        return bool(plain) and any(plain) and len(set(plain)) == len(plain) and self._names.issuperset(plain)
+        """Whether the cells of a row are the header's names."""
+        return len(cells) == self._width and any(cells) and {_plain(cell) for cell in cells} == self._names
 
     def candidates(self, column: pa.BinaryArray) -> Sequence[int]:
         """The few cells of a column that may be one of the names."""

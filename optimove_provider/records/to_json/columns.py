@@ -1,7 +1,7 @@
 """Columns as JSON text, with the kernels of Arrow and without a look at single values. For `encode`."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as types
 
+from optimove_provider.contract.cells.ids import is_empty_id
 from optimove_provider.records.arrow.coded import plain
 from optimove_provider.records.arrow.floats import all_digits, float_values
 from optimove_provider.records.arrow.mixed import MixedType, form, told
@@ -37,6 +38,7 @@ from optimove_provider.records.to_json.scalars import (
 from optimove_provider.records.to_json.temporal import date_texts, time_texts, timestamp_texts
 
 MISSING_KEY = "a key is missing"
+UNSEEN_KEY = f"{MISSING_KEY}: nothing can be seen in it"
 NO_INTEGER = "key_type is integer, and this is none"
 
 
@@ -86,8 +88,21 @@ def _integer_keys(column: pa.Array) -> Texts:
 def _text_keys(column: pa.Array) -> Texts:
     column = as_text(column)
     found = _keys(_text(column))
-    empty = indices((np.diff(bytes_of(column)[0]) == 0) & valid(column))
-    return replace(found, unfit=dict.fromkeys(empty, MISSING_KEY) | found.unfit) if empty else found
+    empty = _empty_keys(column, found.unfit)
+    return replace(found, unfit=empty | found.unfit) if empty else found
+
+
+def _empty_keys(column: pa.StringArray, unfit: Collection[int]) -> dict[int, str]:
+    """The keys in which nothing can be seen, by the rule that `validate` has, and why they are none: none of those that
+    begin with visible ASCII."""
+    edges, data = bytes_of(column)
+    lengths = np.diff(edges)
+    first = data.take(edges[:-1], mode="clip") if len(data) else np.zeros(len(column), np.uint8)
+    plain = (lengths > 0) & (first - np.uint8(ord("!")) <= ord("~") - ord("!"))
+    doubtful = [row for row in indices(~plain & valid(column)) if row not in unfit]
+    texts_ = column.take(pa.array(doubtful, pa.int64())).to_pylist()
+    pairs = zip(doubtful, texts_, strict=True)
+    return {row: UNSEEN_KEY if text else MISSING_KEY for row, text in pairs if is_empty_id(text)}
 
 
 def _digits(column: pa.Array) -> Texts:
@@ -106,8 +121,8 @@ def _digits(column: pa.Array) -> Texts:
 
 
 def _integer(text: str) -> str:
-    if not text:
-        raise NoForm(MISSING_KEY)
+    if is_empty_id(text):
+        raise NoForm(UNSEEN_KEY if text else MISSING_KEY)
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdecimal()):
         raise NoForm(NO_INTEGER)
@@ -118,8 +133,8 @@ def _integer(text: str) -> str:
 def _json_key(key_type: str, scalar: pa.Scalar) -> str:
     """A key that has a form in JSON: text, or an integer, however long."""
     value = json.loads(scalar_text(scalar), parse_int=str)
-    if value is None or value == "":
-        raise NoForm(MISSING_KEY)
+    if value is None or (isinstance(value, str) and is_empty_id(value)):
+        raise NoForm(UNSEEN_KEY if value else MISSING_KEY)
     if not isinstance(value, str):
         raise NoForm(f"a key must be text or an integer, not a {type(value).__name__}: cast it in the query")
     return string_text(value) if key_type == "string" else _integer(value)

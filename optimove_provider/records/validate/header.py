@@ -7,7 +7,7 @@ from functools import partial
 
 from optimove_provider.contract.cells.datatypes import Attribute, Rule, Verdict
 from optimove_provider.contract.cells.ids import is_empty_id, is_null_marker
-from optimove_provider.records.csv_syntax.grammar import Fault, other_separator, separator_message
+from optimove_provider.records.csv_syntax.grammar import DOUBT, REPEATED, Fault, other_separator, separator_message
 from optimove_provider.records.csv_syntax.reader import Record
 from optimove_provider.records.csv_syntax.repeated_header import RepeatedHeader
 from optimove_provider.records.findings import file_rules
@@ -25,10 +25,6 @@ _NAME_RULES = {
     file_rules.HEADER_PADDED.name: "white space around the name",
     file_rules.HEADER_UNKNOWN.name: "no attribute has this name",
 }
-
-
-_DOUBT = "this may be a part of the cell that is broken on line {line}: where that record ends is not certain"
-_REPEATED = "the header once more: put files together without the headers of all but the first"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +159,12 @@ class HeaderSchema:
         for fault in record.faults:
             yield self._finding(record, row, fault)
         if record.doubt:
-            message = _DOUBT.format(line=record.doubt)
+            message = DOUBT.format(line=record.doubt)
             yield self._finding(record, row, Fault(file_rules.AFTER_QUOTE.name, None, "", message))
         if record.broken or self._header.broken:
             return
         if self.repeated.is_repeat(record.raw_cells):
-            fault = Fault(file_rules.HEADER_REPEATED.name, None, record.text.rstrip("\r\n"), _REPEATED)
+            fault = Fault(file_rules.HEADER_REPEATED.name, None, record.text.rstrip("\r\n"), REPEATED)
             yield self._finding(record, row, fault)
             return
         if len(record.cells) != len(self._names):

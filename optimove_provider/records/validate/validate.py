@@ -64,7 +64,7 @@ def check_csv(
     options = options or Options()
     findings = Findings(file=options.file, max_findings=options.max_findings)
     lookahead = LookaheadStream(stream)
-    if kind := _other_kind(lookahead.look(HEAD_BYTES)):
+    if kind := _other_kind(lookahead.begin(HEAD_BYTES)):
         findings.add(kind)
         findings.bytes = lookahead.drain()
         return findings
