@@ -147,20 +147,21 @@ FIRST_PLAUSIBLE_SECOND = 100_000
 """Less is a year, a spreadsheet's days or a counter, and hardly an instant within 28 hours of 1970."""
 EPOCH_LOOKS_LIKE_MICROSECONDS = 10**14
 """As milliseconds the year 5138, as microseconds March 1973."""
-_WRITTEN = {6: "%Y%m", 8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _FORMS = {6: "yyyymm", 8: "yyyymmdd", 12: "yyyymmddhhmm", 14: "yyyymmddhhmmss"}
+_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 def _written_date(digits: str, only: int | None = None) -> bool:
     """Whether these are the digits of a date of the years 1900 to 2199, such as yyyymmdd."""
-    form = _WRITTEN.get(len(digits)) if only in (None, len(digits)) else None
-    if form is None or not "1900" <= digits[:4] <= "2199":
+    if len(digits) not in (_FORMS if only is None else (only,)) or digits[:2] not in ("19", "20", "21"):
         return False
-    try:
-        datetime.datetime.strptime(digits, form)
-    except ValueError:
+    year, month, *rest = int(digits[:4]), *(int(digits[at : at + 2]) for at in range(4, len(digits), 2))
+    if not 1 <= month <= 12:
         return False
-    return True
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    days = 28 if month == 2 and not leap else _DAYS[month - 1]
+    limits = ((1, days), (0, 23), (0, 59), (0, 59))
+    return all(least <= part <= most for part, (least, most) in zip(rest, limits, strict=False))
 
 
 def explain_epoch(cell: str) -> str:
