@@ -7,12 +7,15 @@ documents neither an endpoint nor states. The states here are those of the histo
 
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any
 from urllib.parse import unquote
+
+from optimove_provider.contract.wire.messages import Response
+from optimove_provider.contract.wire.outside import MAX_TEXT, cut
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +34,10 @@ STATES: Mapping[str, ImportState] = {
     "completed": ImportState.DONE,
     "failed": ImportState.FAILED,
 }
+
+
+_LIMITS = {"file": 4096, "status": 100, "message": MAX_TEXT, "created": 100, "evidence": 100}
+"""Characters that are kept. A key has 1024 bytes at most, each three when escaped, and a bucket may stand before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,13 @@ class HistoryEntry:
             evidence=str(entry.get("evidence") or ""),
         )
 
+    def told_by(self, response: Response) -> "HistoryEntry":
+        """The entry as it may be told: not too long, and without the secrets that the answer may have echoed."""
+        told: dict[str, Any] = {
+            name: cut(response.shown(getattr(self, name), limit)) for name, limit in _LIMITS.items()
+        }
+        return replace(self, **told)
+
     def as_json(self) -> dict[str, Any]:
         """The entry as the history serves it; without `evidence`, where a history is the evidence."""
         content = {name: getattr(self, name) for name in self.__slots__}
@@ -86,7 +100,7 @@ class HistoryEntry:
 
 def _text(entry: Mapping[str, Any], name: str) -> str:
     if not isinstance(entry[name], str):
-        raise ValueError(f"{name} is {entry[name]!r:.100}, which is no text")
+        raise ValueError(f"{name} is {_said(entry[name])}, which is no text")
     return str(entry[name])
 
 
@@ -95,9 +109,18 @@ def _count(entry: Mapping[str, Any], name: str) -> int | None:
     count = entry.get(name)
     if count is None:
         return None
-    if isinstance(count, bool) or not re.fullmatch(r"\d+(\.0+)?", str(count).strip(), re.ASCII):
-        raise ValueError(f"{name} is {count!r:.100}, which is no count")
+    if isinstance(count, bool) or not re.fullmatch(r"\d{1,18}(\.0+)?", str(count).strip(), re.ASCII):
+        raise ValueError(f"{name} is {_said(count)}, which is no count")
     return int(float(count)) if isinstance(count, float) else int(str(count).strip().partition(".")[0])
+
+
+def _said(value: Any) -> str:
+    """A short value as it is; of a longer one the type, since what is cut may show half of a secret."""
+    text = repr(value)
+    return text if len(text) <= _MAX_VALUE else f"a long {type(value).__name__}"
+
+
+_MAX_VALUE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,24 +154,30 @@ class Outcome:
         return "; ".join([*(entry.sentence for entry in self.entries), *missing])
 
 
-def read_history(found: Sequence[Any], files: Iterable[str]) -> list[HistoryEntry]:
+def read_history(
+    found: Sequence[Any], files: Iterable[str], shown: Callable[[str, int], str] = cut
+) -> list[HistoryEntry]:
     """Read the entries of a history. Odd ones of other files than these are passed over, with one warning.
 
+    `shown` makes what may be told of a text, at most so long.
     Raises what `HistoryEntry.from_json` does for an odd one that may be about one of the `files`.
     """
     wanted, entries, passed_over = tuple(files), list[HistoryEntry](), list[str]()
     for entry in found:
         try:
             entries.append(HistoryEntry.from_json(entry))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             name = entry.get("file") if isinstance(entry, Mapping) else None
             if isinstance(name, str) and any(_depth(name, file) for file in wanted):
                 raise
-            passed_over.append(f"{name!r:.200} ({error!r:.200})")
+            passed_over.append(shown(f"{name!r} ({error!r})", _MAX_ODD))
     if passed_over:
         told = "; ".join(passed_over[:3]) + ("; ..." if len(passed_over) > 3 else "")
         log.warning("%d odd entries of other files in the upload history are passed over: %s", len(passed_over), told)
     return entries
+
+
+_MAX_ODD = 300
 
 
 def judge(history: Iterable[HistoryEntry], files: Iterable[str]) -> Outcome:
