@@ -16,7 +16,7 @@ class DcpHook(BaseHook):
 
     :param dcp_conn_id: a connection of type `optimizely_dcp`: host (blank for the vendor's), password (classic
         token), extras profile_host, import_bucket, s3_endpoint_url, region, aws_conn_id, upload_history_url,
-        requests_per_10s, timeout_seconds, target_alias.
+        upload_history_token, requests_per_10s, timeout_seconds, target_alias.
     """
 
     conn_name_attr = "dcp_conn_id"

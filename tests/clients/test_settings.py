@@ -79,7 +79,6 @@ def test_blank_fields_take_the_vendors_defaults(blank):
         ("http://localhost/api/v1", 8099, "http://localhost:8099/api/v1"),
         ("http://localhost/api/v1/", "8099", "http://localhost:8099/api/v1"),
         ("http://localhost:1/api", 8099, "http://localhost:1/api"),
-        ("http://user:pw@localhost/api", 8099, "http://user:pw@localhost:8099/api"),
         ("http://[::1]/api", 8099, "http://[::1]:8099/api"),
         ("http://[::1]:1/api", 8099, "http://[::1]:1/api"),
         ("http://localhost", None, "http://localhost"),
