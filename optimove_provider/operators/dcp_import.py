@@ -253,12 +253,10 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         self.defer(trigger=trigger, method_name="execute_complete", kwargs={"load_id": report.load_id}, timeout=left)
 
     def _destination(self, client: "DcpClient", table: "Table", load_id: str) -> "Destination":
-        from optimove_provider.clients.s3 import Bucket
-        from optimove_provider.hooks.s3 import import_client
+        from optimove_provider.hooks.s3 import import_bucket
         from optimove_provider.loads.upload.destination import Destination
 
-        bucket = Bucket(import_client(client.settings, table), client.settings.import_bucket)
-        return Destination(bucket, table.s3_path, load_id, self.staging())
+        return Destination(import_bucket(client.settings, table), table.s3_path, load_id, self.staging())
 
     def _changed_options(self) -> "ChangedOptions":
         from optimove_provider.loads.dcp.options import ChangedOptions

@@ -7,7 +7,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
 
 from optimove_provider.clients.s3 import Bucket, Found, NameTaken, UploadGone
 from optimove_provider.contract.dcp.config import IMPORT_BUCKET
@@ -73,8 +72,8 @@ def test_an_aborted_upload_makes_no_object(bucket, key):
     assert key not in [upload["Key"] for upload in uploads]
 
 
-def test_another_refusal_passes_as_it_is(bucket, key):
-    with pytest.raises(ClientError, match="NoSuchBucket"):
+def test_a_bucket_that_is_not_there_is_named(bucket, key):
+    with pytest.raises(S3Refused, match=r"check import_bucket of the connection .*NoSuchBucket"):
         Bucket(bucket.s3, "no-such-bucket").begin(key, "load/1")
 
 

@@ -31,7 +31,13 @@ class Disagreement(OptimoveProviderError):
 
 
 class S3Refused(OptimoveProviderError):
-    """S3 refused the keys: the table's own, or those of the connection's `aws_conn_id`."""
+    """S3 refused for good: the keys, the table's own or those of the connection's `aws_conn_id`, or the bucket."""
+
+
+class S3Trouble(OptimoveProviderError):
+    """S3 refused for a reason that may pass, says its error code: it is busy, a clock is wrong, keys have expired."""
+
+    retry_helps = True
 
 
 class UnreadableAnswer(OptimoveProviderError):
