@@ -13,7 +13,7 @@ from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.kinds import ANY_REJECTED, FLAG, is_template, one_of
 from optimove_provider.loads.plan.modes import MODES, check_modes, default_source
 from optimove_provider.options import Guards
-from optimove_provider.tasks.deferral import LoadingOperator, Waiting, task_of
+from optimove_provider.tasks.deferral import LoadingOperator, Waiting, as_timedelta, task_of
 from optimove_provider.tasks.failures import airflow_failures, as_airflow_failure
 from optimove_provider.tasks.readback import upload_history
 from optimove_provider.tasks.sources import Source, check_one_source, open_file, open_rows, rejected_marker
@@ -210,7 +210,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
             sweep(load.staging)
             if self.wait and load.report.state == "uploaded":
                 defer = partial(self._defer, client, load.report) if self.deferrable else None
-                pause = timedelta(seconds=self.poke_interval)
+                pause = as_timedelta("poke_interval", self.poke_interval)
                 self._confirm(context, load.report, outcome(load, self.wait_timeout, pause, defer))
         return _result_of(load.report, load.staging)
 

@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
     AirflowException,
-    AirflowFailException,
     AirflowSkipException,
     BaseSensorOperator,
     PokeReturnValue,
@@ -18,7 +16,9 @@ from optimove_provider.clients.patience import POLLING
 from optimove_provider.contract.dcp.upload_history import HistoryEntry, ImportState, Outcome, counted
 from optimove_provider.contract.dcp.waiting import MAX_FAILED_POLLS, tolerable
 from optimove_provider.contract.wire.errors import OptimoveProviderError, SettingsError
+from optimove_provider.contract.wire.outside import cut
 from optimove_provider.hooks.dcp import DcpHook
+from optimove_provider.tasks.deferral import as_timedelta
 from optimove_provider.tasks.failures import airflow_failures, as_airflow_failure
 from optimove_provider.tasks.readback import upload_history
 from optimove_provider.tasks.staging import staging
@@ -130,6 +130,7 @@ class DcpUploadSensor(_DcpSensor):
     def _defer(self) -> None:
         with self._skipping_if_soft(), airflow_failures(), DcpHook(self.dcp_conn_id).get_conn(POLLING) as client:
             remembered = upload_history(client, int(self.table_id), staging()).remembered(self._keys)
+            timeout = as_timedelta("timeout", self.timeout)
         trigger = DcpUploadTrigger(
             table_id=int(self.table_id),
             s3_keys=self._keys,
@@ -139,14 +140,15 @@ class DcpUploadSensor(_DcpSensor):
             max_failed_polls=self.max_failed_polls,
             samples=None if remembered is None else [one.as_json() for one in remembered],
         )
-        self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=self.timeout))
+        self.defer(trigger=trigger, method_name="execute_complete", timeout=timeout)
 
     def _judge(self, outcome: Outcome) -> PokeReturnValue:
         if isinstance(self.s3_key, Mapping):
             outcome = counted(outcome, int(self.s3_key.get("accepted") or 0))
-        self.log.info("%s", outcome.sentence)
+        self.log.info("%s", cut(outcome.sentence))
         if outcome.state is ImportState.FAILED:
-            raise AirflowFailException(f"table {self.table_id}: the import failed: {outcome.sentence}")
+            told = f"table {self.table_id}: the import failed: {outcome.sentence}"
+            raise as_airflow_failure(told, retry_helps=False)
         return PokeReturnValue(outcome.state is ImportState.DONE, _result(outcome.entries))
 
 

@@ -14,7 +14,7 @@ from optimove_provider.clients.dcp import DcpClient
 from optimove_provider.clients.s3 import Bucket
 from optimove_provider.contract.cells.datatypes import Attribute, is_key_column
 from optimove_provider.contract.dcp.config import Table
-from optimove_provider.contract.dcp.profiles import UNADDRESSABLE
+from optimove_provider.contract.dcp.profiles import MAX_ID, UNADDRESSABLE
 from optimove_provider.contract.dcp.readback import Sample, sampled
 from optimove_provider.contract.dcp.upload_history import Outcome
 from optimove_provider.contract.wire.errors import DataError, S3Refused
@@ -131,7 +131,7 @@ def _compared(attributes: Sequence[Attribute], rows: Sequence[Row]) -> tuple[Att
 
 def _customer_id(row: Row) -> str:
     found = next((cell for name, cell in row.items() if is_key_column(name)), "")
-    return "" if found in UNADDRESSABLE else found
+    return "" if found in UNADDRESSABLE or len(found) > MAX_ID else found
 
 
 def _path(s3_key: str) -> str:
