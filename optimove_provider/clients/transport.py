@@ -55,7 +55,9 @@ class Transport:
             try:
                 answer: Answer = self._send(request, seconds)
                 problem = ""
-            except (requests.RequestException, HTTPError, OSError, ValueError, ArithmeticError) as error:
+            except SettingsError:
+                raise
+            except Exception as error:  # requests lets those of other libraries pass, and has some of its own making
                 problem = _misconfigured(error)
                 answer = Lost(f"{_place(request.url)}: {_detail(error)}", sent=not _never_left(error))
         if problem:
@@ -151,21 +153,22 @@ def _misconfigured(error: Exception) -> str:
     names = "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY in the environment"
     if isinstance(error, InvalidSchema) and "SOCKS" in str(error):
         return f"{names} names a SOCKS proxy, which needs the library PySocks: pip install 'requests[socks]'"
-    in_proxy = isinstance(error, LocationParseError | ValueError) and bool(getproxies())
-    if isinstance(error, InvalidProxyURL) or (in_proxy and _proxy_is_odd()):
+    of_an_address = isinstance(error, InvalidURL) or not isinstance(error, requests.RequestException)
+    if isinstance(error, InvalidProxyURL) or (of_an_address and _proxy_is_odd()):
         return f"{names} is no URL of a proxy: expected http://host:port"
     return ""
 
 
 def _proxy_is_odd() -> bool:
-    for url in getproxies().values():
-        try:
-            parts = urlsplit(url if "://" in url else f"http://{url}")
-            if not parts.hostname or parts.port == 0:
-                return True
-        except ValueError:
-            return True
-    return False
+    return not all(_names_a_host(url) for scheme, url in getproxies().items() if scheme != "no")
+
+
+def _names_a_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _root(error: Exception) -> object:

@@ -248,8 +248,9 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         table, keys = int(self.table_id), list(report.s3_keys)
         remembered = upload_history(client, table, self.staging()).remembered(keys)
         samples = None if remembered is None else [one.as_json() for one in remembered]
-        first = max(self.poke_interval, FIRST_POLL_SECONDS)
-        trigger = DcpUploadTrigger(table, keys, self.dcp_conn_id, self.poke_interval, first, samples=samples)
+        poll = as_timedelta("poke_interval", self.poke_interval).total_seconds()
+        first = max(poll, FIRST_POLL_SECONDS)
+        trigger = DcpUploadTrigger(table, keys, self.dcp_conn_id, poll, first, samples=samples)
         self.defer(trigger=trigger, method_name="execute_complete", kwargs={"load_id": report.load_id}, timeout=left)
 
     def _destination(self, client: "DcpClient", table: "Table", load_id: str) -> "Destination":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from optimove_provider.hooks.dcp import DcpHook
+from optimove_provider.kinds import SPAN
 
 if TYPE_CHECKING:
     from optimove_provider.contract.dcp.waiting import Ask
@@ -22,6 +23,11 @@ FIRST_POLL_SECONDS = 12.0
 @cache
 def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_THREADS, "optimove-trigger")
+
+
+def _seconds(name: str, given: float) -> float:
+    """A span of time that the event loop can wait: one that is no number would upset everybody's."""
+    return float(SPAN.literal(name, given).total_seconds())
 
 
 class DcpUploadTrigger(BaseTrigger):
@@ -65,7 +71,7 @@ class DcpUploadTrigger(BaseTrigger):
         from optimove_provider.contract.wire.outside import cut
 
         try:
-            await asyncio.sleep(self.first_poll_seconds)
+            await asyncio.sleep(_seconds("first_poll_seconds", self.first_poll_seconds))
             return {"outcome": await self._wait()}
         except OptimoveProviderError as error:
             return {"error": cut(str(error)), "retry_helps": error.retry_helps}
@@ -78,8 +84,9 @@ class DcpUploadTrigger(BaseTrigger):
     async def _wait(self) -> dict[str, Any]:
         from optimove_provider.clients.patience import POLLING
 
+        poll_seconds = _seconds("poll_seconds", self.poll_seconds)
         with await DcpHook(self.dcp_conn_id).aget_conn(POLLING) as client:
-            outcome = await client.wait(self._ask, self.poll_seconds, self.max_failed_polls, _threads())
+            outcome = await client.wait(self._ask, poll_seconds, self.max_failed_polls, _threads())
         return outcome.as_json()
 
     @property
