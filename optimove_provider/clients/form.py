@@ -12,7 +12,8 @@ TABLE_ID, HISTORY_TOKEN = "{table_id}", "{upload_history_token}"
 T = TypeVar("T")
 
 _LEAST = 0.001
-_SHOWN_HOST, _SHOWN_WORD = 40, 15
+_SHOWN_HOST, _SHOWN_LABEL, _SHOWN_WORD = 60, 30, 15
+"""Characters of what may be a host, of one of its labels, and of a word without a dot: keys are longer."""
 _PLACE = re.compile(r"(?:[A-Za-z]{1,6}:)?(?://)?[\w.:\[\]-]*", re.ASCII)
 
 
@@ -121,7 +122,7 @@ def _recognisable(value: str) -> str:
     scheme, slashes, rest = value.partition("://") if "://" in value else ("", "", value)
     host = re.split(r"[/?#\\]", rest, maxsplit=1)[0] if slashes or not rest.startswith("//") else rest
     shown = f"{scheme}{slashes}{host}"
-    most = _SHOWN_HOST if {".", ":"} & set(host) or slashes else _SHOWN_WORD
-    if not _PLACE.fullmatch(shown) or not shown:
+    is_long = len(host) > _SHOWN_WORD and not {".", ":"} & set(host)
+    if not shown or is_long or max(map(len, host.split("."))) > _SHOWN_LABEL or not _PLACE.fullmatch(shown):
         return ""
-    return f" {shown[:most]!r}" + ("..." if len(shown) > most else "")
+    return f" {shown[:_SHOWN_HOST]!r}" + "..." * (len(shown) > _SHOWN_HOST)
