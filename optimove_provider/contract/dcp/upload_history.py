@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any
 from urllib.parse import unquote
 
+from optimove_provider.contract.wire.answers import OddMember
 from optimove_provider.contract.wire.messages import Response
 from optimove_provider.contract.wire.outside import MAX_TEXT, cut
 
@@ -100,7 +101,7 @@ class HistoryEntry:
 
 def _text(entry: Mapping[str, Any], name: str) -> str:
     if not isinstance(entry[name], str):
-        raise ValueError(f"{name} is {_said(entry[name])}, which is no text")
+        raise OddMember(f"{name} is {_said(entry[name])}, which is no text")
     return str(entry[name])
 
 
@@ -110,7 +111,7 @@ def _count(entry: Mapping[str, Any], name: str) -> int | None:
     if count is None:
         return None
     if isinstance(count, bool) or not re.fullmatch(r"\d{1,18}(\.0+)?", str(count).strip(), re.ASCII):
-        raise ValueError(f"{name} is {_said(count)}, which is no count")
+        raise OddMember(f"{name} is {_said(count)}, which is no count")
     return int(float(count)) if isinstance(count, float) else int(str(count).strip().partition(".")[0])
 
 

@@ -24,8 +24,19 @@ def read(endpoint: Endpoint, response: Response, reader: Callable[[Any], T], fou
     try:
         return reader(found)
     except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError) as error:
-        problem = repr(error)
+        problem = _told(error)
     raise UnreadableAnswer(endpoint, response, f"an object as documented ({problem})")
+
+
+class OddMember(ValueError):
+    """A member of an answer is not what it should be; the message may be shown, as no answer with it holds keys."""
+
+
+def _told(error: Exception) -> str:
+    """What was wrong. Where a value was, only that: it may be the key that a table holds."""
+    if isinstance(error, ValueError | ArithmeticError) and not isinstance(error, OddMember):
+        return f"{type(error).__name__}: a value in it is of another kind"
+    return repr(error)
 
 
 def ask(endpoint: Endpoint, reader: Callable[[Any], T], **path: object) -> Flow[T]:
