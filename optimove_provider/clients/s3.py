@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -116,6 +116,8 @@ class Bucket:
             return call(Bucket=self.name, Key=key, **named)
         except self.s3.exceptions.ClientError as error:
             problem = self._problem(key, error)
+        except RecursionError:  # boto follows it, and asks where the bucket is, which is answered so, too
+            problem = S3Refused(self._told(key, f"{_THE_REGION} (PermanentRedirect, without an end)"))
         except _unreadable() as error:
             problem = S3Trouble(self._told(key, f"an answer that is none of S3's: {error}"))
         raise problem  # here, and not above: what S3 said, which may be a key, hangs on to its own error
@@ -142,7 +144,7 @@ class Bucket:
         """Whether the answer's own time says that the clock is the reason: a HEAD's answer has no code."""
         try:
             date = parsedate_to_datetime(response["ResponseMetadata"]["HTTPHeaders"]["date"])
-            return abs(date - self.now()) > _MAX_SKEW
+            return abs((date if date.tzinfo else date.replace(tzinfo=UTC)) - self.now()) > _MAX_SKEW
         except (KeyError, TypeError, ValueError, OverflowError):
             return False
 
