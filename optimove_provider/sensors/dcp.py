@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
@@ -18,7 +19,6 @@ from optimove_provider.contract.dcp.waiting import MAX_FAILED_POLLS, tolerable
 from optimove_provider.contract.wire.errors import OptimoveProviderError, SettingsError
 from optimove_provider.contract.wire.outside import cut
 from optimove_provider.hooks.dcp import DcpHook
-from optimove_provider.tasks.deferral import as_timedelta
 from optimove_provider.tasks.failures import airflow_failures, as_airflow_failure
 from optimove_provider.tasks.readback import upload_history
 from optimove_provider.tasks.staging import staging
@@ -130,7 +130,6 @@ class DcpUploadSensor(_DcpSensor):
     def _defer(self) -> None:
         with self._skipping_if_soft(), airflow_failures(), DcpHook(self.dcp_conn_id).get_conn(POLLING) as client:
             remembered = upload_history(client, int(self.table_id), staging()).remembered(self._keys)
-            timeout = as_timedelta("timeout", self.timeout)
         trigger = DcpUploadTrigger(
             table_id=int(self.table_id),
             s3_keys=self._keys,
@@ -140,7 +139,7 @@ class DcpUploadSensor(_DcpSensor):
             max_failed_polls=self.max_failed_polls,
             samples=None if remembered is None else [one.as_json() for one in remembered],
         )
-        self.defer(trigger=trigger, method_name="execute_complete", timeout=timeout)
+        self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=self.timeout))
 
     def _judge(self, outcome: Outcome) -> PokeReturnValue:
         if isinstance(self.s3_key, Mapping):
