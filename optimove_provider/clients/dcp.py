@@ -27,7 +27,9 @@ class DcpClient(Client[DcpSettings]):
 
     def read_table(self, table_id: int) -> dcp.Table:
         """One table, with the AWS keys and the S3 path of its imports."""
-        return self.run(dcp.read_table(table_id))
+        table = self.run(dcp.read_table(table_id))
+        self.learn(table.aws_access_key, table.aws_secret_key)
+        return table
 
     def list_attributes(self, table_id: int) -> list[Attribute]:
         """The attributes registered for a table."""

@@ -40,6 +40,7 @@ class Client(Generic[S]):
         self._budget = Budget(settings.requests_per_10s, surroundings.monotonic)
         self._transport = Transport(settings.timeout_seconds)
         self._send = send or self._transport
+        self._learnt: tuple[str, ...] = ()
         for warning in settings.warnings:
             log.warning("%s", warning)
 
@@ -62,6 +63,10 @@ class Client(Generic[S]):
         """Run a flow from an event loop, for instance a trigger's; `threads` are those that work and wait meanwhile."""
         with self._named():
             return await arun(self._polite(flow), self._exchange, threads=threads)
+
+    def learn(self, *secrets: str) -> None:
+        """From here on these are struck out, too."""
+        self._learnt = tuple(dict.fromkeys((*self._learnt, *filter(None, secrets))))
 
     def close(self) -> None:
         """Close the connections."""
@@ -98,7 +103,7 @@ class Client(Generic[S]):
 
         Raises UnreadableAnswer for a success that is too long to be read.
         """
-        secrets = self.settings.struck_out
+        secrets = (*self.settings.struck_out, *self._learnt)
         answer = self._send(self.settings.address(request))
         if isinstance(answer, Lost):
             return replace(answer, reason=cut(redact(answer.reason, secrets, MAX_TEXT)))

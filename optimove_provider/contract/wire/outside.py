@@ -15,6 +15,13 @@ MAX_MESSAGE = 20_000
 """How long a whole message, of an error or an event, may be, in characters: Airflow keeps them in its database."""
 STRUCK_OUT = "***"
 
+_BETWEEN = r"""(?:["'\\]|&(?:amp;){0,4}#?\w{1,6};){0,16}"""
+_NAMED_KEY = re.compile(
+    rf"(aws_?(?:secret_?|access_?){{1,2}}key(?:_?id)?{_BETWEEN}\s{{0,4}}[:=>]\s{{0,4}}{_BETWEEN})"
+    r"(?!\\)[^\s\"'<>,;&}*]+",
+    re.IGNORECASE,
+)
+_LONGEST_VALUE = 1000
 _NAMED = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
 _BACKSLASHES, _AMPERSAND = r"\\{1,8}", "&(?:amp;){0,4}"
 """What an escape begins with, how often soever it was escaped again; bounded, so that no text takes long."""
@@ -35,15 +42,17 @@ def cut(text: str, limit: int = MAX_MESSAGE) -> str:
 def redact(text: str, secrets: Iterable[str], limit: int | None = None) -> str:
     """The text, at most so many characters of it, with *** for every secret, however it is escaped.
 
-    Where one secret holds another, the longer one counts. None of a secret is shown where the limit cuts through it.
+    Where one secret holds another, the longer one counts. None of a secret is shown where the limit cuts through it. A
+    table's AWS keys are struck out by their names as well: a vendor may tell of them before anybody knows them.
     """
     known = tuple(sorted({secret for secret in secrets if secret}, key=lambda one: (-len(one), one)))
-    if known:
-        reach = _LONGEST_FORM * len(known[0])
-        seen = text if limit is None else text[: limit + 50 * reach]
-        struck = _pattern(known).sub(STRUCK_OUT, seen)
-        text = struck if len(seen) == len(text) else struck[:-reach]
-    return text if limit is None else text[:limit]
+    reach = _LONGEST_FORM * len(known[0]) if known else 0
+    seen = text if limit is None else text[: limit + 50 * reach + _LONGEST_VALUE]
+    struck = _pattern(known).sub(STRUCK_OUT, seen) if known else seen
+    struck = _NAMED_KEY.sub(rf"\1{STRUCK_OUT}", struck)
+    if len(seen) < len(text):
+        struck = struck[: max(0, len(struck) - reach)]
+    return struck if limit is None else struck[:limit]
 
 
 @lru_cache(maxsize=64)

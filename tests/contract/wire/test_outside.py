@@ -87,3 +87,14 @@ def test_messages_are_cut_and_say_so():
 
 def test_what_no_database_takes_is_replaced():
     assert cut("a\0b\ud83dc") == "a\ufffdb?c"
+
+
+@pytest.mark.parametrize(
+    "form", [json.dumps, lambda one: json.dumps(json.dumps(one)), repr, lambda one: html.escape(repr(one))]
+)
+def test_a_tables_keys_are_struck_out_by_their_names(form):
+    """An error that quotes the whole table, say one of that name that exists already."""
+    shown = redact(form({"aws_access_key": "AKIA-canary", "name": "T", "aws_secret_key": "x/y+canary"}), [])
+    assert "canary" not in shown
+    assert "name" in shown
+    assert "canary" not in redact("AWSSecretAccessKey=canary&x <AWSAccessKeyId>AKIAcanary</AWSAccessKeyId>", ["x"])
