@@ -9,6 +9,7 @@ from typing import Any
 
 from optimove_provider.contract.wire.errors import OptimoveProviderError, S3Refused, S3Trouble
 from optimove_provider.contract.wire.outside import MAX_TEXT, redact
+from optimove_provider.contract.wire.shown import shown
 from optimove_provider.surroundings import REAL
 
 LOAD = "optimove-load"
@@ -138,7 +139,7 @@ class Bucket:
         return kind(self._told(key, f"{words}{' (' * bool(words)}{error}{')' * bool(words)}"))
 
     def _told(self, key: str, text: str) -> str:
-        return f"s3://{self.name}/{key}: {redact(text, self.secrets, MAX_TEXT)}"
+        return f"s3://{self.name}/{key}: {shown(redact(text, self.secrets, MAX_TEXT))}"
 
     def _skewed(self, response: Mapping[str, Any]) -> bool:
         """Whether the answer's own time says that the clock is the reason: a HEAD's answer has no code."""

@@ -15,6 +15,7 @@ from optimove_provider.clients.transport import Transport
 from optimove_provider.contract.wire.errors import ApiError, AuthenticationError, Unreachable, UnreadableAnswer
 from optimove_provider.contract.wire.messages import Answer, Flow, Lost, Request, T
 from optimove_provider.contract.wire.outside import MAX_TEXT, cut, redact
+from optimove_provider.contract.wire.shown import shown
 from optimove_provider.surroundings import REAL, Surroundings
 
 log = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ class Client(Generic[S]):
         secrets = (*self.settings.struck_out, *self._learnt)
         answer = self._send(self.settings.address(request))
         if isinstance(answer, Lost):
-            return replace(answer, reason=cut(redact(answer.reason, secrets, MAX_TEXT)))
+            return replace(answer, reason=shown(redact(answer.reason, secrets, MAX_TEXT)))
         answer = replace(answer, secrets=secrets)
         if answer.is_cut and answer.ok and request.endpoint:
             raise UnreadableAnswer(request.endpoint, answer, "an end: no answer of the vendor's is so long")

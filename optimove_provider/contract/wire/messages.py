@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from optimove_provider.contract.wire.outside import redact
+from optimove_provider.contract.wire.shown import shown
 
 JSON_TYPE = "application/json"
 
@@ -94,8 +95,8 @@ class Response:
         return read_json(self.body)
 
     def shown(self, text: str, limit: int) -> str:
-        """The beginning of a text of this answer, without secrets."""
-        return redact(text, self.secrets, limit)
+        """The beginning of a text of this answer, in one line, without secrets."""
+        return shown(redact(text, self.secrets, limit))
 
     @property
     def size(self) -> str:
