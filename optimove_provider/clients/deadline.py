@@ -60,7 +60,7 @@ def _shut_down(one: socket.socket) -> None:
 
 def _watch(connected: socket.socket | None) -> None:
     deadline: Deadline | None = getattr(_current, "deadline", None)
-    if deadline and connected:
+    if deadline and connected and connected.fileno() >= 0:
         deadline.watch(connected)
 
 

@@ -174,7 +174,9 @@ class DcpSettings(Settings):
     @property
     def secrets(self) -> tuple[str, ...]:
         """The token, the history's own, and what of the history's URL may be one."""
-        history = (self.upload_history_token, *_secrets_of(self.upload_history_url))
+        # A token may begin with the name of its scheme, which is none of the secret.
+        token = (self.upload_history_token, self.upload_history_token.rpartition(" ")[2])
+        history = (*dict.fromkeys(token), *_secrets_of(self.upload_history_url))
         return (self.token, *filter(None, history))
 
     @property

@@ -55,10 +55,8 @@ class Transport:
             try:
                 answer: Answer = self._send(request, seconds)
                 problem = ""
-            except SettingsError:
-                raise
             except Exception as error:  # requests lets those of other libraries pass, and has some of its own making
-                problem = _misconfigured(error)
+                problem = _misconfigured(error, request.url)
                 answer = Lost(f"{_place(request.url)}: {_detail(error)}", sent=not _never_left(error))
         if problem:
             raise SettingsError(problem)  # outside of the handler: a library's error may hold a proxy's password
@@ -97,8 +95,6 @@ class Transport:
 
 
 def _new_session() -> requests.Session:
-    if problem := _unusable_ca_bundle():
-        raise SettingsError(problem)
     session = requests.Session()
     session.headers["User-Agent"] = USER_AGENT
     session.headers["Accept-Encoding"] = "gzip, deflate"
@@ -148,7 +144,7 @@ def _unusable_ca_bundle() -> str:
     return ""
 
 
-def _misconfigured(error: Exception) -> str:
+def _misconfigured(error: Exception, url: str) -> str:
     """What of the environment has to be mended; empty for errors that say something of the other side."""
     names = "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY in the environment"
     if isinstance(error, InvalidSchema) and "SOCKS" in str(error):
@@ -156,7 +152,7 @@ def _misconfigured(error: Exception) -> str:
     of_an_address = isinstance(error, InvalidURL) or not isinstance(error, requests.RequestException)
     if isinstance(error, InvalidProxyURL) or (of_an_address and _proxy_is_odd()):
         return f"{names} is no URL of a proxy: expected http://host:port"
-    return ""
+    return _unusable_ca_bundle() if url.startswith("https") else ""
 
 
 def _proxy_is_odd() -> bool:

@@ -98,6 +98,9 @@ def test_the_historys_own_token_is_a_header_of_its_requests_alone():
 
 def test_the_historys_token_may_name_another_scheme_or_go_into_the_url():
     url = "https://h.example/{table_id}"
+    assert (
+        history(upload_history_url=url, upload_history_token="Basic dTpw")[0].redact("dTpw, Basic dTpw") == "***, ***"
+    )
     assert history(upload_history_url=url, upload_history_token="Basic dTpw")[1].headers == {
         "Authorization": "Basic dTpw"
     }

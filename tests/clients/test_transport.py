@@ -303,6 +303,15 @@ def test_what_drips_is_given_up_when_the_time_is_over(respond):
     assert time.monotonic() - began < 5
 
 
+def test_what_drips_through_tls_is_given_up_too(certificate, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    transport = Transport(timeout_seconds=0.5)
+    with serving_tls(certificate, dripping(head())) as url:
+        answer = transport(get(url))
+    transport.close()
+    assert "no whole answer within 0.5 s" in answer.reason
+
+
 def test_a_connection_that_is_used_again_has_its_own_time():
     def twice(connection):
         connection.sendall(OK)
@@ -357,6 +366,7 @@ def test_a_proxy_of_the_environment_counts(transport, monkeypatch):
     assert seen[0][0][0] == "GET http://nowhere.invalid/v1 HTTP/1.1"
 
 
+BUNDLES = ("file.pem'", "certificates")
 MISCONFIGURED = {
     "no library for SOCKS": (
         {"all_proxy": "socks5://u:canary@127.0.0.1:1"},
@@ -376,7 +386,7 @@ def test_what_is_wrong_in_the_environment_is_named_and_not_asked_again(transport
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=told) as caught:
-        transport(get("http://nowhere.invalid/"))
+        transport(get(f"http{'s' * told.endswith(BUNDLES)}://nowhere.invalid/"))
     assert "canary" not in "".join(map(str, chain_of(caught.value)))
 
 
