@@ -96,9 +96,9 @@ class DcpClient(Client[DcpSettings]):
         """One profile for each table that knows the Optimizely user id."""
         return self.run(profiles.read_consolidated_view(service_id, optimizely_table_id, optimizely_user_id))
 
-    def upload_outcome(self, table_id: int, s3_keys: Sequence[str]) -> Outcome:
-        """What the upload history says about these files now."""
-        return self.run(dcp.upload_outcome(table_id, s3_keys))
+    def upload_outcome(self, table_id: int, s3_keys: Sequence[str], told: set[str] | None = None) -> Outcome:
+        """What the upload history says about these files now; `told` is what earlier looks have warned of."""
+        return self.run(dcp.upload_outcome(table_id, s3_keys, told))
 
     def read_back(self, samples: Sequence[readback.Sample]) -> Outcome:
         """What reading the sampled profiles back says about these files now."""

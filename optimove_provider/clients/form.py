@@ -117,12 +117,12 @@ def _unfit(query: str) -> bool:
 
 def _recognisable(value: str) -> str:
     """As much of a mistyped URL as tells which it is: its host. Whatever else may be a password, or a token."""
-    if "@" in value:
-        return ""
-    scheme, slashes, rest = value.partition("://") if "://" in value else ("", "", value)
-    host = re.split(r"[/?#\\]", rest, maxsplit=1)[0] if slashes or not rest.startswith("//") else rest
+    _, at, after = value.rpartition("@")
+    scheme, slashes, rest = ("", "", after) if at or "://" not in after else after.partition("://")
+    host = re.split(r"[/?#\\]", rest, maxsplit=1)[0] if at or slashes or not rest.startswith("//") else rest
     shown = f"{scheme}{slashes}{host}"
     is_long = len(host) > _SHOWN_WORD and not {".", ":"} & set(host)
     if not shown or is_long or max(map(len, host.split("."))) > _SHOWN_LABEL or not _PLACE.fullmatch(shown):
         return ""
-    return f" {shown[:_SHOWN_HOST]!r}" + "..." * (len(shown) > _SHOWN_HOST)
+    user = "***@" if at else ""
+    return f" {user + shown[:_SHOWN_HOST]!r}" + "..." * (len(shown) > _SHOWN_HOST)

@@ -33,7 +33,7 @@ class Settings:
     """
 
     conn_id: str
-    host: str
+    host: str = field(repr=False)
     target_alias: str = ""
     timeout_seconds: float = TIMEOUT_SECONDS
     requests_per_10s: float = REQUESTS_PER_10S
@@ -142,9 +142,9 @@ class DcpSettings(Settings):
     """
 
     token: str = field(repr=False)
-    profile_host: str = profiles.BASE_URL
+    profile_host: str = field(default=profiles.BASE_URL, repr=False)
     import_bucket: str = dcp.IMPORT_BUCKET
-    s3_endpoint_url: str = ""
+    s3_endpoint_url: str = field(default="", repr=False)
     region: str = dcp.S3_REGION
     aws_conn_id: str = ""
     upload_history_url: str = field(default="", repr=False)

@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from optimove_provider.loads.state.staging import Staging
 
 
-def upload_history(client: "DcpClient", table_id: int, place: "Staging") -> "UploadHistory":
-    """How it is found out what became of a table's files."""
+def upload_history(
+    client: "DcpClient", table_id: int, place: "Staging", told: set[str] | None = None
+) -> "UploadHistory":
+    """How it is found out what became of a table's files. `told` is what earlier looks of the same wait warned of."""
     from optimove_provider.loads.dcp.upload_history import UploadHistory
 
     def open_bucket(table: "Table") -> "Bucket":
@@ -19,4 +21,4 @@ def upload_history(client: "DcpClient", table_id: int, place: "Staging") -> "Upl
 
         return import_bucket(client.settings, table)
 
-    return UploadHistory(client, table_id, place, open_bucket)
+    return UploadHistory(client, table_id, place, open_bucket, set() if told is None else told)

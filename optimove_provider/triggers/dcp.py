@@ -95,5 +95,5 @@ class DcpUploadTrigger(BaseTrigger):
         from optimove_provider.contract.dcp import readback
 
         if self.samples is None:
-            return partial(dcp.upload_outcome, self.table_id, self.s3_keys)
+            return partial(dcp.upload_outcome, self.table_id, self.s3_keys, set[str]())
         return partial(readback.read_back, [readback.Sample.from_json(sample) for sample in self.samples])

@@ -198,24 +198,28 @@ def check_locator(locator_type: str, locator_name: str | None) -> None:
         )
 
 
-def upload_history(table_id: int, files: Sequence[str] = ()) -> Flow[list[HistoryEntry]]:
+def upload_history(table_id: int, files: Sequence[str] = (), told: set[str] | None = None) -> Flow[list[HistoryEntry]]:
     """The files uploaded for a table, from the connection's `upload_history_url`.
 
-    Raises UnreadableAnswer for an odd entry that may be about one of the `files`; others are passed over.
+    Raises UnreadableAnswer for an odd entry that may be about one of the `files`; others are passed over, with a
+    warning, of which `told` holds those that were given before.
     """
-    response, entries = yield from _history(table_id, files)
+    response, entries = yield from _history(table_id, files, told)
     return [entry.told_by(response) for entry in entries]
 
 
-def upload_outcome(table_id: int, s3_keys: Sequence[str]) -> Flow[Outcome]:
-    """What the history says about these files now."""
-    response, entries = yield from _history(table_id, s3_keys)
+def upload_outcome(table_id: int, s3_keys: Sequence[str], told: set[str] | None = None) -> Flow[Outcome]:
+    """What the history says about these files now; `told` is what earlier looks of the same wait have warned of."""
+    response, entries = yield from _history(table_id, s3_keys, told)
     outcome = judge(entries, s3_keys)
     return replace(outcome, entries=tuple(entry.told_by(response) for entry in outcome.entries))
 
 
-def _history(table_id: int, files: Sequence[str]) -> Flow[tuple[Response, list[HistoryEntry]]]:
+def _history(table_id: int, files: Sequence[str], told: set[str] | None) -> Flow[tuple[Response, list[HistoryEntry]]]:
     response = succeed(UPLOAD_HISTORY, (yield UPLOAD_HISTORY.request(None, table_id=table_id)))
     found = decoded(UPLOAD_HISTORY, response, list)
-    entries = read(UPLOAD_HISTORY, response, lambda entries: read_history(entries, files, response.shown), found)
-    return response, entries
+
+    def entries(listed: Sequence[Any]) -> list[HistoryEntry]:
+        return read_history(listed, files, told, response.shown)
+
+    return response, read(UPLOAD_HISTORY, response, entries, found)

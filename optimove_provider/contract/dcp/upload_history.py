@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any
 from urllib.parse import unquote
@@ -102,7 +103,7 @@ class HistoryEntry:
 def _text(entry: Mapping[str, Any], name: str) -> str:
     if not isinstance(entry[name], str):
         raise OddMember(f"{name} is {_said(entry[name])}, which is no text")
-    return str(entry[name])
+    return str(entry[name]).strip()
 
 
 def _count(entry: Mapping[str, Any], name: str) -> int | None:
@@ -156,11 +157,16 @@ class Outcome:
 
 
 def read_history(
-    found: Sequence[Any], files: Iterable[str], shown: Callable[[str, int], str] = cut
+    found: Sequence[Any],
+    files: Iterable[str],
+    told: set[str] | None = None,
+    shown: Callable[[str, int], str] = cut,
 ) -> list[HistoryEntry]:
     """Read the entries of a history. Odd ones of other files than these are passed over, with one warning.
 
-    `shown` makes what may be told of a text, at most so long.
+    `told` holds what an earlier reading has warned of, which is not said again; `shown` makes what may be told of a
+    text, at most so long.
+
     Raises what `HistoryEntry.from_json` does for an odd one that may be about one of the `files`.
     """
     wanted, entries, passed_over = tuple(files), list[HistoryEntry](), list[str]()
@@ -172,13 +178,20 @@ def read_history(
             if isinstance(name, str) and any(_depth(name, file) for file in wanted):
                 raise
             passed_over.append(shown(f"{name!r} ({error!r})", _MAX_ODD))
-    if passed_over:
-        told = "; ".join(passed_over[:3]) + ("; ..." if len(passed_over) > 3 else "")
-        log.warning("%d odd entries of other files in the upload history are passed over: %s", len(passed_over), told)
+    _warn_once(passed_over, set() if told is None else told)
     return entries
 
 
-_MAX_ODD = 300
+_MOST_TOLD, _MAX_ODD = 1000, 300
+
+
+def _warn_once(passed_over: Sequence[str], told: set[str]) -> None:
+    news = [one for one in passed_over if one not in told]
+    if not news or len(told) >= _MOST_TOLD:
+        return
+    told.update(news[:_MOST_TOLD])
+    shown = "; ".join(news[:3]) + ("; ..." if len(news) > 3 else "")
+    log.warning("%d odd entries of other files in the upload history are passed over: %s", len(news), shown)
 
 
 def judge(history: Iterable[HistoryEntry], files: Iterable[str]) -> Outcome:
@@ -209,11 +222,16 @@ _BUCKET = re.compile(r"(?:[a-z][a-z0-9+.-]*://[^/]*)?/+", re.IGNORECASE)
 
 def _depth(named: str, key: str) -> int:
     """How many parts of an S3 key a history's name for a file agrees with, from the end; 0 if it is another file's."""
-    for name in (named, unquote(named)):
+    bare = named.strip()
+    is_url = bare.lower().startswith(("http://", "https://"))
+    unsigned = bare.partition("?")[0] if is_url else bare
+    for name in (bare, unquote(bare), unsigned, unquote(unsigned)):
         bucket = _BUCKET.match(name)
         name = name[bucket.end() :] if bucket else name
         if name and (key == name or key.endswith(f"/{name}")):
             return name.count("/") + 1
+        if is_url and name.partition("/")[2] == key:  # its path begins with the bucket
+            return key.count("/") + 1
     return 0
 
 
@@ -231,12 +249,13 @@ _MILLISECONDS_FROM = 10**11
 
 
 def _instant(created: str) -> datetime:
-    """When an entry was made: an ISO instant, of UTC unless it says otherwise, or a number since 1970; else never."""
+    """When an entry was made: an instant as in ISO or in mail, of UTC unless it says otherwise, or a number since 1970;
+    else never."""
     try:
         if re.fullmatch(r"\d+(\.\d+)?", created, re.ASCII):
             seconds = float(created)
             return _1970 + timedelta(seconds=seconds / 1000 if seconds >= _MILLISECONDS_FROM else seconds)
-        found = datetime.fromisoformat(created)
+        found = parsedate_to_datetime(created) if "," in created else datetime.fromisoformat(created)
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return _NEVER

@@ -5,6 +5,7 @@ top level says no; 201, 202 and 204 are one without a body, or with such JSON. A
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any
@@ -64,6 +65,7 @@ def _of_text(answer: Response, text: str) -> str:
 
 
 _FALSE = (False, 0, "false", "no", "0")
+_NUMBER = re.compile(r"\d{1,9}(\.0*)?", re.ASCII)
 _FAILED = ("error", "errors", "fail", "failed", "failure", "rejected")
 
 
@@ -72,12 +74,15 @@ def _is_false(value: Any) -> bool:
 
 
 def _is_failure(value: Any) -> bool:
+    value = _word(value)
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = float(value)
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return value >= 400 if number else value is False or _word(value) in _FAILED
+    return value >= 400 if number else value is False or value in _FAILED
 
 
 def _is_something(value: Any) -> bool:
-    return bool(value) and not _is_false(value)
+    return bool(_word(value)) and not _is_false(value)
 
 
 def _never(value: Any) -> bool:
@@ -85,7 +90,8 @@ def _never(value: Any) -> bool:
 
 
 def _word(value: Any) -> Any:
-    return value.strip().casefold() if isinstance(value, str) else value if isinstance(value, bool | int) else None
+    """The value, of a text without case and the blanks around it."""
+    return value.strip().casefold() if isinstance(value, str) else value
 
 
 _SAYS_NO: Mapping[str, Callable[[Any], bool]] = {

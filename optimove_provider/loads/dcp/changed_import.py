@@ -14,8 +14,10 @@ from optimove_provider.loads.dcp.columns import OtherColumns, TableColumns
 from optimove_provider.loads.dcp.csv_spool import Freezer, csv_text
 from optimove_provider.loads.dcp.in_doubt import UNKNOWN, InDoubtFiles
 from optimove_provider.loads.dcp.options import TableImport
+from optimove_provider.loads.dcp.profile_marks import ProfileMarks
 from optimove_provider.loads.ledger.lease import Lease, acquired
 from optimove_provider.loads.ledger.manifest import CommitConflict
+from optimove_provider.loads.ledger.newer import keys_in
 from optimove_provider.loads.plan.guards import GuardStopped
 from optimove_provider.loads.plan.plan import Plan, PlanInput
 from optimove_provider.loads.plan.replan import plan_or_reuse, still_holds
@@ -83,7 +85,7 @@ class ChangedImport:
         journal, report = self._journal, self._report
         spool = journal.rows(resumed)
         if spool is None:
-            found = self._freeze(journal.begin_reading(self._load.generation))
+            found = self._freeze(journal.begin_reading(self._load.generation, self._load.opened))
             spool = journal.rows_read({**found, "report": report.as_json()})
         report.restore(spool["report"])
         return spool
@@ -139,6 +141,9 @@ class ChangedImport:
         self._publication.abort()
 
     def _upload(self, lease: Lease, plan: Plan, columns: list[str]) -> None:
+        if not self._publication.visible:
+            keys = keys_in(self._load.staging, plan.sent)
+            ProfileMarks(self._ledger).check_import(columns, keys, plan.load.age)
         if not self._publication.resume():
             self._begin(lease, plan, columns)
             with Uploads(self._load.to, self._load.options.max_file_bytes) as uploads:

@@ -14,6 +14,7 @@ from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.loads.dcp.columns import TableColumns
 from optimove_provider.loads.dcp.in_doubt import InDoubtFiles
 from optimove_provider.loads.dcp.options import TableImport
+from optimove_provider.loads.dcp.profile_marks import ProfileMarks
 from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.lease import Lease, acquired
 from optimove_provider.loads.ledger.ledger import NO_LEDGER, Ledger
@@ -134,8 +135,9 @@ class LedgerInvalidation:
         """
         newer = self._newer_keys()
         overlaps = TableColumns(self.ledger).newer_overlap(self._columns, self.age)
-        if newer and overlaps and not self.overwrite_newer:
-            raise self._overwrites(newer)
+        marked = ProfileMarks(self.ledger).newer(self._columns, self._keys_sent(), self.age)
+        if (overwritten := (newer if overlaps else set()) | marked) and not self.overwrite_newer:
+            raise self._overwrites(overwritten)
         TableColumns(self.ledger).write(self._columns, self.age)
         self._remember(marked=self.age.as_json())
         InDoubtFiles(self.ledger).record(self.lease.load_id, s3_keys)
@@ -148,8 +150,7 @@ class LedgerInvalidation:
             self.ledger.write_intent(self.lease, self.ledger.read().version, self.age, self._folder)
             self.ledger.resolve_as_unknown(self.lease)
             return
-        found = keys_in(self.ledger.staging, self._folder)
-        older = (key for some in found for key in some.to_pylist() if key not in newer)
+        older = (key for some in self._keys_sent() for key in some.to_pylist() if key not in newer)
         self.ledger.invalidate(self.lease, ((key, None) for key in older), self.age)
         if overlaps:
             newest = TableColumns(self.ledger).newest(self.age)
@@ -160,8 +161,10 @@ class LedgerInvalidation:
         age = max(self.age, Age.from_json(self._remembered.get("marked", self.age.as_json())))
         if TableColumns(self.ledger).newest(age) == age:
             return set()
-        keys = keys_in(self.ledger.staging, self._folder)
-        return newer_keys(self.ledger.staging, self.ledger.read(), keys, age)
+        return newer_keys(self.ledger.staging, self.ledger.read(), self._keys_sent(), age)
+
+    def _keys_sent(self) -> Iterator[pa.Array]:
+        return keys_in(self.ledger.staging, self._folder)
 
     def _overwrites(self, newer: set[str]) -> OverwritesNewer:
         examples = ", ".join(sorted(newer)[:3])
@@ -208,7 +211,8 @@ def invalidation_of(load: TableImport) -> Iterator[Invalidation]:
         load.report.note(NO_LEDGER)
         yield NoInvalidation()
         return
-    age = Age.of(load.staging.surroundings.now(), load.generation)
+    now = load.staging.surroundings.now()
+    age = Age.of(min(load.opened or now, now), load.generation)
     with acquired(ledger.manifest_file, load.load_id, load.try_number, load.report.task) as lease:
         yield LedgerInvalidation(ledger, lease, age, load.overwrite_newer)
         compaction.maintain(ledger, lease)

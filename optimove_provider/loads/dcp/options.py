@@ -35,7 +35,8 @@ class TableImport:
 
     `to` is where its files go, `report` tells the story. `ledger` is the table's, None where staging can hold none.
     `outcome_of` tells what became of files, of this load or another; `remember` takes some rows of each file before it
-    is visible. `generation` is the instant that the rows stand for, None the one at which the source is opened.
+    is visible. `generation` is the instant that the rows stand for, None the one at which the source is opened;
+    `opened` when they were read for the first time, if they are sent again.
     `changed` says how to compare, with that mode. `overwrite_newer`: a full import may overwrite what the ledger has
     newer.
     """
@@ -52,6 +53,7 @@ class TableImport:
     generation: datetime | None = None
     try_number: int = 1
     overwrite_newer: bool = False
+    opened: datetime | None = None
 
     @property
     def load_id(self) -> str:

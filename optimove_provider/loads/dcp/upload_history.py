@@ -6,7 +6,7 @@ import hashlib
 import io
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 
@@ -32,18 +32,19 @@ Row = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class UploadHistory:
-    """What became of a table's files. `open_bucket` gives the bucket that holds them."""
+    """What became of a table's files. `open_bucket` gives the bucket that holds them; `told` is what was warned of."""
 
     client: DcpClient
     table_id: int
     staging: Staging
     open_bucket: Callable[[Table], Bucket]
+    told: set[str] = field(default_factory=set)
 
     def outcome(self, s3_keys: Sequence[str]) -> Outcome:
         """How the import of files stands. Raises DataError for a file that nobody remembers and that is not there."""
         remembered = self.remembered(s3_keys)
         if remembered is None:
-            return self.client.upload_outcome(self.table_id, s3_keys)
+            return self.client.upload_outcome(self.table_id, s3_keys, self.told)
         return self.client.read_back(remembered)
 
     def remembered(self, s3_keys: Iterable[str]) -> list[Sample] | None:

@@ -25,7 +25,7 @@ def create_once(
     """
     identity = {"conn_id": client.settings.conn_id, "host": client.settings.place, "name": name}
     path = f"connections/{uuid.uuid5(uuid.NAMESPACE_URL, json_body(identity).decode())}.json"
-    if client.settings.target_alias == "same" and not staging.read(path):
+    if client.settings.target_alias == "same" and not staging.read_whole(path):
         path = _moved(staging, identity) or path
     known = staging.read_whole(path)
     wanted = {**identity, "primary_key": primary_key}
@@ -44,7 +44,7 @@ def _moved(staging: Staging, identity: dict[str, Any]) -> str | None:
     """What staging knows of this connection under the only other host that it was addressed at."""
     found = {}
     for name in staging.names("connections"):
-        known = staging.read(f"connections/{name}") or {}
+        known = staging.read_whole(f"connections/{name}") or {}
         if all(known.get(part) == identity[part] for part in ("conn_id", "name")):
             found[f"connections/{name}"] = str(known["host"])
     if len(found) > 1:

@@ -15,7 +15,7 @@ from optimove_provider.loads.optix.transaction import Transaction
 from optimove_provider.loads.report.bookkeeping import keep_account, run_once
 from optimove_provider.loads.report.max_rejected import judge, judge_expired
 from optimove_provider.loads.report.report import Report
-from optimove_provider.loads.spool.every_column import with_every_column
+from optimove_provider.loads.spool.every_column import columns_for
 from optimove_provider.loads.spool.freeze import OpenRows, Spool, open_spool
 from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
@@ -91,7 +91,7 @@ def _frozen(open_rows: OpenRows, journal: Journal, options: UploadOptions, resum
     def encoder(schema: pa.Schema) -> Encoder:
         return Encoder(schema, target.primary_key, target.key_type, options.nulls)
 
-    opening = open_rows if options.nulls == "omit" else with_every_column(open_rows)
+    opening = columns_for(options.nulls, open_rows)
     return open_spool(journal, opening, encoder, target.primary_key, resumed, compared, options.stands_for)
 
 

@@ -24,15 +24,15 @@ from optimove_provider.loads.report.bookkeeping import run_once
 from optimove_provider.loads.report.max_rejected import judge
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.spool import row_files
-from optimove_provider.loads.spool.every_column import with_every_column
+from optimove_provider.loads.spool.every_column import columns_for
 from optimove_provider.loads.spool.freeze import OpenRows, Spool, open_spool
 from optimove_provider.loads.spool.row_files import ROWS
-from optimove_provider.loads.spool.slices import RowFiles, Slice
+from optimove_provider.loads.spool.slices import RowFiles, Slice, one_file
 from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.arrow.types import Mask
 from optimove_provider.records.to_json.encode import slice_text
-from optimove_provider.records.to_json.update_items import ItemEncoder
+from optimove_provider.records.to_json.update_items import ItemEncoder, as_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,10 @@ class Update:
 
     options: UploadOptions
     ttl_column: str | None = None
+
+    def as_source(self, item: str) -> str:
+        """The row of the source that an item was made of: what a file of rejected rows holds can be a source again."""
+        return as_source(item, self.options.target.primary_key, self.ttl_column)
 
 
 def load_update(
@@ -67,9 +71,9 @@ def load_update(
             report.rows = spool.rows
             keep_rejected(journal, spool, SliceOutcomes(), report, spool.parts)
             judge(report, options.max_rejected, "Nothing was sent")
-            with _marked(client, journal, options, spool, try_number, report) as (parts, may_send):
+            with _marked(client, journal, update, spool, try_number, report) as (parts, may_send):
                 puts = _update_puts(options.target)
-                _update(SliceSender(client, parts, journal, options.sending, puts, may_send), spool, report)
+                _update(SliceSender(client, parts, journal, options.sending, puts, may_send), spool, report, update)
 
 
 def _frozen(open_rows: OpenRows, update: Update, journal: Journal, resumed: bool) -> Spool:
@@ -80,19 +84,19 @@ def _frozen(open_rows: OpenRows, update: Update, journal: Journal, resumed: bool
             schema, target.primary_key, target.key_type, update.options.nulls, update.ttl_column, target.ttl_seconds
         )
 
-    opening = open_rows if update.options.nulls == "omit" else with_every_column(open_rows)
+    opening = columns_for(update.options.nulls, open_rows)
     return open_spool(journal, opening, encoder, target.primary_key, resumed, stands_for=update.options.stands_for)
 
 
 @contextmanager
 def _marked(
-    client: OptixClient, journal: Journal, options: UploadOptions, spool: Spool, try_number: int, report: Report
+    client: OptixClient, journal: Journal, update: Update, spool: Spool, try_number: int, report: Report
 ) -> Iterator[tuple[RowFiles, Callable[[], None]]]:
     """The rows to send, and the right to: the lease of the target, with their keys marked unknown in its ledger.
 
     What the ledger has newer is left out. Raises TargetBusy, and PartlyVisible.
     """
-    uuid, alias = options.target.data_connection_uuid, client.settings.target_alias
+    uuid, alias = update.options.target.data_connection_uuid, client.settings.target_alias
     ledger = ledger_of(journal.staging, "optix", client.settings.host, uuid, alias)
     if ledger is None or not spool.fit:
         yield spool.parts, lambda: None
@@ -103,7 +107,7 @@ def _marked(
         if journal.has_sent and ledger.read().version != journal.invalidated_as:
             outcomes = SliceOutcomes(journal.outcomes())
             report.accepted = outcomes.accepted
-            keep_rejected(journal, spool, outcomes, report, parts)
+            keep_rejected(journal, spool, outcomes, report, parts, update.as_source)
             raise PartlyVisible(
                 f"load {journal.load_id}: another load has written to the target since this one began, so its rows, "
                 f"which were read at {journal.opened.isoformat()}, may be older. What was answered with success is "
@@ -139,9 +143,9 @@ def _without(staging: Staging, source: str, folder: str, newer: Mask | None) -> 
     """The rows that are not newer in the ledger, in a folder of their own."""
     staging.remove_folder(folder)  # of a try that ended here
     if newer is None:
-        return RowFiles(folder, 0, "rows", one_file=True)
+        return one_file(staging, folder, 0)
     rows = row_files.write(staging, f"{folder}/rows.parquet", row_files.pick_rows(staging, source, ~newer), ROWS)
-    return RowFiles(folder, rows, "rows", one_file=True)
+    return one_file(staging, folder, rows)
 
 
 def _known_parts(journal: Journal, spool: Spool) -> RowFiles:
@@ -149,7 +153,7 @@ def _known_parts(journal: Journal, spool: Spool) -> RowFiles:
     return RowFiles(**journal.plan["parts"]) if journal.plan else spool.parts
 
 
-def _update(sender: SliceSender, spool: Spool, report: Report) -> None:
+def _update(sender: SliceSender, spool: Spool, report: Report, update: Update) -> None:
     if not sender.parts.rows:
         report.state = "nothing_to_send"
         return
@@ -158,7 +162,7 @@ def _update(sender: SliceSender, spool: Spool, report: Report) -> None:
         sender.send(range(sender.parts.slices))
     finally:
         report.accepted = sender.outcomes.accepted
-        keep_rejected(sender.journal, spool, sender.outcomes, report, sender.parts)
+        keep_rejected(sender.journal, spool, sender.outcomes, report, sender.parts, update.as_source)
     report.state = "committed"
 
 

@@ -76,10 +76,10 @@ class ProfileEncoder:
         rule, place = attribute.rule, f"attribute {attribute.name!r}, value {cell!r:.200}"
         verdict = rule.judge(cell, self.strict)
         if verdict is Verdict.INVALID:
-            doubt = f" ({rule.doubt})" if rule.judge(cell) is Verdict.DISPUTED else ""
+            doubt = f" ({rule.doubt_about(cell)})" if rule.judge(cell) is Verdict.DISPUTED else ""
             raise UnfitRecord(f"{place}: expected {rule.expects}{doubt}")
-        if verdict is Verdict.DISPUTED:
-            on_doubt(f"{place}: {rule.doubt}")
+        if verdict is not Verdict.VALID:
+            on_doubt(f"{place}: {rule.doubt_about(cell)}")
 
 
 _1970 = datetime(1970, 1, 1, tzinfo=UTC)

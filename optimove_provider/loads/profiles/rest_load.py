@@ -102,7 +102,9 @@ def records_of(batches: Iterable[pa.RecordBatch]) -> list[Record]:
 
 
 def check_size(records: Sequence[Record]) -> None:
-    """Raise DataError if there are more than 5000 records."""
+    """Raise DataError if there are more than 5000 records, or something else than a list of them."""
+    if isinstance(records, str | bytes | Mapping) or not isinstance(records, Sequence):
+        raise DataError(f"a {type(records).__name__} is no list of records: expected a list of mappings, one for each")
     if len(records) > MAX_RECORDS:
         raise DataError(f"more than {MAX_RECORDS} records: import a file with DcpS3ImportOperator instead")
 
@@ -123,7 +125,8 @@ class RestLoad:
 
     def __post_init__(self) -> None:
         check_max_rejected(self.max_rejected)
-        object.__setattr__(self, "taken", self.taken or self.staging.surroundings.now())
+        now = self.staging.surroundings.now()
+        object.__setattr__(self, "taken", min(self.taken or now, now))
 
     def run(
         self,

@@ -3,7 +3,6 @@
 Rows that cannot travel are put aside with their reasons.
 """
 
-import json
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -23,10 +22,11 @@ from optimove_provider.loads.spool.unique_keys import refuse_duplicates
 from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.arrow.filled import filled
+from optimove_provider.records.arrow.shown import shown
 from optimove_provider.records.rejected_lines import REJECTED_FILE, rejected_line, unread_line
 from optimove_provider.records.rows import Rows, Unread
-from optimove_provider.records.to_json.encode import Encoded, Unfit
-from optimove_provider.records.to_json.scalars import scalar_text, string_text
+from optimove_provider.records.to_json.encode import Encoded, Unfit, missing_key
+from optimove_provider.records.to_json.scalars import NoForm, refused_value, scalar_text, string_text
 from optimove_provider.surroundings import Surroundings
 
 log = logging.getLogger(__name__)
@@ -131,6 +131,8 @@ def freeze(
         freezing = _Freezing(fit, refused, aside, make_encoder, compared, Progress(staging.surroundings.monotonic))
         _in_turn(freezing.take, rows, staging.surroundings)
     rejected, columns = freezing.rejected, freezing.columns
+    if columns and primary_key not in columns:
+        raise missing_key(primary_key, columns)
     spool = Spool(freezing.row, fit.rows, rejected, rejected - refused.rows, columns, fit.written)
     refuse_duplicates(staging, spool.parts, primary_key)
     return spool
@@ -200,24 +202,34 @@ class _Freezing:
     def _reject_unfit(self, batch: pa.RecordBatch, unfit: Unfit) -> None:
         row = self.row + unfit.position + 1
         reason = f"column {unfit.column!r}: {unfit.reason}"
-        self._put_aside(rejected_line(row, reason, None, record_text(batch, unfit.position)))
+        record = record_text(batch, unfit.position)
+        line = rejected_line(row, reason, None, record) if record else None
+        self._put_aside(line or unread_line(row, Unread(shown_row(batch, unfit.position), reason)))
 
     def _put_aside(self, line: bytes) -> None:
         self.rejected += 1
         self._aside.write(line)
 
 
-def record_text(batch: pa.RecordBatch, position: int) -> str:
-    """A row as JSON text for people, and for a replay that finds the same fault again: NaN stays NaN, null null."""
-    values = ((name, batch.column(name)[position]) for name in batch.schema.names)
-    members = (f"{string_text(name)}:{_value_text(value)}" for name, value in values)
-    return "{" + ",".join(members) + "}"
+def record_text(batch: pa.RecordBatch, position: int) -> str | None:
+    """A row as JSON text for people, and for a replay that finds the same fault again: NaN stays NaN, null null.
+
+    None if a value can only be shown: a replay would take what is shown for the value.
+    """
+    texts = [(name, _value_text(batch.column(name)[position])) for name in batch.schema.names]
+    members = [f"{string_text(name)}:{text}" for name, text in texts if text is not None]
+    return "{" + ",".join(members) + "}" if len(members) == len(texts) else None
 
 
-def _value_text(value: pa.Scalar) -> str:
+def _value_text(value: pa.Scalar) -> str | None:
     if not value.is_valid:
         return "null"
     try:
         return scalar_text(value)
-    except ValueError:
-        return json.dumps(value.as_py(), default=str)
+    except NoForm:
+        return refused_value(value)
+
+
+def shown_row(batch: pa.RecordBatch, position: int) -> str:
+    """A row for people."""
+    return ", ".join(f"{name}: {shown(batch.column(name)[position])}" for name in batch.schema.names)

@@ -88,3 +88,25 @@ class Grammar:
         if text[position:start].strip(" "):
             return file_rules.QUOTE.name, _BARE_QUOTE
         return file_rules.QUOTE_SPACE.name, _SPACE
+
+
+SEPARATORS = ";\t|,"
+_NAMES = {"\t": "a tab", ";": "';'", "|": "'|'", ",": "','"}
+
+
+def other_separator(text: str, delimiter: str, cells: list[str]) -> str | None:
+    """What separates the names of a header that was read as one cell, or that cannot be read; None if nothing does."""
+    if len(cells) > 1:
+        return None
+    counts = {one: Grammar(one).count(text.lstrip("\ufeff")) for one in SEPARATORS if one != delimiter}
+    best = max(counts, key=counts.__getitem__)
+    return best if counts[best] > 1 else None
+
+
+def separator_message(separator: str) -> str:
+    """What to do about a file with another separator than its name says."""
+    option = "tab" if separator == "\t" else separator
+    return (
+        f"the header is one cell, and {_NAMES[separator]} seems to separate its names: write the file with commas, or "
+        f"with tabs as .tsv; `validate --delimiter '{option}'` reads it as it is"
+    )

@@ -53,6 +53,13 @@ class LookaheadStream:
         self._at += len(line)
         return line
 
+    def drain(self) -> int:
+        """Take everything that is left; returns how many bytes there were in all."""
+        while not self.ended:
+            self._bytes, self._at = self._fetch(_CHUNK), 0
+        self._bytes = b""
+        return self._read
+
     def _fetch(self, size: int) -> bytes:
         fetched = self._stream.read(size)
         self._read += len(fetched)
