@@ -17,7 +17,7 @@ from optimove_provider.options import Guards
 from optimove_provider.tasks.deferral import LoadingOperator, Waiting, as_timedelta, task_of
 from optimove_provider.tasks.failures import airflow_failures, as_airflow_failure
 from optimove_provider.tasks.readback import upload_history
-from optimove_provider.tasks.sources import Source, check_one_source, open_file, open_rows, rejected_marker
+from optimove_provider.tasks.sources import Source, check_one_source, marker_if_there, open_file, open_rows
 from optimove_provider.tasks.staging import sweep
 from optimove_provider.tasks.templates import DataOperator
 from optimove_provider.tasks.windows.window import WindowedOperator
@@ -229,7 +229,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
 
         source, marker, table = (
             self._rows(),
-            rejected_marker(self.source),
+            marker_if_there(self.source),
             client.read_table(id_number("table_id", self.table_id)),
         )
         options = self._import_options(in_unit(client.list_attributes(table.id), self.epoch_unit))

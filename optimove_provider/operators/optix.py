@@ -16,7 +16,7 @@ from optimove_provider.loads.plan.modes import MODES, check_modes, default_sourc
 from optimove_provider.options import Guards, Sending
 from optimove_provider.tasks.deferral import LoadingOperator, Waiting, task_of
 from optimove_provider.tasks.failures import airflow_failures
-from optimove_provider.tasks.sources import Source, check_one_source, open_rows, rejected_marker
+from optimove_provider.tasks.sources import Source, check_one_source, marker_if_there, open_rows
 from optimove_provider.tasks.staging import staging, sweep
 from optimove_provider.tasks.templates import DataOperator
 from optimove_provider.tasks.windows.window import WindowedOperator
@@ -229,7 +229,7 @@ class OptixUploadOperator(LoadingOperator, WindowedOperator, DataOperator):
     def _upload_options(self) -> "UploadOptions":
         from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
 
-        marker = rejected_marker(self.source)
+        marker = marker_if_there(self.source)
         return UploadOptions(
             OptixTarget(self.data_connection_uuid, self.primary_key, self.key_type, self.ttl_seconds),
             mode=self.mode,  # type: ignore[arg-type]  # checked before
@@ -357,7 +357,7 @@ class OptixUpdateOperator(LoadingOperator, WindowedOperator, DataOperator):
         from optimove_provider.loads.optix.update import Update
 
         target = OptixTarget(self.data_connection_uuid, self.primary_key, self.key_type, self.ttl_seconds)
-        sending, marker = Sending.of(self.sending), rejected_marker(self.source)
+        sending, marker = Sending.of(self.sending), marker_if_there(self.source)
         options = UploadOptions(
             target,
             nulls=self.nulls,

@@ -59,11 +59,13 @@ def marker_of(members: Mapping[str, Any]) -> Marker | None:
 
 def _is_ours(members: Mapping[str, Any]) -> bool:
     """Whether a line was written as one of a rejected file, also if somebody has taken some members out since."""
-    marks, rest = [name for name in _MARKER if name in members], members.keys() - {*_MARKER, *_ROW}
-    has_row = any(name in members for name in _ROW)
-    if rest >= _ABOUT and len(marks) == len(_MARKER):
+    marks = sum(name in members for name in _MARKER)
+    if marks < len(_MARKER) - 1:  # of nearly every line, so it is asked first
+        return False
+    rest, has_row = members.keys() - {*_MARKER, *_ROW}, any(name in members for name in _ROW)
+    if rest >= _ABOUT and marks == len(_MARKER):
         return True
-    return (rest >= _ABOUT or rest <= _ABOUT) and has_row and len(marks) > 1
+    return (rest >= _ABOUT or rest <= _ABOUT) and has_row
 
 
 def is_rejected_file(name: str) -> bool:

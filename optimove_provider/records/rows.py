@@ -93,7 +93,19 @@ def _bytes(column: pa.Array) -> int:
         return int(column.indices.nbytes + column.dictionary.nbytes * len(column) // max(1, len(column.dictionary)))
     if types.is_list(column.type) or types.is_large_list(column.type):
         return 4 * len(column) + _bytes(column.flatten())
-    return sum(map(_bytes, column.flatten())) if types.is_struct(column.type) else int(column.nbytes)
+    if types.is_struct(column.type):
+        return sum(map(_bytes, column.flatten()))
+    try:
+        return int(column.nbytes)
+    except pa.ArrowTypeError:  # up to Arrow 22, of views
+        return _bytes_of_views(column)
+
+
+def _bytes_of_views(column: pa.Array) -> int:
+    for is_view, plain in ((types.is_string_view, pa.large_string()), (types.is_binary_view, pa.large_binary())):
+        if is_view(column.type):
+            return int(column.cast(plain).nbytes)
+    return int(column.get_total_buffer_size())
 
 
 def _too_long(row: pa.RecordBatch, size: int) -> Unread:

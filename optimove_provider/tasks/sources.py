@@ -69,6 +69,17 @@ def rejected_marker(source: Source | None) -> "Marker | None":
     return file_marker(names[0], open_file) if len(names) == 1 else None
 
 
+def marker_if_there(source: Source | None) -> "Marker | None":
+    """The same before rows are read, if they will be: a retry sends what is frozen, whatever became of the source.
+
+    What cannot be opened, or is damaged, is refused when it is read.
+    """
+    try:
+        return rejected_marker(source)
+    except DataError:
+        return None
+
+
 def source_names(source: Source) -> list[str]:
     """The files that a source means, the globs in it resolved, in the order of their names; none for a list of rows.
 

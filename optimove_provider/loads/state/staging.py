@@ -56,7 +56,8 @@ class Staging:
         except (ValueError, TypeError):
             raise TornFile(
                 f"{self.url(path)} was cut short, perhaps on a full disk: {len(body)} bytes that are no JSON. Make "
-                "room, and clear the task to begin a new load"
+                "room. If it is one load's, below loads/, clear that task to begin a new load; any other one has to be "
+                "restored, or removed if nothing of it is needed"
             ) from None
 
     def read_whole(self, path: str) -> dict[str, Any] | None:

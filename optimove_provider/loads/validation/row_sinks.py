@@ -68,6 +68,7 @@ class KeepRejected:
         # A share is known at the end only.
         self._limit = math.inf if max_rejected is None or 0 < max_rejected < 1 else max_rejected
         self.has_header = False
+        self._unfit: list[tuple[int, str, bytes]] = []  # rows of the text that was read before its header was taken
 
     def __enter__(self) -> Self:
         return self
@@ -84,6 +85,9 @@ class KeepRejected:
         """Take the header; a file of refused rows begins with it."""
         self.has_header = True
         self._split.header(text)
+        for row, reason, unfit in self._unfit:
+            self.on_unfit(row, reason, unfit)
+        self._unfit.clear()
 
     def refuse_header(self, findings: str) -> None:
         """The header has errors: raises DataError, for no row could be called valid."""
@@ -101,7 +105,10 @@ class KeepRejected:
 
     def on_unfit(self, row: int, reason: str, text: bytes) -> None:
         """Keep a row of the source that has no form in CSV."""
-        self.refuse(row, 0, text, [reason])
+        if self.has_header:
+            self.refuse(row, 0, text, [reason])
+        else:
+            self._unfit.append((row, reason, text))
 
     def judge(self, findings: Findings, report: Report, url: str) -> None:
         """Tell the report of the refused rows. Raises DataError if they are too many; all findings are at `url`."""

@@ -27,6 +27,8 @@ def outside_of_years(column: pa.Array) -> Mask:
     first, end = FIRST_DAY * per_day, (LAST_DAY + 1) * per_day
     if first < np.iinfo(np.int64).min:  # every instant in nanoseconds lies in such a year
         return np.zeros(len(column), bool)
+    if stored.min(initial=0) >= first and stored.max(initial=0) < end:
+        return np.zeros(len(column), bool)
     bad: Mask = (stored < first) | (stored >= end)
     return bad
 

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from optimove_provider.records.arrow.coded import plain
 from optimove_provider.records.arrow.mixed import MixedType, form
+from optimove_provider.records.arrow.text_arrays import as_text, unicode
 from optimove_provider.records.arrow.types import Mask
 
 _TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
@@ -24,7 +25,7 @@ def filled(column: pa.Array) -> Mask:
     if isinstance(column, pa.ExtensionArray):
         return filled(column.storage)
     if any(is_one(kind) for is_one in _TEXTS):
-        return _texts(column.cast(pa.large_string()))
+        return _texts(column)
     if any(is_one(kind) for is_one in _BYTES):
         return _true(pc.greater(pc.binary_length(_lengthy(column)), 0))
     if pa.types.is_struct(kind):
@@ -42,6 +43,16 @@ def _lengthy(column: pa.Array) -> pa.Array:
 
 
 def _texts(column: pa.Array) -> Mask:
+    try:
+        return _not_blank(column.cast(pa.large_string()))
+    except pa.ArrowInvalid:  # what is no text is no blank one
+        column, bad = unicode(as_text(column))
+        return np.array(
+            [i in bad or bool(text and text.strip()) for i, text in enumerate(column.to_pylist())], np.bool_
+        )
+
+
+def _not_blank(column: pa.Array) -> Mask:
     is_blank = pc.or_(pc.equal(pc.binary_length(column), 0), pc.utf8_is_space(column))
     return _true(pc.invert(is_blank))
 

@@ -105,19 +105,28 @@ def as_text(column: pa.Array) -> pa.StringArray:
     return column if column.type == pa.string() else column.cast(pa.string())
 
 
-def bytes_of(column: pa.StringArray) -> tuple[Integers, Bytes]:
-    """Where each text starts and the last one ends, and the bytes between the first start and the last end."""
+def characters(column: pa.StringArray) -> Bytes:
+    """The bytes of all texts, one after the other."""
     _, offsets, data = column.buffers()
     if not len(column) or data is None or not data.size:
-        return np.zeros(len(column) + 1, np.int64), np.empty(0, np.uint8)
-    edges = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1].astype(np.int64)
-    return edges - edges[0], np.frombuffer(data, np.uint8)[edges[0] : edges[-1]]
+        return np.empty(0, np.uint8)
+    edges = np.frombuffer(offsets, np.int32)
+    return np.frombuffer(data, np.uint8)[edges[column.offset] : edges[column.offset + len(column)]]
+
+
+def bytes_of(column: pa.StringArray) -> tuple[Integers, Bytes]:
+    """Where each text starts and the last one ends, and the bytes between the first start and the last end."""
+    data = characters(column)
+    if not len(data):
+        return np.zeros(len(column) + 1, np.int64), data
+    edges = np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column) + 1]
+    return edges.astype(np.int64) - edges[0], data
 
 
 def unicode(column: pa.StringArray) -> tuple[pa.StringArray, dict[int, str]]:
     """The texts that are valid Unicode; the others are null and unfit."""
-    edges, data = bytes_of(column)
-    if not len(data) or data.max() < 0x80 or _is_utf8(edges, data):
+    data = characters(column)
+    if not len(data) or data.max() < 0x80 or _is_utf8(*bytes_of(column)):
         return column, {}
     bad = np.zeros(len(column), bool)
     for position, text in enumerate(column.cast(pa.binary()).to_pylist()):

@@ -23,6 +23,8 @@ READ_BYTES = 32 << 20
 """What a batch takes, by the footer's word on the size of its row group."""
 _UNITS = ("us", "ns", "s")
 """How instants in INT96 are read: as a rule, with every digit, and in a unit that holds them all."""
+_OFF = (2**64 // 10**9, 2**64 // 10**9 + 1)
+"""Seconds in 2^64 nanoseconds."""
 _NO_UNIT = "an INT96 instant that neither microseconds nor nanoseconds hold: cast the column to TIMESTAMP"
 
 
@@ -136,9 +138,9 @@ def _exact(batch: pa.RecordBatch, odd: Sequence[str]) -> Rows:
     places = [batch.schema.names.index(name) for name in odd]
     in_us = _instants(plain[place] for place in places)
     in_ns, seconds = _instants(others[: len(odd)]), _instants(others[len(odd) :])
-    if _are(in_us, seconds, 10**6) and _same_digits(in_us, in_ns):
+    if _same_digits(in_us, in_ns, seconds):
         yield from small_batches(batch.select(range(width)))
-    elif _are(in_ns, seconds, 10**9):
+    elif _same_seconds(in_us, in_ns, seconds):
         for place, array in zip(places, others, strict=False):
             plain[place] = array
         yield from small_batches(pa.RecordBatch.from_arrays(plain, names=batch.schema.names[:width]))
@@ -168,11 +170,20 @@ def _instants(arrays: Iterable[pa.Array]) -> list[Integers]:
     return [leaf for array in arrays for leaf in _leaves(array)]
 
 
-def _are(found: Sequence[Integers], seconds: Sequence[Integers], per_second: int) -> bool:
-    """Whether the instants, at so many a second, lie in the seconds in which they should."""
-    return all(bool((some // per_second == exact).all()) for some, exact in zip(found, seconds, strict=True))
+def _same_digits(in_us: Sequence[Integers], in_ns: Sequence[Integers], seconds: Sequence[Integers]) -> bool:
+    """Whether microseconds are exact. Nanoseconds that wrapped still have their last digits."""
+    each = zip(in_us, in_ns, seconds, strict=True)
+    return all(bool(((us // 10**6 == s) & (us * 1000 == ns)).all()) for us, ns, s in each)
 
 
-def _same_digits(in_us: Sequence[Integers], in_ns: Sequence[Integers]) -> bool:
-    """Whether nothing is less than a microsecond. Nanoseconds that wrapped still have their last digits."""
-    return all(bool((us * 1000 == ns).all()) for us, ns in zip(in_us, in_ns, strict=True))
+def _same_seconds(in_us: Sequence[Integers], in_ns: Sequence[Integers], seconds: Sequence[Integers]) -> bool:
+    """Whether nanoseconds are exact.
+
+    Arrow itself wrote instants before 1970 with less than no time of the day, which it reads as 2^64 nanoseconds more.
+    """
+    for us, ns, s in zip(in_us, in_ns, seconds, strict=True):
+        off = s - ns // 10**9
+        is_before = np.isin(off, _OFF) & (us * 1000 != ns)
+        if not ((off == 0) | is_before).all():
+            return False
+    return True

@@ -13,7 +13,7 @@ from optimove_provider.records.arrow.calendar import NO_SUCH_YEAR, NO_WHOLE_DAY,
 from optimove_provider.records.arrow.coded import plain
 from optimove_provider.records.arrow.floats import all_digits, float_values
 from optimove_provider.records.arrow.mixed import MixedType, form, told
-from optimove_provider.records.arrow.text_arrays import as_text, bytes_of, indices, unicode, without
+from optimove_provider.records.arrow.text_arrays import as_text, characters, indices, unicode, without
 from optimove_provider.records.arrow.types import Mask
 from optimove_provider.records.to_csv.instants import epochs, midnights, zulu
 
@@ -72,8 +72,7 @@ def _milliseconds(column: pa.Date64Array) -> Cells:
 
 def _text(column: pa.Array) -> Cells:
     column, unfit = unicode(as_text(column))
-    _, data = bytes_of(column)
-    if not len(data) or data.min():
+    if characters(column).min(initial=1):
         return column, unfit
     bad = np.asarray(pc.match_substring(column, "\0").fill_null(False).to_numpy(zero_copy_only=False))
     return without(column, bad), dict.fromkeys(indices(bad), NUL) | unfit

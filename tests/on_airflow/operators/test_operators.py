@@ -10,6 +10,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.emulator.model.faults import Fault
 from optimove_provider.operators.csv import ValidateCsvOperator
 from optimove_provider.operators.dcp import (
     DcpCreateAliasesOperator,
@@ -316,3 +317,23 @@ def test_a_password_in_the_profile_hosts_url_is_in_no_report(emulator, change_co
     user = [{"optimizely_user_id": "o", "aliases": [{"table_id": 1, "customer_id": "1"}]}]
     result = run(DcpCreateAliasesOperator(task_id="a", service_id=service, aliases=user, max_rejected=1))
     assert "s3cret" not in Path(result["report"].removeprefix("file://")).read_text()
+
+
+@pytest.mark.parametrize("named", ["rows.jsonl", "*.csv"])
+def test_a_retry_sends_what_was_frozen_whatever_became_of_the_source(emulator, connection, tmp_path, named):
+    file = tmp_path / named.replace("*", "rows")
+    file.write_text('{"id": "1"}\n' if named == "rows.jsonl" else "id\n1\n")
+    upload = OptixUploadOperator(
+        task_id="upload",
+        data_connection_uuid=connection,
+        primary_key="id",
+        source=str(tmp_path / named),
+        sending={"give_up_after": 0},
+    )
+    emulator.state.faults.order(Fault("upload_data", status=500))
+    with pytest.raises(AirflowException, match="500"):
+        run(upload, run_id="r", max_tries=1)
+    file.unlink()
+    assert run(upload, run_id="r", try_number=2, max_tries=1)["accepted"] == 1
+    with pytest.raises(AirflowFailException, match=r"is not there|matches no file"):
+        run(upload, run_id="another")

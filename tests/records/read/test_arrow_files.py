@@ -15,7 +15,7 @@ from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.records.arrow.filled import filled
 from optimove_provider.records.read.arrow_files import arrow_rows
 from optimove_provider.records.read.parquet_files import parquet_rows
-from tests.support.fates import cells, records
+from tests.support.rows.fates import cells, records
 
 DAY = datetime.date(2026, 1, 2)
 UUID = b"0123456789abcdef"

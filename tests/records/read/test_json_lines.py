@@ -14,7 +14,7 @@ from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.records.read.json_lines import json_rows
 from optimove_provider.records.rows import BATCH_ROWS, Unread
 from optimove_provider.records.to_json.encode import Encoder
-from tests.support.fates import parsed, records
+from tests.support.rows.fates import parsed, records
 
 
 @dataclass(frozen=True)

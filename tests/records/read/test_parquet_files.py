@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.records.read.parquet_files import parquet_rows
-from tests.support.fates import cells, parsed, records
+from tests.support.rows.fates import cells, parsed, records
 
 LATE = datetime.datetime(9999, 12, 31)
 EARLY = datetime.datetime(1, 1, 1)
@@ -72,6 +72,27 @@ def test_instants_in_int96_are_exact(column, found):
 
 def int96(day, nanoseconds):
     return struct.pack("<qI", nanoseconds, 2_440_588 + day)
+
+
+def test_instants_before_1970_that_older_arrows_wrote_are_read():
+    """With a negative time of the day, which is read as 2^64 nanoseconds more."""
+    some = pa.array([86_400_000_000_000, 172_800_000_000_000, 0], pa.timestamp("ns"))
+    data = written(table_of(at=some), use_deprecated_int96_timestamps=True, use_dictionary=False, compression="none")
+    data = data.replace(int96(1, 0), struct.pack("<qI", -1_500_000_000, 2_440_588))
+    data = data.replace(int96(2, 0), int96(2_932_896, 0))
+    assert [parsed(record)["at"] for record in fates(data)] == [
+        *("1969-12-31T23:59:58.5Z", "9999-12-31T00:00:00Z", "1970-01-01T00:00:00Z")
+    ]
+
+
+def test_an_instant_that_wraps_beside_nanoseconds_is_read():
+    some = pa.array([123, 86_400_000_000_000], pa.timestamp("ns"))
+    data = written(table_of(at=some), use_deprecated_int96_timestamps=True, use_dictionary=False, compression="none")
+    data = data.replace(int96(1, 0), int96(213_503, 0))  # 2^64 nanoseconds and some hours after 1970
+    assert [parsed(record)["at"] for record in fates(data)] == [
+        "1970-01-01T00:00:00.000000123Z",
+        "2554-07-21T00:00:00Z",
+    ]
 
 
 def test_an_instant_that_no_unit_holds_rejects_its_row_alone():

@@ -23,7 +23,7 @@ from optimove_provider.records.read.sources import (
     file_rows,
     list_batches,
 )
-from tests.support.fates import records
+from tests.support.rows.fates import records
 
 
 def read(batches):

@@ -19,7 +19,7 @@ from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.records.read.sources import list_batches
 from optimove_provider.records.read.typed_columns import Columns
 from optimove_provider.records.rows import Unread
-from tests.support.fates import cells, parsed, records
+from tests.support.rows.fates import cells, parsed, records
 
 NOON = datetime.datetime(2026, 1, 1, 12)
 NOT_FINITE = "NaN and infinities are no JSON numbers"

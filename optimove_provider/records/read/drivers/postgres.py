@@ -62,9 +62,10 @@ def _write_iso_dates(connection: Any, style: str | None) -> None:
 
 def postgres_converters(cursor: Any) -> dict[int, Convert]:
     """What makes values of texts, by the number of the column, on a cursor that knows its columns."""
-    oids = [column[1] for column in cursor.description]
-    types = _types(cursor.connection, set(oids) - AS_THEY_COME)
-    return {number: _of_text(converter(types[oid])) for number, oid in enumerate(oids) if oid in types}
+    described = cursor.description
+    types = _types(cursor.connection, {column[1] for column in described} - AS_THEY_COME)
+    columns = [(number, column[0], types[column[1]]) for number, column in enumerate(described) if column[1] in types]
+    return {number: _of_text(converter(type_, name)) for number, name, type_ in columns}
 
 
 def _of_text(convert: Convert) -> Callable[[Any], Any]:

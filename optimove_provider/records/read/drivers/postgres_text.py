@@ -24,14 +24,14 @@ class PgType(NamedTuple):
     element: "PgType | None" = None
 
 
-def converter(type_: PgType) -> Convert:
+def converter(type_: PgType, column: str = "it") -> Convert:
     """What makes a value of its text, as the server writes it with ISO dates. It raises nothing."""
     if type_.element is not None:
-        return _array_of(type_.element)
+        return _array_of(type_.element, column)
     if type_.is_enum:
         return str
     known = _EXACT.get(type_.name)
-    return _guarded(type_.name, known) if known else lambda text: UnfitValue(text, _formless(type_))
+    return _guarded(type_.name, known) if known else lambda text: UnfitValue(text, _formless(type_, column))
 
 
 def _guarded(name: str, make: Convert) -> Convert:
@@ -46,9 +46,9 @@ def _guarded(name: str, make: Convert) -> Convert:
     return convert
 
 
-def _formless(type_: PgType) -> str:
+def _formless(type_: PgType, column: str) -> str:
     default = "to_jsonb({0})" if type_.is_composite else "{0}::text"
-    cast = _CASTS.get(type_.name, default).format("it")
+    cast = _CASTS.get(type_.name, default).format(column)
     return f"PostgreSQL's type {type_.name} has no form in JSON or CSV: cast it in the query, as {cast}"
 
 
@@ -97,15 +97,15 @@ _EXACT: dict[str, Convert] = {
 """Types of which a text says what it is. `super` is Redshift's JSON; the text of an address is the address itself."""
 
 
-def _array_of(element: PgType) -> Convert:
-    convert = converter(element)
+def _array_of(element: PgType, column: str) -> Convert:
+    convert = converter(element, "each item")
 
     def array(text: str) -> Any:
         try:
             return _Items(text, convert).read()
         except (ValueError, RecursionError):
             return UnfitValue(
-                text, f"an array of {element.name} that cannot be read: cast it in the query, as to_jsonb(it)"
+                text, f"an array of {element.name} that cannot be read: cast it in the query, as to_jsonb({column})"
             )
 
     return array

@@ -8,6 +8,7 @@ import duckdb
 import pytest
 
 from optimove_provider.records.read.cursors import cursor_rows
+from optimove_provider.records.read.drivers.described import mysqldb_cursor
 from optimove_provider.records.to_json.encode import Encoder
 
 
@@ -72,6 +73,8 @@ class Cursor:
             ("k1", datetime.date(2022, 5, 2), None, '{"a": 1}'),
             ("k2", "0000-00-00", None, None),
             ("k3", None, "2022-00-00 00:00:00", None),
+            ("k4", "2016-00-00", None, None),  # PyMySQL #520: only the year is known
+            ("k5", "2007-02-31", None, None),  # PyMySQL #993: a day that no month has
         ]
 
     def fetchmany(self, count):
@@ -85,4 +88,28 @@ def test_a_zero_date_of_mysql_rejects_its_row_alone():
     assert [(one.key, one.column, one.value_repr) for one in found.unfit] == [
         ('"k2"', "day", "0000-00-00"),
         ('"k3"', "at", "2022-00-00 00:00:00"),
+        ('"k4"', "day", "2016-00-00"),
+        ('"k5"', "day", "2007-02-31"),
     ]
+
+
+class Connection:
+    """What mysqlclient has in a connection: what makes values of texts, by the number of the type."""
+
+    def __init__(self):
+        def date_or_none(text):
+            try:
+                return datetime.date.fromisoformat(text)
+            except ValueError:
+                return None
+
+        self.converter = dict.fromkeys((7, 10, 12), date_or_none)
+
+    def cursor(self):
+        return self
+
+
+def test_a_zero_date_is_not_null_in_mysqlclient():
+    """MySQLdb1 #39: zero dates and nulls are both None, so that a copy of the table is another table."""
+    make = mysqldb_cursor(Connection()).converter[10]
+    assert [make("2022-05-02"), make("0000-00-00")] == [datetime.date(2022, 5, 2), "0000-00-00"]

@@ -114,21 +114,21 @@ def test_a_value_arrives_exactly(connection, expression, expected):
         ("timestamp '0044-03-15 BC'", "0044-03-15 00:00:00 BC", "this timestamp"),
         ("timestamptz '-infinity'", "-infinity", "this timestamptz"),
         ("timestamptz '10000-06-23 00:00:00+00'", "10000-06-23 00:00:00+00", "this timestamptz"),
-        ("timetz '10:10:59+02'", "10:10:59+02", "it::time"),
-        ("interval '1 mon'", "1 mon", "extract(epoch FROM it)"),
-        ("interval '1 day'", "1 day", "extract(epoch FROM it)"),
-        ("1234.5::money", "$1,234.50", "it::numeric"),
-        ("ROW('a', 1)::address", "(a,1)", "to_jsonb(it)"),
-        ("ROW(1, 'a')", "(1,a)", "to_jsonb(it)"),
-        ("daterange('2022-05-02', 'infinity')", "[2022-05-02,infinity)", "it::text"),
-        ("int4multirange(int4range(1, 5))", "{[1,5)}", "it::text"),
-        ("'[1,2,3]'::vector", "[1,2,3]", "it::real[]"),
-        ("B'101'", "101", "it::text"),
-        ("B'101'::varbit", "101", "it::text"),
-        ("point '(1,2)'", "(1,2)", "it::text"),
-        ("to_tsvector('simple', 'a')", "'a':1", "it::text"),
+        ("timetz '10:10:59+02'", "10:10:59+02", "v::time"),
+        ("interval '1 mon'", "1 mon", "extract(epoch FROM v)"),
+        ("interval '1 day'", "1 day", "extract(epoch FROM v)"),
+        ("1234.5::money", "$1,234.50", "v::numeric"),
+        ("ROW('a', 1)::address", "(a,1)", "to_jsonb(v)"),
+        ("ROW(1, 'a')", "(1,a)", "to_jsonb(v)"),
+        ("daterange('2022-05-02', 'infinity')", "[2022-05-02,infinity)", "v::text"),
+        ("int4multirange(int4range(1, 5))", "{[1,5)}", "v::text"),
+        ("'[1,2,3]'::vector", "[1,2,3]", "v::real[]"),
+        ("B'101'", "101", "v::text"),
+        ("B'101'::varbit", "101", "v::text"),
+        ("point '(1,2)'", "(1,2)", "v::text"),
+        ("to_tsvector('simple', 'a')", "'a':1", "v::text"),
         ("'1 2'::int2vector", "1 2", "array of int2"),
-        ("box '((0,0),(1,1))'", "(1,1),(0,0)", "it::text"),
+        ("box '((0,0),(1,1))'", "(1,1),(0,0)", "v::text"),
     ],
 )
 def test_a_value_without_a_form_is_known_to_be_unfit(connection, expression, shown, says):
@@ -217,6 +217,24 @@ def test_a_number_of_any_size_travels_beside_others(connection):
         Decimal("1e-20"),
         7,
     ]
+
+
+def test_the_one_row_of_five_thousand_is_found(connection):
+    """psycopg2 #1533: "year 23848 is out of range" from fetchall(), and no way to find the row that it is in."""
+    sql = """SELECT 'k' || g AS id, CASE g WHEN 4711 THEN date '23848-01-01' ELSE date '2022-12-20' END AS at
+        FROM generate_series(1, 5000) AS g"""
+    _, batch = cursors.rows_read_ahead(partial(executed, connection, sql))
+    encoded = Encoder(batch.schema, "id").encode(batch)
+    assert len(encoded.records) == 4999
+    assert [(one.position, one.column, one.value_repr) for one in encoded.unfit] == [(4710, "at", "23848-01-01")]
+
+
+def test_a_password_that_never_expires_is_not_one_of_the_year_9999(connection):
+    """psycopg #315 and #1251: rolvaliduntil 'infinity' is an error in one driver, and datetime.max in the other."""
+    connection.cursor().execute("ALTER ROLE CURRENT_USER VALID UNTIL 'infinity'")
+    found = values(connection, "SELECT rolvaliduntil AS until FROM pg_roles WHERE rolname = CURRENT_USER")
+    assert [repr(one) for one in found["until"]] == ["infinity"]
+    assert all(isinstance(one, UnfitValue) for one in found["until"])
 
 
 def test_dates_of_every_age(connection):

@@ -16,6 +16,7 @@ ROWS = [
     ("k4", "caf\u00e9".encode("latin-1")),
     ("k5", "a\0b"),
     ("k6", b"\xed\xa0\xbd"),
+    ("k7", b"\xc3\x28"),  # litecli #89: one such value, and not a row of the table was shown
 ]
 
 
@@ -50,6 +51,7 @@ def test_a_text_that_is_not_utf_8_rejects_its_row_alone(connection):
         ('"k3"', "name", "\\xffA"),
         ('"k4"', "name", "caf\\xe9"),
         ('"k6"', "name", "\\xed\\xa0\\xbd"),
+        ('"k7"', "name", "\\xc3("),
     ]
     assert found.unfit[0].reason == (
         "text that is not valid Unicode: invalid start byte at byte 0; cast it in the query, as hex(it)"
@@ -58,7 +60,7 @@ def test_a_text_that_is_not_utf_8_rejects_its_row_alone(connection):
 
 def test_a_key_that_is_not_utf_8_is_none(connection):
     connection.execute("UPDATE t SET id = name")
-    assert [one.key for one in encoded(connection, "SELECT id, n FROM t").unfit] == [None] * 4
+    assert [one.key for one in encoded(connection, "SELECT id, n FROM t").unfit] == [None] * 5
 
 
 def test_blobs_and_infinite_numbers_reject_their_rows_alone(connection):
@@ -66,4 +68,4 @@ def test_blobs_and_infinite_numbers_reject_their_rows_alone(connection):
     connection.execute("UPDATE t SET n = 9e999 WHERE id = 'k2'")
     found = encoded(connection, "SELECT id, n FROM t")
     assert [one.key for one in found.unfit] == ['"k1"', '"k2"']
-    assert len(found.records) == 4
+    assert len(found.records) == 5
