@@ -9,6 +9,7 @@ import csv
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TextIO
 
 from optimove_provider.contract.cells.datatypes import KEY_COLUMN, Attribute, is_key_column
 from optimove_provider.contract.wire.errors import DataError, OptimoveProviderError, SettingsError
+from optimove_provider.contract.wire.outside import cut
 from optimove_provider.contract.wire.shown import shown_lines
 from optimove_provider.options import Guards, Sending
 from optimove_provider.records.findings.formats import FORMATS, write
@@ -72,7 +74,10 @@ class Command:
         except KeyboardInterrupt:
             print(f"{self.name} was interrupted: nothing is known of the rest", file=sys.stderr)
             return _INTERRUPTED
-        print(f"{self.name}: {shown_lines(problem)}", file=sys.stderr)
+        except Exception as error:  # of a library, or a bug: not even that may look like a file that was read
+            traceback.print_exc()
+            problem = f"{type(error).__name__}: {error}. This is a fault of this package: please report it"
+        print(f"{self.name}: {shown_lines(cut(problem))}", file=sys.stderr)
         return UNREADABLE
 
 
@@ -230,7 +235,7 @@ def _file_attributes(path: str) -> list[Attribute]:
     with _opened(path) as stream:
         try:
             listed = json.load(stream)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise SettingsError(f"{where} is no JSON: {error}; `infer` writes one that is") from None
     return listed_attributes(where, listed)
 

@@ -211,14 +211,14 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         """One try of the load, and of the wait for its import."""
         from optimove_provider.loads.dcp.load import outcome, run
 
-        wait = as_timedelta(self.wait_timeout)
+        wait = as_timedelta("wait_timeout", self.wait_timeout)
         with DcpHook(self.dcp_conn_id).get_conn() as client:
             load = self._table_import(client, context, waiting.load_id)
             run(load, wait, waiting.waited)
             sweep(load.staging)
             if self.wait and load.report.state == "uploaded":
                 defer = partial(self._defer, client, load.report) if self.deferrable else None
-                pause = timedelta(seconds=self.poke_interval)
+                pause = as_timedelta("poke_interval", self.poke_interval)
                 self._confirm(context, load.report, outcome(load, wait, pause, defer))
         return _result_of(load.report, load.staging)
 
@@ -261,17 +261,16 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         table, keys = id_number("table_id", self.table_id), list(report.s3_keys)
         remembered = upload_history(client, table, self.staging()).remembered(keys)
         samples = None if remembered is None else [one.as_json() for one in remembered]
-        first = max(self.poke_interval, FIRST_POLL_SECONDS)
-        trigger = DcpUploadTrigger(table, keys, self.dcp_conn_id, self.poke_interval, first, samples=samples)
+        poll = as_timedelta("poke_interval", self.poke_interval).total_seconds()
+        first = max(poll, FIRST_POLL_SECONDS)
+        trigger = DcpUploadTrigger(table, keys, self.dcp_conn_id, poll, first, samples=samples)
         self.defer(trigger=trigger, method_name="execute_complete", kwargs={"load_id": report.load_id}, timeout=left)
 
     def _destination(self, client: "DcpClient", table: "Table", load_id: str) -> "Destination":
-        from optimove_provider.clients.s3 import Bucket
-        from optimove_provider.hooks.s3 import import_client
+        from optimove_provider.hooks.s3 import import_bucket
         from optimove_provider.loads.upload.destination import Destination
 
-        bucket = Bucket(import_client(client.settings, table), client.settings.import_bucket)
-        return Destination(bucket, table.s3_path, load_id, self.staging())
+        return Destination(import_bucket(client.settings, table), table.s3_path, load_id, self.staging())
 
     def _changed_options(self) -> "ChangedOptions":
         from optimove_provider.loads.dcp.options import ChangedOptions

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
     AirflowException,
-    AirflowFailException,
     AirflowSkipException,
     BaseSensorOperator,
     PokeReturnValue,
@@ -18,6 +17,7 @@ from optimove_provider.clients.patience import POLLING
 from optimove_provider.contract.dcp.upload_history import HistoryEntry, ImportState, Outcome, counted
 from optimove_provider.contract.dcp.waiting import MAX_FAILED_POLLS, tolerable
 from optimove_provider.contract.wire.errors import OptimoveProviderError, SettingsError
+from optimove_provider.contract.wire.outside import cut
 from optimove_provider.contract.wire.targets import id_number
 from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.tasks.failures import airflow_failures, as_airflow_failure
@@ -148,9 +148,10 @@ class DcpUploadSensor(_DcpSensor):
         _, rows = _sent(self.s3_key)
         if rows is not None:
             outcome = counted(outcome, rows)
-        self.log.info("%s", outcome.sentence)
+        self.log.info("%s", cut(outcome.sentence))
         if outcome.state is ImportState.FAILED:
-            raise AirflowFailException(f"table {self.table_id}: the import failed: {outcome.sentence}")
+            told = f"table {self.table_id}: the import failed: {outcome.sentence}"
+            raise as_airflow_failure(told, retry_helps=False)
         return PokeReturnValue(outcome.state is ImportState.DONE, _result(outcome.entries))
 
 

@@ -6,11 +6,12 @@ from contextlib import contextmanager
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from optimove_provider.contract.wire.errors import OptimoveProviderError
+from optimove_provider.contract.wire.outside import cut
 
 
 def as_airflow_failure(message: str, *, retry_helps: bool) -> AirflowException:
     """AirflowException, which Airflow retries, where that may help; otherwise AirflowFailException."""
-    return AirflowException(message) if retry_helps else AirflowFailException(message)
+    return AirflowException(cut(message)) if retry_helps else AirflowFailException(cut(message))
 
 
 @contextmanager

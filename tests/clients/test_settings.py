@@ -79,7 +79,6 @@ def test_blank_fields_take_the_vendors_defaults(blank):
         ("http://localhost/api/v1", 8099, "http://localhost:8099/api/v1"),
         ("http://localhost/api/v1/", "8099", "http://localhost:8099/api/v1"),
         ("http://localhost:1/api", 8099, "http://localhost:1/api"),
-        ("http://user:pw@localhost/api", 8099, "http://user:pw@localhost:8099/api"),
         ("http://[::1]/api", 8099, "http://[::1]:8099/api"),
         ("http://[::1]:1/api", 8099, "http://[::1]:1/api"),
         ("http://localhost", None, "http://localhost"),
@@ -149,9 +148,7 @@ def test_a_complaint_about_a_url_does_not_show_the_password_in_it(name, url):
     assert "s3cret" not in told
 
 
-def test_a_password_in_a_url_is_a_secret_like_any_other():
-    fields = {"host": "https://bob:s3cret@a.test", "profile_host": "https://bob:other@b.test"}
-    for settings in (OptixSettings.read("mine", {**OPTIX, **fields}), DcpSettings.read("mine", {**DCP, **fields})):
-        assert "s3cret" not in repr(settings)
-        assert "s3cret" not in settings.redact(f"no answer from {settings.host}")
-    assert "other" not in settings.redact(settings.profile_host)
+@pytest.mark.parametrize("kind", [OptixSettings, DcpSettings])
+def test_a_password_in_a_url_is_refused(kind):
+    told = complaint(kind, {**OPTIX, **DCP, "host": "https://bob:s3cret@a.test"})
+    assert "host '***@a.test' has a user or a password" in told

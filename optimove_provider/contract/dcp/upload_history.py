@@ -7,13 +7,17 @@ documents neither an endpoint nor states. The states here are those of the histo
 
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any
 from urllib.parse import unquote
+
+from optimove_provider.contract.wire.answers import OddMember
+from optimove_provider.contract.wire.messages import Response
+from optimove_provider.contract.wire.outside import MAX_TEXT, cut
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +36,10 @@ STATES: Mapping[str, ImportState] = {
     "completed": ImportState.DONE,
     "failed": ImportState.FAILED,
 }
+
+
+_LIMITS = {"file": 4096, "status": 100, "message": MAX_TEXT, "created": 100, "evidence": 100}
+"""Characters that are kept. A key has 1024 bytes at most, each three when escaped, and a bucket may stand before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,13 @@ class HistoryEntry:
             evidence=str(entry.get("evidence") or ""),
         )
 
+    def told_by(self, response: Response) -> "HistoryEntry":
+        """The entry as it may be told: not too long, and without the secrets that the answer may have echoed."""
+        told: dict[str, Any] = {
+            name: cut(response.shown(getattr(self, name), limit)) for name, limit in _LIMITS.items()
+        }
+        return replace(self, **told)
+
     def as_json(self) -> dict[str, Any]:
         """The entry as the history serves it; without `evidence`, where a history is the evidence."""
         content = {name: getattr(self, name) for name in self.__slots__}
@@ -87,7 +102,7 @@ class HistoryEntry:
 
 def _text(entry: Mapping[str, Any], name: str) -> str:
     if not isinstance(entry[name], str):
-        raise ValueError(f"{name} is {entry[name]!r:.100}, which is no text")
+        raise OddMember(f"{name} is {_said(entry[name])}, which is no text")
     return str(entry[name]).strip()
 
 
@@ -96,9 +111,18 @@ def _count(entry: Mapping[str, Any], name: str) -> int | None:
     count = entry.get(name)
     if count is None:
         return None
-    if isinstance(count, bool) or not re.fullmatch(r"\d+(\.0+)?", str(count).strip(), re.ASCII):
-        raise ValueError(f"{name} is {count!r:.100}, which is no count")
+    if isinstance(count, bool) or not re.fullmatch(r"\d{1,18}(\.0+)?", str(count).strip(), re.ASCII):
+        raise OddMember(f"{name} is {_said(count)}, which is no count")
     return int(float(count)) if isinstance(count, float) else int(str(count).strip().partition(".")[0])
+
+
+def _said(value: Any) -> str:
+    """A short value as it is; of a longer one the type, since what is cut may show half of a secret."""
+    text = repr(value)
+    return text if len(text) <= _MAX_VALUE else f"a long {type(value).__name__}"
+
+
+_MAX_VALUE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +156,16 @@ class Outcome:
         return "; ".join([*(entry.sentence for entry in self.entries), *missing])
 
 
-def read_history(found: Sequence[Any], files: Iterable[str], told: set[str] | None = None) -> list[HistoryEntry]:
+def read_history(
+    found: Sequence[Any],
+    files: Iterable[str],
+    told: set[str] | None = None,
+    shown: Callable[[str, int], str] = cut,
+) -> list[HistoryEntry]:
     """Read the entries of a history. Odd ones of other files than these are passed over, with one warning.
 
-    `told` holds what an earlier reading has warned of, which is not said again.
+    `told` holds what an earlier reading has warned of, which is not said again; `shown` makes what may be told of a
+    text, at most so long.
 
     Raises what `HistoryEntry.from_json` does for an odd one that may be about one of the `files`.
     """
@@ -143,16 +173,16 @@ def read_history(found: Sequence[Any], files: Iterable[str], told: set[str] | No
     for entry in found:
         try:
             entries.append(HistoryEntry.from_json(entry))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             name = entry.get("file") if isinstance(entry, Mapping) else None
             if isinstance(name, str) and any(_depth(name, file) for file in wanted):
                 raise
-            passed_over.append(f"{name!r:.200} ({error!r:.200})")
+            passed_over.append(shown(f"{name!r} ({error!r})", _MAX_ODD))
     _warn_once(passed_over, set() if told is None else told)
     return entries
 
 
-_MOST_TOLD = 1000
+_MOST_TOLD, _MAX_ODD = 1000, 300
 
 
 def _warn_once(passed_over: Sequence[str], told: set[str]) -> None:

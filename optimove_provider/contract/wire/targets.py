@@ -30,22 +30,37 @@ class NoOneForm(SettingsError):
     """A text that names no target, or in more than one way; the message says why."""
 
 
-def host_url(text: str, port: str = "", with_user: bool = False) -> str:
+def host_url(text: str, port: str = "") -> str:
     """A base URL as `scheme://name[:port][/path]`: lower case, IDNA, no dot or slash at the end, no default port.
 
-    `port` is one that is named beside the URL, and counts where that has none. `with_user` keeps user and password,
-    which say who asks, not where. Raises NoOneForm.
+    `port` is one that is named beside the URL, and counts where that has none. A user and a password are left out: they
+    say who asks, not where. Raises NoOneForm, which shows nothing of the URL.
     """
     parts = _split(text.strip())
     scheme = parts.scheme.lower()
     if scheme not in _DEFAULT_PORTS or not parts.hostname:
         raise NoOneForm("is no URL: begin it with https://")
-    user = parts.netloc.rpartition("@")[0] if with_user else ""
     number = _port(parts, port)
     place = _name(parts.hostname, "[" in parts.netloc) + (
         f":{number}" if number not in (None, _DEFAULT_PORTS[scheme]) else ""
     )
-    return f"{scheme}://{user}{'@' * bool(user)}{place}{_path(parts.path)}"
+    return f"{scheme}://{place}{_path(parts.path)}"
+
+
+def names_user(text: str) -> bool:
+    """Whether a URL has a user, or a password, before its host."""
+    try:
+        return "@" in urlsplit(text.strip()).netloc
+    except ValueError:
+        return "@" in text
+
+
+def is_loopback(name: str) -> bool:
+    """Whether a host's name or address is this machine's own."""
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")
 
 
 def connection_uuid(text: object) -> str:
@@ -79,8 +94,8 @@ def _split(text: str) -> SplitResult:
         raise NoOneForm("has a query or a fragment: give the address alone")
     try:
         return urlsplit(text)
-    except ValueError as error:
-        raise NoOneForm(f"is no URL: {error}") from None
+    except ValueError:
+        raise NoOneForm("is no URL: what stands where its host should is none") from None
 
 
 def _port(parts: SplitResult, beside: str) -> int | None:
@@ -106,27 +121,27 @@ def _name(found: str, is_bracketed: bool) -> str:
     try:
         name = ".".join(label.encode("idna").decode() for label in name.split("."))
     except UnicodeError:
-        raise NoOneForm(f"has a host name that is none: {found!r}") from None
+        raise NoOneForm("has a host name that is none") from None
     labels = name.split(".")
     if _NUMERIC.fullmatch(labels[-1]):
         return _ipv4(name)
     if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-        raise NoOneForm(f"has a host name that is none: {found!r}")
+        raise NoOneForm("has a host name that is none")
     return name
 
 
 def _ipv6(found: str) -> str:
     try:
         return ipaddress.IPv6Address(found).compressed
-    except ValueError as error:
-        raise NoOneForm(f"has an address that is none: {error}") from None
+    except ValueError:
+        raise NoOneForm("has an address that is none") from None
 
 
 def _ipv4(found: str) -> str:
     try:
         return str(ipaddress.IPv4Address(found))
-    except ValueError as error:
-        raise NoOneForm(f"has an address that is none: {error}") from None
+    except ValueError:
+        raise NoOneForm("has an address that is none") from None
 
 
 def _path(found: str) -> str:

@@ -64,6 +64,9 @@ def _create(client: OptixClient, staging: Staging, path: str, wanted: dict[str, 
         if never_made:
             staging.remove(path)
         raise
+    except SettingsError:  # of a proxy, or of certificates, that cannot be used: it was not sent
+        staging.remove(path)
+        raise
 
 
 def _recall(staging: Staging, path: str, known: dict[str, Any] | None, wanted: dict[str, Any]) -> str:
