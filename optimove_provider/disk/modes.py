@@ -9,9 +9,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO
 
-from optimove_provider.disk.room import ELSEWHERE, not_written
+from optimove_provider.disk.room import ELSEWHERE, keeping, not_written
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -52,6 +53,19 @@ class _File(io.FileIO):
             raise (told or error) from error
 
 
+class _Writer(io.BufferedWriter):
+    """Where it is closed because of an error, that stays the one that is raised."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+            return
+        with keeping(error, "to close a file"):
+            self.close()
+
+
 def open_private(
     path: str | Path,
     modes: Modes = PRIVATE,
@@ -65,7 +79,7 @@ def open_private(
     is what it calls the file, if people know it by another name.
     """
     try:
-        return io.BufferedWriter(_File(os.fspath(path), mode, modes, advice, shown or path), 1 << 17)
+        return _Writer(_File(os.fspath(path), mode, modes, advice, shown or path), 1 << 17)
     except OSError as error:
         if told := not_written(error, path, 0, advice):
             raise told from error

@@ -1,12 +1,15 @@
 """What is said when a disk takes nothing more: which path, how much was to be written, and how much room there is."""
 
 import errno
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from optimove_provider.contract.wire.errors import OptimoveProviderError
+
+log = logging.getLogger(__name__)
 
 _WHY: Mapping[int, str] = {
     errno.ENOSPC: "the disk is full",
@@ -52,6 +55,17 @@ def telling(path: str | Path, needed: int = 0, advice: str = ELSEWHERE) -> Itera
         if told := not_written(error, path, needed, advice):
             raise told from error
         raise
+
+
+@contextmanager
+def keeping(error: BaseException, doing: str) -> Iterator[None]:
+    """Around what is tidied up or written down after `error`: that stays the one that is raised. What fails in here is
+    noted on it, and in the log."""
+    try:
+        yield
+    except Exception as second:  # of whatever kind: it is not what the load failed of
+        error.add_note(f"{doing} failed as well: {second}")
+        log.warning("%s failed as well: %s", doing, second)
 
 
 def free_bytes(path: str | Path) -> int | None:
