@@ -73,7 +73,7 @@ def _guarded(app: Any, callers: Callers) -> Any:
 class S3Server:
     """moto's S3 over HTTP, in a thread, until `stop`. Raises OSError if the port is taken."""
 
-    def __init__(self, host: str, port: int, callers: Callers, idle_seconds: float = IDLE_SECONDS):
+    def __init__(self, host: str, port: int, callers: Callers | None = None, idle_seconds: float = IDLE_SECONDS):
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
         from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
@@ -86,7 +86,7 @@ class S3Server:
             self._server: Any = server(
                 host,
                 listening.getsockname()[1],
-                _guarded(DomainDispatcherApplication(create_backend_app), callers),
+                _guarded(DomainDispatcherApplication(create_backend_app), callers or Callers(host)),
                 handler,
                 fd=listening.fileno(),
             )

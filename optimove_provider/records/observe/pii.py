@@ -267,7 +267,9 @@ class PiiObserver:
 
 
 # Every repetition has an end: without one, each character of a long cell is tried with all that follow it.
-_MASKED_EMAIL = re.compile(r"""([^\s<>"'()\[\]:;,@])[^\s<>"'()\[\]:;,@]{0,63}@([^\n])[^\s@]{0,255}\.([A-Za-z]{2,24})""")
+_MASKED_EMAIL = re.compile(
+    r"""([^\s<>"'()\[\]:;,@])[^\s<>"'()\[\]:;,@]{0,63}+@([^\n])[^\s@]{0,255}\.([A-Za-z]{2,24})"""
+)
 
 
 def mask_email(text: str) -> str:
