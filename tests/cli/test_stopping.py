@@ -65,6 +65,7 @@ def test_what_a_killed_check_left_the_next_one_removes_and_not_what_another_one_
     assert list(left.iterdir())
     assert {stat.S_IMODE(path.stat().st_mode) for path in left.glob("*.arrow")} == {0o600}
     another = validate(large, tmp_path)
+    another.send_signal(signal.SIGSTOP)  # it lives, and does not end meanwhile
     (used,) = (tmp_path / "tmp").iterdir()
     assert used != left  # which is gone
     small = tmp_path / "small.csv"
@@ -73,6 +74,7 @@ def test_what_a_killed_check_left_the_next_one_removes_and_not_what_another_one_
     command = [sys.executable, "-m", "optimove_provider", "validate", str(small), "--primary-key", "customerId"]
     assert subprocess.run(command, env=env, capture_output=True).returncode == 0
     assert list((tmp_path / "tmp").iterdir()) == [used]
+    another.send_signal(signal.SIGCONT)
     another.terminate()
     another.communicate()
     assert list((tmp_path / "tmp").iterdir()) == []
