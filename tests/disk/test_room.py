@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 
+import pyarrow as pa
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
@@ -20,6 +21,7 @@ from optimove_provider.loads.state import compare_and_swap
 from optimove_provider.loads.state.compare_and_swap import Seen
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.arrow.duck import temporary_duck
+from optimove_provider.records.read.waiting_rows import waiting_rows
 
 MANY = 4_000_000
 
@@ -91,6 +93,12 @@ def test_a_full_temporary_folder_says_so(small, monkeypatch):
     with pytest.raises(NotWritten, match=r"optimove-.*the disk is full.*TMPDIR"), temporary_duck("20MB", 1) as db:
         db.execute(f"CREATE TABLE t AS {rows} ORDER BY a, b")
     assert list(small.iterdir()) == []
+
+
+def test_rows_that_wait_say_so(limited):
+    rows = [pa.RecordBatch.from_pydict({"id": [os.urandom(100_000).hex()]}) for _ in range(20)]
+    with waiting_rows() as waiting, pytest.raises(NotWritten, match=r"at least [\d,]+ bytes more .*so far.*TMPDIR"):
+        waiting.put_aside(rows)
 
 
 def test_ids_that_find_no_room_say_so(small, tmp_path_factory):

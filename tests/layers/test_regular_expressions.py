@@ -90,6 +90,8 @@ def seconds(call, texts):
 
 
 def caller(pattern, call):
+    if isinstance(pattern.pattern, bytes):
+        return lambda text: getattr(pattern, call)(text.encode())
     if call == "sub":
         return lambda text: pattern.sub("", text)
     if call in ("findall", "finditer"):
