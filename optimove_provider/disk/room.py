@@ -16,13 +16,16 @@ _WHY: Mapping[int, str] = {
     errno.EDQUOT: "this user's quota is used up",
     errno.EROFS: "the file system is read-only",
     errno.EFBIG: "a file may not be as large as that (see `ulimit -f`, or the file system)",
-    errno.EACCES: "this user may not write there",
-    errno.EPERM: "this user may not write there",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
 }
 _OF_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+OF_WRITING = (*_OF_ROOM, errno.EROFS)
+"""What only writing can fail of; permission may be denied to read, too."""
 _WORDS = {number: os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)}
 _DUCKDB_LIMIT = "max_temp_directory_size"  # nine tenths of what was free: DuckDB stops before the disk is full
 ELSEWHERE = "make room there, and run again"
+_OF_ANOTHER = "let this user write there; where tasks run as several users, set [optimove] staging_mode to group"
 
 
 class NotWritten(OptimoveProviderError):
@@ -41,6 +44,7 @@ def not_written(
     number = _number_of(error)
     if number is None or not _is_about(error, path):
         return None
+    advice = advice if number in OF_WRITING else _OF_ANOTHER
     return NotWritten(f"{path} could not be written: {_WHY[number]}{_room(number, path, needed, done)}; {advice}")
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from optimove_provider.contract.wire.errors import OptimoveProviderError
-from optimove_provider.disk.room import not_written
+from optimove_provider.disk.room import OF_WRITING, not_written
 
 
 def as_airflow_failure(message: str, *, retry_helps: bool) -> AirflowException:
@@ -24,6 +24,7 @@ def airflow_failures(passing: type[OptimoveProviderError] | tuple[()] = ()) -> I
     except OptimoveProviderError as error:
         raise as_airflow_failure(str(error), retry_helps=error.retry_helps) from error
     except OSError as error:
-        if told := not_written(error, error.filename or "a file of this task"):
+        told = not_written(error, error.filename or "a file of this task") if error.errno in OF_WRITING else None
+        if told:
             raise as_airflow_failure(str(told), retry_helps=told.retry_helps) from error
         raise

@@ -124,7 +124,7 @@ def test_ids_that_find_no_room_say_so(small, tmp_path_factory):
         (errno.ENOSPC, "the disk is full: at least 7 bytes more are needed"),
         (errno.EDQUOT, "quota is used up: at least 7 bytes more are needed"),
         (errno.EROFS, "read-only; "),
-        (errno.EACCES, "may not write there; "),
+        (errno.EACCES, "permission denied; let this user write there"),
     ],
 )
 def test_each_reason_has_its_words(tmp_path, number, words):
