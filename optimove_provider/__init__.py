@@ -144,6 +144,15 @@ def get_provider_info() -> dict[str, Any]:
                         "example": None,
                         "default": "False",
                     },
+                    "staging_mode": {
+                        "description": "Who may read what loads write to a local staging folder, whatever the umask: "
+                        "private (the user who runs the tasks: 0600, folders 0700), or group (also the folder's group: "
+                        "0660, folders 2770), where tasks run as several users.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "group",
+                        "default": "private",
+                    },
                     "keep_days": {
                         "description": "After how many days reports, rejected rows, and loads that nobody took up "
                         "again are removed from staging.",

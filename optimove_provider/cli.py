@@ -22,6 +22,8 @@ from optimove_provider.contract.cells.datatypes import KEY_COLUMN, Attribute, is
 from optimove_provider.contract.wire.errors import DataError, OptimoveProviderError, SettingsError
 from optimove_provider.contract.wire.outside import cut
 from optimove_provider.contract.wire.shown import shown_lines
+from optimove_provider.disk import temporary
+from optimove_provider.disk.stopping import Stopped, stopping
 from optimove_provider.options import Guards, Sending
 from optimove_provider.records.findings.formats import FORMATS, write
 from optimove_provider.records.output_files import check_outputs, written_files
@@ -64,7 +66,7 @@ class Command:
     def start(self, wanted: argparse.Namespace) -> int:
         """Run, and say in a sentence on stderr what cannot be done. Returns the exit code."""
         try:
-            with _results_only() as out:
+            with stopping(), _results_only() as out:
                 return self.run(wanted, out)
         except OptimoveProviderError as error:
             problem = str(error)
@@ -74,6 +76,9 @@ class Command:
         except KeyboardInterrupt:
             print(f"{self.name} was interrupted: nothing is known of the rest", file=sys.stderr)
             return _INTERRUPTED
+        except Stopped as stopped:
+            print(f"{self.name} was stopped by {stopped}: nothing is known of the rest", file=sys.stderr)
+            return stopped.exit_code
         except Exception as error:  # of a library, or a bug: not even that may look like a file that was read
             traceback.print_exc()
             problem = f"{type(error).__name__}: {error}. This is a fault of this package: please report it"
@@ -124,6 +129,7 @@ def validate(wanted: argparse.Namespace, out: TextIO) -> int:
     from optimove_provider.records.observe.pii import pii_names
     from optimove_provider.records.validate.validate import Options, check_csv
 
+    temporary.sweep()
     attributes = _attributes(wanted) if wanted.primary_key is None else None
     inputs, outputs = (wanted.file, wanted.attributes), (wanted.output, *(wanted.split or ()))
     check_outputs(filter(None, inputs), filter(None, outputs))

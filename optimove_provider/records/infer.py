@@ -5,7 +5,6 @@ what is left is a string: an identifier with leading zeros is no number, and a n
 name says so too.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -31,7 +30,7 @@ _CANDIDATES = tuple(_BY_NAME[name] for name in ("bool", "date", "datetime", "epo
 """Where several fit, the first is taken."""
 
 _STRING = _BY_NAME["string"]
-_NAMED_LIKE_EPOCH = re.compile(r"(?:^|.*_)(?:at|ts|epoch|timestamp)(?:_.*)?", re.IGNORECASE)
+_WORDS_OF_TIME = frozenset({"at", "ts", "epoch", "timestamp"})
 _EPOCH_DIGITS = 10  # from September 2001 to November 2286
 _MAX_SHOWN = 40
 _TYPED = "n/a"
@@ -128,11 +127,13 @@ def _usable(names: Sequence[str], name: str, delimiter: str) -> Sequence[str]:
         raise DataError(f"{name!r}: the header cannot be read; `validate` says why")
     if separator := other_separator(names[0], delimiter, list(names)):
         raise DataError(f"{name!r}: {separator_message(separator)}, and so does `infer`")
+    seen: set[str] = set()
     for index, column in enumerate(names):
         if not column.strip():
             raise DataError(f"{name!r}: column {index + 1} has no name in the header")
-        if column in names[:index]:
+        if column in seen:
             raise DataError(f"{name!r}: the header has the column {column!r} more than once")
+        seen.add(column)
         if any("\udc80" <= character <= "\udcff" for character in column):
             raise DataError(f"{name!r}: the name of column {index + 1} is not UTF-8; `validate` says more")
     return names
@@ -242,7 +243,7 @@ class _Column:
         return " and ".join(f"no {_kind(rule)}" for rule in named) + doubt
 
     def _may_be_epoch(self) -> bool:
-        return self._ten_digits and _NAMED_LIKE_EPOCH.fullmatch(self._name) is not None
+        return self._ten_digits and not _WORDS_OF_TIME.isdisjoint(self._name.casefold().split("_"))
 
     def _remark(self, chosen: Rule) -> str:
         if chosen.name == "epoch":

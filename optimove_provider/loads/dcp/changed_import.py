@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.disk.room import keeping
 from optimove_provider.loads.dcp.columns import OtherColumns, TableColumns
 from optimove_provider.loads.dcp.csv_spool import Freezer, csv_text
 from optimove_provider.loads.dcp.in_doubt import UNKNOWN, InDoubtFiles
@@ -63,8 +64,11 @@ class ChangedImport:
             with keep_account(self._report, staging, all_or_nothing=True):
                 self._plan(self._rows(resumed=False))
                 self._report.state = "planned"
-        finally:
-            staging.remove_folder(self._journal.folder)
+        except BaseException as error:
+            with keeping(error, "to remove the frozen rows"):
+                staging.remove_folder(self._journal.folder)
+            raise
+        staging.remove_folder(self._journal.folder)
 
     def _run(self, wait: timedelta, resumed: bool) -> None:
         load, ledger, now = self._load, self._ledger, self._load.staging.surroundings.now

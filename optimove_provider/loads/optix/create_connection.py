@@ -6,6 +6,7 @@ from typing import Any
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.wire.errors import ApiError, Disagreement, SettingsError, Unreachable
 from optimove_provider.contract.wire.messages import json_body
+from optimove_provider.disk.room import keeping
 from optimove_provider.loads.state.staging import Staging
 
 
@@ -36,7 +37,13 @@ def create_once(
     except FileExistsError:
         raise Disagreement(_in_doubt(staging, path, name)) from None
     created = _create(client, staging, path, wanted, description)
-    staging.write(path, {**wanted, "data_connection_uuid": created})
+    try:
+        staging.write(path, {**wanted, "data_connection_uuid": created})
+    except Exception as error:  # whatever a storage raises: what was created must not be lost, nor made once more
+        raise Disagreement(
+            f"data connection {name!r} was created as {created}, but staging could not be told: {error}. Mend that, "
+            f'and pass data_connection_uuid="{created}" in the next run'
+        ) from error
     return created
 
 
@@ -62,7 +69,8 @@ def _create(client: OptixClient, staging: Staging, path: str, wanted: dict[str, 
     except (ApiError, Unreachable) as error:
         never_made = error.certainly_not_done if isinstance(error, ApiError) else not error.sent
         if never_made:
-            staging.remove(path)
+            with keeping(error, f"to remove {staging.url(path)}, which says that it may have been made,"):
+                staging.remove(path)
         raise
     except SettingsError:  # of a proxy, or of certificates, that cannot be used: it was not sent
         staging.remove(path)

@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.optix.data_connections import formula
+from optimove_provider.disk.room import keeping
 from optimove_provider.loads.ledger.ledger import NO_LEDGER, Ledger, ledger_of
 from optimove_provider.loads.optix.batch import send_batch, upload_puts
 from optimove_provider.loads.optix.options import UploadOptions
@@ -68,8 +69,11 @@ def plan(client: OptixClient, open_rows: OpenRows, staging: Staging, report: Rep
                 options.without_ledger()
                 report.note(NO_LEDGER)
             report.state = "planned"
-    finally:
-        staging.remove_folder(journal.folder)
+    except BaseException as error:
+        with keeping(error, "to remove the frozen rows"):
+            staging.remove_folder(journal.folder)
+        raise
+    staging.remove_folder(journal.folder)
 
 
 def _ledger(client: OptixClient, staging: Staging, options: UploadOptions) -> Ledger | None:

@@ -8,6 +8,7 @@ from itertools import islice
 
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.wire.errors import OptimoveProviderError
+from optimove_provider.disk.room import keeping
 from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.lease import Lease, LeaseLost, acquired
 from optimove_provider.loads.ledger.ledger import Ledger
@@ -88,14 +89,16 @@ class Transaction:
         """Send the batch, and keep what was refused: that may be all of the few rows that had to be sent."""
         try:
             send_batch(sender, self.options.target, self.report)
-        except NothingAccepted:
-            self._keep_rejected(sender)
+        except NothingAccepted as error:
+            with keeping(error, "to write the rejected rows"):
+                self._keep_rejected(sender)
             if self.report.rejected == self.report.rows or self.report.rejected > self._allowed:
                 self._withdraw_intent(lease)
                 raise
             self.journal.completed()
-        except OptimoveProviderError:
-            self._withdraw_intent(lease)
+        except OptimoveProviderError as error:
+            with keeping(error, "to withdraw the intent"):
+                self._withdraw_intent(lease)
             raise
         self._keep_rejected(sender)
         return sender.outcomes

@@ -10,6 +10,7 @@ import pyarrow as pa
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.optix.data_connections import Items, update_data
 from optimove_provider.contract.wire.messages import Flow
+from optimove_provider.disk.room import keeping
 from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.lease import Lease, acquired
 from optimove_provider.loads.ledger.ledger import Ledger, ledger_of
@@ -159,11 +160,18 @@ def _update(sender: SliceSender, spool: Spool, report: Report, update: Update) -
         report.state = "nothing_to_send"
         return
     sender.begin(sender.journal.resume_or_begin_batch(resume_within=None))
-    try:
-        sender.send(range(sender.parts.slices))
-    finally:
+
+    def keep_outcomes() -> None:
         report.accepted = sender.outcomes.accepted
         keep_rejected(sender.journal, spool, sender.outcomes, report, sender.parts, update.as_source)
+
+    try:
+        sender.send(range(sender.parts.slices))
+    except BaseException as error:
+        with keeping(error, "to write the rejected rows"):
+            keep_outcomes()
+        raise
+    keep_outcomes()
     report.state = "committed"
 
 

@@ -12,8 +12,9 @@ from typing import Any, Generic, TypeVar
 import pyarrow as pa
 
 from optimove_provider.contract.wire.errors import DataError, Refused
+from optimove_provider.disk.room import keeping
 from optimove_provider.loads.progress import Progress
-from optimove_provider.loads.report.bookkeeping import keep_account
+from optimove_provider.loads.report.bookkeeping import keep_account, told_after
 from optimove_provider.loads.report.max_rejected import check_max_rejected, count, judge
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.age import Age
@@ -143,17 +144,21 @@ class RestLoad:
         check_size(records)
         report, rejected = self.report, list[Rejected]()
         report.rows = len(records)
-        with keep_account(report, self.staging):
+        with keep_account(report, self.staging, sends_again=True):
             try:
                 fit = list(self._prepared(records, prepare, rejected))
                 self._judge(rejected, "Nothing was sent")
                 with take_turn(fit) as turn:
                     report.stale = len(fit) - len(turn.records)
                     self._send(turn, send, rejected)
+                with told_after(report, sends_again=True):
+                    self._write_rejected(rejected)
                 self._judge(rejected, "Everything else was accepted")
                 report.state = "committed" if report.accepted else "nothing_to_send"
-            finally:
-                self._write_rejected(rejected)
+            except BaseException as error:
+                with keeping(error, "to write the rejected records"):
+                    self._write_rejected(rejected)
+                raise
 
     def _prepared(
         self, records: Sequence[Record], prepare: Prepare[T], rejected: list[Rejected]

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from optimove_provider.contract.optix.data_connections import MAX_RECORDS
+from optimove_provider.disk.room import keeping
 from optimove_provider.loads.spool.row_files import ROWS, RowGroups
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.rows import one_chunk
@@ -129,9 +130,12 @@ class RowFilesWriter:
     def __enter__(self) -> "RowFilesWriter":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._write(self._groups.rest())
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
+        if error is not None:
+            with keeping(error, "to close the frozen rows"):
+                self._close()
+            return
+        self._write(self._groups.rest())
         self._close()
 
     def add(self, batch: pa.RecordBatch) -> None:

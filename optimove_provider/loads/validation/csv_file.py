@@ -65,9 +65,25 @@ def check_file(
 
     with file.opened() as stream:
         findings = check_csv(stream, attributes, options, log_progress)
-    url = staging.write(report_path, findings.as_json())
-    refuse_errors(findings, url)
+    with filed(findings, staging, report_path) as url:
+        refuse_errors(findings, url)
     return findings, url
+
+
+@contextmanager
+def filed(findings: Findings, staging: Staging, path: str) -> Iterator[str]:
+    """Write all findings to staging, and judge them in here, given their URL.
+
+    What is raised in here is raised, though they could not be written; else the reason is, why they could not be.
+    """
+    problem = None
+    try:
+        url = staging.write(path, findings.as_json())
+    except Exception as error:  # whatever a storage raises
+        problem, url = error, f"not written ({error})"
+    yield url
+    if problem:
+        raise problem
 
 
 def refuse_errors(findings: Findings, url: str) -> None:

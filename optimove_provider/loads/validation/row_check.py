@@ -17,7 +17,7 @@ from optimove_provider.loads.spool.freeze import OpenRows
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.loads.upload.destination import MAX_FILE_BYTES
 from optimove_provider.loads.upload.sink import Sink
-from optimove_provider.loads.validation.csv_file import CsvFile
+from optimove_provider.loads.validation.csv_file import CsvFile, filed
 from optimove_provider.loads.validation.row_sinks import FailFast, KeepRejected, SourceNumbers
 from optimove_provider.records.findings.findings import ERROR, WARNING, Finding, Findings
 from optimove_provider.records.observe.defaults import observers_for
@@ -87,12 +87,13 @@ class RowCheck:
             with self._opened(text) as stream:
                 findings = check_csv(stream, options.attributes, self._check_options(), on_progress, numbered)
         _account(findings, text)
-        url = self._staging.write(f"reports/{load_id}-findings.json", findings.as_json())
         self._report.rows = findings.rows + text.left_out
-        self._report.tell_warnings(findings.warnings(), findings.warning_note(url))
-        if row_sink.has_header or isinstance(self._source, CsvFile):  # an empty list has no columns, and is no fault
-            _refuse_pii(findings, url)
-            row_sink.judge(findings, self._report, url)
+        with filed(findings, self._staging, f"reports/{load_id}-findings.json") as url:
+            self._report.tell_warnings(findings.warnings(), findings.warning_note(url))
+            # An empty list has no columns, and is no fault.
+            if row_sink.has_header or isinstance(self._source, CsvFile):
+                _refuse_pii(findings, url)
+                row_sink.judge(findings, self._report, url)
 
     @contextmanager
     def _row_sink(self, sink: Sink) -> Iterator[FailFast | KeepRejected]:

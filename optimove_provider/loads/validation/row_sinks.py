@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import BinaryIO, Self
 
 from optimove_provider.contract.wire.errors import DataError
+from optimove_provider.disk.room import keeping
 from optimove_provider.loads.report.max_rejected import allowed_of
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.staging import Staging
@@ -73,8 +74,12 @@ class KeepRejected:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
+        if error is None:
+            self._file.close()
+            return
+        with keeping(error, "to write the refused rows"):
+            self._file.close()
 
     @property
     def rows_refused(self) -> int:

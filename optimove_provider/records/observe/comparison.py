@@ -4,11 +4,10 @@ All ids are written to files with their locations. Of those whose hash occurs on
 DuckDB compares, as whole texts: the hash never decides. It keeps to its memory limit and works on disk beyond that.
 """
 
-import shutil
-import tempfile
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from heapq import merge
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from optimove_provider.disk.modes import PRIVATE, open_private
+from optimove_provider.disk.temporary import TemporaryFolder
 from optimove_provider.records.arrow.duck import open_duck
 from optimove_provider.records.arrow.types import Mask
 
@@ -95,6 +96,7 @@ class Comparison:
         self._on_compared = on_compared
         self._done = 0
         self._spill: Path | None = None
+        self._temporary: TemporaryFolder | None = None
         self._writers: dict[int, pa.ipc.RecordBatchFileWriter] = {}
         self._sizes = np.zeros(_BUCKETS, np.int64)
         self._free: weakref.finalize[..., Comparison] | None = None
@@ -116,9 +118,10 @@ class Comparison:
         buckets = (hashes >> np.uint64(40)).astype(np.int64) % _BUCKETS
         sizes = np.bincount(buckets, minlength=_BUCKETS)
         batch = batch.take(pa.array(np.argsort(buckets, kind="stable")))
-        for bucket, end in enumerate(np.cumsum(sizes)):
-            if sizes[bucket]:
-                self._writer(bucket).write_batch(batch.slice(end - sizes[bucket], sizes[bucket]))
+        with self._temporary_folder().telling():
+            for bucket, end in enumerate(np.cumsum(sizes)):
+                if sizes[bucket]:
+                    self._writer(bucket).write_batch(batch.slice(end - sizes[bucket], sizes[bucket]))
         self._sizes += sizes
         self.seconds += time.monotonic() - started
 
@@ -127,12 +130,17 @@ class Comparison:
             self._hashes.append(hashes)
             self._hashes = self._hashes if int(self._sizes.sum()) + len(hashes) <= _MAX_HASHES else None
 
+    def _temporary_folder(self) -> TemporaryFolder:
+        if self._temporary is None:
+            self._temporary = TemporaryFolder("optimove-ids-", self._folder)
+            self._spill = self._temporary.path
+            self._free = weakref.finalize(self, _free, self._writers, self._temporary)
+        return self._temporary
+
     def _writer(self, bucket: int) -> "pa.ipc.RecordBatchFileWriter":
-        if self._spill is None:
-            self._spill = Path(tempfile.mkdtemp(prefix="optimove-ids-", dir=self._folder))
-            self._free = weakref.finalize(self, _free, self._writers, self._spill)
         if bucket not in self._writers:
             options = pa.ipc.IpcWriteOptions(compression="zstd")
+            open_private(f"{self._spill}/{bucket}.arrow").close()
             self._writers[bucket] = pa.ipc.new_file(f"{self._spill}/{bucket}.arrow", SCHEMA, options=options)
         return self._writers[bucket]
 
@@ -140,13 +148,15 @@ class Comparison:
         """Find what is repeated. Numbers that are shorter than `width` count as damaged; `damaged`: any id is odd."""
         if self._counts is None:
             started = time.monotonic()
-            for writer in self._writers.values():
-                writer.close()
             self._twice = self._hashes_twice()
             compared: list[Repeats] = []
-            if damaged or self._twice is None or len(self._twice):
-                compared += [self._compare(self._spill, buckets, width) for buckets in self._groups() if self._spill]
-            else:
+            with self._temporary_folder().telling():
+                for writer in self._writers.values():
+                    writer.close()
+                if damaged or self._twice is None or len(self._twice):
+                    found = (self._compare(self._spill, buckets, width) for buckets in self._groups() if self._spill)
+                    compared += found
+            if not compared:
                 self.spilled_bytes = _size(self._spill) if self._spill else 0
                 self._on_compared(int(self._sizes.sum()), int(self._sizes.sum()))
             cases, looks, duplicates = (sum(counts) for counts in zip((0, 0, 0), *compared, strict=True))
@@ -189,7 +199,7 @@ class Comparison:
 
     def _compare(self, spill: Path, buckets: Sequence[int], width: int | None) -> Repeats:
         folder = spill / f"from-{buckets[0]}"
-        folder.mkdir()
+        folder.mkdir(PRIVATE.folder)
         size = int(self._sizes[list(buckets)].sum())
         with open_duck(folder, self._max_memory, threads=1) as connection:
             stored = self._stored(spill, buckets, width)
@@ -266,7 +276,10 @@ def _size(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-def _free(writers: "dict[int, pa.ipc.RecordBatchFileWriter]", spill: Path) -> None:
-    for writer in writers.values():
-        writer.close()
-    shutil.rmtree(spill, ignore_errors=True)
+def _free(writers: "dict[int, pa.ipc.RecordBatchFileWriter]", temporary: TemporaryFolder) -> None:
+    try:
+        for writer in writers.values():
+            with suppress(OSError):  # a full disk: what it holds goes anyway
+                writer.close()
+    finally:
+        temporary.close()

@@ -8,6 +8,8 @@ from typing import BinaryIO, cast
 
 import pyarrow as pa
 
+from optimove_provider.disk.room import not_written
+from optimove_provider.disk.temporary import ADVICE
 from optimove_provider.records.rows import Rows, Unread
 
 _BATCH, _UNREAD = b"b", b"u"
@@ -29,7 +31,7 @@ class WaitingRows:
         return list(self._names)
 
     def put_aside(self, rows: Rows) -> None:
-        """Write rows to the file. Raises OSError, which names the folder, where there is no room."""
+        """Write rows to the file. Raises NotWritten, which names the folder, where there is no room."""
         for item in rows:
             if isinstance(item, Unread):
                 self._write(_UNREAD, json.dumps([item.text, item.reason]).encode())
@@ -53,12 +55,9 @@ class WaitingRows:
             self._file.write(kind + len(body).to_bytes(_LENGTH_BYTES))
             self._file.write(body)
             self._bytes += len(body)
+            self._file.flush()
         except OSError as error:
-            raise OSError(
-                error.errno,
-                f"{error.strerror}, after {self._bytes} bytes of rows that wait in a temporary file in "
-                f"{tempfile.gettempdir()}: make room there, or set TMPDIR to a folder that has it",
-            ) from error
+            raise not_written(error, tempfile.gettempdir(), len(body), ADVICE, self._bytes) or error from error
 
 
 @contextmanager
