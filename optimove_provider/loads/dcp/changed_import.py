@@ -12,17 +12,18 @@ from typing import Any
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.disk.room import keeping
 from optimove_provider.loads.dcp.columns import OtherColumns, TableColumns
-from optimove_provider.loads.dcp.csv_spool import Freezer, csv_text
+from optimove_provider.loads.dcp.csv_spool import Freezer, RefusedKeys, csv_text
 from optimove_provider.loads.dcp.in_doubt import UNKNOWN, InDoubtFiles
 from optimove_provider.loads.dcp.options import TableImport
 from optimove_provider.loads.dcp.profile_marks import ProfileMarks
+from optimove_provider.loads.ledger.keys import keys_in
 from optimove_provider.loads.ledger.lease import Lease, acquired
 from optimove_provider.loads.ledger.manifest import CommitConflict
-from optimove_provider.loads.ledger.newer import keys_in
 from optimove_provider.loads.plan.guards import GuardStopped
 from optimove_provider.loads.plan.plan import Plan, PlanInput
 from optimove_provider.loads.plan.replan import plan_or_reuse, still_holds
 from optimove_provider.loads.report.bookkeeping import keep_account, run_once
+from optimove_provider.loads.spool.row_files import REFUSED
 from optimove_provider.loads.spool.slices import RowFilesWriter
 from optimove_provider.loads.spool.unique_keys import refuse_duplicates
 from optimove_provider.loads.upload.multipart import files_of
@@ -97,10 +98,12 @@ class ChangedImport:
     def _freeze(self, folder: str) -> dict[str, Any]:
         staging = self._load.staging
         staging.remove_folder(folder)
-        with RowFilesWriter(staging, folder) as writer:
+        with RowFilesWriter(staging, folder) as writer, RowFilesWriter(staging, folder, REFUSED) as aside:
             freezer = Freezer(writer)
-            self._load.row_check().run(freezer)
+            refused = RefusedKeys(lambda: freezer.columns, aside, self._load.delimiter)
+            self._load.row_check(on_refused=refused.take).run(freezer)
             freezer.finish()
+            refused.finish()
         refuse_duplicates(staging, writer.written, "customerId")
         return {"columns": freezer.columns, "filled": freezer.filled, "folder": folder}
 

@@ -5,31 +5,25 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from optimove_provider.contract.cells.datatypes import Attribute, is_key_column
 from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.loads.dcp.columns import TableColumns
+from optimove_provider.loads.dcp.csv_spool import key_rows
 from optimove_provider.loads.dcp.in_doubt import InDoubtFiles
 from optimove_provider.loads.dcp.options import TableImport
 from optimove_provider.loads.dcp.profile_marks import ProfileMarks
 from optimove_provider.loads.ledger import compaction
+from optimove_provider.loads.ledger.keys import keys_in, newer_keys
 from optimove_provider.loads.ledger.lease import Lease, acquired
 from optimove_provider.loads.ledger.ledger import NO_LEDGER, Ledger
-from optimove_provider.loads.ledger.newer import keys_in, newer_keys
 from optimove_provider.loads.plan.planner import is_below_watermark
-from optimove_provider.loads.spool.row_files import rows_batch
 from optimove_provider.loads.spool.slices import RowFilesWriter
 from optimove_provider.loads.state.age import Age
 from optimove_provider.records.csv_syntax.locations import Locations
 from optimove_provider.records.findings.findings import Finding
 from optimove_provider.records.observe.observer import CellBuffer, ColumnObserver, ObserverFactory, no_observers
-from optimove_provider.records.to_json.columns import key_texts
-
-_AS_TEXT = pc.CastOptions(pa.string(), allow_invalid_utf8=True)  # such keys are unfit, and their rows refused
-_key_texts = key_texts(pa.string(), "string")
 
 
 class OverwritesNewer(OptimoveProviderError):
@@ -231,11 +225,7 @@ class _Keys:
 
     def _write(self) -> None:
         locations, cells = self._buffer.take()
-        found = _key_texts(cells.cast(options=_AS_TEXT))
-        fit = np.ones(len(cells), bool)
-        fit[list(found.unfit)] = False
-        batch = rows_batch(locations.rows, found.whole(), pa.nulls(len(cells), pa.string()))
-        self._writer.add(batch.filter(pa.array(fit)))
+        self._writer.add(key_rows(locations.rows, cells))
 
     def counts(self) -> Iterable[tuple[str, int]]:
         return ()

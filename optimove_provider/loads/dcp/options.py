@@ -14,6 +14,7 @@ from optimove_provider.loads.upload.destination import Destination
 from optimove_provider.loads.upload.publication import Publication, RememberRows
 from optimove_provider.loads.validation.csv_file import CsvFile
 from optimove_provider.loads.validation.row_check import ImportOptions, RowCheck
+from optimove_provider.loads.validation.row_sinks import OnRefused, no_more
 from optimove_provider.options import Guards
 from optimove_provider.records.observe.observer import ObserverFactory, no_observers
 
@@ -73,9 +74,14 @@ class TableImport:
         """The load's files. Once they are aborted, they are in doubt no more."""
         return Publication(self.to, journal, self.report, self.remember, self._forget_files)
 
-    def row_check(self, observers: ObserverFactory = no_observers) -> RowCheck:
+    @property
+    def delimiter(self) -> str:
+        """What is between the cells of the text that is checked."""
+        return self.source.delimiter if isinstance(self.source, CsvFile) else ","
+
+    def row_check(self, observers: ObserverFactory = no_observers, on_refused: OnRefused = no_more) -> RowCheck:
         """The check of the load's rows."""
-        return RowCheck(self.source, self.options, self.staging, self.report, observers)
+        return RowCheck(self.source, self.options, self.staging, self.report, observers, on_refused)
 
     def _forget_files(self) -> None:
         if self.ledger:

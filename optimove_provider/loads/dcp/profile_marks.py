@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from optimove_provider.loads.dcp.columns import OtherColumns, TableColumns
 from optimove_provider.loads.ledger import compaction
+from optimove_provider.loads.ledger.keys import newer_keys
 from optimove_provider.loads.ledger.lease import Lease, acquired
 from optimove_provider.loads.ledger.ledger import Ledger
-from optimove_provider.loads.ledger.newer import newer_keys
 from optimove_provider.loads.state.age import Age
 
 

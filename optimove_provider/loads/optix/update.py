@@ -12,6 +12,7 @@ from optimove_provider.contract.optix.data_connections import Items, update_data
 from optimove_provider.contract.wire.messages import Flow
 from optimove_provider.disk.room import keeping
 from optimove_provider.loads.ledger import compaction
+from optimove_provider.loads.ledger.keys import newer_rows
 from optimove_provider.loads.ledger.lease import Lease, acquired
 from optimove_provider.loads.ledger.ledger import Ledger, ledger_of
 from optimove_provider.loads.ledger.manifest import Manifest, PartlyVisible
@@ -19,7 +20,6 @@ from optimove_provider.loads.optix.bisect import Put
 from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
 from optimove_provider.loads.optix.rejected_rows import SliceOutcomes, keep_rejected
 from optimove_provider.loads.optix.sender import MakePut, SliceSender
-from optimove_provider.loads.plan.diff import newer_rows
 from optimove_provider.loads.plan.planner import is_below_watermark
 from optimove_provider.loads.report.bookkeeping import run_once
 from optimove_provider.loads.report.max_rejected import judge
@@ -62,7 +62,7 @@ def load_update(
     There is no batch: what was accepted before an error is visible, and counts as accepted. Keys that the target has
     from a later load are left out, as stale. A retry with the same load id sends what has no outcome yet, unless
     another load came in between: then it raises PartlyVisible. The ledger of the target learns that what these keys
-    hold is not known, and how old it is. Raises TargetBusy as `load` does.
+    hold is not known, and how old it is; or only how old, where the row was put aside. Raises TargetBusy as `load`.
     """
     journal, options = Journal(staging, report.load_id), update.options
     judge_end = partial(judge, report, options.max_rejected, "Everything else was accepted")
@@ -100,7 +100,7 @@ def _marked(
     """
     uuid, alias = update.options.target.data_connection_uuid, client.settings.target_alias
     ledger = ledger_of(journal.staging, "optix", client.settings.host, uuid, alias)
-    if ledger is None or not spool.fit:
+    if ledger is None or not spool.rows:
         yield spool.parts, lambda: None
         return
     with acquired(ledger.manifest_file, journal.load_id, try_number, report.task) as lease:
@@ -128,8 +128,10 @@ def _mark(ledger: Ledger, lease: Lease, journal: Journal, spool: Spool) -> RowFi
         parts = _without(journal.staging, spool.parts.folder, folder, newer)
     journal.planned({"parts": asdict(parts)})
     keys = (key.as_py() for batch in parts.columns(journal.staging, ["_key"]) for key in batch.column(0))
-    marked = ledger.invalidate(lease, ((key, None) for key in keys), journal.age) if parts.rows else manifest
-    journal.invalidated(marked.version)
+    unfit = None if newer is None else row_files.refused_keys(journal.staging, spool.parts.folder)
+    if parts.rows or unfit:
+        manifest = ledger.invalidate(lease, ((key, None) for key in keys), journal.age, unfit)
+    journal.invalidated(manifest.version)
     return parts
 
 
@@ -138,7 +140,8 @@ def _newer(ledger: Ledger, manifest: Manifest, journal: Journal, spool: Spool) -
     if is_below_watermark(manifest, journal.age):
         return None
     _, last = row_files.size(journal.staging, spool.parts.folder)
-    return newer_rows(journal.staging, manifest, spool.parts.folder, last, journal.age)
+    rows = spool.parts.columns(journal.staging, ["_row", "_key"])
+    return newer_rows(journal.staging, manifest, rows, last, journal.age)
 
 
 def _without(staging: Staging, source: str, folder: str, newer: Mask | None) -> RowFiles:

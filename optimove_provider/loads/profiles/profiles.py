@@ -123,10 +123,13 @@ def write_profiles(
     def prepare(record: Record, on_doubt: OnDoubt) -> tuple[str, dict[str, JsonValue]]:
         return customer_id(record), encoder.encode(record, on_doubt)
 
+    def about(record: Record) -> tuple[str, set[str]]:
+        return customer_id(record), encoder.attributes.keys() & record.keys()
+
     def send(profile: tuple[str, dict[str, JsonValue]]) -> None:
         client.write_profile(service_id, table_id, *profile)
 
-    load.run(records, prepare, send, profile_turn(ledger, load))
+    load.run(records, prepare, send, profile_turn(ledger, load, about))
 
 
 def create_aliases(client: DcpClient, service_id: int, records: Sequence[Record], load: RestLoad) -> None:

@@ -26,7 +26,7 @@ MAX_RECORDS = 5000
 """One request each: what is longer belongs in a file, and in an import."""
 MAX_NOTES = 20
 Record = Mapping[str, Any]
-_ODD = (ValueError, OverflowError, TypeError, RecursionError)
+ODD = (ValueError, OverflowError, TypeError, RecursionError)
 """What preparing one record may raise of which nobody has thought: that record is unfit, the others are not."""
 T = TypeVar("T")
 
@@ -48,11 +48,12 @@ class Turn(Generic[T]):
     check: Callable[[], None] = lambda: None
 
 
-TakeTurn = Callable[[Sequence[Prepared[T]]], AbstractContextManager[Turn[T]]]
-"""Takes what is fit to be sent; what of it is left out is stale. Raises TargetBusy."""
+TakeTurn = Callable[[Sequence[Prepared[T]], Sequence[Record]], AbstractContextManager[Turn[T]]]
+"""Takes what is fit to be sent, and the records that are not; what of the fit is left out is stale. Raises TargetBusy.
+"""
 
 
-def no_turn(fit: Sequence[Prepared[T]]) -> AbstractContextManager[Turn[T]]:
+def no_turn(fit: Sequence[Prepared[T]], unfit: Sequence[Record] = ()) -> AbstractContextManager[Turn[T]]:
     """For what no ledger is about: everything may be sent, at any time."""
     return nullcontext(Turn(fit))
 
@@ -148,7 +149,7 @@ class RestLoad:
             try:
                 fit = list(self._prepared(records, prepare, rejected))
                 self._judge(rejected, "Nothing was sent")
-                with take_turn(fit) as turn:
+                with take_turn(fit, [one.record for one in rejected]) as turn:
                     report.stale = len(fit) - len(turn.records)
                     self._send(turn, send, rejected)
                 with told_after(report, sends_again=True):
@@ -166,7 +167,7 @@ class RestLoad:
         for row, record in enumerate(records, 1):
             try:
                 yield row, record, prepare(record, partial(self._note, row))
-            except (UnfitRecord, *_ODD) as error:
+            except (UnfitRecord, *ODD) as error:
                 rejected.append(Rejected(row, str(error), None, record))
 
     def _note(self, row: int, doubt: str) -> None:

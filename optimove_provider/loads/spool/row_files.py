@@ -42,7 +42,8 @@ LEDGER = pa.schema(
         ("state", pa.string()),
     ]
 )
-"""A layer. state: live; removed (gone from the source and reported, still in the target); tombstone (expired by us)."""
+"""A layer. state: live; removed (gone from the source and reported, still in the target); tombstone (not there: expired
+by us, or never accepted, but held and rejected by a load)."""
 
 FORMAT = 1
 _FINGERPRINT_BYTES = 12
@@ -76,7 +77,17 @@ def paths(staging: Staging, folder: str) -> list[str]:
 
 def sendable_paths(staging: Staging, folder: str) -> list[str]:
     """The same without those of refused rows: what can have been sent."""
-    return [path for path in paths(staging, folder) if not path.rpartition("/")[2].startswith(REFUSED)]
+    return [path for path in paths(staging, folder) if not _is_refused(path)]
+
+
+def refused_keys(staging: Staging, folder: str) -> Batches | None:
+    """The keys of a load's rows that cannot travel, as batches of `_key`; None where there are none."""
+    found = [path for path in paths(staging, folder) if _is_refused(path)]
+    return (batch for path in found for batch in read(staging, path, ["_key"])) if found else None
+
+
+def _is_refused(path: str) -> bool:
+    return path.rpartition("/")[2].startswith(REFUSED)
 
 
 def write(staging: Staging, path: str, batches: Batches, schema: pa.Schema) -> int:

@@ -19,6 +19,14 @@ from optimove_provider.records.validate.row_sink import RowSink, Split, with_lin
 log = logging.getLogger(__name__)
 
 
+OnRefused = Callable[[int, bytes], None]
+"""Takes a refused row as it stands in the text: its number, and what it is."""
+
+
+def no_more(row: int, text: bytes) -> None:
+    """Does nothing with a refused row."""
+
+
 class FailFast:
     """Hands valid rows to a sink, with commas, until one row or the header is refused: then the sink discards."""
 
@@ -57,15 +65,21 @@ class KeepRejected:
     ending by the delimiter.
 
     `max_rejected` rows may be refused, that share of all if it is below 1, or any number if it is None. As soon as
-    there are more, the sink discards. Close it.
+    there are more, the sink discards. `on_refused` is given each refused row too. Close it.
     """
 
     def __init__(
-        self, sink: Sink, staging: Staging, path: str, delimiter: str, max_rejected: float | None = None
+        self,
+        sink: Sink,
+        staging: Staging,
+        path: str,
+        delimiter: str,
+        max_rejected: float | None = None,
+        on_refused: OnRefused = no_more,
     ) -> None:
         self._file = _LateFile(staging, f"{path}{'.tsv' if delimiter == chr(9) else '.csv'}")
         self._split = Split(_comma_separated(sink, delimiter), self._file, delimiter)
-        self._sink, self._max_rejected = sink, max_rejected
+        self._sink, self._max_rejected, self._on_refused = sink, max_rejected, on_refused
         # A share is known at the end only.
         self._limit = math.inf if max_rejected is None or 0 < max_rejected < 1 else max_rejected
         self.has_header = False
@@ -105,6 +119,7 @@ class KeepRejected:
     def refuse(self, row: int, line: int, text: bytes, reasons: Iterable[str]) -> None:
         """Keep a refused row."""
         self._split.refuse(row, line, text, reasons)
+        self._on_refused(row, text)
         if self.rows_refused > self._limit:
             self._sink.discard()
 

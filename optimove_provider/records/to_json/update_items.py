@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -47,9 +48,11 @@ class ItemEncoder:
         """The items of a batch, as `records`."""
         found = self._encoder.encode(batch.select(self._fields).rename_columns(self._names))
         ttls, unfit = self._ttls(batch)
-        unfit += [
-            Unfit(one.position, one.column or self._primary_key, one.value_repr, one.reason) for one in found.unfit
-        ]
+        if unfit:
+            own = dict(zip(found.positions.tolist(), found.keys.to_pylist(), strict=True))
+            own |= {one.position: one.key for one in found.unfit}
+            unfit = [replace(one, key=own.get(one.position)) for one in unfit]
+        unfit += [replace(one, column=one.column or self._primary_key) for one in found.unfit]
         bad = {one.position for one in unfit}
         items = [
             (position, key, _item(key, record, ttls[position]))
