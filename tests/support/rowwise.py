@@ -22,7 +22,7 @@ def check_rowwise(raw: bytes, attributes: Sequence[Attribute], options: Options)
             severity = WARNING if schema else ERROR
             findings.add(Finding(0, record.line, record.byte, "", "blank-line", "", message, severity))
         elif schema is None:
-            schema = HeaderSchema(record, attributes, options.strict, delimiter=options.delimiter)
+            schema = HeaderSchema(record, attributes, options.strict, key=options.key, delimiter=options.delimiter)
             records.width = schema.width
             findings.add_all(schema.header_findings())
             is_wrong = findings.errors > 0

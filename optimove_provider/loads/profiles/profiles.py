@@ -7,6 +7,7 @@ from typing import Any
 
 from optimove_provider.clients.dcp import DcpClient
 from optimove_provider.contract.cells.datatypes import KEY_COLUMN, Attribute, Verdict, is_key_column
+from optimove_provider.contract.cells.ids import is_empty_id
 from optimove_provider.contract.cells.values import JsonValue, comparable, json_value
 from optimove_provider.contract.dcp.profiles import UNADDRESSABLE
 from optimove_provider.contract.wire.errors import DataError, SettingsError
@@ -31,7 +32,7 @@ def customer_id(record: Record) -> str:
 
 def checked_id(name: str, value: Any) -> str:
     """An id as text, fit for a URL; `name` is what errors call it. Raises UnfitRecord."""
-    if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
+    if isinstance(value, bool) or not isinstance(value, str | int) or is_empty_id(str(value)):
         raise UnfitRecord(f"{name} {value!r:.200}: text that is not empty is expected")
     if not is_unicode(str(value)):
         raise UnfitRecord(f"{name} {value!r:.200} has half a character, which no URL can carry")

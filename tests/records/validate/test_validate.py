@@ -670,3 +670,35 @@ def test_another_encoding_is_named_where_it_is_recognised(raw, says):
 def test_a_padded_name_is_called_so():
     report = check("customerId, LTV\n1,2\n")
     assert [(one.rule, one.column) for one in report.findings] == [("header-padded", " LTV")]
+
+
+@pytest.mark.parametrize(
+    "again", ["customerId,name,LTV", "\ufeffcustomerId,name,LTV", '"customerId","name","LTV"', "CUSTOMERID,Name,ltv"]
+)
+def test_the_header_once_more_is_an_error_and_no_customer(again):
+    """Files that were put together with cat, or by a job that appends; a mark of the second file in the middle."""
+    report = check(f"customerId,name,LTV\nc1,a,1\n{again}\ncustomerId,b,2\nc3,name,3\n")
+    (error,) = report.findings
+    assert (error.row, error.rule, error.severity) == (2, "header-repeated", "error")
+    assert (report.rows, report.valid_rows) == (4, 3)
+
+
+@pytest.mark.parametrize("rows", [3, 400_000])
+@pytest.mark.parametrize("first", ["\r", "\n"])
+def test_lines_that_end_with_cr_alone_are_told_as_that_at_any_size(rows, first):
+    report = check_csv(io.BytesIO(f"customerId,LTV{first}".encode() + b"c1,2\r" * rows), ATTRIBUTES, Options())
+    assert [one.rule for one in report.findings if one.severity == "error"] == ["bare-cr"]
+    assert report.valid_rows == 0
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_another_separator_is_named_in_place_of_what_follows_from_it(separator, quote):
+    header = separator.join(f"{quote}{name}{quote}" for name in ("customerId", "LTV"))
+    error = check(f"{header}\r\n1{separator}2\r\n").findings[0]
+    assert (error.rule, error.row, error.severity) == ("separator", 0, "error")
+    assert f"validate --delimiter '{'tab' if separator == chr(9) else separator}'" in error.message
+
+
+def test_a_column_may_have_a_separator_in_its_name():
+    assert check("a;b\n1\n", None, key=Key.of_optix("a;b")).findings == []
