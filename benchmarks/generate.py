@@ -119,7 +119,7 @@ class Cells:
             self._balance(rng, rows),
             _pick(self._days, rng.integers(0, len(self._days), rows)),
             self._datetime(rng, rows),
-            _text(rng.integers(0, 1_800_000_000, rows)),
+            _text(rng.integers(100_000_000, 1_800_000_000, rows)),
             _pick(self._notes, rng.integers(0, NOTES, rows)),
         ]
 

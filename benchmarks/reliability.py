@@ -160,7 +160,8 @@ def emulator() -> Iterator[str]:
 
 def control(url: str, name: str, method: str = "GET", value: Any = None) -> Any:
     body = None if value is None else json.dumps(value).encode()
-    with urlopen(Request(f"{url}/_emulator/{name}", body, method=method)) as answer:  # noqa: S310 - our own server
+    headers = {"content-type": "application/json"}
+    with urlopen(Request(f"{url}/_emulator/{name}", body, headers, method=method)) as answer:  # noqa: S310 - our own server
         return json.loads(answer.read())
 
 

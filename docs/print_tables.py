@@ -29,7 +29,8 @@ Printed from `optimove_provider/contract/cells/datatypes.py` by `docs/print_tabl
 *Guide* is the vendor's page [Customer Profiles](https://docs.developers.optimizely.com/web-experimentation/docs/customer-profiles).
 
 A cell is judged without its CSV quotes. *Here* is the default, *strict* the strict mode; `disputed` means that the
-vendor contradicts itself: a warning, which strict mode makes an error. An empty cell is accepted in every column
+vendor contradicts itself: a warning, which strict mode makes an error. `implausible` is right by the vendor's words and
+hardly meant: a warning in either mode. An empty cell is accepted in every column
 but `customerId`: nothing is documented about it. Cells with outer spaces, line ends or characters that are not ASCII
 are shown as Python string literals.
 """

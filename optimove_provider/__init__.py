@@ -23,7 +23,9 @@ _SHARED = {
         enum=["same", "other", None],
     ),
     "requests_per_10s": _field("Requests per 10 seconds", "For all calls of one process.", kind="number", default=50),
-    "timeout_seconds": _field("Timeout (seconds)", "For connecting, and for each answer.", kind="number", default=60),
+    "timeout_seconds": _field(
+        "Timeout (seconds)", "For each request, to the last byte of its answer.", kind="number", default=60
+    ),
 }
 
 
@@ -73,7 +75,14 @@ _DCP_CONNECTION = {
         "aws_conn_id": _field("AWS connection id", "Blank to use the keys that each table carries."),
         "upload_history_url": _field(
             "Upload history URL",
-            "A URL with {table_id} in it. The vendor documents none. Blank to read profiles back instead.",
+            "A URL with {table_id} in it. The vendor documents none. Blank to read profiles back instead. Airflow "
+            "shows it as it is: a token in it belongs into the next field, with {upload_history_token} in its place.",
+        ),
+        # The name holds "token", so Airflow masks it.
+        "upload_history_token": _field(
+            "Upload history token",
+            "Sent as a Bearer token (or as it is, if it names another scheme), unless the URL has its place.",
+            format="password",
         ),
         **_SHARED,
     },
@@ -134,6 +143,15 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "boolean",
                         "example": None,
                         "default": "False",
+                    },
+                    "staging_mode": {
+                        "description": "Who may read what loads write to a local staging folder, whatever the umask: "
+                        "private (the user who runs the tasks: 0600, folders 0700), or group (also the folder's group: "
+                        "0660, folders 2770), where tasks run as several users.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "group",
+                        "default": "private",
                     },
                     "keep_days": {
                         "description": "After how many days reports, rejected rows, and loads that nobody took up "

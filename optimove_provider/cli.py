@@ -9,6 +9,7 @@ import csv
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -19,7 +20,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TextIO
 
 from optimove_provider.contract.cells.datatypes import KEY_COLUMN, Attribute, is_key_column
 from optimove_provider.contract.wire.errors import DataError, OptimoveProviderError, SettingsError
+from optimove_provider.contract.wire.outside import cut
 from optimove_provider.contract.wire.shown import shown_lines
+from optimove_provider.disk import temporary
+from optimove_provider.disk.stopping import Stopped, stopping
 from optimove_provider.options import Guards, Sending
 from optimove_provider.records.findings.formats import FORMATS, write
 from optimove_provider.records.output_files import check_outputs, written_files
@@ -62,7 +66,7 @@ class Command:
     def start(self, wanted: argparse.Namespace) -> int:
         """Run, and say in a sentence on stderr what cannot be done. Returns the exit code."""
         try:
-            with _results_only() as out:
+            with stopping(), _results_only() as out:
                 return self.run(wanted, out)
         except OptimoveProviderError as error:
             problem = str(error)
@@ -72,7 +76,13 @@ class Command:
         except KeyboardInterrupt:
             print(f"{self.name} was interrupted: nothing is known of the rest", file=sys.stderr)
             return _INTERRUPTED
-        print(f"{self.name}: {shown_lines(problem)}", file=sys.stderr)
+        except Stopped as stopped:
+            print(f"{self.name} was stopped by {stopped}: nothing is known of the rest", file=sys.stderr)
+            return stopped.exit_code
+        except Exception as error:  # of a library, or a bug: not even that may look like a file that was read
+            traceback.print_exc()
+            problem = f"{type(error).__name__}: {error}. This is a fault of this package: please report it"
+        print(f"{self.name}: {shown_lines(cut(problem))}", file=sys.stderr)
         return UNREADABLE
 
 
@@ -113,16 +123,17 @@ def get_commands() -> "list[CLICommand]":
 
 def validate(wanted: argparse.Namespace, out: TextIO) -> int:
     """Check a file and write the report."""
-    from optimove_provider.records.files import decompressed, delimiter_of
+    from optimove_provider.records.files import decompressed, transcoded
     from optimove_provider.records.key import DCP_KEY, Key
     from optimove_provider.records.observe.defaults import observers_for
     from optimove_provider.records.observe.pii import pii_names
     from optimove_provider.records.validate.validate import Options, check_csv
 
+    temporary.sweep()
     attributes = _attributes(wanted) if wanted.primary_key is None else None
     inputs, outputs = (wanted.file, wanted.attributes), (wanted.output, *(wanted.split or ()))
     check_outputs(filter(None, inputs), filter(None, outputs))
-    delimiter = delimiter_of(wanted.file)
+    delimiter, converted = _delimiter(wanted), _converted(wanted)
     key = DCP_KEY if wanted.primary_key is None else Key.of_optix(wanted.primary_key)
     observers = partial(
         observers_for,
@@ -140,22 +151,36 @@ def validate(wanted: argparse.Namespace, out: TextIO) -> int:
             key=key,
             about_names=partial(pii_names, allowed=wanted.allow_pii) if wanted.primary_key is None else lambda _: (),
             observers=partial(observers, on_compared=progress.compared) if progress else observers,
+            converted=converted,
         )
         read = progress.read if progress else None
-        report = check_csv(decompressed(packed, wanted.file), attributes, options, read, split)
+        text = transcoded(decompressed(packed, wanted.file), wanted.file, wanted.encoding)
+        report = check_csv(text, attributes, options, read, split)
     _write_report(report, wanted.format, wanted.output, out)
     return FINDINGS if report.errors else OK
 
 
+def _delimiter(wanted: argparse.Namespace) -> str:
+    from optimove_provider.records.files import check_delimiter, delimiter_of
+
+    return delimiter_of(wanted.file) if wanted.delimiter is None else check_delimiter(wanted.delimiter)
+
+
+def _converted(wanted: argparse.Namespace) -> str:
+    from optimove_provider.records.files import converted
+
+    return converted(wanted.file, _delimiter(wanted), wanted.encoding)
+
+
 def infer(wanted: argparse.Namespace, out: TextIO) -> int:
     """Print an attributes file, and on stderr why each column has its datatype."""
-    from optimove_provider.records.files import decompressed, delimiter_of
+    from optimove_provider.records.files import decompressed, transcoded
     from optimove_provider.records.infer import infer as guess
 
     with _opened(wanted.file) as packed, _progress(packed) as progress:
-        stream = decompressed(packed, wanted.file)
+        stream = transcoded(decompressed(packed, wanted.file), wanted.file, wanted.encoding)
         read = progress.read if progress else None
-        guesses = guess(stream, wanted.file, delimiter_of(wanted.file), wanted.rows, read)
+        guesses = guess(stream, wanted.file, _delimiter(wanted), wanted.rows, read)
     print(*guesses.describe(), sep="\n", file=sys.stderr)
     lines = ",\n".join(f" {json.dumps(attribute)}" for attribute in guesses.as_json())
     out.write(f"[\n{lines}\n]\n" if lines else "[]\n")
@@ -171,11 +196,16 @@ def template(wanted: argparse.Namespace, out: TextIO) -> int:
 
 def replay(wanted: argparse.Namespace, out: TextIO) -> int:
     """Send a load's rejected rows again, and print the account."""
+    from airflow.providers.common.compat.sdk import AirflowException
+
     from optimove_provider.tasks.replay import replay as again
 
     guards = Guards.read({"max_changed_share": "off", **_members(wanted.guards)})  # judged when their load was
     sending = Sending.read(_members(wanted.sending))
-    account = again(wanted.file, wanted.optix_conn_id, wanted.dry_run, guards, sending)
+    try:
+        account = again(wanted.file, wanted.optix_conn_id, wanted.dry_run, guards, sending)
+    except AirflowException as error:  # there is no such connection
+        raise SettingsError(f"{error}; look at the Airflow connection {wanted.optix_conn_id!r}") from error
     out.write(json.dumps(account, indent=2) + "\n")
     if account["message"]:
         print(account["message"], file=sys.stderr)
@@ -211,7 +241,7 @@ def _file_attributes(path: str) -> list[Attribute]:
     with _opened(path) as stream:
         try:
             listed = json.load(stream)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise SettingsError(f"{where} is no JSON: {error}; `infer` writes one that is") from None
     return listed_attributes(where, listed)
 
@@ -358,6 +388,10 @@ _FILE = _option(
     metavar="FILE",
     help="a .csv or .tsv file, also .gz or .zst: a path, a URL of Airflow's object storage, or - for stdin",
 )
+_READING = (
+    _option("--delimiter", metavar="CHAR", help="what separates cells: ';', '|', tab; by default the name says it"),
+    _option("--encoding", metavar="NAME", help="of the file, such as cp1252 or utf-16 (default: utf-8)"),
+)
 _SCHEMA = (
     _option("--attributes", metavar="FILE", help='a JSON list of {"name", "datatype", "format"}'),
     _option("--table", metavar="ID", type=_number(1), help="the DCP table whose attributes count"),
@@ -422,8 +456,8 @@ _REPLAYING = (
 _ROWS = _option("--rows", metavar="N", type=_number(1), help="look at the first N rows only")
 
 COMMANDS = (
-    Command("validate", "Check every cell of a CSV file", validate, (_FILE, *_SCHEMA, *_VALIDATING)),
-    Command("infer", "Print an attributes file that fits the values of a CSV file", infer, (_FILE, _ROWS)),
+    Command("validate", "Check every cell of a CSV file", validate, (_FILE, *_READING, *_SCHEMA, *_VALIDATING)),
+    Command("infer", "Print an attributes file that fits the values of a CSV file", infer, (_FILE, *_READING, _ROWS)),
     Command("template", "Print the header of a table's CSV files", template, _SCHEMA),
     Command("replay", "Send the rejected rows of an Opti-X load again", replay, _REPLAYING),
 )

@@ -4,9 +4,12 @@ DAG files import this module: standard library and the contract's errors only.
 """
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
+from numbers import Integral, Real
 from typing import Any
 
 from optimove_provider.contract.wire.errors import SettingsError
@@ -65,13 +68,26 @@ class Kind:
         return f'{self.expected}; a template says "off" for None' if self.off else self.expected
 
 
+def _is_finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except TypeError:  # a span of NumPy's says that it is a whole number
+        return False
+
+
 def _number(value: Any) -> int | float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    """A number of Python's, NumPy's or a database's, as one of Python's."""
+    if isinstance(value, bool) or not isinstance(value, Real | Decimal) or not _is_finite(value):
         raise ValueError(value)
-    return value
+    return int(value) if isinstance(value, Integral) else float(str(value))
+
+
+_TEXT_OF_NUMBER = re.compile(r"[+-]?(\d+|\d*\.\d+|\d+\.)(e[+-]?\d{1,4})?", re.ASCII | re.IGNORECASE)
 
 
 def _parse_number(text: str) -> int | float:
+    if not _TEXT_OF_NUMBER.fullmatch(text):
+        raise ValueError(text)
     try:
         return int(text)
     except ValueError:
@@ -79,22 +95,25 @@ def _parse_number(text: str) -> int | float:
 
 
 def _share(value: Any) -> float:
-    if not 0 <= _number(value) <= 1:
+    share = _number(value)
+    if not 0 <= share <= 1:
         raise ValueError(value)
-    return float(value)
+    return float(share)
 
 
-def _whole(least: int) -> Callable[[Any], int]:
+def _whole(least: int, most: float = math.inf) -> Callable[[Any], int]:
     def whole(value: Any) -> int:
-        if _number(value) < least or value != int(value):
+        number = _number(value)
+        if not least <= number <= most or number != int(number):
             raise ValueError(value)
-        return int(value)
+        return int(number)
 
     return whole
 
 
 def _count_or_share(value: Any) -> int | float:
-    return _share(value) if isinstance(value, float) and value < 1 else _whole(0)(value)
+    number = _number(value)
+    return _share(number) if isinstance(number, float) and number < 1 else _whole(0)(number)
 
 
 def _seconds(value: Any) -> timedelta:
@@ -102,6 +121,16 @@ def _seconds(value: Any) -> timedelta:
     if span < timedelta(0):
         raise ValueError(value)
     return span
+
+
+_DAY = timedelta(days=1)
+
+
+def _grain(value: Any) -> timedelta:
+    grain = _seconds(value)
+    if not grain or (_DAY % grain if grain < _DAY else grain % _DAY):
+        raise ValueError(value)
+    return grain
 
 
 def _flag(value: Any) -> bool:
@@ -121,16 +150,20 @@ def one_of(words: Sequence[str]) -> Kind:
     return Kind(" or ".join(map(repr, words)), word, str)
 
 
-def whole_number(least: int, optional: str = "") -> Kind:
+def whole_number(least: int, optional: str = "", most: int | None = None) -> Kind:
     """A whole number; `optional` says what None means, where a DAG may say it."""
-    expected = f"a whole number from {least} on" + (f", or None {optional}" if optional else "")
-    return Kind(expected, _whole(least), _parse_number, optional=bool(optional))
+    upper = "on" if most is None else f"to {most}"
+    expected = f"a whole number from {least} {upper}" + (f", or None {optional}" if optional else "")
+    return Kind(expected, _whole(least, math.inf if most is None else most), _parse_number, optional=bool(optional))
 
 
 _FLAGS = {"true": True, "True": True, "false": False, "False": False}
 FLAG = Kind("True or False", _flag, _FLAGS.get)
 SHARE = Kind("a share from 0 to 1, or None to switch the guard off", _share, _parse_number, optional=True, off=True)
 SPAN = Kind("a timedelta or seconds, not negative", _seconds, _parse_number)
+GRAIN = Kind("whole days, or what divides a day, such as an hour: a timedelta or seconds", _grain, _parse_number)
 MAX_REJECTED = Kind("a whole number of rows, or a share of them below 1", _count_or_share, _parse_number)
 ANY_REJECTED = Kind(f"{MAX_REJECTED.expected}, or None for any number", _count_or_share, _parse_number, optional=True)
-TTL_SECONDS = whole_number(1, "for never")
+LONGEST_TTL_SECONDS = 100_000_000_000
+"""3000 years: what is added to an instant must stay within the calendar."""
+TTL_SECONDS = whole_number(1, "for never", LONGEST_TTL_SECONDS)

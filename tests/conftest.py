@@ -47,6 +47,15 @@ def running_emulator() -> Iterator[EmulatorServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A PostgreSQL server: each module makes a database of its own there."""
+    from tests.support.backfill.postgres import running_postgres
+
+    with running_postgres(tmp_path_factory.mktemp("pg")) as server:
+        yield server
+
+
 @pytest.fixture
 def emulator(running_emulator: EmulatorServer) -> EmulatorServer:
     """The running emulator, emptied; staging is emptied with it."""

@@ -2,7 +2,9 @@
 
 from dataclasses import FrozenInstanceError, replace
 from datetime import timedelta
+from decimal import Decimal
 
+import numpy as np
 import pytest
 
 from optimove_provider.contract.wire.errors import SettingsError
@@ -41,6 +43,21 @@ def test_a_mapping_stands_for_the_value():
 def test_a_span_may_be_given_in_seconds():
     assert Sending(resume_within=60) == Sending(resume_within=timedelta(minutes=1))
     assert Sending(resume_within=60).resume_span == timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("share", [np.float32(0.25), np.float64(0.25), Decimal("0.25")])
+def test_numbers_of_numpy_and_of_databases_are_numbers(share):
+    assert Guards(max_removed_share=share).as_dict()["max_removed_share"] == 0.25
+    assert Guards.read({"max_removed_share": share}) == Guards(max_removed_share=0.25)
+    assert Sending(max_in_flight=np.int64(2), give_up_after=Decimal(60)) == Sending(max_in_flight=2, give_up_after=60)
+
+
+@pytest.mark.parametrize("odd", [Decimal("NaN"), Decimal("sNaN"), np.bool_(True), np.timedelta64(1, "m"), 1j])
+def test_what_only_looks_like_a_number_is_refused(odd):
+    with pytest.raises(SettingsError, match="expected"):
+        Guards(max_changed_share=odd)
+    with pytest.raises(SettingsError, match="expected"):
+        Sending(give_up_after=odd)
 
 
 def test_the_plain_form_leads_back_to_the_value():

@@ -1,6 +1,7 @@
 """Dynamic Customer Profiles, as typed calls: one line per conversation of `contract`."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from typing import Any
 
 from optimove_provider.clients.session import Client
@@ -26,7 +27,9 @@ class DcpClient(Client[DcpSettings]):
 
     def read_table(self, table_id: int) -> dcp.Table:
         """One table, with the AWS keys and the S3 path of its imports."""
-        return self.run(dcp.read_table(table_id))
+        table = self.run(dcp.read_table(table_id))
+        self.learn(table.aws_access_key, table.aws_secret_key)
+        return table
 
     def list_attributes(self, table_id: int) -> list[Attribute]:
         """The attributes registered for a table."""
@@ -93,14 +96,20 @@ class DcpClient(Client[DcpSettings]):
         """One profile for each table that knows the Optimizely user id."""
         return self.run(profiles.read_consolidated_view(service_id, optimizely_table_id, optimizely_user_id))
 
-    def upload_outcome(self, table_id: int, s3_keys: Sequence[str]) -> Outcome:
-        """What the upload history says about these files now."""
-        return self.run(dcp.upload_outcome(table_id, s3_keys))
+    def upload_outcome(self, table_id: int, s3_keys: Sequence[str], told: set[str] | None = None) -> Outcome:
+        """What the upload history says about these files now; `told` is what earlier looks have warned of."""
+        return self.run(dcp.upload_outcome(table_id, s3_keys, told))
 
     def read_back(self, samples: Sequence[readback.Sample]) -> Outcome:
         """What reading the sampled profiles back says about these files now."""
         return self.run(readback.read_back(samples))
 
-    async def wait(self, ask: Ask, poll_seconds: float, max_failed_polls: int = MAX_FAILED_POLLS) -> Outcome:
+    async def wait(
+        self,
+        ask: Ask,
+        poll_seconds: float,
+        max_failed_polls: int = MAX_FAILED_POLLS,
+        threads: Executor | None = None,
+    ) -> Outcome:
         """Ask until every file is imported or one has failed; for a trigger's event loop."""
-        return await self.arun(wait(ask, poll_seconds, max_failed_polls))
+        return await self.arun(wait(ask, poll_seconds, max_failed_polls), threads)

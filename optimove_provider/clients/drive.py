@@ -9,7 +9,11 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass
+from typing import TypeVar
 
 from optimove_provider.clients.patience import Patience, Retries, Tries
 from optimove_provider.contract.wire.messages import Answer, Flow, Lost, Request, Response, Sleep, T
@@ -18,6 +22,7 @@ from optimove_provider.surroundings import REAL
 
 log = logging.getLogger(__name__)
 
+R = TypeVar("R")
 Send = Callable[[Request], Answer]
 
 
@@ -53,19 +58,33 @@ def run(flow: Flow[T], send: Send, sleep: Callable[[float], object] = REAL.sleep
     return step.value  # type: ignore[return-value]  # a _Done carries the flow's own T
 
 
-async def arun(flow: Flow[T], send: Send, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> T:
-    """Run a flow to its end without blocking the event loop: each request is sent in a thread."""
-    answer: Answer | None = None
+async def arun(
+    flow: Flow[T],
+    send: Send,
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    threads: Executor | None = None,
+) -> T:
+    """Run a flow to its end without blocking the event loop: it sends, and thinks, in one of the `threads`.
+
+    None stands for those that everybody in the event loop shares.
+    """
+    loop, answer = asyncio.get_running_loop(), None
+
+    def in_thread(call: Callable[..., R], *arguments: object) -> "asyncio.Future[R]":
+        # The context tells Airflow whose log lines are written.
+        return loop.run_in_executor(threads, copy_context().run, call, *arguments)
+
     try:
-        while not isinstance(step := _step(flow, answer), _Done):
+        while not isinstance(step := await in_thread(_step, flow, answer), _Done):
             if isinstance(step, Sleep):
                 _tell(step)
                 await sleep(step.seconds)
                 answer = None
             else:
-                answer = await asyncio.to_thread(send, step)
+                answer = await in_thread(send, step)
     finally:
-        flow.close()
+        with suppress(ValueError):  # cancelled while a thread is in it: it is closed when that lets it go
+            flow.close()
     return step.value  # type: ignore[return-value]  # a _Done carries the flow's own T
 
 

@@ -123,7 +123,8 @@ def _told(answer: Answer, asked: float, left: float) -> str:
     """Why there is no patience left."""
     if not asked:
         return ", until nothing had succeeded for give_up_after"
-    wanted = f"Retry-After: {_header(answer)[:100]}" if _header(answer) else f"a wait of {asked:.0f} s"
+    header = answer.shown(_header(answer), 100) if isinstance(answer, Response) else ""
+    wanted = f"Retry-After: {header}" if header else f"a wait of {asked:.0f} s"
     return f"; the answer asks for {wanted}, and give_up_after leaves {left:.0f} s"
 
 

@@ -1,6 +1,8 @@
 """One vendor's conversations, run with one connection's settings."""
 
+import logging
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -10,10 +12,13 @@ from optimove_provider.clients.drive import Budget, Send, arun, polite, run
 from optimove_provider.clients.patience import Patience, Retries
 from optimove_provider.clients.settings import Settings
 from optimove_provider.clients.transport import Transport
-from optimove_provider.contract.wire.errors import ApiError, AuthenticationError, Unreachable
+from optimove_provider.contract.wire.errors import ApiError, AuthenticationError, Unreachable, UnreadableAnswer
 from optimove_provider.contract.wire.messages import Answer, Flow, Lost, Request, T
-from optimove_provider.contract.wire.success import AnswerMeaning, judge
+from optimove_provider.contract.wire.outside import MAX_TEXT, cut, redact
+from optimove_provider.contract.wire.shown import shown
 from optimove_provider.surroundings import REAL, Surroundings
+
+log = logging.getLogger(__name__)
 
 S = TypeVar("S", bound=Settings)
 
@@ -36,6 +41,9 @@ class Client(Generic[S]):
         self._budget = Budget(settings.requests_per_10s, surroundings.monotonic)
         self._transport = Transport(settings.timeout_seconds)
         self._send = send or self._transport
+        self._learnt: tuple[str, ...] = ()
+        for warning in settings.warnings:
+            log.warning("%s", warning)
 
     def run(
         self, flow: Flow[T], may_send: Callable[[], None] = lambda: None, give_up_after: timedelta | None = None
@@ -52,10 +60,14 @@ class Client(Generic[S]):
         with self._named():
             return run(self._polite(flow, give_up_after), send, self._surroundings.sleep)
 
-    async def arun(self, flow: Flow[T]) -> T:
-        """Run a flow from an event loop, for instance a trigger's."""
+    async def arun(self, flow: Flow[T], threads: Executor | None = None) -> T:
+        """Run a flow from an event loop, for instance a trigger's; `threads` are those that work and wait meanwhile."""
         with self._named():
-            return await arun(self._polite(flow), self._exchange)
+            return await arun(self._polite(flow), self._exchange, threads=threads)
+
+    def learn(self, *secrets: str) -> None:
+        """From here on these are struck out, too."""
+        self._learnt = tuple(dict.fromkeys((*self._learnt, *filter(None, secrets))))
 
     def close(self) -> None:
         """Close the connections."""
@@ -72,12 +84,13 @@ class Client(Generic[S]):
         """Let an error of the vendor name the connection, and for a refused key the header that holds it."""
         try:
             yield
-        except (ApiError, Unreachable) as error:
+        except (ApiError, Unreachable, UnreadableAnswer) as error:
             text = f"connection {self.settings.conn_id!r}: {error}"
             if isinstance(error, AuthenticationError):
-                names = " and ".join(self.settings.credentials(error.endpoint)) or "upload_history_url"
-                text += f". Check that {names} in the connection is right and not expired"
-            error.args = (text,)
+                text += (
+                    f". Check that {self.settings.key_names(error.endpoint)} in the connection is right and not expired"
+                )
+            error.args = (cut(text),)
             raise
 
     def _polite(self, flow: Flow[T], give_up_after: timedelta | None = None) -> Flow[T]:
@@ -87,9 +100,15 @@ class Client(Generic[S]):
         return polite(flow, retries, self._budget, self._patience)
 
     def _exchange(self, request: Request) -> Answer:
-        """Send with the keys; what comes back as a failure has them struck out, for it will be shown."""
+        """Send with the keys; whatever comes back knows what is never to be shown of it.
+
+        Raises UnreadableAnswer for a success that is too long to be read.
+        """
+        secrets = (*self.settings.struck_out, *self._learnt)
         answer = self._send(self.settings.address(request))
         if isinstance(answer, Lost):
-            return replace(answer, reason=self.settings.redact(answer.reason))
-        done = judge(answer) is AnswerMeaning.DONE
-        return answer if done else replace(answer, body=self.settings.redact(answer.text).encode())
+            return replace(answer, reason=shown(redact(answer.reason, secrets, MAX_TEXT)))
+        answer = replace(answer, secrets=secrets)
+        if answer.is_cut and answer.ok and request.endpoint:
+            raise UnreadableAnswer(request.endpoint, answer, "an end: no answer of the vendor's is so long")
+        return answer

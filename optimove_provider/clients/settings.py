@@ -1,32 +1,39 @@
 """What a client needs to know, as frozen values. Secrets stay out of every repr."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, Self
+from urllib.parse import quote, unquote, urlsplit
+from urllib.request import getproxies
 
+from optimove_provider.clients.form import HISTORY_TOKEN, TABLE_ID, Form
 from optimove_provider.contract.dcp import config as dcp
 from optimove_provider.contract.dcp import profiles
 from optimove_provider.contract.optix import data_connections as optix
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.contract.wire.messages import Endpoint, Request
-from optimove_provider.contract.wire.targets import NoOneForm, host_url
+from optimove_provider.contract.wire.outside import redact
+from optimove_provider.contract.wire.targets import host_url, is_loopback
 
 TIMEOUT_SECONDS = 60.0
 REQUESTS_PER_10S = 50.0
 """The main Optimove API documents 50 requests per 10 seconds; for these two APIs no limit is published."""
+_WORD = re.compile(r"_?[a-z]{1,20}([_-][a-z]{1,20}){0,3}|v?\d{1,3}(\.\d+)?")
+"""A part of a URL that says where, and is no secret."""
+_LEAST_SECRET = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What both vendors' settings share. `timeout_seconds` bounds connecting, and each wait for an answer.
+    """What both vendors' settings share. `timeout_seconds` is for a whole request, to the last byte of its answer.
 
     `host` has the one form of `contract.wire.targets`. `target_alias` says of a uuid or table that has a ledger under
     another host whether that is the "same" target or an "other" one; "" where nobody said.
     """
 
     conn_id: str
-    host: str
+    host: str = field(repr=False)
     target_alias: str = ""
     timeout_seconds: float = TIMEOUT_SECONDS
     requests_per_10s: float = REQUESTS_PER_10S
@@ -39,6 +46,10 @@ class Settings:
     def credentials(self, endpoint: Endpoint | None) -> Mapping[str, str]:
         """The headers that authenticate a request to an endpoint, by the vendor's names."""
         raise NotImplementedError
+
+    def key_names(self, endpoint: Endpoint | None) -> str:
+        """Where a person finds the keys of an endpoint that refuses them."""
+        return " and ".join(self.credentials(endpoint))
 
     def base_url(self, api: str) -> str:
         """Where the paths of `api` begin."""
@@ -60,11 +71,29 @@ class Settings:
         headers = {**request.headers, **self.credentials(request.endpoint)}
         return replace(request, url=self.base_url(api) + request.url, headers=headers)
 
+    @property
+    def struck_out(self) -> tuple[str, ...]:
+        """What is struck out of every text from outside: the connection's secrets, and those of the proxies."""
+        return (*self.secrets, *_proxy_passwords())
+
     def redact(self, text: str) -> str:
-        """The text with every secret replaced by ***."""
-        for secret in self.secrets:
-            text = text.replace(secret, "***")
-        return text
+        """The text with every secret replaced by ***, in whatever form it stands there."""
+        return redact(text, self.struck_out)
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        """The URLs to which secrets or customers' data go, by the field's name."""
+        return {"host": self.host}
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is not forbidden, and should not be so."""
+        return [
+            f"connection {self.conn_id!r}: {name} begins with http://, so that keys and customers' data can be read on "
+            "their way; use https://"
+            for name, url in self.addresses.items()
+            if urlsplit(url).scheme == "http" and not is_loopback(urlsplit(url).hostname or "")
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +110,13 @@ class OptixSettings(Settings):
 
         Raises SettingsError, which names everything that is missing or wrong at once.
         """
-        form = _Form(conn_id, fields)
+        form = Form(conn_id, fields)
         return form.finish(
             cls,
             host=form.host(optix.BASE_URL),
             api_key=form.required("password", "the x-api-key"),
             brand_api_key=form.required("brand_api_key", "the x-brand-key"),
+            **_limits(form),
         )
 
     @property
@@ -105,15 +135,20 @@ class OptixSettings(Settings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DcpSettings(Settings):
-    """Settings of Dynamic Customer Profiles. `upload_history_url` is a template with {table_id} in it, or empty."""
+    """Settings of Dynamic Customer Profiles.
+
+    `upload_history_url` is a template with {table_id} in it, or empty. Where {upload_history_token} is in it, the token
+    goes there; else it is a header of its own.
+    """
 
     token: str = field(repr=False)
-    profile_host: str = profiles.BASE_URL
+    profile_host: str = field(default=profiles.BASE_URL, repr=False)
     import_bucket: str = dcp.IMPORT_BUCKET
-    s3_endpoint_url: str = ""
+    s3_endpoint_url: str = field(default="", repr=False)
     region: str = dcp.S3_REGION
     aws_conn_id: str = ""
     upload_history_url: str = field(default="", repr=False)
+    upload_history_token: str = field(default="", repr=False)
 
     @classmethod
     def read(cls, conn_id: str, fields: Mapping[str, Any]) -> Self:
@@ -121,27 +156,61 @@ class DcpSettings(Settings):
 
         Raises SettingsError, which names everything that is missing or wrong at once.
         """
-        form = _Form(conn_id, fields)
+        form = Form(conn_id, fields)
         return form.finish(
             cls,
             host=form.host(dcp.BASE_URL),
             token=form.required("password", "the classic token"),
             profile_host=form.place("profile_host", profiles.BASE_URL),
             import_bucket=form.text("import_bucket", dcp.IMPORT_BUCKET),
-            s3_endpoint_url=form.url("s3_endpoint_url", ""),
+            s3_endpoint_url=form.place("s3_endpoint_url", ""),
             region=form.text("region", dcp.S3_REGION),
             aws_conn_id=form.text("aws_conn_id", ""),
-            upload_history_url=form.template("upload_history_url", "{table_id}"),
+            upload_history_url=form.template("upload_history_url"),
+            upload_history_token=form.secret("upload_history_token", "the upload history's own token"),
+            **_limits(form),
         )
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The token."""
-        return (self.token,)
+        """The token, the history's own, and what of the history's URL may be one."""
+        # A token may begin with the name of its scheme, which is none of the secret.
+        token = (self.upload_history_token, self.upload_history_token.rpartition(" ")[2])
+        history = (*dict.fromkeys(token), *_secrets_of(self.upload_history_url))
+        return (self.token, *filter(None, history))
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        """Both hosts, S3 and the history."""
+        places = {"profile_host": self.profile_host, "s3_endpoint_url": self.s3_endpoint_url}
+        return {"host": self.host, **places, "upload_history_url": self.upload_history_url}
+
+    @property
+    def warnings(self) -> list[str]:
+        """And that Airflow shows the history's URL to whoever may see connections."""
+        if not _secrets_of(self.upload_history_url):
+            return super(DcpSettings, self).warnings
+        told = (
+            f"connection {self.conn_id!r}: upload_history_url seems to hold a secret, which Airflow's pages show; put "
+            f"it into upload_history_token, and {HISTORY_TOKEN} in its place, or nothing if a header may carry it"
+        )
+        return [*super(DcpSettings, self).warnings, told]
 
     def credentials(self, endpoint: Endpoint | None) -> Mapping[str, str]:
-        """The classic token; none for the upload history, which is no vendor's."""
-        return {} if endpoint is dcp.UPLOAD_HISTORY else {dcp.TOKEN_HEADER: self.token}
+        """The classic token; for the upload history, which is no vendor's, its own one, if it has one."""
+        if endpoint is not dcp.UPLOAD_HISTORY:
+            return {dcp.TOKEN_HEADER: self.token}
+        if not self.upload_history_token or HISTORY_TOKEN in self.upload_history_url:
+            return {}
+        scheme = "" if " " in self.upload_history_token else "Bearer "
+        return {"Authorization": scheme + self.upload_history_token}
+
+    def key_names(self, endpoint: Endpoint | None) -> str:
+        """The token's header, or the history's two fields."""
+        is_history = endpoint is dcp.UPLOAD_HISTORY
+        return (
+            "upload_history_url or upload_history_token" if is_history else super(DcpSettings, self).key_names(endpoint)
+        )
 
     def base_url(self, api: str) -> str:
         """The profile host, or the config host; the history's URL is a template of its own."""
@@ -156,84 +225,31 @@ class DcpSettings(Settings):
                 f"connection {self.conn_id!r}: set upload_history_url (a URL with {{table_id}} in it) to read the "
                 "upload history; the vendor documents no endpoint for it"
             )
-        return replace(request, url=self.upload_history_url.replace("{table_id}", request.url))
+        token = quote(self.upload_history_token, safe="")
+        url = self.upload_history_url.replace(TABLE_ID, request.url).replace(HISTORY_TOKEN, token)
+        return replace(request, url=url, headers={**request.headers, **self.credentials(request.endpoint)})
 
 
-S = TypeVar("S", bound=Settings)
+def _limits(form: Form) -> dict[str, Any]:
+    """What every connection may say of how it is used."""
+    return {
+        "target_alias": form.alias(),
+        "timeout_seconds": form.number("timeout_seconds", TIMEOUT_SECONDS, most=86_400),
+        "requests_per_10s": form.number("requests_per_10s", REQUESTS_PER_10S, most=1_000_000),
+    }
 
 
-def _is_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
+def _proxy_passwords() -> list[str]:
+    """The passwords of the environment's proxies: their errors, and their pages, may show them."""
+    users = [url.rpartition("@")[0].rpartition("://")[2] for url in getproxies().values()]
+    passwords = [user.partition(":")[2] for user in users]
+    return [one for password in passwords for one in {password, unquote(password)} if one]
 
 
-class _Form:
-    """Reads a connection's fields and remembers every complaint. An empty field counts as one left out."""
-
-    def __init__(self, conn_id: str, fields: Mapping[str, Any]):
-        self.conn_id, self.fields = conn_id, fields
-        self.complaints: list[str] = []
-
-    def text(self, name: str, default: str) -> str:
-        value = self.fields.get(name)
-        return ("" if value is None else str(value).strip()) or default
-
-    def required(self, name: str, what: str) -> str:
-        value = self.text(name, "")
-        if not value:
-            self.complaints.append(f"{name} ({what}) is missing")
-        elif not (value.isascii() and value.isprintable()):
-            self.complaints.append(f"{name} ({what}) has characters that no header can carry")
-        return value
-
-    def url(self, name: str, default: str) -> str:
-        value = self.text(name, default).rstrip("/")
-        if value and not _is_url(value):
-            self.complaints.append(f"{name} {value!r} is no URL: begin it with https://")
-        return value
-
-    def place(self, name: str, default: str, port: str = "") -> str:
-        """A base URL in its one form; a port that is named beside it goes in, unless the URL has one."""
-        value = self.text(name, default)
-        try:
-            return host_url(value, port, with_user=True)
-        except NoOneForm as error:
-            self.complaints.append(f"{name} {value!r} {error}")
-            return value
-
-    def host(self, default: str) -> str:
-        """The host's base URL, with the connection's port."""
-        return self.place("host", default, self.text("port", ""))
-
-    def alias(self) -> str:
-        value = self.text("target_alias", "")
-        if value not in ("", "same", "other"):
-            self.complaints.append(f"target_alias {value!r}: expected same, other, or nothing")
-        return value
-
-    def template(self, name: str, placeholder: str) -> str:
-        value = self.url(name, "")
-        if value and placeholder not in value:
-            self.complaints.append(f"{name} {value!r} lacks {placeholder}")
-        return value
-
-    def positive(self, name: str, default: float) -> float:
-        value = self.text(name, str(default))
-        try:
-            number = float(value)
-        except ValueError:
-            number = 0.0
-        if not 0 < number < float("inf"):
-            self.complaints.append(f"{name} {value!r} is no positive number")
-        return number
-
-    def finish(self, kind: type[S], **values: Any) -> S:
-        values["timeout_seconds"] = self.positive("timeout_seconds", TIMEOUT_SECONDS)
-        values["target_alias"] = self.alias()
-        values["requests_per_10s"] = self.positive("requests_per_10s", REQUESTS_PER_10S)
-        if self.complaints:
-            raise SettingsError(f"connection {self.conn_id!r}: " + "; ".join(self.complaints))
-        return kind(conn_id=self.conn_id, **values)
+def _secrets_of(url: str) -> list[str]:
+    """What of a URL may be a secret: each value of its query, and each part of its path that is no plain word."""
+    parts = urlsplit(url)
+    values = [one.partition("=")[2] or one for one in parts.query.split("&")]
+    odd = [one for one in parts.path.split("/") if not _WORD.fullmatch(one)]
+    bare = [one.replace(TABLE_ID, "").replace(HISTORY_TOKEN, "") for one in (*values, *odd)]
+    return sorted({form for one in bare if len(one) >= _LEAST_SECRET for form in (one, unquote(one))})

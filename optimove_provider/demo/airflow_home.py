@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from optimove_provider.demo.loopback import bypass_proxies
+from optimove_provider.disk.modes import PRIVATE
 
 # The credentials that the emulator accepts unless it is told otherwise.
 API_KEY, BRAND_KEY, TOKEN = "emulator-api-key", "emulator-brand-key", "emulator-token"
@@ -18,7 +19,7 @@ API_KEY, BRAND_KEY, TOKEN = "emulator-api-key", "emulator-brand-key", "emulator-
 def environment(home: Path, dags: Path) -> dict[str, str]:
     """Airflow's settings for a home folder of our own, which is made: SQLite metadata, our DAGs only."""
     home = home.resolve()
-    home.mkdir(parents=True, exist_ok=True)
+    home.mkdir(PRIVATE.folder, parents=True, exist_ok=True)
     return {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW_CONFIG": str(home / "airflow.cfg"),

@@ -14,6 +14,7 @@ from typing import Any
 from optimove_provider.demo import airflow_home, standalone, warehouse
 from optimove_provider.demo.loopback import HOST
 from optimove_provider.demo.terminal import last_error, step
+from optimove_provider.disk.modes import PRIVATE, open_private
 from optimove_provider.emulator.server import EmulatorServer
 
 TRY_DAG = "warehouse_to_profiles"
@@ -27,7 +28,7 @@ def keep_up(folder: Path, dags: Path, port: int, emulator_port: int) -> int:
         print(f"Taken on {HOST}: port {', '.join(taken)}. Choose others: --port, --emulator-port", file=sys.stderr)
         return 1
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder.mkdir(PRIVATE.folder, parents=True)
     log = folder / "airflow.log"
     with _interruptible():
         try:
@@ -63,7 +64,8 @@ def _serve(folder: Path, dags: Path, port: int, emulator_port: int) -> None:
 
 def _written(folder: Path, connections: dict[str, dict[str, Any]]) -> Path:
     path = folder / "connections.json"
-    path.write_text(json.dumps(connections, indent=2))
+    with open_private(path) as file:
+        file.write(json.dumps(connections, indent=2).encode())
     return path
 
 

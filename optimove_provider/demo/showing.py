@@ -12,6 +12,7 @@ from rich.table import Table
 from optimove_provider.demo import airflow_home, journey, loopback, warehouse
 from optimove_provider.demo.comparison import Difference, differences, in_dcp, in_optix
 from optimove_provider.demo.terminal import last_error, output_to, step
+from optimove_provider.disk.modes import PRIVATE
 from optimove_provider.emulator.server import EmulatorServer
 
 DAG_IDS = ("optix_walkthrough", "dcp_csv_import", "warehouse_to_profiles")
@@ -21,7 +22,7 @@ SHOWN_DIFFERENCES = 10
 def show(folder: Path, dags: Path) -> int:
     """Run the demo in a folder that is emptied first. Returns the exit code: 0 if every value arrived."""
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder.mkdir(PRIVATE.folder, parents=True)
     database, log = folder / "warehouse.db", folder / "airflow.log"
     with step("Loading CDNOW's orders into a SQLite warehouse"):
         orders = warehouse.load_orders(database)

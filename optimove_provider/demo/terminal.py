@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_EXCEPTION = re.compile(r"^\s*[\w.]*(?:Error|Exception|Failed|Timeout)\b.*: .*", re.MULTILINE)
+_EXCEPTION = re.compile(r"\s*[\w.]*(?:Error|Exception|Failed|Timeout)\b")
 
 
 @contextmanager
@@ -49,5 +49,6 @@ def output_to(log: Path) -> Iterator[None]:
 def last_error(log: Path) -> str:
     """The last line of a log that looks like an exception; else its last line; at most 500 characters."""
     text = log.read_text(errors="replace") if log.exists() else ""
-    found = _EXCEPTION.findall(text) or text.splitlines() or [f"{log} is empty"]
-    return str(found[-1]).strip()[:500]
+    lines = text.splitlines() or [f"{log} is empty"]
+    found = [line for line in lines if (name := _EXCEPTION.match(line)) and ": " in line[name.end() :]] or lines
+    return found[-1].strip()[:500]

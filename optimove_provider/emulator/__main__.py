@@ -19,12 +19,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m optimove_provider.emulator", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="address to bind (default: %(default)s)")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="S3 takes the next one (default: %(default)s)")
+    parser.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="another name under which the control routes may be asked, as in a container's network; may be repeated",
+    )
     wanted = parser.parse_args(arguments)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
-        with EmulatorServer(wanted.host, wanted.port) as emulator:
+        with EmulatorServer(wanted.host, wanted.port, allowed_hosts=wanted.allowed_host) as emulator:
             print(_welcome(emulator), flush=True)
             stop.wait()
     except (OSError, OverflowError, RuntimeError) as error:

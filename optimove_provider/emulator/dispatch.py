@@ -1,10 +1,11 @@
 """One request, one answer: `handle` as the vendors would, `send` with the ordered trouble. No I/O here."""
 
 from typing import Any
+from urllib.parse import unquote
 
 from optimove_provider.contract.optix import data_connections as optix
 from optimove_provider.contract.wire.messages import Answer, Lost, Request, Response
-from optimove_provider.emulator.api.control import CONTROL
+from optimove_provider.emulator.api.control import CONTROL, PREFIX
 from optimove_provider.emulator.api.dcp import DCP, HISTORY
 from optimove_provider.emulator.api.dcp_profiles import PROFILES
 from optimove_provider.emulator.api.doubtful import DOUBTFUL
@@ -38,6 +39,11 @@ def send(state: State, request: Request) -> Answer:
     answer = _answer_with(fault, call) if fault else _answer(call)
     state.requests.append({**_described(call), **_outcome(answer)})
     return answer
+
+
+def is_control(url: str) -> bool:
+    """Whether a request goes in by the side door, which has no lock of its own: the upload history is there, too."""
+    return f"/{unquote(url_path(url)).lstrip('/')}".startswith(PREFIX)
 
 
 def latency_seconds(state: State, request: Request) -> float:

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from typing import Any, BinaryIO
 
 from optimove_provider.contract.dcp.config import IMPORT_BUCKET, S3_REGION
+from optimove_provider.emulator.callers import Callers, why_foreign
+from optimove_provider.emulator.connections import IDLE_SECONDS, BoundedHandler, BoundedServer
 from optimove_provider.emulator.model.object_store import StoredObject
 
 
@@ -43,22 +45,49 @@ class MotoObjects:
         return io.BytesIO(next(key.value for key in self._keys() if (key.name, str(key.version_id)) == wanted))
 
 
+_CONTROL = "/moto-api"
+"""Moto's own side door: it shows, and forgets, whatever it holds."""
+
+
+def _guarded(app: Any, callers: Callers) -> Any:
+    """The application, without its side door for callers who may not use ours, and closed to pages of other sites."""
+
+    def guarded(environ: dict[str, Any], start_response: Any) -> Any:
+        def header(name: str) -> str | None:
+            variable = name.upper().replace("-", "_")
+            found = environ.get(variable if name == "content-type" else f"HTTP_{variable}")
+            return str(found) if found else None
+
+        why = why_foreign(header, header("host") or "")
+        if not why and f"/{environ['PATH_INFO'].lstrip('/')}".startswith(_CONTROL):
+            why = callers.why_refused(environ["REQUEST_METHOD"], header, None)
+        if not why:
+            return app(environ, start_response)
+        body = f"{why}\n".encode()
+        start_response("403 Forbidden", [("content-type", "text/plain"), ("content-length", str(len(body)))])
+        return [body]
+
+    return guarded
+
+
 class S3Server:
     """moto's S3 over HTTP, in a thread, until `stop`. Raises OSError if the port is taken."""
 
-    def __init__(self, host: str, port: int):
+    def __init__(self, host: str, port: int, callers: Callers | None = None, idle_seconds: float = IDLE_SECONDS):
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-        from werkzeug.serving import make_server
+        from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
+        handler = type("_Handler", (BoundedHandler, WSGIRequestHandler), {"idle_seconds": idle_seconds})
+        server = type("_Server", (BoundedServer, ThreadedWSGIServer), {})
         logging.getLogger("werkzeug").setLevel(logging.WARNING)  # or it prints every request
         # Bound here: moto's own ThreadedMotoServer neither reports a port that is taken nor closes its
         # socket.
         with socket.create_server((host, port)) as listening:
-            self._server: Any = make_server(
+            self._server: Any = server(
                 host,
                 listening.getsockname()[1],
-                DomainDispatcherApplication(create_backend_app),
-                threaded=True,
+                _guarded(DomainDispatcherApplication(create_backend_app), callers or Callers(host)),
+                handler,
                 fd=listening.fileno(),
             )
         self.port: int = self._server.port

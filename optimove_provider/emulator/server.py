@@ -9,12 +9,15 @@ import socket
 import struct
 import sys
 import threading
+from collections.abc import Collection
 from contextlib import ExitStack
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any, Self
 
 from optimove_provider.contract.wire.messages import Lost, Request, Response
-from optimove_provider.emulator.dispatch import latency_seconds, send
+from optimove_provider.emulator.callers import Callers
+from optimove_provider.emulator.connections import IDLE_SECONDS, BoundedHandler, BoundedServer
+from optimove_provider.emulator.dispatch import is_control, latency_seconds, send
 from optimove_provider.emulator.model.state import State
 from optimove_provider.emulator.replies import json_answer
 from optimove_provider.emulator.s3 import MotoObjects, S3Server
@@ -25,7 +28,7 @@ MAX_BODY_BYTES = 64 * 2**20
 _MOTO_MISSING = "S3 needs moto, which is missing: pip install airflow-provider-optimove[emulator]"
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(BoundedHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1
     disable_nagle_algorithm = True
@@ -39,6 +42,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         body, refused = self._read()
+        if refused is None and is_control(self.path):
+            refused = self._refuse_caller(body)
         if refused is not None:
             self.close_connection = True
             return self._write(refused)
@@ -63,16 +68,27 @@ class _Handler(BaseHTTPRequestHandler):
             return None, json_answer(413, {"message": f"at most {MAX_BODY_BYTES} bytes are read"})
         return self.rfile.read(int(length)) or None, None
 
+    def _refuse_caller(self, body: bytes | None) -> Response | None:
+        """The answer to who may not use the control routes."""
+        if any(len(self.headers.get_all(name, [])) > 1 for name in ("host", "origin", "content-type")):
+            why: str | None = "a header that says who is asking is there twice"
+        else:
+            has_host = self.request_version >= "HTTP/1.1"
+            why = self.server.callers.why_refused(self.command, self.headers.get, body, has_host)
+        return json_answer(403, {"message": why}) if why else None
+
     def _write(self, answer: Response) -> None:
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
-        if answer.status != 204:
+        has_body = answer.status not in (204, 304)
+        if has_body:
             self.send_header("content-length", str(len(answer.body)))
         if self.close_connection:
             self.send_header("connection", "close")
         self.end_headers()
-        self.wfile.write(answer.body)
+        if has_body:  # or it would be taken for the next answer
+            self.wfile.write(answer.body)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
 
@@ -80,33 +96,27 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing: the request log under /_emulator/requests has it all."""
 
 
-class _Server(ThreadingHTTPServer):
+class _Server(BoundedServer, ThreadingHTTPServer):
     daemon_threads = False  # so that closing the server waits for them, and none outlives it
     request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], state: State):
-        self.state = state
+    def __init__(self, address: tuple[str, int], state: State, callers: Callers, idle_seconds: float):
+        self.state, self.callers = state, callers
         self.lock = threading.Lock()
-        self._open: set[Any] = set()
         self._reset: set[Any] = set()
         self.stopping = threading.Event()
-        super().__init__(address, _Handler)
+        super().__init__(address, type("_TimedHandler", (_Handler,), {"idle_seconds": idle_seconds}))
         self._thread = threading.Thread(target=self._serve, name="emulator", daemon=True)
         self._thread.start()
 
     def _serve(self) -> None:
         self.serve_forever(poll_interval=0.05)
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer a connection in a thread of its own. It is known before that thread exists: see `stop`."""
-        self._open.add(request)
-        super().process_request(request, client_address)
-
     def shutdown_request(self, request: Any) -> None:
         """Close a connection: with a FIN, or with a RST if it is to be reset."""
-        self._open.discard(request)
         if request in self._reset:
             self._reset.discard(request)
+            self.open_connections.discard(request)
             self.close_request(request)
         else:
             super().shutdown_request(request)
@@ -126,7 +136,7 @@ class _Server(ThreadingHTTPServer):
         self.stopping.set()
         self.shutdown()
         self._thread.join()
-        for connection in list(self._open):
+        for connection in list(self.open_connections):
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
@@ -137,12 +147,23 @@ class _Server(ThreadingHTTPServer):
 class EmulatorServer:
     """Both APIs on one port and S3 on another, while the `with` block lasts.
 
-    Port 0 means any free port. With a fixed `port`, S3 is on the next one unless `s3_port` says otherwise.
+    Port 0 means any free port. With a fixed `port`, S3 is on the next one unless `s3_port` says otherwise. The control
+    routes are there under the loopback's names, under `host` and under those of `allowed_hosts`, and not for pages of
+    other sites. A connection on which no request comes within `idle_seconds` is closed.
     Raises OSError if a port is taken and RuntimeError if moto is not installed.
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0, s3_port: int = 0, state: State | None = None):
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        s3_port: int = 0,
+        state: State | None = None,
+        allowed_hosts: Collection[str] = (),
+        idle_seconds: float = IDLE_SECONDS,
+    ):
         self.host, self.port = host, port
+        self._callers, self._idle_seconds = Callers(host, allowed_hosts), idle_seconds
         self.s3_port = s3_port or (port + 1 if port else 0)
         self.state = state if state is not None else State()
 
@@ -162,15 +183,15 @@ class EmulatorServer:
             starting.callback(s3.stop)
             self.state.objects = MotoObjects()
             self.state.ignore_present_objects()
-            server = _Server((self.host, self.port), self.state)
+            server = _Server((self.host, self.port), self.state, self._callers, self._idle_seconds)
             starting.callback(server.stop)
             self.port, self.s3_port = server.server_port, s3.port
-            self._running = starting.pop_all()
+            self._running, self._apis = starting.pop_all(), server
         return self
 
     def _start_s3(self) -> S3Server:
         try:
-            return S3Server(self.host, self.s3_port)
+            return S3Server(self.host, self.s3_port, self._callers, self._idle_seconds)
         except ModuleNotFoundError as error:
             raise RuntimeError(_MOTO_MISSING) from error
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseHook
+from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
 from optimove_provider.hooks.connection_fields import aread_fields, read_fields
 
@@ -16,7 +16,7 @@ class DcpHook(BaseHook):
 
     :param dcp_conn_id: a connection of type `optimizely_dcp`: host (blank for the vendor's), password (classic
         token), extras profile_host, import_bucket, s3_endpoint_url, region, aws_conn_id, upload_history_url,
-        requests_per_10s, timeout_seconds, target_alias.
+        upload_history_token, requests_per_10s, timeout_seconds, target_alias.
     """
 
     conn_name_attr = "dcp_conn_id"
@@ -33,7 +33,10 @@ class DcpHook(BaseHook):
 
         `retries` says when it gives up; None leaves it to the client.
         """
-        return self._client(read_fields(self, self.dcp_conn_id), retries)
+        client = self._client(read_fields(self, self.dcp_conn_id), retries)
+        # Airflow masks fields by their names, and the name of upload_history_url tells of no secret.
+        mask_secret(list(client.settings.secrets))
+        return client
 
     async def aget_conn(self, retries: "Retries | None" = None) -> "DcpClient":
         """The same from an event loop."""
@@ -43,6 +46,7 @@ class DcpHook(BaseHook):
         """List the account's services."""
         from optimove_provider.clients.patience import TESTING
         from optimove_provider.contract.wire.errors import OptimoveProviderError
+        from optimove_provider.contract.wire.outside import MAX_TEXT, cut
 
         try:
             with self.get_conn(TESTING) as client:
@@ -50,7 +54,8 @@ class DcpHook(BaseHook):
         except OptimoveProviderError as error:
             return False, str(error)
         names = ", ".join(f"{service.name!r} ({service.id})" for service in services) or "none yet"
-        return True, f"The token is accepted. DCP services: {names}."
+        told = f"The token is accepted. DCP services: {cut(client.settings.redact(names), MAX_TEXT)}."
+        return True, " ".join([told, *client.settings.warnings])
 
     def _client(self, fields: dict[str, Any], retries: "Retries | None" = None) -> "DcpClient":
         from optimove_provider.clients.dcp import DcpClient

@@ -53,7 +53,8 @@ class OptixHook(BaseHook):
             return False, f"The host was not reached: {answer.reason}"
         if answer.status in (401, 403):
             return False, f"The host answered {answer.status}: x-api-key or x-brand-key is wrong or expired."
-        return True, (
+        told = (
             f"The host was reached (it answered {answer.status}) and did not refuse the keys. Opti-X documents no "
             "read, so whether the keys may write shows only at the first upload."
         )
+        return True, " ".join([told, *client.settings.warnings])

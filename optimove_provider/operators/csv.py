@@ -8,6 +8,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from optimove_provider.contract.cells.datatypes import in_unit
 from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.contract.wire.targets import id_number
 from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.tasks.attributes import Attributes, read_attributes
 from optimove_provider.tasks.failures import airflow_failures
@@ -35,9 +36,21 @@ class ValidateCsvOperator(BaseOperator):
     :param epoch_unit: "seconds" or "milliseconds": what the values of attributes of format epoch are. Those that look
         like the other unit are warned of, or refused if `strict`.
     :param allow_pii: columns that are not to be warned of although they look like personal data.
+    :param delimiter: what separates cells, such as ";" or "tab"; left out, the name says it.
+    :param encoding: of the file, such as "cp1252" or "utf-16"; left out, it is UTF-8. An import takes UTF-8, with
+        commas or tabs: so anything else is warned of.
     """
 
-    template_fields: Sequence[str] = ("source", "table_id", "attributes", "primary_key", "allow_pii", "dcp_conn_id")
+    template_fields: Sequence[str] = (
+        "source",
+        "table_id",
+        "attributes",
+        "primary_key",
+        "allow_pii",
+        "delimiter",
+        "encoding",
+        "dcp_conn_id",
+    )
 
     def __init__(
         self,
@@ -49,6 +62,8 @@ class ValidateCsvOperator(BaseOperator):
         strict: bool = False,
         epoch_unit: "EpochUnit" = "seconds",
         allow_pii: Sequence[str] = (),
+        delimiter: str | None = None,
+        encoding: str | None = None,
         dcp_conn_id: str = DcpHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -60,6 +75,8 @@ class ValidateCsvOperator(BaseOperator):
         self.strict = strict
         self.epoch_unit = epoch_unit
         self.allow_pii = allow_pii
+        self.delimiter = delimiter
+        self.encoding = encoding
         self.dcp_conn_id = dcp_conn_id
 
     def execute(self, context: "Context") -> dict[str, Any]:
@@ -69,7 +86,7 @@ class ValidateCsvOperator(BaseOperator):
         with airflow_failures():
             place = staging()
             path = f"reports/{place.surroundings.new_id()}-findings.json"
-            file = CsvFile(self.source, partial(open_file, self.source))
+            file = CsvFile(self.source, partial(open_file, self.source), self.delimiter, self.encoding)
             findings, url = check_file(file, self._attributes(), self._options(), place, path)
         return {
             "file": self.source,
@@ -100,4 +117,4 @@ class ValidateCsvOperator(BaseOperator):
         if self.attributes is not None:
             return in_unit(read_attributes(self.attributes), self.epoch_unit)
         with DcpHook(self.dcp_conn_id).get_conn() as client:
-            return in_unit(client.list_attributes(int(str(self.table_id))), self.epoch_unit)
+            return in_unit(client.list_attributes(id_number("table_id", self.table_id)), self.epoch_unit)

@@ -6,8 +6,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.contract.wire.targets import host_url, id_number
 from optimove_provider.hooks.dcp import DcpHook
-from optimove_provider.kinds import FLAG, MAX_REJECTED
+from optimove_provider.kinds import FLAG, GRAIN, MAX_REJECTED, SPAN
 from optimove_provider.operators.dcp_import import DcpS3ImportOperator as DcpS3ImportOperator
 from optimove_provider.tasks.attributes import Attributes, read_attributes
 from optimove_provider.tasks.checked_fields import CheckedOperator
@@ -113,7 +114,7 @@ class DcpCreateTableOperator(_EnsuringOperator):
         self.read_rendered()
         with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
             ensured = client.ensure_table(
-                int(self.service_id),
+                id_number("service_id", self.service_id),
                 self.name,
                 self.keyfield_locator_type,
                 self.keyfield_locator_name,
@@ -157,7 +158,9 @@ class DcpRegisterAttributesOperator(_EnsuringOperator):
         self.read_rendered()
         with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
             wanted = read_attributes(self.attributes)
-            return self._told("attributes", client.ensure_attributes(int(self.table_id), wanted, self.dry_run))
+            return self._told(
+                "attributes", client.ensure_attributes(id_number("table_id", self.table_id), wanted, self.dry_run)
+            )
 
 
 class DcpLinkProjectOperator(_EnsuringOperator):
@@ -194,8 +197,8 @@ class DcpLinkProjectOperator(_EnsuringOperator):
     def execute(self, context: "Context") -> int | None:
         """Return the project's id."""
         self.read_rendered()
-        ids = (int(self.project_id), int(self.service_id))
         with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
+            ids = (id_number("project_id", self.project_id), id_number("service_id", self.service_id))
             return self._told("project", client.link_project(*ids, self.replace, self.dry_run))
 
 
@@ -219,7 +222,7 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator, DataOperator):
         refuses.
     :param window: the window that the records stand for, {"start": ..., "end": ...}, if no template names it.
     :param window_grain: to what the window of a run is floored that has neither a data interval nor a partition: a
-        part of a day, or whole days.
+        part of a day, or whole days; a timedelta or seconds.
     :param lock_timeout: how long to wait for another load into the same table, a timedelta or seconds.
     :param max_rejected: how many records may be rejected, or which share of them if it is below 1. It is judged before
         anything is sent, and at the end: then the good ones are written, and the task fails all the same.
@@ -231,11 +234,13 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator, DataOperator):
         "source",
         "epoch_unit",
         "window",
+        "window_grain",
+        "lock_timeout",
         "max_rejected",
         "dcp_conn_id",
     )
     row_fields = ("profiles",)
-    checked = MappingProxyType({"max_rejected": MAX_REJECTED})
+    checked = MappingProxyType({"max_rejected": MAX_REJECTED, "window_grain": GRAIN, "lock_timeout": SPAN})
 
     def __init__(
         self,
@@ -246,7 +251,7 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator, DataOperator):
         epoch_unit: "EpochUnit" = "seconds",
         strict: bool = False,
         window: Mapping[str, Any] | None = None,
-        window_grain: timedelta = timedelta(days=1),
+        window_grain: timedelta | float = timedelta(days=1),
         lock_timeout: timedelta | float = timedelta(hours=1),
         max_rejected: float = 0,
         dcp_conn_id: str = DcpHook.default_conn_name,
@@ -277,7 +282,7 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator, DataOperator):
         from optimove_provider.loads.profiles.rest_load import RestLoad
         from optimove_provider.loads.report.report import Report
 
-        table_id, place, taken = int(self.table_id), self.staging(), self._taken(waiting)
+        table_id, place, taken = id_number("table_id", self.table_id), self.staging(), self._taken(waiting)
         with DcpHook(self.dcp_conn_id).get_conn() as client:
             target = client.settings.target("dcp", table_id)
             report = Report(waiting.load_id, target, task=task_of(context) if context else "")
@@ -344,9 +349,9 @@ class DcpCreateAliasesOperator(CheckedOperator, DataOperator):
         from optimove_provider.loads.report.report import Report
 
         self.read_rendered()
-        service_id, place = int(self.service_id), staging()
         with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
-            target = {"dcp": service_id, "host": client.settings.profile_host}
+            service_id, place = id_number("service_id", self.service_id), staging()
+            target = {"dcp": service_id, "host": host_url(client.settings.profile_host)}
             report = Report(str(place.surroundings.new_id()), target)
             create_aliases(client, service_id, self.aliases, RestLoad(place, report, self.max_rejected))
         return report.result(place)

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import conf
 
 from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.contract.wire.targets import id_number
 from optimove_provider.hooks.dcp import DcpHook
-from optimove_provider.kinds import ANY_REJECTED, FLAG, is_template, one_of
+from optimove_provider.kinds import ANY_REJECTED, FLAG, GRAIN, SPAN, is_template, one_of
 from optimove_provider.loads.plan.modes import MODES, check_modes, default_source
 from optimove_provider.options import Guards
-from optimove_provider.tasks.deferral import LoadingOperator, Waiting, task_of
+from optimove_provider.tasks.deferral import LoadingOperator, Waiting, as_timedelta, task_of
 from optimove_provider.tasks.failures import airflow_failures, as_airflow_failure
 from optimove_provider.tasks.readback import upload_history
-from optimove_provider.tasks.sources import Source, check_one_source, open_file, open_rows, rejected_marker
+from optimove_provider.tasks.sources import Source, check_one_source, marker_if_there, open_file, open_rows
 from optimove_provider.tasks.staging import sweep
 from optimove_provider.tasks.templates import DataOperator
 from optimove_provider.tasks.windows.window import WindowedOperator
@@ -68,7 +69,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
     :param expected_plan: with "changed", the digest of a plan: only that is carried out.
     :param window: the window that the rows stand for, {"start": ..., "end": ...}, if no template names it.
     :param window_grain: to what the window of a run is floored that has neither a data interval nor a partition: a
-        part of a day, or whole days.
+        part of a day, or whole days; a timedelta or seconds.
     :param lock_timeout: how long to wait for another load into the same table, a timedelta or seconds.
     :param assume_settled: with "changed": files of earlier loads that nobody saw imported are taken for imported.
     :param overwrite_newer: with "full": also what the ledger has newer is overwritten.
@@ -84,8 +85,8 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
     :param wait: wait until the files are imported, as a `DcpUploadSensor` does: the result's state is "committed" then,
         and rows that the upload history reports failed are rejected, which fails the task.
     :param poke_interval: with `wait`, seconds between two looks.
-    :param wait_timeout: with `wait`, fail after so long; a retry goes on waiting. With "changed" no other load works on
-        the table until then.
+    :param wait_timeout: with `wait`, fail after so long, a timedelta or seconds; a retry goes on waiting. With
+        "changed" no other load works on the table until then.
     :param deferrable: wait in the triggerer, without a worker slot.
     """
 
@@ -99,10 +100,13 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         "guards",
         "expected_plan",
         "window",
+        "window_grain",
+        "lock_timeout",
         "overwrite_newer",
         "allow_pii",
         "max_rejected",
         "dry_run",
+        "wait_timeout",
         "dcp_conn_id",
     )
     template_ext: Sequence[str] = (".sql",)
@@ -114,6 +118,9 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
             "max_rejected": ANY_REJECTED,
             "dry_run": FLAG,
             "overwrite_newer": FLAG,
+            "window_grain": GRAIN,
+            "lock_timeout": SPAN,
+            "wait_timeout": SPAN,
         }
     )
     dry_run: bool  # type: ignore[assignment]  # Airflow's own, a method, only renders the templates
@@ -131,7 +138,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         guards: Guards | Mapping[str, Any] = Guards(),
         expected_plan: str | None = None,
         window: Mapping[str, Any] | None = None,
-        window_grain: timedelta = timedelta(days=1),
+        window_grain: timedelta | float = timedelta(days=1),
         lock_timeout: timedelta | float = timedelta(hours=1),
         assume_settled: bool = False,
         overwrite_newer: bool = False,
@@ -143,7 +150,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         dry_run: bool = False,
         wait: bool = False,
         poke_interval: float = 60,
-        wait_timeout: timedelta = timedelta(hours=12),
+        wait_timeout: timedelta | float = timedelta(hours=12),
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         dcp_conn_id: str = DcpHook.default_conn_name,
         **kwargs: Any,
@@ -204,14 +211,15 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         """One try of the load, and of the wait for its import."""
         from optimove_provider.loads.dcp.load import outcome, run
 
+        wait = as_timedelta("wait_timeout", self.wait_timeout)
         with DcpHook(self.dcp_conn_id).get_conn() as client:
             load = self._table_import(client, context, waiting.load_id)
-            run(load, self.wait_timeout, waiting.waited)
+            run(load, wait, waiting.waited)
             sweep(load.staging)
             if self.wait and load.report.state == "uploaded":
                 defer = partial(self._defer, client, load.report) if self.deferrable else None
-                pause = timedelta(seconds=self.poke_interval)
-                self._confirm(context, load.report, outcome(load, self.wait_timeout, pause, defer))
+                pause = as_timedelta("poke_interval", self.poke_interval)
+                self._confirm(context, load.report, outcome(load, wait, pause, defer))
         return _result_of(load.report, load.staging)
 
     def _table_import(self, client: "DcpClient", context: "Context", load_id: str) -> "TableImport":
@@ -219,7 +227,11 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         from optimove_provider.loads.dcp.options import TableImport, table_ledger
         from optimove_provider.loads.report.report import Report
 
-        source, marker, table = self._rows(), rejected_marker(self.source), client.read_table(int(self.table_id))
+        source, marker, table = (
+            self._rows(),
+            marker_if_there(self.source),
+            client.read_table(id_number("table_id", self.table_id)),
+        )
         options = self._import_options(in_unit(client.list_attributes(table.id), self.epoch_unit))
         to, history = self._destination(client, table, load_id), upload_history(client, table.id, self.staging())
         report = Report(load_id, client.settings.target("dcp", table.id), task=task_of(context))
@@ -235,6 +247,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
             mode=self.mode,
             changed=self._changed_options(),
             generation=marker.generation if marker else self.generation(self.window),
+            opened=marker.opened if marker else None,
             try_number=context["ti"].try_number,
             overwrite_newer=self.overwrite_newer,
         )
@@ -245,20 +258,19 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         confirm(self.staging(), report, outcome, context["ti"].try_number)
 
     def _defer(self, client: "DcpClient", report: "Report", left: timedelta) -> None:
-        table, keys = int(self.table_id), list(report.s3_keys)
+        table, keys = id_number("table_id", self.table_id), list(report.s3_keys)
         remembered = upload_history(client, table, self.staging()).remembered(keys)
         samples = None if remembered is None else [one.as_json() for one in remembered]
-        first = max(self.poke_interval, FIRST_POLL_SECONDS)
-        trigger = DcpUploadTrigger(table, keys, self.dcp_conn_id, self.poke_interval, first, samples=samples)
+        poll = as_timedelta("poke_interval", self.poke_interval).total_seconds()
+        first = max(poll, FIRST_POLL_SECONDS)
+        trigger = DcpUploadTrigger(table, keys, self.dcp_conn_id, poll, first, samples=samples)
         self.defer(trigger=trigger, method_name="execute_complete", kwargs={"load_id": report.load_id}, timeout=left)
 
     def _destination(self, client: "DcpClient", table: "Table", load_id: str) -> "Destination":
-        from optimove_provider.clients.s3 import Bucket
-        from optimove_provider.hooks.s3 import import_client
+        from optimove_provider.hooks.s3 import import_bucket
         from optimove_provider.loads.upload.destination import Destination
 
-        bucket = Bucket(import_client(client.settings, table), client.settings.import_bucket)
-        return Destination(bucket, table.s3_path, load_id, self.staging())
+        return Destination(import_bucket(client.settings, table), table.s3_path, load_id, self.staging())
 
     def _changed_options(self) -> "ChangedOptions":
         from optimove_provider.loads.dcp.options import ChangedOptions

@@ -11,12 +11,12 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from optimove_provider.contract.wire.targets import connection_uuid
 from optimove_provider.hooks.optix import OptixHook
-from optimove_provider.kinds import FLAG, MAX_REJECTED, TTL_SECONDS, is_template, one_of
+from optimove_provider.kinds import FLAG, GRAIN, MAX_REJECTED, SPAN, TTL_SECONDS, is_template, one_of
 from optimove_provider.loads.plan.modes import MODES, check_modes, default_source
 from optimove_provider.options import Guards, Sending
 from optimove_provider.tasks.deferral import LoadingOperator, Waiting, task_of
 from optimove_provider.tasks.failures import airflow_failures
-from optimove_provider.tasks.sources import Source, check_one_source, open_rows, rejected_marker
+from optimove_provider.tasks.sources import Source, check_one_source, marker_if_there, open_rows
 from optimove_provider.tasks.staging import staging, sweep
 from optimove_provider.tasks.templates import DataOperator
 from optimove_provider.tasks.windows.window import WindowedOperator
@@ -113,7 +113,7 @@ class OptixUploadOperator(LoadingOperator, WindowedOperator, DataOperator):
     :param expected_plan: the digest of a plan: only that is carried out.
     :param window: the window that the rows stand for, {"start": ..., "end": ...}, if no template names it.
     :param window_grain: to what the window of a run is floored that has neither a data interval nor a partition: a
-        part of a day, or whole days.
+        part of a day, or whole days; a timedelta or seconds.
     :param lock_timeout: how long to wait for another load into the same target, a timedelta or seconds.
     """
 
@@ -133,6 +133,8 @@ class OptixUploadOperator(LoadingOperator, WindowedOperator, DataOperator):
         "dry_run",
         "expected_plan",
         "window",
+        "window_grain",
+        "lock_timeout",
         "optix_conn_id",
     )
     template_ext: Sequence[str] = (".sql",)
@@ -145,6 +147,8 @@ class OptixUploadOperator(LoadingOperator, WindowedOperator, DataOperator):
             "guards": Guards,
             "sending": Sending,
             "dry_run": FLAG,
+            "window_grain": GRAIN,
+            "lock_timeout": SPAN,
         }
     )
 
@@ -169,7 +173,7 @@ class OptixUploadOperator(LoadingOperator, WindowedOperator, DataOperator):
         dry_run: bool = False,
         expected_plan: str | None = None,
         window: Mapping[str, Any] | None = None,
-        window_grain: timedelta = timedelta(days=1),
+        window_grain: timedelta | float = timedelta(days=1),
         lock_timeout: timedelta | float = timedelta(hours=1),
         optix_conn_id: str = OptixHook.default_conn_name,
         **kwargs: Any,
@@ -225,7 +229,7 @@ class OptixUploadOperator(LoadingOperator, WindowedOperator, DataOperator):
     def _upload_options(self) -> "UploadOptions":
         from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
 
-        marker = rejected_marker(self.source)
+        marker = marker_if_there(self.source)
         return UploadOptions(
             OptixTarget(self.data_connection_uuid, self.primary_key, self.key_type, self.ttl_seconds),
             mode=self.mode,  # type: ignore[arg-type]  # checked before
@@ -262,7 +266,7 @@ class OptixUpdateOperator(LoadingOperator, WindowedOperator, DataOperator):
     :param max_rejected: how many rows may be rejected, or which share of them if it is below 1.
     :param window: the window that the rows stand for, {"start": ..., "end": ...}, if no template names it.
     :param window_grain: to what the window of a run is floored that has neither a data interval nor a partition: a
-        part of a day, or whole days.
+        part of a day, or whole days; a timedelta or seconds.
     :param lock_timeout: how long to wait for another load into the same target, a timedelta or seconds.
     :param sending: requests in flight, and how many may be spent on finding refused rows: `Sending(...)`, or a mapping
         of its members.
@@ -279,11 +283,21 @@ class OptixUpdateOperator(LoadingOperator, WindowedOperator, DataOperator):
         "max_rejected",
         "sending",
         "window",
+        "window_grain",
+        "lock_timeout",
         "optix_conn_id",
     )
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers = {"sql": "sql", "parameters": "json"}  # noqa: RUF012 - the base class's own form
-    checked = MappingProxyType({"ttl_seconds": TTL_SECONDS, "max_rejected": MAX_REJECTED, "sending": Sending})
+    checked = MappingProxyType(
+        {
+            "ttl_seconds": TTL_SECONDS,
+            "max_rejected": MAX_REJECTED,
+            "sending": Sending,
+            "window_grain": GRAIN,
+            "lock_timeout": SPAN,
+        }
+    )
 
     def __init__(
         self,
@@ -301,7 +315,7 @@ class OptixUpdateOperator(LoadingOperator, WindowedOperator, DataOperator):
         max_rejected: float = 0,
         sending: Sending | Mapping[str, Any] = Sending(),
         window: Mapping[str, Any] | None = None,
-        window_grain: timedelta = timedelta(days=1),
+        window_grain: timedelta | float = timedelta(days=1),
         lock_timeout: timedelta | float = timedelta(hours=1),
         optix_conn_id: str = OptixHook.default_conn_name,
         **kwargs: Any,
@@ -343,7 +357,7 @@ class OptixUpdateOperator(LoadingOperator, WindowedOperator, DataOperator):
         from optimove_provider.loads.optix.update import Update
 
         target = OptixTarget(self.data_connection_uuid, self.primary_key, self.key_type, self.ttl_seconds)
-        sending, marker = Sending.of(self.sending), rejected_marker(self.source)
+        sending, marker = Sending.of(self.sending), marker_if_there(self.source)
         options = UploadOptions(
             target,
             nulls=self.nulls,

@@ -5,7 +5,6 @@ what is left is a string: an identifier with leading zeros is no number, and a n
 name says so too.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -15,11 +14,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from optimove_provider.contract.cells.datatypes import KEY_COLUMN, RULES, Rule, Verdict, is_key_column
+from optimove_provider.contract.cells.ids import is_null_marker
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.records.arrow.types import Integers
+from optimove_provider.records.csv_syntax.grammar import other_separator, separator_message
 from optimove_provider.records.csv_syntax.locations import Locations
-from optimove_provider.records.findings.findings import Finding
-from optimove_provider.records.validate.prefilter import PLAIN
+from optimove_provider.records.findings import file_rules
+from optimove_provider.records.findings.findings import Finding, Findings
+from optimove_provider.records.validate.prefilter import PLAIN, string
 from optimove_provider.records.validate.row_validator import OnProgress
 from optimove_provider.records.validate.validate import Options, check_csv
 
@@ -28,9 +30,11 @@ _CANDIDATES = tuple(_BY_NAME[name] for name in ("bool", "date", "datetime", "epo
 """Where several fit, the first is taken."""
 
 _STRING = _BY_NAME["string"]
-_NAMED_LIKE_EPOCH = re.compile(r"(?:^|.*_)(?:at|ts|epoch|timestamp)(?:_.*)?", re.IGNORECASE)
+_WORDS_OF_TIME = frozenset({"at", "ts", "epoch", "timestamp"})
 _EPOCH_DIGITS = 10  # from September 2001 to November 2286
 _MAX_SHOWN = 40
+_TYPED = "n/a"
+"""A marker that people type, among other words: such a column is text."""
 _FIRST_CELLS = 64  # cells: most datatypes are ruled out by the first few, and need not be looked for among the others
 
 BLOCK_BYTES = 2 << 20
@@ -92,33 +96,44 @@ def infer(
     """
     header: list[str] = []
     columns: list[_Column] = []
+    found = Findings()
 
     def make_observers(names: Sequence[str], _: object) -> Sequence[_Column]:
-        header.extend(_usable(names, name))
+        header.extend(_usable(names, name, delimiter))
         guessed = [(index, column) for index, column in enumerate(header) if not is_key_column(column)]
         last = guessed[-1][0] if guessed else -1
         columns.extend(_Column(index, column, rows, is_last=index == last) for index, column in guessed)
         return columns
 
-    options = Options(file=name, delimiter=delimiter, max_findings=0, observers=make_observers, block_bytes=BLOCK_BYTES)
+    options = Options(file=name, delimiter=delimiter, max_findings=1, observers=make_observers, block_bytes=BLOCK_BYTES)
     try:
-        read = check_csv(stream, [], options, on_progress).rows
+        found = check_csv(stream, [], options, on_progress)
+        read = found.rows
     except _Enough:
         read = rows or 0
     if not header:
-        raise DataError(f"{name!r} is empty: it needs a header row")
+        raise DataError(_why_no_header(name, found))
     seen = columns[0].seen if columns else read
     return Guesses([column.guess() for column in columns], len(columns) < len(header), seen, read - seen)
 
 
-def _usable(names: Sequence[str], name: str) -> Sequence[str]:
+def _why_no_header(name: str, found: Findings) -> str:
+    other = [one.message for one in found.findings if one.rule != file_rules.EMPTY_FILE.name]
+    return f"{name!r}: {other[0]}" if other else f"{name!r} is empty: it needs a header row"
+
+
+def _usable(names: Sequence[str], name: str, delimiter: str) -> Sequence[str]:
     if not names:
         raise DataError(f"{name!r}: the header cannot be read; `validate` says why")
+    if separator := other_separator(names[0], delimiter, list(names)):
+        raise DataError(f"{name!r}: {separator_message(separator)}, and so does `infer`")
+    seen: set[str] = set()
     for index, column in enumerate(names):
         if not column.strip():
             raise DataError(f"{name!r}: column {index + 1} has no name in the header")
-        if column in names[:index]:
+        if column in seen:
             raise DataError(f"{name!r}: the header has the column {column!r} more than once")
+        seen.add(column)
         if any("\udc80" <= character <= "\udcff" for character in column):
             raise DataError(f"{name!r}: the name of column {index + 1} is not UTF-8; `validate` says more")
     return names
@@ -135,6 +150,7 @@ class _Column:
         self.column, self._name, self._limit, self._is_last = column, name, limit, is_last
         self._open = list(_CANDIDATES)
         self._filled = self.seen = 0
+        self._markers: dict[str, int] = {}  # the first row of each
         self._ten_digits = True
         self._row, self._cell, self._ruled_out = 0, "", [_STRING]
 
@@ -164,6 +180,7 @@ class _Column:
         """Nothing is held."""
 
     def _narrow(self, rows: Integers, cells: pa.BinaryArray) -> None:
+        rows, cells = self._without_markers(rows, cells)
         lengths = pc.binary_length(cells).to_numpy(zero_copy_only=False)
         self._filled += int(np.count_nonzero(lengths))
         self._ten_digits &= bool(np.all((lengths == 0) | (lengths == _EPOCH_DIGITS)))
@@ -174,6 +191,22 @@ class _Column:
             if self._open and cell not in judged:
                 judged.add(cell)
                 self._drop(int(rows[row]), cell.decode(errors="surrogateescape"))
+
+    def _without_markers(self, rows: Integers, cells: pa.BinaryArray) -> tuple[Integers, pa.BinaryArray]:
+        """The cells that are no markers of null: those say nothing about a datatype, as empty cells do."""
+        maybe = np.flatnonzero(~string(cells))
+        texts = [text.decode(errors="replace") for text in cells.take(pa.array(maybe)).to_pylist()]
+        found = [
+            (row, text)
+            for row, text in zip(maybe.tolist(), texts, strict=True)
+            if is_null_marker(text) and text.lower() != _TYPED
+        ]
+        if not found:
+            return rows, cells
+        for row, text in found:
+            self._markers.setdefault(text, int(rows[row]))
+        kept = np.isin(np.arange(len(cells)), [row for row, _ in found], invert=True)
+        return rows[kept], cells.filter(pa.array(kept))
 
     def _drop(self, row: int, cell: str) -> None:
         """Close the datatypes that a cell is no valid value of."""
@@ -187,11 +220,17 @@ class _Column:
     def guess(self) -> Guess:
         """Choose, after the last row."""
         if not self._filled:
-            return Guess(self._name, _STRING, "there is no value in it")
+            return Guess(self._name, _STRING, f"there is no value in it{self._nulls()}")
         if not self._open:
-            return Guess(self._name, _STRING, f"row {self._row} has {_short(self._cell)}, which is {self._no()}")
+            why = f"row {self._row} has {_short(self._cell)}, which is {self._no()}{self._nulls()}"
+            return Guess(self._name, _STRING, why)
         chosen = next(rule for rule in self._open if rule.name != "epoch" or self._may_be_epoch())
-        return Guess(self._name, chosen, f"fits {_all(self._filled)}{self._remark(chosen)}")
+        return Guess(self._name, chosen, f"fits {_all(self._filled)}{self._remark(chosen)}{self._nulls()}")
+
+    def _nulls(self) -> str:
+        """What markers of null were passed over."""
+        told = ", ".join(f"{marker!r} (first in row {row})" for marker, row in list(self._markers.items())[:3])
+        return f"; besides markers of null, which should be empty cells: {told}" if told else ""
 
     def _no(self) -> str:
         """What the cell is not that left nothing but text."""
@@ -204,7 +243,7 @@ class _Column:
         return " and ".join(f"no {_kind(rule)}" for rule in named) + doubt
 
     def _may_be_epoch(self) -> bool:
-        return self._ten_digits and _NAMED_LIKE_EPOCH.fullmatch(self._name) is not None
+        return self._ten_digits and not _WORDS_OF_TIME.isdisjoint(self._name.casefold().split("_"))
 
     def _remark(self, chosen: Rule) -> str:
         if chosen.name == "epoch":

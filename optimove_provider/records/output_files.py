@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.disk.modes import open_private
+from optimove_provider.disk.room import telling
 
 _NO_FOLDERS_OF_FILES = ("/dev/", "/proc/")
 
@@ -40,7 +42,10 @@ def written_files(paths: Sequence[str]) -> Iterator[list[BinaryIO]]:
     targets = [Path(path) for path in paths]
     with ExitStack() as under_way:
         names = [target if _is_stream(target) else _new_name(target.parent, under_way) for target in targets]
-        files = [under_way.enter_context(name.open("wb")) for name in names]
+        files = [
+            under_way.enter_context(open_private(name, shown=target))
+            for name, target in zip(names, targets, strict=True)
+        ]
         yield list(files)
         for file in files:
             file.close()
@@ -50,7 +55,8 @@ def written_files(paths: Sequence[str]) -> Iterator[list[BinaryIO]]:
 
 
 def _new_name(folder: Path, stack: ExitStack) -> Path:
-    number, name = tempfile.mkstemp(prefix=".optimove-", dir=folder)
+    with telling(folder):
+        number, name = tempfile.mkstemp(prefix=".optimove-", dir=folder)
     os.close(number)
     stack.callback(Path(name).unlink, missing_ok=True)
     return Path(name)

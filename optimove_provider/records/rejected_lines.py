@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.records.files import unpacked_name
 from optimove_provider.records.rows import Unread
 
@@ -31,16 +32,40 @@ def marked(line: bytes, marker: Marker) -> bytes:
     return f'{{"load":{json.dumps(marker.load)},{age},'.encode() + line.removeprefix(b"{")
 
 
+_MARKER, _ABOUT, _ROW = ("load", "generation", "opened"), frozenset({"row", "reason", "status"}), ("record", "text")
+
+
 def marker_of(members: Mapping[str, Any]) -> Marker | None:
-    """The marker of a line, its members given; None if it is no line of a rejected file."""
-    told = [members.get(name) for name in ("load", "generation", "opened")]
-    if not all(isinstance(one, str) for one in told) or not {"row", "reason", "status"} <= members.keys():
+    """The marker of a line, its members given; None if it is no line of a rejected file.
+
+    Raises DataError for a line that is one, and whose marker is damaged: without it the rows would stand for now.
+    """
+    if not _is_ours(members):
         return None
+    told = [members.get(name) for name in _MARKER]
     try:
         generation, opened = (datetime.fromisoformat(str(one)) for one in told[1:])
+        if isinstance(told[0], str) and generation.tzinfo and opened.tzinfo:
+            return Marker(told[0], generation, opened)
     except ValueError:
-        return None
-    return Marker(str(told[0]), generation, opened) if generation.tzinfo and opened.tzinfo else None
+        pass
+    shown = ", ".join(f"{name} {one!r:.100}" for name, one in zip(_MARKER, told, strict=True))
+    raise DataError(
+        f"row {members.get('row', '?')!r:.50} of a file of rejected rows has a damaged marker, {shown}: the load, "
+        "and two instants with their offset, say how old its rows are. Take them from the file that the load wrote; or "
+        "load the records alone, as rows of now"
+    )
+
+
+def _is_ours(members: Mapping[str, Any]) -> bool:
+    """Whether a line was written as one of a rejected file, also if somebody has taken some members out since."""
+    marks = sum(name in members for name in _MARKER)
+    if marks < len(_MARKER) - 1:  # of nearly every line, so it is asked first
+        return False
+    rest, has_row = members.keys() - {*_MARKER, *_ROW}, any(name in members for name in _ROW)
+    if rest >= _ABOUT and marks == len(_MARKER):
+        return True
+    return (rest >= _ABOUT or rest <= _ABOUT) and has_row
 
 
 def is_rejected_file(name: str) -> bool:

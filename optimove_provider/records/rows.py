@@ -1,16 +1,24 @@
 """What a source gives: record batches, and in their turn the rows that could not be read."""
 
+import json
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.types as types
 
 from optimove_provider.contract.wire.errors import DataError
 
 BATCH_ROWS = 20_000
+BATCH_BYTES = 32 << 20
+"""A batch has no more rows, and no more bytes unless it is a single row."""
+MAX_ROW_BYTES = 64 << 20
+"""Ours. A longer row does not travel."""
 MAX_TEXT_CHARACTERS = 1 << 20
 """How much is kept of the text of a row that could not be read."""
+MAX_SHOWN_BYTES = 1000
+"""How long a value may be that is shown of a row that is too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +47,80 @@ def only_batches(rows: Iterable[pa.RecordBatch | Unread]) -> Iterator[pa.RecordB
         yield item
 
 
-def small_batches(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """The rows of a large batch, at most `BATCH_ROWS` at a time, without a copy."""
+_OF_VALUES = {"optimove": "values"}
+
+
+def of_values(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The same, marked: its columns and types are those of the values in it, and the source has no others."""
+    return batch.replace_schema_metadata(_OF_VALUES)
+
+
+def is_of_values(schema: pa.Schema) -> bool:
+    """Whether the batches are of values that came one by one (a list, JSON Lines, a cursor), so that a column's type,
+    and which columns there are, may be another in each batch."""
+    return (schema.metadata or {}).get(b"optimove") == b"values"
+
+
+def empty_batch(schema: pa.Schema) -> pa.RecordBatch:
+    """No rows, of whatever types: not every one can be made of Python values."""
+    return pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
+
+
+def small_batches(batch: pa.RecordBatch) -> Rows:
+    """The rows of a large batch, at most `BATCH_ROWS` and about `BATCH_BYTES` at a time, without a copy.
+
+    A row of more than `MAX_ROW_BYTES` is `Unread`.
+    """
     for start in range(0, batch.num_rows, BATCH_ROWS):
-        yield batch.slice(start, BATCH_ROWS)
+        yield from _within_bytes(batch.slice(start, BATCH_ROWS))
+
+
+def _within_bytes(batch: pa.RecordBatch) -> Rows:
+    size = sum(map(_bytes, batch.columns))
+    if size <= BATCH_BYTES or (batch.num_rows == 1 and size <= MAX_ROW_BYTES):
+        yield batch
+    elif batch.num_rows == 1:
+        yield _too_long(batch, size)
+    else:
+        half = batch.num_rows // 2
+        yield from _within_bytes(batch.slice(0, half))
+        yield from _within_bytes(batch.slice(half))
+
+
+def _bytes(column: pa.Array) -> int:
+    """What the values of a column take when nothing is shared among rows."""
+    if types.is_dictionary(column.type):
+        return int(column.indices.nbytes + column.dictionary.nbytes * len(column) // max(1, len(column.dictionary)))
+    if types.is_list(column.type) or types.is_large_list(column.type):
+        return 4 * len(column) + _bytes(column.flatten())
+    if types.is_struct(column.type):
+        return sum(map(_bytes, column.flatten()))
+    try:
+        return int(column.nbytes)
+    except pa.ArrowTypeError:  # up to Arrow 22, of views
+        return _bytes_of_views(column)
+
+
+def _bytes_of_views(column: pa.Array) -> int:
+    for is_view, plain in ((types.is_string_view, pa.large_string()), (types.is_binary_view, pa.large_binary())):
+        if is_view(column.type):
+            return int(column.cast(plain).nbytes)
+    return int(column.get_total_buffer_size())
+
+
+def _too_long(row: pa.RecordBatch, size: int) -> Unread:
+    sizes = dict(zip(row.schema.names, map(_bytes, row.columns), strict=True))
+    longest = max(sizes, key=sizes.__getitem__)
+    shown = {name: row.column(name)[0].as_py() for name, length in sizes.items() if _is_shown(row.column(name), length)}
+    return Unread(
+        json.dumps(shown, ensure_ascii=False),
+        f"column {longest!r}: {sizes[longest]} bytes, in a row of {size}; a row may have {MAX_ROW_BYTES}: leave the "
+        "column out, or shorten it",
+    )
+
+
+def _is_shown(column: pa.Array, size: int) -> bool:
+    return size <= MAX_SHOWN_BYTES and (types.is_string(column.type) or types.is_integer(column.type))
 
 
 def one_chunk(column: pa.ChunkedArray) -> pa.Array:

@@ -1,13 +1,12 @@
 """Sensors of Dynamic Customer Profiles."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
     AirflowException,
-    AirflowFailException,
     AirflowSkipException,
     BaseSensorOperator,
     PokeReturnValue,
@@ -18,6 +17,8 @@ from optimove_provider.clients.patience import POLLING
 from optimove_provider.contract.dcp.upload_history import HistoryEntry, ImportState, Outcome, counted
 from optimove_provider.contract.dcp.waiting import MAX_FAILED_POLLS, tolerable
 from optimove_provider.contract.wire.errors import OptimoveProviderError, SettingsError
+from optimove_provider.contract.wire.outside import cut
+from optimove_provider.contract.wire.targets import id_number
 from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.tasks.failures import airflow_failures, as_airflow_failure
 from optimove_provider.tasks.readback import upload_history
@@ -74,8 +75,9 @@ class DcpUploadSensor(_DcpSensor):
     not.
 
     :param table_id: the table.
-    :param s3_key: a file's S3 key, a list of keys, or the whole output of a `DcpS3ImportOperator`: then a history that
-        counts fewer rows than were sent is a failure too.
+    :param s3_key: a file's S3 key, a list of keys, or the whole output of `DcpS3ImportOperator`, mapped or not. Then a
+        history that counts fewer rows than were sent is a failure too. Of plain keys nobody knows how many rows were
+        sent, so the history's counts are not judged; `{"s3_keys": [...], "accepted": rows}` tells it.
     :param max_failed_polls: so many polls in a row may fail for a reason that passes.
     :param deferrable: wait in the triggerer, without a worker slot.
     """
@@ -98,6 +100,7 @@ class DcpUploadSensor(_DcpSensor):
         self.max_failed_polls = max_failed_polls
         self.dcp_conn_id = dcp_conn_id
         self.deferrable = deferrable
+        self._told = set[str]()
 
     def execute(self, context: "Context") -> Any:
         """Return {"rows_processed": n, "files": [history entries]}; n is None where profiles were read back."""
@@ -120,18 +123,18 @@ class DcpUploadSensor(_DcpSensor):
             self.log.info("no file was uploaded, so there is nothing to wait for")
             return PokeReturnValue(True, _result(()))
         with DcpHook(self.dcp_conn_id).get_conn(POLLING) as client:
-            return self._judge(upload_history(client, int(self.table_id), staging()).outcome(self._keys))
+            history = upload_history(client, id_number("table_id", self.table_id), staging(), self._told)
+            return self._judge(history.outcome(self._keys))
 
     @property
     def _keys(self) -> list[str]:
-        key = self.s3_key["s3_keys"] if isinstance(self.s3_key, Mapping) else self.s3_key
-        return [key] if isinstance(key, str) else list(key)
+        return _sent(self.s3_key)[0]
 
     def _defer(self) -> None:
         with self._skipping_if_soft(), airflow_failures(), DcpHook(self.dcp_conn_id).get_conn(POLLING) as client:
-            remembered = upload_history(client, int(self.table_id), staging()).remembered(self._keys)
+            remembered = upload_history(client, id_number("table_id", self.table_id), staging()).remembered(self._keys)
         trigger = DcpUploadTrigger(
-            table_id=int(self.table_id),
+            table_id=id_number("table_id", self.table_id),
             s3_keys=self._keys,
             dcp_conn_id=self.dcp_conn_id,
             poll_seconds=self.poke_interval,
@@ -142,12 +145,36 @@ class DcpUploadSensor(_DcpSensor):
         self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=self.timeout))
 
     def _judge(self, outcome: Outcome) -> PokeReturnValue:
-        if isinstance(self.s3_key, Mapping):
-            outcome = counted(outcome, int(self.s3_key.get("accepted") or 0))
-        self.log.info("%s", outcome.sentence)
+        _, rows = _sent(self.s3_key)
+        if rows is not None:
+            outcome = counted(outcome, rows)
+        self.log.info("%s", cut(outcome.sentence))
         if outcome.state is ImportState.FAILED:
-            raise AirflowFailException(f"table {self.table_id}: the import failed: {outcome.sentence}")
+            told = f"table {self.table_id}: the import failed: {outcome.sentence}"
+            raise as_airflow_failure(told, retry_helps=False)
         return PokeReturnValue(outcome.state is ImportState.DONE, _result(outcome.entries))
+
+
+def _sent(given: Any) -> tuple[list[str], int | None]:
+    """The files that `s3_key` means, and how many rows were sent in all of them; None where that is not told.
+
+    Of mapped import operators the output is a list. Raises SettingsError.
+    """
+    parts = [given] if isinstance(given, str | Mapping) or not isinstance(given, Iterable) else list(given)
+    keys, rows = list[str](), list[Any]()
+    for part in parts:
+        named = part.get("s3_keys") if isinstance(part, Mapping) else [part]
+        counted_rows = part.get("accepted") if isinstance(part, Mapping) else None
+        if not isinstance(named, list | tuple) or not all(isinstance(key, str) and key.strip() for key in named):
+            raise SettingsError(f"s3_key={given!r:.200}: {_EXPECTED}")
+        if isinstance(counted_rows, bool) or not isinstance(counted_rows, int | None):
+            raise SettingsError(f"s3_key={given!r:.200}: accepted is to be a number of rows; {_EXPECTED}")
+        keys += named
+        rows.append(counted_rows)
+    return keys, None if not rows or None in rows else sum(rows)
+
+
+_EXPECTED = "expected an S3 key, a list of them, or the output of a DcpS3ImportOperator"
 
 
 def _result(entries: Sequence[HistoryEntry]) -> dict[str, Any]:
@@ -193,7 +220,7 @@ class DcpProfileSensor(_DcpSensor):
             raise SettingsError("give either customer_ids= or profiles=, not both and not neither")
         wanted = self.profiles if self.profiles is not None else {one: {} for one in self.customer_ids or ()}
         with DcpHook(self.dcp_conn_id).get_conn(POLLING) as client:
-            missing = list(missing_values(client, int(self.table_id), wanted))
+            missing = list(missing_values(client, id_number("table_id", self.table_id), wanted))
         for sentence in missing[:_SHOWN]:
             self.log.info("%s", sentence)
         self.log.info("%d of %d profiles are as expected", len(wanted) - len(missing), len(wanted))

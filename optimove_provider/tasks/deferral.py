@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from optimove_provider.kinds import SPAN
 from optimove_provider.surroundings import REAL, Surroundings
 from optimove_provider.tasks.checked_fields import CheckedOperator
 from optimove_provider.tasks.failures import airflow_failures, as_airflow_failure
@@ -86,7 +87,9 @@ class LoadingOperator(CheckedOperator):
         from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 
         waited = timedelta(seconds=self.surroundings.now().timestamp() - waiting.since)
-        if waited > as_timedelta(self.lock_timeout):
+        with airflow_failures():
+            longest = as_timedelta("lock_timeout", self.lock_timeout)
+        if waited > longest:
             raise as_airflow_failure(f"{busy}. It was waited for {waited} (lock_timeout)", retry_helps=True)
         pause = min(SHORTEST * 2 ** min(waiting.times, 3), LONGEST)
         self.log.info("%s; trying again in %.0f s", busy, pause.total_seconds())
@@ -101,6 +104,7 @@ def task_of(context: "Context") -> str:
     return f"task {ti.dag_id}.{ti.task_id}{mapped} of run {ti.run_id}"
 
 
-def as_timedelta(given: timedelta | float) -> timedelta:
-    """A span that may be given in seconds."""
-    return given if isinstance(given, timedelta) else timedelta(seconds=given)
+def as_timedelta(name: str, given: timedelta | float) -> timedelta:
+    """A span that may be given in seconds. Raises SettingsError, with the field's name, for what is none."""
+    span: timedelta = SPAN.literal(name, given)
+    return span

@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from optimove_provider.contract.wire.errors import OptimoveProviderError
+from optimove_provider.contract.wire.outside import cut
+from optimove_provider.disk.room import OF_WRITING, not_written
 
 
 def as_airflow_failure(message: str, *, retry_helps: bool) -> AirflowException:
     """AirflowException, which Airflow retries, where that may help; otherwise AirflowFailException."""
-    return AirflowException(message) if retry_helps else AirflowFailException(message)
+    return AirflowException(cut(message)) if retry_helps else AirflowFailException(cut(message))
 
 
 @contextmanager
@@ -22,3 +24,8 @@ def airflow_failures(passing: type[OptimoveProviderError] | tuple[()] = ()) -> I
         raise
     except OptimoveProviderError as error:
         raise as_airflow_failure(str(error), retry_helps=error.retry_helps) from error
+    except OSError as error:
+        told = not_written(error, error.filename or "a file of this task") if error.errno in OF_WRITING else None
+        if told:
+            raise as_airflow_failure(str(told), retry_helps=told.retry_helps) from error
+        raise

@@ -38,9 +38,11 @@ def replay(
 
     told = _told(file)
     known = dict(told["replay"])
-    age, nulls = (datetime.fromisoformat(known.pop(name)) for name in ("generation", "opened")), known.pop("nulls")
-    generation, opened = age
-    target = OptixTarget(**known)
+    try:
+        generation, opened = (datetime.fromisoformat(known.pop(name)) for name in ("generation", "opened"))
+        nulls, target = known.pop("nulls"), OptixTarget(**known)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"the report of the load of {file!r} does not tell where its rows went: {error!r}") from None
     # Everything that is fit goes, whatever is rejected again: the account tells.
     options = UploadOptions(
         target,
@@ -81,15 +83,31 @@ def _told(file: str) -> dict[str, Any]:
     from optimove_provider.records.rejected_lines import REJECTED_ENDING
 
     marker = rejected_marker(file) if format_of(file) == "json" else None
-    if marker:
-        told = staging().read(f"reports/{marker.load}.json")
-    elif file.endswith(REJECTED_ENDING):
-        told = None
-    else:
+    if marker is None and not file.endswith(REJECTED_ENDING):
         raise DataError(f"{file!r} is no file of rejected rows: its lines have no load, generation and opened")
+    place = f"reports/{marker.load}.json" if marker else ""
+    told = (staging().read_whole(place) if place else None) or _beside(file)
     if told is None:
-        with open_file(file.removesuffix(REJECTED_ENDING) + ".json") as report:
-            told = dict(json.load(report))
+        raise DataError(
+            f"{file!r}: the report of its load, {staging().url(place) if place else 'beside it'}, is not there, or "
+            "is damaged, and tells where the rows went. It is kept for [optimove] keep_days. Load the file as source= "
+            "of a task instead: its rows are as old as their load there too"
+        )
     if not told.get("replay"):
-        raise DataError(f"{file!r}: only rows of an OptixUploadOperator can be replayed")
+        raise DataError(
+            f"{file!r}: only rows of an OptixUploadOperator can be replayed; give others as source= of their operator"
+        )
     return dict(told)
+
+
+def _beside(file: str) -> dict[str, Any] | None:
+    """The report beside a file of rejected rows that has its first name still; None if there is none to be read."""
+    from optimove_provider.records.rejected_lines import REJECTED_ENDING
+
+    if not file.endswith(REJECTED_ENDING):
+        return None
+    try:
+        with open_file(file.removesuffix(REJECTED_ENDING) + ".json") as report:
+            return dict(json.load(report)) or None
+    except (DataError, ValueError, TypeError):
+        return None

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from airflow.providers.common.compat.sdk import BaseHook
@@ -9,6 +10,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 from optimove_provider.contract.wire.errors import DataError, SettingsError
 
 if TYPE_CHECKING:
+    from airflow.providers.common.sql.hooks.sql import DbApiHook
     from airflow.sdk import ObjectStoragePath
 
     from optimove_provider.records.read.sources import Rows
@@ -38,14 +40,17 @@ def open_rows(
 ) -> Iterator["Rows"]:
     """The rows of files, of a query or of a short list, as a stream of record batches and of rows not read.
 
+    A query is over before its rows are handed on: its database does not wait for whoever takes them.
+
     Raises SettingsError or DataError if there is no such source, and while it is read, as `records.read.sources` says.
     """
     from optimove_provider.records.read import sources
 
     check_one_source(source, sql, sql_conn_id)
     if sql is not None:
-        with _cursor(str(sql_conn_id), sql, parameters) as cursor:
-            yield sources.cursor_batches(cursor)
+        hook = _database(str(sql_conn_id))
+        with closing(sources.rows_read_ahead(partial(_executed, hook, sql, parameters))) as rows:
+            yield rows
     elif names := source_names(source or []):
         with closing(sources.file_rows(names, open_file)) as rows:
             yield rows
@@ -62,6 +67,17 @@ def rejected_marker(source: Source | None) -> "Marker | None":
 
     names = source_names(source or [])
     return file_marker(names[0], open_file) if len(names) == 1 else None
+
+
+def marker_if_there(source: Source | None) -> "Marker | None":
+    """The same before rows are read, if they will be: a retry sends what is frozen, whatever became of the source.
+
+    What cannot be opened, or is damaged, is refused when it is read.
+    """
+    try:
+        return rejected_marker(source)
+    except DataError:
+        return None
 
 
 def source_names(source: Source) -> list[str]:
@@ -112,15 +128,21 @@ def check_one_source(source: Source | None, sql: str | None, sql_conn_id: str | 
         raise SettingsError("sql= needs sql_conn_id=, the connection of the warehouse")
 
 
-@contextmanager
-def _cursor(conn_id: str, sql: str, parameters: Any) -> Iterator[Any]:
+def _database(conn_id: str) -> "DbApiHook":
     from airflow.providers.common.sql.hooks.sql import DbApiHook
-
-    from optimove_provider.records.read.sources import opened_cursor
 
     hook = BaseHook.get_hook(conn_id)
     if not isinstance(hook, DbApiHook):
         raise SettingsError(f"sql_conn_id {conn_id!r} is no connection to a database, but a {hook.conn_type}")
+    return hook
+
+
+@contextmanager
+def _executed(hook: "DbApiHook", sql: str, parameters: Any) -> Iterator[Any]:
+    """A cursor on which the query has been executed; connection and transaction end with it."""
+    from optimove_provider.records.read.sources import opened_cursor, refusals
+
     with closing(hook.get_conn()) as connection, opened_cursor(connection) as cursor:
-        cursor.execute(sql, *([parameters] if parameters is not None else []))
+        with refusals("the query"):
+            cursor.execute(sql, *([parameters] if parameters is not None else []))
         yield cursor

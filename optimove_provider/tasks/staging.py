@@ -28,11 +28,12 @@ def staging(surroundings: Surroundings = REAL) -> "Staging":
 
     Raises SettingsError for a local folder where tasks run on other machines, unless `[optimove] staging_is_shared`
     says that all of them see it: a retry elsewhere would find nothing and send everything again. Also for a `keep_days`
-    below 1.
+    below 1, and a `staging_mode` that is none.
     """
     from airflow.configuration import AIRFLOW_HOME
     from airflow.sdk import ObjectStoragePath
 
+    from optimove_provider.disk.modes import MODES
     from optimove_provider.loads.state.staging import Staging
 
     _keep_days()  # a wrong setting is told before anything is sent
@@ -45,7 +46,17 @@ def staging(surroundings: Surroundings = REAL) -> "Staging":
             "where a retry would not find it. Set [optimove] staging to an object store (s3://conn_id@bucket/path), or "
             "to a folder that all machines share and [optimove] staging_is_shared to True"
         )
-    return Staging(place.fs, place.path, surroundings)
+    return Staging(place.fs, place.path, surroundings, MODES[_mode()])
+
+
+def _mode() -> str:
+    mode = str(conf.get(SECTION, "staging_mode", fallback="") or "private").strip()
+    if mode not in ("private", "group"):
+        raise SettingsError(
+            f"[optimove] staging_mode is {mode!r}: expected private (files only for the user who runs the tasks) or "
+            "group (also for that folder's group)"
+        )
+    return mode
 
 
 def _executors() -> list[str]:

@@ -2,25 +2,39 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from optimove_provider.hooks.dcp import DcpHook
+from optimove_provider.kinds import SPAN
 
 if TYPE_CHECKING:
     from optimove_provider.contract.dcp.waiting import Ask
 
+_THREADS = 16
+"""For all triggers of this package in one triggerer: the event loop has few, and they are everybody's."""
 FIRST_POLL_SECONDS = 12.0
 """A trigger that fires within 10 s of the deferral can get its task failed: apache/airflow#72716."""
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_THREADS, "optimove-trigger")
+
+
+def _seconds(name: str, given: float) -> float:
+    """A span of time that the event loop can wait: one that is no number would upset everybody's."""
+    return float(SPAN.literal(name, given).total_seconds())
 
 
 class DcpUploadTrigger(BaseTrigger):
     """Fires when every file is imported, or one failed: by the upload history, or by reading `samples` back.
 
-    The event is {"outcome": {...}}, or {"error": text, "retry_helps": bool} when neither could be read. `samples` hold
-    customer ids, and digests of values.
+    The event is {"outcome": {...}}, or {"error": text, "retry_helps": bool} when neither could be read, or anything
+    else went wrong. `samples` hold customer ids, and digests of values.
     """
 
     def __init__(
@@ -49,20 +63,31 @@ class DcpUploadTrigger(BaseTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", kwargs
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Poll until there is something to say; yield once, after the client is closed."""
-        await asyncio.sleep(self.first_poll_seconds)
-        yield TriggerEvent(await self._wait())
+        """Poll until there is something to say; yield once, after the client is closed, whatever happens."""
+        yield TriggerEvent(await self._event())
+
+    async def _event(self) -> dict[str, Any]:
+        from optimove_provider.contract.wire.errors import OptimoveProviderError
+        from optimove_provider.contract.wire.outside import cut
+
+        try:
+            await asyncio.sleep(_seconds("first_poll_seconds", self.first_poll_seconds))
+            return {"outcome": await self._wait()}
+        except OptimoveProviderError as error:
+            return {"error": cut(str(error)), "retry_helps": error.retry_helps}
+        except (
+            Exception
+        ) as error:  # of Airflow, of its secrets backends, or a bug: without an event the task would hang
+            self.log.exception("%s failed", type(self).__name__)
+            return {"error": cut(f"{type(self).__name__} failed: {type(error).__name__}: {error}"), "retry_helps": True}
 
     async def _wait(self) -> dict[str, Any]:
         from optimove_provider.clients.patience import POLLING
-        from optimove_provider.contract.wire.errors import OptimoveProviderError
 
-        try:
-            with await DcpHook(self.dcp_conn_id).aget_conn(POLLING) as client:
-                outcome = await client.wait(self._ask, self.poll_seconds, self.max_failed_polls)
-        except OptimoveProviderError as error:
-            return {"error": str(error), "retry_helps": error.retry_helps}
-        return {"outcome": outcome.as_json()}
+        poll_seconds = _seconds("poll_seconds", self.poll_seconds)
+        with await DcpHook(self.dcp_conn_id).aget_conn(POLLING) as client:
+            outcome = await client.wait(self._ask, poll_seconds, self.max_failed_polls, _threads())
+        return outcome.as_json()
 
     @property
     def _ask(self) -> "Ask":
@@ -70,5 +95,5 @@ class DcpUploadTrigger(BaseTrigger):
         from optimove_provider.contract.dcp import readback
 
         if self.samples is None:
-            return partial(dcp.upload_outcome, self.table_id, self.s3_keys)
+            return partial(dcp.upload_outcome, self.table_id, self.s3_keys, set[str]())
         return partial(readback.read_back, [readback.Sample.from_json(sample) for sample in self.samples])

@@ -13,7 +13,7 @@ from tests.support.backfill.cluster import processes_of
 from tests.support.backfill.days import INCREMENTAL, Days, running_days
 
 PARTITIONS, CONSUMER, APPROVED = "optix_by_partition", "after_optix_partition", "optix_plan_and_approve"
-FIRST, LAST = date(1997, 1, 10), date(1997, 1, 21)
+FIRST, LAST = date(1997, 1, 10), date(1997, 1, 16)
 DAYS = [FIRST + timedelta(days=ahead) for ahead in range((LAST - FIRST).days + 1)]
 EVERY_DAY = "99999"  # a customer whom every run would overwrite
 
@@ -75,7 +75,7 @@ def test_all_days_again_after_a_correction(days):
     days.wait_for_runs(INCREMENTAL)
     check(days)
     assert before.isdisjoint(result["load_id"] for result in days.results().values())
-    assert days.stored("CDNOW customers by day")["00004"]["orders"] == 3
+    assert days.stored("CDNOW customers by day")["00004"]["orders"] == 2  # its one of January 1st, and the new one
 
 
 def check(days: Days) -> None:

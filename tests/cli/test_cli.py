@@ -330,3 +330,56 @@ def test_a_split_leaves_its_input_and_other_files_alone(folder, capfd, name):
     assert main(arguments) == 1, capfd.readouterr().err
     assert Path(name).read_bytes() == BAD
     assert Path("in.csv").read_bytes() == GOOD
+
+
+@pytest.mark.parametrize(
+    ("raw", "options", "counts"),
+    [
+        (b"customerId;day\n1;2024-01-31\n", [], {"separator": 1}),
+        (b"customerId;day\n1;2024-01-31\n", ["--delimiter", ";"], {"converted": 1}),
+        (b"customerId\tday\n1\t2024-01-31\n", ["--delimiter", "tab"], {}),
+        (
+            "customerId|day\n1|2024-01-31\n".encode("utf-16"),
+            ["--delimiter", "|", "--encoding", "utf-16"],
+            {"converted": 1},
+        ),
+        ("customerId,day\nZo\xeb,\n".encode("cp1252"), ["--encoding", "cp1252"], {"converted": 1}),
+        (b"customerId,day\n1,2024-01-31\n", ["--encoding", "UTF8"], {}),
+    ],
+)
+def test_another_separator_or_encoding_is_named_and_read(folder, capfd, raw, options, counts):
+    Path("other.csv").write_bytes(raw)
+    code = main(["validate", "other.csv", "--attributes", "attributes.json", "--format", "json", *options])
+    read = json.loads(capfd.readouterr().out)
+    assert (code, read["counts"]) == (1 if "separator" in counts else 0, counts)
+    assert read["valid_rows"] == 1 - code
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--encoding", "ansi-ish"], "encoding 'ansi-ish': the name of a text encoding is expected"),
+        (["--encoding", "base64"], "encoding 'base64': the name of a text encoding is expected"),
+        (["--encoding", "utf-16-le"], "is not utf-16-le: what cannot be read is near the offset"),
+        (["--delimiter", ";;"], "delimiter ';;': one character"),
+        (["--delimiter", '"'], "one character such as"),
+    ],
+)
+def test_a_separator_or_encoding_that_can_be_none_is_refused(folder, capfd, options, says):
+    Path("odd.csv").write_bytes(b"customerId,day\n\xd8\xd8\xd8\xd8\xd8")
+    assert main(["validate", "odd.csv", "--attributes", "attributes.json", *options]) == 2
+    assert says in capfd.readouterr().err
+
+
+def test_infer_reads_another_separator_too(folder, capfd):
+    Path("other.csv").write_bytes("customerId;day\n1;2024-01-31\n".encode("utf-16"))
+    assert main(["infer", "other.csv", "--delimiter", ";", "--encoding", "utf-16"]) == 0
+    assert json.loads(capfd.readouterr().out) == [{"name": "day", "datatype": "datetime", "format": "yyyy-mm-dd"}]
+
+
+def test_a_key_of_one_space_and_one_that_is_there_twice_are_errors_for_opti_x(folder, capfd):
+    Path("any.csv").write_bytes("id,x\n1,a\n ,b\n\u200b,c\n1,NULL\n".encode())
+    assert main(["validate", "any.csv", "--primary-key", "id", "--format", "json"]) == 1
+    read = json.loads(capfd.readouterr().out)
+    assert read["counts"] == {"key": 2, "null-marker": 1, "id-duplicate": 1}
+    assert {one["rule"] for one in read["findings"] if one["severity"] == "error"} == {"key", "id-duplicate"}

@@ -1,7 +1,11 @@
 """The typed facades: errors that name the connection, keys that are shown nowhere, one behaviour sync and async."""
 
 import asyncio
+import base64
+import html
+import json
 from functools import partial
+from urllib.parse import quote
 
 import pytest
 
@@ -14,7 +18,14 @@ from optimove_provider.contract.dcp import config as dcp
 from optimove_provider.contract.dcp import ensure
 from optimove_provider.contract.dcp.upload_history import ImportState
 from optimove_provider.contract.optix import data_connections as optix
-from optimove_provider.contract.wire.errors import ApiError, AuthenticationError, OptimoveProviderError, Unreachable
+from optimove_provider.contract.wire.errors import (
+    ApiError,
+    AuthenticationError,
+    DoubtfulSuccess,
+    OptimoveProviderError,
+    Unreachable,
+    UnreadableAnswer,
+)
 from optimove_provider.contract.wire.messages import Lost, Response, json_body
 from optimove_provider.emulator import API_KEY, BRAND_KEY, TOKEN, EmulatorServer, Fault, State, send
 
@@ -78,6 +89,94 @@ def test_keys_are_in_no_error_even_if_the_server_echoes_them(client, flow, kind)
     shown = f"{caught.value!r}{caught.value}{vars(caught.value)}"
     assert not [secret for secret in client.settings.secrets if secret in shown]
     assert "***" in shown
+
+
+ENCODERS = [quote, json.dumps, html.escape, lambda text: base64.b64encode(text.encode()).decode()]
+
+
+@pytest.mark.parametrize("encoded", ENCODERS, ids=["percent", "JSON", "HTML", "Base64"])
+@pytest.mark.parametrize("status", [200, 201, 400, 500])
+def test_keys_are_in_no_error_in_whatever_form_they_come_back(encoded, status, caplog):
+    key = 'key/"with&all<+kinds'
+    echo = {"status": "error", "error": encoded(f"user:{key}"), "data": key}
+    answer = Response(status, json_body(echo), {"content-type": f"text/{encoded(key)}", "retry-after": key})
+    settings = optix_settings(api_key=key, brand_api_key=key[:5])
+    with pytest.raises(OptimoveProviderError) as caught:
+        OptixClient(settings, send=lambda _: answer, retries=AT_ONCE).upload_data(
+            "u", optix.Records(1, b"[{}]"), **BATCH
+        )
+    shown = f"{caught.value!r}{caught.value}{vars(caught.value)}{caplog.text}"
+    assert not [one for one in (key, encoded(key), "all<+kinds") if one in shown]
+    assert "***" in shown
+
+
+LARGE = {"id": 7, "name": "x", "aws_secret_key": "body-canary"}
+UNREADABLE = {
+    "nested too deeply": b"[" * 200_000 + b"]" * 200_000,
+    "an object nested too deeply": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+    "a float that none is": json.dumps(LARGE).replace("7", "1e999").encode(),
+    "a number that is none": json.dumps(LARGE).replace("7", "NaN").encode(),
+    "a number of many digits": json.dumps(LARGE).replace("7", "9" * 5000).encode(),
+    "no number": json.dumps(LARGE).replace("7", '"body-canary"').encode(),
+    "a list": json.dumps([LARGE]).encode(),
+    "an id that is an object": json.dumps({**LARGE, "id": LARGE}).encode(),
+    "half a character": b'{"id": 7, "name": "\\ud83d", "aws_secret_key": 1, "dcp_service_id": "body-canary"}',
+    "no JSON": b"{body-canary",
+    "not even text": b"\xff\xfe\x00body-canary",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("body", UNREADABLE.values(), ids=UNREADABLE)
+def test_an_answer_that_cannot_be_read_is_an_error_of_ours_which_holds_none_of_it(body):
+    client = DcpClient(dcp_settings(), send=lambda _: Response(200, body), retries=AT_ONCE)
+    with pytest.raises((UnreadableAnswer, DoubtfulSuccess), match="connection 'mine': ") as caught:
+        client.read_table(7)
+    error = caught.value
+    while error:
+        assert "body-canary" not in f"{error!r}{error.args}{vars(error)}"
+        error = error.__cause__ or error.__context__
+
+
+def test_an_answer_without_an_end_is_neither_read_nor_asked_for_again():
+    asked = []
+
+    def send(request):
+        asked.append(request)
+        return Response(200, b"[" + b" " * 100, is_cut=True)
+
+    with pytest.raises(UnreadableAnswer, match=r"list_services: .* lacks an end"):
+        DcpClient(dcp_settings(), send=send).list_services()
+    assert len(asked) == 1
+
+
+def test_what_says_no_says_so_however_deep_or_odd_its_rest_is():
+    for rest in ('"x": 1e999', '"x": NaN', f'"x": {"9" * 5000}', f'"x": {"[" * 5000}{"]" * 5000}'):
+        answer = Response(200, f'{{"success": false, {rest}}}'.encode())
+        with pytest.raises(DoubtfulSuccess):
+            OptixClient(optix_settings(), send=lambda _, answer=answer: answer, retries=AT_ONCE).update_data(
+                "u", optix.Items(1, b"[{}]")
+            )
+
+
+def test_a_history_is_told_in_few_words_and_without_its_token():
+    entry = {"file": "f.csv", "status": "failed", "message": "token history-token is " + "wrong " * 1_000_000}
+    others = [{"file": f"{number}.csv", "status": "history-token" * 99} for number in range(3)]
+    settings = dcp_settings(upload_history_token="history-token")
+    client = DcpClient(settings, send=lambda _: Response(200, json_body([*others, entry])))
+    outcome = json.dumps(client.upload_outcome(1, ["f.csv"]).as_json())
+    assert len(outcome) < 10_000
+    assert ("history-token" in outcome, "token *** is wrong" in outcome) == (False, True)
+
+
+def test_odd_entries_of_a_history_show_no_token_either(caplog):
+    odd = [{"file": "history-token.csv"}, {"file": "f.csv", "status": "x" * 95 + "history-token", "rows_failed": []}]
+    settings = dcp_settings(upload_history_token="history-token")
+    client = DcpClient(settings, send=lambda _: Response(200, json_body(odd)))
+    with pytest.raises(UnreadableAnswer) as caught:
+        client.upload_outcome(1, ["f.csv"])
+    assert client.upload_outcome(1, ["g.csv"]).absent == ("g.csv",)
+    assert "history-token"[:9] not in f"{caught.value}{caplog.text}"
 
 
 def test_a_secret_that_the_cut_would_split_is_gone_all_the_same():

@@ -1,25 +1,31 @@
 """Multipart uploads against moto's S3: what is visible when, and which refusals have names."""
 
 import threading
+import time
 import uuid
 from contextlib import ExitStack, closing
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.parse import quote
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.config import Config
+from botocore.parsers import ResponseParserError
 
 from optimove_provider.clients.s3 import Bucket, Found, NameTaken, UploadGone
 from optimove_provider.contract.dcp.config import IMPORT_BUCKET
-from optimove_provider.contract.wire.errors import S3Refused
+from optimove_provider.contract.wire.errors import S3Refused, S3Trouble
 from optimove_provider.emulator import EmulatorServer
 
+SECRET = "secret/canary+"
 FIVE_MIB = b"x" * (5 << 20)
 
 
 def s3_client(url):
     keys = {"aws_access_key_id": "AKIA", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
-    return closing(boto3.client("s3", endpoint_url=url, **keys))
+    at_once = Config(retries={"total_max_attempts": 1})
+    return closing(boto3.client("s3", endpoint_url=url, config=at_once, **keys))
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +79,8 @@ def test_an_aborted_upload_makes_no_object(bucket, key):
     assert key not in [upload["Key"] for upload in uploads]
 
 
-def test_another_refusal_passes_as_it_is(bucket, key):
-    with pytest.raises(ClientError, match="NoSuchBucket"):
+def test_a_bucket_that_is_not_there_is_named(bucket, key):
+    with pytest.raises(S3Refused, match=r"check import_bucket of the connection .*NoSuchBucket"):
         Bucket(bucket.s3, "no-such-bucket").begin(key, "load/1")
 
 
@@ -83,31 +89,39 @@ class Refusing(BaseHTTPRequestHandler):
 
     def do_POST(self):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        body = f"<Error><Code>{self.server.code}</Code><Message>no</Message></Error>".encode()
-        self.send_response(self.server.status)
+        said = f"no; your key is AKIA-canary, its secret {quote(SECRET)} {SECRET}"
+        body = f"<Error><Code>{self.server.code}</Code><Message>{said}</Message></Error>".encode()
+        self.send_response_only(self.server.status)
+        self.send_header("Date", formatdate(self.server.date))
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
-    do_PUT = do_DELETE = do_POST
+    do_PUT = do_DELETE = do_GET = do_POST
+
+    def do_HEAD(self):
+        self.send_response_only(self.server.status)
+        self.send_header("Date", formatdate(self.server.date))
+        self.end_headers()
 
     def log_message(self, *_):
         """Say nothing."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def refusing():
     """A function that makes a bucket of which every call is refused in one way."""
     with ExitStack() as stack:
+        server = stack.enter_context(HTTPServer(("127.0.0.1", 0), Refusing))
+        thread = threading.Thread(target=server.serve_forever, args=[0.01])
+        thread.start()
+        stack.callback(thread.join)
+        stack.callback(server.shutdown)
+        client = stack.enter_context(s3_client(f"http://127.0.0.1:{server.server_port}"))
 
-        def start(status, code):
-            server = stack.enter_context(HTTPServer(("127.0.0.1", 0), Refusing))
-            server.status, server.code = status, code
-            thread = threading.Thread(target=server.serve_forever, args=[0.01])
-            thread.start()
-            stack.callback(thread.join)
-            stack.callback(server.shutdown)
-            return Bucket(stack.enter_context(s3_client(f"http://127.0.0.1:{server.server_port}")), IMPORT_BUCKET)
+        def start(status, code, date=None):
+            server.status, server.code, server.date = status, code, date
+            return Bucket(client, IMPORT_BUCKET, ("AKIA-canary", SECRET))
 
         yield start
 
@@ -123,10 +137,70 @@ CALLS = [
 def test_keys_that_s3_refuses_are_named_as_such(refusing, call):
     with pytest.raises(S3Refused, match=r"s3://optimizely-import/dcp/1\.csv: .*AccessDenied") as caught:
         call(refusing(403, "AccessDenied"))
-    assert "secret" not in str(caught.value)
+    assert SECRET not in str(caught.value)
 
 
 @pytest.mark.parametrize("call", CALLS)
 def test_an_upload_that_is_gone_is_named_as_such(refusing, call):
     with pytest.raises(UploadGone):
         call(refusing(404, "NoSuchUpload"))
+
+
+CODES = [
+    (403, "RequestTimeTooSkewed", S3Trouble, "set the clock"),
+    (403, "RequestExpired", S3Trouble, "set the clock"),
+    (400, "ExpiredToken", S3Trouble, "have expired"),
+    (403, "AccessDenied", S3Refused, "the keys may not do this"),
+    (403, "SignatureDoesNotMatch", S3Refused, "does not belong to the access key"),
+    (403, "InvalidAccessKeyId", S3Refused, "AWS does not know the access key"),
+    (400, "InvalidToken", S3Refused, "enter new temporary keys"),
+    (404, "NoSuchBucket", S3Refused, "check import_bucket"),
+    (301, "PermanentRedirect", S3Refused, "check import_bucket, region"),
+    (400, "AuthorizationHeaderMalformed", S3Refused, "check import_bucket, region"),
+    (503, "SlowDown", S3Trouble, "too many requests"),
+    (500, "InternalError", S3Trouble, "something failed at S3"),
+    (403, "SomethingNew", S3Refused, "the keys may not do this"),
+    (400, "SomethingNew", S3Trouble, "An error occurred"),
+    (500, "SomethingNew", S3Trouble, "An error occurred"),
+]
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "told"), CODES, ids=[f"{code} {status}" for status, code, *_ in CODES]
+)
+def test_the_code_decides_what_a_refusal_means(refusing, status, code, kind, told):
+    """A report against an uploader: a wrong clock was told as a wrong key, and never tried again."""
+    with pytest.raises(kind, match=rf"s3://optimizely-import/dcp/1\.csv: .*{told}.*{code}") as caught:
+        refusing(status, code).put_part("dcp/1.csv", "id", 1, b"x")
+    error = caught.value
+    while error:
+        assert not [one for one in ("AKIA-canary", SECRET, quote(SECRET)) if one in f"{error!r}{vars(error)}"]
+        error = error.__cause__ or error.__context__
+
+
+@pytest.mark.parametrize(("hours", "kind"), [(1, S3Trouble), (-1, S3Trouble), (0, S3Refused)])
+def test_the_clock_is_named_where_an_answer_has_no_code(refusing, hours, kind):
+    with pytest.raises(kind) as caught:
+        refusing(403, "", time.time() + hours * 3600).find("dcp/1.csv")
+    assert ("set the clock" in str(caught.value)) is bool(hours)
+
+
+def test_an_object_that_is_not_there_is_none(refusing):
+    bucket = refusing(404, "NoSuchKey")
+    assert (bucket.find("dcp/1.csv"), bucket.beginning("dcp/1.csv", 9)) == (None, None)
+
+
+def test_an_answer_that_is_none_of_s3s_shows_no_key(refusing):
+    def fail(**_):
+        raise ResponseParserError(f"invalid XML received:\n<p>{SECRET}</p>")
+
+    bucket = refusing(403, "AccessDenied")
+    bucket.s3.meta.events.register("before-call.s3", fail)
+    with pytest.raises(S3Trouble, match=r"none of S3's: invalid XML received:\\n<p>\*\*\*</p>"):
+        bucket.begin("dcp/1.csv", "load/1")
+    bucket.s3.meta.events.unregister("before-call.s3", fail)
+
+
+def test_no_more_than_the_beginning_of_an_object_is_read(bucket, key):
+    bucket.s3.put_object(Bucket=bucket.name, Key=key, Body=b"customerId\n1\n")
+    assert bucket.beginning(key, 8) == b"customer"

@@ -1,11 +1,14 @@
 """Real sockets: what becomes of a request when the other side refuses, drops, redirects or says nothing."""
 
 import datetime
+import gzip
 import ipaddress
 import socket
 import ssl
 import threading
-from contextlib import contextmanager
+import time
+import zlib
+from contextlib import contextmanager, suppress
 
 import pytest
 from cryptography import x509
@@ -13,7 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from optimove_provider import __version__
-from optimove_provider.clients.transport import Transport
+from optimove_provider.clients.transport import MAX_ANSWER_BYTES, Transport
+from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.contract.wire.messages import Lost, Request, Response
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Name: Value\r\n\r\n{}"
@@ -37,7 +41,8 @@ def serving(respond, connections=1):
             connection, _ = listening.accept()
             with connection:
                 seen.append(read_request(connection))
-                respond(connection)
+                with suppress(OSError):  # the client has heard enough
+                    respond(connection)
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=serve)
@@ -197,3 +202,203 @@ def test_broken_encryption_in_the_answer_may_have_worked(certificate, transport,
     with serving_tls(certificate, garble) as url:
         answer = transport(get(url))
     assert (type(answer), answer.sent) == (Lost, True)
+
+
+def bomb(size):
+    """So many blanks, packed: a thousandth of that."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    return b"".join(packer.compress(b" " * (1 << 20)) for _ in range(size >> 20)) + packer.flush()
+
+
+BOMB = bomb(200 << 20)
+
+
+def head(*lines, status=200):
+    return b"\r\n".join([b"HTTP/1.1 %d So" % status, *lines, b"", b""])
+
+
+def plain(connection):
+    connection.sendall(head())
+    while True:
+        connection.sendall(b" " * 65536)
+
+
+def packed(connection):
+    connection.sendall(head(b"Content-Encoding: gzip", b"Content-Length: %d" % len(BOMB)) + BOMB)
+
+
+def packed_in_chunks(connection):
+    start = head(b"Content-Encoding: gzip", b"Transfer-Encoding: chunked")
+    connection.sendall(start + b"%x\r\n" % len(BOMB) + BOMB + b"\r\n0\r\n\r\n")
+
+
+def packed_twice(connection):
+    body = gzip.compress(BOMB)
+    connection.sendall(head(b"Content-Encoding: gzip, gzip", b"Content-Length: %d" % len(body)) + body)
+
+
+def one_chunk(connection):
+    connection.sendall(head(b"Transfer-Encoding: chunked") + b"7fffffff\r\n")
+    while True:
+        connection.sendall(b" " * 65536)
+
+
+@pytest.mark.parametrize("respond", [plain, packed, packed_in_chunks, packed_twice, one_chunk])
+def test_no_more_of_an_answer_is_read_than_any_answer_should_have(transport, respond):
+    with serving(respond) as (url, _):
+        answer = transport(get(url))
+    assert (answer.is_cut, len(answer.body)) == (True, MAX_ANSWER_BYTES)
+
+
+def endless_headers(connection):
+    connection.sendall(b"HTTP/1.1 200 OK\r\n")
+    while True:
+        connection.sendall(b"X-A: b\r\n" * 1000)
+
+
+def one_endless_header(connection):
+    connection.sendall(b"HTTP/1.1 200 OK\r\nX-A: ")
+    while True:
+        connection.sendall(b"b" * 65536)
+
+
+@pytest.mark.parametrize("respond", [endless_headers, one_endless_header])
+def test_headers_have_an_end_too(transport, respond):
+    with serving(respond) as (url, _):
+        answer = transport(get(url))
+    assert (type(answer), answer.sent) == (Lost, True)
+
+
+def dripping(start, drop=b" "):
+    def respond(connection):
+        connection.sendall(start)
+        while True:
+            connection.sendall(drop)
+            time.sleep(0.02)
+
+    return respond
+
+
+DRIPS = {
+    "a body": dripping(head()),
+    "a packed body": dripping(head(b"Content-Encoding: gzip"), b"\0"),
+    "a body in chunks": dripping(head(b"Transfer-Encoding: chunked"), b"1\r\n \r\n"),
+    "a body of known length": dripping(head(b"Content-Length: 9999")),
+    "a header": dripping(b"HTTP/1.1 200 OK\r\nX-A: "),
+    "headers": dripping(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+    "the first line": dripping(b"HTTP/1.1 20"),
+    "answers that are none yet": dripping(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("respond", DRIPS.values(), ids=DRIPS)
+def test_what_drips_is_given_up_when_the_time_is_over(respond):
+    """A report against requests: its timeout is no limit for a download, each byte sets the clock back."""
+    transport, began = Transport(timeout_seconds=0.2), time.monotonic()
+    with serving(respond) as (url, _):
+        answer = transport(get(url))
+    transport.close()
+    assert (type(answer), answer.sent) == (Lost, True)
+    assert answer.reason.endswith(": no whole answer within 0.2 s")
+    assert time.monotonic() - began < 5
+
+
+def test_what_drips_through_tls_is_given_up_too(certificate, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    transport = Transport(timeout_seconds=0.5)
+    with serving_tls(certificate, dripping(head())) as url:
+        answer = transport(get(url))
+    transport.close()
+    assert "no whole answer within 0.5 s" in answer.reason
+
+
+def test_a_connection_that_is_used_again_has_its_own_time():
+    def twice(connection):
+        connection.sendall(OK)
+        read_request(connection)
+        dripping(head())(connection)
+
+    transport = Transport(timeout_seconds=0.3)
+    with serving(twice) as (url, _):
+        assert transport(get(url)).status == 200
+        time.sleep(0.3)
+        assert "no whole answer" in transport(get(url)).reason
+    transport.close()
+
+
+def test_a_body_that_nobody_takes_is_given_up_too():
+    transport, hushed = Transport(timeout_seconds=0.2), threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        answer = transport(Request("POST", url, {}, b"x" * 50_000_000))
+        hushed.set()
+    transport.close()
+    assert (type(answer), answer.sent) == (Lost, True)
+
+
+def test_logins_of_the_environment_do_not_count(transport, tmp_path, monkeypatch):
+    """A report against requests: a .netrc replaces the Authorization that the caller gave."""
+    (tmp_path / ".netrc").write_text(
+        "machine 127.0.0.1 login somebody password netrc-canary\ndefault login a password b\n"
+    )
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    with serving(lambda connection: connection.sendall(OK), connections=2) as (url, seen):
+        transport(get(url))
+        transport(Request("GET", url, {"Authorization": "Bearer mine"}))
+    assert not [line for line in seen[0][0] if line.casefold().startswith("authorization")]
+    assert [line for line in seen[1][0] if line.startswith("Authorization")] == ["Authorization: Bearer mine"]
+
+
+def test_cookies_of_one_answer_are_not_sent_with_the_next_request(transport):
+    cookie = head(b"Set-Cookie: session=1", b"Content-Length: 0", b"Connection: close")
+    with serving(lambda connection: connection.sendall(cookie), connections=2) as (url, seen):
+        transport(get(url))
+        transport(get(url))
+    assert not [line for line in seen[1][0] if line.startswith("Cookie")]
+
+
+def test_a_proxy_of_the_environment_counts(transport, monkeypatch):
+    with serving(lambda connection: connection.sendall(OK)) as (url, seen):
+        monkeypatch.delenv("NO_PROXY")
+        monkeypatch.setenv("http_proxy", url.replace("http://", "http://user:proxy-canary@"))
+        assert transport(get("http://nowhere.invalid/v1")).status == 200
+    assert seen[0][0][0] == "GET http://nowhere.invalid/v1 HTTP/1.1"
+
+
+BUNDLES = ("file.pem'", "certificates")
+MISCONFIGURED = {
+    "no library for SOCKS": (
+        {"all_proxy": "socks5://u:canary@127.0.0.1:1"},
+        r"ALL_PROXY.*pip install 'requests\[socks\]'",
+    ),
+    "a proxy without a host": ({"http_proxy": "http://u:canary@"}, "HTTP_PROXY.* is no URL of a proxy"),
+    "a proxy's port": ({"http_proxy": "http://u:canary@proxy:port"}, "HTTP_PROXY.* is no URL of a proxy"),
+    "no certificates": ({"REQUESTS_CA_BUNDLE": "/no/such/file.pem"}, "REQUESTS_CA_BUNDLE .*'/no/such/file.pem'"),
+    "certificates for curl": ({"CURL_CA_BUNDLE": __file__}, "CURL_CA_BUNDLE .* is no file of certificates"),
+}
+
+
+@pytest.mark.parametrize(("environment", "told"), MISCONFIGURED.values(), ids=MISCONFIGURED)
+def test_what_is_wrong_in_the_environment_is_named_and_not_asked_again(transport, monkeypatch, environment, told):
+    for name in ("NO_PROXY", "no_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=told) as caught:
+        transport(get(f"http{'s' * told.endswith(BUNDLES)}://nowhere.invalid/"))
+    assert "canary" not in "".join(map(str, chain_of(caught.value)))
+
+
+def chain_of(error):
+    """An error, and all that hangs on to it."""
+    while error:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1", "http://a:99999/", "http://a:port/", "http://\ud83d/", "ftp://a", "", "\x00"]
+)
+def test_no_address_is_a_raw_error(transport, url):
+    assert isinstance(transport(get(url)), Lost)

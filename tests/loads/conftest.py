@@ -1,13 +1,25 @@
-"""Staging on a local disk, and on S3 over real sockets."""
+"""Staging on a local disk, and on S3 over real sockets; databases that are made in no time."""
 
 import uuid
+from contextlib import nullcontext
 
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from optimove_provider.emulator.s3 import S3Server
 from optimove_provider.loads.state.staging import Staging
+from tests.support.crash.shared_duck import shared_duck
 from tests.support.ledgers import Clock, Target
+
+MANY_LOADS = ("crash", "dcp", "optix", "profiles")
+"""Folders of whole loads, none of which is about what a database may take, or where."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_databases(request):
+    """A load opens about eight databases: they share an instance where many loads are made."""
+    with shared_duck() if request.path.parent.name in MANY_LOADS else nullcontext():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -117,6 +117,27 @@ def test_fewer_rows_than_the_operator_sent_are_a_failure(uploaded, deferrable):
     assert finish(sensor((table, {**output, "accepted": 2}), deferrable=deferrable))["rows_processed"] == 2
 
 
+@pytest.mark.parametrize("form", ["mapped", "counted"])
+def test_the_rows_of_several_imports_are_counted_together(uploaded, put, form):
+    table, output = uploaded
+    outputs = [{**output, "accepted": 2}, {"s3_keys": [put(sample=ROWS, name="more.csv")], "accepted": 3}]
+    keys = [key for one in outputs for key in one["s3_keys"]]
+    given = {"mapped": outputs, "counted": {"s3_keys": keys, "accepted": 5}}[form]
+    with pytest.raises(AirflowFailException, match="1 of the 5 rows that were sent are missing"):
+        DcpUploadSensor(task_id="wait", table_id=table, s3_key=given).execute({})
+    assert DcpUploadSensor(task_id="wait", table_id=table, s3_key=keys).execute({})["rows_processed"] == 4
+
+
+@pytest.mark.parametrize(
+    "given", [None, 5, "", {}, {"s3_keys": None}, [["a.csv"]], {"s3_keys": ["a.csv"], "accepted": "n/a"}]
+)
+def test_what_is_no_key_is_said(uploaded, given):
+    with pytest.raises(AirflowFailException, match="expected an S3 key, a list of them, or the output"):
+        DcpUploadSensor(task_id="wait", table_id=uploaded[0], s3_key=given).execute({})
+    with pytest.raises(AirflowFailException, match="table_id 'prod': expected the number of a table"):
+        DcpUploadSensor(task_id="wait", table_id="prod", s3_key="a.csv").execute({})
+
+
 def test_nothing_uploaded_is_nothing_to_wait_for(uploaded):
     table, output = uploaded
     waiting = DcpUploadSensor(task_id="wait", table_id=table, s3_key={**output, "s3_keys": []})

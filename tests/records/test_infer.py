@@ -148,8 +148,18 @@ def test_a_missing_key_is_said():
         (b"customerId,,b\n", "column 2 has no name"),
         (b"customerId,a,a\n", "has the column 'a' more than once"),
         (b"customerId,\xff\n", "column 2 is not UTF-8"),
+        (b"customerId;a\n1;2\n", "--delimiter ';'"),
+        (b"PK\x03\x04...xl/workbook.xml", "an Excel workbook"),
     ],
 )
 def test_a_header_without_usable_names_is_refused(text, complaint):
     with pytest.raises(DataError, match=complaint):
         infer(io.BytesIO(text), "a.csv")
+
+
+@pytest.mark.parametrize("marker", ["NULL", "\\N", "None", "nan", "#N/A", "NaN"])
+def test_markers_of_null_say_nothing_about_a_datatype(marker):
+    text = f"customerId,n,day\n1,5,2024-01-31\n2,{marker},{marker}\n3,7,\n"
+    number, day = infer(io.BytesIO(text.encode()), "a.csv").columns
+    assert (number.rule.name, day.rule.name) == ("long", "date")
+    assert number.why.endswith(f"; besides markers of null, which should be empty cells: {marker!r} (first in row 2)")

@@ -68,9 +68,9 @@ def freeze(staging, rows, folder=None):
 
 
 def rows_in(staging, folder):
-    """What was written, as {key: record's value}."""
-    batches = row_files.read_rows(staging, folder, ROWS.names)
-    return {json.loads(row["_key"]): json.loads(row["_record"])["value"] for b in batches for row in b.to_pylist()}
+    """What was written, as {key: record's value}, without refused rows."""
+    rows = [row for batch in row_files.read_rows(staging, folder, ROWS.names) for row in batch.to_pylist()]
+    return {json.loads(row["_key"]): json.loads(row["_record"])["value"] for row in rows if row["_record"]}
 
 
 def ledger_rows(ledger):

@@ -10,6 +10,13 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 ERROR, WARNING = "error", "warning"
+DOUBT = "doubt"
+"""A warning in strict mode too."""
+MARKERS = {
+    *("\\n", "null", "\\null", "(null)", "<null>", "[null]", "#null!", "undefined", "none", "<none>", "nan", "-nan"),
+    *("<na>", "#n/a", "#na", "n/a", "1.#qnan", "-1.#qnan", "1.#ind", "-1.#ind"),
+    *("#ref!", "#value!", "#div/0!", "#name?", "#num!"),
+}
 _MOST = 9223372036854775807
 
 
@@ -70,11 +77,16 @@ def datetime_(cell: str) -> str | None:
 def epoch(cell: str) -> str | None:
     if not _only_digits(cell) or _padded(cell) or len(cell) > 19 or int(cell) > _MOST:
         return ERROR
-    return WARNING if int(cell) >= 100_000_000_000 else None
+    if int(cell) >= 100_000_000_000:
+        return WARNING
+    is_year = cell[:2] in ("19", "20", "21")
+    is_day = is_year and len(cell) == 8 and date(f"{cell[:4]}-{cell[4:6]}-{cell[6:]}") is None
+    is_month = is_year and len(cell) == 6 and "01" <= cell[4:] <= "12"
+    return DOUBT if is_day or is_month or 0 < int(cell) < 100_000 else None
 
 
 def string(cell: str) -> str | None:
-    return None
+    return DOUBT if cell.lower() in MARKERS or cell == "NaT" else None
 
 
 JUDGES = {
@@ -100,6 +112,6 @@ def check(raw: bytes, rules: Mapping[str, str], strict: bool) -> Iterator[tuple[
             else:
                 fault = JUDGES[rules[column]](cell) if cell else None
             if fault:
-                yield number, column, ERROR if strict else fault
+                yield number, column, WARNING if fault == DOUBT else ERROR if strict else fault
     if not number:
         yield 0, "", WARNING

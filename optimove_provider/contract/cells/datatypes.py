@@ -32,6 +32,8 @@ from optimove_provider.contract.cells.rules import (
     decide_epoch_milliseconds,
     decide_long,
     decide_string,
+    explain_epoch,
+    explain_epoch_milliseconds,
 )
 from optimove_provider.contract.wire.errors import SettingsError
 
@@ -229,6 +231,7 @@ RULES: tuple[Rule, ...] = (
         source='Guide, Timestamp (epoch): "This datatype is different from the previous date/time as it '
         "only accepts positive integers and represents the number of seconds from 00:00:00 UTC on January "
         '1, 1970."',
+        explain=explain_epoch,
     ),
     Rule(
         name="string",
@@ -256,6 +259,7 @@ EPOCH_MILLISECONDS = replace(
     name="epoch_milliseconds",
     expects="whole milliseconds since 1970-01-01 00:00:00 UTC, digits only, such as 1651676123000",
     decide=decide_epoch_milliseconds,
+    explain=explain_epoch_milliseconds,
     disputed=(
         Dispute(
             ("0", "1651676123"),

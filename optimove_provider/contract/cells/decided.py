@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from optimove_provider.contract.cells.rules import Decision, Verdict
 
-VALID, INVALID = Verdict.VALID, Verdict.INVALID
+VALID, INVALID, IMPLAUSIBLE = Verdict.VALID, Verdict.INVALID, Verdict.IMPLAUSIBLE
 
 _DIGITS = Decision(("\u0661\u0662", "\uff11", "1_000"), INVALID, "only the digits 0 to 9 are digits")
 _SPACES = Decision((" 1", "1 ", "1\n", "\u00a01"), INVALID, "readers that do not trim see no number")
@@ -72,6 +72,11 @@ DECIDED: Mapping[str, tuple[Decision, ...]] = {
     ),
     "epoch": (
         Decision(("99999999999",), VALID, "seconds until the year 5138"),
+        Decision(("100000", "44582400"), VALID, "the second and the 517th day of 1970"),
+        Decision(
+            ("2022", "44683", "7"), IMPLAUSIBLE, "a year, a spreadsheet's days, a number: within 28 hours of 1970"
+        ),
+        Decision(("20220502", "202205"), IMPLAUSIBLE, "a date of the years 1900 to 2199, written in digits"),
         Decision(("9223372036854775808", "99999999999999999999"), INVALID, "beyond a 64-bit integer"),
         Decision(("1651676123.0", "1.5", "1e9"), INVALID, "no integer as it stands"),
         Decision(("-0",), INVALID, "a number that is not negative needs no sign"),

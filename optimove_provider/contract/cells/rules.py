@@ -9,10 +9,12 @@ from enum import Enum
 
 
 class Verdict(Enum):
-    """What a rule says of a cell. DISPUTED: the vendor contradicts itself: a warning, INVALID if strict."""
+    """What a rule says of a cell. DISPUTED: the vendor contradicts itself: a warning, INVALID if strict. IMPLAUSIBLE:
+    right by the vendor's words, and hardly meant: a warning, in strict mode too."""
 
     VALID = "valid"
     DISPUTED = "disputed"
+    IMPLAUSIBLE = "implausible"
     INVALID = "invalid"
 
 
@@ -42,7 +44,8 @@ class Rule:
     """One datatype. `name` is the stable id that findings carry; `expects` completes "expected ...".
 
     `pattern` must match the whole cell; `bounds`, where there are any, hold the least and the greatest value;
-    `decide` is asked about cells that match. `valid` and `invalid` are the cells that the vendor prints.
+    `decide` is asked about cells that match, `explain` why one of those is doubtful: "" says no more than `doubt`.
+    `valid` and `invalid` are the cells that the vendor prints.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Rule:
     disputed: tuple[Dispute, ...]
     decided: tuple[Decision, ...]
     source: str
+    explain: Callable[[str], str] = lambda cell: ""
 
     def judge(self, cell: str, strict: bool = False) -> Verdict:
         """Decide about one cell, unquoted and not empty; never raises. Strict never answers DISPUTED."""
@@ -68,6 +72,10 @@ class Rule:
     def doubt(self) -> str:
         """Why a cell of this rule is DISPUTED, for people; empty if none ever is."""
         return next((one.decision for one in self.disputed if one.lenient is Verdict.DISPUTED), "")
+
+    def doubt_about(self, cell: str) -> str:
+        """Why a cell of this rule is DISPUTED or IMPLAUSIBLE, for people."""
+        return self.explain(cell) or self.doubt
 
 
 VALID, DISPUTED, INVALID = Verdict.VALID, Verdict.DISPUTED, Verdict.INVALID
@@ -120,7 +128,9 @@ def decide_epoch(found: re.Match[str]) -> Verdict:
     value = int(found[0])
     if value > LONG_MAX:
         return INVALID
-    return DISPUTED if value >= EPOCH_LOOKS_LIKE_MILLISECONDS else VALID
+    if value >= EPOCH_LOOKS_LIKE_MILLISECONDS:
+        return DISPUTED
+    return Verdict.IMPLAUSIBLE if 0 < value < FIRST_PLAUSIBLE_SECOND or _written_date(found[0]) else VALID
 
 
 def decide_epoch_milliseconds(found: re.Match[str]) -> Verdict:
@@ -128,7 +138,62 @@ def decide_epoch_milliseconds(found: re.Match[str]) -> Verdict:
     value = int(found[0])
     if value > LONG_MAX:
         return INVALID
-    return DISPUTED if value < EPOCH_LOOKS_LIKE_MILLISECONDS else VALID
+    if value < EPOCH_LOOKS_LIKE_MILLISECONDS:
+        return DISPUTED
+    return Verdict.IMPLAUSIBLE if value >= EPOCH_LOOKS_LIKE_MICROSECONDS or _written_date(found[0], 14) else VALID
+
+
+FIRST_PLAUSIBLE_SECOND = 100_000
+"""Less is a year, a spreadsheet's days or a counter, and hardly an instant within 28 hours of 1970."""
+EPOCH_LOOKS_LIKE_MICROSECONDS = 10**14
+"""As milliseconds the year 5138, as microseconds March 1973."""
+_FORMS = {6: "yyyymm", 8: "yyyymmdd", 12: "yyyymmddhhmm", 14: "yyyymmddhhmmss"}
+_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
+def _written_date(digits: str, only: int | None = None) -> bool:
+    """Whether these are the digits of a date of the years 1900 to 2199, such as yyyymmdd."""
+    if len(digits) not in (_FORMS if only is None else (only,)) or digits[:2] not in ("19", "20", "21"):
+        return False
+    year, month, *rest = int(digits[:4]), *(int(digits[at : at + 2]) for at in range(4, len(digits), 2))
+    if not 1 <= month <= 12:
+        return False
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    days = 28 if month == 2 and not leap else _DAYS[month - 1]
+    limits = ((1, days), (0, 23), (0, 59), (0, 59))
+    return all(least <= part <= most for part, (least, most) in zip(rest, limits, strict=False))
+
+
+def explain_epoch(cell: str) -> str:
+    """What digits look like that are no plausible seconds; "" for milliseconds, of which the vendor itself speaks."""
+    value = int(cell)
+    if looks := _looks_like(cell, value):
+        return f"this looks like {looks}{_as_seconds(value)}; nothing is converted"
+    return ""
+
+
+def explain_epoch_milliseconds(cell: str) -> str:
+    """What digits look like that are no plausible milliseconds; "" for seconds."""
+    value = int(cell)
+    if value >= EPOCH_LOOKS_LIKE_MILLISECONDS and (looks := _looks_like(cell, value)):
+        return f"this looks like {looks}; nothing is converted"
+    return ""
+
+
+def _looks_like(cell: str, value: int) -> str:
+    if _written_date(cell):
+        return f"a date written {_FORMS[len(cell)]}"
+    if value >= EPOCH_LOOKS_LIKE_MILLISECONDS:
+        return "nanoseconds" if value >= 10**17 else "microseconds" if value >= EPOCH_LOOKS_LIKE_MICROSECONDS else ""
+    if value >= FIRST_PLAUSIBLE_SECOND:
+        return ""
+    return "a year" if 1900 <= value < 2200 else "a spreadsheet's days since 1900" if value >= 10_000 else "no instant"
+
+
+def _as_seconds(value: int) -> str:
+    if value >= EPOCH_LOOKS_LIKE_MILLISECONDS:
+        return ""
+    return f", and as seconds it is {datetime.datetime.fromtimestamp(value, datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def decide_string(found: re.Match[str]) -> Verdict:

@@ -7,7 +7,7 @@ and changes is in `contract.dcp.ensure`, profiles and aliases in `contract.dcp.p
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from optimove_provider.contract.cells.datatypes import Attribute
@@ -15,7 +15,7 @@ from optimove_provider.contract.dcp import profiles
 from optimove_provider.contract.dcp.upload_history import HistoryEntry, Outcome, judge, read_history
 from optimove_provider.contract.wire.answers import ask, ask_list, decoded, read
 from optimove_provider.contract.wire.errors import SettingsError, succeed
-from optimove_provider.contract.wire.messages import Endpoint, Flow
+from optimove_provider.contract.wire.messages import Endpoint, Flow, Response
 
 API = "dcp"
 HISTORY_API = "dcp_history"
@@ -198,16 +198,28 @@ def check_locator(locator_type: str, locator_name: str | None) -> None:
         )
 
 
-def upload_history(table_id: int, files: Sequence[str] = ()) -> Flow[list[HistoryEntry]]:
+def upload_history(table_id: int, files: Sequence[str] = (), told: set[str] | None = None) -> Flow[list[HistoryEntry]]:
     """The files uploaded for a table, from the connection's `upload_history_url`.
 
-    Raises UnreadableAnswer for an odd entry that may be about one of the `files`; others are passed over.
+    Raises UnreadableAnswer for an odd entry that may be about one of the `files`; others are passed over, with a
+    warning, of which `told` holds those that were given before.
     """
+    response, entries = yield from _history(table_id, files, told)
+    return [entry.told_by(response) for entry in entries]
+
+
+def upload_outcome(table_id: int, s3_keys: Sequence[str], told: set[str] | None = None) -> Flow[Outcome]:
+    """What the history says about these files now; `told` is what earlier looks of the same wait have warned of."""
+    response, entries = yield from _history(table_id, s3_keys, told)
+    outcome = judge(entries, s3_keys)
+    return replace(outcome, entries=tuple(entry.told_by(response) for entry in outcome.entries))
+
+
+def _history(table_id: int, files: Sequence[str], told: set[str] | None) -> Flow[tuple[Response, list[HistoryEntry]]]:
     response = succeed(UPLOAD_HISTORY, (yield UPLOAD_HISTORY.request(None, table_id=table_id)))
     found = decoded(UPLOAD_HISTORY, response, list)
-    return read(UPLOAD_HISTORY, response, lambda entries: read_history(entries, files), found)
 
+    def entries(listed: Sequence[Any]) -> list[HistoryEntry]:
+        return read_history(listed, files, told, response.shown)
 
-def upload_outcome(table_id: int, s3_keys: Sequence[str]) -> Flow[Outcome]:
-    """What the history says about these files now."""
-    return judge((yield from upload_history(table_id, s3_keys)), s3_keys)
+    return response, read(UPLOAD_HISTORY, response, entries, found)

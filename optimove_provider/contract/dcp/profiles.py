@@ -16,6 +16,9 @@ from optimove_provider.contract.wire.messages import Endpoint, Flow, Response
 UNADDRESSABLE = (".", "..")
 """Ids that no URL can name: as a path segment they mean something else, encoded or not."""
 
+MAX_ID = 2000
+"""Characters of an id that a URL can carry: servers refuse longer ones, some even shorter ones (assumed)."""
+
 API = "dcp_profiles"
 BASE_URL = "https://vis.optimizely.com/api"
 

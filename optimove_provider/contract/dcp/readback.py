@@ -149,7 +149,7 @@ def _named(state: str, customer_ids: Sequence[str]) -> str:
     if state not in ("old", "other"):
         return ""
     more = ", ..." if len(customer_ids) > _SHOWN else ""
-    return f" ({', '.join(map(repr, customer_ids[:_SHOWN]))}{more})"
+    return f" ({', '.join(f'{one!r:.100}' for one in customer_ids[:_SHOWN])}{more})"
 
 
 def read_back(samples: Sequence[Sample]) -> Flow[Outcome]:

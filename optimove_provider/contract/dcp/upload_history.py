@@ -7,12 +7,17 @@ documents neither an endpoint nor states. The states here are those of the histo
 
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any
 from urllib.parse import unquote
+
+from optimove_provider.contract.wire.answers import OddMember
+from optimove_provider.contract.wire.messages import Response
+from optimove_provider.contract.wire.outside import MAX_TEXT, cut
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +36,10 @@ STATES: Mapping[str, ImportState] = {
     "completed": ImportState.DONE,
     "failed": ImportState.FAILED,
 }
+
+
+_LIMITS = {"file": 4096, "status": 100, "message": MAX_TEXT, "created": 100, "evidence": 100}
+"""Characters that are kept. A key has 1024 bytes at most, each three when escaped, and a bucket may stand before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,13 @@ class HistoryEntry:
             evidence=str(entry.get("evidence") or ""),
         )
 
+    def told_by(self, response: Response) -> "HistoryEntry":
+        """The entry as it may be told: not too long, and without the secrets that the answer may have echoed."""
+        told: dict[str, Any] = {
+            name: cut(response.shown(getattr(self, name), limit)) for name, limit in _LIMITS.items()
+        }
+        return replace(self, **told)
+
     def as_json(self) -> dict[str, Any]:
         """The entry as the history serves it; without `evidence`, where a history is the evidence."""
         content = {name: getattr(self, name) for name in self.__slots__}
@@ -86,8 +102,8 @@ class HistoryEntry:
 
 def _text(entry: Mapping[str, Any], name: str) -> str:
     if not isinstance(entry[name], str):
-        raise ValueError(f"{name} is {entry[name]!r:.100}, which is no text")
-    return str(entry[name])
+        raise OddMember(f"{name} is {_said(entry[name])}, which is no text")
+    return str(entry[name]).strip()
 
 
 def _count(entry: Mapping[str, Any], name: str) -> int | None:
@@ -95,9 +111,18 @@ def _count(entry: Mapping[str, Any], name: str) -> int | None:
     count = entry.get(name)
     if count is None:
         return None
-    if isinstance(count, bool) or not re.fullmatch(r"\d+(\.0+)?", str(count).strip(), re.ASCII):
-        raise ValueError(f"{name} is {count!r:.100}, which is no count")
+    if isinstance(count, bool) or not re.fullmatch(r"\d{1,18}(\.0+)?", str(count).strip(), re.ASCII):
+        raise OddMember(f"{name} is {_said(count)}, which is no count")
     return int(float(count)) if isinstance(count, float) else int(str(count).strip().partition(".")[0])
+
+
+def _said(value: Any) -> str:
+    """A short value as it is; of a longer one the type, since what is cut may show half of a secret."""
+    text = repr(value)
+    return text if len(text) <= _MAX_VALUE else f"a long {type(value).__name__}"
+
+
+_MAX_VALUE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +156,16 @@ class Outcome:
         return "; ".join([*(entry.sentence for entry in self.entries), *missing])
 
 
-def read_history(found: Sequence[Any], files: Iterable[str]) -> list[HistoryEntry]:
+def read_history(
+    found: Sequence[Any],
+    files: Iterable[str],
+    told: set[str] | None = None,
+    shown: Callable[[str, int], str] = cut,
+) -> list[HistoryEntry]:
     """Read the entries of a history. Odd ones of other files than these are passed over, with one warning.
+
+    `told` holds what an earlier reading has warned of, which is not said again; `shown` makes what may be told of a
+    text, at most so long.
 
     Raises what `HistoryEntry.from_json` does for an odd one that may be about one of the `files`.
     """
@@ -140,15 +173,25 @@ def read_history(found: Sequence[Any], files: Iterable[str]) -> list[HistoryEntr
     for entry in found:
         try:
             entries.append(HistoryEntry.from_json(entry))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             name = entry.get("file") if isinstance(entry, Mapping) else None
             if isinstance(name, str) and any(_depth(name, file) for file in wanted):
                 raise
-            passed_over.append(f"{name!r:.200} ({error!r:.200})")
-    if passed_over:
-        told = "; ".join(passed_over[:3]) + ("; ..." if len(passed_over) > 3 else "")
-        log.warning("%d odd entries of other files in the upload history are passed over: %s", len(passed_over), told)
+            passed_over.append(shown(f"{name!r} ({error!r})", _MAX_ODD))
+    _warn_once(passed_over, set() if told is None else told)
     return entries
+
+
+_MOST_TOLD, _MAX_ODD = 1000, 300
+
+
+def _warn_once(passed_over: Sequence[str], told: set[str]) -> None:
+    news = [one for one in passed_over if one not in told]
+    if not news or len(told) >= _MOST_TOLD:
+        return
+    told.update(news[:_MOST_TOLD])
+    shown = "; ".join(news[:3]) + ("; ..." if len(news) > 3 else "")
+    log.warning("%d odd entries of other files in the upload history are passed over: %s", len(news), shown)
 
 
 def judge(history: Iterable[HistoryEntry], files: Iterable[str]) -> Outcome:
@@ -179,11 +222,16 @@ _BUCKET = re.compile(r"(?:[a-z][a-z0-9+.-]*://[^/]*)?/+", re.IGNORECASE)
 
 def _depth(named: str, key: str) -> int:
     """How many parts of an S3 key a history's name for a file agrees with, from the end; 0 if it is another file's."""
-    for name in (named, unquote(named)):
+    bare = named.strip()
+    is_url = bare.lower().startswith(("http://", "https://"))
+    unsigned = bare.partition("?")[0] if is_url else bare
+    for name in (bare, unquote(bare), unsigned, unquote(unsigned)):
         bucket = _BUCKET.match(name)
         name = name[bucket.end() :] if bucket else name
         if name and (key == name or key.endswith(f"/{name}")):
             return name.count("/") + 1
+        if is_url and name.partition("/")[2] == key:  # its path begins with the bucket
+            return key.count("/") + 1
     return 0
 
 
@@ -201,12 +249,13 @@ _MILLISECONDS_FROM = 10**11
 
 
 def _instant(created: str) -> datetime:
-    """When an entry was made: an ISO instant, of UTC unless it says otherwise, or a number since 1970; else never."""
+    """When an entry was made: an instant as in ISO or in mail, of UTC unless it says otherwise, or a number since 1970;
+    else never."""
     try:
         if re.fullmatch(r"\d+(\.\d+)?", created, re.ASCII):
             seconds = float(created)
             return _1970 + timedelta(seconds=seconds / 1000 if seconds >= _MILLISECONDS_FROM else seconds)
-        found = datetime.fromisoformat(created)
+        found = parsedate_to_datetime(created) if "," in created else datetime.fromisoformat(created)
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return _NEVER

@@ -94,7 +94,8 @@ def create_connection(name: str, primary_key: str, description: str | None = Non
     try:
         return str(response.json()["data_connection_uuid"])
     except (ValueError, KeyError, TypeError):
-        raise UnreadableAnswer(CREATE_CONNECTION, response, "data_connection_uuid") from None
+        pass  # raised below, so that no error of a parser hangs on to it
+    raise UnreadableAnswer(CREATE_CONNECTION, response, "data_connection_uuid")
 
 
 def upload_data(

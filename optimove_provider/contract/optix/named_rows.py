@@ -8,7 +8,7 @@ _NAMED_ROWS = re.compile(
     | \b(?:data|records|items)\.(\d{1,9})\b                      # data.12.x
     | ["']body["']\s*,\s*["']data["']\s*,\s*(\d{1,9})\b          # "loc": ["body", "data", 12, "x"]
     | ["']body["']\s*,\s*(\d{1,9})\s*,                           # "loc": ["body", 12, "ttl"], of a bare array
-    | \bindex\b["']?\s*[:=]?\s*(\d{1,9})\b                       # "index": 12
+    | \bindex\b["']?\s*(?:[:=]\s*)?(\d{1,9})\b                   # "index": 12
     """,
     re.VERBOSE,
 )

@@ -13,6 +13,7 @@ def decoded(endpoint: Endpoint, response: Response, wanted: type) -> Any:
         found = response.json()
     except ValueError:
         found = None
+    # Raised outside of any handler, here and below: no error of a parser, which may hold the body, hangs on to it.
     if not isinstance(found, wanted):
         raise UnreadableAnswer(endpoint, response, f"a JSON {'array' if wanted is list else 'object'}")
     return found
@@ -22,8 +23,20 @@ def read(endpoint: Endpoint, response: Response, reader: Callable[[Any], T], fou
     """What `reader` makes of a part of the answer."""
     try:
         return reader(found)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise UnreadableAnswer(endpoint, response, f"an object as documented ({error!r})") from None
+    except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError) as error:
+        problem = _told(error)
+    raise UnreadableAnswer(endpoint, response, f"an object as documented ({problem})")
+
+
+class OddMember(ValueError):
+    """A member of an answer is not what it should be; the message may be shown, as no answer with it holds keys."""
+
+
+def _told(error: Exception) -> str:
+    """What was wrong. Where a value was, only that: it may be the key that a table holds."""
+    if isinstance(error, ValueError | ArithmeticError) and not isinstance(error, OddMember):
+        return f"{type(error).__name__}: a value in it is of another kind"
+    return repr(error)
 
 
 def ask(endpoint: Endpoint, reader: Callable[[Any], T], **path: object) -> Flow[T]:

@@ -4,16 +4,18 @@
 """
 
 from optimove_provider.contract.wire.messages import Answer, Endpoint, Lost, Response
+from optimove_provider.contract.wire.outside import MAX_TEXT as MAX_TEXT
+from optimove_provider.contract.wire.outside import cut
 from optimove_provider.contract.wire.success import AnswerMeaning, contradiction, judge
-
-MAX_TEXT = 2000
-"""How much of an answer's text an error carries, in characters."""
 
 
 class OptimoveProviderError(Exception):
-    """The root. `retry_helps` is False where only a person can mend the cause."""
+    """The root. `retry_helps` is False where only a person can mend the cause. A long message is cut."""
 
     retry_helps = False
+
+    def __init__(self, *told: object) -> None:
+        super().__init__(*(cut(text) if isinstance(text, str) else text for text in told))
 
 
 class SettingsError(OptimoveProviderError):
@@ -29,15 +31,21 @@ class Disagreement(OptimoveProviderError):
 
 
 class S3Refused(OptimoveProviderError):
-    """S3 refused the keys: the table's own, or those of the connection's `aws_conn_id`."""
+    """S3 refused for good: the keys, the table's own or those of the connection's `aws_conn_id`, or the bucket."""
+
+
+class S3Trouble(OptimoveProviderError):
+    """S3 refused for a reason that may pass, says its error code: it is busy, a clock is wrong, keys have expired."""
+
+    retry_helps = True
 
 
 class UnreadableAnswer(OptimoveProviderError):
     """A 2xx whose body lacks what the vendor documents. The body is not shown: a table's holds AWS keys."""
 
     def __init__(self, endpoint: Endpoint, response: Response, lacks: str):
-        size = f"{len(response.body)} bytes of {response.headers.get('content-type', 'an unnamed type')}"
-        super().__init__(f"{endpoint.name}: the answer {response.status} ({size}) lacks {lacks}")
+        told = response.shown(lacks, MAX_TEXT)
+        super().__init__(f"{endpoint.name}: the answer {response.status} ({response.size}) lacks {told}")
 
 
 class ApiError(OptimoveProviderError):
@@ -48,7 +56,7 @@ class ApiError(OptimoveProviderError):
         self.status = response.status
         self.repeated = response.repeated
         self.meaning = judge(response)
-        self.text = response.text[:MAX_TEXT]
+        self.text = cut(response.shown(response.text, MAX_TEXT))
         tries = f" ({response.tries})" if response.tries else ""
         super().__init__(f"{endpoint.method} {endpoint.name} was answered {self.status}{self.said(response)}{tries}")
 
@@ -85,8 +93,7 @@ class DoubtfulSuccess(ServerTrouble):
     def said(self, response: Response) -> str:
         """Why it is none."""
         self.text = contradiction(response)
-        size = f"{len(response.body)} bytes of {response.headers.get('content-type', 'an unnamed type')}"
-        return f", which is no success: {self.text} ({size}). Whether it was carried out is not known"
+        return f", which is no success: {self.text} ({response.size}). Whether it was carried out is not known"
 
 
 class Unreachable(OptimoveProviderError):

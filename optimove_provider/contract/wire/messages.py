@@ -7,9 +7,13 @@ A conversation with a vendor is a generator, a `Flow`. It yields a `Request` (or
 import json
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from string import Formatter
 from typing import Any, TypeVar
 from urllib.parse import quote
+
+from optimove_provider.contract.wire.outside import redact
+from optimove_provider.contract.wire.shown import shown
 
 JSON_TYPE = "application/json"
 
@@ -64,7 +68,8 @@ class Response:
     """One HTTP answer. Header names are lower case; the body stays out of the repr.
 
     `repeated` says that an earlier try of the same request may have been carried out already, `tries` how often, and
-    for how long, it was tried.
+    for how long, it was tried. `is_cut`: the body was too long, and its end is not here. `secrets` are what `shown`
+    strikes out of whatever is shown of the answer.
     """
 
     status: int
@@ -72,6 +77,8 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
     repeated: bool = False
     tries: str = ""
+    is_cut: bool = False
+    secrets: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def ok(self) -> bool:
@@ -84,8 +91,56 @@ class Response:
         return self.body.decode(json.detect_encoding(self.body), "replace").removeprefix("\ufeff")
 
     def json(self) -> Any:
-        """The body as JSON. Raises ValueError when it is none."""
-        return json.loads(self.body)
+        """The body as JSON. Raises ValueError when it is none, or none that can be read; the error holds no body."""
+        return read_json(self.body)
+
+    def shown(self, text: str, limit: int) -> str:
+        """The beginning of a text of this answer, in one line, without secrets."""
+        return shown(redact(text, self.secrets, limit))
+
+    @property
+    def size(self) -> str:
+        """How long the body is, and of which type, for an error that does not show it."""
+        kind = self.shown(self.headers.get("content-type", "").partition(";")[0].strip(), _MAX_TYPE)
+        return f"{len(self.body)} bytes of {kind or 'an unnamed type'}"
+
+
+class NestedTooDeeply(ValueError):
+    """JSON that is nested deeper than anything that either vendor documents."""
+
+
+_MAX_TYPE = 100
+
+
+def read_json(text: str | bytes, strict: bool = True) -> Any:
+    """The value of a JSON text. Raises ValueError, which holds nothing of the text; NestedTooDeeply is one.
+
+    `strict` refuses NaN, Infinity and numbers that no float or no counter holds: JSON has none, or no id is one.
+    """
+    refused = {"parse_constant": _no_number, "parse_float": _finite} if strict else {"parse_int": _any_size}
+    try:
+        return json.loads(text, **refused)
+    except RecursionError:
+        problem: ValueError = NestedTooDeeply("JSON that is nested too deeply")
+    except ValueError:
+        problem = ValueError("no JSON that can be read")
+    raise problem  # here, and not above: the decoder's own error holds the whole text
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(text)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if isfinite(number) else _no_number(text)
+
+
+def _any_size(text: str) -> int | float:
+    return int(text) if len(text) < _LONG_NUMBER else float(text)
+
+
+_LONG_NUMBER = 100
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,12 @@ top level says no; 201, 202 and 204 are one without a body, or with such JSON. A
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any
 
-from optimove_provider.contract.wire.messages import Response
+from optimove_provider.contract.wire.messages import NestedTooDeeply, Response, read_json
 
 A_PROXY = "a proxy or a sign-in page answered, not the vendor"
 
@@ -45,12 +46,15 @@ def contradiction(answer: Response) -> str:
     """Why a 2xx is no success, in words that quote no more than what says so; empty where it is one."""
     if answer.status not in (200, 201, 202, 204):
         return "a status that promises nothing"
+    if answer.is_cut:
+        return "a body that is longer than any answer should be"
     text = answer.text.strip()
     try:
-        found = json.loads(text) if text else None
-    except (ValueError, RecursionError):
-        return _of_text(answer, text)
-    return _noes(found) if isinstance(found, dict) else ""
+        found = read_json(text, strict=False) if text else None
+    except ValueError as error:
+        hidden = isinstance(error, NestedTooDeeply) and text.startswith("{")
+        return "an object that is nested too deeply to be read" if hidden else _of_text(answer, text)
+    return _noes(answer, found) if isinstance(found, dict) else ""
 
 
 def _of_text(answer: Response, text: str) -> str:
@@ -61,6 +65,7 @@ def _of_text(answer: Response, text: str) -> str:
 
 
 _FALSE = (False, 0, "false", "no", "0")
+_NUMBER = re.compile(r"\d{1,9}(\.0*)?", re.ASCII)
 _FAILED = ("error", "errors", "fail", "failed", "failure", "rejected")
 
 
@@ -69,12 +74,15 @@ def _is_false(value: Any) -> bool:
 
 
 def _is_failure(value: Any) -> bool:
+    value = _word(value)
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = float(value)
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return value >= 400 if number else value is False or _word(value) in _FAILED
+    return value >= 400 if number else value is False or value in _FAILED
 
 
 def _is_something(value: Any) -> bool:
-    return bool(value) and not _is_false(value)
+    return bool(_word(value)) and not _is_false(value)
 
 
 def _never(value: Any) -> bool:
@@ -82,7 +90,8 @@ def _never(value: Any) -> bool:
 
 
 def _word(value: Any) -> Any:
-    return value.strip().casefold() if isinstance(value, str) else value if isinstance(value, bool | int) else None
+    """The value, of a text without case and the blanks around it."""
+    return value.strip().casefold() if isinstance(value, str) else value
 
 
 _SAYS_NO: Mapping[str, Callable[[Any], bool]] = {
@@ -93,8 +102,15 @@ _SAYS_NO: Mapping[str, Callable[[Any], bool]] = {
 _MAX_SHOWN = 300
 
 
-def _noes(found: Mapping[str, Any]) -> str:
+def _noes(answer: Response, found: Mapping[str, Any]) -> str:
     """The members of the top level that say no; what is echoed below it is not searched."""
     said = [(name, value) for name, value in found.items() if _SAYS_NO.get(name.casefold(), _never)(value)]
-    shown = ", ".join(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in said)
+    shown = ", ".join(answer.shown(f"{name}: {_text_of(value)}", _MAX_SHOWN) for name, value in said)
     return f"its body says no ({shown[:_MAX_SHOWN]})" if said else ""
+
+
+def _text_of(value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return "nested too deeply to be shown"

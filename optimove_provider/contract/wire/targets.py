@@ -18,42 +18,73 @@ _UNRESERVED = "!$&'()*+,;=:@-._~"
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _NUMERIC = re.compile(r"(\d+|0x[0-9a-f]*)")
+_DIGITS = re.compile(r"[0-9]{1,18}")
+_UUID = re.compile(
+    r"(urn:uuid:)?(?P<open>\{)?[0-9a-f]{8}(?P<hyphen>-?)(?:[0-9a-f]{4}(?P=hyphen)){3}[0-9a-f]{12}(?(open)\})"
+)
+_TWO_FORMS = frozenset("\u00df\u03c2\u200c\u200d")
+"""Of these the older IDNA makes others (faß.de is fass.de), the newer one keeps them: two hosts."""
 
 
 class NoOneForm(SettingsError):
     """A text that names no target, or in more than one way; the message says why."""
 
 
-def host_url(text: str, port: str = "", with_user: bool = False) -> str:
+def host_url(text: str, port: str = "") -> str:
     """A base URL as `scheme://name[:port][/path]`: lower case, IDNA, no dot or slash at the end, no default port.
 
-    `port` is one that is named beside the URL, and counts where that has none. `with_user` keeps user and password,
-    which say who asks, not where. Raises NoOneForm.
+    `port` is one that is named beside the URL, and counts where that has none. A user and a password are left out: they
+    say who asks, not where. Raises NoOneForm, which shows nothing of the URL.
     """
     parts = _split(text.strip())
     scheme = parts.scheme.lower()
     if scheme not in _DEFAULT_PORTS or not parts.hostname:
         raise NoOneForm("is no URL: begin it with https://")
-    user = parts.netloc.rpartition("@")[0] if with_user else ""
     number = _port(parts, port)
-    place = _name(parts.hostname) + (f":{number}" if number not in (None, _DEFAULT_PORTS[scheme]) else "")
-    return f"{scheme}://{user}{'@' * bool(user)}{place}{_path(parts.path)}"
+    place = _name(parts.hostname, "[" in parts.netloc) + (
+        f":{number}" if number not in (None, _DEFAULT_PORTS[scheme]) else ""
+    )
+    return f"{scheme}://{place}{_path(parts.path)}"
+
+
+def names_user(text: str) -> bool:
+    """Whether a URL has a user, or a password, before its host."""
+    try:
+        return "@" in urlsplit(text.strip()).netloc
+    except ValueError:
+        return "@" in text
+
+
+def is_loopback(name: str) -> bool:
+    """Whether a host's name or address is this machine's own."""
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")
 
 
 def connection_uuid(text: object) -> str:
     """A data connection's uuid, in lower case with hyphens. Raises NoOneForm."""
-    try:
-        return str(uuid.UUID(str(text).strip()))
-    except ValueError:
-        raise NoOneForm(f"data_connection_uuid {text!r:.200} is no uuid") from None
+    found = str(text).strip().lower()
+    if not _UUID.fullmatch(found):  # uuid.UUID takes more: signs, digits of any script, braces anywhere
+        raise NoOneForm(f"data_connection_uuid {text!r:.200} is no uuid")
+    return str(uuid.UUID(found))
 
 
 def table_id(text: object) -> str:
     """A table's id, its digits. Raises NoOneForm."""
-    found = str(text).strip()
-    if isinstance(text, bool) or not found.isdecimal() or int(found) == 0:
-        raise NoOneForm(f"table_id {text!r:.200}: expected the number of a table")
-    return str(int(found))
+    return str(id_number("table_id", text))
+
+
+def id_number(name: str, given: object) -> int:
+    """The number of a table, a service or a project, which `name` calls so: a whole one, or its digits.
+
+    Raises NoOneForm: 7.9 is no way to say 7.
+    """
+    found = str(given).strip()
+    if isinstance(given, bool) or not _DIGITS.fullmatch(found) or int(found) == 0:
+        raise NoOneForm(f"{name} {given!r:.200}: expected the number of a {name.removesuffix('_id')}")
+    return int(found)
 
 
 def _split(text: str) -> SplitResult:
@@ -63,49 +94,54 @@ def _split(text: str) -> SplitResult:
         raise NoOneForm("has a query or a fragment: give the address alone")
     try:
         return urlsplit(text)
-    except ValueError as error:
-        raise NoOneForm(f"is no URL: {error}") from None
+    except ValueError:
+        raise NoOneForm("is no URL: what stands where its host should is none") from None
 
 
 def _port(parts: SplitResult, beside: str) -> int | None:
-    try:
-        found = parts.port if parts.port is not None else (int(beside) if beside else None)
-    except ValueError:
-        raise NoOneForm("is no URL: its port is no number up to 65535") from None
-    if found is not None and not 0 < found < 65536:
+    # Of what stands before the port only brackets may have colons.
+    own = parts.netloc.rpartition("@")[2].rpartition("]")[2].partition(":")[2]
+    found = own or str(beside).strip()
+    if not found:
+        return None
+    if not _DIGITS.fullmatch(found) or not 0 < int(found) < 65536:
         raise NoOneForm("is no URL: its port is no number up to 65535")
-    return found
+    return int(found)
 
 
-def _name(found: str) -> str:
+def _name(found: str, is_bracketed: bool) -> str:
     """A host's name in ASCII, or its address."""
     if ":" in found and "%" not in found:
         return f"[{_ipv6(found)}]"
+    if is_bracketed:
+        raise NoOneForm(f"has a host in brackets that is no IPv6 address: {found!r}")
     name = unicodedata.normalize("NFKC", found).lower().replace("\u3002", ".").removesuffix(".")
+    if two := sorted(_TWO_FORMS.intersection(name)):
+        raise NoOneForm(f"has a host name with {two[0]!r}, which is two names, by old rules and new: write it as xn--")
     try:
         name = ".".join(label.encode("idna").decode() for label in name.split("."))
     except UnicodeError:
-        raise NoOneForm(f"has a host name that is none: {found!r}") from None
+        raise NoOneForm("has a host name that is none") from None
     labels = name.split(".")
     if _NUMERIC.fullmatch(labels[-1]):
         return _ipv4(name)
     if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-        raise NoOneForm(f"has a host name that is none: {found!r}")
+        raise NoOneForm("has a host name that is none")
     return name
 
 
 def _ipv6(found: str) -> str:
     try:
         return ipaddress.IPv6Address(found).compressed
-    except ValueError as error:
-        raise NoOneForm(f"has an address that is none: {error}") from None
+    except ValueError:
+        raise NoOneForm("has an address that is none") from None
 
 
 def _ipv4(found: str) -> str:
     try:
         return str(ipaddress.IPv4Address(found))
-    except ValueError as error:
-        raise NoOneForm(f"has an address that is none: {error}") from None
+    except ValueError:
+        raise NoOneForm("has an address that is none") from None
 
 
 def _path(found: str) -> str:

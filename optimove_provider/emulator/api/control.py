@@ -27,7 +27,7 @@ def _row(method: str, path: str, does: str) -> Endpoint:
 
 
 def _admit(call: Call) -> None:
-    """Everybody who reaches the port, which is loopback unless told otherwise."""
+    """Everybody who gets as far as here: over HTTP, `callers` says who may."""
 
 
 def _refuse(state: State, refusal: Refusal) -> Response:

@@ -1,5 +1,6 @@
 """Trouble made on order: answers that the vendor did not choose, lost connections, imports that fail."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
@@ -102,8 +103,20 @@ def _whole(least: int, most: int) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
-def _texts(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
+_FRAMING = ("content-length", "transfer-encoding")
+
+
+def _headers(value: Any) -> bool:
+    """A line feed in one would end the answer's headers, or the answer; so would another length than its own."""
+    return isinstance(value, dict) and all(
+        _HEADER_NAME.fullmatch(name)
+        and name.casefold() not in _FRAMING
+        and isinstance(text, str)
+        and _HEADER_VALUE.fullmatch(text)
+        for name, text in value.items()
+    )
 
 
 _MANY = 10**9
@@ -116,7 +129,11 @@ _MEMBERS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "every": (_whole(1, _MANY), "a whole number, at least 1"),
     "skip": (_whole(0, _MANY), "a whole number, at least 0"),
     "status": (lambda value: value is None or _whole(200, 599)(value), "a number from 200 to 599"),
-    "headers": (_texts, "an object whose values are strings"),
+    "headers": (
+        _headers,
+        f"an object of names and strings, of printable Latin-1 characters and without {' and '.join(_FRAMING)}, "
+        "which the server sets",
+    ),
     "body": (_text, "a string"),
     "lost": (lambda value: value in (None, "before", "after"), "before or after"),
     "key_contains": (_text, "a string (here: import)"),

@@ -10,16 +10,20 @@ from datetime import timedelta
 from typing import Any
 
 from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.disk.room import keeping
 from optimove_provider.loads.dcp.columns import OtherColumns, TableColumns
-from optimove_provider.loads.dcp.csv_spool import Freezer, csv_text
+from optimove_provider.loads.dcp.csv_spool import Freezer, RefusedKeys, csv_text
 from optimove_provider.loads.dcp.in_doubt import UNKNOWN, InDoubtFiles
 from optimove_provider.loads.dcp.options import TableImport
+from optimove_provider.loads.dcp.profile_marks import ProfileMarks
+from optimove_provider.loads.ledger.keys import keys_in
 from optimove_provider.loads.ledger.lease import Lease, acquired
 from optimove_provider.loads.ledger.manifest import CommitConflict
 from optimove_provider.loads.plan.guards import GuardStopped
 from optimove_provider.loads.plan.plan import Plan, PlanInput
 from optimove_provider.loads.plan.replan import plan_or_reuse, still_holds
 from optimove_provider.loads.report.bookkeeping import keep_account, run_once
+from optimove_provider.loads.spool.row_files import REFUSED
 from optimove_provider.loads.spool.slices import RowFilesWriter
 from optimove_provider.loads.spool.unique_keys import refuse_duplicates
 from optimove_provider.loads.upload.multipart import files_of
@@ -61,8 +65,11 @@ class ChangedImport:
             with keep_account(self._report, staging, all_or_nothing=True):
                 self._plan(self._rows(resumed=False))
                 self._report.state = "planned"
-        finally:
-            staging.remove_folder(self._journal.folder)
+        except BaseException as error:
+            with keeping(error, "to remove the frozen rows"):
+                staging.remove_folder(self._journal.folder)
+            raise
+        staging.remove_folder(self._journal.folder)
 
     def _run(self, wait: timedelta, resumed: bool) -> None:
         load, ledger, now = self._load, self._ledger, self._load.staging.surroundings.now
@@ -83,7 +90,7 @@ class ChangedImport:
         journal, report = self._journal, self._report
         spool = journal.rows(resumed)
         if spool is None:
-            found = self._freeze(journal.begin_reading(self._load.generation))
+            found = self._freeze(journal.begin_reading(self._load.generation, self._load.opened))
             spool = journal.rows_read({**found, "report": report.as_json()})
         report.restore(spool["report"])
         return spool
@@ -91,10 +98,12 @@ class ChangedImport:
     def _freeze(self, folder: str) -> dict[str, Any]:
         staging = self._load.staging
         staging.remove_folder(folder)
-        with RowFilesWriter(staging, folder) as writer:
+        with RowFilesWriter(staging, folder) as writer, RowFilesWriter(staging, folder, REFUSED) as aside:
             freezer = Freezer(writer)
-            self._load.row_check().run(freezer)
+            refused = RefusedKeys(lambda: freezer.columns, aside, self._load.delimiter)
+            self._load.row_check(on_refused=refused.take).run(freezer)
             freezer.finish()
+            refused.finish()
         refuse_duplicates(staging, writer.written, "customerId")
         return {"columns": freezer.columns, "filled": freezer.filled, "folder": folder}
 
@@ -139,6 +148,9 @@ class ChangedImport:
         self._publication.abort()
 
     def _upload(self, lease: Lease, plan: Plan, columns: list[str]) -> None:
+        if not self._publication.visible:
+            keys = keys_in(self._load.staging, plan.sent)
+            ProfileMarks(self._ledger).check_import(columns, keys, plan.load.age)
         if not self._publication.resume():
             self._begin(lease, plan, columns)
             with Uploads(self._load.to, self._load.options.max_file_bytes) as uploads:

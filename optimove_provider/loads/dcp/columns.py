@@ -10,6 +10,10 @@ from optimove_provider.loads.state.age import Age
 
 _Columns = frozenset[str]
 _Newest = Mapping[_Columns, Age]
+_INSTEAD = (
+    'Load all columns together; or these rows with mode="full" and overwrite_newer=True, which writes their own '
+    "columns, and no others"
+)
 
 
 class OtherColumns(DataError):
@@ -45,21 +49,22 @@ class TableColumns:
         """The newest age of all, this one included."""
         return max([age, *self._loads().values(), *self._profiles().values()])
 
-    def newer_overlap(self, columns: Sequence[str], age: Age) -> bool:
+    def newer_overlap(self, columns: Collection[str], age: Age) -> bool:
         """Whether any of these columns was loaded, or written as a profile, with an age that is no older."""
         own, known = _attributes(columns), [*self._loads().items(), *self._profiles().items()]
         return any(newest >= age and not own.isdisjoint(some) for some, newest in known)
 
-    def check_stale(self, columns: Sequence[str], age: Age, stale: int) -> None:
-        """Raise OtherColumns if rows are to be left out as stale, and a newer load lacks some of their columns."""
+    def check_stale(self, columns: Collection[str], age: Age, stale: int, instead: str = _INSTEAD) -> None:
+        """Raise OtherColumns if rows are to be left out as stale, and a newer load lacks some of their columns.
+
+        `instead` says what to do.
+        """
         own = _attributes(columns)
         lacking = [some for some, newest in self._loads().items() if newest >= age and not own <= some]
         if stale and lacking:
             raise OtherColumns(
-                f"{stale} rows of {age} are older than rows of other columns: newer loads of this "
-                f"table lack {_quoted(own - lacking[0])}, whose values would be lost with them. Nothing was sent. Load "
-                'all columns together; or these rows with mode="full" and overwrite_newer=True, which writes their '
-                "own columns, and no others"
+                f"{stale} rows of {age} are older than rows of other columns: newer loads of this table lack "
+                f"{_quoted(own - lacking[0])}, whose values would be lost with them. Nothing was sent. {instead}"
             )
 
     def difference(self, columns: Sequence[str]) -> str:

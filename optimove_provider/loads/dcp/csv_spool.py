@@ -1,4 +1,4 @@
-"""Rows of CSV text, frozen as a load's rows, and written as CSV again.
+"""Rows of CSV text, frozen as a load's rows, and written as CSV again; of refused ones, their keys.
 
 A record is a JSON object of the row's cells as text, its members in the order of their names; an empty cell is null.
 So a row is the same for the ledger however its cells are quoted and in whatever order its columns come; another text,
@@ -8,7 +8,8 @@ such as 1.0 for 1, is a change. Which columns there were, in their order and spe
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -22,11 +23,17 @@ from optimove_provider.loads.spool.row_files import fingerprints, rows_batch
 from optimove_provider.loads.spool.slices import RowFilesWriter
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.arrow.filled import filled
+from optimove_provider.records.arrow.types import Integers
 from optimove_provider.records.csv_syntax.blocks import regular_part
+from optimove_provider.records.csv_syntax.reader import one_record
+from optimove_provider.records.observe.observer import CellBuffer
 from optimove_provider.records.to_csv.write import CsvText
+from optimove_provider.records.to_json.columns import key_texts
 from optimove_provider.records.to_json.encode import Encoder
 
 ENOUGH_BYTES = 1 << 20
+_AS_TEXT = pc.CastOptions(pa.string(), allow_invalid_utf8=True)  # such keys are unfit, and their rows refused
+_key_texts = key_texts(pa.string(), "string")
 
 
 class Freezer:
@@ -89,6 +96,65 @@ class Freezer:
         return members(self.columns)
 
 
+def key_rows(numbers: Integers, cells: pa.BinaryArray) -> pa.RecordBatch:
+    """Rows of a load without records, for the cells of the key column; those that can be no keys are left out."""
+    found = _key_texts(cells.cast(options=_AS_TEXT))
+    fit = np.ones(len(cells), bool)
+    fit[list(found.unfit)] = False
+    batch = rows_batch(pa.array(numbers, pa.int64()), found.whole(), pa.nulls(len(cells), pa.string()))
+    return batch.filter(pa.array(fit))
+
+
+class RefusedKeys:
+    """Takes refused rows as they stand in the text, and writes down the keys of those whose cells can be told apart.
+
+    `columns` tells the names in the header, once it is known. Finish it.
+    """
+
+    def __init__(self, columns: Callable[[], Sequence[str]], writer: RowFilesWriter, delimiter: str) -> None:
+        self._columns, self._writer, self._delimiter = columns, writer, delimiter
+        self._untold: list[tuple[int, bytes]] = []  # rows of the first batch may come before the header does
+        self._found: list[tuple[int, bytes]] = []
+        self._bytes = 0
+
+    def take(self, row: int, text: bytes) -> None:
+        """Take a row: its number, and what it is."""
+        self._untold.append((row, text))
+        if self._columns():
+            self._find()
+
+    def finish(self) -> None:
+        """Write the last keys."""
+        self._find()
+        self._write()
+
+    def _find(self) -> None:
+        for row, text in self._untold:
+            if (cell := self._key_cell(text)) is not None:
+                self._found.append((row, cell))
+                self._bytes += len(cell)
+        self._untold.clear()
+        if len(self._found) >= CellBuffer.ENOUGH or self._bytes >= CellBuffer.ENOUGH_BYTES:
+            self._write()
+
+    def _write(self) -> None:
+        if self._found:
+            rows, cells = zip(*self._found, strict=True)
+            self._writer.add(key_rows(np.array(rows, np.int64), pa.array(cells, pa.binary())))
+        self._found, self._bytes = [], 0
+
+    def _key_cell(self, text: bytes) -> bytes | None:
+        names = self._columns()
+        record = one_record(text, self._delimiter, 1, 0) if text.strip() else None
+        if record is None or record.broken or record.raw != text or len(record.cells) != len(names):
+            return None
+        return next(
+            cell.encode(errors="surrogateescape")
+            for name, cell in zip(names, record.cells, strict=True)
+            if is_key_column(name)
+        )
+
+
 def members(columns: Sequence[str]) -> list[str]:
     """How columns are called in a record: the key is customerId, in whatever case the header has it."""
     return [KEY_COLUMN if is_key_column(name) else name for name in columns]
@@ -101,7 +167,8 @@ def csv_text(staging: Staging, folder: str, columns: Sequence[str]) -> Iterator[
 
 def _read(staging: Staging, folder: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     parsing = pajson.ParseOptions(explicit_schema=_schema(members(columns)), unexpected_field_behavior="error")
-    for batch in row_files.read_rows(staging, folder, ["_record"]):
+    found = (row_files.read(staging, path, ["_record"]) for path in row_files.sendable_paths(staging, folder))
+    for batch in chain.from_iterable(found):
         text = pc.binary_join(_as_list(batch["_record"]), "\n")[0].as_buffer()
         reading = pajson.ReadOptions(use_threads=False, block_size=text.size + 1)
         table = pajson.read_json(pa.BufferReader(text), reading, parsing)

@@ -5,30 +5,25 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from optimove_provider.contract.cells.datatypes import Attribute, is_key_column
 from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.loads.dcp.columns import TableColumns
+from optimove_provider.loads.dcp.csv_spool import key_rows
 from optimove_provider.loads.dcp.in_doubt import InDoubtFiles
 from optimove_provider.loads.dcp.options import TableImport
+from optimove_provider.loads.dcp.profile_marks import ProfileMarks
 from optimove_provider.loads.ledger import compaction
+from optimove_provider.loads.ledger.keys import keys_in, newer_keys
 from optimove_provider.loads.ledger.lease import Lease, acquired
 from optimove_provider.loads.ledger.ledger import NO_LEDGER, Ledger
-from optimove_provider.loads.ledger.newer import keys_in, newer_keys
 from optimove_provider.loads.plan.planner import is_below_watermark
-from optimove_provider.loads.spool.row_files import rows_batch
 from optimove_provider.loads.spool.slices import RowFilesWriter
 from optimove_provider.loads.state.age import Age
 from optimove_provider.records.csv_syntax.locations import Locations
 from optimove_provider.records.findings.findings import Finding
 from optimove_provider.records.observe.observer import CellBuffer, ColumnObserver, ObserverFactory, no_observers
-from optimove_provider.records.to_json.columns import key_texts
-
-_AS_TEXT = pc.CastOptions(pa.string(), allow_invalid_utf8=True)  # such keys are unfit, and their rows refused
-_key_texts = key_texts(pa.string(), "string")
 
 
 class OverwritesNewer(OptimoveProviderError):
@@ -134,8 +129,9 @@ class LedgerInvalidation:
         """
         newer = self._newer_keys()
         overlaps = TableColumns(self.ledger).newer_overlap(self._columns, self.age)
-        if newer and overlaps and not self.overwrite_newer:
-            raise self._overwrites(newer)
+        marked = ProfileMarks(self.ledger).newer(self._columns, self._keys_sent(), self.age)
+        if (overwritten := (newer if overlaps else set()) | marked) and not self.overwrite_newer:
+            raise self._overwrites(overwritten)
         TableColumns(self.ledger).write(self._columns, self.age)
         self._remember(marked=self.age.as_json())
         InDoubtFiles(self.ledger).record(self.lease.load_id, s3_keys)
@@ -148,8 +144,7 @@ class LedgerInvalidation:
             self.ledger.write_intent(self.lease, self.ledger.read().version, self.age, self._folder)
             self.ledger.resolve_as_unknown(self.lease)
             return
-        found = keys_in(self.ledger.staging, self._folder)
-        older = (key for some in found for key in some.to_pylist() if key not in newer)
+        older = (key for some in self._keys_sent() for key in some.to_pylist() if key not in newer)
         self.ledger.invalidate(self.lease, ((key, None) for key in older), self.age)
         if overlaps:
             newest = TableColumns(self.ledger).newest(self.age)
@@ -160,8 +155,10 @@ class LedgerInvalidation:
         age = max(self.age, Age.from_json(self._remembered.get("marked", self.age.as_json())))
         if TableColumns(self.ledger).newest(age) == age:
             return set()
-        keys = keys_in(self.ledger.staging, self._folder)
-        return newer_keys(self.ledger.staging, self.ledger.read(), keys, age)
+        return newer_keys(self.ledger.staging, self.ledger.read(), self._keys_sent(), age)
+
+    def _keys_sent(self) -> Iterator[pa.Array]:
+        return keys_in(self.ledger.staging, self._folder)
 
     def _overwrites(self, newer: set[str]) -> OverwritesNewer:
         examples = ", ".join(sorted(newer)[:3])
@@ -208,7 +205,8 @@ def invalidation_of(load: TableImport) -> Iterator[Invalidation]:
         load.report.note(NO_LEDGER)
         yield NoInvalidation()
         return
-    age = Age.of(load.staging.surroundings.now(), load.generation)
+    now = load.staging.surroundings.now()
+    age = Age.of(min(load.opened or now, now), load.generation)
     with acquired(ledger.manifest_file, load.load_id, load.try_number, load.report.task) as lease:
         yield LedgerInvalidation(ledger, lease, age, load.overwrite_newer)
         compaction.maintain(ledger, lease)
@@ -227,11 +225,7 @@ class _Keys:
 
     def _write(self) -> None:
         locations, cells = self._buffer.take()
-        found = _key_texts(cells.cast(options=_AS_TEXT))
-        fit = np.ones(len(cells), bool)
-        fit[list(found.unfit)] = False
-        batch = rows_batch(locations.rows, found.whole(), pa.nulls(len(cells), pa.string()))
-        self._writer.add(batch.filter(pa.array(fit)))
+        self._writer.add(key_rows(locations.rows, cells))
 
     def counts(self) -> Iterable[tuple[str, int]]:
         return ()

@@ -14,6 +14,7 @@ from optimove_provider.loads.upload.destination import Destination
 from optimove_provider.loads.upload.publication import Publication, RememberRows
 from optimove_provider.loads.validation.csv_file import CsvFile
 from optimove_provider.loads.validation.row_check import ImportOptions, RowCheck
+from optimove_provider.loads.validation.row_sinks import OnRefused, no_more
 from optimove_provider.options import Guards
 from optimove_provider.records.observe.observer import ObserverFactory, no_observers
 
@@ -35,7 +36,8 @@ class TableImport:
 
     `to` is where its files go, `report` tells the story. `ledger` is the table's, None where staging can hold none.
     `outcome_of` tells what became of files, of this load or another; `remember` takes some rows of each file before it
-    is visible. `generation` is the instant that the rows stand for, None the one at which the source is opened.
+    is visible. `generation` is the instant that the rows stand for, None the one at which the source is opened;
+    `opened` when they were read for the first time, if they are sent again.
     `changed` says how to compare, with that mode. `overwrite_newer`: a full import may overwrite what the ledger has
     newer.
     """
@@ -52,6 +54,7 @@ class TableImport:
     generation: datetime | None = None
     try_number: int = 1
     overwrite_newer: bool = False
+    opened: datetime | None = None
 
     @property
     def load_id(self) -> str:
@@ -71,9 +74,14 @@ class TableImport:
         """The load's files. Once they are aborted, they are in doubt no more."""
         return Publication(self.to, journal, self.report, self.remember, self._forget_files)
 
-    def row_check(self, observers: ObserverFactory = no_observers) -> RowCheck:
+    @property
+    def delimiter(self) -> str:
+        """What is between the cells of the text that is checked."""
+        return self.source.delimiter if isinstance(self.source, CsvFile) else ","
+
+    def row_check(self, observers: ObserverFactory = no_observers, on_refused: OnRefused = no_more) -> RowCheck:
         """The check of the load's rows."""
-        return RowCheck(self.source, self.options, self.staging, self.report, observers)
+        return RowCheck(self.source, self.options, self.staging, self.report, observers, on_refused)
 
     def _forget_files(self) -> None:
         if self.ledger:

@@ -6,19 +6,18 @@ import hashlib
 import io
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
-from typing import Any
 
 from optimove_provider.clients.dcp import DcpClient
+from optimove_provider.clients.s3 import Bucket
 from optimove_provider.contract.cells.datatypes import Attribute, is_key_column
 from optimove_provider.contract.dcp.config import Table
-from optimove_provider.contract.dcp.profiles import UNADDRESSABLE
+from optimove_provider.contract.dcp.profiles import MAX_ID, UNADDRESSABLE
 from optimove_provider.contract.dcp.readback import Sample, sampled
 from optimove_provider.contract.dcp.upload_history import Outcome
-from optimove_provider.contract.wire.errors import DataError
+from optimove_provider.contract.wire.errors import DataError, S3Refused
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.loads.upload.publication import RememberRows
 from optimove_provider.records.files import delimiter_of
@@ -33,18 +32,19 @@ Row = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class UploadHistory:
-    """What became of a table's files. `open_s3` gives a boto3 client that may read them."""
+    """What became of a table's files. `open_bucket` gives the bucket that holds them; `told` is what was warned of."""
 
     client: DcpClient
     table_id: int
     staging: Staging
-    open_s3: Callable[[Table], Any]
+    open_bucket: Callable[[Table], Bucket]
+    told: set[str] = field(default_factory=set)
 
     def outcome(self, s3_keys: Sequence[str]) -> Outcome:
         """How the import of files stands. Raises DataError for a file that nobody remembers and that is not there."""
         remembered = self.remembered(s3_keys)
         if remembered is None:
-            return self.client.upload_outcome(self.table_id, s3_keys)
+            return self.client.upload_outcome(self.table_id, s3_keys, self.told)
         return self.client.read_back(remembered)
 
     def remembered(self, s3_keys: Iterable[str]) -> list[Sample] | None:
@@ -65,7 +65,7 @@ class UploadHistory:
 
     def _remember_now(self, s3_key: str) -> Sample:
         table = self.client.read_table(self.table_id)
-        rows = first_rows(self.open_s3(table), self.client.settings.import_bucket, s3_key)
+        rows = first_rows(self.open_bucket(table), s3_key)
         return remember(self.staging, self.client, table, self.client.list_attributes(self.table_id), s3_key, rows)
 
 
@@ -104,21 +104,23 @@ def recall(staging: Staging, s3_key: str) -> Sample | None:
     return Sample.from_json(found) if found else None
 
 
-def first_rows(s3: Any, bucket: str, s3_key: str) -> list[Row]:
-    """The first rows of an uploaded file, over a boto3 S3 client. Raises DataError if it is not there or is no CSV."""
+def first_rows(bucket: Bucket, s3_key: str) -> list[Row]:
+    """The first rows of an uploaded file. Raises DataError if it is not there or is no CSV, and S3Trouble."""
+    place = f"s3://{bucket.name}/{s3_key}"
     try:
-        body = s3.get_object(Bucket=bucket, Key=s3_key)["Body"]
-    except s3.exceptions.ClientError as error:
+        beginning, problem = bucket.beginning(s3_key, _FIRST_BYTES), "there is none"
+    except S3Refused as error:
+        beginning, problem = None, str(error)
+    if beginning is None:
         raise DataError(
-            f"s3://{bucket}/{s3_key} cannot be read ({error}), and no import of ours remembers it: without a sample of "
-            "its rows nothing can be read back"
-        ) from None
-    with closing(body):
-        text = body.read(_FIRST_BYTES).decode("utf-8-sig", "replace")
+            f"{place} cannot be read ({problem}), and no import of ours remembers it: without a sample of its rows "
+            "nothing can be read back"
+        )
+    text = beginning.decode("utf-8-sig", "replace")
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(s3_key), skipinitialspace=True)
     header = next(lines, [])
     if not any(map(is_key_column, header)):
-        raise DataError(f"s3://{bucket}/{s3_key} cannot be sampled: its first line names no customerId column")
+        raise DataError(f"{place} cannot be sampled: its first line names no customerId column")
     whole = (dict(zip(header, cells, strict=True)) for cells in lines if len(cells) == len(header))
     return list(islice(whole, SAMPLE_ROWS))
 
@@ -130,7 +132,7 @@ def _compared(attributes: Sequence[Attribute], rows: Sequence[Row]) -> tuple[Att
 
 def _customer_id(row: Row) -> str:
     found = next((cell for name, cell in row.items() if is_key_column(name)), "")
-    return "" if found in UNADDRESSABLE else found
+    return "" if found in UNADDRESSABLE or len(found) > MAX_ID else found
 
 
 def _path(s3_key: str) -> str:

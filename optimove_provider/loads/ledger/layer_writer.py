@@ -1,15 +1,14 @@
 """New layers: the rows that a change of the ledger brings in, written to files of their own, or linked as they are."""
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import asdict
-from datetime import datetime
 from itertools import islice
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from optimove_provider.loads.ledger import layers, query
+from optimove_provider.loads.ledger import keys, layers, query
+from optimove_provider.loads.ledger.keys import Rejected
 from optimove_provider.loads.ledger.manifest import Layer, Manifest, Origin
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import ALGORITHM, LEDGER, Batches
@@ -58,6 +57,15 @@ class LayerWriter:
         """The rejected rows of a load, as unknown."""
         return self.write(self._doubtful(folder, origin, _numbers(rejected)))
 
+    def rejected(self, manifest: Manifest, rejected: Rejected) -> Layer:
+        """What is known of keys that a load had and could not bring, as of its age."""
+        return self.write(keys.of_rejected(self._staging, manifest, rejected), distinct=True)
+
+    def keys(self, folder: str, numbers: Collection[int]) -> Iterator[pa.RecordBatch]:
+        """The keys of some rows of a load, by their numbers, as batches of `_key`."""
+        wanted = _numbers(numbers)
+        return (_among(batch, wanted) for batch in self._rows_of(folder, "_row", "_key"))
+
     def unknown(self, manifest: Manifest, rows: Iterable[tuple[str, str | None]], age: Age) -> Layer:
         """Keys as JSON text of which nobody knows what the target holds, each with the record that it may be."""
         batches = query.with_last_known(self._staging, manifest, _keyed(rows))
@@ -66,7 +74,7 @@ class LayerWriter:
     def tombstones(self, expired: Batches, age: Age, rejected: Collection[int]) -> Layer:
         """Rows of a load that expire, but for the rejected ones."""
         numbers = _numbers(rejected)
-        return self.write(_tombstones(_without(batch, numbers), age) for batch in expired)
+        return self.write(layers.tombstones(_without(batch, numbers)["_key"], age) for batch in expired)
 
     def _new_path(self) -> str:
         return f"{self.folder}/{self._staging.surroundings.new_id()}.parquet"
@@ -75,34 +83,19 @@ class LayerWriter:
         for batch in self._rows_of(folder):
             some = _without(batch, rejected)
             made = row_files.fingerprints(some["_record"])
-            yield _rows(some["_key"], some["_record"], made, origin.age, origin.expires)
+            yield layers.rows_of(some["_key"], some["_record"], made, origin.age, origin.expires)
 
     def _doubtful(self, folder: str, origin: Origin, rejected: Integers) -> Iterator[pa.RecordBatch]:
         for batch in self._rows_of(folder):
             some = _among(batch, rejected)
             made = row_files.fingerprints(some["_record"])
-            yield _rows(some["_key"], some["_record"], pa.nulls(len(some), pa.binary()), origin.age, judged_by=made)
+            yield layers.rows_of(
+                some["_key"], some["_record"], pa.nulls(len(some), pa.binary()), origin.age, judged_by=made
+            )
 
-    def _rows_of(self, folder: str) -> Iterator[pa.RecordBatch]:
+    def _rows_of(self, folder: str, *columns: str) -> Iterator[pa.RecordBatch]:
         for path in row_files.sendable_paths(self._staging, folder):
-            yield from row_files.read(self._staging, path, ("_row", "_key", "_record"))
-
-
-def _rows(
-    keys: pa.Array,
-    records: pa.Array,
-    fingerprints: pa.Array,
-    age: Age,
-    expires: datetime | None = None,
-    state: str = "live",
-    judged_by: pa.Array | None = None,
-) -> pa.RecordBatch:
-    judged_by = pa.nulls(len(keys), pa.binary()) if judged_by is None else judged_by
-    rest = (
-        pa.repeat(pa.scalar(value, LEDGER.field(name).type), len(keys))
-        for name, value in {**asdict(age), "expires": expires, "state": state}.items()
-    )
-    return pa.record_batch([keys, records, fingerprints, judged_by, *rest], schema=LEDGER)
+            yield from row_files.read(self._staging, path, columns or ("_row", "_key", "_record"))
 
 
 def _numbers(rows: Collection[int]) -> Integers:
@@ -126,9 +119,4 @@ def _keyed(rows: Iterable[tuple[str, str | None]]) -> Iterator[pa.RecordBatch]:
 
 def _unknown(batch: pa.RecordBatch, age: Age) -> pa.RecordBatch:
     judged_by = pc.coalesce(row_files.fingerprints(batch["record"]), batch["judged_by"])
-    return _rows(batch["key"], batch["record"], pa.nulls(len(batch), pa.binary()), age, judged_by=judged_by)
-
-
-def _tombstones(batch: pa.RecordBatch, age: Age) -> pa.RecordBatch:
-    nothing = pa.nulls(batch.num_rows, pa.string())
-    return _rows(batch["_key"], nothing, nothing.cast(pa.binary()), age, state="tombstone")
+    return layers.rows_of(batch["key"], batch["record"], pa.nulls(len(batch), pa.binary()), age, judged_by=judged_by)

@@ -5,6 +5,7 @@ Every stored row has a `position` in that order, from 0. Of the rows with one ke
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 from optimove_provider.loads.ledger.manifest import Intent, Layer, Manifest
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import ALGORITHM, LEDGER
+from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.arrow.types import Mask
 
@@ -132,3 +134,36 @@ def count(staging: Staging, sources: Sequence[Source]) -> int:
         row_files.check_format(found, source.path)
         total += found.num_rows
     return total
+
+
+def rows_of(
+    keys: pa.Array,
+    records: pa.Array,
+    fingerprints: pa.Array,
+    age: Age,
+    expires: datetime | None = None,
+    state: str = "live",
+    judged_by: pa.Array | None = None,
+) -> pa.RecordBatch:
+    """Rows of a ledger that have one age, expiry and state."""
+    judged_by = pa.nulls(len(keys), pa.binary()) if judged_by is None else judged_by
+    rest = (
+        pa.repeat(pa.scalar(value, LEDGER.field(name).type), len(keys))
+        for name, value in {**asdict(age), "expires": expires, "state": state}.items()
+    )
+    return pa.record_batch([keys, records, fingerprints, judged_by, *rest], schema=LEDGER)
+
+
+def tombstones(keys: pa.Array, age: Age) -> pa.RecordBatch:
+    """Rows that say of keys, JSON texts, that the target does not have them, as of an age."""
+    nothing = pa.nulls(len(keys), pa.string())
+    return rows_of(keys, nothing, nothing.cast(pa.binary()), age, state="tombstone")
+
+
+def with_values(batch: pa.RecordBatch, **values: Any) -> pa.RecordBatch:
+    """Rows of the ledger of which all have these values."""
+    for name, value in values.items():
+        field = LEDGER.field(name)
+        column = pa.repeat(pa.scalar(value, field.type), batch.num_rows)
+        batch = batch.set_column(LEDGER.get_field_index(name), field, column)
+    return batch

@@ -105,7 +105,14 @@ class Lease:
     ) -> None:
         self._end_renewals()
         if not self._detached:
+            self._try_to_release()
+
+    def _try_to_release(self) -> None:
+        """What the load did, or failed of, is as it is, though its lease could not be given back."""
+        try:
             self.release()
+        except Exception:  # a full disk, a storage that does not answer
+            log.warning("the lease of %s could not be given back: it ends within 60 s", self._place, exc_info=True)
 
     @property
     def _place(self) -> str:

@@ -19,14 +19,17 @@ lie above all layers, as unknown, and become a layer with the next commit of ano
 another one no more than to send those rows again.
 
 A row's age is not raised when a newer snapshot holds it unchanged: nothing older than the newest committed
-snapshot is sent at all, and a key that a snapshot lacks is rewritten as removed.
+snapshot is sent at all, and a key that a snapshot lacks is rewritten as removed. For the same reason the keys that a
+snapshot had and that were rejected need no row of their own; those of any other load get one, of that load's age.
 """
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain
 from typing import Literal
 
+from optimove_provider.loads.ledger.keys import Rejected
 from optimove_provider.loads.ledger.layer_writer import LayerWriter
 from optimove_provider.loads.ledger.lease import Lease
 from optimove_provider.loads.ledger.manifest import (
@@ -40,6 +43,7 @@ from optimove_provider.loads.ledger.manifest import (
     SourceSnapshot,
 )
 from optimove_provider.loads.ledger.places import folder_of
+from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import Batches
 from optimove_provider.loads.state import compare_and_swap
 from optimove_provider.loads.state.age import Age
@@ -57,7 +61,7 @@ class Commit:
 
     `sent` has rows of the load, of the one `origin`; `kept` rows of the ledger that change without being sent.
     `removed`: rows that are to be expired next, an intent until that is committed too. `snapshot`: what the load was,
-    if it had every key of its source.
+    if it had every key of its source. `frozen` has all rows of the load, with the keys of those that could not travel.
     """
 
     origin: Origin
@@ -66,6 +70,7 @@ class Commit:
     kept: str
     removed: str | None = None
     snapshot: SourceSnapshot | None = None
+    frozen: str | None = None
 
     def __post_init__(self) -> None:
         """No age is later than the commit, even if a clock went wrong."""
@@ -142,7 +147,7 @@ class Ledger:
             )
 
         added = [*self.layers.copy(commit.kept), *self._sent(commit, rejected, sent_before)]
-        return self._put_on_top(lease, added, edit, plan.load_id)
+        return self._put_on_top(lease, added, edit, plan.load_id, self._rejected(commit, rejected))
 
     def commit_expired(
         self, lease: Lease, written_as: int, age: Age, expired: Batches, rejected: Collection[int] = ()
@@ -161,15 +166,20 @@ class Ledger:
             lease, [self.layers.tombstones(expired, age.not_after(self._now), rejected)], edit, lease.load_id
         )
 
-    def invalidate(self, lease: Lease, rows: Iterable[tuple[str, str | None]], age: Age) -> Manifest:
+    def invalidate(
+        self, lease: Lease, rows: Iterable[tuple[str, str | None]], age: Age, rejected: Batches | None = None
+    ) -> Manifest:
         """Invalidate the keys that another way of writing concerns, before it sends: the next load sends them again.
 
         `rows` are keys as JSON text, each with its record, canonical JSON text, or None where that is not known: then a
-        guard judges the key by what was last known of it.
+        guard judges the key by what was last known of it. `rejected` has the keys, as `_key`, that will not be sent
+        since they are unfit: what is known of them stays true, of this age.
         Raises LeaseLost.
         """
+        age = age.not_after(self._now)
+        unknown = self.layers.unknown(self.read(), rows, age)
         return self._put_on_top(
-            lease, [self.layers.unknown(self.read(), rows, age.not_after(self._now))], _without_intents
+            lease, [unknown], _without_intents, rejected=Rejected(rejected, age) if rejected else None
         )
 
     def resolve_as_unknown(self, lease: Lease) -> Manifest:
@@ -189,12 +199,33 @@ class Ledger:
         doubtful = [self.layers.doubtful(commit.sent, commit.origin, rejected)] if sent_before else []
         return [*doubtful, self.layers.accepted(commit.sent, commit.origin, rejected)]
 
+    def _rejected(self, commit: Commit, refused: Collection[int]) -> Rejected | None:
+        """The keys that a load had and that were rejected, here or by the server. Of a snapshot none are needed."""
+        if commit.snapshot:
+            return None
+        unfit = row_files.refused_keys(self.staging, commit.frozen) if commit.frozen else None
+        if not (refused or unfit):
+            return None
+        taken_back = self.layers.keys(commit.sent, refused) if refused else ()
+        return Rejected(chain(unfit or (), taken_back), commit.origin.age)
+
     def _put_on_top(
-        self, lease: Lease, added: list[Layer], edit: Callable[[Manifest], Manifest], load_id: str = ""
+        self,
+        lease: Lease,
+        added: list[Layer],
+        edit: Callable[[Manifest], Manifest],
+        load_id: str = "",
+        rejected: Rejected | None = None,
     ) -> Manifest:
-        """Put layers on top, and resolve the intents of all loads but `load_id`: their rows go below, as unknown."""
+        """Put layers on top, and resolve the intents of all loads but `load_id`: their rows go below, as unknown.
+
+        What was rejected is raised to its load's age where it is older even with these layers.
+        """
         before = lease.owned(self.read())
         stack, now = [*self.layers.resolved(before, without=load_id), *added], self._now
+        if rejected:
+            base = replace(before, layers=(*before.layers, *(one for one in stack if one.rows)), intents={})
+            stack.append(self.layers.rejected(base, rejected))
         layers = tuple(replace(layer, committed_at=now) for layer in stack if layer.rows)
 
         def add(manifest: Manifest) -> Manifest:

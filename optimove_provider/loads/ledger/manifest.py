@@ -211,7 +211,9 @@ class ManifestFile:
         for _ in range(_ATTEMPTS):
             seen = compare_and_swap.read(self.staging.fs, self._path)
             new = edit(self._parse(seen))
-            if compare_and_swap.replace(self.staging.fs, self._path, json_body(_as_json(new)), seen):
+            if compare_and_swap.replace(
+                self.staging.fs, self._path, json_body(_as_json(new)), seen, self.staging.modes
+            ):
                 return new
         raise SwapContention(
             f"{self.staging.url(self.folder)}/manifest.json was changed by others {_ATTEMPTS} times over"

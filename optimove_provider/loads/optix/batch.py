@@ -8,7 +8,7 @@ import logging
 from collections.abc import Sequence
 from datetime import timedelta
 
-from optimove_provider.contract.optix.data_connections import MAX_RECORDS, Records, upload_data
+from optimove_provider.contract.optix.data_connections import Records, upload_data
 from optimove_provider.contract.wire.errors import DataError, OptimoveProviderError, Refused
 from optimove_provider.contract.wire.messages import Flow
 from optimove_provider.loads.optix.bisect import BAD_ROWS, TOO_LARGE, Put
@@ -58,10 +58,10 @@ def send_batch(sender: SliceSender, target: OptixTarget, report: Report) -> Slic
     try:
         outcomes = _Batch(sender, target).send(report)
     except OptimoveProviderError as error:
+        goes_on = ", and a retry of this task goes on from here" if error.retry_helps else ""
         error.args = (
             f"{error}. {sender.outcomes.accepted} of {sender.parts.rows} rows had been answered with success under "
-            f"batch {sender.journal.batch_uuid}, which is not known to be completed: they count as unsent, and a retry "
-            "of this task goes on from here",
+            f"batch {sender.journal.batch_uuid}, which is not known to be completed: they count as unsent{goes_on}",
         )
         raise
     if sender.budget.requests:
@@ -89,7 +89,7 @@ class _Batch:
                 journal.begin_batch()
                 outcomes = {}
         if self._last not in outcomes:  # an earlier try died between completing the batch and saying so
-            outcomes[self._last] = SliceOutcome(sender.parts.rows - self._last * MAX_RECORDS)
+            outcomes[self._last] = SliceOutcome(sender.parts.last_rows)
         sender.outcomes = SliceOutcomes(outcomes)
         return sender.outcomes
 

@@ -6,6 +6,7 @@ from typing import Any
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.wire.errors import ApiError, Disagreement, SettingsError, Unreachable
 from optimove_provider.contract.wire.messages import json_body
+from optimove_provider.disk.room import keeping
 from optimove_provider.loads.state.staging import Staging
 
 
@@ -25,7 +26,7 @@ def create_once(
     """
     identity = {"conn_id": client.settings.conn_id, "host": client.settings.place, "name": name}
     path = f"connections/{uuid.uuid5(uuid.NAMESPACE_URL, json_body(identity).decode())}.json"
-    if client.settings.target_alias == "same" and not staging.read(path):
+    if client.settings.target_alias == "same" and not staging.read_whole(path):
         path = _moved(staging, identity) or path
     known = staging.read_whole(path)
     wanted = {**identity, "primary_key": primary_key}
@@ -36,7 +37,13 @@ def create_once(
     except FileExistsError:
         raise Disagreement(_in_doubt(staging, path, name)) from None
     created = _create(client, staging, path, wanted, description)
-    staging.write(path, {**wanted, "data_connection_uuid": created})
+    try:
+        staging.write(path, {**wanted, "data_connection_uuid": created})
+    except Exception as error:  # whatever a storage raises: what was created must not be lost, nor made once more
+        raise Disagreement(
+            f"data connection {name!r} was created as {created}, but staging could not be told: {error}. Mend that, "
+            f'and pass data_connection_uuid="{created}" in the next run'
+        ) from error
     return created
 
 
@@ -44,7 +51,7 @@ def _moved(staging: Staging, identity: dict[str, Any]) -> str | None:
     """What staging knows of this connection under the only other host that it was addressed at."""
     found = {}
     for name in staging.names("connections"):
-        known = staging.read(f"connections/{name}") or {}
+        known = staging.read_whole(f"connections/{name}") or {}
         if all(known.get(part) == identity[part] for part in ("conn_id", "name")):
             found[f"connections/{name}"] = str(known["host"])
     if len(found) > 1:
@@ -62,7 +69,11 @@ def _create(client: OptixClient, staging: Staging, path: str, wanted: dict[str, 
     except (ApiError, Unreachable) as error:
         never_made = error.certainly_not_done if isinstance(error, ApiError) else not error.sent
         if never_made:
-            staging.remove(path)
+            with keeping(error, f"to remove {staging.url(path)}, which says that it may have been made,"):
+                staging.remove(path)
+        raise
+    except SettingsError:  # of a proxy, or of certificates, that cannot be used: it was not sent
+        staging.remove(path)
         raise
 
 

@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.optix.data_connections import formula
+from optimove_provider.disk.room import keeping
 from optimove_provider.loads.ledger.ledger import NO_LEDGER, Ledger, ledger_of
 from optimove_provider.loads.optix.batch import send_batch, upload_puts
 from optimove_provider.loads.optix.options import UploadOptions
@@ -15,7 +16,7 @@ from optimove_provider.loads.optix.transaction import Transaction
 from optimove_provider.loads.report.bookkeeping import keep_account, run_once
 from optimove_provider.loads.report.max_rejected import judge, judge_expired
 from optimove_provider.loads.report.report import Report
-from optimove_provider.loads.spool.every_column import with_every_column
+from optimove_provider.loads.spool.every_column import columns_for
 from optimove_provider.loads.spool.freeze import OpenRows, Spool, open_spool
 from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
@@ -68,8 +69,11 @@ def plan(client: OptixClient, open_rows: OpenRows, staging: Staging, report: Rep
                 options.without_ledger()
                 report.note(NO_LEDGER)
             report.state = "planned"
-    finally:
-        staging.remove_folder(journal.folder)
+    except BaseException as error:
+        with keeping(error, "to remove the frozen rows"):
+            staging.remove_folder(journal.folder)
+        raise
+    staging.remove_folder(journal.folder)
 
 
 def _ledger(client: OptixClient, staging: Staging, options: UploadOptions) -> Ledger | None:
@@ -91,12 +95,13 @@ def _frozen(open_rows: OpenRows, journal: Journal, options: UploadOptions, resum
     def encoder(schema: pa.Schema) -> Encoder:
         return Encoder(schema, target.primary_key, target.key_type, options.nulls)
 
-    opening = open_rows if options.nulls == "omit" else with_every_column(open_rows)
+    opening = columns_for(options.nulls, open_rows)
     return open_spool(journal, opening, encoder, target.primary_key, resumed, compared, options.stands_for)
 
 
 def _tell_spool(spool: Spool, journal: Journal, report: Report, options: UploadOptions) -> None:
     report.rows = spool.rows
+    report.tell_warnings(spool.warnings, spool.warning_note)
     report.replay = {
         **asdict(options.target),
         "nulls": options.nulls,

@@ -6,6 +6,7 @@ from typing import Literal
 
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.contract.wire.targets import connection_uuid
+from optimove_provider.kinds import LONGEST_TTL_SECONDS
 from optimove_provider.loads.plan.modes import check_modes
 from optimove_provider.loads.plan.plan import PlanInput
 from optimove_provider.loads.report.max_rejected import check_max_rejected
@@ -13,9 +14,6 @@ from optimove_provider.loads.spool.freeze import Spool, StandsFor
 from optimove_provider.loads.state.age import Age
 from optimove_provider.options import Guards, Sending
 from optimove_provider.records.to_json.encode import KEY_TYPES
-
-LONGEST_TTL_SECONDS = 100_000_000_000
-"""3000 years: what is added to an instant must stay within the calendar."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Rejected rows: kept in one file with their reasons, which a replay reads, and judged by `max_rejected`."""
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
 from optimove_provider.loads.report.max_rejected import count
@@ -47,10 +47,17 @@ class SliceOutcomes:
                 yield slice_.rows[one.position].as_py(), slice_.records[one.position].as_py(), one
 
 
-def keep_rejected(journal: Journal, spool: Spool, outcomes: SliceOutcomes, report: Report, parts: RowFiles) -> None:
+def keep_rejected(
+    journal: Journal,
+    spool: Spool,
+    outcomes: SliceOutcomes,
+    report: Report,
+    parts: RowFiles,
+    as_source: Callable[[str], str] = str,
+) -> None:
     """Write all rejected rows to `reports/<load id>.rejected.jsonl`, if there are any, and count them in the report.
 
-    `parts` are those that `outcomes` speaks of.
+    `parts` are those that `outcomes` speaks of; `as_source` makes a row of the source of what was sent of it.
     """
     report.rejected = spool.rejected + outcomes.rejected
     if not report.rejected:
@@ -60,7 +67,7 @@ def keep_rejected(journal: Journal, spool: Spool, outcomes: SliceOutcomes, repor
     with journal.staging.open_new(path) as out:
         for line in _put_aside(journal, spool, report):
             out.write(marked(line, marker))
-        for line in _refused(journal, parts, outcomes, report):
+        for line in _refused(journal, parts, outcomes, report, as_source):
             out.write(marked(line, marker))
     report.rejected_file = journal.staging.url(path)
 
@@ -78,7 +85,9 @@ def _put_aside(journal: Journal, spool: Spool, report: Report) -> Iterator[bytes
                 yield line
 
 
-def _refused(journal: Journal, parts: RowFiles, outcomes: SliceOutcomes, report: Report) -> Iterator[bytes]:
+def _refused(
+    journal: Journal, parts: RowFiles, outcomes: SliceOutcomes, report: Report, as_source: Callable[[str], str]
+) -> Iterator[bytes]:
     for row, record, one in outcomes.refused(journal.staging, parts):
         count(report, row, one.reason)
-        yield rejected_line(row, one.reason, one.status, record)
+        yield rejected_line(row, one.reason, one.status, as_source(record))

@@ -8,6 +8,7 @@ from itertools import islice
 
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.wire.errors import OptimoveProviderError
+from optimove_provider.disk.room import keeping
 from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.lease import Lease, LeaseLost, acquired
 from optimove_provider.loads.ledger.ledger import Ledger
@@ -21,7 +22,7 @@ from optimove_provider.loads.plan.replan import plan_or_reuse
 from optimove_provider.loads.report.max_rejected import EXAMPLES, allowed_of
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.spool.freeze import Spool
-from optimove_provider.loads.spool.slices import RowFiles
+from optimove_provider.loads.spool.slices import RowFiles, one_file
 from optimove_provider.loads.state.journal import Journal, Stage
 
 FEW = 100
@@ -69,7 +70,7 @@ class Transaction:
                 if not self.journal.has_sent:  # from here on the rows, and the plan, stay what they are
                     self.journal.begin_batch()
                 self.ledger.write_intent(lease, plan.planned_against, plan.load.age, plan.sent)
-            parts = self.spool.parts if plan.sent == self.spool.parts.folder else _rows_in(plan.sent, plan.to_send)
+            parts = self.spool.parts if plan.sent == self.spool.parts.folder else self._rows_in(plan.sent, plan.to_send)
             sender = self._sender(lease, parts)
             outcomes = self._outcomes(lease, sender)
             refused = list(sender.refused_rows())
@@ -88,14 +89,16 @@ class Transaction:
         """Send the batch, and keep what was refused: that may be all of the few rows that had to be sent."""
         try:
             send_batch(sender, self.options.target, self.report)
-        except NothingAccepted:
-            self._keep_rejected(sender)
+        except NothingAccepted as error:
+            with keeping(error, "to write the rejected rows"):
+                self._keep_rejected(sender)
             if self.report.rejected == self.report.rows or self.report.rejected > self._allowed:
                 self._withdraw_intent(lease)
                 raise
             self.journal.completed()
-        except OptimoveProviderError:
-            self._withdraw_intent(lease)
+        except OptimoveProviderError as error:
+            with keeping(error, "to withdraw the intent"):
+                self._withdraw_intent(lease)
             raise
         self._keep_rejected(sender)
         return sender.outcomes
@@ -133,7 +136,7 @@ class Transaction:
         if expiry.rows:
             if journal.plan != expiry.as_json():  # what an earlier try has sent were other rows
                 journal.planned(expiry.as_json())
-            parts = _rows_in(expiry.sent, expiry.rows)
+            parts = self._rows_in(expiry.sent, expiry.rows)
             target, probe = self.options.target.with_ttl(TTL_SECONDS), expiry.rows >= FEW
             puts = upload_puts(target, journal)
             sender = SliceSender(self.client, parts, journal, self.options.sending, puts, lease.check, probe=probe)
@@ -152,10 +155,9 @@ class Transaction:
         report.expiry_examples = [
             f"key {json.loads(record)[self.options.target.primary_key]!r}: {one.reason[:200]}"
             for _, record, one in islice(
-                outcomes.refused(journal.staging, _rows_in(plan["sent"], plan["rows"])), EXAMPLES
+                outcomes.refused(journal.staging, self._rows_in(plan["sent"], plan["rows"])), EXAMPLES
             )
         ]
 
-
-def _rows_in(folder: str, rows: int) -> RowFiles:
-    return RowFiles(folder, rows, "rows", one_file=True)
+    def _rows_in(self, folder: str, rows: int) -> RowFiles:
+        return one_file(self.journal.staging, folder, rows)

@@ -10,7 +10,9 @@ import pyarrow as pa
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.optix.data_connections import Items, update_data
 from optimove_provider.contract.wire.messages import Flow
+from optimove_provider.disk.room import keeping
 from optimove_provider.loads.ledger import compaction
+from optimove_provider.loads.ledger.keys import newer_rows
 from optimove_provider.loads.ledger.lease import Lease, acquired
 from optimove_provider.loads.ledger.ledger import Ledger, ledger_of
 from optimove_provider.loads.ledger.manifest import Manifest, PartlyVisible
@@ -18,21 +20,20 @@ from optimove_provider.loads.optix.bisect import Put
 from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
 from optimove_provider.loads.optix.rejected_rows import SliceOutcomes, keep_rejected
 from optimove_provider.loads.optix.sender import MakePut, SliceSender
-from optimove_provider.loads.plan.diff import newer_rows
 from optimove_provider.loads.plan.planner import is_below_watermark
 from optimove_provider.loads.report.bookkeeping import run_once
 from optimove_provider.loads.report.max_rejected import judge
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.spool import row_files
-from optimove_provider.loads.spool.every_column import with_every_column
+from optimove_provider.loads.spool.every_column import columns_for
 from optimove_provider.loads.spool.freeze import OpenRows, Spool, open_spool
 from optimove_provider.loads.spool.row_files import ROWS
-from optimove_provider.loads.spool.slices import RowFiles, Slice
+from optimove_provider.loads.spool.slices import RowFiles, Slice, one_file
 from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.arrow.types import Mask
 from optimove_provider.records.to_json.encode import slice_text
-from optimove_provider.records.to_json.update_items import ItemEncoder
+from optimove_provider.records.to_json.update_items import ItemEncoder, as_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,10 @@ class Update:
 
     options: UploadOptions
     ttl_column: str | None = None
+
+    def as_source(self, item: str) -> str:
+        """The row of the source that an item was made of: what a file of rejected rows holds can be a source again."""
+        return as_source(item, self.options.target.primary_key, self.ttl_column)
 
 
 def load_update(
@@ -57,7 +62,7 @@ def load_update(
     There is no batch: what was accepted before an error is visible, and counts as accepted. Keys that the target has
     from a later load are left out, as stale. A retry with the same load id sends what has no outcome yet, unless
     another load came in between: then it raises PartlyVisible. The ledger of the target learns that what these keys
-    hold is not known, and how old it is. Raises TargetBusy as `load` does.
+    hold is not known, and how old it is; or only how old, where the row was put aside. Raises TargetBusy as `load`.
     """
     journal, options = Journal(staging, report.load_id), update.options
     judge_end = partial(judge, report, options.max_rejected, "Everything else was accepted")
@@ -65,11 +70,12 @@ def load_update(
         if unfinished:
             spool = _frozen(open_rows, update, journal, resumed)
             report.rows = spool.rows
+            report.tell_warnings(spool.warnings, spool.warning_note)
             keep_rejected(journal, spool, SliceOutcomes(), report, spool.parts)
             judge(report, options.max_rejected, "Nothing was sent")
-            with _marked(client, journal, options, spool, try_number, report) as (parts, may_send):
+            with _marked(client, journal, update, spool, try_number, report) as (parts, may_send):
                 puts = _update_puts(options.target)
-                _update(SliceSender(client, parts, journal, options.sending, puts, may_send), spool, report)
+                _update(SliceSender(client, parts, journal, options.sending, puts, may_send), spool, report, update)
 
 
 def _frozen(open_rows: OpenRows, update: Update, journal: Journal, resumed: bool) -> Spool:
@@ -80,21 +86,21 @@ def _frozen(open_rows: OpenRows, update: Update, journal: Journal, resumed: bool
             schema, target.primary_key, target.key_type, update.options.nulls, update.ttl_column, target.ttl_seconds
         )
 
-    opening = open_rows if update.options.nulls == "omit" else with_every_column(open_rows)
+    opening = columns_for(update.options.nulls, open_rows)
     return open_spool(journal, opening, encoder, target.primary_key, resumed, stands_for=update.options.stands_for)
 
 
 @contextmanager
 def _marked(
-    client: OptixClient, journal: Journal, options: UploadOptions, spool: Spool, try_number: int, report: Report
+    client: OptixClient, journal: Journal, update: Update, spool: Spool, try_number: int, report: Report
 ) -> Iterator[tuple[RowFiles, Callable[[], None]]]:
     """The rows to send, and the right to: the lease of the target, with their keys marked unknown in its ledger.
 
     What the ledger has newer is left out. Raises TargetBusy, and PartlyVisible.
     """
-    uuid, alias = options.target.data_connection_uuid, client.settings.target_alias
+    uuid, alias = update.options.target.data_connection_uuid, client.settings.target_alias
     ledger = ledger_of(journal.staging, "optix", client.settings.host, uuid, alias)
-    if ledger is None or not spool.fit:
+    if ledger is None or not spool.rows:
         yield spool.parts, lambda: None
         return
     with acquired(ledger.manifest_file, journal.load_id, try_number, report.task) as lease:
@@ -103,7 +109,7 @@ def _marked(
         if journal.has_sent and ledger.read().version != journal.invalidated_as:
             outcomes = SliceOutcomes(journal.outcomes())
             report.accepted = outcomes.accepted
-            keep_rejected(journal, spool, outcomes, report, parts)
+            keep_rejected(journal, spool, outcomes, report, parts, update.as_source)
             raise PartlyVisible(
                 f"load {journal.load_id}: another load has written to the target since this one began, so its rows, "
                 f"which were read at {journal.opened.isoformat()}, may be older. What was answered with success is "
@@ -122,8 +128,10 @@ def _mark(ledger: Ledger, lease: Lease, journal: Journal, spool: Spool) -> RowFi
         parts = _without(journal.staging, spool.parts.folder, folder, newer)
     journal.planned({"parts": asdict(parts)})
     keys = (key.as_py() for batch in parts.columns(journal.staging, ["_key"]) for key in batch.column(0))
-    marked = ledger.invalidate(lease, ((key, None) for key in keys), journal.age) if parts.rows else manifest
-    journal.invalidated(marked.version)
+    unfit = None if newer is None else row_files.refused_keys(journal.staging, spool.parts.folder)
+    if parts.rows or unfit:
+        manifest = ledger.invalidate(lease, ((key, None) for key in keys), journal.age, unfit)
+    journal.invalidated(manifest.version)
     return parts
 
 
@@ -132,16 +140,17 @@ def _newer(ledger: Ledger, manifest: Manifest, journal: Journal, spool: Spool) -
     if is_below_watermark(manifest, journal.age):
         return None
     _, last = row_files.size(journal.staging, spool.parts.folder)
-    return newer_rows(journal.staging, manifest, spool.parts.folder, last, journal.age)
+    rows = spool.parts.columns(journal.staging, ["_row", "_key"])
+    return newer_rows(journal.staging, manifest, rows, last, journal.age)
 
 
 def _without(staging: Staging, source: str, folder: str, newer: Mask | None) -> RowFiles:
     """The rows that are not newer in the ledger, in a folder of their own."""
     staging.remove_folder(folder)  # of a try that ended here
     if newer is None:
-        return RowFiles(folder, 0, "rows", one_file=True)
+        return one_file(staging, folder, 0)
     rows = row_files.write(staging, f"{folder}/rows.parquet", row_files.pick_rows(staging, source, ~newer), ROWS)
-    return RowFiles(folder, rows, "rows", one_file=True)
+    return one_file(staging, folder, rows)
 
 
 def _known_parts(journal: Journal, spool: Spool) -> RowFiles:
@@ -149,16 +158,23 @@ def _known_parts(journal: Journal, spool: Spool) -> RowFiles:
     return RowFiles(**journal.plan["parts"]) if journal.plan else spool.parts
 
 
-def _update(sender: SliceSender, spool: Spool, report: Report) -> None:
+def _update(sender: SliceSender, spool: Spool, report: Report, update: Update) -> None:
     if not sender.parts.rows:
         report.state = "nothing_to_send"
         return
     sender.begin(sender.journal.resume_or_begin_batch(resume_within=None))
+
+    def keep_outcomes() -> None:
+        report.accepted = sender.outcomes.accepted
+        keep_rejected(sender.journal, spool, sender.outcomes, report, sender.parts, update.as_source)
+
     try:
         sender.send(range(sender.parts.slices))
-    finally:
-        report.accepted = sender.outcomes.accepted
-        keep_rejected(sender.journal, spool, sender.outcomes, report, sender.parts)
+    except BaseException as error:
+        with keeping(error, "to write the rejected rows"):
+            keep_outcomes()
+        raise
+    keep_outcomes()
     report.state = "committed"
 
 

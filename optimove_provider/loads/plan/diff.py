@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from optimove_provider.loads.ledger.manifest import Manifest
-from optimove_provider.loads.ledger.query import CURRENT, MAX_MEMORY, NEWER, age_parameters, masked, micros, open_ledger
+from optimove_provider.loads.ledger.query import CURRENT, NEWER, age_parameters, masked, micros, open_ledger
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import ROW_GROUP, ROWS
 from optimove_provider.loads.state.age import Age
@@ -163,16 +163,6 @@ def still_removed(staging: Staging, manifest: Manifest, folder: str, rows: int, 
         _view_rows(connection, staging, folder)
         query = f"""SELECT _row FROM ({CURRENT}) JOIN loaded ON key = _key
             WHERE state = 'removed' AND NOT {NEWER}"""  # noqa: S608
-        return masked(connection.sql(query, params=age_parameters(age)), rows)
-
-
-def newer_rows(
-    staging: Staging, manifest: Manifest, folder: str, rows: int, age: Age, max_memory: str = MAX_MEMORY
-) -> Mask:
-    """Which of these rows the ledger has of a later age: accepted, expired by us, or unknown."""
-    with open_ledger(staging, manifest, max_memory) as (connection, _):
-        _view_rows(connection, staging, folder)
-        query = f"SELECT _row FROM ({CURRENT}) JOIN loaded ON key = _key WHERE {NEWER}"  # noqa: S608
         return masked(connection.sql(query, params=age_parameters(age)), rows)
 
 

@@ -2,17 +2,9 @@
 
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from optimove_provider.contract.wire.errors import SettingsError
-
 _DAY = timedelta(days=1)
 _MONDAY = datetime(1970, 1, 5)  # a wall clock's time; grains are counted from here
 _FINEST = timedelta(seconds=1)
-
-
-def check_grain(grain: timedelta) -> None:
-    """Raise SettingsError for a grain that is neither a number of whole days nor an even part of one day."""
-    if grain <= timedelta(0) or (_DAY % grain if grain < _DAY else grain % _DAY):
-        raise SettingsError(f"window_grain {grain}: expected whole days, or what divides a day, such as an hour")
 
 
 def floored(instant: datetime, grain: timedelta, zone: tzinfo) -> datetime:

@@ -38,7 +38,7 @@ def _snapshot(plan: Plan, before: SourceSnapshot | None, guards: Guards) -> Iter
         return
     if guards.min_rows_share is not None and plan.rows < guards.min_rows_share * before.rows:
         yield (
-            f"{plan.rows:,} rows are {plan.rows / before.rows:.0%} of the {before.rows:,} of the newest snapshot, of "
+            f"{plan.rows:,} rows are {plan.rows / before.rows:.1%} of the {before.rows:,} of the newest snapshot, of "
             f"{before.age.generation:%Y-%m-%d %H:%M} UTC (min_rows_share={guards.min_rows_share})"
         )
     if guards.min_filled_share is not None:
@@ -59,7 +59,7 @@ def _changes(plan: Plan, guards: Guards) -> Iterator[str]:
     if most is not None and plan.known >= FEW and changed > most * plan.known:
         unknown = f", {plan.may_change:,} of which are judged by what was last known of them" if plan.may_change else ""
         yield (
-            f"{changed:,} records change of about {plan.known:,} that the target has, {changed / plan.known:.0%} of "
+            f"{changed:,} records change of about {plan.known:,} that the target has, {changed / plan.known:.1%} of "
             f"them{unknown} (max_changed_share={most})"
         )
 
@@ -72,7 +72,7 @@ def removed(plan: Plan, guards: Guards) -> Iterator[str]:
     total = gone.newly + gone.before
     if total > most * gone.live:
         yield (
-            f"the source lacks {total:,} of {gone.live:,} records that the target has, {total / gone.live:.0%} of "
+            f"the source lacks {total:,} of {gone.live:,} records that the target has, {total / gone.live:.1%} of "
             f"them: {gone.newly:,} newly, {gone.before:,} were reported before, such as {', '.join(gone.examples)} "
             f"(max_removed_share={most})"
         )

@@ -110,7 +110,7 @@ class Plan:
         """What is true once all of it is sent. Rows count as accepted when they were planned: they expire no sooner."""
         ttl = None if self.load.ttl_seconds is None else timedelta(seconds=self.load.ttl_seconds)
         origin = Origin(self.ref, self.load.age, None if ttl is None else self.planned_at + ttl)
-        return Commit(origin, committed_at, self.sent, self.kept, self.removed, self._snapshot)
+        return Commit(origin, committed_at, self.sent, self.kept, self.removed, self._snapshot, self.load.rows_folder)
 
     @property
     def _snapshot(self) -> SourceSnapshot | None:

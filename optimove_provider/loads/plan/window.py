@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, NoReturn, Protocol
 
 from optimove_provider.contract.wire.errors import SettingsError
-from optimove_provider.loads.plan.grain import check_grain, floored, next_grain
+from optimove_provider.kinds import GRAIN
+from optimove_provider.loads.plan.grain import floored, next_grain
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,9 @@ class Schedule(Protocol):
         Raises SettingsError if no partition of the schedule begins there.
         """
 
+    def partition_of(self, at: datetime) -> datetime | None:
+        """Where the partition begins that belongs to the run of a point; None if that is not told."""
+
 
 class Unscheduled:
     """The schedule of a DAG that has none."""
@@ -64,13 +68,17 @@ class Unscheduled:
         """None."""
         return None
 
+    def partition_of(self, at: datetime) -> datetime | None:
+        """None."""
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
     """What Airflow says of a run: what is absent is None, and a manual run lacks most of it.
 
-    `scheduled`: it was made for a point of the schedule. `by_assets`: it was made because of assets. A date or time
-    without a zone is in `zone`, the DAG's.
+    `scheduled`: it was made for a point of the schedule; `point`: for this one, by the scheduler. `by_assets`: it was
+    made because of assets. A date or time without a zone is in `zone`, the DAG's.
     """
 
     params: Mapping[str, Any]
@@ -79,6 +87,7 @@ class Occasion:
     run_after: datetime | None = None
     partition_key: str | None = None
     scheduled: bool = False
+    point: datetime | None = None
     by_assets: bool = False
     zone: tzinfo = UTC
     schedule: Schedule = field(default_factory=Unscheduled)
@@ -93,13 +102,21 @@ def resolve(occasion: Occasion, grain: timedelta) -> Window:
 
     Raises SettingsError where none of them can be told, and where that span is shorter than the grain.
     """
-    check_grain(grain)
+    GRAIN.literal("window_grain", grain)
     window = _by_params(occasion) or _by_interval(occasion) or _by_partition(occasion, grain)
     return (window or _by_points(occasion, grain)).in_zone(occasion.zone)
 
 
-def given_window(given: Mapping[str, Any], zone: tzinfo = UTC) -> Window:
-    """The window {"start": ..., "end": ...}, each a datetime or its ISO text, in `zone` unless it names its own."""
+def given_window(given: Any, zone: tzinfo = UTC) -> Window:
+    """The window {"start": ..., "end": ...}, each a datetime or its ISO text, in `zone` unless it names its own.
+
+    Raises SettingsError for anything else.
+    """
+    if not isinstance(given, Mapping):
+        raise SettingsError(
+            f'window={given!r:.200}: expected a mapping with a start and an end, such as {{"start": "2026-11-01", '
+            '"end": "2026-11-02"}; a template may stand for each of them'
+        )
     start, end = (_instant(given.get(name), f"window[{name!r}]", zone) for name in ("start", "end"))
     if not start or not end:
         raise SettingsError(f"window {dict(given)!r}: expected a start and an end")
@@ -125,7 +142,14 @@ def _by_interval(occasion: Occasion) -> Window | None:
 
 def _by_partition(occasion: Occasion, grain: timedelta) -> Window | None:
     if occasion.partition_date:
-        return _partition(_utc(occasion.partition_date), occasion, grain)
+        date = _utc(occasion.partition_date)
+        if occasion.point and (counted := occasion.schedule.partition_of(_utc(occasion.point))) not in (None, date):
+            _ask(
+                f"Airflow gave the partition of {_local(date, occasion)} to the run of "
+                f"{_local(occasion.point, occasion)}, whose own one, by the points of the schedule, is that of "
+                f"{_local(counted, occasion)}; it does so where the clocks leave out the time of a point"
+            )
+        return _partition(date, occasion, grain)
     if occasion.partition_key is None:
         return None
     at = occasion.run_after
@@ -189,10 +213,15 @@ def _instant(value: Any, name: str, zone: tzinfo) -> datetime | None:
     if not value:
         return None
     try:
-        instant = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+        instant = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).strip())
     except ValueError:
         raise SettingsError(f"{name} {value!r}: expected a date or time such as 2026-11-01T00:00:00Z") from None
-    return _utc(instant if instant.tzinfo else instant.replace(tzinfo=zone))
+    try:
+        found = _utc(instant if instant.tzinfo else instant.replace(tzinfo=zone))
+        found.astimezone(zone)
+    except (ValueError, OverflowError):
+        raise SettingsError(f"{name} {value!r}: not within the years 1 to 9999 of UTC and of {zone}") from None
+    return found
 
 
 def _utc(value: datetime) -> datetime:

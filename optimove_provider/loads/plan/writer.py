@@ -69,9 +69,9 @@ class PlanWriter:
     def _kept(self, found: Diff) -> Iterator[pa.RecordBatch]:
         """Removed rows as such, and unchanged ones as of now. A removed row keeps its age."""
         for batch in self._stored(found.positions("removed")):
-            yield _with(batch, state="removed")
+            yield layers.with_values(batch, state="removed")
         for batch in self._stored(found.positions("unchanged")):  # none of them is of a later age
-            yield _with(batch, state="live", **asdict(self.load.age))
+            yield layers.with_values(batch, state="live", **asdict(self.load.age))
 
     def _gone_examples(self, found: Diff) -> tuple[str, ...]:
         positions = found.positions("removed", "reported", most=MAX_GONE)
@@ -81,15 +81,6 @@ class PlanWriter:
     def _examples(self, found: Diff) -> tuple[Mapping[str, Any], ...]:
         new = found.picked("changed", most=MAX_EXAMPLES)
         return tuple(change_examples(new, self._stored(found.positions("changed", most=MAX_EXAMPLES))))
-
-
-def _with(batch: pa.RecordBatch, **values: Any) -> pa.RecordBatch:
-    """Rows of the ledger of which all have these values."""
-    for name, value in values.items():
-        field = LEDGER.field(name)
-        column = pa.repeat(pa.scalar(value, field.type), batch.num_rows)
-        batch = batch.set_column(LEDGER.get_field_index(name), field, column)
-    return batch
 
 
 class Expirable:

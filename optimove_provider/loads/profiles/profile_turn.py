@@ -1,57 +1,130 @@
 """When profiles may be written over REST: under the lease of the table, with their keys marked in its ledger."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 import pyarrow as pa
 
 from optimove_provider.contract.cells.values import JsonValue
 from optimove_provider.loads.dcp.columns import TableColumns
+from optimove_provider.loads.dcp.profile_marks import ProfileMarks
 from optimove_provider.loads.ledger import compaction
-from optimove_provider.loads.ledger.lease import acquired
+from optimove_provider.loads.ledger.keys import newer_keys
+from optimove_provider.loads.ledger.lease import Lease, acquired
 from optimove_provider.loads.ledger.ledger import NO_LEDGER, Ledger
-from optimove_provider.loads.ledger.newer import newer_keys
 from optimove_provider.loads.plan.planner import is_below_watermark
-from optimove_provider.loads.profiles.rest_load import Prepared, RestLoad, TakeTurn, Turn, no_turn
+from optimove_provider.loads.profiles.rest_load import (
+    ODD,
+    Prepared,
+    Record,
+    RestLoad,
+    TakeTurn,
+    Turn,
+    UnfitRecord,
+    no_turn,
+)
 from optimove_provider.loads.state.age import Age
 from optimove_provider.records.to_json.columns import key_texts
 
 Profile = tuple[str, dict[str, JsonValue]]
 """A customer id, and the values that are written."""
+_Keyed = tuple[Prepared[Profile], str]
+"""A record, and its key as a ledger has it."""
+_Unfit = tuple[str, Collection[str]]
+"""The key of a record that is put aside, and the names of its attributes."""
+About = Callable[[Record], tuple[str, Collection[str]]]
+"""Whom a record is about, and which attributes of the table. Raises UnfitRecord where that cannot be told."""
 _key_texts = key_texts(pa.string(), "string")
+_INSTEAD = "Write the attributes that newer loads have, and the others, in a task each"
 
 
-def profile_turn(ledger: Ledger | None, load: RestLoad) -> TakeTurn[Profile]:
+def no_one(record: Record) -> tuple[str, Collection[str]]:
+    """Of no record that is put aside it can be told. Raises UnfitRecord."""
+    raise UnfitRecord("nobody can tell whom this record is about")
+
+
+def profile_turn(ledger: Ledger | None, load: RestLoad, about: About = no_one) -> TakeTurn[Profile]:
     """What lets a load of profiles send: those of it that the ledger of the table has newer are left out.
 
-    Only profiles that write attributes which the table's imports have are compared and marked. Where there is no
-    ledger, nothing is.
+    Profiles that write attributes which the table's imports have are compared with it and marked in it, the others
+    with a second one; records that are put aside, too. Where there is no ledger, nothing is. Raises OtherColumns where
+    values of attributes that nothing newer has would be left out too.
     """
 
-    def take_turn(fit: Sequence[Prepared[Profile]]) -> AbstractContextManager[Turn[Profile]]:
+    def take_turn(
+        fit: Sequence[Prepared[Profile]], unfit: Sequence[Record] = ()
+    ) -> AbstractContextManager[Turn[Profile]]:
         if ledger is None:
             load.report.note(NO_LEDGER)
-        return _turn(ledger, load, fit) if ledger and fit else no_turn(fit)
+        put_aside = [one for record in unfit for one in _put_aside(record, about)]
+        return _turn(ledger, load, fit, put_aside) if ledger and (fit or put_aside) else no_turn(fit)
 
     return take_turn
 
 
+def _put_aside(record: Record, about: About) -> Iterator[_Unfit]:
+    """Whom an unfit record is about, as a key, and which attributes, if that can be told."""
+    with suppress(UnfitRecord, *ODD):
+        customer, names = about(record)
+        yield str(_key_texts(pa.array([customer], pa.string())).whole()[0]), names
+
+
 @contextmanager
-def _turn(ledger: Ledger, load: RestLoad, fit: Sequence[Prepared[Profile]]) -> Iterator[Turn[Profile]]:
-    age = load.age
+def _turn(
+    ledger: Ledger, load: RestLoad, fit: Sequence[Prepared[Profile]], unfit: Sequence[_Unfit]
+) -> Iterator[Turn[Profile]]:
     with acquired(ledger.manifest_file, load.report.load_id, 1, load.report.task) as lease:
-        columns = TableColumns(ledger)
-        keys = {row: key for (row, _, profile), key in _keys_of(fit) if columns.concern(profile[1])}
-        newer = _newer(ledger, list(keys.values()), age)
-        if marked := sorted(set(keys.values()) - newer):
-            names = {name for row, _, profile in fit if row in keys for name in profile[1]}
-            columns.write_profiles(names, age)
-            ledger.invalidate(lease, ((key, None) for key in marked), age)
-        yield Turn([one for one in fit if keys.get(one[0]) not in newer], lease.check)
+        columns, marks = TableColumns(ledger), ProfileMarks(ledger)
+        keyed = list(_keys_of(fit))
+        of_imports = [one for one in keyed if columns.concern(_names([one]))]
+        newer, marked = _newer(ledger, _keys(of_imports), load.age), _newer_marks(marks, keyed, load.age)
+        stale = [one for one in of_imports if one[1] in newer]
+        columns.check_stale(_names(stale), load.age, len(stale), _INSTEAD)
+        left = [one for one in keyed if one not in stale and one[1] not in marked]
+        _mark(ledger, marks, lease, left, unfit, load.age)
+        yield Turn([one for one, _ in left], lease.check)
         compaction.maintain(ledger, lease)
 
 
-def _keys_of(fit: Sequence[Prepared[Profile]]) -> Iterator[tuple[Prepared[Profile], str]]:
+def _newer_marks(marks: ProfileMarks, keyed: Sequence[_Keyed], age: Age) -> set[str]:
+    """The customers whom the second ledger has newer. Raises OtherColumns."""
+    found = marks.newer(_names(keyed), [pa.array(_keys(keyed), pa.string())], age)
+    stale = [one for one in keyed if one[1] in found]
+    marks.check_stale(_names(stale), age, len(stale), _INSTEAD)
+    return found
+
+
+def _mark(
+    ledger: Ledger, marks: ProfileMarks, lease: Lease, left: Sequence[_Keyed], unfit: Sequence[_Unfit], age: Age
+) -> None:
+    """Mark what will be sent, each profile in the ledger that it concerns, and what will not, as it is known."""
+    columns = TableColumns(ledger)
+    of_imports = [one for one in left if columns.concern(_names([one]))]
+    others = [one for one in left if one not in of_imports]
+    rejected = {key: set(names) for key, names in unfit if columns.concern(names)}
+    rejected_others = {key: set(names) for key, names in unfit if not columns.concern(names)}
+    if others or rejected_others:
+        names = _names(others).union(*rejected_others.values())
+        marks.mark(lease, names, [*_keys(others), *rejected_others], age)
+    if of_imports or rejected:
+        columns.write_profiles(_names(of_imports).union(*rejected.values()), age)
+        keys = sorted(set(_keys(of_imports)))
+        ledger.invalidate(lease, ((key, None) for key in keys), age, _batches(rejected) if rejected else None)
+
+
+def _batches(keys: Collection[str]) -> list[pa.RecordBatch]:
+    return [pa.record_batch([pa.array(list(keys), pa.string())], names=["_key"])]
+
+
+def _names(some: Sequence[_Keyed]) -> set[str]:
+    return {name for (_, _, (_, values)), _ in some for name in values}
+
+
+def _keys(some: Sequence[_Keyed]) -> list[str]:
+    return [key for _, key in some]
+
+
+def _keys_of(fit: Sequence[Prepared[Profile]]) -> Iterator[_Keyed]:
     """The records, each with its key as a ledger has it."""
     texts = _key_texts(pa.array([profile[0] for _, _, profile in fit], pa.string())).whole()
     return zip(fit, texts.to_pylist(), strict=True)

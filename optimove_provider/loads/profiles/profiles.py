@@ -7,6 +7,7 @@ from typing import Any
 
 from optimove_provider.clients.dcp import DcpClient
 from optimove_provider.contract.cells.datatypes import KEY_COLUMN, Attribute, Verdict, is_key_column
+from optimove_provider.contract.cells.ids import is_empty_id
 from optimove_provider.contract.cells.values import JsonValue, comparable, json_value
 from optimove_provider.contract.dcp.profiles import UNADDRESSABLE
 from optimove_provider.contract.wire.errors import DataError, SettingsError
@@ -31,7 +32,7 @@ def customer_id(record: Record) -> str:
 
 def checked_id(name: str, value: Any) -> str:
     """An id as text, fit for a URL; `name` is what errors call it. Raises UnfitRecord."""
-    if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
+    if isinstance(value, bool) or not isinstance(value, str | int) or is_empty_id(str(value)):
         raise UnfitRecord(f"{name} {value!r:.200}: text that is not empty is expected")
     if not is_unicode(str(value)):
         raise UnfitRecord(f"{name} {value!r:.200} has half a character, which no URL can carry")
@@ -76,10 +77,10 @@ class ProfileEncoder:
         rule, place = attribute.rule, f"attribute {attribute.name!r}, value {cell!r:.200}"
         verdict = rule.judge(cell, self.strict)
         if verdict is Verdict.INVALID:
-            doubt = f" ({rule.doubt})" if rule.judge(cell) is Verdict.DISPUTED else ""
+            doubt = f" ({rule.doubt_about(cell)})" if rule.judge(cell) is Verdict.DISPUTED else ""
             raise UnfitRecord(f"{place}: expected {rule.expects}{doubt}")
-        if verdict is Verdict.DISPUTED:
-            on_doubt(f"{place}: {rule.doubt}")
+        if verdict is not Verdict.VALID:
+            on_doubt(f"{place}: {rule.doubt_about(cell)}")
 
 
 _1970 = datetime(1970, 1, 1, tzinfo=UTC)
@@ -123,10 +124,13 @@ def write_profiles(
     def prepare(record: Record, on_doubt: OnDoubt) -> tuple[str, dict[str, JsonValue]]:
         return customer_id(record), encoder.encode(record, on_doubt)
 
+    def about(record: Record) -> tuple[str, set[str]]:
+        return customer_id(record), encoder.attributes.keys() & record.keys()
+
     def send(profile: tuple[str, dict[str, JsonValue]]) -> None:
         client.write_profile(service_id, table_id, *profile)
 
-    load.run(records, prepare, send, profile_turn(ledger, load))
+    load.run(records, prepare, send, profile_turn(ledger, load, about))
 
 
 def create_aliases(client: DcpClient, service_id: int, records: Sequence[Record], load: RestLoad) -> None:

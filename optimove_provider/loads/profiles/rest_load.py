@@ -12,8 +12,9 @@ from typing import Any, Generic, TypeVar
 import pyarrow as pa
 
 from optimove_provider.contract.wire.errors import DataError, Refused
+from optimove_provider.disk.room import keeping
 from optimove_provider.loads.progress import Progress
-from optimove_provider.loads.report.bookkeeping import keep_account
+from optimove_provider.loads.report.bookkeeping import keep_account, told_after
 from optimove_provider.loads.report.max_rejected import check_max_rejected, count, judge
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.age import Age
@@ -25,7 +26,7 @@ MAX_RECORDS = 5000
 """One request each: what is longer belongs in a file, and in an import."""
 MAX_NOTES = 20
 Record = Mapping[str, Any]
-_ODD = (ValueError, OverflowError, TypeError, RecursionError)
+ODD = (ValueError, OverflowError, TypeError, RecursionError)
 """What preparing one record may raise of which nobody has thought: that record is unfit, the others are not."""
 T = TypeVar("T")
 
@@ -47,11 +48,12 @@ class Turn(Generic[T]):
     check: Callable[[], None] = lambda: None
 
 
-TakeTurn = Callable[[Sequence[Prepared[T]]], AbstractContextManager[Turn[T]]]
-"""Takes what is fit to be sent; what of it is left out is stale. Raises TargetBusy."""
+TakeTurn = Callable[[Sequence[Prepared[T]], Sequence[Record]], AbstractContextManager[Turn[T]]]
+"""Takes what is fit to be sent, and the records that are not; what of the fit is left out is stale. Raises TargetBusy.
+"""
 
 
-def no_turn(fit: Sequence[Prepared[T]]) -> AbstractContextManager[Turn[T]]:
+def no_turn(fit: Sequence[Prepared[T]], unfit: Sequence[Record] = ()) -> AbstractContextManager[Turn[T]]:
     """For what no ledger is about: everything may be sent, at any time."""
     return nullcontext(Turn(fit))
 
@@ -102,7 +104,9 @@ def records_of(batches: Iterable[pa.RecordBatch]) -> list[Record]:
 
 
 def check_size(records: Sequence[Record]) -> None:
-    """Raise DataError if there are more than 5000 records."""
+    """Raise DataError if there are more than 5000 records, or something else than a list of them."""
+    if isinstance(records, str | bytes | Mapping) or not isinstance(records, Sequence):
+        raise DataError(f"a {type(records).__name__} is no list of records: expected a list of mappings, one for each")
     if len(records) > MAX_RECORDS:
         raise DataError(f"more than {MAX_RECORDS} records: import a file with DcpS3ImportOperator instead")
 
@@ -123,7 +127,8 @@ class RestLoad:
 
     def __post_init__(self) -> None:
         check_max_rejected(self.max_rejected)
-        object.__setattr__(self, "taken", self.taken or self.staging.surroundings.now())
+        now = self.staging.surroundings.now()
+        object.__setattr__(self, "taken", min(self.taken or now, now))
 
     def run(
         self,
@@ -140,17 +145,21 @@ class RestLoad:
         check_size(records)
         report, rejected = self.report, list[Rejected]()
         report.rows = len(records)
-        with keep_account(report, self.staging):
+        with keep_account(report, self.staging, sends_again=True):
             try:
                 fit = list(self._prepared(records, prepare, rejected))
                 self._judge(rejected, "Nothing was sent")
-                with take_turn(fit) as turn:
+                with take_turn(fit, [one.record for one in rejected]) as turn:
                     report.stale = len(fit) - len(turn.records)
                     self._send(turn, send, rejected)
+                with told_after(report, sends_again=True):
+                    self._write_rejected(rejected)
                 self._judge(rejected, "Everything else was accepted")
                 report.state = "committed" if report.accepted else "nothing_to_send"
-            finally:
-                self._write_rejected(rejected)
+            except BaseException as error:
+                with keeping(error, "to write the rejected records"):
+                    self._write_rejected(rejected)
+                raise
 
     def _prepared(
         self, records: Sequence[Record], prepare: Prepare[T], rejected: list[Rejected]
@@ -158,7 +167,7 @@ class RestLoad:
         for row, record in enumerate(records, 1):
             try:
                 yield row, record, prepare(record, partial(self._note, row))
-            except (UnfitRecord, *_ODD) as error:
+            except (UnfitRecord, *ODD) as error:
                 rejected.append(Rejected(row, str(error), None, record))
 
     def _note(self, row: int, doubt: str) -> None:

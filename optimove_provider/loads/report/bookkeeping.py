@@ -4,14 +4,34 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from optimove_provider.contract.wire.errors import OptimoveProviderError
+from optimove_provider.disk.room import keeping
 from optimove_provider.loads.ledger.lease import TargetBusy
-from optimove_provider.loads.report.report import Report
+from optimove_provider.loads.report.report import COUNTS, Report
 from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
 
 log = logging.getLogger(__name__)
 
 
+class ReportNotWritten(OptimoveProviderError):
+    """A load did all that it had to do, and could not write that down. A retry does, unless it would send again."""
+
+    def __init__(self, report: Report, error: Exception, sends_again: bool) -> None:
+        next_step = (
+            "Mend that; do not run the task again for the report alone: it would send everything once more"
+            if sends_again
+            else "Mend that; a retry of the task writes it, and sends nothing again"
+        )
+        counts = ", ".join(f"{getattr(report, name)} {name}" for name in COUNTS)
+        super().__init__(
+            f"load {report.load_id} is through ({report.rows} rows: {counts}), but its report could not be written: "
+            f"{error}. {next_step}"
+        )
+        self.retry_helps = not sends_again
+
+
+_FILING = "to write the report"
 ENDED = ("committed", "nothing_to_send")
 
 
@@ -30,7 +50,11 @@ def run_once(
         yield False
         try:
             judge()
-        finally:
+        except BaseException as error:
+            with keeping(error, _FILING):
+                _file(report, journal.staging)
+            raise
+        with told_after(report):
             _file(report, journal.staging)
         return
     with _filed(report, journal.staging, all_or_nothing):
@@ -43,13 +67,15 @@ def run_once(
 
 
 @contextmanager
-def keep_account(report: Report, staging: Staging, all_or_nothing: bool = False) -> Iterator[None]:
+def keep_account(
+    report: Report, staging: Staging, all_or_nothing: bool = False, sends_again: bool = False
+) -> Iterator[None]:
     """Keep time, state and problem in the report, and file it; not while the load has to wait, as nothing has ended.
 
     `all_or_nothing`: of a load that fails, no row counts as accepted. A load that has ended keeps its state and numbers
-    where its report has been told already what the error says.
+    where its report has been told already what the error says. `sends_again`: so a retry would.
     """
-    with _filed(report, staging, all_or_nothing), _timed(report, staging):
+    with _filed(report, staging, all_or_nothing, sends_again), _timed(report, staging):
         yield
 
 
@@ -63,7 +89,7 @@ def _timed(report: Report, staging: Staging) -> Iterator[None]:
 
 
 @contextmanager
-def _filed(report: Report, staging: Staging, all_or_nothing: bool) -> Iterator[None]:
+def _filed(report: Report, staging: Staging, all_or_nothing: bool, sends_again: bool = False) -> Iterator[None]:
     try:
         yield
         report.refuse_unaccounted()
@@ -73,9 +99,23 @@ def _filed(report: Report, staging: Staging, all_or_nothing: bool) -> Iterator[N
         if report.state not in ENDED or report.problem != str(error):
             report.state, report.problem = "failed", str(error)
             report.accepted = 0 if all_or_nothing else report.accepted
-        _file(report, staging)
+        with keeping(error, _FILING):
+            _file(report, staging)
         raise
-    _file(report, staging)
+    with told_after(report, sends_again):
+        _file(report, staging)
+
+
+@contextmanager
+def told_after(report: Report, sends_again: bool = False) -> Iterator[None]:
+    """Around what is written down of a load that is through: where that fails, ReportNotWritten says what is done.
+
+    `sends_again`: a retry would send everything once more.
+    """
+    try:
+        yield
+    except Exception as error:  # whatever a storage raises, or a page that cannot be made of something odd
+        raise ReportNotWritten(report, error, sends_again) from error
 
 
 def _file(report: Report, staging: Staging) -> None:

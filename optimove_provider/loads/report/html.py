@@ -35,6 +35,7 @@ def page(report: Mapping[str, Any]) -> str:
         _table(("", "rows"), [(words, report[name]) for name, words in _COUNTS if report[name] or name == "rows"]),
         _section("Why rows were rejected", ("reason", "rows"), report["reasons"].items()),
         f"<p>Rejected rows: <code>{escape(report['rejected_file'])}</code></p>" if report["rejected_file"] else "",
+        _section("Warnings", ("rule", "findings"), report.get("warnings", {}).items()),
         _list("Notes", report["notes"]),
         _list("Files", report["s3_keys"]),
         _section(

@@ -28,10 +28,10 @@ class Report:
     `accepted` are rows that the vendor took and that are, or will be, visible; rows of a batch that was never
     completed are `unsent`, and `problem` says how many of them had been answered with success. `rejected_file` holds
     the rejected rows with their reasons, and a replay reads it; `reasons` counts them, `examples` are the first.
-    `notes` are remarks and warnings. `plan` has the plan's digest, its counts, and samples of what changes; `expired`
-    are records that the source lacks and that were made to expire, `not_expired` those of them that the vendor refused:
-    they are no rows of it. `replay` has what a replay of the rejected rows needs to know of the load. `task` is what
-    people call the load: DAG, task and run.
+    `warnings` are counted by the rules that `validate` has. `notes` are remarks and warnings. `plan` has the plan's
+    digest, its counts, and samples of what changes; `expired` are records that the source lacks and that were made to
+    expire, `not_expired` those of them that the vendor refused: they are no rows of it. `replay` has what a replay of
+    the rejected rows needs to know of the load. `task` is what people call the load: DAG, task and run.
     """
 
     load_id: str
@@ -45,6 +45,7 @@ class Report:
     seconds: float = 0.0
     problem: str = ""
     rejected_file: str = ""
+    warnings: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     examples: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -76,6 +77,12 @@ class Report:
         if text not in self.notes:
             self.notes.append(text)
             log.warning("load %s: %s", self.load_id, text)
+
+    def tell_warnings(self, warnings: Mapping[str, int], note: str) -> None:
+        """Take over what is odd about rows that travel all the same; `note` says it in words, unless it is empty."""
+        self.warnings = dict(warnings)
+        if note:
+            self.note(note)
 
     def refuse_unaccounted(self) -> None:
         """Raise Unaccounted if the load has succeeded and not every row is accounted for."""

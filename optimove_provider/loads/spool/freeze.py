@@ -3,13 +3,12 @@
 Rows that cannot travel are put aside with their reasons.
 """
 
-import json
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, BinaryIO, Protocol
 
@@ -17,16 +16,19 @@ import numpy as np
 import pyarrow as pa
 
 from optimove_provider.loads.progress import Progress
+from optimove_provider.loads.spool.id_warnings import IdWarnings
 from optimove_provider.loads.spool.row_files import REFUSED, fingerprints, rows_batch
 from optimove_provider.loads.spool.slices import RowFiles, RowFilesWriter
 from optimove_provider.loads.spool.unique_keys import refuse_duplicates
 from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.arrow.filled import filled
+from optimove_provider.records.arrow.shown import shown
+from optimove_provider.records.findings.findings import Findings
 from optimove_provider.records.rejected_lines import REJECTED_FILE, rejected_line, unread_line
 from optimove_provider.records.rows import Rows, Unread
-from optimove_provider.records.to_json.encode import Encoded, Unfit
-from optimove_provider.records.to_json.scalars import scalar_text, string_text
+from optimove_provider.records.to_json.encode import Encoded, Unfit, missing_key
+from optimove_provider.records.to_json.scalars import NoForm, refused_value, scalar_text, string_text
 from optimove_provider.surroundings import Surroundings
 
 log = logging.getLogger(__name__)
@@ -43,7 +45,8 @@ class Spool:
     """`rows` of the source, of which `fit` are frozen and `rejected` put aside; `columns` counts the cells of each that
     are filled.
 
-    Of the rejected rows, `keyless` are without a key that could be told. The keys of the others lie beside the parts,
+    `warnings` about the keys are counted by rule; `warning_note` tells the first, and where all are. Of the rejected
+    rows, `keyless` are without a key that could be told. The keys of the others lie beside the parts,
     without a record: a snapshot has them, although they are not sent.
     """
 
@@ -53,6 +56,8 @@ class Spool:
     keyless: int
     columns: dict[str, int]
     parts: RowFiles
+    warnings: dict[str, int] = field(default_factory=dict)
+    warning_note: str = ""
 
     @property
     def filled(self) -> dict[str, float]:
@@ -99,11 +104,22 @@ def open_spool(
         return Spool.from_json(found)
     folder = journal.begin_reading(*stands_for)
     with open_rows() as rows:
-        aside = f"{journal.folder}/{REJECTED_FILE}"
-        spool = freeze(rows, journal.staging, folder, aside, make_encoder, primary_key, compared)
+        aside, findings = f"{journal.folder}/{REJECTED_FILE}", Findings("the source's rows")
+        spool = freeze(rows, journal.staging, folder, aside, make_encoder, primary_key, compared, findings)
+    spool = _with_warnings(spool, findings, journal)
     journal.rows_read(spool.as_json())
     log.info("%d rows read, %d of them rejected", spool.rows, spool.rejected)
     return spool
+
+
+def _with_warnings(spool: Spool, findings: Findings, journal: Journal) -> Spool:
+    """Tell in the log and in staging what is odd about the keys, as an import does; the spool remembers it."""
+    if not findings.total:
+        return spool
+    findings.rows, findings.valid_rows = spool.rows, spool.fit
+    url = journal.staging.write(f"reports/{journal.load_id}-findings.json", findings.as_json())
+    log.warning("%s\nFull report: %s", findings.describe(), url)
+    return replace(spool, warnings=findings.warnings(), warning_note=findings.warning_note(url))
 
 
 def freeze(
@@ -114,25 +130,32 @@ def freeze(
     make_encoder: MakeEncoder,
     primary_key: str,
     compared: bool = False,
+    findings: Findings | None = None,
 ) -> Spool:
     """Write the rows to a folder, and those that cannot travel to the file `aside_path`.
 
-    `compared`: fingerprints are made on the way.
+    `compared`: fingerprints are made on the way. `findings` are told what is odd about the keys.
 
     Raises DataError where the source as a whole is wrong: no key column, a column that JSON has no form for, a key
     that occurs twice, a type that changes.
     """
     staging.remove_folder(folder)
-    with (
-        RowFilesWriter(staging, folder) as fit,
-        RowFilesWriter(staging, folder, REFUSED) as refused,
-        staging.open_new(aside_path) as aside,
-    ):
-        freezing = _Freezing(fit, refused, aside, make_encoder, compared, Progress(staging.surroundings.monotonic))
-        _in_turn(freezing.take, rows, staging.surroundings)
-    rejected, columns = freezing.rejected, freezing.columns
-    spool = Spool(freezing.row, fit.rows, rejected, rejected - refused.rows, columns, fit.written)
-    refuse_duplicates(staging, spool.parts, primary_key)
+    with IdWarnings(primary_key) as ids:
+        with (
+            RowFilesWriter(staging, folder) as fit,
+            RowFilesWriter(staging, folder, REFUSED) as refused,
+            staging.open_new(aside_path) as aside,
+        ):
+            progress = Progress(staging.surroundings.monotonic)
+            freezing = _Freezing(fit, refused, aside, make_encoder, compared, progress, ids)
+            _in_turn(freezing.take, rows, staging.surroundings)
+        rejected, columns = freezing.rejected, freezing.columns
+        if columns and primary_key not in columns:
+            raise missing_key(primary_key, columns)
+        spool = Spool(freezing.row, fit.rows, rejected, rejected - refused.rows, columns, fit.written)
+        refuse_duplicates(staging, spool.parts, primary_key)
+        if findings is not None:
+            ids.add_to(findings)
     return spool
 
 
@@ -158,7 +181,9 @@ class _Freezing:
         make_encoder: MakeEncoder,
         compared: bool,
         progress: Progress,
+        ids: IdWarnings,
     ) -> None:
+        self._ids = ids
         self._fit, self._refused, self._aside = fit, refused, aside
         self._make_encoder, self._compared = make_encoder, compared
         self._schema: pa.Schema | None = None
@@ -182,6 +207,7 @@ class _Freezing:
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             self.columns[name] = self.columns.get(name, 0) + int(np.count_nonzero(filled(column)))
         encoded = self._encoder.encode(batch)
+        self._ids.see(batch, self.row)
         numbers = pa.array(encoded.positions + (self.row + 1), pa.int64())
         made = fingerprints(encoded.records) if self._compared else None
         self._fit.add(rows_batch(numbers, encoded.keys, encoded.records, made))
@@ -200,24 +226,34 @@ class _Freezing:
     def _reject_unfit(self, batch: pa.RecordBatch, unfit: Unfit) -> None:
         row = self.row + unfit.position + 1
         reason = f"column {unfit.column!r}: {unfit.reason}"
-        self._put_aside(rejected_line(row, reason, None, record_text(batch, unfit.position)))
+        record = record_text(batch, unfit.position)
+        line = rejected_line(row, reason, None, record) if record else None
+        self._put_aside(line or unread_line(row, Unread(shown_row(batch, unfit.position), reason)))
 
     def _put_aside(self, line: bytes) -> None:
         self.rejected += 1
         self._aside.write(line)
 
 
-def record_text(batch: pa.RecordBatch, position: int) -> str:
-    """A row as JSON text for people, and for a replay that finds the same fault again: NaN stays NaN, null null."""
-    values = ((name, batch.column(name)[position]) for name in batch.schema.names)
-    members = (f"{string_text(name)}:{_value_text(value)}" for name, value in values)
-    return "{" + ",".join(members) + "}"
+def record_text(batch: pa.RecordBatch, position: int) -> str | None:
+    """A row as JSON text for people, and for a replay that finds the same fault again: NaN stays NaN, null null.
+
+    None if a value can only be shown: a replay would take what is shown for the value.
+    """
+    texts = [(name, _value_text(batch.column(name)[position])) for name in batch.schema.names]
+    members = [f"{string_text(name)}:{text}" for name, text in texts if text is not None]
+    return "{" + ",".join(members) + "}" if len(members) == len(texts) else None
 
 
-def _value_text(value: pa.Scalar) -> str:
+def _value_text(value: pa.Scalar) -> str | None:
     if not value.is_valid:
         return "null"
     try:
         return scalar_text(value)
-    except ValueError:
-        return json.dumps(value.as_py(), default=str)
+    except NoForm:
+        return refused_value(value)
+
+
+def shown_row(batch: pa.RecordBatch, position: int) -> str:
+    """A row for people."""
+    return ", ".join(f"{name}: {shown(batch.column(name)[position])}" for name in batch.schema.names)

@@ -18,6 +18,8 @@ from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.arrow.types import Mask
 
 ROW_GROUP = 5000
+GROUP_BYTES = 16 << 20
+"""A row group has no more rows, and about no more bytes unless it is a single row."""
 Batches = Iterable[pa.RecordBatch]
 
 ROWS = pa.schema([("_row", pa.int64()), ("_key", pa.string()), ("_record", pa.string()), ("_fingerprint", pa.binary())])
@@ -40,7 +42,8 @@ LEDGER = pa.schema(
         ("state", pa.string()),
     ]
 )
-"""A layer. state: live; removed (gone from the source and reported, still in the target); tombstone (expired by us)."""
+"""A layer. state: live; removed (gone from the source and reported, still in the target); tombstone (not there: expired
+by us, or never accepted, but held and rejected by a load)."""
 
 FORMAT = 1
 _FINGERPRINT_BYTES = 12
@@ -74,15 +77,25 @@ def paths(staging: Staging, folder: str) -> list[str]:
 
 def sendable_paths(staging: Staging, folder: str) -> list[str]:
     """The same without those of refused rows: what can have been sent."""
-    return [path for path in paths(staging, folder) if not path.rpartition("/")[2].startswith(REFUSED)]
+    return [path for path in paths(staging, folder) if not _is_refused(path)]
+
+
+def refused_keys(staging: Staging, folder: str) -> Batches | None:
+    """The keys of a load's rows that cannot travel, as batches of `_key`; None where there are none."""
+    found = [path for path in paths(staging, folder) if _is_refused(path)]
+    return (batch for path in found for batch in read(staging, path, ["_key"])) if found else None
+
+
+def _is_refused(path: str) -> bool:
+    return path.rpartition("/")[2].startswith(REFUSED)
 
 
 def write(staging: Staging, path: str, batches: Batches, schema: pa.Schema) -> int:
-    """Write rows to a new file, in row groups of 5000; returns how many they were. On a disk they are there to stay."""
+    """Write rows to a new file, in row groups; returns how many they were. On a disk they are there to stay."""
     rows = 0
     with staging.open_new(path) as stream:
         with pq.ParquetWriter(stream, schema.with_metadata(_ABOUT), **_packing(staging, schema)) as writer:
-            for table in _regrouped(batches, schema):
+            for table in _grouped(batches, schema):
                 writer.write_table(table, row_group_size=ROW_GROUP)
                 rows += table.num_rows
         if staging.is_local:
@@ -98,17 +111,57 @@ def _packing(staging: Staging, schema: pa.Schema) -> dict[str, Any]:
     return {"compression": "none" if brief else "zstd", "use_dictionary": repeated or False}
 
 
-def _regrouped(batches: Batches, schema: pa.Schema) -> Iterator[pa.Table]:
-    waiting: list[pa.RecordBatch] = []
+class RowGroups:
+    """Cuts rows that come in batches of any size into tables of one row group each."""
+
+    def __init__(self, schema: pa.Schema, size: int = GROUP_BYTES) -> None:
+        self._schema, self._size = schema, size
+        self._waiting: list[pa.RecordBatch] = []
+        self._rows = self._bytes = 0
+
+    def add(self, batch: pa.RecordBatch) -> Iterator[pa.Table]:
+        """Take some rows; gives the groups that are full."""
+        for part in parts(batch, self._size // 4):
+            if self._rows and self._bytes + part.nbytes > self._size:
+                yield self._taken()
+            while self._rows + part.num_rows >= ROW_GROUP:
+                room = ROW_GROUP - self._rows
+                self._wait(part.slice(0, room))
+                yield self._taken()
+                part = part.slice(room)
+            self._wait(part)
+
+    def rest(self) -> Iterator[pa.Table]:
+        """The last group, if rows are left."""
+        if self._rows:  # a row group without rows is one that nobody can read in batches
+            yield self._taken()
+
+    def _wait(self, part: pa.RecordBatch) -> None:
+        if part.num_rows:
+            self._waiting.append(part)
+            self._rows, self._bytes = self._rows + part.num_rows, self._bytes + part.nbytes
+
+    def _taken(self) -> pa.Table:
+        table = pa.Table.from_batches(self._waiting, self._schema)
+        self._waiting, self._rows, self._bytes = [], 0, 0
+        return table
+
+
+def parts(batch: pa.RecordBatch, size: int) -> Iterator[pa.RecordBatch]:
+    """The rows of a batch in parts of about that many bytes, or of one row."""
+    if batch.num_rows < 2 or batch.nbytes <= size:
+        yield batch
+    else:
+        half = batch.num_rows // 2
+        yield from parts(batch.slice(0, half), size)
+        yield from parts(batch.slice(half), size)
+
+
+def _grouped(batches: Batches, schema: pa.Schema) -> Iterator[pa.Table]:
+    groups = RowGroups(schema)
     for batch in batches:
-        waiting.append(batch)
-        if sum(one.num_rows for one in waiting) >= ROW_GROUP:
-            table = pa.Table.from_batches(waiting, schema)
-            full = table.num_rows // ROW_GROUP * ROW_GROUP
-            yield table.slice(0, full)
-            waiting = table.slice(full).to_batches()
-    if any(batch.num_rows for batch in waiting):  # a row group without rows is one that nobody can read in batches
-        yield pa.Table.from_batches(waiting, schema)
+        yield from groups.add(batch)
+    yield from groups.rest()
 
 
 def read(staging: Staging, path: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:

@@ -1,6 +1,6 @@
 """Rows in slices of at most 5000, as Parquet files in staging: what one load froze, or plans to send.
 
-Their columns are those of `row_files.ROWS`. A row group is a slice: one request.
+Their columns are those of `row_files.ROWS`. A row group is a slice: one request, of 5000 rows unless these are long.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from optimove_provider.contract.optix.data_connections import MAX_RECORDS
-from optimove_provider.loads.spool.row_files import ROWS
+from optimove_provider.disk.room import keeping
+from optimove_provider.loads.spool.row_files import ROWS, RowGroups
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.rows import one_chunk
 
@@ -39,20 +40,30 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class RowFiles:
-    """Rows in slices of 5000, of which only the last is shorter: a folder of Parquet files.
+    """Rows in slices: a folder of Parquet files.
 
     The files are called `<name>-00000.parquet` and so on, of 100 slices each; or there is one file, `<name>.parquet`.
+    `lengths` has the rows of each slice; it is empty where all but the last have 5000.
     """
 
     folder: str
     rows: int = 0
     name: str = "part"
     one_file: bool = False
+    lengths: Sequence[int] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lengths", tuple(self.lengths))  # a journal has a list
 
     @property
     def slices(self) -> int:
         """How many slices there are."""
-        return -(-self.rows // MAX_RECORDS)
+        return len(self.lengths) or -(-self.rows // MAX_RECORDS)
+
+    @property
+    def last_rows(self) -> int:
+        """How many rows the last slice has."""
+        return self.lengths[-1] if self.lengths else self.rows - (self.slices - 1) * MAX_RECORDS
 
     def path(self, number: int) -> str:
         """The file that holds a slice."""
@@ -90,51 +101,67 @@ class RowFiles:
                 yield from file.iter_batches(READ_ROWS, columns=names, use_threads=False)
 
 
+def one_file(staging: Staging, folder: str, rows: int) -> RowFiles:
+    """The rows that lie in the only file of a folder, `rows.parquet`."""
+    files = RowFiles(folder, rows, "rows", one_file=True)
+    if not rows:
+        return files
+    with staging.open(files.path(0)) as stream:
+        found = pq.read_metadata(stream)
+    return with_lengths(files, [found.row_group(number).num_rows for number in range(found.num_row_groups)])
+
+
+def with_lengths(files: RowFiles, lengths: Sequence[int]) -> RowFiles:
+    """The same, with the rows of each slice; they need not be remembered where they are the usual ones."""
+    usual = all(length == MAX_RECORDS for length in lengths[:-1])
+    return replace(files, rows=sum(lengths), lengths=() if usual else tuple(lengths))
+
+
 class RowFilesWriter:
     """Writes rows to such files, a slice at a time. Use it in a `with` statement; `rows` counts them."""
 
     def __init__(self, staging: Staging, folder: str, name: str = "part") -> None:
         self.staging, self.rows = staging, 0
         self._files = RowFiles(folder, name=name)
-        self._waiting: list[pa.RecordBatch] = []
-        self._waiting_rows, self._slices = 0, 0
+        self._groups, self._lengths = RowGroups(ROWS), list[int]()
         self._stack: ExitStack | None = None
         self._file: pq.ParquetWriter | None = None
 
     def __enter__(self) -> "RowFilesWriter":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None and self._waiting_rows:
-            self._write(self._waiting_rows)
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
+        if error is not None:
+            with keeping(error, "to close the frozen rows"):
+                self._close()
+            return
+        self._write(self._groups.rest())
         self._close()
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Add rows of the spool's schema."""
-        self._waiting.append(batch)
-        self._waiting_rows += batch.num_rows
         self.rows += batch.num_rows
-        while self._waiting_rows >= MAX_RECORDS:
-            self._write(MAX_RECORDS)
+        self._write(self._groups.add(batch))
 
-    def _write(self, rows: int) -> None:
-        table = pa.Table.from_batches(self._waiting, ROWS)
-        if self._slices % SLICES_IN_A_FILE == 0:
-            self._close()
-            self._stack = ExitStack()
-            path = self._files.path(self._slices)
-            out = self._stack.enter_context(self.staging.open_new(path))
-            # To pack takes more time than to make the records, and saves two thirds: of a network that is worth it.
-            packed = "none" if self.staging.is_local else "lz4"
-            # Keys and records hardly repeat: a dictionary would be made and thrown away.
-            self._file = self._stack.enter_context(
-                pq.ParquetWriter(out, ROWS, compression=packed, use_dictionary=False, write_statistics=_COUNTED)
-            )
-        assert self._file is not None  # noqa: S101 - the first slice opens it
-        self._file.write_table(table.slice(0, rows), row_group_size=MAX_RECORDS)
-        self._slices += 1
-        self._waiting = table.slice(rows).to_batches()
-        self._waiting_rows -= rows
+    def _write(self, slices: Iterable[pa.Table]) -> None:
+        for table in slices:
+            if len(self._lengths) % SLICES_IN_A_FILE == 0:
+                self._close()
+                self._open()
+            assert self._file is not None  # noqa: S101 - the first slice opens it
+            self._file.write_table(table, row_group_size=MAX_RECORDS)
+            self._lengths.append(table.num_rows)
+
+    def _open(self) -> None:
+        self._stack = ExitStack()
+        path = self._files.path(len(self._lengths))
+        out = self._stack.enter_context(self.staging.open_new(path))
+        # To pack takes more time than to make the records, and saves two thirds: of a network that is worth it.
+        packed = "none" if self.staging.is_local else "lz4"
+        # Keys and records hardly repeat: a dictionary would be made and thrown away.
+        self._file = self._stack.enter_context(
+            pq.ParquetWriter(out, ROWS, compression=packed, use_dictionary=False, write_statistics=_COUNTED)
+        )
 
     def _close(self) -> None:
         if self._stack:
@@ -144,4 +171,4 @@ class RowFilesWriter:
     @property
     def written(self) -> RowFiles:
         """The files that have been written."""
-        return replace(self._files, rows=self.rows)
+        return with_lengths(self._files, self._lengths)

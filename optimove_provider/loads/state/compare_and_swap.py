@@ -15,6 +15,8 @@ from typing import Any
 from fsspec import AbstractFileSystem
 
 from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.disk.modes import PRIVATE, Modes, make_folders, open_private, removed_if_broken
+from optimove_provider.disk.room import telling
 
 # What S3 answers where the condition is not met: another write came first, is under way, or the object is gone.
 _NOT_MET = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409", "NoSuchKey", "404"})
@@ -43,10 +45,12 @@ def read(fs: AbstractFileSystem, path: str) -> Seen:
     raise SettingsError(f"{fs.unstrip_protocol(path)} cannot be replaced by compare-and-swap: use a local disk or S3")
 
 
-def replace(fs: AbstractFileSystem, path: str, body: bytes, seen: Seen) -> bool:
-    """Put `body` in the place of what was seen; False, and nothing done, where that is no longer there."""
+def replace(fs: AbstractFileSystem, path: str, body: bytes, seen: Seen, modes: Modes = PRIVATE) -> bool:
+    """Put `body` in the place of what was seen; False, and nothing done, where that is no longer there. On a local disk
+    the file has these modes, and NotWritten is raised where that takes no more."""
     if _is_local(fs):
-        return _replace_local(_local(fs, path), body, seen)
+        with telling(_local(fs, path), len(body)):
+            return _replace_local(_local(fs, path), body, seen, modes)
     if not _replace_s3(fs, path, body, seen):
         # An answer may have been lost and the request repeated: then it is our own write that is in the way.
         return _read_s3(fs, path).body == body
@@ -77,13 +81,13 @@ def _read_local(path: Path) -> bytes | None:
         return None
 
 
-def _replace_local(path: Path, body: bytes, seen: Seen) -> bool:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(path):
+def _replace_local(path: Path, body: bytes, seen: Seen, modes: Modes) -> bool:
+    make_folders(path.parent, modes)
+    with _locked(path, modes):
         if _read_local(path) != seen.body:
             return False
         new = path.with_name(f"{path.name}.new")
-        with new.open("wb") as file:
+        with removed_if_broken(new), open_private(new, modes) as file:
             file.write(body)
             file.flush()
             os.fsync(file.fileno())
@@ -97,9 +101,9 @@ def _replace_local(path: Path, body: bytes, seen: Seen) -> bool:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path, modes: Modes) -> Iterator[None]:
     """Nobody else in here, on this machine or, where the disk's locks reach that far, on another."""
-    with path.with_name(f"{path.name}.lock").open("wb") as lock:
+    with open_private(path.with_name(f"{path.name}.lock"), modes) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield  # closing the file gives the lock back, as does the end of the process
 

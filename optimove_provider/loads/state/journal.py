@@ -16,7 +16,7 @@ from typing import Any
 from optimove_provider.contract.wire.errors import DataError, OptimoveProviderError
 from optimove_provider.contract.wire.messages import json_body
 from optimove_provider.loads.state.age import Age
-from optimove_provider.loads.state.staging import Staging
+from optimove_provider.loads.state.staging import Staging, TornFile
 
 _SLICE = re.compile(r"(\d+)\.json")
 FORMAT = 1
@@ -169,19 +169,29 @@ class Journal:
         self._state = self._read()
 
     def _read(self) -> LoadState:
-        found = self.staging.read(f"{self.folder}/load.json")
-        if found == {}:
-            raise DataError(
-                f"{self.staging.url(self.folder)}/load.json is empty, so what became of this load is not known. "
-                "Clear the task to begin a new load"
-            )
-        found = found or {}
-        if found.get("format", FORMAT) > FORMAT:
+        try:
+            found = self.staging.read(f"{self.folder}/load.json")
+        except TornFile:
+            found = {}
+        if found is None:
+            return LoadState()
+        written = found.get("format", 0)
+        if isinstance(written, int) and written > FORMAT:
             raise DataError(
                 f"{self.staging.url(self.folder)} was written by a newer version of this provider (format "
-                f"{found['format']}, this one knows {FORMAT}): upgrade it here, or clear the task to begin a new load"
+                f"{written}, this one knows {FORMAT}): upgrade it here, or clear the task to begin a new load"
             )
-        return LoadState(**{**found, "stage": Stage(found.get("stage", Stage.NEW))})
+        try:
+            return LoadState(**{**found, "stage": Stage(found["stage"])})
+        except (KeyError, TypeError, ValueError):
+            raise self._unreadable() from None
+
+    def _unreadable(self) -> DataError:
+        return DataError(
+            f"{self.staging.url(self.folder)}/load.json is empty, cut short or not as this provider writes it, perhaps "
+            "after a full disk, so how far this load came is unknown. Make room, and clear the task: a new load reads "
+            "the source again. Nothing is lost: rows that this one may have sent count as unknown, and are sent again"
+        )
 
     def _move(self, stage: Stage) -> None:
         """Write the state down with another stage."""

@@ -3,16 +3,23 @@
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from fsspec import AbstractFileSystem
 
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.contract.wire.messages import json_body
+from optimove_provider.disk.modes import PRIVATE, Modes, make_folders, open_private, set_modes
+from optimove_provider.disk.room import NotWritten, telling
 from optimove_provider.surroundings import REAL, Surroundings
+
+FOLDERS = frozenset({"connections", "ledgers", "loads", "reports", "samples", "targets", "tries"})
+"""What lies directly in staging."""
+ADVICE = "make room there, or name another place in [optimove] staging, and run the task again"
 
 
 class TornFile(DataError):
@@ -24,12 +31,14 @@ class Staging:
     """A folder on any fsspec file system. Paths are relative to it.
 
     It is handed to everything that a load does, and so are with it the `surroundings` that the load takes its time and
-    chance from.
+    chance from. On a local disk files and folders have these `modes`, whatever the umask: customers' data are in them.
+    Writing raises NotWritten there, which says what the disk lacks.
     """
 
     fs: AbstractFileSystem
     root: str
     surroundings: Surroundings = REAL
+    modes: Modes = PRIVATE
 
     @property
     def is_local(self) -> bool:
@@ -56,7 +65,8 @@ class Staging:
         except (ValueError, TypeError):
             raise TornFile(
                 f"{self.url(path)} was cut short, perhaps on a full disk: {len(body)} bytes that are no JSON. Make "
-                "room, and clear the task to begin a new load"
+                "room. If it is one load's, below loads/, clear that task to begin a new load; any other one has to be "
+                "restored, or removed if nothing of it is needed"
             ) from None
 
     def read_whole(self, path: str) -> dict[str, Any] | None:
@@ -78,11 +88,12 @@ class Staging:
         place = self._at(path)
         self._make_folder(path)
         if self.is_local:
-            with self._gone_if_broken(f"{path}.new"), self.fs.open(f"{place}.new", "wb") as file:
-                file.write(body)
-                file.flush()
-                os.fsync(file.fileno())  # or a loss of power might leave a new name for nothing
-            self.fs.mv(f"{place}.new", place)
+            with self._telling(path, len(body)):
+                with self._gone_if_broken(f"{path}.new"), open_private(f"{place}.new", self.modes) as file:
+                    file.write(body)
+                    file.flush()
+                    os.fsync(file.fileno())  # or a loss of power might leave a new name for nothing
+                self.fs.mv(f"{place}.new", place)
         else:  # an object store shows an object whole
             self.fs.pipe_file(place, body)
         return self.url(path)
@@ -98,7 +109,7 @@ class Staging:
         self._make_folder(path)
         body = json_body(content)
         # Not pipe_file(mode="create"): on a local disk that looks first and writes then.
-        with self.fs.open(self._at(path), "xb") as file, self._gone_if_broken(path):
+        with self._telling(path, len(body)), self._open(path, "x") as file, self._gone_if_broken(path):
             file.write(body)
             file.flush()
 
@@ -124,6 +135,9 @@ class Staging:
             with suppress(OSError):  # another disk, or one without links
                 os.link(self.path(path), self.path(new))
                 return
+            with self._telling(new, os.path.getsize(self.path(path))), open_private(self.path(new), self.modes) as to:
+                self.fs.get_file(self.path(path), to)
+            return
         self.fs.cp_file(self.path(path), self.path(new))
 
     def remove_folder(self, path: str) -> None:
@@ -134,7 +148,7 @@ class Staging:
     def open_new(self, path: str) -> Any:
         """A binary file to write, as a context manager: on an object store it appears when it is closed."""
         self._make_folder(path)
-        return self.fs.open(self._at(path), "wb")
+        return self._open(path, "w")
 
     def open(self, path: str) -> Any:
         """A binary file to read, as a context manager. Raises FileNotFoundError."""
@@ -160,16 +174,40 @@ class Staging:
         """Remove a file that could not be written to its end."""
         try:
             yield
-        except OSError:
+        except (OSError, NotWritten):
             with suppress(OSError):
                 self.fs.rm_file(self._at(path))
             raise
 
+    def _open(self, path: str, mode: str) -> Any:
+        if self.is_local:
+            return open_private(self._local(path), self.modes, mode, ADVICE)
+        return self.fs.open(self._at(path), f"{mode}b")
+
+    def _telling(self, path: str, needed: int) -> AbstractContextManager[None]:
+        return telling(self._local(path), needed, ADVICE) if self.is_local else nullcontext()
+
     def _at(self, path: str) -> str:
         return f"{self.root.rstrip('/')}/{path}"
 
+    def _local(self, path: str) -> Path:
+        return Path(self._at(path))
+
     def _make_folder(self, path: str) -> None:
-        self.fs.makedirs(self._at(path).rpartition("/")[0], exist_ok=True)
+        if not self.is_local:
+            self.fs.makedirs(self._at(path).rpartition("/")[0], exist_ok=True)
+            return
+        with self._telling(path, 0):
+            self._close_root()
+            make_folders(self._local(path).parent, self.modes, below=Path(self.root))
+
+    def _close_root(self) -> None:
+        """Give the root its mode too, if it is there with another and nothing but ours is in it."""
+        root = Path(self.root)
+        if not root.exists():
+            make_folders(root, self.modes)
+        elif (root.stat().st_mode ^ self.modes.folder) & 0o777 and set(os.listdir(root)) <= FOLDERS:
+            set_modes(root, self.modes)
 
 
 _NEVER = datetime.min.replace(tzinfo=UTC)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from optimove_provider.contract.wire.errors import OptimoveProviderError
+from optimove_provider.disk.room import keeping
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.journal import Journal, Stage
@@ -94,8 +95,9 @@ class Publication:
         try:
             yield
         except OptimoveProviderError as error:
-            if not error.retry_helps:
-                self.abort()
-            elif isinstance(error, UploadLost):
-                self._unprepare()
+            with keeping(error, "to abort the upload"):
+                if not error.retry_helps:
+                    self.abort()
+                elif isinstance(error, UploadLost):
+                    self._unprepare()
             raise

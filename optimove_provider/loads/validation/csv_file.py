@@ -10,7 +10,7 @@ from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.loads.progress import Progress
 from optimove_provider.loads.state.staging import Staging
-from optimove_provider.records.files import decompressed, delimiter_of
+from optimove_provider.records.files import check_delimiter, converted, decompressed, delimiter_of, transcoded
 from optimove_provider.records.findings.findings import Findings
 from optimove_provider.records.validate.validate import Options, check_csv
 
@@ -24,21 +24,29 @@ OpenFile = Callable[[], AbstractContextManager[BinaryIO]]
 
 @dataclass(frozen=True, slots=True)
 class CsvFile:
-    """A CSV file that can be read more than once. Its name says whether it is packed, and what separates its cells."""
+    """A CSV file that can be read more than once. Its name says whether it is packed, and what separates its cells,
+    unless `separator` does. `encoding` None means UTF-8."""
 
     name: str
     packed: OpenFile
+    separator: str | None = None
+    encoding: str | None = None
 
     @contextmanager
     def opened(self) -> Iterator[BinaryIO]:
-        """The file's text, unpacked."""
+        """The file's text, unpacked, as UTF-8."""
         with self.packed() as stream:
-            yield decompressed(stream, self.name)
+            yield transcoded(decompressed(stream, self.name), self.name, self.encoding)
 
     @property
     def delimiter(self) -> str:
-        """A tab or a comma."""
-        return delimiter_of(self.name)
+        """What separates cells: a tab, a comma, or what was said. SettingsError if that can be none."""
+        return delimiter_of(self.name) if self.separator is None else check_delimiter(self.separator)
+
+    @property
+    def converted(self) -> str:
+        """How the file is read if it is not as its name says."""
+        return converted(self.name, self.delimiter, self.encoding)
 
 
 def check_file(
@@ -48,7 +56,7 @@ def check_file(
 
     Raises DataError, with the first findings in its text, if there is an error among them.
     """
-    options = replace(options, file=file.name, delimiter=file.delimiter)
+    options = replace(options, file=file.name, delimiter=file.delimiter, converted=file.converted)
     progress = Progress(staging.surroundings.monotonic)
 
     def log_progress(rows: int, size: int) -> None:
@@ -57,9 +65,25 @@ def check_file(
 
     with file.opened() as stream:
         findings = check_csv(stream, attributes, options, log_progress)
-    url = staging.write(report_path, findings.as_json())
-    refuse_errors(findings, url)
+    with filed(findings, staging, report_path) as url:
+        refuse_errors(findings, url)
     return findings, url
+
+
+@contextmanager
+def filed(findings: Findings, staging: Staging, path: str) -> Iterator[str]:
+    """Write all findings to staging, and judge them in here, given their URL.
+
+    What is raised in here is raised, though they could not be written; else the reason is, why they could not be.
+    """
+    problem = None
+    try:
+        url = staging.write(path, findings.as_json())
+    except Exception as error:  # whatever a storage raises
+        problem, url = error, f"not written ({error})"
+    yield url
+    if problem:
+        raise problem
 
 
 def refuse_errors(findings: Findings, url: str) -> None:

@@ -17,8 +17,8 @@ from optimove_provider.loads.spool.freeze import OpenRows
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.loads.upload.destination import MAX_FILE_BYTES
 from optimove_provider.loads.upload.sink import Sink
-from optimove_provider.loads.validation.csv_file import CsvFile
-from optimove_provider.loads.validation.row_sinks import FailFast, KeepRejected, SourceNumbers
+from optimove_provider.loads.validation.csv_file import CsvFile, filed
+from optimove_provider.loads.validation.row_sinks import FailFast, KeepRejected, OnRefused, SourceNumbers, no_more
 from optimove_provider.records.findings.findings import ERROR, WARNING, Finding, Findings
 from optimove_provider.records.observe.defaults import observers_for
 from optimove_provider.records.observe.observer import ColumnObserver, ObserverFactory, no_observers
@@ -63,7 +63,7 @@ class ImportOptions:
 class RowCheck:
     """One pass over the rows of a source: valid ones go to a sink, and `report` learns of the others.
 
-    `observers` are made for every file besides those that always are.
+    `observers` are made for every file besides those that always are. `on_refused` takes the rows that are kept aside.
     """
 
     def __init__(
@@ -73,9 +73,10 @@ class RowCheck:
         staging: Staging,
         report: Report,
         observers: ObserverFactory = no_observers,
+        on_refused: OnRefused = no_more,
     ) -> None:
         self._source, self._options, self._staging = source, options, staging
-        self._report, self._observers = report, observers
+        self._report, self._observers, self._on_refused = report, observers, on_refused
         self._progress = Progress(staging.surroundings.monotonic)
 
     def run(self, sink: Sink) -> None:
@@ -87,11 +88,13 @@ class RowCheck:
             with self._opened(text) as stream:
                 findings = check_csv(stream, options.attributes, self._check_options(), on_progress, numbered)
         _account(findings, text)
-        url = self._staging.write(f"reports/{load_id}-findings.json", findings.as_json())
         self._report.rows = findings.rows + text.left_out
-        if row_sink.has_header or isinstance(self._source, CsvFile):  # an empty list has no columns, and is no fault
-            _refuse_pii(findings, url)
-            row_sink.judge(findings, self._report, url)
+        with filed(findings, self._staging, f"reports/{load_id}-findings.json") as url:
+            self._report.tell_warnings(findings.warnings(), findings.warning_note(url))
+            # An empty list has no columns, and is no fault.
+            if row_sink.has_header or isinstance(self._source, CsvFile):
+                _refuse_pii(findings, url)
+                row_sink.judge(findings, self._report, url)
 
     @contextmanager
     def _row_sink(self, sink: Sink) -> Iterator[FailFast | KeepRejected]:
@@ -100,7 +103,7 @@ class RowCheck:
             yield FailFast(sink, delimiter)
             return
         path = f"reports/{self._report.load_id}.rejected"
-        with KeepRejected(sink, self._staging, path, delimiter, options.max_rejected) as row_sink:
+        with KeepRejected(sink, self._staging, path, delimiter, options.max_rejected, self._on_refused) as row_sink:
             yield row_sink
 
     @property

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import BinaryIO, Self
 
 from optimove_provider.contract.wire.errors import DataError
+from optimove_provider.disk.room import keeping
 from optimove_provider.loads.report.max_rejected import allowed_of
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.staging import Staging
@@ -16,6 +17,14 @@ from optimove_provider.records.to_csv.write import OnUnfit, with_commas
 from optimove_provider.records.validate.row_sink import RowSink, Split, with_line_end
 
 log = logging.getLogger(__name__)
+
+
+OnRefused = Callable[[int, bytes], None]
+"""Takes a refused row as it stands in the text: its number, and what it is."""
+
+
+def no_more(row: int, text: bytes) -> None:
+    """Does nothing with a refused row."""
 
 
 class FailFast:
@@ -56,24 +65,35 @@ class KeepRejected:
     ending by the delimiter.
 
     `max_rejected` rows may be refused, that share of all if it is below 1, or any number if it is None. As soon as
-    there are more, the sink discards. Close it.
+    there are more, the sink discards. `on_refused` is given each refused row too. Close it.
     """
 
     def __init__(
-        self, sink: Sink, staging: Staging, path: str, delimiter: str, max_rejected: float | None = None
+        self,
+        sink: Sink,
+        staging: Staging,
+        path: str,
+        delimiter: str,
+        max_rejected: float | None = None,
+        on_refused: OnRefused = no_more,
     ) -> None:
         self._file = _LateFile(staging, f"{path}{'.tsv' if delimiter == chr(9) else '.csv'}")
         self._split = Split(_comma_separated(sink, delimiter), self._file, delimiter)
-        self._sink, self._max_rejected = sink, max_rejected
+        self._sink, self._max_rejected, self._on_refused = sink, max_rejected, on_refused
         # A share is known at the end only.
         self._limit = math.inf if max_rejected is None or 0 < max_rejected < 1 else max_rejected
         self.has_header = False
+        self._unfit: list[tuple[int, str, bytes]] = []  # rows of the text that was read before its header was taken
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
+        if error is None:
+            self._file.close()
+            return
+        with keeping(error, "to write the refused rows"):
+            self._file.close()
 
     @property
     def rows_refused(self) -> int:
@@ -84,6 +104,9 @@ class KeepRejected:
         """Take the header; a file of refused rows begins with it."""
         self.has_header = True
         self._split.header(text)
+        for row, reason, unfit in self._unfit:
+            self.on_unfit(row, reason, unfit)
+        self._unfit.clear()
 
     def refuse_header(self, findings: str) -> None:
         """The header has errors: raises DataError, for no row could be called valid."""
@@ -96,12 +119,16 @@ class KeepRejected:
     def refuse(self, row: int, line: int, text: bytes, reasons: Iterable[str]) -> None:
         """Keep a refused row."""
         self._split.refuse(row, line, text, reasons)
+        self._on_refused(row, text)
         if self.rows_refused > self._limit:
             self._sink.discard()
 
     def on_unfit(self, row: int, reason: str, text: bytes) -> None:
         """Keep a row of the source that has no form in CSV."""
-        self.refuse(row, 0, text, [reason])
+        if self.has_header:
+            self.refuse(row, 0, text, [reason])
+        else:
+            self._unfit.append((row, reason, text))
 
     def judge(self, findings: Findings, report: Report, url: str) -> None:
         """Tell the report of the refused rows. Raises DataError if they are too many; all findings are at `url`."""

@@ -1,10 +1,11 @@
 """DuckDB databases in memory that go on, on disk, with what does not fit."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from optimove_provider.disk.temporary import TemporaryFolder
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -32,6 +33,10 @@ def open_duck(folder: Path | str, max_memory: str, threads: int | None = None) -
 
 @contextmanager
 def temporary_duck(max_memory: str, threads: int | None = None) -> Iterator["DuckDBPyConnection"]:
-    """The same, with a folder of its own that is removed at the end."""
-    with tempfile.TemporaryDirectory(prefix="optimove-") as folder, open_duck(folder, max_memory, threads) as database:
+    """The same, with a folder of its own that is removed at the end. Raises NotWritten where its disk is full."""
+    with (
+        TemporaryFolder() as folder,
+        folder.telling(),
+        open_duck(folder.path, max_memory, threads) as database,
+    ):
         yield database

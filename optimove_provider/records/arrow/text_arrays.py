@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from optimove_provider.records.arrow.types import Mask
+from optimove_provider.records.arrow.types import Bytes, Integers, Mask
+
+NOT_UNICODE = "text that is not valid Unicode"
 
 Piece = tuple[pa.StringArray, npt.NDArray[np.signedinteger[Any]] | int]
 """Texts, and which of them each row has: one number if all rows have the same."""
@@ -96,3 +98,53 @@ def without(array: pa.Array, bad: Mask) -> pa.Array:
     fit[array.offset :] = valid(array) & ~bad
     buffers = [pa.py_buffer(np.packbits(fit, bitorder="little")), *array.buffers()[1:]]
     return pa.Array.from_buffers(array.type, len(array), buffers, offset=array.offset)
+
+
+def as_text(column: pa.Array) -> pa.StringArray:
+    """Text of any layout as plain strings."""
+    return column if column.type == pa.string() else column.cast(pa.string())
+
+
+def characters(column: pa.StringArray) -> Bytes:
+    """The bytes of all texts, one after the other."""
+    _, offsets, data = column.buffers()
+    if not len(column) or data is None or not data.size:
+        return np.empty(0, np.uint8)
+    edges = np.frombuffer(offsets, np.int32)
+    return np.frombuffer(data, np.uint8)[edges[column.offset] : edges[column.offset + len(column)]]
+
+
+def bytes_of(column: pa.StringArray) -> tuple[Integers, Bytes]:
+    """Where each text starts and the last one ends, and the bytes between the first start and the last end."""
+    data = characters(column)
+    if not len(data):
+        return np.zeros(len(column) + 1, np.int64), data
+    edges = np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column) + 1]
+    return edges.astype(np.int64) - edges[0], data
+
+
+def unicode(column: pa.StringArray) -> tuple[pa.StringArray, dict[int, str]]:
+    """The texts that are valid Unicode; the others are null and unfit."""
+    data = characters(column)
+    if not len(data) or data.max() < 0x80 or _is_utf8(*bytes_of(column)):
+        return column, {}
+    bad = np.zeros(len(column), bool)
+    for position, text in enumerate(column.cast(pa.binary()).to_pylist()):
+        try:
+            (text or b"").decode()
+        except UnicodeDecodeError:
+            bad[position] = True
+    return without(column, bad), dict.fromkeys(indices(bad), NOT_UNICODE)
+
+
+def _is_utf8(edges: Integers, data: Bytes) -> bool:
+    """Whether all is UTF-8, and no text begins in the middle of a character. One check of all bytes is fast."""
+    starts = edges[edges < len(data)]
+    if ((data[starts] & 0xC0) == 0x80).any():
+        return False
+    offsets = pa.py_buffer(np.array([0, len(data)], np.int64))
+    try:
+        pa.Array.from_buffers(pa.large_string(), 1, [None, offsets, pa.py_buffer(data)]).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True

@@ -22,6 +22,8 @@ class Fault(NamedTuple):
     severity: str = ERROR
 
 
+REPEATED = "the header once more: put files together without the headers of all but the first"
+DOUBT = "this may be a part of the cell that is broken on line {line}: where that record ends is not certain"
 NUL_MESSAGE = "a NUL character: no reader agrees with another about it"
 _SPACE = "a space before an opening quote: readers disagree whether the quotes are part of the value"
 _BARE_CR = "a carriage return without a line feed: end lines with LF or CRLF"
@@ -88,3 +90,25 @@ class Grammar:
         if text[position:start].strip(" "):
             return file_rules.QUOTE.name, _BARE_QUOTE
         return file_rules.QUOTE_SPACE.name, _SPACE
+
+
+SEPARATORS = ";\t|,"
+_NAMES = {"\t": "a tab", ";": "';'", "|": "'|'", ",": "','"}
+
+
+def other_separator(text: str, delimiter: str, cells: list[str]) -> str | None:
+    """What separates the names of a header that was read as one cell, or that cannot be read; None if nothing does."""
+    if len(cells) > 1:
+        return None
+    counts = {one: Grammar(one).count(text.lstrip("\ufeff")) for one in SEPARATORS if one != delimiter}
+    best = max(counts, key=counts.__getitem__)
+    return best if counts[best] > 1 else None
+
+
+def separator_message(separator: str) -> str:
+    """What to do about a file with another separator than its name says."""
+    option = "tab" if separator == "\t" else separator
+    return (
+        f"the header is one cell, and {_NAMES[separator]} seems to separate its names: write the file with commas, or "
+        f"with tabs as .tsv; `validate --delimiter '{option}'` reads it as it is"
+    )

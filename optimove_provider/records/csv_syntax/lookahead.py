@@ -30,6 +30,13 @@ class LookaheadStream:
             self._bytes, self._at = b"".join(chunks), 0
         return self._bytes[self._at : self._at + size]
 
+    def begin(self, size: int) -> bytes:
+        """What the first read of the stream gives, `size` bytes at most; they stay to be read. No more is read: what
+        makes the text may do something else after its beginning."""
+        if not self._read and not self.ended:
+            self._bytes = self._fetch(size)
+        return self._bytes[self._at : self._at + size]
+
     def is_last(self, block: bytes) -> bool:
         """Whether the stream is known to end with what was looked at."""
         return self.ended and len(block) == self._left
@@ -52,6 +59,13 @@ class LookaheadStream:
         line = self._bytes[self._at : self._at + limit if end < 0 else end + 1]
         self._at += len(line)
         return line
+
+    def drain(self) -> int:
+        """Take everything that is left; returns how many bytes there were in all."""
+        while not self.ended:
+            self._bytes, self._at = self._fetch(_CHUNK), 0
+        self._bytes = b""
+        return self._read
 
     def _fetch(self, size: int) -> bytes:
         fetched = self._stream.read(size)

@@ -29,7 +29,8 @@ class Record:
     """One record. `broken`: its cells are not to be trusted. A blank line has no cells and is not broken.
 
     `line` is the physical line (from 1) and `byte` the offset where it starts; `text` is as it stands, with
-    line ends, and with undecodable bytes as surrogate escapes.
+    line ends, and with undecodable bytes as surrogate escapes. `is_cut`: it is too long to be kept, and has quotes.
+    `doubt` is the line of a broken record of which this may be a part, or 0: see `certainty`.
     """
 
     line: int
@@ -38,6 +39,8 @@ class Record:
     cells: list[str]
     faults: list[Fault]
     broken: bool
+    is_cut: bool = False
+    doubt: int = 0
 
     @property
     def is_blank(self) -> bool:
@@ -50,6 +53,11 @@ class Record:
         return self.text.endswith("\r\n") if self.text.endswith("\n") else None
 
     @property
+    def raw_cells(self) -> list[bytes]:
+        """The cells as they stand in the file, without their quotes."""
+        return [cell.encode(errors="surrogateescape") for cell in self.cells]
+
+    @property
     def raw(self) -> bytes:
         """The text as it stands in the file."""
         return self.text.encode(errors="surrogateescape")
@@ -60,6 +68,7 @@ class _Line(NamedTuple):
     size: int  # bytes, with those beyond the cap
     bad: int | None  # offset of the first byte that is not UTF-8
     whole: bool
+    quoted: bool  # whether it is not whole, and has quotes
 
 
 class _TooLong(Exception):
@@ -114,15 +123,16 @@ class _Lines:
         raw = self._stream.readline(MAX_RECORD_BYTES + 1)
         if not raw:
             return None
-        size, rest = len(raw), raw
+        size, rest, quoted = len(raw), raw, b'"' in raw
         while size > MAX_RECORD_BYTES and rest and not rest.endswith(b"\n"):
             rest = self._stream.readline(MAX_RECORD_BYTES)
             size += len(rest)
+            quoted = quoted or b'"' in rest
         text, bad = _decode(raw)
         if self.byte == 0 and not self.taken and text.startswith("\ufeff"):
             self.bom, text = True, text[1:]
         whole = size == len(raw) <= MAX_RECORD_BYTES
-        return _Line(text, size, bad if whole else None, whole)
+        return _Line(text, size, bad if whole else None, whole, quoted and not whole)
 
 
 def _decode(raw: bytes) -> tuple[str, int | None]:
@@ -193,7 +203,8 @@ class RecordReader:
         if faults and keep < len(lines.taken) and (complaint or lines.ended or self._is_row(keep)):
             lines.give_back(keep)
             text, cells = "".join([line.text for line in lines.taken]), []
-        record = Record(lines.line, lines.byte, text, cells, faults, broken=bool(faults))
+        is_cut = any(line.quoted for line in lines.taken)
+        record = Record(lines.line, lines.byte, text, cells, faults, broken=bool(faults), is_cut=is_cut)
         record.faults += self._encoding(cells)
         if "\0" in text:
             record.faults += [
@@ -207,9 +218,11 @@ class RecordReader:
 
     def _structure(self, text: str, complaint: str) -> tuple[list[Fault], int]:
         """Find what breaks the record, and how many of its lines belong to it if it has no end."""
-        if not self._lines.taken[0].whole:
-            return [Fault(file_rules.TOO_LONG.name, None, text, f"the line is {complaint}")], 1
         faults, position = self._grammar.faults(text, self._lines.line, self._lines.ended)
+        if not self._lines.taken[0].whole:
+            # Lines that end with CR alone are one line, however many they are.
+            returns = [one for one in faults if one.rule == file_rules.BARE_CR.name]
+            return returns or [Fault(file_rules.TOO_LONG.name, None, text, f"the line is {complaint}")], 1
         if complaint and not faults:
             faults, position = [Fault(file_rules.TOO_LONG.name, None, text, f"unreadable: {complaint}")], len(text) - 1
         return faults, text.count("\n", 0, position) + 1
@@ -232,6 +245,16 @@ def _looks_like(text: str, byte: int) -> str:
     """Name the encoding of a line that is not UTF-8, where it can be recognised."""
     raw = text.encode(errors="surrogateescape")
     if byte == 0 and raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return " but UTF-16, as its byte order mark says"
-    strange = [character for character in raw.decode("latin-1") if character > "\x7f"]
-    return ", it looks like Latin-1" if all(character.isalpha() for character in strange) else ""
+        return f" but UTF-16, as its byte order mark says ({_AS_UTF16})"
+    strange = [byte for byte in raw if byte > 0x7F]
+    letters = bytes(byte for byte in strange if byte not in _OF_CP1252).decode("cp1252", "replace")
+    if letters and not letters.isalpha():
+        return ""
+    is_latin = min(strange) >= 0xA0
+    return f", it looks like {'Latin-1 or cp1252' if is_latin else 'cp1252, which Windows writes'} ({_AS_CP1252})"
+
+
+_OF_CP1252 = bytes.fromhex("80 82 84 85 91 92 93 94 95 96 97 99 a0 a3 a7 a9 ab ae b0 b2 b3 b4 b7 bb bd")
+"""The euro, quotes, dashes, signs: what texts have besides letters."""
+_AS_CP1252 = "save it as UTF-8; `validate --encoding cp1252` reads it"
+_AS_UTF16 = "save it as UTF-8; `validate --encoding utf-16` reads it"

@@ -7,6 +7,7 @@ import numpy as np
 
 from optimove_provider.records.arrow.types import Integers
 from optimove_provider.records.csv_syntax.blocks import RegularPart, regular_part
+from optimove_provider.records.csv_syntax.certainty import Certainty
 from optimove_provider.records.csv_syntax.locations import Location, Locations
 from optimove_provider.records.csv_syntax.lookahead import LookaheadStream
 from optimove_provider.records.csv_syntax.reader import Record, RecordReader
@@ -59,7 +60,7 @@ def scan(
     exactly as make a run, and the run doubles while the text stays odd. `width` is the number of cells of a row, None
     if that is not known. Nothing else may read from `stream` meanwhile.
     """
-    size, run = block_bytes, 1
+    size, run, certainty = block_bytes, 1, Certainty(delimiter)
     while text := stream.look(size):
         part = regular_part(text, delimiter, stream.is_last(text))
         if part.size:
@@ -69,22 +70,24 @@ def scan(
             yield block
         run = 1 if part.size > block_bytes // 2 else min(run * 2, LONGEST_EXACT_RUN)
         if part.odd:
-            start = yield from _exactly(stream, delimiter, width, start, run)
+            start = yield from _exactly(stream, delimiter, width, start, run, certainty)
         size = block_bytes if part.size or part.odd else 2 * len(text)
 
 
 def _exactly(
-    stream: LookaheadStream, delimiter: str, width: int | None, start: Location, run: int
+    stream: LookaheadStream, delimiter: str, width: int | None, start: Location, run: int, certainty: Certainty
 ) -> Generator[Record, None, Location]:
-    """Read an odd record, and on until `run` records in a row were regular; returns where the next one starts."""
+    """Read an odd record, and on until `run` records in a row were regular, and it is certain that the last one ended;
+    returns where the next one starts."""
     records = RecordReader(stream, delimiter, start.line, start.byte)
     records.width = width
     row, regular = start.row, 0
     for record in records:
+        certainty.take(record)
         yield record
         row += not record.is_blank
         regular = 0 if record.is_blank or record.faults else regular + 1
-        if regular >= run and records.rest is not None:
+        if regular >= run and records.rest is not None and not certainty.is_lost:
             break
     stream.push(records.rest or b"")
     return Location(row, records.line, records.byte)

@@ -36,7 +36,7 @@ class Finding:
     def describe(self) -> str:
         """One line for people: "row 3, line 4, column 'x', rule date: value '2022-13-01': expected ..."."""
         location = [f"row {self.row}"] if self.row else []
-        location.append(f"line {self.line}")
+        location += [f"line {self.line}"] if self.line else []
         location += [f"column {self.column!r}"] if self.column else []
         rule = f"rule {self.rule}" + ("" if self.severity == ERROR else f" ({self.severity})")
         value = f"value {self.value!r}: " if self.value or self.column else ""
@@ -108,6 +108,23 @@ class Findings:
     def truncated(self) -> bool:
         """Whether there were more findings than are kept."""
         return self.total > len(self.findings)
+
+    def warnings(self) -> dict[str, int]:
+        """How many warnings of each rule there are."""
+        counts: dict[str, int] = {}
+        for (rule, _, severity), count in self.groups.items():
+            if severity == WARNING:
+                counts[rule] = counts.get(rule, 0) + count
+        return counts
+
+    def warning_note(self, url: str, prefix: str = "id-") -> str:
+        """A remark about the warnings of the rules that begin so, with the first of each; "" if there is none."""
+        counts = {rule: count for rule, count in self.warnings().items() if rule.startswith(prefix)}
+        if not counts:
+            return ""
+        first = {one.rule: one for one in reversed(self.findings) if one.severity == WARNING}
+        told = [f"{rule} {n}" + (f" ({first[rule].describe()})" if rule in first else "") for rule, n in counts.items()]
+        return f"warnings about ids: {'; '.join(told)}. All of them: {url}"
 
     def as_json(self) -> dict[str, Any]:
         """The report as a dict that JSON can hold, in the order in which people read it."""

@@ -30,7 +30,9 @@ def observers_for(
     texts = {name: one.datatype == "string" for one in attributes if (name := one.name) and not is_key_column(name)}
     keys = [column for column, name in enumerate(names) if name in key]
     observers: list[ColumnObserver] = [
-        KeyObserver(column, names[column], folder, on_compared=on_compared) for column in keys[:1] if identifiers
+        KeyObserver(column, names[column], folder, on_compared=on_compared, errors=key.errors)
+        for column in keys[:1]
+        if identifiers
     ]
     for column, name in enumerate(names):
         if pii and texts.get(name, True) and name not in allowed_pii:

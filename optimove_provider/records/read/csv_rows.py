@@ -8,15 +8,18 @@ follows can be trusted: the file is refused.
 from collections.abc import Iterator
 from typing import BinaryIO
 
+import numpy as np
 import pyarrow as pa
 
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.records.csv_syntax.blocks import parse_columns
-from optimove_provider.records.csv_syntax.grammar import Fault
+from optimove_provider.records.csv_syntax.grammar import DOUBT, REPEATED, Fault, other_separator, separator_message
 from optimove_provider.records.csv_syntax.locations import Location
 from optimove_provider.records.csv_syntax.lookahead import LookaheadStream
 from optimove_provider.records.csv_syntax.reader import Record, RecordReader
+from optimove_provider.records.csv_syntax.repeated_header import RepeatedHeader
 from optimove_provider.records.csv_syntax.scan import RegularBlock, scan
+from optimove_provider.records.file_kind import HEAD_BYTES, other_kind, unmarked_utf16
 from optimove_provider.records.files import delimiter_of
 from optimove_provider.records.rows import BATCH_ROWS, Reading, Rows, Unread, one_chunk, refuse_doubled, small_batches
 
@@ -26,8 +29,8 @@ BLOCK_BYTES = 2 << 20
 def csv_rows(stream: BinaryIO, name: str, block_bytes: int = BLOCK_BYTES) -> Reading:
     """The rows of an unpacked CSV file (a TSV by its name); blank lines are no rows. The first batch is empty.
 
-    Raises DataError for a header that is missing, broken or doubled, for a quote that is never closed or has text
-    after it, for NUL, and for bytes that are not UTF-8.
+    Raises DataError for a file that is no CSV, for a header that is missing, broken, doubled or of another separator,
+    for a quote that is never closed or has text after it, for NUL, and for bytes that are not UTF-8.
     """
     yield from _CsvFile(LookaheadStream(stream), name, block_bytes)
 
@@ -40,9 +43,12 @@ class _CsvFile:
         self._delimiter = delimiter_of(name)
         self._row = 0
         self._header: list[str] = []
+        self._repeated = RepeatedHeader([])
 
     def __iter__(self) -> Rows:
+        self._refuse_other_kind()
         start = self._read_header()
+        self._repeated = RepeatedHeader(self._header)
         yield _text_batch(self._header, [])
         rows: list[list[str]] = []
         for item in scan(self._stream, self._delimiter, len(self._header), start, self._block_bytes):
@@ -60,15 +66,29 @@ class _CsvFile:
 
     def _cells(self, item: RegularBlock | Record) -> list[str] | None:
         """The cells of a row that was read exactly; None if this is none, or a faulty one."""
-        if isinstance(item, RegularBlock) or item.faults or len(item.cells) != len(self._header):
+        if isinstance(item, RegularBlock) or item.faults or item.doubt or len(item.cells) != len(self._header):
+            return None
+        if self._repeated.is_repeat(item.raw_cells):
             return None
         return item.cells
+
+    def _refuse_other_kind(self) -> None:
+        head = self._stream.begin(HEAD_BYTES)
+        if kind := other_kind(head):
+            raise DataError(f"source {self._name!r} is no CSV, but {kind}")
+        if encoding := unmarked_utf16(head):
+            raise DataError(
+                f"source {self._name!r} is not UTF-8 but {encoding[:6].upper()} without a byte order mark: save it as "
+                "UTF-8"
+            )
 
     def _read_header(self) -> Location:
         records = RecordReader(self._stream, self._delimiter)
         record = next(iter(records), None)
         if record is None or record.is_blank:
             raise DataError(f"source {self._name!r} has no header row")
+        if separator := other_separator(record.text, self._delimiter, record.cells):
+            raise DataError(f"source {self._name!r}: {separator_message(separator)}")
         if record.faults:
             raise self._refusal(record, record.faults[0])
         self._header = record.cells
@@ -79,14 +99,29 @@ class _CsvFile:
     def _block(self, block: RegularBlock) -> Rows:
         """The rows of a regular part; those with another number of cells come in their turn."""
         batch, ragged = _parse_block(block, self._header, self._delimiter)
+        batch, unlike = self._without_repeats(block, batch, dict(ragged))
         taken = before = 0
-        for record, cells in ragged:
+        for record in sorted(unlike):
             yield from small_batches(batch.slice(taken, record - before))
             taken, before = taken + record - before, record + 1
-            yield self._ragged(block.between(record, record + 1).decode(), cells)
+            yield self._ragged(block.between(record, record + 1).decode(), unlike[record])
         yield from small_batches(batch.slice(taken))
 
+    def _without_repeats(
+        self, block: RegularBlock, batch: pa.RecordBatch, ragged: dict[int, int]
+    ) -> tuple[pa.RecordBatch, dict[int, int]]:
+        """The rows that are not the header once more; the other records, with their number of cells."""
+        maybe = self._repeated.candidates(batch.column(0).view(pa.binary())) if batch.num_columns else ()
+        rows = [row for row in maybe if self._repeated.is_repeat(_raw(batch, row))]
+        if not rows:
+            return batch, ragged
+        whole = np.delete(np.arange(block.rows), list(ragged))
+        kept = np.isin(np.arange(batch.num_rows), rows, invert=True)
+        return batch.filter(pa.array(kept)), ragged | dict.fromkeys(whole[rows].tolist(), len(self._header))
+
     def _ragged(self, text: str, cells: int) -> Unread:
+        if cells == len(self._header):
+            return Unread(_unended(text), REPEATED)
         return Unread(_unended(text), f"{cells} columns, but the header has {len(self._header)}")
 
     def _unread(self, record: Record) -> Iterator[Unread]:
@@ -96,12 +131,18 @@ class _CsvFile:
                 raise self._refusal(record, fault)
         if record.faults:
             yield Unread(_unended(record.text), record.faults[0].message)
+        elif record.doubt:
+            yield Unread(_unended(record.text), DOUBT.format(line=record.doubt))
         elif not record.is_blank:
             yield self._ragged(record.text, len(record.cells))
 
     def _refusal(self, record: Record, fault: Fault) -> DataError:
         row = f", row {self._row + 1}" if self._header else ", header"
         return DataError(f"source {self._name!r}{row}, line {record.line}: {fault.message}")
+
+
+def _raw(batch: pa.RecordBatch, row: int) -> list[bytes]:
+    return [column[row].as_py().encode() for column in batch.columns]
 
 
 def _hides_the_end(fault: Fault) -> bool:

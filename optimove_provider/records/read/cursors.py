@@ -1,15 +1,31 @@
-"""The rows of a query, fetched a batch at a time, on whatever driver Airflow's connection has."""
+"""The rows of a query, fetched a few at a time, on whatever driver Airflow's connection has."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from importlib import import_module
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from datetime import date, datetime, time
+from itertools import repeat
+from operator import add
 from typing import Any
-from uuid import uuid4
 
 from optimove_provider.contract.wire.errors import DataError
+from optimove_provider.records.read.drivers.described import (
+    Convert,
+    duckdb_converters,
+    mysql_converters,
+    mysqldb_cursor,
+)
+from optimove_provider.records.read.drivers.postgres import postgres_converters, psycopg2_cursor, psycopg_cursor
+from optimove_provider.records.read.drivers.refusals import refusals
+from optimove_provider.records.read.drivers.sqlite import sqlite_cursor
 from optimove_provider.records.read.typed_columns import Columns
-from optimove_provider.records.rows import BATCH_ROWS, Rows, refuse_doubled
-from optimove_provider.records.to_json.scalars import JsonText
+from optimove_provider.records.read.waiting_rows import waiting_rows
+from optimove_provider.records.rows import BATCH_BYTES, BATCH_ROWS, Reading, Rows, refuse_doubled, small_batches
+
+FIRST_ROWS, FETCH_ROWS, FETCH_BYTES = 5, 1000, 4 << 20
+"""How many rows the first fetch asks for; and at most the others, which ask for up to five times what came before, if
+that holds about so many bytes."""
+
+_Row = Sequence[Any]
 
 
 @contextmanager
@@ -17,58 +33,141 @@ def opened_cursor(connection: Any) -> Iterator[Any]:
     """A cursor on a connection, such that the result set stays with the server where the driver can do that.
 
     Both drivers of PostgreSQL fetch a whole result at once unless the cursor has a name; then they take queries only.
-    Their rows come as tuples whatever the connection says, and JSON as the text that the server sent.
     """
-    driver = type(connection).__module__.partition(".")[0]
-    with closing(_NAMED.get(driver, _plain)(connection)) as cursor:
+    with closing(_OPENED.get(_driver(connection), _plain)(connection)) as cursor:
         yield cursor
+
+
+def _driver(of: Any) -> str:
+    return type(of).__module__.partition(".")[0]
 
 
 def _plain(connection: Any) -> Any:
     return connection.cursor()
 
 
-def _psycopg2(connection: Any) -> Any:
-    extras, extensions = import_module("psycopg2.extras"), import_module("psycopg2.extensions")
-    for register in (extras.register_default_json, extras.register_default_jsonb):
-        register(connection, loads=JsonText)
-    return connection.cursor(_name(), cursor_factory=extensions.cursor)
+_OPENED = {
+    "psycopg2": psycopg2_cursor,
+    "psycopg": psycopg_cursor,
+    "sqlite3": sqlite_cursor,
+    "MySQLdb": mysqldb_cursor,
+}
+_CONVERTERS: Mapping[str, Callable[[Any], dict[int, Convert]]] = {
+    "psycopg2": postgres_converters,
+    "psycopg": postgres_converters,
+    "duckdb": duckdb_converters,
+    "_duckdb": duckdb_converters,
+    "pymysql": mysql_converters,
+    "MySQLdb": mysql_converters,
+}
 
 
-def _psycopg(connection: Any) -> Any:
-    rows, documents = import_module("psycopg.rows"), import_module("psycopg.types.json")
-    cursor = connection.cursor(_name(), row_factory=rows.tuple_row)
-    documents.set_json_loads(_text_of_bytes, cursor)
-    return cursor
+def rows_read_ahead(opened: Callable[[], AbstractContextManager[Any]]) -> Reading:
+    """The rows of a query, which wait in a temporary file, as `cursor_rows` gives them.
 
-
-def _text_of_bytes(document: str | bytes) -> JsonText:
-    return JsonText(document.decode() if isinstance(document, bytes) else document)
-
-
-def _name() -> str:
-    return f"optimove_{uuid4().hex}"
-
-
-_NAMED = {"psycopg2": _psycopg2, "psycopg": _psycopg}
+    All are fetched, and the query is over, before the second batch is given: however long it takes to send what is
+    read, no transaction of the database waits for it. `opened` gives a cursor on which the query has been executed.
+    """
+    with waiting_rows() as waiting:
+        with opened() as cursor:
+            rows = cursor_rows(cursor)
+            yield next(rows)
+            waiting.put_aside(rows)
+        yield from waiting.take_up()
 
 
 def cursor_rows(cursor: Any) -> Rows:
     """The rows of a DB-API cursor on which a query has been executed; the first batch is empty.
 
-    Raises DataError for a statement without rows, a column that is named twice, and a value that no column can hold or
-    that has another type than its column held before.
+    Raises DataError for a statement without rows, a column that is named twice, and where the driver refuses a value.
     """
-    # psycopg2 knows the columns of a named cursor from the first fetch on.
-    rows = cursor.fetchmany(BATCH_ROWS) if cursor.description is None and getattr(cursor, "name", None) else None
+    fetch = _Fetch(cursor)
     if cursor.description is None:
-        raise DataError("the sql returns no rows: a SELECT is expected")
-    names = [column[0] for column in cursor.description]
+        # psycopg2 knows the columns of a named cursor from the first fetch on.
+        fetch.look(FIRST_ROWS if getattr(cursor, "name", None) else 0)
+    names = fetch.names
     refuse_doubled(names, "the query")
-    columns, before = Columns(), 0
-    yield columns.batch({name: [] for name in names}, before)
-    rows = cursor.fetchmany(BATCH_ROWS) if rows is None else rows
-    while rows:
-        yield columns.batch(dict(zip(names, zip(*rows, strict=True), strict=True)), before)
-        before += len(rows)
-        rows = cursor.fetchmany(BATCH_ROWS)
+    convert = _CONVERTERS.get(_driver(cursor), lambda _: {})(cursor)
+    columns = Columns()
+    yield columns.batch({name: [] for name in names})
+    for rows in _grouped(fetch):
+        yield from small_batches(columns.batch(_by_column(names, rows, convert)))
+
+
+def _by_column(names: Sequence[str], rows: Sequence[_Row], convert: Mapping[int, Convert]) -> dict[str, Sequence[Any]]:
+    columns = list(zip(*rows, strict=True))
+    for number, make in convert.items():
+        columns[number] = tuple(None if value is None else make(value) for value in columns[number])
+    return dict(zip(names, columns, strict=True))
+
+
+class _Fetch:
+    """Fetches rows. What the last ones held says how many more are asked for at a time."""
+
+    def __init__(self, cursor: Any) -> None:
+        self._cursor, self._count, self._number = cursor, FIRST_ROWS, 0
+        self._waiting: Sequence[_Row] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """The columns. Raises DataError for a statement that has none."""
+        if self._cursor.description is None:
+            raise DataError("the sql returns no rows: a SELECT is expected")
+        return [str(column[0]) for column in self._cursor.description]
+
+    def look(self, rows: int) -> None:
+        """Fetch the first rows, which then wait."""
+        self._waiting = self._fetched(rows) if rows else ()
+
+    def some(self, at_most: int) -> list[tuple[_Row, int]]:
+        """Some rows, with the bytes of each; none at the end."""
+        rows, self._waiting = self._waiting or self._fetched(min(self._count, at_most)), ()
+        sizes = _sizes(rows)
+        self._number += len(rows)
+        self._count = max(1, min(FETCH_ROWS, 5 * len(rows), FETCH_BYTES * len(rows) // max(1, sum(sizes))))
+        return list(zip(rows, sizes, strict=True))
+
+    def _fetched(self, count: int) -> Sequence[_Row]:
+        described = self._cursor.description or ()
+        with refusals(f"the query, rows {self._number + 1} to {self._number + count}", [one[0] for one in described]):
+            rows: Sequence[_Row] = self._cursor.fetchmany(count)
+        return rows
+
+
+def _grouped(fetch: _Fetch) -> Iterator[list[_Row]]:
+    """Rows of one batch each. No more are fetched than it has room for."""
+    group: list[_Row] = []
+    held = 0
+    while found := fetch.some(BATCH_ROWS - len(group)):
+        for row, size in found:
+            if group and held + size > BATCH_BYTES:
+                yield group
+                group, held = [], 0
+            group.append(row)
+            held += size
+        if len(group) == BATCH_ROWS:
+            yield group
+            group, held = [], 0
+    if group:
+        yield group
+
+
+_BRIEF = frozenset((type(None), bool, int, float, date, datetime, time))
+
+
+def _sizes(rows: Sequence[_Row]) -> list[int]:
+    """About how many bytes each row has."""
+    sizes = [0] * len(rows)
+    for values in zip(*rows, strict=True):
+        more = repeat(8) if _BRIEF.issuperset(map(type, values)) else map(_bytes, values)
+        sizes = list(map(add, sizes, more))
+    return sizes
+
+
+def _bytes(value: Any) -> int:
+    """About what a value takes as text."""
+    if isinstance(value, str | bytes | bytearray | memoryview):
+        return len(value)
+    if isinstance(value, Mapping):
+        return sum(map(_bytes, value)) + sum(map(_bytes, value.values()))
+    return sum(map(_bytes, value)) if isinstance(value, list | tuple) else 8

@@ -1,69 +1,67 @@
 """The rows of JSON Lines files: one object a line. Nothing is guessed: a date is text, and every digit is kept.
 
 Numbers are one kind, so 1 and 2.5 may share a column; what no double holds exactly is kept as its digits. Nested values
-are kept as documents (`pa.json_()`). A name that begins to appear later is a column from then on.
+are kept as documents (`pa.json_()`). A value that has no form, such as NaN in a document, comes with its row and is for
+the encoder to reject. A name that begins to appear later is a column from then on.
 
 A file whose lines have the marker of a load is one of ours, whatever it is called: its rows are the `record` objects,
 and what could not be read then (`text`) is not read now. All its lines are of one load.
 """
 
+import codecs
 import json
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
 
 from optimove_provider.contract.wire.errors import DataError
+from optimove_provider.records.arrow.text_arrays import NOT_UNICODE
 from optimove_provider.records.read.typed_columns import Columns
+from optimove_provider.records.read.values import is_unicode, shown_value
 from optimove_provider.records.rejected_lines import Marker, is_rejected_file, marker_of, rejected_row
 from optimove_provider.records.rows import BATCH_ROWS, MAX_TEXT_CHARACTERS, Reading, Unread
-from optimove_provider.records.to_json.scalars import NOT_UNICODE, NoForm, nested_text
+from optimove_provider.records.to_json.scalars import TOO_DEEP, NoForm
 
 MAX_LINE_BYTES = 16 << 20
 """Ours. A longer line is no row, and only its beginning is kept."""
+WINDOW_BYTES = 16 << 20
+"""Text of which one batch is made, or so: at least a line."""
 _CHUNK_BYTES = 1 << 20
-_BOM = b"\xef\xbb\xbf"
+_WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 Row = dict[str, Any]
 
 
 def json_rows(stream: BinaryIO, name: str, columns: Columns | None = None) -> Reading:
     """The rows of an unpacked JSON Lines file, blank lines left out; first an empty batch, unless there are no rows.
 
-    A line that is no JSON object is `Unread`. `columns` is shared by the files of a load. Raises DataError for a value
-    of another type than its column held before.
+    A line that is no JSON object is `Unread`. `columns` is shared by the files of a load. Raises DataError for a file
+    that has no lines: one in UTF-16, or with carriage returns for line ends.
     """
     columns = columns or Columns(one_number=True)
-    read = _Lines(name).read
-    rows: list[Row] = []
-    number = 0
     begun = False
-    where = f"source {name!r}, "
-
-    def batch() -> Iterator[pa.RecordBatch]:
-        """The rows that wait, after an empty batch if they are the first."""
-        nonlocal number, begun
-        made = columns.of_rows(rows, number, where)
-        if not begun:
-            yield made.slice(0, 0)
-        begun = True
-        number += len(rows)
-        rows.clear()
-        yield made
-
-    for line in _lines(stream):
-        item = read(line)
-        if isinstance(item, Unread):
-            if rows:
-                yield from batch()
-            number += 1
+    for items in _windows(stream, _Lines(name).read):
+        for item in columns.of_items(items):
+            if not begun and isinstance(item, pa.RecordBatch):
+                begun = True
+                yield item.slice(0, 0)
             yield item
-        else:
-            rows.append(item)
-            if len(rows) == BATCH_ROWS:
-                yield from batch()
-    if rows:
-        yield from batch()
+
+
+def _windows(stream: BinaryIO, read: Callable[["_Line"], Row | Unread]) -> Iterator[list[Row | Unread]]:
+    """The rows, and the lines that are none, as many at a time as a batch may have."""
+    items: list[Row | Unread] = []
+    size = 0
+    for line in _lines(stream):
+        items.append(read(line))
+        size += len(line.raw)
+        if len(items) == BATCH_ROWS or size >= WINDOW_BYTES:
+            yield items
+            items, size = [], 0
+    if items:
+        yield items
 
 
 class _Line(NamedTuple):
@@ -92,7 +90,7 @@ def _lines(stream: BinaryIO) -> Iterator[_Line]:
 
 
 def _chunks(stream: BinaryIO) -> Iterator[bytes]:
-    yield stream.read(_CHUNK_BYTES).removeprefix(_BOM)
+    yield stream.read(_CHUNK_BYTES).removeprefix(codecs.BOM_UTF8)
     while chunk := stream.read(_CHUNK_BYTES):
         yield chunk
 
@@ -109,14 +107,27 @@ class _Lines:
         """The row of a line. Raises DataError where rejected rows of one load are mixed with others."""
         parsed = _parsed(line)
         if not isinstance(parsed, dict):
+            self._refuse_other_lines(line)
             return _unread(line, parsed)
         self._look(parsed)
         if not self._is_ours:
-            return _fit(parsed, line)
+            return _named(parsed, line)
         row = rejected_row(parsed)
         if row is None:
             return _unread(line, "neither a record nor a text: this is no line of a file of rejected rows")
-        return row if isinstance(row, Unread) else _fit(row, line)
+        return row if isinstance(row, Unread) else _named(row, line)
+
+    def _refuse_other_lines(self, line: _Line) -> None:
+        """Raises DataError if no line was an object so far, as the file's lines end otherwise."""
+        if self._is_begun:
+            return
+        if line.raw.startswith(_WIDE):
+            raise DataError(f"source {self._name!r} is not UTF-8 but UTF-16 or UTF-32: save it as UTF-8")
+        first, end, _ = line.raw.partition(b"\r")
+        if end and isinstance(_parsed(_Line(first, True)), dict):
+            raise DataError(
+                f"source {self._name!r} has objects that end with a carriage return: end each line with a line feed"
+            )
 
     def _look(self, parsed: Row) -> None:
         marker = marker_of(parsed)
@@ -143,14 +154,25 @@ def _parsed(line: _Line) -> Row | str:
     if not line.whole:
         return f"the line is longer than {MAX_LINE_BYTES} bytes"
     try:
-        parsed = json.loads(line.raw.decode(), parse_float=Decimal, object_pairs_hook=_object)
+        parsed = json.loads(line.raw.decode(), parse_float=_decimal, object_pairs_hook=_object)
     except UnicodeDecodeError as error:
         return f"not UTF-8: {error.reason} at byte {error.start} of the line"
     except NoForm as error:
         return str(error)
-    except (ValueError, RecursionError) as error:
+    except json.JSONDecodeError as error:
         return f"not JSON: {error}"
+    except ValueError:
+        return f"an integer of more than {sys.get_int_max_str_digits()} digits"
+    except RecursionError:
+        return TOO_DEEP
     return parsed if isinstance(parsed, dict) else "the line is no JSON object"
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except ArithmeticError:
+        raise NoForm(f"the number {text!r:.100} has an exponent that is beyond all computing") from None
 
 
 def _object(members: list[tuple[str, Any]]) -> Row:
@@ -160,21 +182,14 @@ def _object(members: list[tuple[str, Any]]) -> Row:
     return found
 
 
-def _fit(row: Row, line: _Line) -> Row | Unread:
-    """The row, unless no column could hold its text or its documents."""
+def _named(row: Row, line: _Line) -> Row | Unread:
+    """The row, unless it has no columns, or a name that can be none."""
     if not row:
         return _unread(line, "an object without members")
-    try:
-        escapes = b"\\u" in line.raw
-        for value in row.values():
-            if isinstance(value, dict | list) or (escapes and isinstance(value, str)):
-                nested_text(value).encode()
-        if escapes:
-            "".join(row).encode()
-    except NoForm as error:
-        return _unread(line, str(error))
-    except UnicodeEncodeError:
-        return _unread(line, NOT_UNICODE)
+    if b"\\u" in line.raw:
+        for name in row:
+            if not is_unicode(name):
+                return _unread(line, f"column {shown_value(name)}: {NOT_UNICODE}")
     return row
 
 

@@ -2,8 +2,8 @@
 
 A stream begins with an empty batch, so that its columns are known even if it has no rows. The batches that follow hold
 at most `BATCH_ROWS` rows. A row that could not be read comes as `Unread` in its place, so that rows can be numbered by
-counting both. A column of which all values were null so far has no type yet; apart from that, and from integers among
-other numbers, its type stays what it was.
+counting both. In files that have types a column keeps its own, or has none where all values are null; elsewhere its
+type is that of its values in the batch.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,13 +14,17 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from optimove_provider.contract.wire.errors import DataError
+from optimove_provider.records.arrow.text_arrays import NOT_UNICODE
 from optimove_provider.records.files import check_name, decompressed, format_of
-from optimove_provider.records.read.arrow_files import arrow_rows, parquet_rows
+from optimove_provider.records.read.arrow_files import arrow_rows
 from optimove_provider.records.read.csv_rows import csv_rows
 from optimove_provider.records.read.cursors import cursor_rows as cursor_batches
-from optimove_provider.records.read.cursors import opened_cursor
+from optimove_provider.records.read.cursors import opened_cursor, rows_read_ahead
+from optimove_provider.records.read.drivers.refusals import refusals
 from optimove_provider.records.read.json_lines import first_marker, json_rows
+from optimove_provider.records.read.parquet_files import parquet_rows
 from optimove_provider.records.read.typed_columns import Columns
+from optimove_provider.records.read.values import is_unicode, shown_value
 from optimove_provider.records.rejected_lines import Marker
 from optimove_provider.records.rows import BATCH_ROWS, Reading, Rows, Unread, only_batches
 from optimove_provider.records.to_json.scalars import is_text
@@ -36,6 +40,8 @@ __all__ = [
     "list_batches",
     "only_batches",
     "opened_cursor",
+    "refusals",
+    "rows_read_ahead",
 ]
 
 MAX_LIST_ROWS = 5000
@@ -139,12 +145,26 @@ def _kind(type_: pa.DataType) -> str:
     return "text" if is_text(type_) else str(type_)
 
 
-def list_batches(rows: Sequence[Mapping[str, Any]]) -> Iterator[pa.RecordBatch]:
-    """A short list of rows as one batch. A field that a row lacks is null there."""
+def list_batches(rows: Sequence[Mapping[str, Any]]) -> Rows:
+    """A short list of rows as one batch; what is no row comes in its place. A field that a row lacks is null there."""
     if len(rows) > MAX_LIST_ROWS:
         raise DataError(f"{len(rows)} records in a list: at most {MAX_LIST_ROWS}; give a file or a query instead")
-    for number, row in enumerate(rows, 1):
-        if not isinstance(row, Mapping):
-            raise DataError(f"row {number} is no mapping of fields: {row!r:.200}")
-    if rows:
-        yield Columns().of_rows(rows, before=0)
+    yield from Columns().of_items([_row(row) for row in rows])
+
+
+def _row(row: object) -> Mapping[str, Any] | Unread:
+    """An item of a list as a row: a mapping of which each name is text."""
+    try:
+        members = dict(row) if isinstance(row, Mapping) else None
+    except Exception as error:  # a foreign object, and what it raises
+        return Unread(shown_value(row), f"a {type(row).__name__} that cannot be read: {type(error).__name__}")
+    if members is None:
+        return Unread(shown_value(row), f"no mapping of fields but a {type(row).__name__}")
+    if not members:
+        return Unread(shown_value(row), "a row without fields")
+    for name in members:
+        if not isinstance(name, str):
+            return Unread(shown_value(row), f"the name {shown_value(name)} of a column is no text")
+        if not is_unicode(name):
+            return Unread(shown_value(row), f"column {shown_value(name)}: {NOT_UNICODE}")
+    return members

@@ -1,124 +1,87 @@
-"""Python values as Arrow columns: one type a column, from the first row to the last, nothing converted in silence."""
+"""Python values as Arrow columns. Nothing is converted in silence, and no value harms another.
+
+Values of one kind make a column of one type, which is fast. Where they are of several kinds, or one of them has no
+form, each becomes what it would become alone (`MixedType`): the encoder rejects the rows of those that have none.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime, time, timedelta
+from contextlib import suppress
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import pyarrow as pa
 
-from optimove_provider.contract.wire.errors import DataError
-from optimove_provider.records.to_json.scalars import JsonText, NoForm, is_plain_double, nested_text, number_text
-
-Values = Sequence[Any]
-
-_KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
-    (bool, "a boolean"),
-    (int, "an integer"),
-    (float, "a float"),
-    (Decimal, "a decimal"),
-    (JsonText, "JSON"),
-    (str, "text"),
-    (UUID, "a UUID"),
-    (datetime, "a timestamp"),
-    (date, "a date"),
-    (time, "a time"),
-    (timedelta, "a duration"),
-    ((bytes, bytearray, memoryview), "binary"),
-    ((Mapping, list, tuple), "nested"),
+from optimove_provider.records.arrow.floats import EXACT_INTEGERS
+from optimove_provider.records.arrow.mixed import mixed_column
+from optimove_provider.records.read.values import Value, forms_of
+from optimove_provider.records.rows import Rows, Unread, of_values, small_batches
+from optimove_provider.records.to_json.scalars import (
+    JsonText,
+    decimal_text,
+    is_plain_double,
+    nested_text,
+    number_text,
 )
-_NUMBERS = ("an integer", "a float", "a decimal")
-_WIDER = {frozenset(("an integer", wider)): wider for wider in ("a float", "a decimal")}
+
+Values = Sequence[Value]
+Row = Mapping[str, Any]
 
 
 class Columns:
-    """Makes batches of rows of Python values, and remembers what each column holds.
+    """Makes batches of rows of Python values. A name once seen is a column from then on.
 
-    Integers may stand beside floats or beside decimals. With `one_number`, as in JSON, all numbers are of one kind.
+    With `one_number`, as in JSON, all numbers are of one kind, and equal numbers have one form.
     """
 
     def __init__(self, one_number: bool = False) -> None:
         self._one_number = one_number
-        self._kinds: dict[str, str] = {}
         self._names: dict[str, None] = {}
 
-    def of_rows(self, rows: Sequence[Mapping[str, Any]], before: int, where: str = "") -> pa.RecordBatch:
-        """The same of rows that may lack members: they are null there. A name once seen is a column from then on."""
+    def of_items(self, items: Sequence[Row | Unread]) -> Rows:
+        """A batch of the rows, which may lack members, in parts: what could not be read comes in its place."""
+        rows = [item for item in items if not isinstance(item, Unread)]
+        batch = self.of_rows(rows)
+        taken = end = 0
+        for item in items:
+            if not isinstance(item, Unread):
+                end += 1
+                continue
+            if end > taken:
+                yield from small_batches(batch.slice(taken, end - taken))
+            taken = end
+            yield item
+        if end > taken:
+            yield from small_batches(batch.slice(taken))
+
+    def of_rows(self, rows: Sequence[Row]) -> pa.RecordBatch:
+        """A batch of rows that may lack members: they are null there."""
         self._names.update(dict.fromkeys(name for row in rows for name in row))
-        return self.batch({name: [row.get(name) for row in rows] for name in self._names}, before, where)
+        return self.batch({name: [row.get(name) for row in rows] for name in self._names})
 
-    def batch(self, columns: Mapping[str, Values], before: int, where: str = "") -> pa.RecordBatch:
-        """A batch after `before` rows; `where` begins the errors. A column of nulls has no type yet.
+    def batch(self, columns: Mapping[str, Values]) -> pa.RecordBatch:
+        """A batch of columns, of which each holds anything. A column of nulls has no type."""
+        arrays = [self._array(values) for values in columns.values()]
+        return of_values(pa.RecordBatch.from_arrays(arrays, names=list(columns)))
 
-        Raises DataError for a value that no column can hold, or not this one, with its row.
-        """
-        arrays = {name: self._array(name, values, before, where) for name, values in columns.items()}
-        return pa.RecordBatch.from_arrays(list(arrays.values()), names=list(arrays))
-
-    def _array(self, name: str, values: Values, before: int, where: str) -> pa.Array:
-        kind = known = self._kinds.get(name, "")
-        for found in sorted(_kinds(values)):
-            kind = self._merged(kind, self._own(found))
-        if kind in _MAKERS:
-            self._kinds[name] = kind
-            try:
-                return _MAKERS[kind](values)
-            except _UNFIT:
-                pass
-        elif not kind and not known:
+    def _array(self, values: Values) -> pa.Array:
+        kinds = frozenset(map(type, values)) - {type(None)}
+        if not kinds:
             return pa.nulls(len(values))
-        raise self._misfit(name, values, (known, before), where)
+        with suppress(Exception):  # whatever one of the values raises: each is looked at alone then
+            return self._maker(kinds)(values)
+        number = number_text if self._one_number else decimal_text
+        return mixed_column([forms_of(value, number) for value in values])
 
-    def _own(self, kind: str) -> str:
-        return "a number" if self._one_number and kind in _NUMBERS else kind
-
-    @staticmethod
-    def _merged(kind: str, other: str) -> str:
-        """The kind of a column that holds both; "?" if there is none."""
-        if not kind or kind == other:
-            return other
-        return _WIDER.get(frozenset((kind, other)), "?")
-
-    def _misfit(self, name: str, values: Values, so_far: tuple[str, int], where: str) -> DataError:
-        """Which row breaks the column: the first of another kind, or the first that fits nowhere."""
-        kind, before = so_far
-        for number, value in enumerate(values, before + 1):
-            at = f"{where}row {number}, column {name!r}"
-            for found in _kinds([value]):
-                if found not in _MAKERS:
-                    return DataError(f"{at}: no column can hold a {type(value).__name__}: cast it in the query")
-                merged = self._merged(kind, self._own(found))
-                if merged == "?":
-                    return DataError(
-                        f"{at}: {value!r:.200} is {found}, but the column held {kind} before: "
-                        "cast the column to one type"
-                    )
-                kind = merged
-                try:
-                    _MAKERS[kind]([value])
-                except _UNFIT as error:
-                    return DataError(f"{at}, value {value!r:.200}: {error}")
-        return DataError(f"{where}rows {before + 1} to {before + len(values)}, column {name!r} do not fit one column")
+    def _maker(self, kinds: frozenset[type]) -> Callable[[Values], pa.Array]:
+        if kinds <= _DOCUMENTS:
+            return _documents
+        return _numbers if self._one_number and kinds <= _NUMBERS else _MAKERS[kinds]
 
 
-def _kinds(values: Values) -> set[str]:
-    found = set(map(type, values)) - {type(None)}
-    if any(issubclass(one, datetime | time) for one in found):
-        return {_kind_of_zone(value) for value in values if value is not None}
-    return {_kind(one) for one in found}
-
-
-def _kind(type_: type) -> str:
-    return next((kind for base, kind in _KINDS if issubclass(type_, base)), "?")
-
-
-def _kind_of_zone(value: Any) -> str:
-    kind = _kind(type(value))
-    return f"{kind} with a time zone" if isinstance(value, datetime | time) and value.tzinfo else kind
-
-
-_UNFIT = (NoForm, pa.ArrowException, OverflowError, UnicodeEncodeError, ValueError, TypeError)
+class _Several(ValueError):
+    """The values have no type together."""
 
 
 def _of(type_: pa.DataType) -> Callable[[Values], pa.Array]:
@@ -159,26 +122,39 @@ def _exact(values: Values) -> pa.Array:
 
 
 def _floats(values: Values) -> pa.Array:
-    if all(value is None or is_plain_double(value) for value in values):
-        return _rendered(values, float, pa.float64())
-    return _rendered(values, lambda value: Decimal(repr(value)), None)
+    if any(isinstance(value, int) and abs(value) >= EXACT_INTEGERS for value in values):
+        raise _Several("an integer that may be no double")
+    return pa.array(values, pa.float64())
 
 
-_MAKERS: dict[str, Callable[[Values], pa.Array]] = {
-    "a boolean": _of(pa.bool_()),
-    "an integer": _exact,
-    "a float": _floats,
-    "a decimal": lambda values: _rendered(values, Decimal, None),
-    "a number": _numbers,
-    "JSON": _of(pa.json_()),
-    "text": _of(pa.string()),
-    "a UUID": lambda values: _rendered(values, str, pa.string()),
-    "a timestamp": _of(pa.timestamp("us")),
-    "a timestamp with a time zone": _of(pa.timestamp("us", "UTC")),
-    "a date": _of(pa.date32()),
-    "a time": _of(pa.time64("us")),
-    "a duration": _of(pa.duration("us")),
-    "binary": lambda values: _rendered(values, bytes, pa.binary()),
-    "nested": _documents,
+def _instants(values: Values) -> pa.Array:
+    """With a zone or without, but not both. Arrow drops the parts of a second of an offset, should there be any."""
+    offsets = {value.utcoffset() for value in values if value is not None}
+    if (None in offsets and len(offsets) > 1) or any(offset and offset.microseconds for offset in offsets):
+        raise _Several("instants of several kinds")
+    return pa.array(values, pa.timestamp("us", None if None in offsets else "UTC"))
+
+
+def _times(values: Values) -> pa.Array:
+    if any(value is not None and value.tzinfo for value in values):
+        raise _Several("a time with a zone")
+    return pa.array(values, pa.time64("us"))
+
+
+_NUMBERS = frozenset({int, float, Decimal})
+_DOCUMENTS = frozenset({dict, list, tuple})
+_MAKERS: dict[frozenset[type], Callable[[Values], pa.Array]] = {
+    frozenset({bool}): _of(pa.bool_()),
+    frozenset({int}): _exact,
+    frozenset({Decimal}): _exact,
+    frozenset({int, Decimal}): _exact,
+    frozenset({float}): _of(pa.float64()),
+    frozenset({int, float}): _floats,
+    frozenset({JsonText}): _of(pa.json_()),
+    frozenset({str}): _of(pa.string()),
+    frozenset({UUID}): lambda values: _rendered(values, str, pa.string()),
+    frozenset({datetime}): _instants,
+    frozenset({date}): _of(pa.date32()),
+    frozenset({time}): _times,
 }
-"""By kind. The other kinds have no column."""
+"""By the exact types of the values. Their subclasses are looked at one by one, as they may be more than their base."""

@@ -11,7 +11,8 @@
 | date | 2022-05-02 |
 | date with time | 2022-05-02T10:10:59Z in UTC, one without a zone is taken as UTC; or as the attribute's format asks: |
 | | a number in its `epoch_unit`, or a date. What that cannot say exactly keeps its full form, which a check refuses |
-| bytes, list, struct and other | refused |
+| values of several kinds | each as its own kind |
+| bytes, list, struct and other, years outside of 0001 to 9999 | refused |
 """
 
 import csv
@@ -24,14 +25,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
-import pyarrow.types as kinds
 
 from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.wire.errors import DataError
-from optimove_provider.records.arrow.floats import all_digits, float_values
+from optimove_provider.records.arrow.shown import shown
 from optimove_provider.records.arrow.types import Mask
 from optimove_provider.records.rows import Unread
-from optimove_provider.records.to_csv.instants import epochs, midnights, zulu
+from optimove_provider.records.to_csv.columns import cells_of
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -40,8 +40,6 @@ ROWS_AT_ONCE = 1 << 14
 
 OnUnfit = Callable[[int, str, bytes], None]
 """Takes a row that has no form in CSV: its number in the source, the reason, and what can be shown of it."""
-
-_AS_THEY_ARE = (kinds.is_boolean, kinds.is_integer, kinds.is_string, kinds.is_large_string, kinds.is_date32)
 
 
 class CsvText:
@@ -75,41 +73,23 @@ class CsvText:
 
     def _rows(self, batch: pa.RecordBatch) -> bytes:
         fit = np.ones(batch.num_rows, bool)
-        columns = []
+        columns, reasons = [], dict[int, tuple[str, str]]()
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             self.nulls[name] += column.null_count
-            cells, unfit, reason = self._column(name, column)
-            for index in np.flatnonzero(unfit & fit).tolist():
-                self._refuse(batch.slice(index, 1), self.rows + index + 1, name, reason)
-            fit &= ~unfit
+            cells, unfit = cells_of(column, self._attributes.get(name))
             columns.append(cells)
+            for index, reason in unfit.items():
+                reasons.setdefault(index, (name, reason))
+        for index in sorted(reasons):
+            self._refuse(batch, index, *reasons[index])
+            fit[index] = False
         self.rows += batch.num_rows
         return _written(pa.RecordBatch.from_arrays(columns, names=batch.schema.names), fit)
 
-    def _column(self, name: str, column: pa.Array) -> tuple[pa.Array, Mask, str]:
-        """The column as it can be written, which of its values are unfit, and why."""
-        if isinstance(column.type, pa.BaseExtensionType):
-            column = column.storage
-        if kinds.is_dictionary(column.type):
-            column = column.dictionary_decode()
-        if kinds.is_timestamp(column.type):
-            column = _instants(column, self._attributes.get(name))
-        elif cast := _cast(column.type):
-            column = column.cast(cast)
-        if kinds.is_floating(column.type):
-            values = float_values(column)
-            unfit = ~np.isfinite(values)
-            cells = all_digits(column, np.where(unfit, 0, values))
-            return cells, unfit, "NaN and infinities are no numbers to a CSV reader"
-        if kinds.is_decimal(column.type) or kinds.is_null(column.type) or any(is_(column.type) for is_ in _AS_THEY_ARE):
-            return column, np.zeros(len(column), bool), ""
-        unfit = column.is_valid().to_numpy(zero_copy_only=False)
-        return pa.nulls(len(column)), unfit, f"a {column.type} has no form in CSV: cast it to text in the query"
-
-    def _refuse(self, row: pa.RecordBatch, number: int, column: str, reason: str) -> None:
-        cells = ["" if value is None else str(value) for value in row.to_pylist()[0].values()]
-        value = row.column(column)[0].as_py()
-        self._leave_out(number, f"column {column!r}, value {value!r:.200}: {reason}", _line(cells))
+    def _refuse(self, batch: pa.RecordBatch, index: int, column: str, reason: str) -> None:
+        cells = ["" if not (cell := values[index]).is_valid else _for_people(cell) for values in batch.columns]
+        value = shown(batch.column(column)[index])
+        self._leave_out(self.rows + index + 1, f"column {column!r}, value {value}: {reason}", _line(cells))
 
     def _leave_out(self, row: int, reason: str, text: bytes) -> None:
         if self._on_unfit is None:
@@ -123,22 +103,11 @@ class CsvText:
         return row + bisect_right(self._before, row)
 
 
-def _instants(column: pa.Array, attribute: Attribute | None) -> pa.Array:
-    if attribute and attribute.format == "epoch":
-        return epochs(column, milliseconds=attribute.epoch_unit == "milliseconds")
-    return midnights(column) if attribute and attribute.format == "yyyy-mm-dd" else zulu(column)
-
-
-def _cast(kind: pa.DataType) -> pa.DataType | None:
-    """The type of which Arrow writes what we want."""
-    if kinds.is_string_view(kind):
-        return pa.large_string()
-    if kinds.is_date64(kind):
-        return pa.date32()
-    if kinds.is_float16(kind):
-        return pa.float32()
-    # Arrow writes 1.0E+3 where the scale is negative.
-    return pa.decimal256(76, 0) if kinds.is_decimal(kind) and kind.scale < 0 else None
+def _for_people(cell: pa.Scalar) -> str:
+    try:
+        return str(cell.as_py())
+    except Exception:  # Python has no such value
+        return shown(cell)
 
 
 def _written(batch: pa.RecordBatch, fit: Mask) -> bytes:

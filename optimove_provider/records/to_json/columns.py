@@ -1,7 +1,7 @@
 """Columns as JSON text, with the kernels of Arrow and without a look at single values. For `encode`."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
@@ -11,12 +11,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as types
 
+from optimove_provider.contract.cells.ids import is_empty_id
+from optimove_provider.records.arrow.coded import plain
 from optimove_provider.records.arrow.floats import all_digits, float_values
-from optimove_provider.records.arrow.text_arrays import Texts, indices, mask, valid, without
-from optimove_provider.records.arrow.types import Bytes, Integers, Offsets
+from optimove_provider.records.arrow.mixed import MixedType, form, told
+from optimove_provider.records.arrow.text_arrays import (
+    Texts,
+    as_text,
+    bytes_of,
+    indices,
+    mask,
+    unicode,
+    valid,
+    without,
+)
+from optimove_provider.records.arrow.types import Bytes, Offsets
 from optimove_provider.records.to_json.scalars import (
     NOT_FINITE,
-    NOT_UNICODE,
     NoForm,
     check_json,
     decimal_text,
@@ -27,6 +38,7 @@ from optimove_provider.records.to_json.scalars import (
 from optimove_provider.records.to_json.temporal import date_texts, time_texts, timestamp_texts
 
 MISSING_KEY = "a key is missing"
+UNSEEN_KEY = f"{MISSING_KEY}: nothing can be seen in it"
 NO_INTEGER = "key_type is integer, and this is none"
 
 
@@ -38,20 +50,24 @@ def texts(column: pa.Array) -> Texts:
     return _one_by_one(column, scalar_text)
 
 
-def key_texts(type_: pa.DataType, key_type: str) -> Callable[[pa.Array], Texts]:
-    """What makes keys of a column of this type. Raises NoForm if it can hold no keys."""
-    if types.is_dictionary(type_):
-        return lambda column: key_texts(type_.value_type, key_type)(_decoded(column))
+def key_texts(type_: pa.DataType, key_type: str, of_values: bool = False) -> Callable[[pa.Array], Texts]:
+    """What makes keys of a column of this type. Raises NoForm if it can hold no keys.
+
+    `of_values`: the type is that of a few values, and not of all of the source: then each of them is no key.
+    """
+    if types.is_dictionary(type_) or types.is_run_end_encoded(type_):
+        return lambda column: key_texts(type_.value_type, key_type, of_values)(plain(column))
     integers = types.is_integer(type_) or (types.is_decimal(type_) and type_.scale <= 0)
-    if not (integers or is_text(type_) or types.is_null(type_) or isinstance(type_, pa.JsonType)):
+    is_document = isinstance(type_, pa.JsonType | MixedType)
+    if not (integers or is_text(type_) or types.is_null(type_) or is_document or of_values):
         raise NoForm(f"a key must be text or an integer, not {type_}: cast it in the query")
     if types.is_null(type_):
         return lambda column: _keys(Texts((pa.nulls(len(column), pa.string()),)))
-    if isinstance(type_, pa.JsonType):
-        return lambda column: _keys(_one_by_one(column, partial(_json_key, key_type)))
     if integers:
         return _integer_keys if key_type == "integer" else lambda column: _keys(_quoted(texts(column)))
-    return _text_keys if key_type == "string" else lambda column: _keys(_digits(column))
+    if is_text(type_):
+        return _text_keys if key_type == "string" else lambda column: _keys(_digits(column))
+    return lambda column: _keys(_one_by_one(column, partial(_json_key, key_type)))
 
 
 def _keys(found: Texts) -> Texts:
@@ -70,15 +86,28 @@ def _integer_keys(column: pa.Array) -> Texts:
 
 
 def _text_keys(column: pa.Array) -> Texts:
-    column = _decoded(column)
+    column = as_text(column)
     found = _keys(_text(column))
-    empty = indices((np.diff(_bytes_of(column)[0]) == 0) & valid(column))
-    return replace(found, unfit=dict.fromkeys(empty, MISSING_KEY) | found.unfit) if empty else found
+    empty = _empty_keys(column, found.unfit)
+    return replace(found, unfit=empty | found.unfit) if empty else found
+
+
+def _empty_keys(column: pa.StringArray, unfit: Collection[int]) -> dict[int, str]:
+    """The keys in which nothing can be seen, by the rule that `validate` has, and why they are none: none of those that
+    begin with visible ASCII."""
+    edges, data = bytes_of(column)
+    lengths = np.diff(edges)
+    first = data.take(edges[:-1], mode="clip") if len(data) else np.zeros(len(column), np.uint8)
+    plain = (lengths > 0) & (first - np.uint8(ord("!")) <= ord("~") - ord("!"))
+    doubtful = [row for row in indices(~plain & valid(column)) if row not in unfit]
+    texts_ = column.take(pa.array(doubtful, pa.int64())).to_pylist()
+    pairs = zip(doubtful, texts_, strict=True)
+    return {row: UNSEEN_KEY if text else MISSING_KEY for row, text in pairs if is_empty_id(text)}
 
 
 def _digits(column: pa.Array) -> Texts:
     """Keys that are integers as text. Most are written as JSON would; the others are looked at one by one."""
-    column, unfit = _unicode(_decoded(column))
+    column, unfit = unicode(as_text(column))
     plain = pc.match_substring_regex(column, "^(0|-?[1-9][0-9]*)$").fill_null(True)
     if pc.all(plain).as_py():
         return Texts((column,), unfit=unfit)
@@ -92,8 +121,8 @@ def _digits(column: pa.Array) -> Texts:
 
 
 def _integer(text: str) -> str:
-    if not text:
-        raise NoForm(MISSING_KEY)
+    if is_empty_id(text):
+        raise NoForm(UNSEEN_KEY if text else MISSING_KEY)
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdecimal()):
         raise NoForm(NO_INTEGER)
@@ -101,19 +130,14 @@ def _integer(text: str) -> str:
     return "-" + digits if text.startswith("-") and digits != "0" else digits
 
 
-def _json_key(key_type: str, scalar: pa.ExtensionScalar) -> str:
-    """A key that came as JSON: text, or an integer, however long."""
+def _json_key(key_type: str, scalar: pa.Scalar) -> str:
+    """A key that has a form in JSON: text, or an integer, however long."""
     value = json.loads(scalar_text(scalar), parse_int=str)
-    if value is None or value == "":
-        raise NoForm(MISSING_KEY)
+    if value is None or (isinstance(value, str) and is_empty_id(value)):
+        raise NoForm(UNSEEN_KEY if value else MISSING_KEY)
     if not isinstance(value, str):
         raise NoForm(f"a key must be text or an integer, not a {type(value).__name__}: cast it in the query")
     return string_text(value) if key_type == "string" else _integer(value)
-
-
-def _decoded(column: pa.Array) -> pa.StringArray:
-    """Text of any layout as plain strings."""
-    return column if column.type == pa.string() else column.cast(pa.string())
 
 
 def _one_by_one(column: pa.Array, render: Callable[[Any], str]) -> Texts:
@@ -121,8 +145,7 @@ def _one_by_one(column: pa.Array, render: Callable[[Any], str]) -> Texts:
     unfit: dict[int, str] = {}
     for position, scalar in enumerate(column):
         try:
-            is_null = not scalar.is_valid or (types.is_dictionary(scalar.type) and not scalar.value.is_valid)
-            values.append(None if is_null else render(scalar))
+            values.append(render(scalar) if scalar.is_valid else None)
         except NoForm as error:
             values.append(None)
             unfit[position] = str(error)
@@ -170,7 +193,7 @@ def _decimal(column: pa.Array) -> Texts:
 
 
 def _json(column: pa.ExtensionArray) -> Texts:
-    column, unfit = _unicode(_decoded(column.storage))
+    column, unfit = unicode(as_text(column.storage))
     for position, text in enumerate(column.to_pylist()):
         if text is not None:
             try:
@@ -185,46 +208,11 @@ def _json(column: pa.ExtensionArray) -> Texts:
 
 
 def _text(column: pa.Array) -> Texts:
-    column, unfit = _unicode(_decoded(column))
+    column, unfit = unicode(as_text(column))
     return Texts((_escaped(column),), '"', '"', unfit)
 
 
-def _bytes_of(column: pa.StringArray) -> tuple[Integers, Bytes]:
-    """Where each text starts and the last one ends, and the bytes between the first start and the last end."""
-    _, offsets, data = column.buffers()
-    if not len(column) or data is None or not data.size:
-        return np.zeros(len(column) + 1, np.int64), np.empty(0, np.uint8)
-    edges = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1].astype(np.int64)
-    return edges - edges[0], np.frombuffer(data, np.uint8)[edges[0] : edges[-1]]
-
-
-def _unicode(column: pa.StringArray) -> tuple[pa.StringArray, dict[int, str]]:
-    """The texts that are valid Unicode; the others are null and unfit."""
-    edges, data = _bytes_of(column)
-    if not len(data) or data.max() < 0x80 or _is_utf8(edges, data):
-        return column, {}
-    bad = np.zeros(len(column), bool)
-    for position, text in enumerate(column.cast(pa.binary()).to_pylist()):
-        try:
-            (text or b"").decode()
-        except UnicodeDecodeError:
-            bad[position] = True
-    return without(column, bad), dict.fromkeys(indices(bad), NOT_UNICODE)
-
-
-def _is_utf8(edges: Integers, data: Bytes) -> bool:
-    """Whether all is UTF-8, and no text begins in the middle of a character. One check of all bytes is fast."""
-    starts = edges[edges < len(data)]
-    if ((data[starts] & 0xC0) == 0x80).any():
-        return False
-    offsets = pa.py_buffer(np.array([0, len(data)], np.int64))
-    try:
-        pa.Array.from_buffers(pa.large_string(), 1, [None, offsets, pa.py_buffer(data)]).validate(full=True)
-    except pa.ArrowInvalid:
-        return False
-    return True
-
-
+_AT_ONCE = 1 << 20
 _QUOTE, _BACKSLASH, _FIRST_VISIBLE = ord('"'), ord("\\"), 0x20
 
 
@@ -243,10 +231,13 @@ _BEFORE, _BECOMES, _EXTRA = _escapes()
 
 def _escaped(column: pa.StringArray) -> pa.StringArray:
     """Texts with controls, quotes and backslashes escaped, as the inside of JSON strings."""
-    edges, data = _bytes_of(column)
+    edges, data = bytes_of(column)
     special = np.flatnonzero((data < _FIRST_VISIBLE) | (data == _QUOTE) | (data == _BACKSLASH))
     if not len(special):
         return column
+    if len(special) > _AT_ONCE and len(column) > 1:  # what follows takes forty bytes for each of them
+        half = len(column) // 2
+        return pa.concat_arrays([_escaped(column.slice(0, half)), _escaped(column.slice(half))])
     found = data[special]
     extra = _EXTRA[found]
     before = _BEFORE[found]
@@ -259,13 +250,19 @@ def _escaped(column: pa.StringArray) -> pa.StringArray:
     return without(escaped, ~valid(column)) if column.null_count else escaped
 
 
-def _is_dictionary_of_text(type_: pa.DataType) -> bool:
-    return bool(types.is_dictionary(type_) and is_text(type_.value_type))
+def _mixed(column: pa.ExtensionArray) -> Texts:
+    bad, unfit = told(column, "no_json")
+    found = form(column, "json")
+    return Texts((without(found, bad) if unfit else found,), unfit=unfit)
+
+
+def _is_coded(type_: pa.DataType) -> bool:
+    return bool(types.is_dictionary(type_) or types.is_run_end_encoded(type_))
 
 
 _COLUMNS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[Any], Texts]], ...] = (
     (is_text, _text),
-    (_is_dictionary_of_text, _text),
+    (_is_coded, lambda column: texts(plain(column))),
     (types.is_integer, _cast),
     (types.is_boolean, _boolean),
     (types.is_floating, _floating),
@@ -275,4 +272,5 @@ _COLUMNS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[Any], Texts]], ..
     (types.is_time, time_texts),
     (types.is_null, _null),
     (lambda type_: isinstance(type_, pa.JsonType), _json),
+    (lambda type_: isinstance(type_, MixedType), _mixed),
 )

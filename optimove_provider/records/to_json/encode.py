@@ -4,7 +4,7 @@ Each column becomes text with the kernels of Arrow; one join makes the records. 
 apart, with the reason.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,15 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from optimove_provider.contract.wire.errors import DataError, SettingsError
+from optimove_provider.records.arrow.shown import shown
 from optimove_provider.records.arrow.text_arrays import Piece, Texts, interleaved
 from optimove_provider.records.arrow.types import Integers, Mask
-from optimove_provider.records.rows import refuse_doubled
+from optimove_provider.records.rows import is_of_values, refuse_doubled
 from optimove_provider.records.to_json.columns import key_texts, texts
-from optimove_provider.records.to_json.scalars import NoForm, check_type, is_text, string_text
+from optimove_provider.records.to_json.scalars import NoForm, check_type, string_text
 
 KEY_TYPES = ("string", "integer")
 NULLS = ("omit", "null", "refuse")
-MAX_REPR_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +54,16 @@ class Encoder:
     `nulls` at the top of a record: "omit" leaves the member out, "null" writes it, "refuse" makes the row unfit.
 
     Raises DataError if the key column is missing or can hold no keys, if a column is named twice, or if JSON has no
-    form for its type; SettingsError for another `key_type` or `nulls`.
+    form for its type; SettingsError for another `key_type` or `nulls`. In batches of values (`rows.is_of_values`) a
+    row without a key, or with one that can be none, is unfit, and no more.
     """
 
     def __init__(self, schema: pa.Schema, primary_key: str, key_type: str = "string", nulls: str = "omit") -> None:
         _check_choice("key_type", key_type, KEY_TYPES)
         _check_choice("nulls", nulls, NULLS)
-        if primary_key not in schema.names:
-            raise DataError(f"the key column {primary_key!r} is missing; the source has {', '.join(schema.names)}")
+        self._is_keyless = primary_key not in schema.names
+        if self._is_keyless and not is_of_values(schema):
+            raise missing_key(primary_key, schema.names)
         refuse_doubled(schema.names, "the source")
         for field in schema:
             try:
@@ -69,13 +71,16 @@ class Encoder:
             except NoForm as error:
                 raise DataError(f"column {field.name!r}: {error}") from None
         self._schema, self._primary_key, self._nulls = schema, primary_key, nulls
-        self._names = sorted(schema.names)
-        self._key_texts = _key_maker(schema.field(primary_key).type, primary_key, key_type)
+        self._names = sorted({*schema.names, primary_key})
+        key = pa.null() if self._is_keyless else schema.field(primary_key).type
+        self._key_texts = _key_maker(key, primary_key, key_type, is_of_values(schema))
 
     def encode(self, batch: pa.RecordBatch) -> Encoded:
         """The records of a batch. Raises DataError if it has another schema."""
         if batch.schema != self._schema:
             raise DataError(f"the columns changed on the way, from {self._schema} to {batch.schema}")
+        if self._is_keyless:
+            batch = batch.append_column(self._primary_key, pa.nulls(batch.num_rows))
         columns = {name: self._texts(name, batch.column(name)) for name in self._names}
         unfit = _unfit(batch, columns, self._primary_key)
         positions = np.arange(batch.num_rows)
@@ -149,9 +154,14 @@ def _check_choice(name: str, value: str, known: Sequence[str]) -> None:
         raise SettingsError(f"{name}={value!r} is none of {', '.join(map(repr, known))}")
 
 
-def _key_maker(type_: pa.DataType, column: str, key_type: str) -> Callable[[pa.Array], Texts]:
+def missing_key(primary_key: str, names: Iterable[str]) -> DataError:
+    """What to say of a source in which no row has the key."""
+    return DataError(f"the key column {primary_key!r} is missing; the source has {', '.join(names)}")
+
+
+def _key_maker(type_: pa.DataType, column: str, key_type: str, of_values: bool) -> Callable[[pa.Array], Texts]:
     try:
-        return key_texts(type_, key_type)
+        return key_texts(type_, key_type, of_values)
     except NoForm as error:
         raise DataError(f"the key column {column!r}: {error}") from None
 
@@ -164,13 +174,5 @@ def _unfit(batch: pa.RecordBatch, columns: dict[str, Texts], primary_key: str) -
         for position, reason in column.unfit.items():
             if position not in found:
                 key = None if keys is None or position in no_key else keys[position].as_py()
-                found[position] = Unfit(position, name, _repr(batch.column(name)[position]), reason, key)
+                found[position] = Unfit(position, name, shown(batch.column(name)[position]), reason, key)
     return [found[position] for position in sorted(found)]
-
-
-def _repr(scalar: pa.Scalar) -> str:
-    try:
-        text = repr(scalar.as_py())
-    except (ValueError, OverflowError, ImportError):  # not UTF-8, or a year or nanoseconds that Python has no form for
-        text = repr(pa.array([scalar]).cast(pa.binary())[0].as_py()) if is_text(scalar.type) else f"a {scalar.type}"
-    return text[:MAX_REPR_CHARACTERS]

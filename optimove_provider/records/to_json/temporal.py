@@ -8,19 +8,37 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as types
 
+from optimove_provider.records.arrow.calendar import (
+    FIRST_DAY,
+    LAST_DAY,
+    MILLISECONDS_A_DAY,
+    NO_SUCH_TIME,
+    NO_SUCH_YEAR,
+    NO_WHOLE_DAY,
+    PER_SECOND,
+    SECONDS_A_DAY,
+    no_whole_days,
+    outside_of_years,
+)
 from optimove_provider.records.arrow.text_arrays import Texts, indices, numbers, valid
 from optimove_provider.records.arrow.types import Integers, Mask
-from optimove_provider.records.to_json.scalars import FIRST_DAY, LAST_DAY, NO_SUCH_YEAR, PER_SECOND, SECONDS_A_DAY
 
 FIRST_LISTED, LISTED_DAYS = -25_567, 55_152
 """The days from 1900 to 2050."""
 
 
 def date_texts(column: pa.Array) -> Texts:
-    column = column if types.is_date32(column.type) else pc.cast(column, pa.date32(), safe=False)
-    days = numbers(column, np.int32)
-    bad = (days < FIRST_DAY) | (days > LAST_DAY)
-    return Texts((_days(days, _nulls(column, bad)),), '"', '"', dict.fromkeys(indices(bad), NO_SUCH_YEAR))
+    bad = outside_of_years(column)
+    unfit = dict.fromkeys(indices(bad), NO_SUCH_YEAR)
+    if types.is_date32(column.type):
+        days = numbers(column, np.int32)
+    else:
+        odd = no_whole_days(column)
+        days = numbers(column, np.int64) // MILLISECONDS_A_DAY
+        bad, unfit = bad | odd, dict.fromkeys(indices(odd), NO_WHOLE_DAY) | unfit
+    if unfit:
+        days = np.where(bad, 0, days)
+    return Texts((_days(days.astype(np.int32, copy=False), _nulls(column, bad)),), '"', '"', unfit)
 
 
 def _nulls(column: pa.Array, bad: Mask) -> Mask | None:
@@ -62,9 +80,11 @@ def timestamp_texts(column: pa.Array) -> Texts:
 
 
 def time_texts(column: pa.Array) -> Texts:
-    ticks = numbers(column, np.int32 if types.is_time32(column.type) else np.int64)
-    nulls = ~valid(column) if column.null_count else None
-    return Texts(_times_of_day(_clock(""), ticks.astype(np.int64), PER_SECOND[column.type.unit], nulls), '"', '"')
+    ticks = numbers(column, np.int32 if types.is_time32(column.type) else np.int64).astype(np.int64)
+    per_second = PER_SECOND[column.type.unit]
+    bad = (ticks < 0) | (ticks >= SECONDS_A_DAY * per_second)
+    times = _times_of_day(_clock(""), np.where(bad, 0, ticks), per_second, _nulls(column, bad))
+    return Texts(times, '"', '"', dict.fromkeys(indices(bad), NO_SUCH_TIME))
 
 
 def _times_of_day(

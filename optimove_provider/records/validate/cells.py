@@ -16,6 +16,8 @@ import pyarrow as pa
 from optimove_provider.contract.cells.datatypes import Verdict
 from optimove_provider.records.arrow.types import Integers, Mask
 from optimove_provider.records.csv_syntax.blocks import Parsed, RegularPart, parse_columns
+from optimove_provider.records.csv_syntax.reader import one_record
+from optimove_provider.records.csv_syntax.repeated_header import RepeatedHeader
 from optimove_provider.records.findings.findings import ERROR, WARNING
 from optimove_provider.records.rows import one_chunk
 from optimove_provider.records.validate.header import CellCheck
@@ -24,13 +26,15 @@ from optimove_provider.records.validate.header import CellCheck
 @dataclass(frozen=True, slots=True)
 class ColumnPlan:
     """What to look for in every block: `width` cells in a record (0: the cells do not matter), how each column's are
-    decided, columns to hand out whole, and how records should end: with CR and LF, or with LF alone."""
+    decided, columns to hand out whole, how records should end: with CR and LF, or with LF alone; and the header, which
+    may be there once more."""
 
     width: int
     delimiter: str
     checks: tuple[CellCheck, ...]
     observed: tuple[int, ...]
     crlf: bool
+    repeated: RepeatedHeader
 
     @property
     def columns(self) -> Sequence[int]:
@@ -66,14 +70,14 @@ class FaultyCells:
 
 @dataclass(frozen=True, slots=True)
 class BlockResult:
-    """What was found in the regular part of a block, by records (from 0): the `ragged` ones, which have another number
-    of cells, the `faulty` cells by check, the `refused` ones, which have an error, and the first with an
-    `other_line_end`.
+    """What was found in the regular part of a block, by records (from 0): the `unlike` ones, which have another number
+    of cells or are the header once more, the `faulty` cells by check, the `refused` ones, which have an error, and the
+    first with an `other_line_end`.
 
-    `observed` are whole columns, of the `whole` records: those that are not ragged.
+    `observed` are whole columns, of the `whole` records: those that are not unlike.
     """
 
-    ragged: Sequence[int]
+    unlike: Sequence[int]
     faulty: Sequence[FaultyCells]
     refused: Integers
     other_line_end: int | None
@@ -116,16 +120,31 @@ class PipelinedCheck:
 
 def _check(block: bytes, part: RegularPart, parsed: Parsed, plan: ColumnPlan) -> BlockResult:
     (table, others), records = parsed, len(part.ends)
-    ragged = [record for record, _ in others]
-    whole = np.delete(np.arange(records), ragged)
+    unlike = [record for record, _ in others]
+    whole = np.delete(np.arange(records), unlike)
+    if repeats := _repeats(block, part, table, plan, whole):
+        table = table.filter(pa.array(np.isin(np.arange(len(whole)), repeats, invert=True)))
+        unlike = sorted([*unlike, *whole[repeats].tolist()])
+        whole = np.delete(whole, repeats)
     faulty = [_faulty_cells(check, _column(table, check.column), whole) for check in plan.checks]
     refused = np.zeros(records, bool)
-    refused[ragged] = True
+    refused[unlike] = True
     for cells in faulty:
         refused[cells.records[cells.is_error]] = True
     observed = [_column(table, column) for column in plan.observed]
     other_line_end = part.first_ending(block, not plan.crlf)
-    return BlockResult(ragged, faulty, np.flatnonzero(refused), other_line_end, whole, observed)
+    return BlockResult(unlike, faulty, np.flatnonzero(refused), other_line_end, whole, observed)
+
+
+def _repeats(block: bytes, part: RegularPart, table: pa.Table, plan: ColumnPlan, whole: Integers) -> list[int]:
+    """The rows of a table that are the header once more."""
+    maybe = plan.repeated.candidates(_column(table, plan.columns[0]))
+    if not maybe:
+        return []
+    records = whole[list(maybe)].tolist()
+    texts = [block[part.start(record) : part.start(record + 1)] for record in records]
+    read = [one_record(text, plan.delimiter, 1, 1) for text in texts]
+    return [row for row, record in zip(maybe, read, strict=True) if plan.repeated.is_repeat(record.raw_cells)]
 
 
 def _column(table: pa.Table, column: int) -> pa.BinaryArray:

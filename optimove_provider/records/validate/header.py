@@ -6,8 +6,10 @@ from difflib import get_close_matches
 from functools import partial
 
 from optimove_provider.contract.cells.datatypes import Attribute, Rule, Verdict
-from optimove_provider.records.csv_syntax.grammar import Fault
+from optimove_provider.contract.cells.ids import is_empty_id, is_null_marker
+from optimove_provider.records.csv_syntax.grammar import DOUBT, REPEATED, Fault, other_separator, separator_message
 from optimove_provider.records.csv_syntax.reader import Record
+from optimove_provider.records.csv_syntax.repeated_header import RepeatedHeader
 from optimove_provider.records.findings import file_rules
 from optimove_provider.records.findings.findings import ERROR, MAX_VALUE_CHARACTERS, WARNING, Finding
 from optimove_provider.records.key import DCP_KEY, Key
@@ -30,7 +32,7 @@ class CellCheck:
     """How the cells of one column are decided.
 
     `judge` is exact. `plain` says of many cells at once which are right beyond doubt, so that `judge` need not be asked
-    about those. `invalid` and `disputed` are the messages about cells of which it says so: errors and warnings.
+    about those. `invalid` is the message about cells of which it says so, `doubt` tells why another is warned of.
     """
 
     column: int
@@ -38,7 +40,7 @@ class CellCheck:
     plain: Plain
     judge: Callable[[str], Verdict]
     invalid: str
-    disputed: str = ""
+    doubt: Callable[[str], str] = lambda cell: ""
 
     def decide(self, cell: str) -> Fault | None:
         """The fault of a cell, if it has one."""
@@ -49,7 +51,7 @@ class CellCheck:
 
     def fault(self, cell: str, severity: str) -> Fault:
         """The fault of a cell of which `judge` has said that it is wrong."""
-        return Fault(self.rule, self.column, cell, self.invalid if severity == ERROR else self.disputed, severity)
+        return Fault(self.rule, self.column, cell, self.invalid if severity == ERROR else self.doubt(cell), severity)
 
 
 class HeaderSchema:
@@ -65,7 +67,9 @@ class HeaderSchema:
         strict: bool,
         make_observers: ObserverFactory = no_observers,
         key: Key = DCP_KEY,
+        delimiter: str = ",",
     ) -> None:
+        self._delimiter = delimiter
         self._header, self._strict, self._hints, self._key = header, strict, MAX_HINTS, key
         self._any_name = attributes is None
         attributes = attributes or ()
@@ -74,6 +78,7 @@ class HeaderSchema:
         self._archived = {one.name for one in attributes if one.archived} - self._active.keys()
         self._keys = [i for i, name in enumerate(self._names) if name in key]
         self.checks = tuple(self._cell_checks())
+        self.repeated = RepeatedHeader(self._names)
         self.observers = tuple(make_observers(self._names, attributes))
 
     @property
@@ -95,15 +100,20 @@ class HeaderSchema:
         for index in self._keys[:1]:
             yield _key_check(self._key, index)
         for index, name in enumerate(self._names):
-            if name in self._active and name not in self._key:
-                rule = self._active[name].rule
-                if plain := prefilter.PLAIN.get(rule.name):
-                    judge = partial(_judge_cell, rule, self._strict)
-                    invalid = f"expected {rule.expects}"
-                    yield CellCheck(index, rule.name, plain, judge, invalid, f"{invalid}: {rule.doubt}")
+            if name in self._key:
+                continue
+            if name in self._active:
+                yield _cell_check(index, self._active[name].rule, self._strict)
+            elif self._any_name:
+                yield _text_check(index)
 
     def header_findings(self) -> Iterator[Finding]:
-        """Faults of the header's text, then of its names; names are not judged if the text is broken."""
+        """Faults of the header's text, then of its names; names are not judged if the text is broken, or if another
+        character separates them."""
+        if separator := self._other_separator():
+            message = separator_message(separator)
+            yield self._finding(self._header, 0, Fault(file_rules.SEPARATOR.name, None, self._header.text, message))
+            return
         for fault in self._header.faults:
             yield self._finding(self._header, 0, fault)
         if self._header.broken:
@@ -119,6 +129,10 @@ class HeaderSchema:
                 message = _NAME_RULES[rule] + hint
                 yield self._finding(self._header, 0, Fault(rule, index, name, message))
             seen.add(name)
+
+    def _other_separator(self) -> str | None:
+        known = any(name in self._active or name in self._key for name in self._names)
+        return None if known else other_separator(self._header.text, self._delimiter, self._header.cells)
 
     def _name_rule(self, name: str, seen: set[str]) -> str | None:
         if name in self._key:
@@ -144,13 +158,25 @@ class HeaderSchema:
         """Faults of one row: of its text, of the number of its cells, of the cells in their order."""
         for fault in record.faults:
             yield self._finding(record, row, fault)
+        if record.doubt:
+            message = DOUBT.format(line=record.doubt)
+            yield self._finding(record, row, Fault(file_rules.AFTER_QUOTE.name, None, "", message))
         if record.broken or self._header.broken:
+            return
+        if self.repeated.is_repeat(record.raw_cells):
+            fault = Fault(file_rules.HEADER_REPEATED.name, None, record.text.rstrip("\r\n"), REPEATED)
+            yield self._finding(record, row, fault)
             return
         if len(record.cells) != len(self._names):
             message = f"expected {len(self._names)} cells as in the header, found {len(record.cells)}"
             yield self._finding(record, row, Fault(file_rules.RAGGED.name, None, record.text.rstrip("\r\n"), message))
             return
         yield from self._cell_findings(record, row)
+
+    def is_row(self, record: Record) -> bool:
+        """Whether the record has the cells of a row, right or wrong."""
+        is_whole = not record.broken and not record.doubt and len(record.cells) == self.width
+        return is_whole and not self.repeated.is_repeat(record.raw_cells)
 
     def _cell_findings(self, record: Record, row: int) -> Iterator[Finding]:
         faulty = {fault.cell for fault in record.faults}
@@ -182,7 +208,34 @@ def _key_check(key: Key, column: int) -> CellCheck:
 
 
 def _judge_key(cell: str) -> Verdict:
-    return Verdict.VALID if cell.strip() else Verdict.INVALID
+    return Verdict.INVALID if is_empty_id(cell) else Verdict.VALID
+
+
+def _cell_check(column: int, rule: Rule, strict: bool) -> CellCheck:
+    if rule.name not in prefilter.PLAIN:
+        return _text_check(column)
+    judge, invalid = partial(_judge_cell, rule, strict), f"expected {rule.expects}"
+    return CellCheck(
+        column,
+        rule.name,
+        prefilter.PLAIN[rule.name],
+        judge,
+        invalid,
+        lambda cell: f"{invalid}: {rule.doubt_about(cell)}",
+    )
+
+
+def _text_check(column: int) -> CellCheck:
+    """How a column of any text is decided: markers of null are warned of."""
+    rule = file_rules.NULL_MARKER.name
+    return CellCheck(column, rule, prefilter.string, _judge_text, "", lambda cell: _IS_MARKER)
+
+
+_IS_MARKER = "a marker of null, which travels as text: leave the cell empty if there is no value"
+
+
+def _judge_text(cell: str) -> Verdict:
+    return Verdict.IMPLAUSIBLE if is_null_marker(cell) else Verdict.VALID
 
 
 def _judge_cell(rule: Rule, strict: bool, cell: str) -> Verdict:

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from optimove_provider.records.arrow.types import Bytes, Mask, Offsets
+from optimove_provider.records.observe.marks import may_be_markers
 
 Plain = Callable[[pa.BinaryArray], Mask]
 
@@ -83,16 +84,21 @@ def long(column: pa.BinaryArray) -> Mask:
 
 
 def epoch(column: pa.BinaryArray) -> Mask:
-    """Integers of at most 11 digits without a sign: as seconds, before the year 5138."""
+    """Integers of 7 to 11 digits without a sign, but for those of 8 that begin as the years 1900 to 2199 do: as
+    seconds, up to the year 5138; and a lone 0."""
     cells = _cells(column)
-    plain = (cells.lengths <= 11) & ((cells.lengths < 2) | (cells.first != _ZERO)) & (cells.first != _MINUS)
-    return _without(cells, plain | (cells.lengths == 0), np.flatnonzero(cells.text - _ZERO > 9))
+    right = (cells.lengths >= 7) & (cells.lengths <= 11) & (cells.first != _ZERO) & (cells.first != _MINUS)
+    dates = np.flatnonzero((cells.lengths == 8) & (cells.first - np.uint8(ord("1")) <= 1))
+    centuries = (cells.first[dates] - _ZERO) * np.uint8(10) + cells.data[cells.starts[dates] + 1] - _ZERO
+    right[dates[(centuries >= 19) & (centuries <= 21)]] = False
+    right |= (cells.lengths == 0) | (cells.lengths == 1) & (cells.first == _ZERO)
+    return _without(cells, right, np.flatnonzero(cells.text - _ZERO > 9))
 
 
 def epoch_milliseconds(column: pa.BinaryArray) -> Mask:
-    """Integers of 12 to 18 digits without a sign: as milliseconds, from March 1973."""
+    """Integers of 12 or 13 digits without a sign: as milliseconds, from March 1973 to the year 2286."""
     cells = _cells(column)
-    right = (cells.lengths >= 12) & (cells.lengths <= 18) & (cells.first != _ZERO) & (cells.first != _MINUS)
+    right = (cells.lengths >= 12) & (cells.lengths <= 13) & (cells.first != _ZERO) & (cells.first != _MINUS)
     return _without(cells, right | (cells.lengths == 0), np.flatnonzero(cells.text - _ZERO > 9))
 
 
@@ -192,6 +198,16 @@ def _number(rows: Bytes, column: int) -> Bytes:
     return np.asarray(rows[:, column] * np.uint8(10) + rows[:, column + 1] - np.uint8(ord("0") * 11 % 256))
 
 
+def string(column: pa.BinaryArray) -> Mask:
+    """Cells that are no marker of null, by their lengths, first and last bytes."""
+    edges = _edges(column)
+    if edges[-1] == edges[0]:
+        return np.ones(len(column), bool)
+    data = np.frombuffer(column.buffers()[2], np.uint8, int(edges[-1]))
+    first, last = data.take(edges[:-1], mode="clip"), data.take(edges[1:] - 1, mode="clip")
+    return np.asarray(~may_be_markers(np.diff(edges), first, last))
+
+
 PLAIN: Mapping[str, Plain] = {
     "bool": true_or_false,
     "long": long,
@@ -201,4 +217,4 @@ PLAIN: Mapping[str, Plain] = {
     "epoch": epoch,
     "epoch_milliseconds": epoch_milliseconds,
 }
-"""By the name of the rule. A rule without an entry is never broken."""
+"""By the name of the rule. A string is never broken: `string` is about markers of null."""

@@ -79,7 +79,7 @@ class RowValidator:
         self._start, self._row_sink = start, row_sink
         self.line_ends = LineEnds(schema.crlf)
         observed = tuple(observer.column for observer in schema.observers)
-        self._plan = ColumnPlan(schema.width or 0, delimiter, schema.checks, observed, schema.crlf)
+        self._plan = ColumnPlan(schema.width or 0, delimiter, schema.checks, observed, schema.crlf, schema.repeated)
         self._pending: deque[tuple[RegularBlock, Callable[[], BlockResult]]] = deque()
 
     def run(self, block_bytes: int, on_progress: OnProgress | None) -> None:
@@ -121,7 +121,7 @@ class RowValidator:
     def _keep_findings(self, block: RegularBlock, result: BlockResult) -> None:
         """Keep findings in the order of their rows, and in a row in the order of the checks, while there is room."""
         found: list[tuple[int, Finding | Fault]] = [
-            *self._ragged_findings(block, result.ragged),
+            *self._unlike_findings(block, result.unlike),
             *self._cell_faults(result.faulty),
         ]
         found.sort(key=lambda one: one[0])
@@ -132,9 +132,9 @@ class RowValidator:
             if self._findings.room(one.severity):
                 self._findings.keep(self._schema.cell_finding(row, line, byte, one) if isinstance(one, Fault) else one)
 
-    def _ragged_findings(self, block: RegularBlock, ragged: Sequence[int]) -> Iterator[tuple[int, Finding]]:
-        """The findings about records that have another number of cells: they are counted, too."""
-        for index in ragged:
+    def _unlike_findings(self, block: RegularBlock, unlike: Sequence[int]) -> Iterator[tuple[int, Finding]]:
+        """The findings about records that are no rows like the others: they are counted, too."""
+        for index in unlike:
             record, row = self._parsed_again(block, index)
             for finding in self._schema.row_findings(record, row):
                 self._findings.count(finding.rule, finding.column, finding.severity)
@@ -185,7 +185,7 @@ class RowValidator:
             self.line_ends.add_other(Location(row, record.line, record.byte))
         if self._row_sink:
             self._hand_over_exact(self._row_sink, record, row)
-        if not record.broken and len(record.cells) == self._plan.width:
+        if self._schema.is_row(record):
             self._observe_exact(record, row)
 
     def _observe_exact(self, record: Record, row: int) -> None:

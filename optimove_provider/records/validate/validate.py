@@ -16,8 +16,9 @@ from optimove_provider.contract.cells.datatypes import MAX_IMPORT_BYTES, Attribu
 from optimove_provider.records.csv_syntax.locations import Location
 from optimove_provider.records.csv_syntax.lookahead import LookaheadStream
 from optimove_provider.records.csv_syntax.reader import Record, RecordReader
+from optimove_provider.records.file_kind import HEAD_BYTES, other_kind, unmarked_utf16
 from optimove_provider.records.findings import file_rules
-from optimove_provider.records.findings.findings import WARNING, Finding, Findings
+from optimove_provider.records.findings.findings import ERROR, WARNING, Finding, Findings
 from optimove_provider.records.key import DCP_KEY, Key
 from optimove_provider.records.observe.observer import ColumnObserver, ObserverFactory, no_observers
 from optimove_provider.records.validate.header import HeaderSchema
@@ -31,7 +32,8 @@ class Options:
 
     `strict` makes errors of the warnings about cells on which the vendor contradicts itself. `max_findings` are kept at
     most, all are counted. A file of `max_bytes` or more is an error. Text is looked at `block_bytes` at a time.
-    `observers` see whole columns, and `about_names` has something to say of the names in the header.
+    `observers` see whole columns, and `about_names` has something to say of the names in the header. `converted` says
+    how the text was made what it is, if the file was another.
     """
 
     file: str = ""
@@ -43,6 +45,7 @@ class Options:
     about_names: Callable[[Sequence[str]], Iterable[Finding]] = lambda names: ()
     key: Key = DCP_KEY
     block_bytes: int = BLOCK_BYTES
+    converted: str = ""
 
 
 def check_csv(
@@ -61,13 +64,18 @@ def check_csv(
     options = options or Options()
     findings = Findings(file=options.file, max_findings=options.max_findings)
     lookahead = LookaheadStream(stream)
+    if kind := _other_kind(lookahead.begin(HEAD_BYTES)):
+        findings.add(kind)
+        findings.bytes = lookahead.drain()
+        return findings
     records = RecordReader(lookahead, options.delimiter)
     header = _read_header(records, findings)
     if header:
-        schema = HeaderSchema(header, attributes, options.strict, options.observers, options.key)
+        schema = HeaderSchema(header, attributes, options.strict, options.observers, options.key, options.delimiter)
         findings.add_all(schema.header_findings())
         about_names = options.about_names(schema.names)
         findings.add_all(replace(one, line=header.line, byte=header.byte) for one in about_names)
+        is_wrong = findings.errors > 0
         if row_sink:
             _hand_over_header(row_sink, header, findings)
         lookahead.push(records.rest or b"")
@@ -79,9 +87,10 @@ def check_csv(
             rows.run(options.block_bytes, on_progress)
             findings.add_all(rows.line_ends.findings)
             for observer in schema.observers:
-                _add_observed(findings, observer, schema.name(observer.column))
+                _add_observed(findings, observer, schema.name(observer.column), options.key)
+        findings.valid_rows = 0 if is_wrong else findings.valid_rows  # no row is right under a header that is wrong
     findings.bytes = lookahead.taken
-    findings.add_all(_file_findings(findings, records.has_bom, options.max_bytes, header))
+    findings.add_all(_file_findings(findings, records.has_bom, options, header))
     if on_progress:
         on_progress(findings.rows, findings.bytes)
     return findings
@@ -101,16 +110,34 @@ def _hand_over_header(row_sink: RowSink, header: Record, findings: Findings) -> 
     row_sink.header(header.raw)
 
 
-def _add_observed(findings: Findings, observer: ColumnObserver, column: str) -> None:
-    for rule, count in observer.counts():
-        findings.count(rule, column, WARNING, count)
-    for finding in islice(observer.findings(), max(findings.room(WARNING), 0)):
+def _add_observed(findings: Findings, observer: ColumnObserver, column: str, key: Key) -> None:
+    counts = dict(observer.counts())
+    for rule, count in counts.items():
+        findings.count(rule, column, ERROR if rule in key.errors else WARNING, count)
+    severity = WARNING if key.errors.isdisjoint(counts) else ERROR
+    for finding in islice(observer.findings(), max(findings.room(severity), 0)):
         findings.keep(finding)
     if cost := observer.cost():
         findings.notes.append(cost)
 
 
-def _file_findings(findings: Findings, has_bom: bool, max_bytes: int, header: Record | None) -> Iterator[Finding]:
+def _other_kind(head: bytes) -> Finding | None:
+    """The one finding about a file that is no CSV text, or none that could be read as UTF-8."""
+    if kind := other_kind(head):
+        return Finding(0, 1, 0, "", file_rules.NOT_CSV.name, "", f"this is no CSV, but {kind}")
+    if encoding := unmarked_utf16(head):
+        message = (
+            f"not UTF-8 but {encoding[:6].upper()} without a byte order mark: save it as UTF-8; "
+            f"`validate --encoding {encoding}` reads it"
+        )
+        return Finding(0, 1, 0, "", file_rules.ENCODING.name, "", message)
+    return None
+
+
+def _file_findings(findings: Findings, has_bom: bool, options: Options, header: Record | None) -> Iterator[Finding]:
+    if options.converted:
+        rule, message = file_rules.CONVERTED, f"{options.converted}: what is sent must be UTF-8, with commas or tabs"
+        yield Finding(0, 1, 0, "", rule.name, "", message, rule.severity)
     if has_bom:
         message = "a byte order mark: nothing says that an import skips it, save the file without one"
         yield Finding(0, 1, 0, "", file_rules.BOM.name, "", message, file_rules.BOM.severity)
@@ -119,6 +146,6 @@ def _file_findings(findings: Findings, has_bom: bool, max_bytes: int, header: Re
     elif not findings.rows:
         rule, message = file_rules.HEADER_ONLY, "no row follows the header: there is nothing to send"
         yield Finding(0, header.line, header.byte, "", rule.name, "", message, rule.severity)
-    if findings.bytes >= max_bytes:
-        message = f"{findings.bytes} bytes: an import must be under {max_bytes}"
+    if findings.bytes >= options.max_bytes:
+        message = f"{findings.bytes} bytes: an import must be under {options.max_bytes}"
         yield Finding(0, 1, 0, "", file_rules.SIZE.name, "", message)

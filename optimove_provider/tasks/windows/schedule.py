@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from optimove_provider.loads.plan.window import Point
 
 _NEAR, _FAR = timedelta(hours=2), timedelta(days=6000)  # two leap days may be eight years apart
+_ASIDE = timedelta(hours=3, minutes=7)
 _MOST = 100_000  # points that are looked at before giving up
 
 
@@ -35,11 +36,16 @@ class DagSchedule:
 
     def until(self, at: datetime) -> "tuple[Point | None, Point | None]":
         """The last point at or before `at` and the one before it, the latter first; None for what cannot be told."""
-        back = _NEAR if self._core else _FAR
-        while len(seen := list(self.between(at - back, at))) < 2 and back <= _FAR:
-            back *= 4
+        seen = self._last(at, 2)
         last = self.with_partition(seen[-1]) if seen else None
         return (seen[-2] if len(seen) > 1 else None), last
+
+    def _last(self, at: datetime, count: int) -> "list[Point]":
+        """The last points at or before `at`, at least so many where there are."""
+        back = _NEAR if self._core else _FAR
+        while len(seen := list(self.between(at - back, at))) < count and back <= _FAR:
+            back *= 4
+        return seen
 
     def between(self, earliest: datetime, at: datetime) -> "Iterator[Point]":
         """The points from `earliest` until `at`, as Airflow would make them; a partition is not told."""
@@ -56,13 +62,32 @@ class DagSchedule:
         """
         if not self.has_partitions:
             return None
-        first, second = islice(self.between(date, datetime.max.replace(tzinfo=UTC)), 2)
+        first, second = islice(self._from(date), 2)
         if first.at != date:
             raise SettingsError(
                 f"no partition of the DAG's schedule begins at {date}: the next one does at {first.at}. Give window=, "
                 "or the params since and until"
             )
         return second.at
+
+    def partition_of(self, at: datetime) -> datetime | None:
+        """Where the partition begins that belongs to the run of a point, by counting points; None if that is not told.
+
+        Airflow counts by the clock, and takes a wrong one where the clock leaves out the time of a point.
+        """
+        offset = self._core.serialize().get("run_offset") if self._core and self.has_partitions else None
+        if not isinstance(offset, int):
+            return None
+        if offset > 0:
+            points = list(islice(self._from(at), offset + 1))
+            return points[-1].at if points[0].at == at else None
+        points = self._last(at, 1 - offset)
+        return points[offset - 1].at if len(points) > -offset and points[-1].at == at else None
+
+    def _from(self, at: datetime) -> "Iterator[Point]":
+        """The points from `at` on. Airflow misses a point that it begins at, if the clock leaves out the next one."""
+        points = self.between(at - _ASIDE, datetime.max.replace(tzinfo=UTC))
+        return (point for point in points if point.at >= at)
 
     @property
     def has_partitions(self) -> bool:
@@ -117,7 +142,10 @@ def _walk(timetable: "Timetable", earliest: datetime, at: datetime) -> "Iterator
 
     within, info = TimeRestriction(pendulum.instance(earliest, tz="UTC"), None, catchup=True), None
     for _ in range(_MOST):
-        info = timetable.next_dagrun_info_v2(last_dagrun_info=info, restriction=within)
+        try:
+            info = timetable.next_dagrun_info_v2(last_dagrun_info=info, restriction=within)
+        except ValueError:  # a cron for a day that never comes
+            return
         if info is None or info.run_after > at:
             return
         yield _point(info)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from optimove_provider.kinds import GRAIN
+from optimove_provider.tasks.checked_fields import CheckedOperator
 from optimove_provider.tasks.failures import airflow_failures
 
 if TYPE_CHECKING:
@@ -51,13 +53,14 @@ class RunWindow:
         return self._window
 
 
-class WindowedOperator(BaseOperator):
+class WindowedOperator(CheckedOperator):
     """An operator whose templates know the window of the run, and which knows whether they asked for it.
 
-    It may have an attribute `window`: where that is given, the templates have that one.
+    It may have an attribute `window`: where that is given, the templates have that one. `window_grain` is a template
+    field that is checked.
     """
 
-    window_grain: timedelta
+    window_grain: timedelta | float
     _run_window: RunWindow | None = None
     _context: "Context | None" = None
 
@@ -110,10 +113,17 @@ class WindowedOperator(BaseOperator):
         """The given window, else the run's; within `window=` itself, `window` is the run's."""
         from optimove_provider.loads.plan.window import given_window, resolve
 
-        of_run = RunWindow(lambda: resolve(_occasion(context, self), self.window_grain))
+        of_run = RunWindow(lambda: resolve(_occasion(context, self), self._grain(context, jinja_env)))
         within: Any = {**context, "window": of_run}
         given = self.render_template(getattr(self, "window", None), within, jinja_env, set())
         return of_run.found if given is None else given_window(given, self._zone_of_dag())
+
+    def _grain(self, context: "Context", jinja_env: "jinja2.Environment") -> timedelta:
+        """The grain, which other templates may ask for before it is its turn to be rendered."""
+        stated = self._stated["window_grain"]
+        now = self.render_template(stated, context, jinja_env, set())
+        found: timedelta = GRAIN.rendered("window_grain", now, stated)
+        return found
 
     def _zone_of_dag(self) -> tzinfo:
         schedule = _schedule(self._context or {}, self)
@@ -132,6 +142,7 @@ def _occasion(context: "Context", operator: BaseOperator) -> "Occasion":
         run_after=getattr(dag_run, "run_after", None),
         partition_key=context.get("partition_key") or getattr(dag_run, "partition_key", None),
         scheduled=run_type in _MADE_FOR_A_POINT,
+        point=getattr(dag_run, "run_after", None) if run_type == "scheduled" else None,
         by_assets=run_type == _BY_ASSETS,
         zone=schedule.zone if schedule else UTC,
         schedule=schedule or Unscheduled(),

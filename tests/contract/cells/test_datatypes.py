@@ -97,7 +97,11 @@ def naive_long(cell: str) -> Verdict:
 def naive_epoch(cell: str) -> Verdict:
     if cell.startswith("-") or naive_long(cell) is not VALID:
         return INVALID
-    return DISPUTED if len(cell) >= 12 else VALID
+    if len(cell) >= 12:
+        return DISPUTED
+    dates = naive_day(cell, "%Y%m%d") or naive_day(cell, "%Y%m")
+    is_date = dates and len(cell) in (6, 8) and cell[:2] in ("19", "20", "21")
+    return Verdict.IMPLAUSIBLE if is_date or (len(cell) <= 5 and cell != "0") else VALID
 
 
 def naive_double(cell: str) -> Verdict:

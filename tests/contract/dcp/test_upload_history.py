@@ -134,6 +134,9 @@ KEY = "dcp/7/12/2026-05-01 load.csv"
         f"s3://optimizely-import/{KEY}",
         "dcp/7/12/2026-05-01%20load.csv",
         "/2026-05-01 load.csv",
+        f"  {KEY}\n",
+        f"https://s3.us-east-1.amazonaws.com/optimizely-import/{KEY}",
+        f"https://optimizely-import.s3.amazonaws.com/{KEY}?X-Amz-Expires=60&X-Amz-Signature=abc/def",
     ],
 )
 def test_a_history_names_a_file_in_its_own_way(named):
@@ -213,3 +216,26 @@ def test_fewer_rows_than_were_sent_are_a_failure_that_says_how_many_are_missing(
 def test_where_all_were_taken_or_nobody_counted_the_outcome_stays(counts):
     outcome = common_state([HistoryEntry("a", "completed", rows_processed=count) for count in counts])
     assert counted(outcome, 3) == outcome
+
+
+def test_blanks_around_a_state_change_nothing():
+    assert judge(read_history([{"file": KEY, "status": " Completed\r\n"}], [KEY]), [KEY]).state is DONE
+
+
+def test_instants_as_in_mail_are_instants_too():
+    failed, done = ("Thu, 01 Jan 2026 00:00:05 GMT", "failed"), ("Thu, 01 Jan 2026 02:00:09 +0200", "completed")
+    newest_first = [HistoryEntry(KEY, status, created=created) for created, status in (done, failed)]
+    assert judge(newest_first, [KEY]).state is DONE
+
+
+def test_an_odd_entry_is_told_of_once_a_wait_and_not_at_each_look(caplog):
+    odd, told = [{"file": "other.csv", "rows_failed": "n/a"}, {"file": KEY, "status": "pending"}], set()
+    for _ in range(5):
+        read_history(odd, [KEY], told)
+    assert caplog.text.count("odd entries of other files") == 1
+    read_history([*odd, {"file": "third.csv"}], [KEY], told)  # news
+    assert caplog.text.count("other.csv") == 1
+    assert caplog.text.count("third.csv") == 1
+    for number in range(3000):
+        read_history([{"file": f"{number}.csv"}], [KEY], told)
+    assert len(told) <= 1000

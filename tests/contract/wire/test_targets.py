@@ -8,7 +8,7 @@ from optimove_provider.clients.settings import DcpSettings, OptixSettings
 from optimove_provider.contract.dcp import config, profiles
 from optimove_provider.contract.optix import data_connections as optix
 from optimove_provider.contract.wire.errors import SettingsError
-from optimove_provider.contract.wire.targets import connection_uuid, host_url, table_id
+from optimove_provider.contract.wire.targets import connection_uuid, host_url, id_number, table_id
 from optimove_provider.emulator import API_KEY, BRAND_KEY, TOKEN
 
 ONE = "https://api.example/v1"
@@ -81,6 +81,12 @@ def test_each_host_has_one_form_which_is_its_own(spelled, form):
         "https://[::g]",
         "https://[fe80::1%25eth0]",
         "https://api.example\\v1",
+        "https://[api.example]",
+        "https://[v1.example]:443",
+        "https://api.example:+443",
+        "https://api.example:\u0664\u0664\u0663",
+        "https://stra\u00dfe.example",  # another host by each of the two rules for such names
+        "https://\u03c3\u03c2.example",
     ],
 )
 def test_what_has_no_one_form_is_refused(wrong):
@@ -91,12 +97,11 @@ def test_what_has_no_one_form_is_refused(wrong):
 
 
 def test_who_asks_is_no_part_of_the_place():
-    for spelled, asked in [
-        ("https://u:p@API.example/v1/", "https://u:p@api.example/v1"),
-        ("https://@api.example/v1", ONE),
-    ]:
-        read = OptixSettings.read("c", {"host": spelled, "password": API_KEY, "brand_api_key": BRAND_KEY})
-        assert (host_url(spelled), read.host, read.place) == (ONE, asked, ONE)
+    """Reports and ledgers of earlier versions may have it; a connection may not."""
+    for spelled in ("https://u:p@API.example/v1/", "https://@api.example/v1"):
+        assert host_url(spelled) == ONE
+        with pytest.raises(SettingsError, match=r"host '\*\*\*@.*' has a user or a password"):
+            OptixSettings.read("c", {"host": spelled, "password": API_KEY, "brand_api_key": BRAND_KEY})
 
 
 @pytest.mark.parametrize("blank", [None, "", "  ", "\n"])
@@ -151,3 +156,47 @@ def test_an_alias_is_read(alias):
 def test_an_alias_that_says_nothing_known_is_refused():
     with pytest.raises(SettingsError, match="target_alias 'yes'"):
         DcpSettings.read("c", {"password": TOKEN, "target_alias": "yes"})
+
+
+@pytest.mark.parametrize("port", ["+80", "8_0", "\u0668\u0660", "80.0", "0", True])
+def test_a_port_beside_the_url_is_digits(port):
+    with pytest.raises(SettingsError):
+        host_url("http://api.example", port)
+    assert host_url("http://api.example", " 80\n") == "http://api.example"
+
+
+@pytest.mark.parametrize(
+    "spelled", ["{UUID}", "{{{UUID}}}", "urn:uuid:{UUID}", "urn:uuid:{{{UUID}}}", " {UUID}\n", "{UUID_DIGITS}"]
+)
+def test_a_uuid_is_known_in_the_forms_that_it_has(spelled):
+    named = spelled.format(UUID=UUID.upper(), UUID_DIGITS=UUID.replace("-", ""))
+    assert connection_uuid(named) == UUID
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        f"+{UUID[1:]}",
+        f"{{{{{UUID}}}}}",
+        f"{{{UUID}",
+        UUID.replace("-", "", 1),
+        UUID.replace("0", "\uff10", 1),
+        f"uuid:{UUID}",
+    ],
+)
+def test_what_only_looks_like_a_uuid_is_refused(wrong):
+    with pytest.raises(SettingsError, match="is no uuid"):
+        connection_uuid(wrong)
+
+
+@pytest.mark.parametrize("wrong", ["\uff17", "9" * 5000, "1e3", "7.0"])
+def test_a_table_id_is_digits_and_not_thousands_of_them(wrong):
+    with pytest.raises(SettingsError, match="expected the number of a table"):
+        table_id(wrong)
+
+
+@pytest.mark.parametrize("wrong", ["prod", None, True, 7.9, "1_0", "", -1, [7]])
+def test_a_number_of_a_service_is_not_guessed(wrong):
+    with pytest.raises(SettingsError, match=r"service_id .*: expected the number of a service"):
+        id_number("service_id", wrong)
+    assert id_number("service_id", " 07\n") == 7

@@ -173,8 +173,8 @@ CALM = {"phases": [Phase.generate], "deadline": None}
 @given(
     events(VALUES, st.just(False)), st.dictionaries(st.sampled_from(KEYS), VALUES), st.randoms(use_true_random=False)
 )
-def test_any_course_ends_as_the_loads_in_order(some, last, random):
-    with TemporaryDirectory() as folder, fate() as one:
+def test_any_course_ends_as_the_loads_in_order(quick_disk, some, last, random):
+    with TemporaryDirectory(dir=quick_disk) as folder, fate() as one:
         target = UpdatedTarget(Path(folder), one)
         committed = run(target, some, random)
         expected = in_order(committed)
@@ -194,9 +194,9 @@ def test_any_course_ends_as_the_loads_in_order(some, last, random):
     st.randoms(use_true_random=False),
 )
 def test_rows_that_are_refused_and_loads_that_are_given_up_leave_nothing_that_a_snapshot_cannot_mend(
-    some, last, random
+    quick_disk, some, last, random
 ):
-    with TemporaryDirectory() as folder, fate() as one:
+    with TemporaryDirectory(dir=quick_disk) as folder, fate() as one:
         target = UpdatedTarget(Path(folder), one)
         target.state.switches = Switches(poison="poison")
         run(target, some, random)

@@ -1,147 +1,171 @@
-"""An import of what changed that dies before any one of its steps, over real S3: what the ledger knows stays true."""
-
-import csv
-import io
-import shutil
-from datetime import UTC, datetime
+"""Imports of what changed, and profile writes, that die before any of their steps: what the ledger knows stays true."""
 
 import pytest
 
-from optimove_provider.clients.s3 import Bucket
+from optimove_provider.clients.s3 import Bucket, NameTaken, UploadGone
 from optimove_provider.contract.dcp.config import IMPORT_BUCKET
 from optimove_provider.emulator import EmulatorServer
 from optimove_provider.loads.ledger.manifest import CommitConflict
-from optimove_provider.loads.upload.destination import Destination
-from tests.support.crash.dying import DyingStaging, fate
-from tests.support.dcp_imports import load
-from tests.support.ledgers import check_claims, let_lease_end
-from tests.support.s3_target import Target, s3_client
+from tests.support.crash.dying import deaths, fate
+from tests.support.crash.dying_table import DyingTable
+from tests.support.crash.memory_s3 import MemoryS3
+from tests.support.optix_transactions import night
+from tests.support.s3_target import s3_client
 
-FIRST = b"customerId,ltv\n1,1\n2,1\n3,1\n"
-SECOND = b"customerId,ltv\n1,2\n2,1\n4,2\n"
-THIRD = b"customerId,ltv\n1,3\n2,3\n3,3\n4,3\n"
-MANY_STEPS = 100
-
-
-def day(number):
-    return datetime(2025, 11, number, tzinfo=UTC)
+LTV = ["ltv"]
+FIRST = {"1": "1", "2": "1", "3": "1"}
+SECOND = {"1": "2", "2": "1", "4": "2"}
+THIRD = {"1": "3", "2": "3", "3": "3", "4": "3"}
+WRITTEN = {"2": "2", "4": "2", "5": "refused"}
 
 
-class DyingBucket(Bucket):
-    """A bucket whose calls are steps, and which knows in what order its objects became visible."""
-
-    __slots__ = ("_fate", "_visible")
-
-    def __init__(self, s3, fate, visible):
-        super().__init__(s3, IMPORT_BUCKET)
-        object.__setattr__(self, "_fate", fate)
-        object.__setattr__(self, "_visible", visible)
-
-    def begin(self, *arguments):
-        return self._fate.step(super().begin, *arguments)
-
-    def put_part(self, *arguments):
-        return self._fate.step(super().put_part, *arguments)
-
-    def complete(self, key, *arguments):
-        self._fate.step(super().complete, key, *arguments)
-        self._visible.append(key)
-
-    def abort(self, *arguments):
-        return self._fate.step(super().abort, *arguments)
+@pytest.fixture(scope="module")
+def before(quick_disk):
+    """A table with three customers."""
+    with fate() as one:
+        table = DyingTable(quick_disk / "before", one)
+        table.changed(FIRST, LTV, night(0))
+        yield table
 
 
-class DyingTarget(Target):
-    """A table whose imports die where they are told to."""
-
-    def __init__(self, s3, folder, fate, **named):
-        super().__init__(s3, folder, **named)
-        self.fate, self.visible = fate, []
-
-    @property
-    def staging(self):
-        return DyingStaging(super().staging.fs, super().staging.root, self.fate)
-
-    @property
-    def to(self):
-        return Destination(DyingBucket(self.s3, self.fate, self.visible), self.s3_path, self.load_id, self.staging)
-
-    def another(self):
-        other = DyingTarget(self.s3, self.folder, self.fate, s3_path=self.s3_path)
-        other.visible = self.visible
-        return other
-
-    def copied(self, folder):
-        """The same table and its staging, in another world: the next import into it is another one."""
-        shutil.copytree(self.folder, folder)
-        other = DyingTarget(self.s3, folder, self.fate, s3_path=self.s3_path)
-        other.visible = list(self.visible)
-        return other
-
-    def attempt(self, data, number, try_number=1, dies_at=0):
-        """One try, its confirmation too; returns its report, or None if it died. Then the lease has ended."""
-        report = None
-        with self.fate.until(dies_at):
-            report = load(self, data, try_number, generation=day(number))
-        let_lease_end(self.ledger)
-        return report
-
-    @property
-    def values(self):
-        """What the table holds, if files are imported in the order in which they became visible."""
-        found = {}
-        for key in self.visible:
-            text = self.s3.get_object(Bucket=IMPORT_BUCKET, Key=key)["Body"].read().decode()
-            found.update((row["customerId"], row["ltv"]) for row in csv.DictReader(io.StringIO(text)))
-        return found
-
-    def check_ledger(self):
-        """What the ledger says it knows is true of the table."""
-        check_claims(self.ledger, self.values, "ltv")
+@pytest.fixture(scope="module")
+def dead(before, quick_disk):
+    """Tables after an import died before each of its steps: all that it can leave."""
+    table = before.copied(quick_disk / "import").another()
+    found = deaths(table, quick_disk / "dead imports", lambda: table.changed(SECOND, LTV, night(2)))
+    assert len(found) > 20
+    return checked(found)
 
 
-@pytest.fixture
-def dead(tmp_path):
-    """Tables after an import died before its first step, and after each step: all that it can leave."""
-
-    def every(s3, one):
-        first = DyingTarget(s3, tmp_path / "first", one)
-        assert first.attempt(FIRST, 1)
-        for number in range(1, MANY_STEPS):
-            target = first.copied(tmp_path / str(number))
-            report = target.attempt(SECOND, 2, dies_at=number)
-            target.check_ledger()
-            if report:
-                assert number > 20
-                return
-            yield target
-        raise AssertionError("the load has more steps")
-
-    with EmulatorServer() as server, s3_client(server.s3_url) as s3, fate() as one:
-        yield every(s3, one)
+@pytest.fixture(scope="module")
+def dead_writes(before, quick_disk):
+    """The same of a profile write."""
+    table = before.copied(quick_disk / "write")
+    found = deaths(table, quick_disk / "dead writes", lambda: table.write(WRITTEN, LTV, night(2)))
+    assert len(found) > 8
+    return checked(found)
 
 
-def test_a_retry_ends_as_if_nothing_had_happened(dead):
-    for target in dead:
-        report = target.attempt(SECOND, 2, try_number=2)
+def checked(tables):
+    for table in tables:
+        table.check()
+    return tables
+
+
+def copies(dead, folder):
+    """Each of them once more."""
+    return (one.copied(folder / str(number)) for number, one in enumerate(dead))
+
+
+def check_mended(table, values):
+    """The table has these values, nothing is in doubt, and what the ledger says is true."""
+    table.check()
+    assert {customer: value for (customer, _), value in table.values.items()} == values
+    assert not table.ledger.read().intents
+
+
+def import_again(table):
+    return table.attempt(lambda: table.changed(SECOND, LTV, night(2), try_number=2))
+
+
+def import_other(table, rows, generation, **how):
+    other = table.another()
+    report = other.attempt(lambda: other.changed(rows, LTV, generation, **how))
+    assert (report.rows, report.unsent) == (len(rows), 0)
+    return report
+
+
+def write_again(table):
+    return table.attempt(lambda: table.write(WRITTEN, LTV, night(2)))
+
+
+def test_a_retry_ends_as_if_nothing_had_happened(dead, folder):
+    for table in copies(dead, folder):
+        report = import_again(table)
         assert (report.state, report.rows, report.unsent) == ("committed", 3, 0)
-        assert target.values == {"1": "2", "2": "1", "3": "1", "4": "2"}
-        target.check_ledger()
-        assert not target.ledger.read().intents
+        check_mended(table, {"1": "2", "2": "1", "3": "1", "4": "2"})
 
 
-def test_after_a_newer_snapshot_the_retry_changes_nothing(dead):
+def test_after_a_newer_snapshot_the_retry_changes_nothing(dead, folder):
     """Where its file was visible before that one, the retry says so; otherwise its rows are stale."""
     overtaken = 0
-    for target in dead:
-        assert target.another().attempt(THIRD, 3)
+    for table in copies(dead, folder):
+        import_other(table, THIRD, night(3))
         try:
-            report = target.attempt(SECOND, 2, try_number=2)
+            report = import_again(table)
         except CommitConflict:
             overtaken += 1
         else:
             assert (report.rows, report.unsent) == (3, 0)
-        assert target.values == {"1": "3", "2": "3", "3": "3", "4": "3"}
-        target.check_ledger()
-        assert not target.ledger.read().intents
+        check_mended(table, THIRD)
     assert 0 < overtaken < 20
+
+
+def test_after_a_newer_profile_write_the_retry_leaves_that_customer_alone(dead, folder):
+    overtaken = 0
+    for table in copies(dead, folder):
+        other = table.another()
+        assert other.attempt(lambda: other.write({"1": "9"}, LTV, night(3))).accepted == 1  # noqa: B023 - called here
+        try:
+            report = import_again(table)
+        except CommitConflict:
+            overtaken += 1
+        else:
+            assert (report.rows, report.unsent) == (3, 0)
+        check_mended(table, {"1": "9", "2": "1", "3": "1", "4": "2"})
+    assert 0 < overtaken < 20
+
+
+def test_without_a_retry_the_next_snapshot_makes_it_good(dead, dead_writes, folder):
+    for table in copies([*dead, *dead_writes], folder):
+        import_other(table, THIRD, night(3))
+        check_mended(table, THIRD)
+
+
+def test_a_profile_write_that_is_made_again_ends_as_if_nothing_had_happened(dead_writes, folder):
+    for table in copies(dead_writes, folder):
+        report = write_again(table)
+        assert (report.state, report.rows, report.accepted, report.rejected) == ("committed", 3, 2, 1)
+        check_mended(table, {"1": "1", "2": "2", "3": "1", "4": "2"})
+
+
+def test_after_a_newer_import_the_profile_write_leaves_those_customers_alone(dead_writes, folder):
+    for table in copies(dead_writes, folder):
+        import_other(table, {"4": "3"}, night(3), source_is="delta")
+        report = write_again(table)
+        assert (report.accepted, report.stale, report.rejected) == (1, 1, 1)
+        check_mended(table, {"1": "1", "2": "2", "3": "1", "4": "3"})
+
+
+def test_what_is_older_than_a_profile_write_that_died_does_not_overwrite_it(dead_writes, folder):
+    for table in copies(dead_writes, folder):
+        import_other(table, {"2": "0", "3": "0"}, night(1), source_is="delta")
+        table.check()
+        assert table.values["3", "ltv"] == "0"
+
+
+@pytest.mark.parametrize("where", ["in memory", "on a server"])
+def test_s3_in_memory_answers_as_a_server_does(where):
+    if where == "in memory":
+        check_answers(MemoryS3())
+        return
+    with EmulatorServer() as server, s3_client(server.s3_url) as s3:
+        check_answers(s3)
+
+
+def check_answers(s3):
+    bucket = Bucket(s3, IMPORT_BUCKET)
+    assert bucket.find("dcp/a") is None
+    first, second, third = (bucket.begin("dcp/a", f"load/{number}") for number in range(3))
+    etags = [bucket.put_part("dcp/a", first, 1, b"row")]
+    assert bucket.put_part("dcp/a", second, 1, b"row") == etags[0]
+    bucket.complete("dcp/a", first, etags)
+    assert bucket.find("dcp/a") is not None
+    assert (bucket.find("dcp/a").size, bucket.find("dcp/a").load) == (3, "load/0")
+    assert s3.get_object(Bucket=IMPORT_BUCKET, Key="dcp/a")["Body"].read() == b"row"
+    with pytest.raises(NameTaken):
+        bucket.complete("dcp/a", second, etags)
+    bucket.abort("dcp/a", third)
+    for over in (first, third):
+        with pytest.raises(UploadGone):
+            bucket.abort("dcp/a", over)

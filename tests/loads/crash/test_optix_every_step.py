@@ -3,15 +3,18 @@
 import pytest
 
 from optimove_provider.emulator.model.switches import Switches
+from optimove_provider.loads.ledger.manifest import PartlyVisible
 from optimove_provider.loads.report.max_rejected import TooManyRejected
-from tests.support.crash.dying import DyingTarget, fate
+from optimove_provider.loads.state.journal import Journal
+from tests.support.crash.dying import DyingTarget, deaths, fate
 from tests.support.optix_target import Killed
 from tests.support.optix_transactions import counts, night
 
 LOAD_ID = "6f0f5d3a-0000-4000-8000-00000000beef"
 ROWS = {"a": "9", "u": "1", "d": "4", "e": "poison"}
 SETTINGS = {"on_removed": "expire", "max_rejected": 1}
-MANY_STEPS = 100
+UPDATED = {"a": "9", "b": "9", "d": "9", "e": "poison"}
+SNAPSHOT = {"a": "1", "b": "1", "c": "2", "d": "1"}
 
 
 @pytest.fixture(scope="module")
@@ -21,60 +24,121 @@ def fates():
 
 
 @pytest.fixture
-def target(tmp_path, fates):
-    return DyingTarget(tmp_path / "target", fates)
+def target(folder, fates):
+    return DyingTarget(folder / "target", fates)
 
 
 @pytest.fixture(scope="module")
-def dead(tmp_path_factory, fates):
-    """A target after a load died before its first step, and one for each step after that.
+def before(quick_disk, fates):
+    """A target with four records."""
+    target = DyingTarget(quick_disk / "before", fates)
+    target.state.switches = Switches(poison="poison")
+    target.sync({"a": "1", "u": "1", "b": "1", "c": "1"}, night(0))
+    return target
 
-    It had four records, of which the load changes one, leaves one, and makes two expire.
+
+@pytest.fixture(scope="module")
+def dead(before, quick_disk):
+    """The target after a load died before each of its steps.
+
+    It changes one record, leaves one, and makes two expire.
     """
-    folder, found = tmp_path_factory.mktemp("dead"), []
-    before = DyingTarget(folder / "before", fates)
-    before.state.switches = Switches(poison="poison")
-    before.sync({"a": "1", "u": "1", "b": "1", "c": "1"}, night(0))
-    for number in range(1, MANY_STEPS):
-        target = before.copied(folder / str(number))
-        if target.attempt(ROWS, night(1), LOAD_ID, dies_at=number, **SETTINGS):
-            assert number > 30
-            return found
-        target.check_ledger()
-        found.append(target)
-    raise AssertionError("the load has more steps")
+    target = before.copied(quick_disk / "load")
+    found = deaths(target, quick_disk / "dead loads", lambda: target.sync(ROWS, night(1), LOAD_ID, **SETTINGS))
+    assert len(found) > 30
+    for one in found:
+        one.check_ledger()
+    return found
 
 
-def test_a_retry_ends_as_if_nothing_had_happened(dead, tmp_path):
-    for number, one in enumerate(dead):
-        target = one.copied(tmp_path / str(number))
+@pytest.fixture(scope="module")
+def dead_updates(before, quick_disk):
+    """The same of an update."""
+    target = before.copied(quick_disk / "update")
+    found = deaths(
+        target, quick_disk / "dead updates", lambda: target.update(UPDATED, night(1), LOAD_ID, max_rejected=1)
+    )
+    assert len(found) > 15
+    for one in found:
+        one.check_ledger()
+    return found
+
+
+def copies(dead, folder):
+    """Each of them once more."""
+    return (one.copied(folder / str(number)) for number, one in enumerate(dead))
+
+
+def check_mended(target):
+    """Nothing is in doubt, and what the ledger says is true."""
+    target.check_ledger()
+    assert not target.ledger.read().intents
+
+
+def test_a_retry_ends_as_if_nothing_had_happened(dead, folder):
+    for target in copies(dead, folder):
         report = target.attempt(ROWS, night(1), LOAD_ID, **SETTINGS)
         assert (report.state, counts(report), report.rejected) == ("committed", (2, 1, 0, 0), 1)
         assert (report.expired, report.not_expired) == (2, 0)
         assert [row["record"]["id"] for row in target.rejected] == ["e"]
         assert target.values == {"a": "9", "u": "1", "d": "4"}
-        target.check_ledger()
-        assert not target.ledger.read().intents
+        check_mended(target)
 
 
-def test_a_key_that_came_back_before_the_retry_stays(dead, tmp_path):
-    for number, one in enumerate(dead):
-        target = one.copied(tmp_path / str(number))
+def test_a_key_that_came_back_before_the_retry_stays(dead, folder):
+    for target in copies(dead, folder):
         assert target.attempt({"b": "2"}, night(2), None, source_is="delta")
         report = target.attempt(ROWS, night(1), LOAD_ID, **SETTINGS)
         assert (report.rows, report.unsent, report.rejected) == (4, 0, 1)
         assert target.values == {"a": "9", "u": "1", "d": "4", "b": "2"}
-        target.check_ledger()
-        assert not target.ledger.read().intents
+        check_mended(target)
 
 
-def test_without_a_retry_the_next_snapshot_makes_it_good(dead, tmp_path):
-    for number, one in enumerate(dead):
-        target = one.copied(tmp_path / str(number))
+def test_without_a_retry_the_next_snapshot_makes_it_good(dead, folder):
+    for target in copies(dead, folder):
         report = target.attempt({"a": "1", "b": "1", "c": "2"}, night(2), None, **SETTINGS)
         assert (report.rows, report.unsent) == (3, 0)
         assert target.values == {"a": "1", "b": "1", "c": "2"}
         target.check_ledger()
+
+
+def update(target, load_id=LOAD_ID):
+    return target.attempt(UPDATED, night(1), load_id, does=target.update, max_rejected=1)
+
+
+def test_a_retry_of_an_update_ends_as_if_nothing_had_happened(dead_updates, folder):
+    for target in copies(dead_updates, folder):
+        report = update(target)
+        assert (report.state, counts(report), report.rejected) == ("committed", (3, 0, 0, 0), 1)
+        assert [row["row"] for row in target.rejected] == [4]
+        assert target.values == {"a": "9", "u": "1", "b": "9", "c": "1", "d": "9"}
+        check_mended(target)
+
+
+def test_what_came_before_the_retry_of_an_update_stays(dead_updates, folder):
+    """A delta, whether the update had sent anything before it or not; what is overtaken half-way reads again."""
+    overtaken = 0
+    for target in copies(dead_updates, folder):
+        assert target.attempt({"b": "2", "d": "2"}, night(2), None, source_is="delta")
+        was_finished = Journal(target.staging, LOAD_ID).result
+        try:
+            report = update(target)
+        except PartlyVisible:
+            overtaken += 1
+            report = update(target, load_id=None)
+        assert counts(report) == ((3, 0, 0, 0) if was_finished else (1, 0, 2, 0))
+        assert (report.rows, report.rejected) == (4, 1)
+        assert target.values == {"a": "9", "u": "1", "b": "2", "c": "1", "d": "2"}
+        check_mended(target)
+    assert 0 < overtaken < len(dead_updates)
+
+
+def test_without_a_retry_of_an_update_the_next_snapshot_makes_it_good(dead_updates, folder):
+    for target in copies(dead_updates, folder):
+        report = target.attempt(SNAPSHOT, night(2), None, **SETTINGS)
+        assert (report.rows, report.unsent) == (4, 0)
+        assert target.values == SNAPSHOT
+        check_mended(target)
 
 
 def test_with_many_to_expire_a_key_that_came_back_before_the_retry_stays(target):

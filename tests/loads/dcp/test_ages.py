@@ -8,6 +8,7 @@ from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.loads.dcp.columns import OtherColumns
 from optimove_provider.loads.dcp.invalidation import OverwritesNewer
 from optimove_provider.loads.dcp.load import run
+from optimove_provider.loads.dcp.options import ChangedOptions
 from optimove_provider.loads.ledger.lease import TargetBusy, acquired
 from optimove_provider.loads.ledger.ledger import ledger_of
 from optimove_provider.loads.profiles.profile_turn import profile_turn
@@ -133,6 +134,26 @@ def test_an_older_full_import_does_not_overwrite_a_newer_profile(target, client,
 # Columns
 
 
+def turn_of(target, taken, **values):
+    """The turn of a write of one customer's profile."""
+    load = RestLoad(target.staging, Report("profile", {}), taken=taken)
+    return profile_turn(target.ledger, load)([(1, {}, ("1", values))])
+
+
+@pytest.mark.parametrize("source_is", ["delta", "snapshot"])
+def test_a_late_profile_is_refused_where_values_that_nothing_newer_has_would_be_lost(target, source_is):
+    delta(target, LTV, NOON, source_is=source_is)
+    with (
+        pytest.raises(OtherColumns, match=r"1 rows .* lack 'note'.*in a task each"),
+        turn_of(target, NOON - HOUR, ltv=9.0, note="n"),
+    ):
+        pass
+    with turn_of(target, NOON - HOUR, ltv=9.0) as turn:
+        assert turn.records == []
+    with turn_of(target, NOON - HOUR, note="n") as turn:
+        assert len(turn.records) == 1
+
+
 def test_late_rows_of_other_columns_are_refused_and_not_left_out(target):
     delta(target, LTV, NOON)
     there = target.stored()
@@ -140,6 +161,39 @@ def test_late_rows_of_other_columns_are_refused_and_not_left_out(target):
         delta(target, SINCE, NOON - HOUR)
     assert (target.stored(), target.open_uploads()) == (there, [])
     assert delta(target, SINCE, NOON + HOUR).accepted == 2
+
+
+def write_note(target, taken, key="1"):
+    """Write an attribute that no import has; returns how many profiles were sent."""
+    load = RestLoad(target.staging, Report("profile", {}), taken=taken)
+    with profile_turn(target.ledger, load)([(1, {}, (key, {"note": "n"}))]) as turn:
+        return len(turn.records)
+
+
+def test_profiles_of_attributes_that_no_import_has_are_ordered_and_make_no_import_stale(target):
+    delta(target, LTV, NOON - 3 * HOUR)
+    assert [write_note(target, NOON + hours * HOUR) for hours in (0, -1, 1)] == [1, 0, 1]
+    assert write_note(target, NOON - HOUR, key="2") == 1
+    assert delta(target, LTV.replace(b"1\n", b"2\n"), NOON - 2 * HOUR).accepted == 2
+    with turn_of(target, NOON, since="2026-01-01") as turn:  # of another attribute, and newer is only the note
+        assert len(turn.records) == 1
+    assert [write_note(target, NOON + hours * HOUR) for hours in (0.5, 2)] == [0, 1]
+
+
+@pytest.mark.parametrize("load_of", ["full", "changed"])
+def test_the_first_import_of_an_attribute_does_not_overwrite_profiles_that_are_newer(target, load_of):
+    delta(target, LTV, NOON - 3 * HOUR)
+    write_note(target, NOON)
+    rows, there = b"customerId,note\n1,old\n", target.stored()
+    older, newer = NOON - HOUR, NOON + HOUR
+    with pytest.raises((OtherColumns, OverwritesNewer), match=r'1 customers, such as "1"'):
+        full(another(target), rows, 1, older) if load_of == "full" else delta(target, rows, older)
+    assert (target.stored(), target.open_uploads()) == (there, [])
+    assert full(another(target), b"customerId,note\n2,old\n", 1, older).accepted == 1
+    load = full(another(target), rows, 1, newer) if load_of == "full" else delta(target, rows, newer)
+    assert load.accepted == 1
+    with pytest.raises(OverwritesNewer):
+        full(another(target), rows, 1, older)
 
 
 def test_late_rows_of_fewer_columns_are_stale(target):
@@ -175,3 +229,19 @@ def test_the_order_and_spelling_of_columns_is_no_difference(target):
     same = b"CUSTOMERID,ltv,since\n1,1,2026-01-01\n2,1,2026-01-01\n"
     report = delta(target, same, NOON + HOUR)
     assert (report.accepted, report.unchanged) == (0, 2)
+
+
+@pytest.mark.parametrize("how", ["full", "changed"])
+def test_rows_that_are_sent_again_are_as_old_as_when_they_were_read_first(target, how):
+    window = datetime.now(UTC) - HOUR
+    first = window + timedelta(minutes=5)
+    delta(target, LTV.replace(b",1", b",2"), window)  # of the same window, read after the rejected rows were
+    if how == "changed":
+        wanted = {"mode": "changed", "changed": ChangedOptions(source_is="delta", guards=NO_GUARDS)}
+        again = another(target)
+        report = again.report()
+        run(again.load(LTV, report, again.ledger, generation=window, opened=first, **wanted))
+        assert (report.stale, report.accepted) == (2, 0)
+    else:
+        with pytest.raises(OverwritesNewer):
+            full(another(target), LTV, 1, window, opened=first)

@@ -138,6 +138,15 @@ def test_a_connection_never_made_leaves_no_intent(vendor, staging):
     assert files(staging) == []
 
 
+def test_a_proxy_that_cannot_be_used_leaves_no_intent(staging):
+    def send(_):
+        raise SettingsError("HTTPS_PROXY in the environment is no URL of a proxy")
+
+    with pytest.raises(SettingsError, match="HTTPS_PROXY"):
+        create_once(OptixClient(SETTINGS, send=send), staging, "customers", "id")
+    assert files(staging) == []
+
+
 @pytest.mark.parametrize(
     "trouble",
     [Lost("refused", sent=False), Response(429), Response(503, b"busy", {"retry-after": "30"})],

@@ -25,7 +25,9 @@ def test_what_was_reported_night_after_night_is_counted_when_it_is_to_expire(tar
     for number in range(5):
         target.sync(ones(HUNDRED[: 100 - 12 * number]), night(number), guards=Guards())
     sent = len(target.bodies)
-    told = r"lacks 49 of 100 records .* 49% of them: 1 newly, 48 were reported before, such as \"C\d+\", .*max_removed"
+    told = (
+        r"lacks 49 of 100 records .* 49.0% of them: 1 newly, 48 were reported before, such as \"C\d+\", .*max_removed"
+    )
     with pytest.raises(GuardStopped, match=told):
         target.sync(ones(HUNDRED[:51]), night(5), **EXPIRE)
     assert (len(target.bodies), len(target.values)) == (sent, 100)

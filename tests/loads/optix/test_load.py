@@ -18,6 +18,7 @@ from optimove_provider.contract.wire.errors import (
 )
 from optimove_provider.emulator import Fault
 from optimove_provider.emulator.model.state import Switches
+from optimove_provider.loads.optix.batch import NothingAccepted
 from optimove_provider.loads.optix.bisect import BisectTooLong, RequestIsWrong
 from optimove_provider.loads.optix.options import OptixTarget
 from optimove_provider.loads.optix.rejected_rows import SliceOutcomes
@@ -480,3 +481,13 @@ def test_old_reports_and_loads_are_swept(target):
     assert sorted(target.staging.sweep("reports", soon)) == [f"{LOAD_ID}.html", f"{LOAD_ID}.json"]
     assert target.staging.sweep("loads", soon) == [LOAD_ID]
     assert target.staging.names("loads") == []
+
+
+def test_a_failure_that_no_retry_mends_does_not_promise_one(target):
+    target.state.switches = Switches(poison="poison")
+    with pytest.raises(NothingAccepted, match=r"is not known to be completed: they count as unsent$"):
+        target.load(numbered(1, poison=[1]), max_rejected=1)
+    target.state.switches = Switches()
+    target.state.faults.order(Fault("upload_data", times=9999, lost="before"))
+    with pytest.raises(Unreachable, match="a retry of this task goes on from here"):
+        target.load(numbered(3), load_id="6f0f5d3a-0000-4000-8000-00000000a9a2")

@@ -11,7 +11,10 @@ from optimove_provider.emulator.model.state import Switches
 from optimove_provider.loads.optix.update import Update, load_update
 from optimove_provider.loads.report.max_rejected import TooManyRejected
 from optimove_provider.loads.report.report import Report
+from optimove_provider.records.read.sources import list_batches
 from tests.support.optix_target import LOAD_ID, Target, numbered, opened
+
+ANOTHER_ID = "6f0f5d3a-0000-4000-8000-00000000a9a1"
 
 
 class UpdatedTarget(Target):
@@ -20,6 +23,10 @@ class UpdatedTarget(Target):
         update = Update(self.wanted(**settings), ttl_column)
         load_update(self.client, lambda: opened(rows), self.staging, self.report, update)
         return self.report
+
+    def load_again(self, rows, ttl_column):
+        self.report, update = Report(ANOTHER_ID, {}), Update(self.wanted(), ttl_column)
+        load_update(self.client, lambda: opened(list_batches(rows)), self.staging, self.report, update)
 
     @property
     def counts(self):
@@ -62,7 +69,7 @@ def test_a_ttl_of_its_own_wins_and_is_no_field(target):
 
 @pytest.mark.parametrize("ttl", ["0", "-1", "1.5", "soon"])
 def test_a_ttl_that_is_none_is_a_rejected_row(target, ttl):
-    with pytest.raises(TooManyRejected, match=r"column 'life': expected seconds above 0"):
+    with pytest.raises(TooManyRejected, match=r"column 'life': expected whole seconds from 1 to"):
         target.update(rows(id=["a", "b"], life=["5", ttl]), ttl_column="life")
     assert (target.counts, target.items) == (("failed", 2, 0, 1, 1), [])
 
@@ -91,3 +98,38 @@ def test_what_was_accepted_before_an_error_counts_and_a_retry_sends_the_rest(tar
     target.update(iter(()))
     assert target.counts == ("committed", 12_001, 12_001, 0, 0)
     assert len(target.visible) == 12_001
+
+
+def test_refused_rows_are_kept_as_rows_of_the_source(target):
+    target.state.switches = Switches(poison="poison")
+    source = [
+        {"id": "a", "word": "well", "life": 60, "n": 1},
+        {"id": 'b"', "word": "poison", "life": None, "n": 0.1},
+        {"id": "c", "word": "poison", "life": 5, "n": None},
+    ]
+    target.update(list_batches(source), ttl_column="life", ttl_seconds=99, max_rejected=2)
+    kept = [line["record"] for line in target.rejected]
+    assert kept == [{"id": 'b"', "word": "poison", "n": 0.1, "life": 99}, {"id": "c", "word": "poison", "life": 5}]
+    target.state.switches = Switches()
+    target.bodies.clear()
+    target.load_again(kept, ttl_column="life")
+    assert [item["ttl"] for item in target.items] == [99, 5]
+    assert set(target.visible) == {"a", 'b"', "c"}
+
+
+@pytest.mark.parametrize("life", [60.0, " 60 ", "60", 60])
+def test_whole_seconds_may_come_from_a_column_with_fractions(target, life):
+    target.update(list_batches([{"id": "a", "life": life}]), ttl_column="life")
+    assert [item["ttl"] for item in target.items] == [60]
+
+
+@pytest.mark.parametrize("life", [60.5, 3 * 10**11, 10**30, True, "6e1", -60.0])
+def test_a_time_to_live_beyond_the_calendar_is_rejected_with_its_row(target, life):
+    rows = [{"id": "a", "life": life}, {"id": "b", "life": None}]
+    target.update(list_batches(rows), ttl_column="life", max_rejected=1)
+    assert target.counts == ("committed", 2, 1, 1, 0)
+
+
+def test_the_key_is_no_time_to_live(target):
+    with pytest.raises(DataError, match="column 'id' is to be the key and the time to live"):
+        target.update(list_batches([{"id": "1"}]), ttl_column="id")

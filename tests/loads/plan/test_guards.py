@@ -33,7 +33,7 @@ def test_rows_down_by_half(local_target):
     local_target.load(MANY, hour(1), **SNAPSHOT)
     judge(local_target, dict.fromkeys(range(20), 1), **SNAPSHOT)
     less = dict.fromkeys(range(19), 1)
-    told = r"19 rows are 48% of the 40 of the newest snapshot, of 2026-05-02 13:00 UTC \(min_rows_share=0.5\)"
+    told = r"19 rows are 47.5% of the 40 of the newest snapshot, of 2026-05-02 13:00 UTC \(min_rows_share=0.5\)"
     with pytest.raises(GuardStopped, match=told):
         judge(local_target, less, **SNAPSHOT)
     judge(local_target, less, **SNAPSHOT, guards=Guards(min_rows_share=None))
@@ -63,7 +63,7 @@ def test_too_many_changes(local_target, source_is):
     local_target.load(MANY, hour(1), **SNAPSHOT)
     judge(local_target, {**MANY, **dict.fromkeys(range(20), 2)}, source_is=source_is)
     more = {**MANY, **dict.fromkeys(range(21), 2)}
-    told = r"21 records change of about 40 that the target has, 52% of them \(max_changed_share=0.5\)"
+    told = r"21 records change of about 40 that the target has, 52.5% of them \(max_changed_share=0.5\)"
     with pytest.raises(GuardStopped, match=told):
         judge(local_target, more, source_is=source_is)
     judge(local_target, more, source_is=source_is, guards=Guards(max_changed_share=None))

@@ -32,6 +32,9 @@ class Points:
     def partition_end(self, date):
         return None
 
+    def partition_of(self, at):
+        return None
+
 
 NIGHTLY = Points(*(at(day, 1) for day in range(1, 20)))
 EVERYTHING = Occasion(
@@ -172,3 +175,19 @@ def test_grains_follow_each_other(instant, later, grain, zone):
     assert floored(beginning, grain, zone) == beginning
     assert floored(following, grain, zone) == following
     assert floored(instant + later, grain, zone) >= beginning
+
+
+@pytest.mark.parametrize("given", ["2026-11-01", ["2026-11-01", "2026-11-02"], 5, {"start": "2026-11-01"}, {}])
+def test_a_window_that_is_no_mapping_with_both_ends_is_refused(given):
+    with pytest.raises(SettingsError, match=r"expected a (mapping with a )?start and an end"):
+        given_window(given)
+
+
+@pytest.mark.parametrize(("start", "end"), [("0001-01-01", "2026-11-01"), ("2026-11-01", "9999-12-31T23:59-12:00")])
+def test_an_instant_that_no_clock_of_the_zone_shows_is_refused(start, end):
+    with pytest.raises(SettingsError, match="not within the years 1 to 9999 of UTC and of Europe/Berlin"):
+        given_window({"start": start, "end": end}, BERLIN)
+
+
+def test_the_last_day_of_the_calendar_stands_for_ever():
+    assert given_window({"start": " 2026-11-01\n", "end": "9999-12-31"}, BERLIN).start == at(1, tzinfo=BERLIN)

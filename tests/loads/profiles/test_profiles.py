@@ -256,3 +256,9 @@ def test_an_id_of_an_alias_that_is_no_unicode_is_rejected(client, table, load, n
     }
     create_aliases(client, client.read_table(table).service_id, [record], allowing(load, 1))
     assert (load.report.accepted, load.report.rejected) == (0, 1)
+
+
+@pytest.mark.parametrize("wrong", ["abc", {"customerId": "1"}, 5, None])
+def test_what_is_no_list_of_records_is_refused_whatever_may_be_rejected(client, table, load, wrong):
+    with pytest.raises(DataError, match="is no list of records"):
+        write(client, table, wrong, allowing(load, 5))

@@ -1,8 +1,12 @@
 """Rows frozen before the first request: every fit row once in slices, the others put aside, in bounded memory."""
 
 import gc
+import io
 import json
+import math
 import tracemalloc
+from contextlib import nullcontext
+from decimal import Decimal
 
 import pyarrow as pa
 import pytest
@@ -10,11 +14,15 @@ from fsspec.implementations.local import LocalFileSystem
 from hypothesis import given
 from hypothesis import strategies as st
 
+from optimove_provider.contract.cells.ids import is_empty_id
 from optimove_provider.contract.wire.errors import DataError
+from optimove_provider.loads.spool.every_column import with_every_column
 from optimove_provider.loads.spool.freeze import READ_AHEAD, freeze
 from optimove_provider.loads.spool.row_files import rows_batch
 from optimove_provider.loads.spool.slices import SLICES_IN_A_FILE, RowFilesWriter
 from optimove_provider.loads.state.staging import Staging
+from optimove_provider.records.read.json_lines import json_rows
+from optimove_provider.records.read.sources import list_batches
 from optimove_provider.records.to_json.encode import Encoder
 
 
@@ -77,7 +85,7 @@ def test_a_missing_key_is_put_aside_with_the_row(tmp_path_factory, keys):
     staging = Staging(LocalFileSystem(), str(tmp_path_factory.mktemp("spool")))
     batch = pa.RecordBatch.from_pydict({"id": pa.array(keys, pa.string()), "n": list(range(len(keys)))})
     spool = frozen(staging, [batch], "string")
-    missing = [row for row, key in enumerate(keys, 1) if not key]
+    missing = [row for row, key in enumerate(keys, 1) if key is None or is_empty_id(key)]
     assert (spool.rows, spool.fit, spool.rejected) == (len(keys), len(keys) - len(missing), len(missing))
     with staging.open("load/rejected.jsonl") as lines:
         told = [json.loads(line) for line in lines]
@@ -98,7 +106,7 @@ def test_a_doubled_key_refuses_the_load(staging, keys, key_type, complaint):
         frozen(staging, [pa.RecordBatch.from_pydict({"id": keys})], key_type)
 
 
-@pytest.mark.parametrize("keys", [["a", "A"], ["1", "01"], ["é", "e\u0301"], ["a", "a "], ["\x00", "\x00\x00"]])
+@pytest.mark.parametrize("keys", [["a", "A"], ["1", "01"], ["é", "e\u0301"], ["a", "a "], ["a\x00", "a\x00\x00"]])
 def test_keys_that_look_alike_are_two(staging, keys):
     assert frozen(staging, [pa.RecordBatch.from_pydict({"id": keys})], "string").fit == 2
 
@@ -124,3 +132,67 @@ def test_memory_holds_slices_and_not_the_load(staging):
     ahead = READ_AHEAD * next(numbered(200_000)).nbytes  # how many batches wait is a matter of how busy the machine is
     assert large[0] < 1.5 * small[0] + ahead
     assert large[1] < 1.5 * small[1]
+
+
+def text_aside(staging):
+    with staging.open("load/rejected.jsonl") as file:
+        return file.read()
+
+
+def put_aside(staging):
+    return [json.loads(line) for line in text_aside(staging).splitlines()]
+
+
+class Shown:
+    def __repr__(self):
+        return "<shown>"
+
+
+def test_a_rejected_row_is_kept_such_that_a_replay_finds_the_same_fault(staging):
+    values = [1, math.nan, {"a": [Decimal("NaN")]}, "\ud83d", b"x", Shown(), {1: 2}, ["\ud83d"], "a"]
+    spool = frozen(staging, list_batches([{"id": number, "v": value} for number, value in enumerate(values)]))
+    assert (spool.rows, spool.fit, spool.rejected, spool.keyless) == (9, 2, 7, 0)
+    assert records(staging, spool) == [[{"id": 0, "v": 1}, {"id": 8, "v": "a"}]]
+    lines = put_aside(staging)
+    assert [line["row"] for line in lines] == [2, 3, 4, 5, 6, 7, 8]
+    assert all(line["reason"].startswith("column 'v': ") for line in lines)
+    assert [line.get("text") for line in lines] == [
+        *(None, None, None, "id: 4, v: b'x'", "id: 5, v: <shown>", "id: 6, v: {1: 2}", None)
+    ]
+    replayed = frozen(staging, json_rows(io.BytesIO(text_aside(staging)), "rejected.jsonl"))
+    assert (replayed.rows, replayed.fit, replayed.rejected) == (7, 0, 7)
+    again = put_aside(staging)
+    assert [line["reason"] for line in again] == [line["reason"] for line in lines]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([2**60], pa.int64()).view(pa.timestamp("us")),
+        pa.array([90_000], pa.int32()).view(pa.time32("s")),
+        pa.array([b"\xff"]).view(pa.string()),
+        pa.array([[("a", 1), ("a", 2)]], pa.map_(pa.string(), pa.int8())),
+        pa.array([1], pa.int64()).view(pa.date64()),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_what_only_a_file_with_types_can_hold_is_not_replayed_as_text(staging, column):
+    spool = frozen(staging, [pa.record_batch({"id": [1], "v": column})])
+    assert (spool.fit, spool.rejected, spool.keyless) == (0, 1, 0)
+    (line,) = put_aside(staging)
+    assert line["text"].startswith("id: 1, v: ")
+    replayed = frozen(staging, json_rows(io.BytesIO(text_aside(staging)), "rejected.jsonl"))
+    assert (replayed.rows, replayed.rejected) == (1, 1)
+
+
+def test_a_key_column_that_no_row_has_refuses_the_load(staging):
+    with pytest.raises(DataError, match="the key column 'id' is missing; the source has ID, v"):
+        frozen(staging, list_batches([{"ID": 1}, {"v": 2}]))
+    assert frozen(staging, list_batches([{"v": 2}, None, {"id": 1}])).rejected == 2
+
+
+def test_rows_of_several_kinds_wait_in_a_file_and_stay_what_they_are(staging):
+    rows = [{"id": 1, "v": "a"}, {"id": 2, "v": math.nan}, None, {"id": 3, "w": 2**70}]
+    with with_every_column(lambda: nullcontext(list_batches(rows)))() as batches:
+        spool = frozen(staging, batches)
+    assert records(staging, spool) == [[{"id": 1, "v": "a"}, {"id": 3, "w": 2**70}]]

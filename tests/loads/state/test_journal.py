@@ -191,6 +191,17 @@ def test_a_journal_of_a_newer_version_is_not_guessed_at(journal):
         again(journal)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["", "{}", "[]", '{"format": 1, "stage": "rea', '{"stage": "lost"}', '{"format": "1"}', '{"stage":"new","a":1}'],
+)
+def test_a_journal_that_cannot_be_read_says_what_comes_next(journal, text):
+    read(journal)
+    journal.staging.write_text(f"{journal.folder}/load.json", text)
+    with pytest.raises(DataError, match=r"load\.json is empty, cut short .* clear the task: .* Nothing is lost"):
+        again(journal)
+
+
 def test_a_load_of_files_is_prepared_with_its_report_until_one_cannot_be_completed(journal):
     age = Age(datetime(2026, 5, 2, tzinfo=UTC), datetime(2026, 5, 3, tzinfo=UTC))
     journal.begin_files()

@@ -1,7 +1,8 @@
 """Options of operators: literals are checked when the DAG is parsed, rendered values when the task runs."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
@@ -49,7 +50,14 @@ FIELDS = {
     "mode": (["merge", None], ["merge", "None", ""], ("changed", "changed")),
     "dry_run": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
     "overwrite_newer": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
-    "ttl_seconds": ([0, True, "60"], ["0", "never", "None", ""], ("60", 60)),
+    "ttl_seconds": ([0, True, "60", 3 * 10**11], ["0", "never", "None", "", "3e11", "1_0"], ("60", 60)),
+    "window_grain": (
+        ["1h", None, 0, -3600, timedelta(hours=5), timedelta(days=1.5), 7 * 3600],
+        ["5 hours", "0", "None", ""],
+        ("5400", timedelta(minutes=90)),
+    ),
+    "lock_timeout": (["1h", None, -1, float("inf")], ["1h", "-1", "None", ""], ("60", timedelta(minutes=1))),
+    "wait_timeout": (["1h", None, -1, float("nan")], ["1h", "-1", "None", ""], ("0.5", timedelta(seconds=0.5))),
     "max_rejected": ([-1, 1.5, float("nan"), True, "3"], ["-1", "1.5", "nan", "None", ""], ("0.25", 0.25)),
 }
 MEMBERS = {
@@ -95,7 +103,7 @@ ALL = [
 
 def test_every_option_that_a_run_may_want_to_differ_in_is_a_template_field():
     for operator in OPERATORS:
-        named = {"guards", "sending", "mode", "max_rejected", "dry_run", "ttl_seconds", "overwrite_newer"}
+        named = {"guards", "sending", *FIELDS}
         own = named & operator.__init__.__wrapped__.__kwdefaults__.keys()
         assert own == set(operator.checked) <= set(operator.template_fields)
 
@@ -142,6 +150,20 @@ def test_a_dag_that_renders_natively_may_not_give_none_either(operator, name, li
     render(x, taken[1] if taken[1] is not None else "off")
     x.read_rendered()
     assert shown(x, name) == taken[1]
+
+
+def test_a_window_is_as_long_as_the_rendered_grain_says():
+    with DAG("options", schedule="0 1 * * *", start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+        of_window = {**OPERATORS[OptixUploadOperator], "source": None, "sql": "{{ window.start }}"}
+        x = OptixUploadOperator(task_id="x", **of_window, window_grain=TEMPLATE)
+    run = SimpleNamespace(run_after=datetime(2026, 11, 9, 1, tzinfo=UTC), run_type="scheduled")
+    told = {**context(x), "dag": dag, "dag_run": run}
+    x.render_template_fields({**told, "params": {"value": "3600"}})
+    assert x.sql == "2026-11-08 01:00:00+00:00"
+    with DAG("options", schedule="0 1 * * *", start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+        x = OptixUploadOperator(task_id="x", **of_window, window_grain=TEMPLATE)
+    with pytest.raises(AirflowFailException, match="window_grain='5 hours': expected whole days"):
+        x.render_template_fields({**told, "dag": dag, "params": {"value": "5 hours"}})
 
 
 def test_values_and_mappings_are_kept_as_the_same_plain_dict():

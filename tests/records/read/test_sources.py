@@ -23,6 +23,7 @@ from optimove_provider.records.read.sources import (
     file_rows,
     list_batches,
 )
+from tests.support.rows.fates import records
 
 
 def read(batches):
@@ -110,12 +111,6 @@ def test_a_list_of_5000_is_read_and_one_of_5001_refused():
         read(list_batches(rows))
 
 
-@pytest.mark.parametrize("row", [None, "id", 1, ["id"]])
-def test_a_row_that_is_no_mapping_is_named(row):
-    with pytest.raises(DataError, match="row 2 is no mapping"):
-        read(list_batches([{"id": 1}, row]))
-
-
 NOON = datetime.datetime(2026, 1, 1, 12)
 
 
@@ -123,30 +118,16 @@ NOON = datetime.datetime(2026, 1, 1, 12)
     ("first", "second"),
     [
         ("a", 1),
-        (1, "a"),
         (1, True),
-        (True, 1),
         (1.5, True),
-        (NOON.date(), NOON),
-        (NOON, NOON.date()),
         (Decimal("1.5"), 1.5),
-        ({"a": 1}, 1),
-        (NOON, NOON.replace(tzinfo=datetime.UTC)),
-        (b"a", "a"),
+        (NOON, "a"),
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_a_column_of_two_types_names_the_row_that_differs(first, second):
-    with pytest.raises(DataError, match=r"row 4, column 'x': .* cast the column to one type"):
-        read(list_batches([{"x": first}, {"x": None}, {"x": first}, {"x": second}]))
-
-
-@pytest.mark.parametrize(
-    "value", [10**80, "\ud800", object(), {1: 2}, NOON.time().replace(tzinfo=datetime.UTC)], ids=str
-)
-def test_a_value_that_no_column_can_hold_names_its_row(value):
-    with pytest.raises(DataError, match="row 3, column 'x'"):
-        read(list_batches([{"x": None}, {"x": None}, {"x": value}]))
+def test_a_column_of_several_types_keeps_its_values(first, second):
+    values = [first, None, first, second]
+    assert [row["x"] for row in read(list_batches([{"x": value} for value in values]))] == values
 
 
 @pytest.mark.parametrize(
@@ -181,13 +162,14 @@ def test_a_cursor_is_read(warehouse):
     assert read(query(warehouse, "SELECT id, n FROM t")) == [{"id": 1, "n": 1.5}, {"id": 2, "n": None}]
 
 
-def test_a_column_that_changes_its_type_on_the_way_names_the_row(warehouse):
+def test_a_column_that_changes_its_type_on_the_way_harms_no_row(warehouse):
     warehouse.executemany("INSERT INTO t VALUES (?, ?)", [(number, 7) for number in range(BATCH_ROWS + 2)])
-    warehouse.execute("UPDATE t SET n = 'seven' WHERE id = ?", [BATCH_ROWS + 1])
-    with pytest.raises(
-        DataError, match=f"row {BATCH_ROWS + 2}, column 'n': 'seven' is text, .* held an integer before"
-    ):
-        read(query(warehouse, "SELECT * FROM t"))
+    warehouse.execute("UPDATE t SET n = 'seven' WHERE id = ?", [BATCH_ROWS])
+    found = records(query(warehouse, "SELECT * FROM t"))
+    assert found[BATCH_ROWS - 1 :] == [
+        *(f'{{"id":"{BATCH_ROWS - 1}","n":7}}', f'{{"id":"{BATCH_ROWS}","n":"seven"}}'),
+        f'{{"id":"{BATCH_ROWS + 1}","n":7}}',
+    ]
 
 
 def test_a_query_that_names_a_column_twice_is_refused(warehouse):
@@ -285,10 +267,8 @@ def test_json_files_may_lack_members():
         {"id": 3, "n": None, "m": None},
         {"id": 4, "n": None, "m": True},
     ]
-    with pytest.raises(
-        DataError, match=r"source '1\.jsonl', row 1, column 'n': 'x' is text, but the column held a number"
-    ):
-        files(jsonl=b'{"n":2}', jsonl__2=b'{"n":"x"}')
+    told = files(jsonl=b'{"n":2}', jsonl__2=b'{"n":"x"}')
+    assert [row for batch in told for row in batch.to_pylist()] == [{"n": 2}, {"n": "x"}]
 
 
 @pytest.mark.parametrize(

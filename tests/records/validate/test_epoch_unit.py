@@ -33,3 +33,39 @@ def test_the_other_unit_is_warned_of_or_refused(unit, rule, other, strict, sever
 
 def test_what_is_no_epoch_is_none_in_either_unit():
     assert found(["-1", "1.5", "x"], "milliseconds") == [(row, "epoch_milliseconds", "error") for row in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("unit", "cell", "says"),
+    [
+        ("seconds", "20220502", "a date written yyyymmdd, and as seconds it is 1970-08-23T00:48:22Z"),
+        ("seconds", "202205", "a date written yyyymm,"),
+        ("seconds", "44683", "a spreadsheet's days since 1900, and as seconds it is 1970-01-01T12:24:43Z"),
+        ("seconds", "2022", "a year,"),
+        ("seconds", "42", "no instant,"),
+        ("seconds", "20220502101059", "a date written yyyymmddhhmmss;"),
+        ("seconds", "202205021010", "a date written yyyymmddhhmm;"),
+        ("seconds", "1651676123000000", "microseconds;"),
+        ("seconds", "1651676123000000000", "nanoseconds;"),
+        ("seconds", MILLISECONDS, "milliseconds, which the vendor's API reference gave"),
+        ("milliseconds", "1651676123000000", "microseconds;"),
+        ("milliseconds", "20220502101059", "a date written yyyymmddhhmmss;"),
+        ("milliseconds", "20220502", "seconds, and epoch_unit says milliseconds"),
+    ],
+)
+@pytest.mark.parametrize("block_bytes", [1, 4096])
+def test_what_is_no_plausible_instant_is_warned_of_and_named(unit, cell, says, block_bytes):
+    text = f"customerId,since\n1,{cell}\n"
+    report = check_csv(io.BytesIO(text.encode()), in_unit(SINCE, unit), Options(block_bytes=block_bytes))
+    (warning,) = report.findings
+    assert (warning.severity, report.valid_rows) == ("warning", 1)
+    assert f"this looks like {says}" in warning.message
+
+
+def test_strict_refuses_what_the_vendor_disputes_and_only_warns_of_what_we_doubt():
+    assert found(["20220502", MILLISECONDS], "seconds", strict=True) == [(1, "epoch", "warning"), (2, "epoch", "error")]
+
+
+@pytest.mark.parametrize("cell", ["0", "44582400", "100000", "99999999999", "-0"[1:]])
+def test_the_first_years_after_1970_are_plausible(cell):
+    assert found([cell], "seconds") == []

@@ -23,6 +23,8 @@ ROWS = 20_000
 
 GOOD = "c1,true,5,1.5,2022-05-02,2022-05-02T10:10:59Z,1651676123,"
 Location = tuple[int, int, int, str, str]
+ELSEWHERE = ("line-ends", "after-quote")
+"""Rules about the file, and about rows beside a fault."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,11 @@ class Oddity:
     column: str = ""
     rule: str = ""
     is_row: bool = True
+    hides_end: bool = False
 
 
-def with_note(note: str, rule: str) -> Oddity:
-    return Oddity(f"{GOOD}{note}\n".encode(), "note", rule)
+def with_note(note: str, rule: str, hides_end: bool = False) -> Oddity:
+    return Oddity(f"{GOOD}{note}\n".encode(), "note", rule, hides_end=hides_end)
 
 
 ODDITIES = [
@@ -46,10 +49,10 @@ ODDITIES = [
     Oddity(b"\n", rule="blank-line", is_row=False),
     Oddity(b"\r\n", rule="blank-line", is_row=False),
     with_note("6'1\"", "quote"),
-    with_note('"x"y', "quote"),
-    with_note('"a\nb" c', "quote"),
+    with_note('"x"y', "quote", hides_end=True),
+    with_note('"a\nb" c', "quote", hides_end=True),
     with_note(' "x"', "quote-space"),
-    with_note('"opened', "quote"),
+    with_note('"opened', "quote", hides_end=True),
     with_note("a\0b", "nul"),
     with_note('"a\n\0b"', "nul"),
     with_note("x\ry", "bare-cr"),
@@ -83,7 +86,7 @@ def records(raw: bytes) -> Iterator[bytes]:
 
 
 def places(report: Findings) -> list[Location]:
-    return [(one.row, one.line, one.byte, one.column, one.rule) for one in report.findings if one.rule != "line-ends"]
+    return [(one.row, one.line, one.byte, one.column, one.rule) for one in report.findings if one.rule not in ELSEWHERE]
 
 
 def planted_file(every: int) -> tuple[bytes, list[Location], int, int]:
@@ -94,10 +97,12 @@ def planted_file(every: int) -> tuple[bytes, list[Location], int, int]:
     for number, record in enumerate(cut[1:], 1):
         here = [(Oddity(record), [(name, RULE_OF[name]) for name in faults.get(number, [])])]
         if number % every == 0:
-            # A record that reads as a row by itself follows: after a quote that is not closed one has to. And no
-            # generated cell begins with a line feed: its quote would close such a quote as RFC 4180 wants it.
+            # A record that reads as a row by itself follows, with a cell that ends however the quotes before it are
+            # read: the rows after it are certain again. And no generated cell begins with a line feed: its quote would
+            # close a quote that is open as RFC 4180 wants it.
             odd = ODDITIES[number // every % len(ODDITIES)]
-            here += [(odd, [(odd.column, odd.rule)] if odd.rule else []), (Oddity(f"{GOOD}\n".encode()), [])]
+            after = [("", "after-quote")] * odd.hides_end
+            here += [(odd, [(odd.column, odd.rule)] if odd.rule else []), (Oddity(f'{GOOD}"plain"\n'.encode()), after)]
         for one, wrong in here:
             row += one.is_row
             expected += [(row if one.is_row else 0, line, byte, *where) for where in wrong]
@@ -110,15 +115,19 @@ def planted_file(every: int) -> tuple[bytes, list[Location], int, int]:
 @pytest.mark.parametrize("every", [7, 500])
 def test_every_planted_fault_is_found_at_its_place_and_none_is_invented(every):
     raw, expected, rows, clean = planted_file(every)
-    assert {rule for *_, rule in expected} == {one.rule for one in ODDITIES if one.rule} | set(RULE_OF.values()) - {
-        "string"
-    }
+    rules = {one.rule for one in ODDITIES if one.rule} | {"after-quote"} | set(RULE_OF.values()) - {"string"}
+    assert {rule for *_, rule in expected} == rules
     for block_bytes in BLOCKS if every > 100 else BLOCKS[1:]:
-        options = Options(strict=True, max_findings=len(expected) + 100, block_bytes=block_bytes)
+        options = Options(strict=True, max_findings=2 * len(expected) + 100, block_bytes=block_bytes)
         report = check_csv(io.BytesIO(raw), ATTRIBUTES, options)
         assert places(report) == expected, block_bytes
-        assert (report.rows, report.valid_rows, report.bytes) == (rows, clean, len(raw))
-        assert report.total - report.counts.get("line-ends", 0) == len(expected)
+        # Rows after a quote that went wrong may be a part of its cell, until its end is certain: a few rows here.
+        doubtful = {one.row for one in report.findings if one.rule == "after-quote"}
+        clean_but_for_that = clean - len(doubtful - {row for row, *_ in expected})
+        broken = sum(rule == "quote" for *_, rule in expected)
+        assert 0 < len(doubtful) < 5 * broken, (len(doubtful), broken)
+        assert (report.rows, report.valid_rows, report.bytes) == (rows, clean_but_for_that, len(raw))
+        assert report.total - report.counts.get("line-ends", 0) == len(expected) + len(doubtful)
 
 
 @pytest.mark.parametrize("column", WHOLLY_BAD)

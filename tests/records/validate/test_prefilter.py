@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimove_provider.contract.cells.datatypes import EPOCH_MILLISECONDS, RULES, Verdict
+from optimove_provider.contract.cells.ids import is_empty_id, is_null_marker
 from optimove_provider.records.validate import prefilter
 
 RULE = {rule.name: rule for rule in (*RULES, EPOCH_MILLISECONDS)}
-PLAIN = {**prefilter.PLAIN, "key": prefilter.key}
+PLAIN = {**prefilter.PLAIN, "key": prefilter.key, "string": prefilter.string}
 
 ORDINARY = {
     "key": ["c1", "1", "-", "~", "a b", "!", "@é"],
@@ -33,8 +34,9 @@ ORDINARY = {
     ],
     "date": ["2022-05-02", "1999-01-31", "1930-12-31", "2024-04-30", "2023-02-28", "1000-01-01", "2999-12-31"],
     "datetime": ["2022-05-02T10:10:59Z", "1999-01-31T00:00:00Z", "2024-04-30T23:59:59Z", "2023-02-28T20:00:00Z"],
-    "epoch": ["0", "1", "1651676123", "99999999999"],
-    "epoch_milliseconds": ["1651676123000", "100000000000", "999999999999999999"],
+    "epoch": ["0", "1651676123", "99999999999", "44582400", "1234567"],
+    "epoch_milliseconds": ["1651676123000", "100000000000", "9999999999999"],
+    "string": ["c1", "x", "Zoë", "n", "nullify", "12345678", "a b"],
 }
 EDGES = {
     "long": [sign + str(10**power + step) for power in range(17, 21) for step in (-1, 0, 1) for sign in ("", "-")]
@@ -43,8 +45,18 @@ EDGES = {
     "double": ["0" * 40, "1" * 40, "1" * 400, "0." + "0" * 400 + "1", "1..5", "1.5.5", "-.5", "-0.", "-00.5", "0.5."],
     "date": ["0999-12-31", "3000-01-01", "2024-02-29", "2100-02-29", "0000-01-01"],
     "datetime": ["2024-02-29T10:10:59Z", "2022-05-02T24:00:00Z", "2022-05-02T23:60:00Z", "2022-05-02T23:59:60Z"],
-    "epoch": ["-1", "-0", "100000000000", "099999999999"],
-    "epoch_milliseconds": ["-1", "0", "99999999999", "0100000000000", "-100000000000", "9223372036854775808"],
+    "string": ["NULL", "null", "\\N", "#N/A", "NaN", "NaT", "nat", "None", "n/a", "-1.#QNAN", "undefined", "1.#ind"],
+    "epoch": ["20220502", "19991231", "202205", "2022", "44683", "1", "-1", "-0", "100000000000", "099999999999"],
+    "epoch_milliseconds": [
+        "20220502101059",
+        "100000000000000",
+        "-1",
+        "0",
+        "99999999999",
+        "0100000000000",
+        "-100000000000",
+        "9223372036854775808",
+    ],
     "bool": ["tru", "fals", "truee", "falsee", "falsf", "truefalse", "TRUE", "fal\u017fe"],
     "key": [" a", "\ta", "\x7f", "\u00a0", "\u2003", "\x1c", "\x00"],
 }
@@ -56,7 +68,9 @@ names = pytest.mark.parametrize("name", PLAIN)
 def right(name: str, cell: bytes) -> bool:
     text = cell.decode(errors="surrogateescape")
     if name == "key":
-        return bool(text.strip())
+        return not is_empty_id(text)
+    if name == "string":
+        return not is_null_marker(text)
     return not text or RULE[name].judge(text, strict=True) is Verdict.VALID
 
 
@@ -158,10 +172,10 @@ def test_a_cell_is_judged_by_its_own_bytes_whatever_its_neighbours_are(name):
 def test_ordinary_cells_are_plain_and_a_wrong_one_among_them_changes_nothing(name):
     cells = [cell.encode() for cell in ORDINARY[name]]
     assert plain(name, cells) == [True] * len(cells)
-    odd = b" " * 7
-    assert plain(name, [odd, *cells, odd, b"\xff", *cells]) == [False, *[True] * len(cells), False, False] + [
-        True
-    ] * len(cells)
+    odd = b" " * 7 if name != "string" else b"#REF!"
+    assert plain(name, [odd, *cells, odd, odd, *cells]) == [False, *[True] * len(cells), False, False] + [True] * len(
+        cells
+    )
 
 
 @names

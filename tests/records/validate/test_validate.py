@@ -12,6 +12,7 @@ from optimove_provider.contract.cells.datatypes import RULES, Attribute
 from optimove_provider.records.csv_syntax.grammar import MAX_CELL_CHARACTERS, MAX_RECORD_BYTES
 from optimove_provider.records.findings.findings import Finding, Findings
 from optimove_provider.records.key import Key
+from optimove_provider.records.validate.row_sink import Split
 from optimove_provider.records.validate.validate import Options, check_csv
 from tests.support.rowwise import check_rowwise
 
@@ -192,14 +193,15 @@ def test_rows_under_a_faulty_header_are_still_read_for_what_can_be_said():
         (2, "customer-id"),
         (3, "ragged"),
         (4, "quote"),
+        (5, "after-quote"),
     ]
-    assert (report.rows, report.valid_rows) == (5, 1)
+    assert (report.rows, report.valid_rows) == (5, 0)
 
 
 def test_a_header_that_cannot_be_read_spares_its_rows_what_depends_on_names():
     report = check('customerId,"LTV\na,x\nb,"y"z\n')
     assert places(report) == [(0, 1, 0, "", "quote"), (2, 3, 20, "", "quote")]
-    assert (report.rows, report.valid_rows) == (2, 1)
+    assert (report.rows, report.valid_rows) == (2, 0)
 
 
 @pytest.mark.parametrize(("row", "found"), [("a", 1), ("a,1,2,3", 4), ('a,"1,2",', 3), ('"a,5"', 1)])
@@ -233,7 +235,7 @@ def test_blank_lines_are_warned_of_and_not_counted_as_rows():
 def test_a_blank_line_before_the_header_is_an_error():
     report = check("\ncustomerId,LTV\na,1\n")
     assert places(report) == [(0, 1, 0, "", "blank-line")]
-    assert (report.errors, report.valid_rows) == (1, 1)
+    assert (report.errors, report.valid_rows) == (1, 0)
 
 
 def test_a_space_before_an_opening_quote_as_in_the_vendors_sample():
@@ -266,10 +268,11 @@ def test_a_quoted_value_that_starts_with_a_space_and_a_quote_is_fine():
 )
 def test_broken_quoting_is_one_finding_and_the_next_row_is_read_as_it_is(row, column, rule, says):
     report = check(f"customerId,name,LTV\nx,y,1\n{row}\ny,z,x\n")
-    broken, after = in_order(report)
+    broken, *doubt, after = in_order(report)
     assert (broken.row, broken.line, broken.byte) == (2, 3, 26)
     assert (broken.column, broken.rule, broken.severity) == (column, rule, "error")
     assert says in broken.message
+    assert {(one.row, one.rule) for one in doubt} <= {(3, "after-quote")}
     assert (after.row, after.line, after.rule) == (3, 4 + row.count("\n"), "long")
     assert (report.rows, report.valid_rows) == (3, 1)
 
@@ -280,15 +283,18 @@ def test_an_unclosed_quote_says_where_it_was_opened_and_swallows_no_rows():
         (1, 2, "", "ragged"),
         (2, 4, "", "ragged"),
         (3, 5, "name", "quote"),
+        (4, 6, "", "after-quote"),
         (4, 6, "LTV", "long"),
+        (5, 7, "", "after-quote"),
+        (6, 8, "", "after-quote"),
     ]
     assert "opened on line 5 is not closed before the end of the file" in report.findings[2].message
-    assert (report.rows, report.valid_rows) == (6, 2)
+    assert (report.rows, report.valid_rows) == (6, 0)
 
 
 def test_an_unclosed_quote_after_a_quoted_newline_ends_its_record_on_its_own_line():
     report = check('customerId,name,LTV\n"1\n2","b,3\nc,d,x\n')
-    assert places(report) == [(1, 2, 20, "name", "quote"), (2, 4, 31, "LTV", "long")]
+    assert places(report) == [(1, 2, 20, "name", "quote"), (2, 4, 31, "", "after-quote"), (2, 4, 31, "LTV", "long")]
     assert "opened on line 3" in report.findings[0].message
 
 
@@ -296,10 +302,13 @@ def test_an_unclosed_quote_swallows_no_rows_up_to_the_next_quoted_cell():
     report = check('customerId,name,LTV\na,"b\nc,d,x\ne,f,6\ng,"h",y\ni,j,7\n')
     assert [(one.row, one.line, one.column, one.rule) for one in report.findings] == [
         (1, 2, "name", "quote"),
+        (2, 3, "", "after-quote"),
         (2, 3, "LTV", "long"),
+        (3, 4, "", "after-quote"),
+        (4, 5, "", "after-quote"),
         (4, 5, "LTV", "long"),
     ]
-    assert (report.rows, report.valid_rows) == (5, 2)
+    assert (report.rows, report.valid_rows) == (5, 1)
     assert "opened on line 2 is not closed" in report.findings[0].message
 
 
@@ -308,19 +317,51 @@ def test_lines_after_a_quote_that_is_never_closed_are_rows_whatever_is_wrong_wit
     assert [(one.row, one.line, one.rule) for one in report.findings] == [
         (1, 2, "quote"),
         (2, 3, "nul"),
+        (2, 3, "after-quote"),
         (2, 3, "ragged"),
         (3, 4, "nul"),
+        (3, 4, "after-quote"),
     ]
 
 
-def test_an_unclosed_quote_in_a_long_file_costs_its_row_only():
+def test_an_unclosed_quote_in_a_long_file_costs_the_rows_up_to_the_next_certain_end():
     rows = [f"{n},text,{n}\n" for n in range(60_000)]
     rows[100] = '100,"text,100\n'
+    rows[5_000] = '5000,"text",5000\n'
     rows[59_999] = "59999,text,x\n"
     report = check("customerId,name,LTV\n" + "".join(rows))
     at = [len("customerId,name,LTV\n" + "".join(rows[:n])) for n in (100, 59_999)]
-    assert places(report) == [(101, 102, at[0], "name", "quote"), (60_000, 60_001, at[1], "LTV", "long")]
-    assert (report.rows, report.valid_rows) == (60_000, 59_998)
+    found = [place for place in places(report) if place[-1] != "after-quote"]
+    assert found == [(101, 102, at[0], "name", "quote"), (60_000, 60_001, at[1], "LTV", "long")]
+    assert [one.row for one in report.findings if one.rule == "after-quote"] == list(range(102, 5_002))
+    assert (report.rows, report.valid_rows) == (60_000, 60_000 - 2 - 4_900)
+
+
+@pytest.mark.parametrize(
+    ("broken", "valid"),
+    [
+        ('1,"abc"x,1\n2,fake,2\nend",3\n', []),  # text after a quote, and the cell goes on
+        ('1,"abc\n2,fake,2\n', []),  # a download that was cut off
+        ('1,"a "b" c\n2,fake,2\nend",3\n', []),  # quotes that were not doubled, over several lines
+        ('1, "a\n2,fake,2\nb",3\n', []),  # a space before the quote
+        ('1,"a\n2,fake,2\n3,fake,3\n"",4\n', []),  # a doubled quote ends nothing
+        ('1,"he said "hi" ok",5\n2,real,2\n', ["2"]),  # the cell is closed again
+        ("1,6'1\",5\n2,real,2\n", ["2"]),  # an inch mark in a cell without quotes hides no end
+        ('1,"abc"x,1\n2,fake,2\n3,"real",3\n4,real,4\n', ["4"]),  # a quoted cell that every reader closes
+        (f'1,"{"x" * (MAX_RECORD_BYTES + 5)}\n2,fake,2\n', []),  # longer than is kept
+        (f"1,{'x' * (MAX_RECORD_BYTES + 5)}\n2,real,2\n", ["2"]),
+    ],
+)
+def test_rows_are_valid_only_from_the_next_certain_end_of_a_record(broken, valid):
+    sinks = io.BytesIO(), io.BytesIO()
+    text = f"customerId,name,LTV\n0,real,0\n{broken}"
+    split = Split(*sinks)
+    report = check_csv(io.BytesIO(text.encode()), ATTRIBUTES, row_sink=split)
+    rows = list(csv.reader(io.StringIO(sinks[0].getvalue().decode())))[1:]
+    assert [row[0] for row in rows] == ["0", *valid]
+    assert (report.valid_rows, split.rows_refused) == (1 + len(valid), report.rows - 1 - len(valid))
+    if "fake" in broken:
+        assert b"this may be a part of the cell that is broken on line 3" in sinks[1].getvalue()
 
 
 def test_bytes_that_are_not_utf8_are_located_in_file_row_and_column():
@@ -488,8 +529,9 @@ def test_a_quoted_value_without_end_is_not_kept_in_memory():
     report = check_csv(lines, ATTRIBUTES, Options(block_bytes=2**18))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert places(report) == [(1, 2, 16, "name", "quote")]
-    assert (report.rows, report.valid_rows) == (rows + 1, rows)
+    assert places(report)[0] == (1, 2, 16, "name", "quote")
+    assert report.counts == {"quote": 1, "after-quote": rows}
+    assert (report.rows, report.valid_rows) == (rows + 1, 0)
     assert peak < 16 * MAX_RECORD_BYTES
 
 
@@ -528,7 +570,7 @@ def test_what_the_csv_module_writes_is_clean(file):
     rows, line_end, quote_all = file
     raw, _ = write(rows, line_end, quote_all)
     report = check(raw)
-    assert [one.rule for one in report.findings] == ["header-only"] * (not rows)
+    assert [one.rule for one in report.findings if one.rule != "null-marker"] == ["header-only"] * (not rows)
     assert (report.rows, report.valid_rows) == (len(rows), len(rows))
 
 
@@ -542,9 +584,13 @@ def test_planted_cells_are_found_where_they_are_and_nothing_else_is(file, data):
         rows[row][2] = cell
     raw, starts = write(rows, line_end, quote_all)
     report = check(raw)
-    assert [(*place, value.value) for place, value in zip(places(report), report.findings, strict=True)] == [
-        (row + 1, *starts[row], "LTV", "long", planted[row]) for row in sorted(planted)
-    ] + [(0, 1, 0, "", "header-only", "")] * (not rows)
+    assert [
+        (*place, value.value)
+        for place, value in zip(places(report), report.findings, strict=True)
+        if value.rule != "null-marker"
+    ] == [(row + 1, *starts[row], "LTV", "long", planted[row]) for row in sorted(planted)] + [
+        (0, 1, 0, "", "header-only", "")
+    ] * (not rows)
     assert report.valid_rows == len(rows) - len(planted)
 
 
@@ -624,3 +670,35 @@ def test_another_encoding_is_named_where_it_is_recognised(raw, says):
 def test_a_padded_name_is_called_so():
     report = check("customerId, LTV\n1,2\n")
     assert [(one.rule, one.column) for one in report.findings] == [("header-padded", " LTV")]
+
+
+@pytest.mark.parametrize(
+    "again", ["customerId,name,LTV", "\ufeffcustomerId,name,LTV", '"customerId","name","LTV"', "CUSTOMERID,Name,ltv"]
+)
+def test_the_header_once_more_is_an_error_and_no_customer(again):
+    """Files that were put together with cat, or by a job that appends; a mark of the second file in the middle."""
+    report = check(f"customerId,name,LTV\nc1,a,1\n{again}\ncustomerId,b,2\nc3,name,3\n")
+    (error,) = report.findings
+    assert (error.row, error.rule, error.severity) == (2, "header-repeated", "error")
+    assert (report.rows, report.valid_rows) == (4, 3)
+
+
+@pytest.mark.parametrize("rows", [3, 400_000])
+@pytest.mark.parametrize("first", ["\r", "\n"])
+def test_lines_that_end_with_cr_alone_are_told_as_that_at_any_size(rows, first):
+    report = check_csv(io.BytesIO(f"customerId,LTV{first}".encode() + b"c1,2\r" * rows), ATTRIBUTES, Options())
+    assert [one.rule for one in report.findings if one.severity == "error"] == ["bare-cr"]
+    assert report.valid_rows == 0
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_another_separator_is_named_in_place_of_what_follows_from_it(separator, quote):
+    header = separator.join(f"{quote}{name}{quote}" for name in ("customerId", "LTV"))
+    error = check(f"{header}\r\n1{separator}2\r\n").findings[0]
+    assert (error.rule, error.row, error.severity) == ("separator", 0, "error")
+    assert f"validate --delimiter '{'tab' if separator == chr(9) else separator}'" in error.message
+
+
+def test_a_column_may_have_a_separator_in_its_name():
+    assert check("a;b\n1\n", None, key=Key.of_optix("a;b")).findings == []

@@ -87,13 +87,13 @@ def running_cluster(
     postgres.create(DATABASE)
     cluster = Cluster(folder, _variables(folder, dags, postgres, connections), postgres)
     cluster.cli("db", "migrate")
-    for pool, slots in pools.items():
-        cluster.cli("pools", "set", pool, str(slots), "loads at a time")
     with ExitStack() as stopping:
         processes = [stopping.enter_context(_part(cluster, part)) for part in PARTS]
         stopping.callback(_stop_all, processes)
         # A task that starts before the API answers fails: with a scheduler of its own, that is a matter of seconds.
         cluster.wait_for("API", lambda: processes[0].poll() is not None or _answers(cluster.port))
+        for pool, slots in pools.items():
+            cluster.api("POST", "/api/v2/pools", {"name": pool, "slots": slots})
         processes.append(stopping.enter_context(_part(cluster, "scheduler")))
         standalone.wait_until_healthy(processes[0], cluster.port, lambda name: None)
         yield cluster

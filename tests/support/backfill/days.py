@@ -1,6 +1,5 @@
 """Example DAGs on a real Airflow, day by day: what is asked for through the CLI, and what came of it."""
 
-import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -53,8 +52,8 @@ class Days:
 
     def trigger(self, dag_id: str, since: date, until: date) -> None:
         """Ask for a window by hand."""
-        conf = json.dumps({"since": f"{since}T00:00:00Z", "until": f"{until}T00:00:00Z"})
-        self.cluster.cli("dags", "trigger", dag_id, "--conf", conf)
+        conf = {"since": f"{since}T00:00:00Z", "until": f"{until}T00:00:00Z"}
+        self.cluster.api("POST", f"/api/v2/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf})
 
     def wait_for_runs(self, dag_id: str) -> None:
         """Return when all runs of the DAG are over.

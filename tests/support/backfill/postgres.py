@@ -26,6 +26,10 @@ class Postgres:
         """A connection to a database."""
         return psycopg2.connect(**{**self._parts, "dbname": database})
 
+    def dsn(self, database: str) -> str:
+        """What both drivers connect to a database with."""
+        return f"host={self._parts['host']} user={self._parts['user']} dbname={database}"
+
     def sqlalchemy_url(self, database: str) -> str:
         """The URL for Airflow's own database."""
         return f"postgresql+psycopg2://{self._parts['user']}@/{database}?host={self._parts['host']}"

@@ -17,17 +17,28 @@ from tests.support.optix_transactions import TransactionTarget
 
 
 class Fate:
-    """Counts steps. Before the one with the number `dies_at`, counted from 1, the process dies."""
+    """Counts steps. Before the one with the number `dies_at`, counted from 1, the process dies.
+
+    `watch` is called before each step, if it is there; what it does are no steps.
+    """
 
     def __init__(self):
-        self.dies_at, self.passed, self.dead = 0, 0, False
+        self.dies_at, self.passed, self.dead, self.watch = 0, 0, False, None
 
     def step(self, does, *arguments, **named):
+        self._look()
         self.passed += 1
         self.dead = self.dead or self.passed == self.dies_at
         if self.dead:
             raise Killed
         return does(*arguments, **named)
+
+    def _look(self):
+        watch, self.watch = self.watch, None
+        if watch:
+            passed = self.passed
+            watch()
+            self.passed, self.watch = passed, watch
 
     @contextmanager
     def until(self, dies_at):
@@ -48,6 +59,26 @@ def fate():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compare_and_swap, "replace", lambda *arguments: found.step(real, *arguments))
         yield found
+
+
+def deaths(target, folder, does):
+    """What is left of a target if the process dies before each step of what is done to it, from one life.
+
+    A copy that is made before a step, with nobody in it who goes on, is what the death would leave.
+    """
+    found = []
+
+    def copy():
+        found.append(target.copied(folder / str(len(found))))
+
+    target.fate.watch = copy
+    try:
+        does()
+    finally:
+        target.fate.watch = None
+    for one in found:
+        one.end_leases()
+    return found
 
 
 class DyingStaging(Staging):
@@ -97,8 +128,12 @@ class DyingTarget(TransactionTarget):
         report = None
         with self.fate.until(dies_at):
             report = (does or self.sync)(values, generation, load_id, **settings)
-        let_lease_end(self.ledger)
+        self.end_leases()
         return report
+
+    def end_leases(self):
+        """As they do when nobody renews them."""
+        let_lease_end(self.ledger)
 
     @property
     def values(self):

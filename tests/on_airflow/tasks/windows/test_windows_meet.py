@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -90,8 +91,13 @@ DENSE = {
 }
 
 
-@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York"])
-@pytest.mark.parametrize("name", SPARSE)
+DENSEST = ("weekdays", "Europe/Berlin")  # left out: it takes as long as all others, and Berlin's days come below
+
+
+@pytest.mark.parametrize(
+    ("name", "zone"),
+    [(name, zone) for name in SPARSE for zone in ("America/New_York", "Europe/Berlin") if (name, zone) != DENSEST],
+)
 def test_the_windows_of_three_years_are_the_whole_time(name, zone):
     cron, grain = SPARSE[name]
     found = windows(CronTriggerTimetable(cron, timezone=zone), grain, BEGIN, END)
@@ -140,6 +146,43 @@ def test_a_partition_of_a_day_has_the_hours_of_that_day():
     timetable = CronPartitionTimetable("0 0 * * *", timezone="America/New_York", run_offset=-1)
     found = windows(timetable, DAY, datetime(2026, 10, 30, tzinfo=UTC), datetime(2026, 11, 4, tzinfo=UTC))
     assert [(end - start) // HOUR for start, end in found] == [24, 24, 24, 25, 24]
+
+
+LEFT_OUT = {
+    "America/Santiago": ("0 0 * * *", datetime(2026, 9, 6, tzinfo=UTC)),  # of 6 September the first hour is left out
+    "Australia/Lord_Howe": ("0 * * * *", datetime(2026, 4, 4, 16, tzinfo=UTC)),  # half an hour comes twice
+}
+
+
+@pytest.mark.parametrize("zone", LEFT_OUT)
+@pytest.mark.parametrize("offset", [0, 1])
+def test_partitions_meet_where_the_clocks_leave_out_a_point(zone, offset):
+    cron, around = LEFT_OUT[zone]
+    span = 4 * DAY if cron == "0 0 * * *" else 5 * HOUR
+    timetable = CronPartitionTimetable(cron, timezone=zone, run_offset=offset)
+    assert gaps(windows(timetable, HOUR, around - span, around + span)) == []
+
+
+@pytest.mark.parametrize("zone", LEFT_OUT)
+def test_a_run_to_which_airflow_gave_the_partition_of_another_one_stops(zone):
+    cron, around = LEFT_OUT[zone]
+    span = 4 * DAY if cron == "0 0 * * *" else 5 * HOUR
+    timetable = CronPartitionTimetable(cron, timezone=zone, run_offset=-1)
+    schedule, found, told = DagSchedule(timetable), [], []
+    for info in made(timetable, around - span, around + span):
+        try:
+            found.append(utc(resolve(replace(occasion(schedule, info), point=info.run_after), HOUR)))
+        except SettingsError as error:
+            told.append(str(error))
+    assert len(told) in (1, 2)
+    assert "Airflow gave the partition of" in told[0]
+    assert all(one[1] <= other[0] for one, other in pairwise(found))  # none comes twice
+
+
+def test_a_schedule_for_a_day_that_never_comes_asks():
+    schedule = DagSchedule(CronTriggerTimetable("0 0 30 2 *", timezone="UTC"))
+    with pytest.raises(SettingsError, match="does not tell its points"):
+        resolve(by_hand(schedule, END), DAY)
 
 
 def test_data_intervals_are_not_floored_and_meet():

@@ -1,0 +1,103 @@
+"""One span of time for a whole request: connecting, sending, and the answer to its last byte.
+
+The timeouts of sockets count between two bytes, so what drips would last for ever. Here the connection is shut down
+when the time is over, wherever the request is just then: in a handshake of a proxy, among the headers, or in the body.
+"""
+
+import os
+import socket
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from urllib3 import PoolManager
+
+_current = threading.local()
+
+
+class Deadline:
+    """Ends a request of this thread after so many seconds: a context manager, around all that the request does."""
+
+    def __init__(self, seconds: float):
+        self.is_over = False
+        self._sockets, self._lock = list[socket.socket](), threading.Lock()
+        self._timer = threading.Timer(seconds, self._end)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        _current.deadline = self
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _current.deadline = None
+        self._timer.cancel()
+        with self._lock:
+            while self._sockets:
+                self._sockets.pop().close()
+
+    def watch(self, connected: socket.socket) -> None:
+        """Shut this connection down when the time is over; at once if it is."""
+        # A duplicate: TLS takes the socket that it wraps away, and the connection stays the same.
+        own = socket.socket(fileno=os.dup(connected.fileno()))
+        with self._lock:
+            self._sockets.append(own)
+            if self.is_over:
+                _shut_down(own)
+
+    def _end(self) -> None:
+        with self._lock:
+            self.is_over = True
+            for one in self._sockets:
+                _shut_down(one)
+
+
+def _shut_down(one: socket.socket) -> None:
+    with suppress(OSError):
+        one.shutdown(socket.SHUT_RDWR)
+
+
+def _watch(connected: socket.socket | None) -> None:
+    deadline: Deadline | None = getattr(_current, "deadline", None)
+    if deadline and connected and connected.fileno() >= 0:
+        deadline.watch(connected)
+
+
+class _Watched:
+    """What a connection of urllib3 does beside its own work: it hands its socket to the deadline of the request."""
+
+    def _new_conn(self: Any) -> Any:
+        timeout = self.timeout
+        try:
+            self.timeout = timeout / _addresses(self._dns_host, self.port)  # it is the time of each of them
+            connected = super()._new_conn()  # type: ignore[misc]  # of the class that this one is mixed into
+        finally:
+            self.timeout = timeout
+        _watch(connected)
+        return connected
+
+    def request(self: Any, *arguments: Any, **named: Any) -> Any:
+        _watch(self.sock)  # which is that of an earlier request
+        return super().request(*arguments, **named)  # type: ignore[misc]
+
+
+def _addresses(host: str, port: int) -> int:
+    with suppress(OSError, ValueError):
+        return len(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)) or 1
+    return 1
+
+
+def watched(manager: "PoolManager") -> "PoolManager":
+    """The same manager, whose connections keep to the deadline of the request that they are used for."""
+    manager.pool_classes_by_scheme = {
+        scheme: _watching(pool) for scheme, pool in manager.pool_classes_by_scheme.items()
+    }
+    return manager
+
+
+def _watching(pool: Any) -> Any:
+    if issubclass(pool.ConnectionCls, _Watched):
+        return pool
+    connection = type(pool.ConnectionCls.__name__, (_Watched, pool.ConnectionCls), {})
+    return type(pool.__name__, (pool,), {"ConnectionCls": connection})

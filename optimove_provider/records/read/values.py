@@ -1,0 +1,77 @@
+"""One Python value, whatever it is, as what it becomes in JSON and in CSV. For `typed_columns`."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from optimove_provider.records.arrow.mixed import Forms
+from optimove_provider.records.arrow.shown import MAX_CHARACTERS
+from optimove_provider.records.arrow.text_arrays import NOT_UNICODE
+from optimove_provider.records.to_json.scalars import (
+    JsonText,
+    NoForm,
+    decimal_text,
+    nested_text,
+    refused_text,
+)
+
+Value = Any
+"""Anything that a driver or a DAG gives."""
+NO_CELL = "a time has no form in CSV: cast it to text"
+
+
+def forms_of(value: Value, number: Callable[[Decimal], str] = decimal_text) -> Forms | None:
+    """What a value becomes, or why it has no form; None for None. `number` writes decimals."""
+    if value is None:
+        return None
+    try:
+        text = number(value) if isinstance(value, Decimal) else nested_text(value)
+        text.encode()
+        return _with_cell(value, text)
+    except UnicodeEncodeError:
+        reason = NOT_UNICODE
+    except NoForm as error:
+        reason = str(error)
+    except Exception as error:  # a foreign object, and what it raises
+        reason = f"a {type(value).__name__} that cannot be read: {type(error).__name__}"
+    return Forms(refused_text(value), shown_value(value), reason, reason)
+
+
+def _with_cell(value: Value, text: str) -> Forms:
+    if isinstance(value, datetime):
+        return Forms(text, text[1:-1], instant=_microseconds(value))
+    if isinstance(value, date | UUID):
+        return Forms(text, text[1:-1])
+    if isinstance(value, time):
+        return Forms(text, text[1:-1], no_cell=NO_CELL)
+    if isinstance(value, str) and not isinstance(value, JsonText):
+        return Forms(text, str(value))
+    return Forms(text, text)
+
+
+def _microseconds(value: datetime) -> datetime | None:
+    """The instant in UTC, without a zone; None if it has parts of a microsecond, which a datetime has no place for."""
+    if getattr(value, "nanosecond", 0):
+        return None
+    utc = value if value.utcoffset() is None else value.astimezone(UTC)
+    return datetime.combine(utc.date(), utc.time())
+
+
+def shown_value(value: Value) -> str:
+    """A value for people, cut."""
+    try:
+        shown = repr(value)[:MAX_CHARACTERS]
+    except Exception:  # a foreign object, and what it raises
+        shown = f"a {type(value).__name__}"
+    return shown.encode(errors="backslashreplace").decode()
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text has no half characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,74 @@
+"""Rows that wait in a temporary file, so that their source can be closed: memory stays that of a batch."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, cast
+
+import pyarrow as pa
+
+from optimove_provider.disk.room import not_written
+from optimove_provider.disk.temporary import ADVICE
+from optimove_provider.records.rows import Rows, Unread
+
+_BATCH, _UNREAD = b"b", b"u"
+_LENGTH_BYTES = 8
+_PACKED = pa.ipc.IpcWriteOptions(compression="lz4")
+
+
+class WaitingRows:
+    """Batches and unread rows in the order in which they were put aside."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._names: dict[str, None] = {}
+        self._bytes = 0
+
+    @property
+    def names(self) -> list[str]:
+        """All columns so far, in the order in which they came."""
+        return list(self._names)
+
+    def put_aside(self, rows: Rows) -> None:
+        """Write rows to the file. Raises NotWritten, which names the folder, where there is no room."""
+        for item in rows:
+            if isinstance(item, Unread):
+                self._write(_UNREAD, json.dumps([item.text, item.reason]).encode())
+            else:
+                self._names.update(dict.fromkeys(item.schema.names))
+                self._write(_BATCH, _as_bytes(item))
+
+    def take_up(self) -> Rows:
+        """All rows, from the first one."""
+        self._file.seek(0)
+        while kind := self._file.read(1):
+            body = self._file.read(int.from_bytes(self._file.read(_LENGTH_BYTES)))
+            if kind == _UNREAD:
+                yield Unread(*json.loads(body))
+                continue
+            with pa.ipc.open_stream(body) as stream:
+                yield stream.read_next_batch()
+
+    def _write(self, kind: bytes, body: bytes) -> None:
+        try:
+            self._file.write(kind + len(body).to_bytes(_LENGTH_BYTES))
+            self._file.write(body)
+            self._bytes += len(body)
+            self._file.flush()
+        except OSError as error:
+            raise not_written(error, tempfile.gettempdir(), len(body), ADVICE, self._bytes) or error from error
+
+
+@contextmanager
+def waiting_rows() -> Iterator[WaitingRows]:
+    """A place for rows, in the folder for temporary files; what lies there is gone at the end, whatever happens."""
+    with tempfile.TemporaryFile() as file:
+        yield WaitingRows(cast(BinaryIO, file))
+
+
+def _as_bytes(batch: pa.RecordBatch) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema, options=_PACKED) as stream:
+        stream.write_batch(batch)
+    return bytes(sink.getvalue())

@@ -1,0 +1,110 @@
+"""Columns as what Arrow writes as their cells, and which of their values have none. For `write`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as kinds
+
+from optimove_provider.contract.cells.datatypes import Attribute
+from optimove_provider.records.arrow.calendar import NO_SUCH_YEAR, NO_WHOLE_DAY, no_whole_days, outside_of_years
+from optimove_provider.records.arrow.coded import plain
+from optimove_provider.records.arrow.floats import all_digits, float_values
+from optimove_provider.records.arrow.mixed import MixedType, form, told
+from optimove_provider.records.arrow.text_arrays import as_text, characters, indices, unicode, without
+from optimove_provider.records.arrow.types import Mask
+from optimove_provider.records.to_csv.instants import epochs, midnights, zulu
+
+Cells = tuple[pa.Array, dict[int, str]]
+"""A column as it can be written, and by index why a value is not."""
+NOT_FINITE = "NaN and infinities are no numbers to a CSV reader"
+NUL = "a NUL character, which no CSV file can have"
+
+
+def cells_of(column: pa.Array, attribute: Attribute | None) -> Cells:
+    """The cells of a column; instants as the attribute's format asks."""
+    column = plain(column)
+    if isinstance(column.type, MixedType):
+        return _mixed(column, attribute)
+    if isinstance(column.type, pa.BaseExtensionType):
+        column = column.storage
+    if kinds.is_timestamp(column.type):
+        return _instants(column, attribute)
+    for test, make in _COLUMNS:
+        if test(column.type):
+            return make(column)
+    reason = f"a {column.type} has no form in CSV: cast it to text in the query"
+    return pa.nulls(len(column)), dict.fromkeys(indices(_valid(column)), reason)
+
+
+def _valid(column: pa.Array) -> Mask:
+    return np.asarray(column.is_valid().to_numpy(zero_copy_only=False))
+
+
+def _mixed(column: pa.ExtensionArray, attribute: Attribute | None) -> Cells:
+    bad, reasons = told(column, "no_cell")
+    instants = form(column, "instant")
+    cells, nul = _text(without(form(column, "cell"), bad))
+    if instants.null_count < len(instants):
+        cells = pc.coalesce(_instants(instants, attribute)[0].cast(pa.string()), cells)
+    return cells, nul | reasons
+
+
+def _instants(column: pa.Array, attribute: Attribute | None) -> Cells:
+    column, unfit = _within_years(column)
+    if attribute and attribute.format == "epoch":
+        return epochs(column, milliseconds=attribute.epoch_unit == "milliseconds"), unfit
+    return midnights(column) if attribute and attribute.format == "yyyy-mm-dd" else zulu(column), unfit
+
+
+def _within_years(column: pa.Array) -> Cells:
+    bad = outside_of_years(column)
+    return (without(column, bad), dict.fromkeys(indices(bad), NO_SUCH_YEAR)) if bad.any() else (column, {})
+
+
+def _milliseconds(column: pa.Date64Array) -> Cells:
+    odd = no_whole_days(column)
+    found, unfit = _within_years(without(column, odd))
+    return found.cast(pa.date32()), dict.fromkeys(indices(odd), NO_WHOLE_DAY) | unfit
+
+
+def _text(column: pa.Array) -> Cells:
+    column, unfit = unicode(as_text(column))
+    if characters(column).min(initial=1):
+        return column, unfit
+    bad = np.asarray(pc.match_substring(column, "\0").fill_null(False).to_numpy(zero_copy_only=False))
+    return without(column, bad), dict.fromkeys(indices(bad), NUL) | unfit
+
+
+def _floats(column: pa.Array) -> Cells:
+    column = column.cast(pa.float32()) if kinds.is_float16(column.type) else column
+    values = float_values(column)
+    unfit = ~np.isfinite(values)
+    return all_digits(column, np.where(unfit, 0, values)), dict.fromkeys(indices(unfit), NOT_FINITE)
+
+
+def _decimals(column: pa.Array) -> Cells:
+    # Arrow writes 1.0E+3 where the scale is negative.
+    return (column.cast(pa.decimal256(76, 0)) if column.type.scale < 0 else column), {}
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(kinds.is_string(kind) or kinds.is_large_string(kind) or kinds.is_string_view(kind))
+
+
+def _as_it_is(column: pa.Array) -> Cells:
+    return column, {}
+
+
+_COLUMNS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[Any], Cells]], ...] = (
+    (_is_text, _text),
+    (kinds.is_integer, _as_it_is),
+    (kinds.is_boolean, _as_it_is),
+    (kinds.is_floating, _floats),
+    (kinds.is_date32, _within_years),
+    (kinds.is_date64, _milliseconds),
+    (kinds.is_decimal, _decimals),
+    (kinds.is_null, _as_it_is),
+)
