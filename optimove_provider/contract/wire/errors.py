@@ -6,16 +6,20 @@
 from optimove_provider.contract.wire.messages import Answer, Endpoint, Lost, Response
 from optimove_provider.contract.wire.outside import MAX_TEXT as MAX_TEXT
 from optimove_provider.contract.wire.outside import cut
+from optimove_provider.contract.wire.shown import shown_lines
 from optimove_provider.contract.wire.success import AnswerMeaning, contradiction, judge
 
 
 class OptimoveProviderError(Exception):
-    """The root. `retry_helps` is False where only a person can mend the cause. A long message is cut."""
+    """The root. `retry_helps` is False where only a person can mend the cause.
+
+    A long message is cut, and what does not show is escaped: drivers and libraries say what rows and files hold.
+    """
 
     retry_helps = False
 
     def __init__(self, *told: object) -> None:
-        super().__init__(*(cut(text) if isinstance(text, str) else text for text in told))
+        super().__init__(*(shown_lines(cut(text)) if isinstance(text, str) else text for text in told))
 
 
 class SettingsError(OptimoveProviderError):
