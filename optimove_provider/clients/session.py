@@ -87,9 +87,8 @@ class Client(Generic[S]):
         except (ApiError, Unreachable, UnreadableAnswer) as error:
             text = f"connection {self.settings.conn_id!r}: {error}"
             if isinstance(error, AuthenticationError):
-                text += (
-                    f". Check that {self.settings.key_names(error.endpoint)} in the connection is right and not expired"
-                )
+                names = self.settings.key_names(error.endpoint)
+                text += f". Check {names} in the connection: a key is wrong or expired, or may not do this"
             error.args = (cut(text),)
             raise
 
