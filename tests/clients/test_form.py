@@ -42,6 +42,11 @@ def complaint(fields, kind=DcpSettings):
         f"{CANARY}-and-so-on-for-as-long-as-a-key",
         f"https://{CANARY}-and-so-on-for-as-long-as-a-key:port",
         f"{CANARY}{'x' * 30}.of.another_kind_",
+        f"https://user:{CANARY}",
+        f"https://api.example:{CANARY}/{{table_id}}",
+        f"user:{CANARY}",
+        f"https://[{CANARY}]/{{table_id}}",
+        f"https://h:80:{CANARY}",
     ],
 )
 def test_a_mistyped_url_names_the_field_and_no_secret(name, url):
