@@ -12,15 +12,19 @@ from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.disk.modes import open_private
 from optimove_provider.disk.room import telling
 
+_STDIN = Path("/dev/stdin")
 _NO_FOLDERS_OF_FILES = ("/dev/", "/proc/")
 
 
 def check_outputs(inputs: Iterable[str], outputs: Iterable[str]) -> None:
     """Find out before long work whether its results can be written, and that none is an input or another output, under
-    whatever name or link. Raises SettingsError.
+    whatever name or link. Raises SettingsError. An input may be a path, a file:// URL, or - for what stdin is read from.
     """
-    taken = [Path(name) for name in inputs]
-    for path in map(Path, outputs):
+    taken = [_path_of(name) for name in inputs]
+    for name in outputs:
+        if not name:
+            raise SettingsError("an output without a name: give a file in a folder that exists")
+        path = Path(name)
         if any(_same(path, other) for other in taken):
             raise SettingsError(
                 f"{str(path)!r} is named twice, or is another name of the same file: give each output one of its own"
@@ -60,6 +64,17 @@ def _new_name(folder: Path, stack: ExitStack) -> Path:
     os.close(number)
     stack.callback(Path(name).unlink, missing_ok=True)
     return Path(name)
+
+
+def _path_of(name: str) -> Path:
+    """The file on this machine that an input is; a name that no file has if it is elsewhere."""
+    if name == "-":
+        return _STDIN
+    scheme, slashes, place = name.partition("://")
+    if not slashes or scheme.casefold() not in ("file", "local"):
+        return Path(name)
+    connection, at, path = place.partition("@")  # file://conn_id@/folder/name
+    return Path(path if at and "/" not in connection else place)
 
 
 def _is_stream(path: Path) -> bool:

@@ -112,6 +112,19 @@ def test_an_input_is_no_output_under_whatever_name(output):
         check_outputs(["in"], [output])
 
 
+@pytest.mark.parametrize("url", ["file://{}/in", "FILE://{}/in", "local://{}/in", "file://conn_id@{}/in"])
+def test_an_input_is_no_output_when_a_url_names_it(folder, url):
+    Path("in").write_bytes(b"x")
+    with pytest.raises(SettingsError, match="named twice, or is another name of the same file"):
+        check_outputs([url.format(folder)], ["in"])
+    check_outputs([url.format(folder), "s3://bucket/in"], ["out"])
+
+
+def test_an_output_has_a_name():
+    with pytest.raises(SettingsError, match="an output without a name"):
+        check_outputs(["in"], [""])
+
+
 def test_two_outputs_are_two_files():
     Path("a").write_bytes(b"x")
     link("b", "a")
