@@ -18,7 +18,7 @@ _NO_FOLDERS_OF_FILES = ("/dev/", "/proc/")
 
 def check_outputs(inputs: Iterable[str], outputs: Iterable[str]) -> None:
     """Find out before long work whether its results can be written, and that none is an input or another output, under
-    whatever name or link. Raises SettingsError. An input may be a path, a file:// URL, or - for what stdin is read from.
+    whatever name or link. An input is a path, a URL, or - for what stdin is read from. Raises SettingsError.
     """
     taken = [_path_of(name) for name in inputs]
     for name in outputs:

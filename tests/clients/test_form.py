@@ -160,3 +160,9 @@ def test_a_proxys_password_is_struck_out_too(monkeypatch):
     monkeypatch.setenv("https_proxy", "http://user:p%40canary@proxy.example:3128")
     settings = OptixSettings.read("mine", OPTIX)
     assert settings.redact("p@canary, p%40canary; key-1") == "***, ***; ***"
+
+
+@pytest.mark.parametrize("login", ["key-canary", "key-canary:"])
+def test_a_proxys_login_without_a_password_is_one(monkeypatch, login):
+    monkeypatch.setenv("https_proxy", f"http://{login}@proxy.example:3128")
+    assert OptixSettings.read("mine", OPTIX).redact("of key-canary") == "of ***"

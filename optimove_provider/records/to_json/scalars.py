@@ -200,7 +200,11 @@ def _numpy_text(value: np.generic) -> str:
     if isinstance(value, np.float16 | np.float32):
         return float_text(float(value), str(value))
     if isinstance(value, np.datetime64) and not np.isnat(value):
-        return scalar_text(pa.scalar(value))
+        unit, step = np.datetime_data(value.dtype)
+        if (unit, step) == ("D", 1):
+            return f'"{_day(int(value.astype(np.int64)))}"'
+        if unit in PER_SECOND and step == 1:
+            return scalar_text(pa.scalar(value))
     raise NoForm(f"a {type(value).__name__} has no form in JSON: cast it, to text or to a number")
 
 

@@ -287,6 +287,43 @@ def test_nor_its_cell(some, others):
     assert [*map(same, found(some + others))] == [*map(same, found(some) + found(others))]
 
 
+class Tier(str, enum.Enum):  # noqa: UP042 - its str() is not its value
+    GOLD = "gold"
+
+
+TEXTS_OF_OTHER_TYPES = {
+    Tier.GOLD: "gold",
+    np.datetime64("2026-01-02"): "2026-01-02",
+    np.datetime64("9999-12-31"): "9999-12-31",
+    np.datetime64("2026-01-02T03:04:05"): "2026-01-02T03:04:05Z",
+    np.datetime64("2026-01-02T03:04:05.000001000"): "2026-01-02T03:04:05.000001Z",
+    np.datetime64("2026-01-02T03:04:05.000000001"): "2026-01-02T03:04:05.000000001Z",
+}
+
+
+@pytest.mark.parametrize("value", TEXTS_OF_OTHER_TYPES)
+def test_json_and_cell_say_the_same_of_texts_of_other_types(value):
+    """Enums of texts were their member's name in CSV, instants of NumPy had quotes, its days no form."""
+    rows = [{"id": "1", "v": value}]
+    assert fates([value]) == [json.dumps(TEXTS_OF_OTHER_TYPES[value])]
+    assert [row["v"] for row in cells(list_batches(rows))] == [TEXTS_OF_OTHER_TYPES[value]]
+
+
+@pytest.mark.parametrize("value", ["10000-01-01", "0000-12-31", "2026", "2026-01", "2026-01-02T03", "NaT"])
+def test_other_instants_of_numpy_are_refused_by_name(value):
+    ((column, reason),) = fates([np.datetime64(value)])
+    assert column == "v"
+    assert reason in (
+        "the year is not between 0001 and 9999",
+        "a datetime64 has no form in JSON: cast it, to text or to a number",
+    )
+
+
+def test_an_instant_of_numpy_is_an_epoch_where_one_is_asked_for():
+    rows = list_batches([{"id": "1", "v": np.datetime64("2026-01-02T03:04:05")}])
+    assert [row["v"] for row in cells(rows, [Attribute("v", "datetime", "epoch")])] == ["1767323045"]
+
+
 def test_cells_are_those_of_their_own_kind():
     epoch = Attribute("v", "datetime", "epoch")
     values = [1, "a,b", True, None, Decimal("1.50"), NOON, datetime.date(2026, 1, 2), [1], uuid.UUID(int=1), 2**70]
