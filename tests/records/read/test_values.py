@@ -19,6 +19,7 @@ from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.records.read.sources import list_batches
 from optimove_provider.records.read.typed_columns import Columns
 from optimove_provider.records.rows import Unread
+from optimove_provider.records.to_json.scalars import JsonText
 from tests.support.rows.fates import cells, parsed, records
 
 NOON = datetime.datetime(2026, 1, 1, 12)
@@ -285,6 +286,28 @@ def test_nor_its_cell(some, others):
             return cell.partition(" ")[0] if cell.startswith("column 'v', value") else cell
 
     assert [*map(same, found(some + others))] == [*map(same, found(some) + found(others))]
+
+
+DOCUMENTS = {
+    '{"a":1,"a":2}': "an object names a member twice",
+    '{"b":[{"a":1,"a":1}]}': "an object names a member twice",
+    '"\\ud83d"': NOT_UNICODE,
+    '{"\\udc00":1}': NOT_UNICODE,
+    '{"a":1e99999999999999999999}': (
+        "the number '1e99999999999999999999' has an exponent that is beyond all computing"
+    ),
+    f"[{'1' * 4301}]": "an integer of more than 4300 digits",
+    "[NaN]": NOT_FINITE,
+}
+
+
+@pytest.mark.parametrize(("document", "reason"), DOCUMENTS.items(), ids=lambda one: str(one)[:30])
+def test_a_document_of_a_database_is_judged_as_a_line_of_json_is(document, reason):
+    """They went to the vendor before, and a replay of the row found the fault that the load had not."""
+    texts = [JsonText(document), JsonText('{"a":"\\ud83d\\ude00","n":1e999}')]
+    assert fates(texts)[0] == fates([*texts, "a text"])[0] == fates([texts[:1]])[0] == ("v", reason)
+    assert fates(texts)[1] == texts[1]
+    assert fates([*texts, "a text"])[1] == texts[1]
 
 
 class Tier(str, enum.Enum):  # noqa: UP042 - its str() is not its value
