@@ -14,6 +14,7 @@ T = TypeVar("T")
 _LEAST = 0.001
 _SHOWN_HOST, _SHOWN_LABEL, _SHOWN_WORD = 60, 30, 15
 """Characters of what may be a host, of one of its labels, and of a word without a dot: keys are longer."""
+_WITH_PORT = re.compile(r"(?:\[[0-9A-Fa-f:.]*\]|[^:\[\]]*)(?::\d{0,5})?", re.ASCII)
 _PLACE = re.compile(r"(?:[A-Za-z]{1,6}:)?(?://)?[\w.:\[\]-]*", re.ASCII)
 
 
@@ -120,9 +121,11 @@ def _recognisable(value: str) -> str:
     _, at, after = value.rpartition("@")
     scheme, slashes, rest = ("", "", after) if at or "://" not in after else after.partition("://")
     host = re.split(r"[/?#\\]", rest, maxsplit=1)[0] if at or slashes or not rest.startswith("//") else rest
+    if not _WITH_PORT.fullmatch(host):  # what stands for a port may be a password whose host was forgotten
+        host = re.split(r"[:\[]", host, maxsplit=1)[0]
     shown = f"{scheme}{slashes}{host}"
     is_long = len(host) > _SHOWN_WORD and not {".", ":"} & set(host)
-    if not shown or is_long or max(map(len, host.split("."))) > _SHOWN_LABEL or not _PLACE.fullmatch(shown):
+    if not host or is_long or max(map(len, host.split("."))) > _SHOWN_LABEL or not _PLACE.fullmatch(shown):
         return ""
     user = "***@" if at else ""
     return f" {user + shown[:_SHOWN_HOST]!r}" + "..." * (len(shown) > _SHOWN_HOST)

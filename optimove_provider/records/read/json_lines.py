@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.records.arrow.text_arrays import NOT_UNICODE
+from optimove_provider.records.file_kind import HEAD_BYTES, unmarked_utf16
 from optimove_provider.records.read.typed_columns import Columns
 from optimove_provider.records.read.values import is_unicode, shown_value
 from optimove_provider.records.rejected_lines import Marker, is_rejected_file, marker_of, rejected_row
@@ -121,7 +122,7 @@ class _Lines:
         """Raises DataError if no line was an object so far, as the file's lines end otherwise."""
         if self._is_begun:
             return
-        if line.raw.startswith(_WIDE):
+        if line.raw.startswith(_WIDE) or unmarked_utf16(line.raw[:HEAD_BYTES]):
             raise DataError(f"source {self._name!r} is not UTF-8 but UTF-16 or UTF-32: save it as UTF-8")
         first, end, _ = line.raw.partition(b"\r")
         if end and isinstance(_parsed(_Line(first, True)), dict):
