@@ -63,11 +63,21 @@ class Package:
                 one.modules.add(module.name)
         return [found[text] for text in sorted(found)]
 
+    def untold(self) -> set[tuple[str, str]]:
+        """The modules and classes of our errors of which no text can be read."""
+        made = ((module, one) for module in self.modules.values() for calls in module.calls.values() for one in calls)
+        return {
+            (module.name, kind)
+            for module, call in made
+            for kind, expression in self._made(module, call)
+            if kind in self.ours and not any(map(_is_text, Texts(self.modules, module).whole(expression)))
+        }
+
     def _of(self, module: Module) -> Iterator[tuple[str, str]]:
         for call in (call for calls in module.calls.values() for call in calls):
             for kind, expression in self._made(module, call):
                 texts = Texts(self.modules, module).whole(expression)
-                yield from ((kind, text) for text in texts if any(map(str.isalpha, text)))
+                yield from ((kind, text) for text in texts if _is_text(text))
             for kind in self._named(module, call.func):
                 yield from ((kind, text) for text in self._own(kind))
 
@@ -121,6 +131,10 @@ def _told_on(function: Function) -> ast.expr | None:
         if isinstance(call, ast.Call) and last_name(call.func) == "__init__":
             return call.args[0] if isinstance(call.args[0], ast.JoinedStr) else None
     return None
+
+
+def _is_text(text: str) -> bool:
+    return any(map(str.isalpha, text))
 
 
 if __name__ == "__main__":

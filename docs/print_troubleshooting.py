@@ -6,6 +6,7 @@ compares the page with both.
 
 import tomllib
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +45,22 @@ def beginning(text: str, known: Mapping[str, Entry]) -> str | None:
     return max((one for one in known if text.startswith(one)), key=len, default=None)
 
 
+@cache
+def package() -> Package:
+    """The package, read once."""
+    return Package()
+
+
+@cache
+def raised() -> list[Raised]:
+    """All texts that the code has for errors."""
+    return package().raised()
+
+
 def told() -> list[Raised]:
     """The errors of the code."""
     no_errors = explained()["no_errors"]
-    return [one for one in Package().raised() if one.text not in no_errors]
+    return [one for one in raised() if one.text not in no_errors]
 
 
 def page() -> str:

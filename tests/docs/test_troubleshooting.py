@@ -49,9 +49,14 @@ def test_every_error_is_explained(printing, known, texts):
     assert not lacking, f"give each an entry in {printing.EXPLAINED}, and {RUN}"
 
 
+def test_no_error_is_overlooked(printing):
+    """These put complaints together that are told one by one; a text that cannot be read is no other's."""
+    assert printing.package().untold() == {("clients.form", "SettingsError"), ("records.attributes", "SettingsError")}
+
+
 def test_nothing_is_explained_that_no_error_says(printing, known, texts):
     assert not set(known) - {printing.beginning(text, known) for text in texts}, f"mend {printing.EXPLAINED}"
-    all_texts = {one.text for one in printing.Package().raised()}
+    all_texts = {one.text for one in printing.raised()}
     assert not set(printing.explained()["no_errors"]) - all_texts
 
 
