@@ -34,7 +34,7 @@ class Form:
         """A text that goes into a header, or an empty one."""
         value = self.text(name, "")
         if not (value.isascii() and (value.isprintable() or not value)):
-            self.complaints.append(f"{name} ({what}) has characters that no header can carry")
+            self.complaints.append(f"{name} ({what}) has characters that no header can carry: copy it anew")
         return value
 
     def required(self, name: str, what: str) -> str:
@@ -98,7 +98,9 @@ class Form:
     def finish(self, kind: Callable[..., T], **values: Any) -> T:
         """The settings. Raises SettingsError with all complaints."""
         if self.complaints:
-            raise SettingsError(f"connection {self.conn_id!r}: " + "; ".join(self.complaints))
+            raise SettingsError(
+                f"connection {self.conn_id!r}: " + "; ".join(self.complaints) + ". Mend the connection's fields"
+            )
         return kind(conn_id=self.conn_id, **values)
 
     def _complain(self, name: str, value: str, problem: str) -> None:

@@ -137,8 +137,8 @@ class _Lines:
             self._is_ours = marker is not None or (is_rejected_file(self._name) and rejected_row(parsed) is not None)
         elif marker != self._marker:
             raise DataError(
-                f"source {self._name!r} mixes rejected rows of a load with other rows: each file of rejected rows is "
-                "loaded alone, as its rows are as old as its load"
+                f"source {self._name!r} mixes rejected rows of a load with other rows: load each file of rejected rows "
+                "alone, as its rows are as old as its load"
             )
 
 
@@ -153,7 +153,7 @@ def first_marker(stream: BinaryIO) -> Marker | None:
 def _parsed(line: _Line) -> Row | str:
     """The object of a line, or why there is none."""
     if not line.whole:
-        return f"the line is longer than {MAX_LINE_BYTES} bytes"
+        return f"the line is longer than {MAX_LINE_BYTES} bytes: shorten it, or import it as CSV"
     try:
         parsed = json.loads(line.raw.decode(), parse_float=_decimal, object_pairs_hook=_object)
     except UnicodeDecodeError as error:
