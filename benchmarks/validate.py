@@ -76,16 +76,18 @@ def ours(path: str, kept: int = KEPT) -> Found:
 
 
 def places(path: str) -> Found:
-    """Not timed: compare every finding with the planted faults, kind by kind of difference."""
+    """Not timed: compare every error with the planted faults, kind by kind of difference."""
     from benchmarks.attributes import ATTRIBUTES, HEADER
+    from optimove_provider.records.findings.findings import ERROR
     from optimove_provider.records.validate.validate import Options, check_csv
 
     with open(path, "rb") as file:
         report = check_csv(file, ATTRIBUTES, Options(file=path, max_findings=10**9))
     at = {name: index for index, name in enumerate(HEADER)}
-    found = {(finding.row, at[finding.column]) for finding in report.findings}
+    errors = [finding for finding in report.findings if finding.severity == ERROR]
+    found = {(finding.row, at[finding.column]) for finding in errors}
     planted = set(_planted(path))
-    repeated = len(report.findings) - len(found)
+    repeated = len(errors) - len(found)
     return {"planted": len(planted), "missed": len(planted - found), "invented": len(found - planted) + repeated}
 
 

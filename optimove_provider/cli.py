@@ -132,7 +132,7 @@ def validate(wanted: argparse.Namespace, out: TextIO) -> int:
     temporary.sweep()
     attributes = _attributes(wanted) if wanted.primary_key is None else None
     inputs, outputs = (wanted.file, wanted.attributes), (wanted.output, *(wanted.split or ()))
-    check_outputs(filter(None, inputs), filter(None, outputs))
+    check_outputs(filter(None, inputs), (one for one in outputs if one is not None))
     delimiter, converted = _delimiter(wanted), _converted(wanted)
     key = DCP_KEY if wanted.primary_key is None else Key.of_optix(wanted.primary_key)
     observers = partial(

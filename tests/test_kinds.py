@@ -47,7 +47,11 @@ def test_a_literal_that_fits(kind, given, value):
         (SPAN, [None, -1, NAN, INFINITE, 1e300, True, "90", timedelta(seconds=-1)], "a timedelta or seconds"),
         (MAX_REJECTED, [None, -1, -0.5, 1.5, NAN, INFINITE, True, False, "3"], "a whole number of rows, or a share"),
         (ANY_REJECTED, [-1, 1.5, NAN, True], "a whole number of rows, or a share of them below 1, or None for any"),
-        (TTL_SECONDS, [0, -1, 1.5, NAN, True, "60"], "a whole number from 1 on, or None for never"),
+        (
+            TTL_SECONDS,
+            [0, -1, 1.5, NAN, True, "60", 10**12],
+            "a whole number from 1 to 100000000000, or None for never",
+        ),
         (MODE, [None, "merge", "", "Full", True, ["full"]], "'full' or 'changed'"),
     ],
 )

@@ -53,6 +53,11 @@ class Deadline:
                 _shut_down(one)
 
 
+def is_under_way() -> bool:
+    """Whether this thread is in the middle of a request."""
+    return getattr(_current, "deadline", None) is not None
+
+
 def _shut_down(one: socket.socket) -> None:
     with suppress(OSError):
         one.shutdown(socket.SHUT_RDWR)

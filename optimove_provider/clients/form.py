@@ -14,6 +14,7 @@ T = TypeVar("T")
 _LEAST = 0.001
 _SHOWN_HOST, _SHOWN_LABEL, _SHOWN_WORD = 60, 30, 15
 """Characters of what may be a host, of one of its labels, and of a word without a dot: keys are longer."""
+_WITH_PORT = re.compile(r"(?:\[[0-9A-Fa-f:.]*\]|[^:\[\]]*)(?::\d{0,5})?", re.ASCII)
 _PLACE = re.compile(r"(?:[A-Za-z]{1,6}:)?(?://)?[\w.:\[\]-]*", re.ASCII)
 
 
@@ -33,7 +34,7 @@ class Form:
         """A text that goes into a header, or an empty one."""
         value = self.text(name, "")
         if not (value.isascii() and (value.isprintable() or not value)):
-            self.complaints.append(f"{name} ({what}) has characters that no header can carry")
+            self.complaints.append(f"{name} ({what}) has characters that no header can carry: copy it anew")
         return value
 
     def required(self, name: str, what: str) -> str:
@@ -97,7 +98,9 @@ class Form:
     def finish(self, kind: Callable[..., T], **values: Any) -> T:
         """The settings. Raises SettingsError with all complaints."""
         if self.complaints:
-            raise SettingsError(f"connection {self.conn_id!r}: " + "; ".join(self.complaints))
+            raise SettingsError(
+                f"connection {self.conn_id!r}: " + "; ".join(self.complaints) + ". Mend the connection's fields"
+            )
         return kind(conn_id=self.conn_id, **values)
 
     def _complain(self, name: str, value: str, problem: str) -> None:
@@ -120,9 +123,11 @@ def _recognisable(value: str) -> str:
     _, at, after = value.rpartition("@")
     scheme, slashes, rest = ("", "", after) if at or "://" not in after else after.partition("://")
     host = re.split(r"[/?#\\]", rest, maxsplit=1)[0] if at or slashes or not rest.startswith("//") else rest
+    if not _WITH_PORT.fullmatch(host):  # what stands for a port may be a password whose host was forgotten
+        host = re.split(r"[:\[]", host, maxsplit=1)[0]
     shown = f"{scheme}{slashes}{host}"
     is_long = len(host) > _SHOWN_WORD and not {".", ":"} & set(host)
-    if not shown or is_long or max(map(len, host.split("."))) > _SHOWN_LABEL or not _PLACE.fullmatch(shown):
+    if not host or is_long or max(map(len, host.split("."))) > _SHOWN_LABEL or not _PLACE.fullmatch(shown):
         return ""
     user = "***@" if at else ""
     return f" {user + shown[:_SHOWN_HOST]!r}" + "..." * (len(shown) > _SHOWN_HOST)

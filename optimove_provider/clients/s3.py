@@ -42,10 +42,10 @@ _EXPIRED = "the temporary keys have expired: the next try takes new ones; check 
 _FINAL: Mapping[str, str] = {
     "AccessDenied": _THE_KEYS,
     "AllAccessDisabled": _THE_KEYS,
-    "AccountProblem": "the bucket's owner has a problem with the account: only AWS's support can mend it",
-    "InvalidAccessKeyId": "AWS does not know the access key: it was revoked, or mistyped in aws_conn_id",
+    "AccountProblem": "the bucket's owner has a problem with the account: ask AWS's support, who alone can mend it",
+    "InvalidAccessKeyId": "AWS does not know the access key: it was revoked, or mistyped: check aws_conn_id",
     "InvalidToken": "the session token of aws_conn_id is none: enter new temporary keys",
-    "SignatureDoesNotMatch": "the secret key does not belong to the access key, or a proxy changed the request",
+    "SignatureDoesNotMatch": "the secret key does not belong to the access key: check aws_conn_id, and proxies",
     "NoSuchBucket": "there is no such bucket: check import_bucket of the connection",
     "InvalidBucketName": "no bucket can have this name: check import_bucket of the connection",
     "PermanentRedirect": _THE_REGION,
@@ -120,7 +120,8 @@ class Bucket:
         except RecursionError:  # boto follows it, and asks where the bucket is, which is answered so, too
             problem = S3Refused(self._told(key, f"{_THE_REGION} (PermanentRedirect, without an end)"))
         except _unreadable() as error:
-            problem = S3Trouble(self._told(key, f"an answer that is none of S3's: {error}"))
+            told = f"check s3_endpoint_url, and proxies: this is an answer that is none of S3's: {error}"
+            problem = S3Trouble(self._told(key, told))
         raise problem  # here, and not above: what S3 said, which may be a key, hangs on to its own error
 
     def _problem(self, key: str, error: Any) -> Exception:

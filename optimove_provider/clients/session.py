@@ -12,7 +12,7 @@ from optimove_provider.clients.drive import Budget, Send, arun, polite, run
 from optimove_provider.clients.patience import Patience, Retries
 from optimove_provider.clients.settings import Settings
 from optimove_provider.clients.transport import Transport
-from optimove_provider.contract.wire.errors import ApiError, AuthenticationError, Unreachable, UnreadableAnswer
+from optimove_provider.contract.wire.errors import ApiError, Unreachable, UnreadableAnswer
 from optimove_provider.contract.wire.messages import Answer, Flow, Lost, Request, T
 from optimove_provider.contract.wire.outside import MAX_TEXT, cut, redact
 from optimove_provider.contract.wire.shown import shown
@@ -81,16 +81,12 @@ class Client(Generic[S]):
 
     @contextmanager
     def _named(self) -> Iterator[None]:
-        """Let an error of the vendor name the connection, and for a refused key the header that holds it."""
+        """Let an error of the vendor name the connection and the next step."""
         try:
             yield
         except (ApiError, Unreachable, UnreadableAnswer) as error:
-            text = f"connection {self.settings.conn_id!r}: {error}"
-            if isinstance(error, AuthenticationError):
-                text += (
-                    f". Check that {self.settings.key_names(error.endpoint)} in the connection is right and not expired"
-                )
-            error.args = (cut(text),)
+            keys = self.settings.key_names(error.endpoint)
+            error.args = (cut(f"connection {self.settings.conn_id!r}: {error}. {error.next_step.format(keys=keys)}"),)
             raise
 
     def _polite(self, flow: Flow[T], give_up_after: timedelta | None = None) -> Flow[T]:

@@ -240,9 +240,12 @@ def _limits(form: Form) -> dict[str, Any]:
 
 
 def _proxy_passwords() -> list[str]:
-    """The passwords of the environment's proxies: their errors, and their pages, may show them."""
+    """The passwords of the environment's proxies: their errors, and their pages, may show them.
+
+    Of a login without one, which is a key then, the name.
+    """
     users = [url.rpartition("@")[0].rpartition("://")[2] for url in getproxies().values()]
-    passwords = [user.partition(":")[2] for user in users]
+    passwords = [user.partition(":")[2] or user.removesuffix(":") for user in users]
     return [one for password in passwords for one in {password, unquote(password)} if one]
 
 

@@ -1,5 +1,6 @@
 """Sends requests over HTTP: the only file that knows the `requests` library."""
 
+import logging
 import os
 import ssl
 import threading
@@ -16,7 +17,7 @@ from requests.exceptions import ConnectTimeout, InvalidProxyURL, InvalidSchema, 
 from urllib3.exceptions import HTTPError, LocationParseError, MaxRetryError, NewConnectionError, SSLError
 
 from optimove_provider import __version__
-from optimove_provider.clients.deadline import Deadline, watched
+from optimove_provider.clients.deadline import Deadline, is_under_way, watched
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.contract.wire.messages import Answer, Lost, Request, Response
 from optimove_provider.contract.wire.outside import MAX_TEXT
@@ -31,6 +32,19 @@ _GRACE = 0.25
 """Seconds after the timeout, so that of an answer that never began it is told that nothing came."""
 _CHUNK = 1 << 16
 _CA_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_LONGEST_LABEL = 63
+_PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
+_TALKATIVE = ("urllib3.connection", "urllib3.connectionpool", "urllib3.poolmanager", "urllib3.util.retry")
+"""Loggers that write whole URLs, and what a server said, as it is: a history's URL, or an echo, may hold a secret."""
+
+
+def _is_of_another(record: logging.LogRecord) -> bool:
+    """Whether a library's line is not about a request of ours. What of those is to be said, their errors say."""
+    return not is_under_way()
+
+
+for _name in _TALKATIVE:
+    logging.getLogger(_name).addFilter(_is_of_another)
 
 
 class Transport:
@@ -162,9 +176,15 @@ def _proxy_is_odd() -> bool:
 def _names_a_host(url: str) -> bool:
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
-        return bool(parts.hostname) and parts.port != 0
+        labels = (parts.hostname or "").removesuffix(".").split(".")
+        is_name = all(labels) and max(map(len, labels)) <= _LONGEST_LABEL and not any(map(_is_odd, url))
+        return is_name and parts.scheme.lower() in _PROXY_SCHEMES and parts.port != 0
     except ValueError:
         return False
+
+
+def _is_odd(character: str) -> bool:
+    return character.isspace() or not character.isprintable()
 
 
 def _root(error: Exception) -> object:

@@ -23,7 +23,9 @@ def listed_attributes(where: str, listed: Any) -> list[Attribute]:
         except ValueError as error:
             complaints.append(str(error))
     names = [attribute.name for attribute in read]
-    complaints += [f"attribute {name!r} is listed twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+    complaints += [
+        f"attribute {name!r} is listed twice: leave one out" for name in dict.fromkeys(names) if names.count(name) > 1
+    ]
     if complaints:
         raise SettingsError(f"{where}: " + "; ".join(complaints))
     return read
@@ -31,7 +33,7 @@ def listed_attributes(where: str, listed: Any) -> list[Attribute]:
 
 def _mapping(entry: Any) -> Mapping[str, Any]:
     if not isinstance(entry, Mapping):
-        raise ValueError(f'{entry!r} is no {{"name", "datatype", "format"}}')
+        raise ValueError(f'{entry!r} is no {{"name", "datatype", "format"}}: expected as `infer` writes it')
     return entry
 
 
@@ -65,7 +67,7 @@ def _schema(stream: BinaryIO, name: str) -> pa.Schema:
         with pa.ipc.open_file(stream) as reader:
             return reader.schema
     except pa.ArrowInvalid as error:
-        raise DataError(f"{name!r} is no Parquet or Arrow file, or it is damaged: {error}") from None
+        raise DataError(f"{name!r} is no Parquet or Arrow file, or it is damaged: {error}; write it again") from None
 
 
 def attributes_of(schema: pa.Schema, name: str) -> list[Attribute]:
@@ -77,7 +79,9 @@ def attributes_of(schema: pa.Schema, name: str) -> list[Attribute]:
         dictionary = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
         kind = next(((datatype, format) for fits, datatype, format in _KINDS if fits(dictionary)), None)
         if kind is None:
-            complaints.append(f"column {column.name!r} is {column.type}, which is no datatype of DCP")
+            complaints.append(
+                f"column {column.name!r} is {column.type}, which is no datatype of DCP: cast it, as to text"
+            )
         else:
             found.append(Attribute(column.name, *kind))
     if complaints:

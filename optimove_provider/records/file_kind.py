@@ -27,7 +27,7 @@ _MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (b"\xff\xd8\xff", "an image", "ask for the table itself as CSV"),
     (b"version https://git-lfs.github.com/", "a pointer of Git LFS, not the file", "fetch the file with git lfs pull"),
 )
-_TEXT_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+_TEXT_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 _HTML = re.compile(rb"\s*<(?:!doctype\s+html|html|head|body|table|script)\b", re.IGNORECASE)
 _XML = re.compile(rb"\s*<(?:\?xml|!--|[a-z][\w:.-]*[\s/>])", re.IGNORECASE)
 _JSON = re.compile(rb'\s*(?:\{\s*(?:"(?:[^"\\]|\\.)*"\s*:|\}\s*$)|\[\s*(?:\{\s*["}]|\[|\]\s*$))')
@@ -60,11 +60,25 @@ def _zipped(head: bytes) -> str:
 
 
 def unmarked_utf16(head: bytes) -> str:
-    """Python's name of the UTF-16 or UTF-32 that a text is in, without a mark that says so; "" for any other."""
-    if len(head) < 16 or b"\x00" not in head or head.startswith(_TEXT_MARKS):
+    """Python's name of the UTF-16 or UTF-32 that a text is in, without a mark that says so; "" for any other.
+
+    A header tells it too: values may be of a script in which few bytes are zero.
+    """
+    if b"\x00" not in head or head.startswith(_TEXT_MARKS):
         return ""
-    size = len(head) // 4 * 4
-    zeros = [head[start:size:4].count(0) / (size // 4) for start in range(4)]
+    line = _HEADER.match(head)
+    return _zeroed(head) or (_zeroed(line[0]) if line else "")
+
+
+_HEADER = re.compile(rb"(?:[^\r\n\x00]\x00)+|(?:\x00[^\r\n\x00])+")
+
+
+def _zeroed(text: bytes) -> str:
+    """The encoding in which most characters of a text are of ASCII, by where its bytes are zero."""
+    if len(text) < 16:
+        return ""
+    size = len(text) // 4 * 4
+    zeros = [text[start:size:4].count(0) / (size // 4) for start in range(4)]
     for name, wanted in (("utf-32-le", "0111"), ("utf-32-be", "1110"), ("utf-16-le", "0101"), ("utf-16-be", "1010")):
         if all((share > 0.6) if zero == "1" else (share < 0.1) for share, zero in zip(zeros, wanted, strict=True)):
             return name

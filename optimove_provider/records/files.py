@@ -86,7 +86,9 @@ def format_of(name: str) -> str:
     for ending, format_ in _FORMATS.items():
         if unpacked.endswith(ending) and (unpacked == name.casefold() or format_ in ("csv", "json")):
             return format_
-    raise DataError(f"source {name!r}: {', '.join(_FORMATS)} are read; the first three also as .gz or .zst")
+    raise DataError(
+        f"source {name!r}: {', '.join(_FORMATS)} are read; the first three also as .gz or .zst: rename it, or write one"
+    )
 
 
 def unpacked_name(name: str) -> str:

@@ -130,9 +130,9 @@ def _usable(names: Sequence[str], name: str, delimiter: str) -> Sequence[str]:
     seen: set[str] = set()
     for index, column in enumerate(names):
         if not column.strip():
-            raise DataError(f"{name!r}: column {index + 1} has no name in the header")
+            raise DataError(f"{name!r}: column {index + 1} has no name in the header: give it one")
         if column in seen:
-            raise DataError(f"{name!r}: the header has the column {column!r} more than once")
+            raise DataError(f"{name!r}: the header has the column {column!r} more than once: rename one")
         seen.add(column)
         if any("\udc80" <= character <= "\udcff" for character in column):
             raise DataError(f"{name!r}: the name of column {index + 1} is not UTF-8; `validate` says more")

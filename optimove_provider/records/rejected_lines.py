@@ -75,6 +75,8 @@ def is_rejected_file(name: str) -> bool:
 
 def rejected_line(row: int, reason: str, status: int | None, record: str) -> bytes:
     """A line of a rejected file: `record` is JSON text, as it was sent, or as it could not be."""
+    # A document of a database may stand on several lines: outside of its strings, where a blank does as well.
+    record = record.replace("\r", " ").replace("\n", " ")
     members = f'"row":{row},"reason":{json.dumps(reason, ensure_ascii=False)},"status":{json.dumps(status)}'
     return f'{{{members},"record":{record}}}\n'.encode("utf-8", "surrogateescape")
 

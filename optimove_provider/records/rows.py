@@ -132,4 +132,4 @@ def refuse_doubled(names: Iterable[str], where: str) -> None:
     """Raise DataError if a column is named twice."""
     doubled = [name for name, count in Counter(names).items() if count > 1]
     if doubled:
-        raise DataError(f"{where}: columns named twice: {', '.join(map(repr, doubled))}")
+        raise DataError(f"{where}: columns named twice: {', '.join(map(repr, doubled))}; rename them")

@@ -150,7 +150,7 @@ class DcpUploadSensor(_DcpSensor):
             outcome = counted(outcome, rows)
         self.log.info("%s", cut(outcome.sentence))
         if outcome.state is ImportState.FAILED:
-            told = f"table {self.table_id}: the import failed: {outcome.sentence}"
+            told = f"table {self.table_id}: the import failed: {outcome.sentence}. Mend what it names, and import again"
             raise as_airflow_failure(told, retry_helps=False)
         return PokeReturnValue(outcome.state is ImportState.DONE, _result(outcome.entries))
 

@@ -45,4 +45,4 @@ def _file(path: str) -> tuple[str, Any]:
         try:
             return f"attributes file {path!r}", json.load(stream)
         except ValueError as error:
-            raise SettingsError(f"attributes file {path!r} is no JSON: {error}") from None
+            raise SettingsError(f"attributes file {path!r} is no JSON: {error}; `infer` writes one that is") from None

@@ -90,7 +90,9 @@ class LoadingOperator(CheckedOperator):
         with airflow_failures():
             longest = as_timedelta("lock_timeout", self.lock_timeout)
         if waited > longest:
-            raise as_airflow_failure(f"{busy}. It was waited for {waited} (lock_timeout)", retry_helps=True)
+            raise as_airflow_failure(
+                f"{busy}. It was waited for {waited}; raise lock_timeout to wait longer", retry_helps=True
+            )
         pause = min(SHORTEST * 2 ** min(waiting.times, 3), LONGEST)
         self.log.info("%s; trying again in %.0f s", busy, pause.total_seconds())
         again = Waiting(waiting.load_id, waiting.since, waiting.times + 1)

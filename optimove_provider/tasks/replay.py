@@ -42,7 +42,10 @@ def replay(
         generation, opened = (datetime.fromisoformat(known.pop(name)) for name in ("generation", "opened"))
         nulls, target = known.pop("nulls"), OptixTarget(**known)
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"the report of the load of {file!r} does not tell where its rows went: {error!r}") from None
+        raise DataError(
+            f"the report of the load of {file!r} does not tell where its rows went: {error!r}; give the file as "
+            "source= of a task"
+        ) from None
     # Everything that is fit goes, whatever is rejected again: the account tells.
     options = UploadOptions(
         target,
@@ -84,7 +87,10 @@ def _told(file: str) -> dict[str, Any]:
 
     marker = rejected_marker(file) if format_of(file) == "json" else None
     if marker is None and not file.endswith(REJECTED_ENDING):
-        raise DataError(f"{file!r} is no file of rejected rows: its lines have no load, generation and opened")
+        raise DataError(
+            f"{file!r} is no file of rejected rows: its lines have no load, generation and opened; give one as a load "
+            "wrote it"
+        )
     place = f"reports/{marker.load}.json" if marker else ""
     told = (staging().read_whole(place) if place else None) or _beside(file)
     if told is None:

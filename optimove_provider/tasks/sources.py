@@ -29,7 +29,9 @@ def open_file(source: str) -> Iterator[BinaryIO]:
     try:
         stream = ObjectStoragePath(source).open("rb")
     except (FileNotFoundError, IsADirectoryError) as error:
-        raise DataError(f"source {source!r} is not there: {error}") from None
+        raise DataError(
+            f"source {source!r} is not there: {error}; check the path, and the connection that its URL names"
+        ) from None
     with closing(stream):
         yield stream
 
@@ -106,7 +108,7 @@ def _matching(pattern: str) -> list[str]:
     found = path.fs.glob(path.path, detail=True)
     names = sorted(name for name, about in found.items() if about["type"] == "file")
     if not names:
-        raise DataError(f"source {pattern!r} matches no file")
+        raise DataError(f"source {pattern!r} matches no file: check the path, or when the file is written")
     return [_url(path, name) for name in names]
 
 
@@ -133,7 +135,9 @@ def _database(conn_id: str) -> "DbApiHook":
 
     hook = BaseHook.get_hook(conn_id)
     if not isinstance(hook, DbApiHook):
-        raise SettingsError(f"sql_conn_id {conn_id!r} is no connection to a database, but a {hook.conn_type}")
+        raise SettingsError(
+            f"sql_conn_id {conn_id!r} is no connection to a database, but a {hook.conn_type}: name the warehouse's"
+        )
     return hook
 
 

@@ -383,3 +383,17 @@ def test_a_key_of_one_space_and_one_that_is_there_twice_are_errors_for_opti_x(fo
     read = json.loads(capfd.readouterr().out)
     assert read["counts"] == {"key": 2, "null-marker": 1, "id-duplicate": 1}
     assert {one["rule"] for one in read["findings"] if one["severity"] == "error"} == {"key", "id-duplicate"}
+
+
+def test_a_split_leaves_the_file_alone_that_stdin_is_read_from(folder):
+    arguments = ["validate", "-", "--attributes", "attributes.json", "--split", "bad.csv", "refused.csv"]
+    with open("bad.csv", "rb") as stdin:
+        done = subprocess.run([sys.executable, "-m", "optimove_provider", *arguments], stdin=stdin, capture_output=True)
+    assert (done.returncode, Path("bad.csv").read_bytes()) == (2, BAD), done.stderr
+    assert b"another name of the same file" in done.stderr
+
+
+def test_any_number_of_findings_may_be_asked_for(folder, capfd):
+    arguments = ["validate", "bad.csv", "--attributes", "attributes.json", "--max-findings", "9" * 30]
+    assert main(arguments) == 1
+    assert "Traceback" not in capfd.readouterr().err

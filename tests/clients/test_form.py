@@ -42,6 +42,11 @@ def complaint(fields, kind=DcpSettings):
         f"{CANARY}-and-so-on-for-as-long-as-a-key",
         f"https://{CANARY}-and-so-on-for-as-long-as-a-key:port",
         f"{CANARY}{'x' * 30}.of.another_kind_",
+        f"https://user:{CANARY}",
+        f"https://api.example:{CANARY}/{{table_id}}",
+        f"user:{CANARY}",
+        f"https://[{CANARY}]/{{table_id}}",
+        f"https://h:80:{CANARY}",
     ],
 )
 def test_a_mistyped_url_names_the_field_and_no_secret(name, url):
@@ -155,3 +160,9 @@ def test_a_proxys_password_is_struck_out_too(monkeypatch):
     monkeypatch.setenv("https_proxy", "http://user:p%40canary@proxy.example:3128")
     settings = OptixSettings.read("mine", OPTIX)
     assert settings.redact("p@canary, p%40canary; key-1") == "***, ***; ***"
+
+
+@pytest.mark.parametrize("login", ["key-canary", "key-canary:"])
+def test_a_proxys_login_without_a_password_is_one(monkeypatch, login):
+    monkeypatch.setenv("https_proxy", f"http://{login}@proxy.example:3128")
+    assert OptixSettings.read("mine", OPTIX).redact("of key-canary") == "of ***"

@@ -23,7 +23,7 @@ def test_one_error_names_all_that_is_missing_or_wrong():
     assert complaint(OptixSettings, fields) == (
         "connection 'mine': host 'localhost' is no URL: begin it with https://; password (the x-api-key) is missing; "
         "brand_api_key (the x-brand-key) is missing; timeout_seconds 'soon' is no positive number; "
-        "requests_per_10s '-1' is no positive number"
+        "requests_per_10s '-1' is no positive number. Mend the connection's fields"
     )
 
 
@@ -32,7 +32,7 @@ def test_dcp_names_all_that_is_missing_or_wrong_too():
     assert complaint(DcpSettings, fields) == (
         "connection 'mine': password (the classic token) is missing; "
         "profile_host 'a' is no URL: begin it with https://; s3_endpoint_url 'b' is no URL: begin it with https://; "
-        "upload_history_url 'https://c' lacks {table_id}"
+        "upload_history_url 'https://c' lacks {table_id}. Mend the connection's fields"
     )
 
 

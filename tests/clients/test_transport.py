@@ -3,6 +3,7 @@
 import datetime
 import gzip
 import ipaddress
+import logging
 import socket
 import ssl
 import threading
@@ -374,6 +375,13 @@ MISCONFIGURED = {
     ),
     "a proxy without a host": ({"http_proxy": "http://u:canary@"}, "HTTP_PROXY.* is no URL of a proxy"),
     "a proxy's port": ({"http_proxy": "http://u:canary@proxy:port"}, "HTTP_PROXY.* is no URL of a proxy"),
+    "a proxy of no kind": ({"all_proxy": "foo://u:canary@proxy:80"}, "ALL_PROXY.* is no URL of a proxy"),
+    "a proxy with a line feed": ({"http_proxy": "http://u:canary@proxy\n:80"}, "HTTP_PROXY.* is no URL of a proxy"),
+    "a proxy with an empty label": ({"http_proxy": "http://u:canary@a..b:80"}, "HTTP_PROXY.* is no URL of a proxy"),
+    "a proxy with a long label": (
+        {"http_proxy": f"http://u:canary@{'a' * 99}:80"},
+        "HTTP_PROXY.* is no URL of a proxy",
+    ),
     "no certificates": ({"REQUESTS_CA_BUNDLE": "/no/such/file.pem"}, "REQUESTS_CA_BUNDLE .*'/no/such/file.pem'"),
     "certificates for curl": ({"CURL_CA_BUNDLE": __file__}, "CURL_CA_BUNDLE .* is no file of certificates"),
 }
@@ -402,3 +410,14 @@ def chain_of(error):
 )
 def test_no_address_is_a_raw_error(transport, url):
     assert isinstance(transport(get(url)), Lost)
+
+
+def test_libraries_write_nothing_of_a_request_into_the_log(transport, caplog):
+    """A report of others: urllib3 warns of headers that it cannot parse, with the URL and all that the server said."""
+    caplog.set_level("DEBUG")
+    echo = b"HTTP/1.1 200 OK\r\nnone: but\r\nsecret-canary\r\nContent-Length: 0\r\n\r\n"
+    with serving(lambda connection: connection.sendall(echo)) as (url, _):
+        transport(get(f"{url}/history?token=url-canary"))
+    assert "canary" not in caplog.text
+    logging.getLogger("urllib3.connectionpool").warning("of another library")
+    assert "of another library" in caplog.text

@@ -63,6 +63,23 @@ def test_utf16_without_a_mark_is_named_with_the_next_step(encoding):
     assert f"without a byte order mark: save it as UTF-8; `validate --encoding {encoding}` reads it" in error.message
 
 
-@pytest.mark.parametrize("raw", [b"customerId,n\n1,a\0b\n", b"", b"\0" * 40, "customerId\n1\n".encode("utf-16")])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_header_tells_utf16_where_few_bytes_are_zero(encoding):
+    """A report of others: files of Chinese texts are taken for binary ones."""
+    raw = ("customerId,name\n" + "\u5f20\u4e09,\u674e\u56db\u738b\u4e94\u8d75\u516d\n" * 50).encode(encoding)
+    assert unmarked_utf16(raw) == encoding
+
+
+@pytest.mark.parametrize("encoding", ["utf-32-le", "utf-32-be"])
+def test_utf32_with_a_mark_is_named_with_the_next_step(encoding):
+    raw = "\ufeffcustomerId,name\n1,Ann\n".encode(encoding)
+    assert "not UTF-8 but UTF-32" in str(check_csv(io.BytesIO(raw), [], Options()).findings)
+    assert "`validate --encoding utf-32` reads it" in str(check_csv(io.BytesIO(raw), [], Options()).findings)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"customerId,n\n1,a\0b\n", b"", b"\0" * 40, b"c\0u\0s,to\0merId,n\n1,a\n", "customerId\n1\n".encode("utf-16")],
+)
 def test_other_text_is_no_unmarked_utf16(raw):
     assert unmarked_utf16(raw) == ""

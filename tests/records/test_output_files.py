@@ -2,6 +2,8 @@
 
 import os
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -110,6 +112,40 @@ def test_an_input_is_no_output_under_whatever_name(output):
     os.link("in", "hard")
     with pytest.raises(SettingsError, match="named twice, or is another name of the same file"):
         check_outputs(["in"], [output])
+
+
+@pytest.mark.parametrize("url", ["file://{}/in", "FILE://{}/in", "local://{}/in", "file://conn_id@{}/in"])
+def test_an_input_is_no_output_when_a_url_names_it(folder, url):
+    Path("in").write_bytes(b"x")
+    with pytest.raises(SettingsError, match="named twice, or is another name of the same file"):
+        check_outputs([url.format(folder)], ["in"])
+    check_outputs([url.format(folder), "s3://bucket/in"], ["out"])
+
+
+KILLED = """
+import os, signal, sys
+from optimove_provider.records.output_files import written_files
+with written_files(["a", "b"]) as files:
+    files[0].write(b"customers")
+    files[0].flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_one(folder):
+    subprocess.run([sys.executable, "-c", KILLED], check=False)
+    left = [one.name for one in folder.iterdir()]
+    assert len(left) == 2
+    with written_files(["c"]) as files:
+        files[0].write(b"under way")
+        write("d")  # which leaves what is being written alone
+    assert {one.name for one in folder.iterdir()} == {"c", "d"}
+    assert Path("c").read_bytes() == b"under way"
+
+
+def test_an_output_has_a_name():
+    with pytest.raises(SettingsError, match="an output without a name"):
+        check_outputs(["in"], [""])
 
 
 def test_two_outputs_are_two_files():

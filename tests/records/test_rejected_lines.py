@@ -1,11 +1,12 @@
 """Lines of a file of rejected rows: whose they are and how old, also after somebody has edited them."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
 
 from optimove_provider.contract.wire.errors import DataError
-from optimove_provider.records.rejected_lines import Marker, marker_of
+from optimove_provider.records.rejected_lines import Marker, marker_of, rejected_line
 
 LINE = {
     "load": "6f0f5d3a-0000-4000-8000-000000000000",
@@ -71,3 +72,11 @@ def test_a_damaged_marker_is_no_reason_to_take_the_rows_for_new(line):
 )
 def test_rows_of_others_are_not_taken_for_ours(line):
     assert marker_of(line) is None
+
+
+def test_a_document_on_several_lines_is_kept_on_one():
+    """As PostgreSQL's json has it, which keeps its layout: the line was two, and a replay read neither."""
+    record = '{"id":"1","v":{\n "a": "x\\n\\r",\r\n "b": 2}}'
+    kept = rejected_line(1, "no", 400, record)
+    assert kept.count(b"\n") == 1
+    assert json.loads(kept)["record"] == json.loads(record)

@@ -318,7 +318,7 @@ class Attribute:
         """
         for field in ("name", "datatype"):
             if not isinstance(mapping.get(field), str) or not mapping[field]:
-                raise ValueError(f"attribute {dict(mapping)!r}: {field} is missing or no text")
+                raise ValueError(f"attribute {dict(mapping)!r}: {field} is missing or no text; expected a text")
         return cls(
             name=mapping["name"],
             datatype=mapping["datatype"],

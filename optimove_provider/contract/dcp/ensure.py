@@ -37,7 +37,9 @@ def ensure_service(name: str, dry_run: bool = False) -> Flow[Ensured]:
     named = [service for service in services if service.name == name] or services
     if len(named) > 1:
         names = ", ".join(f"{service.name!r} ({service.id})" for service in named)
-        complaint = f"the account has several DCP services, and {name!r} does not name one: {names}"
+        complaint = (
+            f"the account has several DCP services, and {name!r} does not name one: {names}. Give the name of one"
+        )
         return _disagreeing(None, [complaint], dry_run)
     if named:
         return Ensured(named[0].id)
@@ -86,7 +88,8 @@ def _table_complaint(named: Sequence[Table], what: str, wanted: tuple[str, str |
         return ""
     table = named[0]
     if len(named) > 1:
-        return f"{what} exists {len(named)} times: ids {', '.join(str(table.id) for table in named)}"
+        ids = ", ".join(str(table.id) for table in named)
+        return f"{what} exists {len(named)} times: ids {ids}. Rename all but one in the web UI"
     if table.archived:
         return f"{what} (id {table.id}) is archived: restore it in the web UI, or choose another name"
     there = (table.keyfield_locator_type, table.keyfield_locator_name)

@@ -6,16 +6,20 @@
 from optimove_provider.contract.wire.messages import Answer, Endpoint, Lost, Response
 from optimove_provider.contract.wire.outside import MAX_TEXT as MAX_TEXT
 from optimove_provider.contract.wire.outside import cut
+from optimove_provider.contract.wire.shown import shown_lines
 from optimove_provider.contract.wire.success import AnswerMeaning, contradiction, judge
 
 
 class OptimoveProviderError(Exception):
-    """The root. `retry_helps` is False where only a person can mend the cause. A long message is cut."""
+    """The root. `retry_helps` is False where only a person can mend the cause.
+
+    A long message is cut, and what does not show is escaped: drivers and libraries say what rows and files hold.
+    """
 
     retry_helps = False
 
     def __init__(self, *told: object) -> None:
-        super().__init__(*(cut(text) if isinstance(text, str) else text for text in told))
+        super().__init__(*(shown_lines(cut(text)) if isinstance(text, str) else text for text in told))
 
 
 class SettingsError(OptimoveProviderError):
@@ -43,13 +47,21 @@ class S3Trouble(OptimoveProviderError):
 class UnreadableAnswer(OptimoveProviderError):
     """A 2xx whose body lacks what the vendor documents. The body is not shown: a table's holds AWS keys."""
 
+    next_step = "Check that the connection's host is the vendor's API, and no login page or proxy"
+
     def __init__(self, endpoint: Endpoint, response: Response, lacks: str):
+        self.endpoint = endpoint
         told = response.shown(lacks, MAX_TEXT)
         super().__init__(f"{endpoint.name}: the answer {response.status} ({response.size}) lacks {told}")
 
 
 class ApiError(OptimoveProviderError):
-    """The vendor answered, and not with success. `status` is the HTTP status, `text` its body, cut."""
+    """The vendor answered, and not with success. `status` is the HTTP status, `text` its body, cut.
+
+    `next_step` is said once it is known which connection it is about; {keys} are the fields that hold its keys.
+    """
+
+    next_step = ""
 
     def __init__(self, endpoint: Endpoint, response: Response):
         self.endpoint = endpoint
@@ -73,15 +85,20 @@ class ApiError(OptimoveProviderError):
 class AuthenticationError(ApiError):
     """401 or 403: a wrong, expired or too weak key."""
 
+    next_step = "Check {keys} in the connection: a key is wrong or expired, or may not do this"
+
 
 class Refused(ApiError):
     """Another 4xx, or a redirect (never followed: the keys would go along): wrong, and would be wrong again."""
+
+    next_step = "Mend what the answer names, or check the connection's host: a retry would be refused again"
 
 
 class ServerTrouble(ApiError):
     """408, 429, 5xx or another status that says nothing about the request itself."""
 
     retry_helps = True
+    next_step = "Run the task again later; if it lasts, ask the vendor"
 
 
 class DoubtfulSuccess(ServerTrouble):
@@ -89,6 +106,8 @@ class DoubtfulSuccess(ServerTrouble):
 
     Of its body only what says so is shown: a table's holds AWS keys.
     """
+
+    next_step = "Run the task again, which finds out; if it lasts, check the connection's host, and proxies"
 
     def said(self, response: Response) -> str:
         """Why it is none."""
@@ -100,6 +119,7 @@ class Unreachable(OptimoveProviderError):
     """No answer came, however often it was tried."""
 
     retry_helps = True
+    next_step = "Check the connection's host, and proxies, and run the task again"
 
     def __init__(self, endpoint: Endpoint, lost: Lost):
         self.endpoint = endpoint

@@ -1,8 +1,5 @@
 """Texts from outside, as people may see them: a server's words, names of files, values of rows."""
 
-CUT = 500
-"""So many characters of one text are shown."""
-
 
 def shown(text: str, most: int | None = None) -> str:
     """A text in one line, each character that does not show, or does more than show, as its escape.

@@ -67,7 +67,7 @@ def connection_uuid(text: object) -> str:
     """A data connection's uuid, in lower case with hyphens. Raises NoOneForm."""
     found = str(text).strip().lower()
     if not _UUID.fullmatch(found):  # uuid.UUID takes more: signs, digits of any script, braces anywhere
-        raise NoOneForm(f"data_connection_uuid {text!r:.200} is no uuid")
+        raise NoOneForm(f"data_connection_uuid {text!r:.200} is no uuid: take it from the Opti-X UI")
     return str(uuid.UUID(found))
 
 
@@ -89,13 +89,13 @@ def id_number(name: str, given: object) -> int:
 
 def _split(text: str) -> SplitResult:
     if any(character.isspace() or not character.isprintable() for character in text) or "\\" in text:
-        raise NoOneForm("has a blank, a backslash, or a character that nobody sees")
+        raise NoOneForm("has a blank, a backslash, or a character that nobody sees: leave it out")
     if "?" in text or "#" in text:
         raise NoOneForm("has a query or a fragment: give the address alone")
     try:
         return urlsplit(text)
     except ValueError:
-        raise NoOneForm("is no URL: what stands where its host should is none") from None
+        raise NoOneForm("is no URL: what stands where its host should is none; expected https://host") from None
 
 
 def _port(parts: SplitResult, beside: str) -> int | None:
@@ -105,7 +105,7 @@ def _port(parts: SplitResult, beside: str) -> int | None:
     if not found:
         return None
     if not _DIGITS.fullmatch(found) or not 0 < int(found) < 65536:
-        raise NoOneForm("is no URL: its port is no number up to 65535")
+        raise NoOneForm("is no URL: its port is no number up to 65535; leave it out, or mend it")
     return int(found)
 
 
@@ -114,19 +114,19 @@ def _name(found: str, is_bracketed: bool) -> str:
     if ":" in found and "%" not in found:
         return f"[{_ipv6(found)}]"
     if is_bracketed:
-        raise NoOneForm(f"has a host in brackets that is no IPv6 address: {found!r}")
+        raise NoOneForm(f"has a host in brackets that is no IPv6 address: {found!r}; check it")
     name = unicodedata.normalize("NFKC", found).lower().replace("\u3002", ".").removesuffix(".")
     if two := sorted(_TWO_FORMS.intersection(name)):
         raise NoOneForm(f"has a host name with {two[0]!r}, which is two names, by old rules and new: write it as xn--")
     try:
         name = ".".join(label.encode("idna").decode() for label in name.split("."))
     except UnicodeError:
-        raise NoOneForm("has a host name that is none") from None
+        raise NoOneForm("has a host name that is none: check it") from None
     labels = name.split(".")
     if _NUMERIC.fullmatch(labels[-1]):
         return _ipv4(name)
     if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-        raise NoOneForm("has a host name that is none")
+        raise NoOneForm("has a host name that is none: check it")
     return name
 
 
@@ -134,23 +134,23 @@ def _ipv6(found: str) -> str:
     try:
         return ipaddress.IPv6Address(found).compressed
     except ValueError:
-        raise NoOneForm("has an address that is none") from None
+        raise NoOneForm("has an address that is none: check it") from None
 
 
 def _ipv4(found: str) -> str:
     try:
         return str(ipaddress.IPv4Address(found))
     except ValueError:
-        raise NoOneForm("has an address that is none") from None
+        raise NoOneForm("has an address that is none: check it") from None
 
 
 def _path(found: str) -> str:
     """The path without a slash at its end, each character escaped or not as RFC 3986 has it."""
     if _ESCAPE.search(found):
-        raise NoOneForm("has a % in its path that escapes nothing")
+        raise NoOneForm("has a % in its path that escapes nothing: write it as %25")
     segments = found.rstrip("/").split("/")
     if "" in segments[1:] or {".", ".."} & {unquote_to_bytes(one).decode(errors="replace") for one in segments}:
-        raise NoOneForm("has an empty segment, or one of dots, in its path")
+        raise NoOneForm("has an empty segment, or one of dots, in its path: leave it out")
     if any("%2f" in one.lower() for one in segments):
-        raise NoOneForm("has an escaped slash in its path")
+        raise NoOneForm("has an escaped slash in its path: write it as a slash")
     return "/".join(quote(unquote_to_bytes(one), safe=_UNRESERVED) for one in segments)

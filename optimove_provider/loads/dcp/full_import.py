@@ -80,7 +80,7 @@ class FullImport:
             raise PartlyVisible(
                 f"files of load {report.load_id}, of {age}, became visible, and a "
                 "newer snapshot was committed before all of them had. The others were aborted, and nothing more of it "
-                "is sent"
+                "is sent. Clear the task to read the source again"
             )
         invalidation.check_stale(report.rows - report.rejected)
         report.note("a newer snapshot is committed, so that nothing of this load is sent")

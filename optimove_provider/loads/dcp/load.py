@@ -66,7 +66,7 @@ def outcome(
         if defer:
             defer(max(left, timedelta(0)))
         if pause > left:
-            raise NotImported(f"not imported within {wait}: {found.sentence}")
+            raise NotImported(f"not imported within {wait}: {found.sentence}. A retry waits on")
         surroundings.sleep(pause.total_seconds())
     return found
 
@@ -138,7 +138,7 @@ def _apply(report: Report, outcome: Outcome) -> None:
         _tell_counts(report, outcome)
     else:
         report.state, report.accepted = "failed", 0
-    report.problem = f"the import failed: {outcome.sentence}"
+    report.problem = f"the import failed: {outcome.sentence}. Mend what it names, and clear the task"
     raise ImportFailed(report.problem)
 
 

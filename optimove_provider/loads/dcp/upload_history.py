@@ -114,13 +114,13 @@ def first_rows(bucket: Bucket, s3_key: str) -> list[Row]:
     if beginning is None:
         raise DataError(
             f"{place} cannot be read ({problem}), and no import of ours remembers it: without a sample of its rows "
-            "nothing can be read back"
+            "nothing can be read back; check s3_key"
         )
     text = beginning.decode("utf-8-sig", "replace")
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(s3_key), skipinitialspace=True)
     header = next(lines, [])
     if not any(map(is_key_column, header)):
-        raise DataError(f"{place} cannot be sampled: its first line names no customerId column")
+        raise DataError(f"{place} cannot be sampled: its first line names no customerId column; check s3_key")
     whole = (dict(zip(header, cells, strict=True)) for cells in lines if len(cells) == len(header))
     return list(islice(whole, SAMPLE_ROWS))
 

@@ -51,7 +51,7 @@ class TargetBusy(OptimoveProviderError):
 
     def __init__(self, held: Held) -> None:
         self.held = held
-        super().__init__(f"another load works on this target: {held}")
+        super().__init__(f"another load works on this target: {held}. A retry waits for it")
 
 
 class Lease:

@@ -216,7 +216,8 @@ class ManifestFile:
             ):
                 return new
         raise SwapContention(
-            f"{self.staging.url(self.folder)}/manifest.json was changed by others {_ATTEMPTS} times over"
+            f"{self.staging.url(self.folder)}/manifest.json was changed by others {_ATTEMPTS} times over; "
+            "a retry comes through when fewer loads write at once"
         )
 
     def _parse(self, seen: compare_and_swap.Seen) -> Manifest:

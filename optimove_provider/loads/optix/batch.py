@@ -152,5 +152,5 @@ class _Batch:
                 return slice_, next(row for row in range(len(slice_)) if row not in refused)
         raise NothingAccepted(
             "the server refused every row, so there is none to complete the batch with: it stays open, and nothing "
-            "became visible"
+            "became visible. Look at the reasons, mend the source, or the task, and clear it"
         )

@@ -87,7 +87,10 @@ def _recall(staging: Staging, path: str, known: dict[str, Any] | None, wanted: d
             f"{wanted['primary_key']!r}, and no call is documented that changes it: use another name"
         )
     if held and passed and held != passed:
-        raise Disagreement(f"data connection {name!r} is {held} in {staging.url(path)}, but {passed} was passed")
+        raise Disagreement(
+            f"data connection {name!r} is {held} in {staging.url(path)}, but {passed} was passed: leave "
+            "data_connection_uuid= out, or pass that one"
+        )
     if not held and not passed:
         raise Disagreement(_in_doubt(staging, path, name))
     if not held:

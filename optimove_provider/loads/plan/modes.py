@@ -15,7 +15,7 @@ def check_modes(mode: str, source_is: str, on_removed: str) -> None:
         ("on_removed", on_removed, ON_REMOVED),
     ):
         if value not in known:
-            raise SettingsError(f"{name}={value!r} is none of {', '.join(map(repr, known))}")
+            raise SettingsError(f"{name}={value!r} is none of {', '.join(map(repr, known))}: choose one")
     if on_removed == "expire" and source_is == "delta":
         raise SettingsError("a delta does not say what is gone: on_removed='expire' needs source_is='snapshot'")
 

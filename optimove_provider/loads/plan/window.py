@@ -21,7 +21,9 @@ class Window:
     def __post_init__(self) -> None:
         # In UTC: within one zone datetimes are compared by the wall clock, which shows some hours twice.
         if not self.start.astimezone(UTC) < self.end.astimezone(UTC):
-            raise SettingsError(f"the window ({self.rule}) must start before it ends: {self.start} to {self.end}")
+            raise SettingsError(
+                f"the window ({self.rule}) must start before it ends: {self.start} to {self.end}. Give another end"
+            )
 
     def __str__(self) -> str:
         return f"{self.start.isoformat()} to {self.end.isoformat()}, from {self.rule}"
@@ -220,7 +222,9 @@ def _instant(value: Any, name: str, zone: tzinfo) -> datetime | None:
         found = _utc(instant if instant.tzinfo else instant.replace(tzinfo=zone))
         found.astimezone(zone)
     except (ValueError, OverflowError):
-        raise SettingsError(f"{name} {value!r}: not within the years 1 to 9999 of UTC and of {zone}") from None
+        raise SettingsError(
+            f"{name} {value!r}: not within the years 1 to 9999 of UTC and of {zone}; give one that is"
+        ) from None
     return found
 
 

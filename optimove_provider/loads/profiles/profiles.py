@@ -20,10 +20,10 @@ from optimove_provider.records.to_csv.cell import csv_value
 def customer_id(record: Record) -> str:
     """The record's customerId, in any case, as text. Raises UnfitRecord."""
     if not isinstance(record, Mapping):
-        raise UnfitRecord(f"no mapping of attributes, but a {type(record).__name__}")
+        raise UnfitRecord(f"a mapping of attributes is expected, not a {type(record).__name__}")
     names: list[Any] = list(record)
     if odd := [name for name in names if not isinstance(name, str)]:
-        raise UnfitRecord(f"{odd[0]!r} is no name of an attribute")
+        raise UnfitRecord(f"{odd[0]!r} is no name of an attribute: text is expected")
     keys = [name for name in record if is_key_column(name)]
     if len(keys) != 1:
         raise UnfitRecord(f"expected one {KEY_COLUMN}, found {len(keys)}")
@@ -35,7 +35,7 @@ def checked_id(name: str, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int) or is_empty_id(str(value)):
         raise UnfitRecord(f"{name} {value!r:.200}: text that is not empty is expected")
     if not is_unicode(str(value)):
-        raise UnfitRecord(f"{name} {value!r:.200} has half a character, which no URL can carry")
+        raise UnfitRecord(f"{name} {value!r:.200} has half a character, which no URL can carry: mend it in the source")
     if str(value) in UNADDRESSABLE:
         raise UnfitRecord(f"{name} {value!r} cannot be part of a URL: import it with a file")
     return str(value)
@@ -67,7 +67,7 @@ class ProfileEncoder:
                 continue
             attribute = self.attributes.get(name)
             if attribute is None:
-                raise UnfitRecord(f"attribute {name!r} is not registered, or archived")
+                raise UnfitRecord(f"attribute {name!r} is not registered, or archived: register it, or leave it out")
             if cell := _cell(name, _in_form(attribute, value)):
                 self._judge(attribute, cell, on_doubt)
                 found[name] = json_value(attribute, cell)
@@ -105,7 +105,7 @@ def _cell(name: str, value: Any) -> str:
     except (ValueError, OverflowError) as error:
         raise UnfitRecord(f"attribute {name!r}, value {value!r:.200}: {error}") from None
     if not is_unicode(cell):
-        raise UnfitRecord(f"attribute {name!r}, value {value!r:.200} has half a character")
+        raise UnfitRecord(f"attribute {name!r}, value {value!r:.200} has half a character: mend it in the source")
     return cell
 
 
@@ -143,12 +143,17 @@ def create_aliases(client: DcpClient, service_id: int, records: Sequence[Record]
     tables = client.list_tables(service_id)
     optimizely = [table.id for table in tables if table.is_optimizely]
     if len(optimizely) != 1:
-        raise DataError(f"service {service_id}: aliases need its one Optimizely table; {len(optimizely)} are listed")
+        raise DataError(
+            f"service {service_id}: aliases need its one Optimizely table; {len(optimizely)} are listed: check "
+            "service_id"
+        )
     known = {str(table.id) for table in tables if not table.archived}
 
     def prepare(record: Record, _: OnDoubt) -> tuple[str, dict[str, str]]:
         if not isinstance(record, Mapping):
-            raise UnfitRecord(f"no mapping with optimizely_user_id and aliases, but a {type(record).__name__}")
+            raise UnfitRecord(
+                f"a mapping with optimizely_user_id and aliases is expected, not a {type(record).__name__}"
+            )
         return checked_id("optimizely_user_id", record.get("optimizely_user_id")), _aliases(record, known)
 
     def send(aliases: tuple[str, dict[str, str]]) -> None:
@@ -165,7 +170,7 @@ def _aliases(record: Record, known: set[str]) -> dict[str, str]:
     for alias in given:
         table_id = str(alias.get("table_id"))
         if table_id not in known or table_id in found:
-            raise UnfitRecord(f"table_id {table_id!r} is named twice, or is no table of the service")
+            raise UnfitRecord(f"table_id {table_id!r} is named twice, or is no table of the service: check the aliases")
         found[table_id] = checked_id("customer_id", alias.get("customer_id"))
     if not found:
         raise UnfitRecord("aliases: at least one table_id with a customer_id is expected")
@@ -178,7 +183,9 @@ def missing_values(client: DcpClient, table_id: int, expected: Mapping[str, Reco
     attributes = {one.name: one for one in client.list_attributes(table_id)}
     for customer, values in expected.items():
         if unknown := [name for name in values if name not in attributes]:
-            raise SettingsError(f"table {table_id} has no attribute {', '.join(map(repr, unknown))}")
+            raise SettingsError(
+                f"table {table_id} has no attribute {', '.join(map(repr, unknown))}: check the names, or register them"
+            )
         profile = client.read_profile(service_id, table_id, customer)
         if profile is None:
             yield f"customer {customer!r} has no profile yet"

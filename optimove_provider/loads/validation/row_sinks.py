@@ -141,7 +141,8 @@ class KeepRejected:
         if report.rejected > allowed:
             raise DataError(
                 f"{report.rejected} of {report.rows} rows are invalid, and max_rejected allows {allowed:g}: nothing is "
-                f"imported. The rows, with their reasons: {self._file.url}. All findings: {url}"
+                f"imported. Mend them, or raise max_rejected. The rows, with their reasons: {self._file.url}. All "
+                f"findings: {url}"
             )
         log.info("%s\nFull report: %s", findings.describe(SHOWN_FINDINGS), url)
 

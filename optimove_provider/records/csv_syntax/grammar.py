@@ -23,7 +23,7 @@ class Fault(NamedTuple):
 
 
 REPEATED = "the header once more: put files together without the headers of all but the first"
-DOUBT = "this may be a part of the cell that is broken on line {line}: where that record ends is not certain"
+DOUBT = "this may be a part of the cell that is broken on line {line}: where that record ends is not certain; mend it"
 NUL_MESSAGE = "a NUL character: no reader agrees with another about it"
 _SPACE = "a space before an opening quote: readers disagree whether the quotes are part of the value"
 _BARE_CR = "a carriage return without a line feed: end lines with LF or CRLF"

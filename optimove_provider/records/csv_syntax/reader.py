@@ -244,6 +244,8 @@ class RecordReader:
 def _looks_like(text: str, byte: int) -> str:
     """Name the encoding of a line that is not UTF-8, where it can be recognised."""
     raw = text.encode(errors="surrogateescape")
+    if byte <= 2 and raw.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return f" but UTF-32, as its byte order mark says ({_AS_UTF16.replace('16', '32')})"
     if byte == 0 and raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return f" but UTF-16, as its byte order mark says ({_AS_UTF16})"
     strange = [byte for byte in raw if byte > 0x7F]

@@ -90,13 +90,15 @@ def checked_names(schema: pa.Schema, name: str) -> list[str]:
             where += f" ({field.name!r:.100})"
             _check_members(field.type, where, 0)
         except UnicodeDecodeError as error:
-            raise DataError(f"{where}: its name, or one in it, is not UTF-8: {error.object!r:.100}") from error
+            raise DataError(
+                f"{where}: its name, or one in it, is not UTF-8: {error.object!r:.100}; rename it"
+            ) from error
     return names
 
 
 def _check_members(kind: pa.DataType, where: str, depth: int) -> None:
     if depth > MAX_DEPTH:
-        raise DataError(f"{where}: {TOO_DEEP}")
+        raise DataError(f"{where}: {TOO_DEEP}; write it flatter, or as JSON text")
     for index in range(kind.num_fields):
         member = kind.field(index)
         _ = member.name
@@ -109,9 +111,13 @@ def damage(name: str, kind: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowNotImplementedError, pa.ArrowMemoryError) as error:
-        raise DataError(f"source {name!r} holds {kind} that cannot be read here: {error}") from error
+        raise DataError(
+            f"source {name!r} holds {kind} that cannot be read here: {error}; write it as another type, or give .csv"
+        ) from error
     except UnicodeDecodeError as error:  # values are not decoded here
-        raise DataError(f"source {name!r}: the name of a column is not UTF-8: {error.object!r:.200}") from error
+        raise DataError(
+            f"source {name!r}: the name of a column is not UTF-8: {error.object!r:.200}; rename it"
+        ) from error
     except (pa.ArrowException, RecursionError) as error:
         raise _damaged(name, kind, error) from error
     except OSError as error:

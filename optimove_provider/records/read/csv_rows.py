@@ -86,7 +86,9 @@ class _CsvFile:
         records = RecordReader(self._stream, self._delimiter)
         record = next(iter(records), None)
         if record is None or record.is_blank:
-            raise DataError(f"source {self._name!r} has no header row")
+            raise DataError(
+                f"source {self._name!r} has no header row: put the names of the columns into the first line"
+            )
         if separator := other_separator(record.text, self._delimiter, record.cells):
             raise DataError(f"source {self._name!r}: {separator_message(separator)}")
         if record.faults:

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.records.arrow.text_arrays import NOT_UNICODE
+from optimove_provider.records.file_kind import HEAD_BYTES, unmarked_utf16
 from optimove_provider.records.read.typed_columns import Columns
 from optimove_provider.records.read.values import is_unicode, shown_value
 from optimove_provider.records.rejected_lines import Marker, is_rejected_file, marker_of, rejected_row
@@ -121,7 +122,7 @@ class _Lines:
         """Raises DataError if no line was an object so far, as the file's lines end otherwise."""
         if self._is_begun:
             return
-        if line.raw.startswith(_WIDE):
+        if line.raw.startswith(_WIDE) or unmarked_utf16(line.raw[:HEAD_BYTES]):
             raise DataError(f"source {self._name!r} is not UTF-8 but UTF-16 or UTF-32: save it as UTF-8")
         first, end, _ = line.raw.partition(b"\r")
         if end and isinstance(_parsed(_Line(first, True)), dict):
@@ -136,8 +137,8 @@ class _Lines:
             self._is_ours = marker is not None or (is_rejected_file(self._name) and rejected_row(parsed) is not None)
         elif marker != self._marker:
             raise DataError(
-                f"source {self._name!r} mixes rejected rows of a load with other rows: each file of rejected rows is "
-                "loaded alone, as its rows are as old as its load"
+                f"source {self._name!r} mixes rejected rows of a load with other rows: load each file of rejected rows "
+                "alone, as its rows are as old as its load"
             )
 
 
@@ -152,7 +153,7 @@ def first_marker(stream: BinaryIO) -> Marker | None:
 def _parsed(line: _Line) -> Row | str:
     """The object of a line, or why there is none."""
     if not line.whole:
-        return f"the line is longer than {MAX_LINE_BYTES} bytes"
+        return f"the line is longer than {MAX_LINE_BYTES} bytes: shorten it, or import it as CSV"
     try:
         parsed = json.loads(line.raw.decode(), parse_float=_decimal, object_pairs_hook=_object)
     except UnicodeDecodeError as error:

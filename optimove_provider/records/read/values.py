@@ -6,6 +6,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import numpy as np
+
 from optimove_provider.records.arrow.mixed import Forms
 from optimove_provider.records.arrow.shown import MAX_CHARACTERS
 from optimove_provider.records.arrow.text_arrays import NOT_UNICODE
@@ -19,6 +21,7 @@ from optimove_provider.records.to_json.scalars import (
 
 Value = Any
 """Anything that a driver or a DAG gives."""
+_DAYS = np.dtype("datetime64[D]")
 NO_CELL = "a time has no form in CSV: cast it to text"
 
 
@@ -40,6 +43,7 @@ def forms_of(value: Value, number: Callable[[Decimal], str] = decimal_text) -> F
 
 
 def _with_cell(value: Value, text: str) -> Forms:
+    value = _of_python(value) if isinstance(value, np.datetime64) else value
     if isinstance(value, datetime):
         return Forms(text, text[1:-1], instant=_microseconds(value))
     if isinstance(value, date | UUID):
@@ -47,8 +51,16 @@ def _with_cell(value: Value, text: str) -> Forms:
     if isinstance(value, time):
         return Forms(text, text[1:-1], no_cell=NO_CELL)
     if isinstance(value, str) and not isinstance(value, JsonText):
-        return Forms(text, str(value))
-    return Forms(text, text)
+        return Forms(text, str.__str__(value))  # of an enum's member str() would give its name
+    return Forms(text, text[1:-1] if isinstance(value, np.datetime64) else text)
+
+
+def _of_python(value: np.datetime64) -> Value:
+    """The same as a date or a datetime; as it is if it has parts of a microsecond. It is within their years."""
+    if value.dtype == _DAYS:
+        return value.item()
+    rounded = value.astype("datetime64[us]")
+    return rounded.item() if rounded == value else value
 
 
 def _microseconds(value: datetime) -> datetime | None:

@@ -26,7 +26,7 @@ def csv_value(value: Any) -> str:
 
 def _number(value: int | float | Decimal) -> str:
     if not math.isfinite(value):
-        raise ValueError("NaN and infinities are no numbers of CSV or JSON")
+        raise ValueError("NaN and infinities are no numbers of CSV or JSON: give None")
     return format(value, "f") if isinstance(value, Decimal) else repr(value)
 
 

@@ -19,7 +19,7 @@ from optimove_provider.records.to_csv.instants import epochs, midnights, zulu
 
 Cells = tuple[pa.Array, dict[int, str]]
 """A column as it can be written, and by index why a value is not."""
-NOT_FINITE = "NaN and infinities are no numbers to a CSV reader"
+NOT_FINITE = "NaN and infinities are no numbers to a CSV reader: write null instead"
 NUL = "a NUL character, which no CSV file can have"
 
 

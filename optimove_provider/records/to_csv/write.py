@@ -67,7 +67,10 @@ class CsvText:
                 self._names = item.schema.names
                 yield _line(self._names)
             elif item.schema.names != self._names:
-                raise DataError(f"after row {self.rows} the columns change from {self._names} to {item.schema.names}")
+                raise DataError(
+                    f"after row {self.rows} the columns change from {self._names} to {item.schema.names}: "
+                    "give the same columns throughout"
+                )
             for start in range(0, item.num_rows, ROWS_AT_ONCE):
                 yield self._rows(item.slice(start, ROWS_AT_ONCE))
 

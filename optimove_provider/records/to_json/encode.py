@@ -78,7 +78,9 @@ class Encoder:
     def encode(self, batch: pa.RecordBatch) -> Encoded:
         """The records of a batch. Raises DataError if it has another schema."""
         if batch.schema != self._schema:
-            raise DataError(f"the columns changed on the way, from {self._schema} to {batch.schema}")
+            raise DataError(
+                f"the columns changed on the way, from {self._schema} to {batch.schema}: cast them to one type"
+            )
         if self._is_keyless:
             batch = batch.append_column(self._primary_key, pa.nulls(batch.num_rows))
         columns = {name: self._texts(name, batch.column(name)) for name in self._names}
@@ -151,12 +153,15 @@ def slice_text(records: pa.StringArray) -> bytes:
 
 def _check_choice(name: str, value: str, known: Sequence[str]) -> None:
     if value not in known:
-        raise SettingsError(f"{name}={value!r} is none of {', '.join(map(repr, known))}")
+        raise SettingsError(f"{name}={value!r} is none of {', '.join(map(repr, known))}: choose one")
 
 
 def missing_key(primary_key: str, names: Iterable[str]) -> DataError:
     """What to say of a source in which no row has the key."""
-    return DataError(f"the key column {primary_key!r} is missing; the source has {', '.join(names)}")
+    return DataError(
+        f"the key column {primary_key!r} is missing; the source has {', '.join(names)}: name one of them, as it is "
+        "written there"
+    )
 
 
 def _key_maker(type_: pa.DataType, column: str, key_type: str, of_values: bool) -> Callable[[pa.Array], Texts]:

@@ -25,6 +25,7 @@ Years must lie between 0001 and 9999, times within a day. Nothing is nested deep
 
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, time
@@ -200,7 +201,11 @@ def _numpy_text(value: np.generic) -> str:
     if isinstance(value, np.float16 | np.float32):
         return float_text(float(value), str(value))
     if isinstance(value, np.datetime64) and not np.isnat(value):
-        return scalar_text(pa.scalar(value))
+        unit, step = np.datetime_data(value.dtype)
+        if (unit, step) == ("D", 1):
+            return f'"{_day(int(value.astype(np.int64)))}"'
+        if unit in PER_SECOND and step == 1:
+            return scalar_text(pa.scalar(value))
     raise NoForm(f"a {type(value).__name__} has no form in JSON: cast it, to text or to a number")
 
 
@@ -227,7 +232,7 @@ def _time(value: time) -> str:
 
 _PYTHON: tuple[tuple[type | tuple[type, ...], Callable[[Any], str]], ...] = (
     (bool, lambda value: "true" if value else "false"),
-    (JsonText, str),
+    (JsonText, lambda value: _document(value)),
     (str, lambda value: string_text(value)),
     ((int, float), number_text),
     (Decimal, lambda value: number_text(value)),
@@ -356,16 +361,49 @@ def _refuse_constant(name: str) -> None:
     raise NoForm(NOT_FINITE)
 
 
+_ODD_NUMBER = re.compile(r"[eE][+-]?\d{16}|\d{4000}")
+"""What a number may have that cannot be read again."""
+
+
 def check_json(text: str) -> None:
-    """Raise NoForm unless the text is JSON."""
+    """Raise NoForm unless the text is JSON that can be read again from a line of JSON, as rejected rows are."""
+    number: Callable[[str], Any] = _readable if _ODD_NUMBER.search(text) else str
     try:
-        value = json.loads(text, parse_constant=_refuse_constant, parse_int=str, parse_float=str)
+        value = json.loads(
+            text, parse_constant=_refuse_constant, parse_int=number, parse_float=number, object_pairs_hook=_members
+        )
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False, default=str).encode()
     except json.JSONDecodeError as error:
         raise NoForm(f"the text is not JSON: {error}") from None
     except RecursionError:
         raise NoForm(TOO_DEEP) from None
+    except UnicodeEncodeError:
+        raise NoForm(NOT_UNICODE) from None
     if text.count("[") + text.count("{") > MAX_DEPTH and depth_of(value) > MAX_DEPTH:
         raise NoForm(TOO_DEEP)
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise NoForm("an object names a member twice")
+    return found
+
+
+def _readable(text: str) -> Decimal | int:
+    """A number of JSON, with every digit. Raises NoForm for what no computer counts with."""
+    try:
+        return int(text) if text.removeprefix("-").isdigit() else Decimal(text)
+    except ArithmeticError:
+        raise NoForm(f"the number {text!r:.100} has an exponent that is beyond all computing") from None
+    except ValueError:
+        raise NoForm(f"an integer of more than {sys.get_int_max_str_digits()} digits") from None
+
+
+def _document(text: str) -> str:
+    check_json(text)
+    return str(text)
 
 
 def refused_text(value: Any) -> str | None:

@@ -37,7 +37,9 @@ class ItemEncoder:
             raise DataError(f"column {primary_key!r} is to be the key and the time to live: name two columns")
         for name in filter(None, (primary_key, ttl_column)):
             if name not in schema.names and not is_of_values(schema):
-                raise DataError(f"the column {name!r} is missing; the source has {', '.join(schema.names)}")
+                raise DataError(
+                    f"the column {name!r} is missing; the source has {', '.join(schema.names)}: name one of them"
+                )
         self._primary_key, self._ttl_column, self._ttl = primary_key, ttl_column, _ttl_text(ttl_seconds)
         self._fields = [name for name in schema.names if name != ttl_column]
         self._names = [_APART if name == primary_key else name for name in self._fields]

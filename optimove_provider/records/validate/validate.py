@@ -6,6 +6,7 @@ faulty, one exact function of its column decides (`cells`, `header`). `row_valid
 result is that of reading every row the exact way.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -115,7 +116,7 @@ def _add_observed(findings: Findings, observer: ColumnObserver, column: str, key
     for rule, count in counts.items():
         findings.count(rule, column, ERROR if rule in key.errors else WARNING, count)
     severity = WARNING if key.errors.isdisjoint(counts) else ERROR
-    for finding in islice(observer.findings(), max(findings.room(severity), 0)):
+    for finding in islice(observer.findings(), min(max(findings.room(severity), 0), sys.maxsize)):
         findings.keep(finding)
     if cost := observer.cost():
         findings.notes.append(cost)

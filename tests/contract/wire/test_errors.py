@@ -91,3 +91,8 @@ def test_an_unreadable_answer_shows_its_size_and_type_but_not_its_body():
 def test_what_only_a_person_can_mend_is_not_retried(error):
     assert issubclass(error, OptimoveProviderError)
     assert not error.retry_helps
+
+
+def test_a_message_of_a_driver_colours_nothing_and_keeps_its_lines():
+    error = DataError("row 1:\n  invalid input \x1b[31m\u202e\r\x00")
+    assert str(error) == "row 1:\n  invalid input \\x1b[31m\\u202e\\r\ufffd"

@@ -105,7 +105,9 @@ def test_a_row_group_is_never_empty(target, last):
         row_files.pa.RecordBatch.from_pylist([{"a": 1}] * 5000),
         row_files.pa.RecordBatch.from_pylist([{"a": 1}])[:0],
     ]
-    assert [table.num_rows for table in row_files._regrouped(batches, batches[0].schema)] == [5000]
+    groups = row_files.RowGroups(batches[0].schema)
+    full = [table.num_rows for batch in batches for table in groups.add(batch)]
+    assert (full, list(groups.rest())) == ([5000], [])
 
 
 def test_records_whose_keys_are_of_another_type_are_not_made_to_expire(target):

@@ -363,7 +363,7 @@ def test_progress_is_told_while_other_threads_settle_slices():
 
     def settle():
         number = 20_000
-        while not over.is_set():
+        while not over.is_set() and number < 200_000:
             outcomes.by_slice[number] = SliceOutcome(1)
             number += 1
 

@@ -270,7 +270,7 @@ def test_a_retry_after_a_guard_plans_what_the_source_says_then(target):
 
 def test_a_guard_stops_a_load_with_the_numbers_and_nothing_is_sent(target):
     target.sync({str(number): "1" for number in range(100)}, night(0))
-    with pytest.raises(GuardStopped, match=r"3 rows are 3% of the 100.*Nothing was sent"):
+    with pytest.raises(GuardStopped, match=r"3 rows are 3.0% of the 100.*Nothing was sent"):
         target.sync({"1": "1", "2": "1", "3": "1"}, night(1), guards=Guards())
     assert (target.report.state, target.sent) == ("failed", 100)
 

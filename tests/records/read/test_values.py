@@ -19,6 +19,7 @@ from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.records.read.sources import list_batches
 from optimove_provider.records.read.typed_columns import Columns
 from optimove_provider.records.rows import Unread
+from optimove_provider.records.to_json.scalars import JsonText
 from tests.support.rows.fates import cells, parsed, records
 
 NOON = datetime.datetime(2026, 1, 1, 12)
@@ -285,6 +286,65 @@ def test_nor_its_cell(some, others):
             return cell.partition(" ")[0] if cell.startswith("column 'v', value") else cell
 
     assert [*map(same, found(some + others))] == [*map(same, found(some) + found(others))]
+
+
+DOCUMENTS = {
+    '{"a":1,"a":2}': "an object names a member twice",
+    '{"b":[{"a":1,"a":1}]}': "an object names a member twice",
+    '"\\ud83d"': NOT_UNICODE,
+    '{"\\udc00":1}': NOT_UNICODE,
+    '{"a":1e99999999999999999999}': (
+        "the number '1e99999999999999999999' has an exponent that is beyond all computing"
+    ),
+    f"[{'1' * 4301}]": "an integer of more than 4300 digits",
+    "[NaN]": NOT_FINITE,
+}
+
+
+@pytest.mark.parametrize(("document", "reason"), DOCUMENTS.items(), ids=lambda one: str(one)[:30])
+def test_a_document_of_a_database_is_judged_as_a_line_of_json_is(document, reason):
+    """They went to the vendor before, and a replay of the row found the fault that the load had not."""
+    texts = [JsonText(document), JsonText('{"a":"\\ud83d\\ude00","n":1e999}')]
+    assert fates(texts)[0] == fates([*texts, "a text"])[0] == fates([texts[:1]])[0] == ("v", reason)
+    assert fates(texts)[1] == texts[1]
+    assert fates([*texts, "a text"])[1] == texts[1]
+
+
+class Tier(str, enum.Enum):  # noqa: UP042 - its str() is not its value
+    GOLD = "gold"
+
+
+TEXTS_OF_OTHER_TYPES = {
+    Tier.GOLD: "gold",
+    np.datetime64("2026-01-02"): "2026-01-02",
+    np.datetime64("9999-12-31"): "9999-12-31",
+    np.datetime64("2026-01-02T03:04:05"): "2026-01-02T03:04:05Z",
+    np.datetime64("2026-01-02T03:04:05.000001000"): "2026-01-02T03:04:05.000001Z",
+    np.datetime64("2026-01-02T03:04:05.000000001"): "2026-01-02T03:04:05.000000001Z",
+}
+
+
+@pytest.mark.parametrize("value", TEXTS_OF_OTHER_TYPES)
+def test_json_and_cell_say_the_same_of_texts_of_other_types(value):
+    """Enums of texts were their member's name in CSV, instants of NumPy had quotes, its days no form."""
+    rows = [{"id": "1", "v": value}]
+    assert fates([value]) == [json.dumps(TEXTS_OF_OTHER_TYPES[value])]
+    assert [row["v"] for row in cells(list_batches(rows))] == [TEXTS_OF_OTHER_TYPES[value]]
+
+
+@pytest.mark.parametrize("value", ["10000-01-01", "0000-12-31", "2026", "2026-01", "2026-01-02T03", "NaT"])
+def test_other_instants_of_numpy_are_refused_by_name(value):
+    ((column, reason),) = fates([np.datetime64(value)])
+    assert column == "v"
+    assert reason in (
+        "the year is not between 0001 and 9999",
+        "a datetime64 has no form in JSON: cast it, to text or to a number",
+    )
+
+
+def test_an_instant_of_numpy_is_an_epoch_where_one_is_asked_for():
+    rows = list_batches([{"id": "1", "v": np.datetime64("2026-01-02T03:04:05")}])
+    assert [row["v"] for row in cells(rows, [Attribute("v", "datetime", "epoch")])] == ["1767323045"]
 
 
 def test_cells_are_those_of_their_own_kind():
