@@ -101,15 +101,16 @@ class Sending(Group):
 
     :param max_in_flight: how many requests may be under way at once.
     :param max_bisect_requests: how many requests may be spent on finding the rows that the server refuses.
-    :param resume_within: how old the open batch of an earlier try may be that a retry goes on with, a timedelta or
-        seconds. Nobody knows how long the server keeps one. An update has no batch, and no use for it.
+    :param resume_within: how long ago the server may have acknowledged the last request of an open batch that a retry
+        goes on with, a timedelta or seconds; 0 sends everything again. Nobody knows how long the server keeps an open
+        batch. An update has none, and no use for it.
     :param give_up_after: the load goes on for as long as requests succeed, and gives up when none has for so long, a
         timedelta or seconds; a single request is given up after three times that in any case.
     """
 
     max_in_flight: int = field(default=4, metadata={"kind": whole_number(1)})
     max_bisect_requests: int = field(default=10_000, metadata={"kind": whole_number(0)})
-    resume_within: timedelta | float = field(default=timedelta(hours=1), metadata={"kind": SPAN})
+    resume_within: timedelta | float = field(default=timedelta(minutes=15), metadata={"kind": SPAN})
     give_up_after: timedelta | float = field(default=timedelta(minutes=10), metadata={"kind": SPAN})
 
     @property

@@ -6,6 +6,7 @@ Nothing of a batch is visible before it is completed. One direction: `send_batch
 
 import logging
 from collections.abc import Sequence
+from datetime import timedelta
 
 from optimove_provider.contract.optix.data_connections import Records, upload_data
 from optimove_provider.contract.wire.errors import DataError, OptimoveProviderError, Refused
@@ -55,7 +56,7 @@ def send_batch(sender: SliceSender, target: OptixTarget, report: Report) -> Slic
     had been answered with success.
     """
     try:
-        outcomes = _Batch(sender, target).send()
+        outcomes = _Batch(sender, target).send(report)
     except OptimoveProviderError as error:
         goes_on = ", and a retry of this task goes on from here" if error.retry_helps else ""
         error.args = (
@@ -74,9 +75,9 @@ class _Batch:
         self._completing = upload_puts(target, sender.journal, completing=True)
         self._last = sender.parts.slices - 1
 
-    def send(self) -> SliceOutcomes:
+    def send(self, report: Report) -> SliceOutcomes:
         sender, journal = self._sender, self._journal
-        outcomes = journal.resume_or_begin_batch(sender.sending.resume_span)
+        outcomes = self._resume_or_begin(report)
         while not journal.is_completed:
             log.info("batch %s", journal.batch_uuid)
             sender.begin(outcomes)
@@ -91,6 +92,23 @@ class _Batch:
             outcomes[self._last] = SliceOutcome(sender.parts.last_rows)
         sender.outcomes = SliceOutcomes(outcomes)
         return sender.outcomes
+
+    def _resume_or_begin(self, report: Report) -> dict[int, SliceOutcome]:
+        """What is known of an earlier try's batch that is gone on with; the report says what that relies on."""
+        sender, journal = self._sender, self._journal
+        before, was_completed = journal.batch, journal.is_completed
+        outcomes = journal.resume_or_begin_batch(sender.sending.resume_span, sender.last_bisected)
+        taken = sum(outcome.accepted for outcome in outcomes.values())
+        if before == journal.batch and taken and not was_completed:
+            silence = timedelta(seconds=round(journal.silent_for(sender.last_bisected).total_seconds()))
+            said = (
+                f"batch {journal.batch_uuid} of an earlier try is gone on with: Opti-X has acknowledged {taken} rows "
+                f"of it, the last ones {silence} ago, and is relied on to have them still. It does not say how long it "
+                "keeps an open batch: Sending(resume_within=0) sends everything again instead"
+            )
+            log.info("%s", said)
+            report.note(said)
+        return outcomes
 
     def _complete(self) -> None:
         """Complete the batch with its last slice; or, where rows of that are refused, with one row that was taken."""

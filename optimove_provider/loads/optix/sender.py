@@ -57,6 +57,11 @@ class SliceSender:
         resumed = f"; what became of {self._before} rows is known from an earlier try" if self._before else ""
         log.info("sending %d rows in %d slices%s", self.parts.rows, self.parts.slices, resumed)
 
+    @property
+    def last_bisected(self) -> str:
+        """When an earlier try, taking slices of this batch apart, got its last answer: an ISO text, or empty."""
+        return self._log.last
+
     def send(self, numbers: Iterable[int]) -> None:
         """Send these slices, but those whose outcome is known."""
         left = (number for number in numbers if number not in self.outcomes.by_slice)

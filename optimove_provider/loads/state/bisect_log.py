@@ -50,11 +50,12 @@ def _runs(rows: Iterable[int]) -> Iterator[list[int]]:
 
 class BisectLog:
     """The log of one load's journal, for the rows and the batch that it sends now. Threads may use it, each for a
-    slice of its own. `requests` counts all that were ever answered, whatever their rows and batch."""
+    slice of its own. `requests` counts all that were ever answered, whatever their rows and batch; `last` is when an
+    earlier try got an answer for these rows in this batch, an ISO text, empty if it got none."""
 
     def __init__(self, journal: Journal) -> None:
         self._staging, self._folder = journal.staging, f"{journal.folder}/bisect"
-        self._rows, self._batch, self.requests = journal.rows_digest, journal.batch, 0
+        self._rows, self._batch, self.requests, self.last = journal.rows_digest, journal.batch, 0, ""
         self._known: dict[int, list[Answered]] = defaultdict(list)
         self._chunk: dict[int, tuple[int, list[Answered]]] = {}
         for name in self._staging.names(self._folder):
@@ -70,6 +71,7 @@ class BisectLog:
             self._known[slice_] += [one for one in answered if is_present or (one.status and len(one.rows) == 1)]
             if is_present:
                 self._chunk[slice_] = (chunk + 1, [])
+                self.last = max(self.last, told.get("at", ""))
 
     def known(self, slice_: int) -> list[Answered]:
         """What is known of a slice, in the order of the answers."""
@@ -80,5 +82,6 @@ class BisectLog:
         number, chunk = self._chunk.get(slice_, (0, []))
         chunk = [*chunk, answered]
         path = f"{self._folder}/{self._rows}-{slice_:06}-{self._batch}-{number:05}.json"
-        self._staging.write(path, {"answered": [one.as_json() for one in chunk]})
+        at = self._staging.surroundings.now().isoformat()
+        self._staging.write(path, {"answered": [one.as_json() for one in chunk], "at": at})
         self._chunk[slice_] = (number, chunk) if len(chunk) < CHUNK else (number + 1, [])

@@ -114,15 +114,17 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class SliceOutcome:
-    """What became of one slice: how many rows were accepted, and which were refused."""
+    """What became of one slice: how many rows were accepted, and which were refused. `at`, an ISO text in UTC, is when
+    the last answer about it came; empty where nobody has written that down."""
 
     accepted: int
     rejected: tuple[Rejection, ...] = ()
+    at: str = field(default="", compare=False)
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> "SliceOutcome":
         """Read what `Journal.record` wrote."""
-        return cls(found["accepted"], tuple(Rejection(*one) for one in found["rejected"]))
+        return cls(found["accepted"], tuple(Rejection(*one) for one in found["rejected"]), found.get("at", ""))
 
 
 @dataclass(slots=True)
@@ -363,21 +365,26 @@ class Journal:
         """The version of the ledger in which an update has marked its keys; 0 if it has not."""
         return self._state.invalidated_as
 
-    def resume_or_begin_batch(self, resume_within: timedelta | None) -> dict[int, SliceOutcome]:
-        """The outcomes of the present batch, by number of slice; a batch too old gives way to a new one.
+    def resume_or_begin_batch(self, resume_within: timedelta | None, bisected: str = "") -> dict[int, SliceOutcome]:
+        """The outcomes of the present batch, by number of slice; after too long a silence a new one begins.
 
-        Nobody knows how long the server keeps a batch that was not completed. `resume_within` None: however old it is.
+        Nobody knows how long the server keeps a batch that was not completed, so what counts is the last request that
+        it acknowledged; `bisected` is when that was, where a slice is taken apart. `resume_within` None: however long.
         """
-        if self.is_completed or (self.has_sent and self._may_resume(resume_within)):
+        if self.is_completed or (self.has_sent and self._may_resume(resume_within, bisected)):
             return self.outcomes()
         self.begin_batch()
         return {}
 
-    def _may_resume(self, resume_within: timedelta | None) -> bool:
-        opened = self._state.batch_opened
-        if not opened or resume_within is None or self._has_begun_batch:
-            return bool(opened)
-        return self.staging.surroundings.now() - datetime.fromisoformat(opened) <= resume_within
+    def _may_resume(self, resume_within: timedelta | None, bisected: str) -> bool:
+        if not self._state.batch_opened or resume_within is None or self._has_begun_batch:
+            return bool(self._state.batch_opened)
+        return self.silent_for(bisected) <= resume_within
+
+    def silent_for(self, bisected: str = "") -> timedelta:
+        """How long ago the server acknowledged a request of the present batch, or the batch was begun."""
+        known = [self._state.batch_opened, bisected, *(one.at for one in self.outcomes().values())]
+        return self.staging.surroundings.now() - max(map(datetime.fromisoformat, filter(None, known)))
 
     def outcomes(self) -> dict[int, SliceOutcome]:
         """What became of the slices of the present batch, by number, as far as it is written down."""
@@ -391,11 +398,10 @@ class Journal:
                     yield int(number[1]), SliceOutcome.from_json(found)
 
     def record(self, number: int, outcome: SliceOutcome) -> None:
-        """Remember what became of a slice."""
+        """Remember what became of a slice, and when the server said so."""
         rejected = [[one.position, one.status, one.reason] for one in outcome.rejected]
-        self.staging.write(
-            f"{self._batch_folder}/{number:06}.json", {"accepted": outcome.accepted, "rejected": rejected}
-        )
+        told = {"accepted": outcome.accepted, "rejected": rejected, "at": self.staging.surroundings.now().isoformat()}
+        self.staging.write(f"{self._batch_folder}/{number:06}.json", told)
 
     @property
     def _batch_folder(self) -> str:

@@ -3,6 +3,7 @@
 import json
 import logging
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -24,6 +25,7 @@ from optimove_provider.loads.optix.rejected_rows import SliceOutcomes
 from optimove_provider.loads.report.max_rejected import TooManyRejected
 from optimove_provider.loads.state.journal import SliceOutcome, TooManyBatches
 from optimove_provider.records.rows import Unread
+from optimove_provider.surroundings import REAL
 from tests.support.optix_target import LOAD_ID, Killed, Target, numbered, record
 
 
@@ -384,6 +386,40 @@ def test_an_open_batch_that_is_too_old_is_left_and_all_rows_go_under_another(tar
     assert counts(report) == ("committed", 12_001, 12_001, 0, 0)
     assert len({batch for _, _, batch in target.requests}) == 2
     assert len(target.completed) == 1
+
+
+def later(target, span):
+    """The next try begins so much later."""
+    surroundings = replace(REAL, now=lambda: datetime.now(UTC) + span)
+    target.staging = replace(target.staging, surroundings=surroundings)
+
+
+def test_a_batch_that_is_gone_on_with_is_named_with_what_that_relies_on(target):
+    target.kill_at = 3
+    with pytest.raises(Killed):
+        target.load(numbered(12_001), max_in_flight=1)
+    target.kill_at = 0
+    later(target, timedelta(minutes=14))
+    report = target.load(iter(()), max_in_flight=1)
+    assert counts(report) == ("committed", 12_001, 12_001, 0, 0)
+    (note,) = (note for note in report.notes if "earlier try" in note)
+    (batch,) = {batch for _, _, batch in target.requests}
+    assert note.startswith(f"batch {batch} of an earlier try is gone on with: Opti-X has acknowledged 10000 rows of it")
+    assert "the last ones 0:14:00 ago, and is relied on to have them still" in note
+
+
+def test_a_server_that_forgot_a_batch_after_a_quarter_of_an_hour_loses_no_row(target):
+    target.kill_at = 3
+    with pytest.raises(Killed):
+        target.load(numbered(12_001), max_in_flight=1)
+    target.kill_at = 0
+    later(target, timedelta(minutes=16))
+    for connection in target.state.connections.values():
+        connection.forget_batches(target.state.clock())
+    report = target.load(iter(()))
+    assert counts(report) == ("committed", 12_001, 12_001, 0, 0)
+    assert len(target.visible) == 12_001
+    assert not any("earlier try" in note for note in report.notes)
 
 
 def test_a_closing_request_that_may_have_worked_is_sent_again_by_the_retry(target):

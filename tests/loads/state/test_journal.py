@@ -7,6 +7,7 @@ import pytest
 
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.loads.state.age import Age
+from optimove_provider.loads.state.bisect_log import Answered, BisectLog
 from optimove_provider.loads.state.journal import (
     MAX_BATCHES,
     MEANING,
@@ -119,6 +120,29 @@ def test_a_batch_that_is_too_old_gives_way_to_another(journal, clock):
     assert found.resume_or_begin_batch(timedelta(hours=1)) == {}
     assert found.batch_uuid != journal.batch_uuid
     assert found.has_sent_before
+
+
+def test_how_long_a_batch_was_silent_counts_and_not_how_long_it_is_open(journal, clock):
+    read(journal).begin_batch()
+    for number in range(9):
+        clock.now += timedelta(minutes=10)
+        journal.record(number, SliceOutcome(5))
+    clock.now += timedelta(minutes=14)
+    assert len(again(journal).resume_or_begin_batch(timedelta(minutes=15))) == 9
+    clock.now += timedelta(minutes=2)
+    assert again(journal).resume_or_begin_batch(timedelta(minutes=15)) == {}
+
+
+def test_an_answer_about_part_of_a_slice_breaks_the_silence(journal, clock):
+    read(journal).begin_batch()
+    clock.now += timedelta(minutes=20)
+    BisectLog(journal).add(0, Answered((0, 1)))
+    clock.now += timedelta(minutes=10)
+    found = again(journal)
+    assert found.resume_or_begin_batch(timedelta(minutes=15), BisectLog(found).last) == {}
+    assert found.batch == journal.batch
+    assert again(journal).resume_or_begin_batch(timedelta(minutes=15)) == {}
+    assert again(journal).batch == journal.batch + 1
 
 
 def test_a_new_plan_leaves_the_open_batch(journal):

@@ -31,7 +31,7 @@ GUARDS = {
     "max_changed_share": 0.5,
     "max_removed_share": 0.2,
 }
-SENDING = {"max_in_flight": 4, "max_bisect_requests": 10_000, "resume_within": 3600.0, "give_up_after": 600.0}
+SENDING = {"max_in_flight": 4, "max_bisect_requests": 10_000, "resume_within": 900.0, "give_up_after": 600.0}
 ROWS = [{"id": number, "word": "a"} for number in range(30)]
 OPERATORS = {
     OptixUploadOperator: {"data_connection_uuid": "uuid", "primary_key": "id", "source": ROWS},
