@@ -87,7 +87,7 @@ def _exactly(
         yield record
         row += not record.is_blank
         regular = 0 if record.is_blank or record.faults else regular + 1
-        if regular >= run and records.rest is not None and not certainty.is_lost:
+        if regular >= run and not certainty.is_lost and records.rest is not None:  # the rest may be all of the file
             break
     stream.push(records.rest or b"")
     return Location(row, records.line, records.byte)
