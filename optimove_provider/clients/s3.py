@@ -117,11 +117,14 @@ class Bucket:
             return call(Bucket=self.name, Key=key, **named)
         except self.s3.exceptions.ClientError as error:
             problem = self._problem(key, error)
-        except RecursionError:  # boto follows it, and asks where the bucket is, which is answered so, too
-            problem = S3Refused(self._told(key, f"{_THE_REGION} (PermanentRedirect, without an end)"))
         except _unreadable() as error:
             told = f"check s3_endpoint_url, and proxies: this is an answer that is none of S3's: {error}"
             problem = S3Trouble(self._told(key, told))
+        except Exception as error:
+            # boto follows a redirect, and asks where the bucket is, which is answered so, too.
+            if not isinstance(error, RecursionError) and not isinstance(error.__context__, RecursionError):
+                raise
+            problem = S3Refused(self._told(key, f"{_THE_REGION} (PermanentRedirect, without an end)"))
         raise problem  # here, and not above: what S3 said, which may be a key, hangs on to its own error
 
     def _problem(self, key: str, error: Any) -> Exception:
