@@ -20,6 +20,8 @@ from optimove_provider.records.to_csv.instants import epochs, midnights, zulu
 Cells = tuple[pa.Array, dict[int, str]]
 """A column as it can be written, and by index why a value is not."""
 NOT_FINITE = "NaN and infinities are no numbers to a CSV reader: write null instead"
+_ALWAYS_PLAIN = 6
+"""Up to this scale Arrow writes no decimal with an exponent."""
 NUL = "a NUL character, which no CSV file can have"
 
 
@@ -32,6 +34,8 @@ def cells_of(column: pa.Array, attribute: Attribute | None) -> Cells:
         column = column.storage
     if kinds.is_timestamp(column.type):
         return _instants(column, attribute)
+    if kinds.is_decimal(column.type):
+        return _decimals(column, attribute), {}
     for test, make in _COLUMNS:
         if test(column.type):
             return make(column)
@@ -85,9 +89,22 @@ def _floats(column: pa.Array) -> Cells:
     return all_digits(column, np.where(unfit, 0, values)), dict.fromkeys(indices(unfit), NOT_FINITE)
 
 
-def _decimals(column: pa.Array) -> Cells:
-    # Arrow writes 1.0E+3 where the scale is negative.
-    return (column.cast(pa.decimal256(76, 0)) if column.type.scale < 0 else column), {}
+def _decimals(column: pa.Array, attribute: Attribute | None) -> pa.Array:
+    """Plain digits. A column has one scale, so that 5 beside 1.5 is 5.0: for a long it is 5 again.
+
+    Arrow writes 1.0E+3 where the scale is negative, and 0E-9 and 1.0E-8 where it is great.
+    """
+    scale = column.type.scale
+    if scale <= 0:
+        return column.cast(pa.decimal256(76, 0)) if scale < 0 else column
+    is_long = attribute is not None and attribute.datatype == "long"
+    if scale <= _ALWAYS_PLAIN and not is_long:
+        return column
+    cells = column.cast(pa.string())
+    odd = pc.match_substring(cells, "E").fill_null(False)
+    values = [f"{value:f}" for value in column.filter(odd).to_pylist()]
+    cells = pc.replace_with_mask(cells, odd, pa.array(values, pa.string()))
+    return pc.replace_substring_regex(cells, r"\.0+$", "") if is_long else cells
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -105,6 +122,5 @@ _COLUMNS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[Any], Cells]], ..
     (kinds.is_floating, _floats),
     (kinds.is_date32, _within_years),
     (kinds.is_date64, _milliseconds),
-    (kinds.is_decimal, _decimals),
     (kinds.is_null, _as_it_is),
 )

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from optimove_provider.contract.cells.datatypes import Attribute, in_unit
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.records.rows import Unread
+from optimove_provider.records.to_csv.columns import cells_of
 from optimove_provider.records.to_csv.write import Chunks, CsvText, with_commas
 
 DATE = Attribute("x", "datetime", "yyyy-mm-dd")
@@ -191,3 +192,18 @@ def test_pieces_read_as_one_stream(size):
     assert b"".join(read) == b"abcdefgh"
     assert all(len(piece) <= size for piece in read)
     assert io.BufferedReader(Chunks(iter([b"ab", b"cd"]))).read() == b"abcd"
+
+
+@pytest.mark.parametrize(
+    ("datatype", "cells"),
+    [
+        ("long", ["5", "1.500000000", "0", "0.000000010", "-3", "100", ""]),
+        ("double", ["5.000000000", "1.500000000", "0.000000000", "0.000000010", "-3.000000000", "100.000000000", ""]),
+    ],
+)
+def test_a_whole_decimal_is_a_long_whatever_stands_beside_it_and_none_has_an_exponent(datatype, cells):
+    values = [Decimal("5"), Decimal("1.5"), Decimal(0), Decimal("1E-8"), Decimal("-3.00"), Decimal(100), None]
+    column = pa.array(values, pa.decimal128(12, 9))
+    found, unfit = cells_of(column, Attribute("n", datatype, None))
+    assert [one or "" for one in found.cast(pa.string()).to_pylist()] == cells
+    assert not unfit
