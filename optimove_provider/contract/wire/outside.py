@@ -31,9 +31,23 @@ _LONGEST_FORM = 48
 """Characters that one character of a secret may take, escaped: redaction looks so far beyond what is shown."""
 
 
+_LONGEST_SIGNATURE = 4000
+_LOGIN = re.compile(r"(://[^\s/?#@'\":]{0,200}:)[^\s/?#@'\"]{1,1000}@")
+_SIGNATURE = re.compile(
+    r"([?&](?:sig|signature|token|access_token|x-amz-(?:signature|credential|security-token)|awsaccesskeyid"
+    rf"|x-goog-(?:signature|credential))=)[^\s&#'\"]{{1,{_LONGEST_SIGNATURE}}}",
+    re.IGNORECASE,
+)
+"""What opens a URL for whoever has it: the names that S3, Google's storage and Azure's give it."""
+
+
 def cut(text: str, limit: int = MAX_MESSAGE) -> str:
-    """The text's beginning, and how much more there is; without what no database takes: NUL, and half characters."""
+    """The text's beginning, and how much more there is; without what no database takes: NUL, and half characters.
+
+    Passwords and signatures in URLs are struck out: a source may be named by one, and libraries say it again.
+    """
     left_out = len(text) - limit
+    text = _SIGNATURE.sub(rf"\1{STRUCK_OUT}", _LOGIN.sub(rf"\1{STRUCK_OUT}@", text[: limit + _LONGEST_SIGNATURE]))
     if left_out > 0:
         text = f"{text[:limit]} ... ({left_out} characters more)"
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

@@ -98,3 +98,30 @@ def test_a_tables_keys_are_struck_out_by_their_names(form):
     assert "canary" not in shown
     assert "name" in shown
     assert "canary" not in redact("AWSSecretAccessKey=canary&x <AWSAccessKeyId>AKIAcanary</AWSAccessKeyId>", ["x"])
+
+
+@pytest.mark.parametrize(
+    ("text", "as_shown"),
+    [
+        (
+            "source 'https://bob:s3cret@files.example/a.csv' is gone",
+            "source 'https://bob:***@files.example/a.csv' is gone",
+        ),
+        ("postgresql://u:p:q@host/db and redis://:pw@h", "postgresql://u:***@host/db and redis://:***@h"),
+        ("s3://conn_id@bucket/key", "s3://conn_id@bucket/key"),
+        ("http://[::1]:80/a?b=c@d", "http://[::1]:80/a?b=c@d"),
+        (
+            "a.csv?X-Amz-Credential=AKIA%2Fx&X-Amz-Signature=ab12&n=1",
+            "a.csv?X-Amz-Credential=***&X-Amz-Signature=***&n=1",
+        ),
+        ("https://x.blob.example/c?sv=1&sig=Zm9v%3D'", "https://x.blob.example/c?sv=1&sig=***'"),
+        ("row 1: token=5, see https://docs.example/#sig=1", "row 1: token=5, see https://docs.example/#sig=1"),
+    ],
+)
+def test_passwords_and_signatures_in_urls_are_struck_out(text, as_shown):
+    assert cut(text) == as_shown
+    assert str(DataError(text)) == as_shown
+
+
+def test_no_part_of_a_signature_is_shown_where_the_limit_cuts_it():
+    assert cut("https://a.example/?sig=" + "S" * 100, limit=40) == "https://a.example/?sig=*** ... (83 characters more)"
