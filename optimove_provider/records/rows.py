@@ -90,7 +90,8 @@ def _within_bytes(batch: pa.RecordBatch) -> Rows:
 def _bytes(column: pa.Array) -> int:
     """What the values of a column take when nothing is shared among rows."""
     if types.is_dictionary(column.type):
-        return int(column.indices.nbytes + column.dictionary.nbytes * len(column) // max(1, len(column.dictionary)))
+        coded = column.dictionary
+        return int(column.indices.nbytes + _bytes(coded) * len(column) // max(1, len(coded)))
     if types.is_list(column.type) or types.is_large_list(column.type):
         return 4 * len(column) + _bytes(column.flatten())
     if types.is_struct(column.type):
