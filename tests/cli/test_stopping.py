@@ -27,6 +27,11 @@ def large(tmp_path_factory):
     return path
 
 
+def heed_hangups():
+    """Also where the tests themselves were started by nohup."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def validate(large, folder):
     """Start a check, and wait until ids are in its temporary folder."""
     command = [sys.executable, "-m", "optimove_provider", "validate", str(large), "--primary-key", "customerId"]
@@ -39,6 +44,7 @@ def validate(large, folder):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_hangups,
     )
     while not any(list(path.glob("*.arrow")) for path in set((folder / "tmp").iterdir()) - known):
         assert process.poll() is None, process.communicate()
