@@ -27,9 +27,13 @@ def large(tmp_path_factory):
     return path
 
 
-def heed_hangups():
-    """Also where the tests themselves were started by nohup."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+@pytest.fixture(autouse=True)
+def as_a_process_begins():
+    """With nobody's handlers: Airflow's tests leave some behind, and nohup its own."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def validate(large, folder):
@@ -44,7 +48,6 @@ def validate(large, folder):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=heed_hangups,
     )
     while not any(list(path.glob("*.arrow")) for path in set((folder / "tmp").iterdir()) - known):
         assert process.poll() is None, process.communicate()
