@@ -100,7 +100,7 @@ class _Batch:
         outcomes = journal.resume_or_begin_batch(sender.sending.resume_span, sender.last_bisected)
         taken = sum(outcome.accepted for outcome in outcomes.values())
         if before == journal.batch and taken and not was_completed:
-            silence = timedelta(seconds=round(journal.silent_for(sender.last_bisected).total_seconds()))
+            silence = timedelta(seconds=round(journal.silent_for(outcomes, sender.last_bisected).total_seconds()))
             said = (
                 f"batch {journal.batch_uuid} of an earlier try is gone on with: Opti-X has acknowledged {taken} rows "
                 f"of it, the last ones {silence} ago, and is relied on to have them still. It does not say how long it "

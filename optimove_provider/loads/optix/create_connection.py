@@ -26,9 +26,9 @@ def create_once(
     """
     identity = {"conn_id": client.settings.conn_id, "host": client.settings.place, "name": name}
     path = f"connections/{uuid.uuid5(uuid.NAMESPACE_URL, json_body(identity).decode())}.json"
-    if client.settings.target_alias == "same" and not staging.read_whole(path):
-        path = _moved(staging, identity) or path
     known = staging.read_whole(path)
+    if not known and client.settings.target_alias == "same":
+        path, known = _moved(staging, identity) or (path, known)
     wanted = {**identity, "primary_key": primary_key}
     if data_connection_uuid or known:
         return _recall(staging, path, known, {**wanted, "data_connection_uuid": data_connection_uuid})
@@ -47,20 +47,20 @@ def create_once(
     return created
 
 
-def _moved(staging: Staging, identity: dict[str, Any]) -> str | None:
-    """What staging knows of this connection under the only other host that it was addressed at."""
+def _moved(staging: Staging, identity: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
+    """What staging knows of this connection under the only other host that it was addressed at, with its path."""
     found = {}
     for name in staging.names("connections"):
         known = staging.read_whole(f"connections/{name}") or {}
         if all(known.get(part) == identity[part] for part in ("conn_id", "name")):
-            found[f"connections/{name}"] = str(known["host"])
+            found[f"connections/{name}"] = known
     if len(found) > 1:
-        hosts = " and ".join(sorted(found.values()))
+        hosts = " and ".join(sorted(str(known["host"]) for known in found.values()))
         raise SettingsError(
             f'target_alias "same": data connection {identity["name"]!r} was created at {hosts}: pass the uuid of '
             "one as data_connection_uuid=, and take target_alias out"
         )
-    return next(iter(found), None)
+    return next(iter(found.items()), None)
 
 
 def _create(client: OptixClient, staging: Staging, path: str, wanted: dict[str, Any], description: str | None) -> str:

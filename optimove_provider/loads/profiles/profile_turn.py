@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import cache
 
 import pyarrow as pa
 
@@ -34,6 +35,8 @@ _Unfit = tuple[str, Collection[str]]
 """The key of a record that is put aside, and the names of its attributes."""
 About = Callable[[Record], tuple[str, Collection[str]]]
 """Whom a record is about, and which attributes of the table. Raises UnfitRecord where that cannot be told."""
+Concern = Callable[[frozenset[str]], bool]
+"""Whether attributes of these names are those of the table's imports."""
 _key_texts = key_texts(pa.string(), "string")
 _INSTEAD = "Write the attributes that newer loads have, and the others, in a task each"
 
@@ -75,13 +78,14 @@ def _turn(
 ) -> Iterator[Turn[Profile]]:
     with acquired(ledger.manifest_file, load.report.load_id, 1, load.report.task) as lease:
         columns, marks = TableColumns(ledger), ProfileMarks(ledger)
-        keyed = list(_keys_of(fit))
-        of_imports = [one for one in keyed if columns.concern(_names([one]))]
+        keyed, concern = list(_keys_of(fit)), cache(columns.concern)  # under the lease nobody else changes it
+        of_imports = [one for one in keyed if concern(_names([one]))]
         newer, marked = _newer(ledger, _keys(of_imports), load.age), _newer_marks(marks, keyed, load.age)
         stale = [one for one in of_imports if one[1] in newer]
         columns.check_stale(_names(stale), load.age, len(stale), _INSTEAD)
-        left = [one for one in keyed if one not in stale and one[1] not in marked]
-        _mark(ledger, marks, lease, left, unfit, load.age)
+        numbers = {number for (number, _, _), _ in stale}
+        left = [one for one in keyed if one[0][0] not in numbers and one[1] not in marked]
+        _mark(ledger, marks, concern, lease, left, unfit, load.age)
         yield Turn([one for one, _ in left], lease.check)
         compaction.maintain(ledger, lease)
 
@@ -95,19 +99,24 @@ def _newer_marks(marks: ProfileMarks, keyed: Sequence[_Keyed], age: Age) -> set[
 
 
 def _mark(
-    ledger: Ledger, marks: ProfileMarks, lease: Lease, left: Sequence[_Keyed], unfit: Sequence[_Unfit], age: Age
+    ledger: Ledger,
+    marks: ProfileMarks,
+    concern: Concern,
+    lease: Lease,
+    left: Sequence[_Keyed],
+    unfit: Sequence[_Unfit],
+    age: Age,
 ) -> None:
     """Mark what will be sent, each profile in the ledger that it concerns, and what will not, as it is known."""
-    columns = TableColumns(ledger)
-    of_imports = [one for one in left if columns.concern(_names([one]))]
-    others = [one for one in left if one not in of_imports]
-    rejected = {key: set(names) for key, names in unfit if columns.concern(names)}
-    rejected_others = {key: set(names) for key, names in unfit if not columns.concern(names)}
+    of_imports = [one for one in left if concern(_names([one]))]
+    others = [one for one in left if not concern(_names([one]))]
+    rejected = {key: set(names) for key, names in unfit if concern(frozenset(names))}
+    rejected_others = {key: set(names) for key, names in unfit if not concern(frozenset(names))}
     if others or rejected_others:
         names = _names(others).union(*rejected_others.values())
         marks.mark(lease, names, [*_keys(others), *rejected_others], age)
     if of_imports or rejected:
-        columns.write_profiles(_names(of_imports).union(*rejected.values()), age)
+        TableColumns(ledger).write_profiles(_names(of_imports).union(*rejected.values()), age)
         keys = sorted(set(_keys(of_imports)))
         ledger.invalidate(lease, ((key, None) for key in keys), age, _batches(rejected) if rejected else None)
 
@@ -116,8 +125,8 @@ def _batches(keys: Collection[str]) -> list[pa.RecordBatch]:
     return [pa.record_batch([pa.array(list(keys), pa.string())], names=["_key"])]
 
 
-def _names(some: Sequence[_Keyed]) -> set[str]:
-    return {name for (_, _, (_, values)), _ in some for name in values}
+def _names(some: Sequence[_Keyed]) -> frozenset[str]:
+    return frozenset(name for (_, _, (_, values)), _ in some for name in values)
 
 
 def _keys(some: Sequence[_Keyed]) -> list[str]:

@@ -371,19 +371,20 @@ class Journal:
         Nobody knows how long the server keeps a batch that was not completed, so what counts is the last request that
         it acknowledged; `bisected` is when that was, where a slice is taken apart. `resume_within` None: however long.
         """
-        if self.is_completed or (self.has_sent and self._may_resume(resume_within, bisected)):
-            return self.outcomes()
+        if self.is_completed or (self.has_sent and self._state.batch_opened):
+            outcomes = self.outcomes()
+            if self.is_completed or self._may_resume(resume_within, outcomes, bisected):
+                return outcomes
         self.begin_batch()
         return {}
 
-    def _may_resume(self, resume_within: timedelta | None, bisected: str) -> bool:
-        if not self._state.batch_opened or resume_within is None or self._has_begun_batch:
-            return bool(self._state.batch_opened)
-        return self.silent_for(bisected) <= resume_within
+    def _may_resume(self, resume_within: timedelta | None, outcomes: Mapping[int, SliceOutcome], bisected: str) -> bool:
+        return resume_within is None or self._has_begun_batch or self.silent_for(outcomes, bisected) <= resume_within
 
-    def silent_for(self, bisected: str = "") -> timedelta:
-        """How long ago the server acknowledged a request of the present batch, or the batch was begun."""
-        known = [self._state.batch_opened, bisected, *(one.at for one in self.outcomes().values())]
+    def silent_for(self, outcomes: Mapping[int, SliceOutcome], bisected: str = "") -> timedelta:
+        """How long ago the server acknowledged a request of the present batch, whose `outcomes` these are, or the batch
+        was begun."""
+        known = [self._state.batch_opened, bisected, *(one.at for one in outcomes.values())]
         return self.staging.surroundings.now() - max(map(datetime.fromisoformat, filter(None, known)))
 
     def outcomes(self) -> dict[int, SliceOutcome]:
