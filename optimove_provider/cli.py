@@ -123,7 +123,7 @@ def get_commands() -> "list[CLICommand]":
 
 def validate(wanted: argparse.Namespace, out: TextIO) -> int:
     """Check a file and write the report."""
-    from optimove_provider.records.files import decompressed, transcoded
+    from optimove_provider.records.files import converted, decompressed, transcoded
     from optimove_provider.records.key import DCP_KEY, Key
     from optimove_provider.records.observe.defaults import observers_for
     from optimove_provider.records.observe.pii import pii_names
@@ -133,7 +133,8 @@ def validate(wanted: argparse.Namespace, out: TextIO) -> int:
     attributes = _attributes(wanted) if wanted.primary_key is None else None
     inputs, outputs = (wanted.file, wanted.attributes), (wanted.output, *(wanted.split or ()))
     check_outputs(filter(None, inputs), (one for one in outputs if one is not None))
-    delimiter, converted = _delimiter(wanted), _converted(wanted)
+    delimiter = _delimiter(wanted)
+    read_as = converted(wanted.file, delimiter, wanted.encoding)
     key = DCP_KEY if wanted.primary_key is None else Key.of_optix(wanted.primary_key)
     observers = partial(
         observers_for,
@@ -151,7 +152,7 @@ def validate(wanted: argparse.Namespace, out: TextIO) -> int:
             key=key,
             about_names=partial(pii_names, allowed=wanted.allow_pii) if wanted.primary_key is None else lambda _: (),
             observers=partial(observers, on_compared=progress.compared) if progress else observers,
-            converted=converted,
+            converted=read_as,
         )
         read = progress.read if progress else None
         text = transcoded(decompressed(packed, wanted.file), wanted.file, wanted.encoding)
@@ -164,12 +165,6 @@ def _delimiter(wanted: argparse.Namespace) -> str:
     from optimove_provider.records.files import check_delimiter, delimiter_of
 
     return delimiter_of(wanted.file) if wanted.delimiter is None else check_delimiter(wanted.delimiter)
-
-
-def _converted(wanted: argparse.Namespace) -> str:
-    from optimove_provider.records.files import converted
-
-    return converted(wanted.file, _delimiter(wanted), wanted.encoding)
 
 
 def infer(wanted: argparse.Namespace, out: TextIO) -> int:
@@ -235,15 +230,10 @@ def _attributes(wanted: argparse.Namespace) -> list[Attribute]:
 
 
 def _file_attributes(path: str) -> list[Attribute]:
-    from optimove_provider.records.attributes import listed_attributes
+    from optimove_provider.records.attributes import attributes_file
 
-    where = f"attributes file {path!r}"
     with _opened(path) as stream:
-        try:
-            listed = json.load(stream)
-        except (ValueError, RecursionError) as error:
-            raise SettingsError(f"{where} is no JSON: {error}; `infer` writes one that is") from None
-    return listed_attributes(where, listed)
+        return attributes_file(stream, path)
 
 
 def _table_attributes(table_id: int, conn_id: str) -> list[Attribute]:

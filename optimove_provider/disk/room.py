@@ -3,7 +3,7 @@
 import errno
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -70,6 +70,18 @@ def keeping(error: BaseException, doing: str) -> Iterator[None]:
     except Exception as second:  # of whatever kind: it is not what the load failed of
         error.add_note(f"{doing} failed as well: {second}")
         log.warning("%s failed as well: %s", doing, second)
+
+
+@contextmanager
+def at_the_end(doing: str, do: Callable[[], None]) -> Iterator[None]:
+    """Call `do` at the end, whichever way that comes. An error in here stays the one that is raised (`keeping`)."""
+    try:
+        yield
+    except BaseException as error:
+        with keeping(error, doing):
+            do()
+        raise
+    do()
 
 
 def free_bytes(path: str | Path) -> int | None:

@@ -51,7 +51,7 @@ class TemporaryFolder:
         try:
             yield
         except Exception as error:  # DuckDB's and Arrow's errors are of types of their own
-            if told := not_written(error, self.path, 0, ADVICE, _size(self.path)):
+            if told := not_written(error, self.path, 0, ADVICE, size_of(self.path)):
                 raise told from error
             raise
 
@@ -66,11 +66,12 @@ class TemporaryFolder:
         self.close()
 
 
-def _size(folder: Path) -> int:
+def size_of(folder: Path) -> int:
+    """The bytes of all files in a folder, and in those below."""
     found = 0
     for path in folder.rglob("*"):
-        with suppress(OSError):
-            found += path.stat().st_size
+        with suppress(OSError):  # it went meanwhile
+            found += path.stat().st_size if path.is_file() else 0
     return found
 
 

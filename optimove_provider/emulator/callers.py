@@ -4,9 +4,10 @@ The control routes take no key. A browser sends requests for any page that is op
 a page's owner lets point to 127.0.0.1 (DNS rebinding) even gives that page the answers. Both show in the headers.
 """
 
-import ipaddress
 import re
 from collections.abc import Callable, Collection
+
+from optimove_provider.contract.wire.targets import is_loopback
 
 Header = Callable[[str], str | None]
 """Gives a header's value, by its name in lower case; None where there is none."""
@@ -39,7 +40,7 @@ class Callers:
     def _is_own(self, host: str) -> bool:
         found = _HOST.fullmatch(host.casefold())
         name = found["name"].strip("[]").rstrip(".") if found else ""
-        return name in self._names or name == "localhost" or name.endswith(".localhost") or _is_loopback(name)
+        return name in self._names or is_loopback(name)
 
 
 def why_foreign(header: Header, host: str) -> str | None:
@@ -60,10 +61,3 @@ def _why_form(method: str, header: Header, body: bytes | None) -> str | None:
     if kind == _FORM_TYPES[0] and (body or b"").lstrip()[:1] in (b"{", b"["):
         return None  # the default of simple clients; a browser would have escaped the bracket
     return f"a form could send this (Content-Type: {kind}): send JSON, with Content-Type: application/json"
-
-
-def _is_loopback(name: str) -> bool:
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False

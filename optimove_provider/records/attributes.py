@@ -1,5 +1,6 @@
 """Attributes from a list of them, or from the types of a data file's columns: nothing is guessed from values."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO
 
@@ -29,6 +30,15 @@ def listed_attributes(where: str, listed: Any) -> list[Attribute]:
     if complaints:
         raise SettingsError(f"{where}: " + "; ".join(complaints))
     return read
+
+
+def attributes_file(stream: BinaryIO, path: str) -> list[Attribute]:
+    """The same from a JSON file with such a list."""
+    try:
+        listed = json.load(stream)
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(f"attributes file {path!r} is no JSON: {error}; `infer` writes one that is") from None
+    return listed_attributes(f"attributes file {path!r}", listed)
 
 
 def _mapping(entry: Any) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from optimove_provider.surroundings import REAL, Surroundings
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from optimove_provider.disk.modes import Modes
     from optimove_provider.loads.state.staging import Staging
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,6 @@ def staging(surroundings: Surroundings = REAL) -> "Staging":
     from airflow.configuration import AIRFLOW_HOME
     from airflow.sdk import ObjectStoragePath
 
-    from optimove_provider.disk.modes import MODES
     from optimove_provider.loads.state.staging import Staging
 
     _keep_days()  # a wrong setting is told before anything is sent
@@ -46,17 +46,19 @@ def staging(surroundings: Surroundings = REAL) -> "Staging":
             "where a retry would not find it. Set [optimove] staging to an object store (s3://conn_id@bucket/path), or "
             "to a folder that all machines share and [optimove] staging_is_shared to True"
         )
-    return Staging(place.fs, place.path, surroundings, MODES[_mode()])
+    return Staging(place.fs, place.path, surroundings, _modes())
 
 
-def _mode() -> str:
+def _modes() -> "Modes":
+    from optimove_provider.disk.modes import MODES
+
     mode = str(conf.get(SECTION, "staging_mode", fallback="") or "private").strip()
-    if mode not in ("private", "group"):
+    if mode not in MODES:
         raise SettingsError(
             f"[optimove] staging_mode is {mode!r}: expected private (files only for the user who runs the tasks) or "
             "group (also for that folder's group)"
         )
-    return mode
+    return MODES[mode]
 
 
 def _executors() -> list[str]:

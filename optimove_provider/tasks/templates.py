@@ -1,7 +1,7 @@
 """Which texts of an operator are templates, which name files, and which are data that nobody reads as either."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from airflow.providers.common.compat.sdk import BaseOperator, XComArg
 
@@ -44,7 +44,7 @@ class DataOperator(BaseOperator):
         seen_oids: set[int] | None = None,
     ) -> Any:
         """Render as Airflow does, but take no text for the name of a file."""
-        if isinstance(content, str) and content.endswith(tuple(self.template_ext)):
+        if self._looks_like_file(content):
             env = jinja_env or self.get_template_env()
             return self._render(env.from_string(content), context)
         return super().render_template(content, context, jinja_env, seen_oids)
@@ -82,7 +82,11 @@ class DataOperator(BaseOperator):
 
     def _sql_file(self) -> str | None:
         sql = getattr(self, "sql", None)
-        return sql if isinstance(sql, str) and sql.endswith(tuple(self.template_ext)) else None
+        return sql if self._looks_like_file(sql) else None
+
+    def _looks_like_file(self, value: Any) -> TypeGuard[str]:
+        """Whether Airflow would take it for the name of a file."""
+        return isinstance(value, str) and value.endswith(tuple(self.template_ext))
 
 
 def _has_rows(value: Any) -> bool:

@@ -7,10 +7,11 @@ the end of the wait, and the rows are an intent: if nobody confirms them, the ne
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from optimove_provider.contract.wire.errors import SettingsError
-from optimove_provider.disk.room import keeping
+from optimove_provider.disk.room import at_the_end
 from optimove_provider.loads.dcp.columns import OtherColumns, TableColumns
 from optimove_provider.loads.dcp.csv_spool import Freezer, RefusedKeys, csv_text
 from optimove_provider.loads.dcp.in_doubt import UNKNOWN, InDoubtFiles
@@ -61,15 +62,13 @@ class ChangedImport:
     def plan(self) -> None:
         """Tell in the report what `run` would do. Nothing is sent, and only the report is left in staging."""
         staging = self._load.staging
-        try:
-            with keep_account(self._report, staging, all_or_nothing=True):
-                self._plan(self._rows(resumed=False))
-                self._report.state = "planned"
-        except BaseException as error:
-            with keeping(error, "to remove the frozen rows"):
-                staging.remove_folder(self._journal.folder)
-            raise
-        staging.remove_folder(self._journal.folder)
+        remove_rows = partial(staging.remove_folder, self._journal.folder)
+        with (
+            at_the_end("to remove the frozen rows", remove_rows),
+            keep_account(self._report, staging, all_or_nothing=True),
+        ):
+            self._plan(self._rows(resumed=False))
+            self._report.state = "planned"
 
     def _run(self, wait: timedelta, resumed: bool) -> None:
         load, ledger, now = self._load, self._ledger, self._load.staging.surroundings.now

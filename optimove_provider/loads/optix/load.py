@@ -1,12 +1,13 @@
 """One Opti-X load, from rows to a report: freeze the rows, bring the target to what they say, account for every row."""
 
 from dataclasses import asdict, replace
+from functools import partial
 
 import pyarrow as pa
 
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.optix.data_connections import formula
-from optimove_provider.disk.room import keeping
+from optimove_provider.disk.room import at_the_end
 from optimove_provider.loads.ledger.ledger import NO_LEDGER, Ledger, ledger_of
 from optimove_provider.loads.optix.batch import send_batch, upload_puts
 from optimove_provider.loads.optix.options import UploadOptions
@@ -58,22 +59,17 @@ def load(
 def plan(client: OptixClient, open_rows: OpenRows, staging: Staging, report: Report, options: UploadOptions) -> None:
     """Tell in `report` what `load` would do. Nothing is sent, and nothing is left in staging but the report."""
     journal, options = Journal(staging, report.load_id), replace(options, dry_run=True)
-    try:
-        with keep_account(report, staging):
-            spool = _frozen(open_rows, journal, options, resumed=False, compared=True)
-            _tell_spool(spool, journal, report, options)
-            ledger = _ledger(client, staging, options)
-            if ledger:
-                Transaction(client, ledger, options, journal, spool, report).plan()
-            else:
-                options.without_ledger()
-                report.note(NO_LEDGER)
-            report.state = "planned"
-    except BaseException as error:
-        with keeping(error, "to remove the frozen rows"):
-            staging.remove_folder(journal.folder)
-        raise
-    staging.remove_folder(journal.folder)
+    remove_rows = partial(staging.remove_folder, journal.folder)
+    with at_the_end("to remove the frozen rows", remove_rows), keep_account(report, staging):
+        spool = _frozen(open_rows, journal, options, resumed=False, compared=True)
+        _tell_spool(spool, journal, report, options)
+        ledger = _ledger(client, staging, options)
+        if ledger:
+            Transaction(client, ledger, options, journal, spool, report).plan()
+        else:
+            options.without_ledger()
+            report.note(NO_LEDGER)
+        report.state = "planned"
 
 
 def _ledger(client: OptixClient, staging: Staging, options: UploadOptions) -> Ledger | None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.optix.data_connections import Items, update_data
 from optimove_provider.contract.wire.messages import Flow
-from optimove_provider.disk.room import keeping
+from optimove_provider.disk.room import at_the_end
 from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.keys import newer_rows
 from optimove_provider.loads.ledger.lease import Lease, acquired
@@ -168,13 +168,8 @@ def _update(sender: SliceSender, spool: Spool, report: Report, update: Update) -
         report.accepted = sender.outcomes.accepted
         keep_rejected(sender.journal, spool, sender.outcomes, report, sender.parts, update.as_source)
 
-    try:
+    with at_the_end("to write the rejected rows", keep_outcomes):
         sender.send(range(sender.parts.slices))
-    except BaseException as error:
-        with keeping(error, "to write the rejected rows"):
-            keep_outcomes()
-        raise
-    keep_outcomes()
     report.state = "committed"
 
 

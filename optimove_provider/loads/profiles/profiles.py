@@ -13,7 +13,8 @@ from optimove_provider.contract.dcp.profiles import UNADDRESSABLE
 from optimove_provider.contract.wire.errors import DataError, SettingsError
 from optimove_provider.loads.ledger.ledger import ledger_of
 from optimove_provider.loads.profiles.profile_turn import profile_turn
-from optimove_provider.loads.profiles.rest_load import OnDoubt, Record, RestLoad, UnfitRecord, is_unicode
+from optimove_provider.loads.profiles.rest_load import OnDoubt, Record, RestLoad, UnfitRecord
+from optimove_provider.records.read.values import is_unicode
 from optimove_provider.records.to_csv.cell import csv_value
 
 

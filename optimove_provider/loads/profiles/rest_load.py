@@ -19,6 +19,7 @@ from optimove_provider.loads.report.max_rejected import check_max_rejected, coun
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
+from optimove_provider.records.read.values import is_unicode
 from optimove_provider.records.rejected_lines import REJECTED_ENDING, Marker, marked, rejected_line
 
 log = logging.getLogger(__name__)
@@ -79,15 +80,6 @@ def _as_text(record: Any) -> str:
         return text if is_unicode(text) else json.dumps(record, default=str)
     except (ValueError, TypeError, RecursionError):
         return json.dumps({"unwritable": type(record).__name__})
-
-
-def is_unicode(text: str) -> bool:
-    """Whether a text can be sent: one with half a character cannot."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 class UnfitRecord(DataError):

@@ -9,12 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from optimove_provider.records.arrow.mixed import MixedType, form
+from optimove_provider.records.arrow.text_arrays import mask
 from optimove_provider.records.csv_syntax.locations import Locations
 from optimove_provider.records.findings.findings import WARNING, Findings
 from optimove_provider.records.observe.identifiers import KeyObserver
 from optimove_provider.records.to_json.scalars import is_text
-
-MAX_FINDINGS = 10_000
 
 
 class IdWarnings:
@@ -37,7 +36,7 @@ class IdWarnings:
             return
         rows = np.arange(before + 1, before + 1 + len(keys))
         if keys.null_count:
-            rows, keys = rows[keys.is_valid().to_numpy(zero_copy_only=False)], keys.drop_null()
+            rows, keys = rows[mask(keys.is_valid())], keys.drop_null()
         nowhere = np.zeros(len(rows), np.int64)
         self._observer.see(Locations(rows, nowhere, nowhere), keys)
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from optimove_provider.records.arrow.text_arrays import indices, mask
 from optimove_provider.records.arrow.types import Mask
 
 
@@ -99,5 +100,5 @@ def form(column: pa.ExtensionArray, name: str) -> pa.Array:
 def told(column: pa.ExtensionArray, name: str) -> tuple[Mask, dict[int, str]]:
     """Where there is a reason (`no_json` or `no_cell`), and each by its index."""
     reasons = form(column, name)
-    mask: Mask = reasons.is_valid().to_numpy(zero_copy_only=False)
-    return mask, {index: reasons[index].as_py() for index in mask.nonzero()[0].tolist()}
+    there = mask(reasons.is_valid())
+    return there, {index: reasons[index].as_py() for index in indices(there)}

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from optimove_provider.disk.modes import PRIVATE, open_private
-from optimove_provider.disk.temporary import TemporaryFolder
+from optimove_provider.disk.temporary import TemporaryFolder, size_of
 from optimove_provider.records.arrow.duck import open_duck
 from optimove_provider.records.arrow.types import Mask
 
@@ -95,7 +95,6 @@ class Comparison:
         self._folder, self._max_memory, self._at_once = folder, max_memory, at_once
         self._on_compared = on_compared
         self._done = 0
-        self._spill: Path | None = None
         self._temporary: TemporaryFolder | None = None
         self._writers: dict[int, pa.ipc.RecordBatchFileWriter] = {}
         self._sizes = np.zeros(_BUCKETS, np.int64)
@@ -130,10 +129,13 @@ class Comparison:
             self._hashes.append(hashes)
             self._hashes = self._hashes if int(self._sizes.sum()) + len(hashes) <= _MAX_HASHES else None
 
+    @property
+    def _spill(self) -> Path | None:
+        return self._temporary.path if self._temporary else None
+
     def _temporary_folder(self) -> TemporaryFolder:
         if self._temporary is None:
             self._temporary = TemporaryFolder("optimove-ids-", self._folder)
-            self._spill = self._temporary.path
             self._free = weakref.finalize(self, _free, self._writers, self._temporary)
         return self._temporary
 
@@ -157,7 +159,7 @@ class Comparison:
                     found = (self._compare(self._spill, buckets, width) for buckets in self._groups() if self._spill)
                     compared += found
             if not compared:
-                self.spilled_bytes = _size(self._spill) if self._spill else 0
+                self.spilled_bytes = size_of(self._spill) if self._spill else 0
                 self._on_compared(int(self._sizes.sum()), int(self._sizes.sum()))
             cases, looks, duplicates = (sum(counts) for counts in zip((0, 0, 0), *compared, strict=True))
             self._counts = cases, looks, duplicates
@@ -212,7 +214,7 @@ class Comparison:
                 self._on_compared(self._done + size * step // len(_STEPS), int(self._sizes.sum()))
             self._done += size
             cases, looks, duplicates = connection.execute(_COUNT).fetchall()[0]
-            self.spilled_bytes = max(self.spilled_bytes, _size(spill))
+            self.spilled_bytes = max(self.spilled_bytes, size_of(spill))
         for name in _STEPS.keys() - {"found"}:
             (folder / f"{name}.parquet").unlink()
         return int(cases), int(looks), int(duplicates)
@@ -270,10 +272,6 @@ def _batches(spill: Path, buckets: Sequence[int]) -> Iterator[pa.RecordBatch]:
             for number in range(file.num_record_batches):
                 yield file.get_batch(number)
         path.unlink()
-
-
-def _size(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _free(writers: "dict[int, pa.ipc.RecordBatchFileWriter]", temporary: TemporaryFolder) -> None:

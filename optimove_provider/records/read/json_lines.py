@@ -10,9 +10,7 @@ and what could not be read then (`text`) is not read now. All its lines are of o
 
 import codecs
 import json
-import sys
 from collections.abc import Callable, Iterator
-from decimal import Decimal
 from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
@@ -24,7 +22,7 @@ from optimove_provider.records.read.typed_columns import Columns
 from optimove_provider.records.read.values import is_unicode, shown_value
 from optimove_provider.records.rejected_lines import Marker, is_rejected_file, marker_of, rejected_row
 from optimove_provider.records.rows import BATCH_ROWS, MAX_TEXT_CHARACTERS, Reading, Unread
-from optimove_provider.records.to_json.scalars import TOO_DEEP, NoForm
+from optimove_provider.records.to_json.scalars import TOO_DEEP, NoForm, exact_number, too_many_digits, unique_members
 
 MAX_LINE_BYTES = 16 << 20
 """Ours. A longer line is no row, and only its beginning is kept."""
@@ -155,7 +153,7 @@ def _parsed(line: _Line) -> Row | str:
     if not line.whole:
         return f"the line is longer than {MAX_LINE_BYTES} bytes: shorten it, or import it as CSV"
     try:
-        parsed = json.loads(line.raw.decode(), parse_float=_decimal, object_pairs_hook=_object)
+        parsed = json.loads(line.raw.decode(), parse_float=exact_number, object_pairs_hook=unique_members)
     except UnicodeDecodeError as error:
         return f"not UTF-8: {error.reason} at byte {error.start} of the line"
     except NoForm as error:
@@ -163,24 +161,10 @@ def _parsed(line: _Line) -> Row | str:
     except json.JSONDecodeError as error:
         return f"not JSON: {error}"
     except ValueError:
-        return f"an integer of more than {sys.get_int_max_str_digits()} digits"
+        return too_many_digits()
     except RecursionError:
         return TOO_DEEP
     return parsed if isinstance(parsed, dict) else "the line is no JSON object"
-
-
-def _decimal(text: str) -> Decimal:
-    try:
-        return Decimal(text)
-    except ArithmeticError:
-        raise NoForm(f"the number {text!r:.100} has an exponent that is beyond all computing") from None
-
-
-def _object(members: list[tuple[str, Any]]) -> Row:
-    found = dict(members)
-    if len(found) < len(members):
-        raise NoForm("an object names a member twice")
-    return found
 
 
 def _named(row: Row, line: _Line) -> Row | Unread:

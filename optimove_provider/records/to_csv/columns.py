@@ -13,8 +13,7 @@ from optimove_provider.records.arrow.calendar import NO_SUCH_YEAR, NO_WHOLE_DAY,
 from optimove_provider.records.arrow.coded import plain
 from optimove_provider.records.arrow.floats import all_digits, float_values
 from optimove_provider.records.arrow.mixed import MixedType, form, told
-from optimove_provider.records.arrow.text_arrays import as_text, characters, indices, unicode, without
-from optimove_provider.records.arrow.types import Mask
+from optimove_provider.records.arrow.text_arrays import as_text, characters, indices, mask, unicode, without
 from optimove_provider.records.to_csv.instants import epochs, midnights, zulu
 
 Cells = tuple[pa.Array, dict[int, str]]
@@ -40,11 +39,7 @@ def cells_of(column: pa.Array, attribute: Attribute | None) -> Cells:
         if test(column.type):
             return make(column)
     reason = f"a {column.type} has no form in CSV: cast it to text in the query"
-    return pa.nulls(len(column)), dict.fromkeys(indices(_valid(column)), reason)
-
-
-def _valid(column: pa.Array) -> Mask:
-    return np.asarray(column.is_valid().to_numpy(zero_copy_only=False))
+    return pa.nulls(len(column)), dict.fromkeys(indices(mask(column.is_valid())), reason)
 
 
 def _mixed(column: pa.ExtensionArray, attribute: Attribute | None) -> Cells:
@@ -78,7 +73,7 @@ def _text(column: pa.Array) -> Cells:
     column, unfit = unicode(as_text(column))
     if characters(column).min(initial=1):
         return column, unfit
-    bad = np.asarray(pc.match_substring(column, "\0").fill_null(False).to_numpy(zero_copy_only=False))
+    bad = mask(pc.match_substring(column, "\0").fill_null(False))
     return without(column, bad), dict.fromkeys(indices(bad), NUL) | unfit
 
 

@@ -125,7 +125,7 @@ def integer_text(value: int) -> str:
     try:
         return int.__repr__(value)
     except ValueError:
-        raise NoForm(f"an integer of more than {sys.get_int_max_str_digits()} digits") from None
+        raise NoForm(too_many_digits()) from None
 
 
 def is_plain_double(value: int | float | Decimal) -> bool:
@@ -370,7 +370,11 @@ def check_json(text: str) -> None:
     number: Callable[[str], Any] = _readable if _ODD_NUMBER.search(text) else str
     try:
         value = json.loads(
-            text, parse_constant=_refuse_constant, parse_int=number, parse_float=number, object_pairs_hook=_members
+            text,
+            parse_constant=_refuse_constant,
+            parse_int=number,
+            parse_float=number,
+            object_pairs_hook=unique_members,
         )
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False, default=str).encode()
@@ -384,7 +388,8 @@ def check_json(text: str) -> None:
         raise NoForm(TOO_DEEP)
 
 
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Raises NoForm if it names a member twice."""
     found = dict(pairs)
     if len(found) < len(pairs):
         raise NoForm("an object names a member twice")
@@ -393,12 +398,25 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _readable(text: str) -> Decimal | int:
     """A number of JSON, with every digit. Raises NoForm for what no computer counts with."""
+    if not text.removeprefix("-").isdigit():
+        return exact_number(text)
     try:
-        return int(text) if text.removeprefix("-").isdigit() else Decimal(text)
+        return int(text)
+    except ValueError:
+        raise NoForm(too_many_digits()) from None
+
+
+def exact_number(text: str) -> Decimal:
+    """A number of JSON with a fraction or an exponent. Raises NoForm for an exponent that nothing can be done with."""
+    try:
+        return Decimal(text)
     except ArithmeticError:
         raise NoForm(f"the number {text!r:.100} has an exponent that is beyond all computing") from None
-    except ValueError:
-        raise NoForm(f"an integer of more than {sys.get_int_max_str_digits()} digits") from None
+
+
+def too_many_digits() -> str:
+    """Why an integer is refused that Python neither reads nor writes."""
+    return f"an integer of more than {sys.get_int_max_str_digits()} digits"
 
 
 def _document(text: str) -> str:
