@@ -6,10 +6,10 @@ from urllib.parse import unquote
 from optimove_provider.contract.optix import data_connections as optix
 from optimove_provider.contract.wire.messages import Answer, Lost, Request, Response
 from optimove_provider.emulator.api.control import CONTROL, PREFIX
-from optimove_provider.emulator.api.dcp import DCP
-from optimove_provider.emulator.api.dcp_profiles import PROFILES
+from optimove_provider.emulator.api.dcp.config import DCP
+from optimove_provider.emulator.api.dcp.history import HISTORY
+from optimove_provider.emulator.api.dcp.profiles import PROFILES
 from optimove_provider.emulator.api.doubtful import DOUBTFUL
-from optimove_provider.emulator.api.history import HISTORY
 from optimove_provider.emulator.api.optix.connections import OPTIX
 from optimove_provider.emulator.api.routes import Call, url_path
 from optimove_provider.emulator.model.faults import Fault

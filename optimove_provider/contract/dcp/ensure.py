@@ -150,8 +150,3 @@ def link_project(project_id: int, service_id: int, replace: bool = False, dry_ru
     if not dry_run:
         yield from tell(dcp.UPDATE_PROJECT, {"dcp_service_id": service_id}, project_id=project_id)
     return Ensured(project.id, link)
-
-
-def describe_attribute(attribute_id: int, description: str) -> Flow[None]:
-    """Change an attribute's description, the only thing that the API can change about it."""
-    yield from tell(dcp.UPDATE_ATTRIBUTE, {"description": description}, attribute_id=attribute_id)

@@ -71,6 +71,8 @@ def _import(state: State, upload: Upload, table: Table) -> None:
     try:
         if upload.found.size >= MAX_IMPORT_BYTES:
             raise BadFile(f"{upload.found.size} bytes: files must be under {MAX_IMPORT_BYTES}")
+        if table.archived:  # a guess
+            raise BadFile("the table is archived")
         _count_bad_rows(state, upload, table)
         if upload.rows_failed and state.switches.row_failure == "file":
             raise BadFile(upload.message)

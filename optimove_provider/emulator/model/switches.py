@@ -175,6 +175,17 @@ class DcpSwitches:
     aliases_again: Literal["add", "replace"] = "add"
     # What the creation of aliases is answered: the reference shows nothing. Guess: no body.
     alias_answer: Literal["empty", "echo"] = "empty"
+    # Whether archived services, tables and attributes are listed. Guess: they are, as each has a member `archived`.
+    archived_in_lists: Literal["yes", "no"] = "yes"
+    # Where. Guess: "archived_first", as they are older than what replaces them.
+    archived_order: Literal["archived_first", "archived_last"] = "archived_first"
+    # Entries on one page of a list, and a Link header that leads to the next; 0 for one page of all. Guess: one, as no
+    # paging is documented.
+    list_page_size: int = 0
+    # One more attribute in each list, of a datatype or format that no page knows. Guess: none.
+    odd_attribute: Literal["none", "datatype", "format"] = "none"
+    # What is read of a customer whom no table knows. Guess: 200, and an empty list.
+    unknown_view: Literal["empty", "404"] = "empty"
     # The status of a second service: documented is only that an account has one. Guess: a bad request.
     second_service_status: Literal[400, 403, 409] = 400
 

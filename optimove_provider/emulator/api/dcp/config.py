@@ -5,16 +5,16 @@ an account, the locator rules, the datatypes and formats of attributes. The rest
 stand.
 """
 
-from dataclasses import replace
 from typing import Any
 
-from optimove_provider.contract.cells.datatypes import Attribute, is_key_column
 from optimove_provider.contract.dcp import config as dcp
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.contract.wire.messages import Endpoint, Response
+from optimove_provider.emulator.api.dcp import attributes
+from optimove_provider.emulator.api.dcp.lists import listed, table_of
 from optimove_provider.emulator.api.rate import keep_the_rate
 from optimove_provider.emulator.api.routes import PREFIXES, Api, Call, Handler
-from optimove_provider.emulator.model.dcp import Credentials, Project, Registered, Service, Table
+from optimove_provider.emulator.model.dcp import Credentials, Project, Service, Table
 from optimove_provider.emulator.model.state import TOKEN, State
 from optimove_provider.emulator.replies import Refusal, json_answer, json_object, optional_text, required_text
 
@@ -47,22 +47,14 @@ def _service(call: Call) -> Service:
     return service
 
 
-def table_of(call: Call) -> Table:
-    """The table that the path names. Raises Refusal 404."""
-    table = call.state.tables.get(call.number("table_id"))
-    if table is None:
-        raise Refusal(404, "there is no such table")
-    return table
-
-
 def _list_services(call: Call) -> Response:
-    return json_answer(200, [service.as_json() for service in call.state.services.values()])
+    return listed(call, call.state.services.values())
 
 
 def _create_service(call: Call) -> Response:
     state = call.state
     name = required_text(json_object(call.json), "name")
-    if state.services:
+    if not all(service.archived for service in state.services.values()):
         raise Refusal(
             state.switches.second_service_status, "the account has a DCP service already, and can have one only"
         )
@@ -75,24 +67,50 @@ def _create_service(call: Call) -> Response:
     return json_answer(201, service.as_json())
 
 
+def _read_service(call: Call) -> Response:
+    return json_answer(200, _service(call).as_json())
+
+
+def _update_service(call: Call) -> Response:
+    """Only the name is editable. Guess: other members are ignored."""
+    service, wanted = _service(call), json_object(call.json)
+    if "name" in wanted:
+        service.name, service.last_modified = required_text(wanted, "name"), call.state.timestamp()
+    return json_answer(202, service.as_json())
+
+
+def _delete_service(call: Call) -> Response:
+    """Documented: it archives all files. Guess: the service and its tables are archived too."""
+    service = _service(call)
+    service.archived, service.last_modified = True, call.state.timestamp()
+    for table in call.state.tables.values():
+        if table.service is service:
+            _archive(call.state, table)
+    return Response(204)
+
+
 def _list_tables(call: Call) -> Response:
     service = _service(call)
-    return json_answer(200, [table.as_json() for table in call.state.tables.values() if table.service is service])
+    return listed(call, [table for table in call.state.tables.values() if table.service is service])
 
 
 def _create_table(call: Call) -> Response:
     # Guesses: names need not be unique, and members that are not known are ignored.
     service, state = _service(call), call.state
     wanted = json_object(call.json)
+    locator = _locator(wanted)
+    name, description = required_text(wanted, "name"), optional_text(wanted, "description")
+    return json_answer(201, _add_table(state, service, name, locator, description).as_json())
+
+
+def _locator(wanted: dict[str, Any]) -> tuple[str, str | None]:
     locator_type = required_text(wanted, "keyfield_locator_type")
     locator_name = optional_text(wanted, "keyfield_locator_name")
     try:
         dcp.check_locator(locator_type, locator_name)
     except SettingsError as error:
         raise Refusal(400, str(error)) from None
-    name, description = required_text(wanted, "name"), optional_text(wanted, "description")
-    table = _add_table(state, service, name, (locator_type, locator_name), description)
-    return json_answer(201, table.as_json())
+    return locator_type, locator_name
 
 
 def _add_table(
@@ -107,64 +125,34 @@ def _read_table(call: Call) -> Response:
     return json_answer(200, table_of(call).as_json())
 
 
-def _list_attributes(call: Call) -> Response:
-    return json_answer(200, [registered.as_json() for registered in table_of(call).attributes.values()])
-
-
-def _create_attribute(call: Call) -> Response:
-    table, state = table_of(call), call.state
-    attribute = _attribute(json_object(call.json))
-    # Guesses, all refused with 400: a name that is registered already (names are case-sensitive, so "ltv" and
-    # "LTV" are two), and one that no file could hold because its column is the customer id.
-    if attribute.name in table.attributes:
-        raise Refusal(400, f"the table has an attribute {attribute.name!r} already")
-    if is_key_column(attribute.name):
-        raise Refusal(400, f"{attribute.name!r} is the name of the key column")
-    registered = Registered(state.ids.number(), attribute, state.timestamp())
-    table.attributes[attribute.name] = registered
-    return json_answer(201, _whole(table, registered))
-
-
-def _attribute(wanted: dict[str, Any]) -> Attribute:
-    name, datatype = required_text(wanted, "name"), required_text(wanted, "datatype")
-    format, description = optional_text(wanted, "format"), optional_text(wanted, "description")
-    if datatype != "datetime" and format is not None:
-        # Documented: "otherwise null". Guess: that the API minds.
-        raise Refusal(400, f"format belongs to datatype datetime, not to {datatype}")
-    try:
-        return Attribute(name, datatype, format, description)
-    except ValueError as error:
-        raise Refusal(400, str(error)) from None
-
-
-def _update_attribute(call: Call) -> Response:
-    table, registered = _registered(call)
-    wanted = json_object(call.json)
-    wrong = sorted({"name", "datatype", "format"} & wanted.keys())
-    if wrong and call.state.switches.attribute_put == "400":
-        raise Refusal(400, f"not supported: {', '.join(wrong)}")
-    if "description" in wanted:
-        attribute = replace(registered.attribute, description=optional_text(wanted, "description"))
-        registered.attribute, registered.last_modified = attribute, call.state.timestamp()
-    return json_answer(202, _whole(table, registered))
-
-
-def _registered(call: Call) -> tuple[Table, Registered]:
-    wanted = call.number("attribute_id")
-    for table in call.state.tables.values():
-        for registered in table.attributes.values():
-            if registered.id == wanted:
-                return table, registered
-    raise Refusal(404, "there is no such attribute")
-
-
-def _whole(table: Table, registered: Registered) -> dict[str, Any]:
-    return {
-        **registered.as_json(),
-        "dcp_datasource_id": table.id,
-        "created": registered.created,
-        "last_modified": registered.last_modified or registered.created,
+def _update_table(call: Call) -> Response:
+    """Missing fields keep their values, null ones too. Guess: the locator is checked as it will be."""
+    table, wanted = table_of(call), json_object(call.json)
+    locator = {
+        "keyfield_locator_type": table.keyfield_locator_type,
+        "keyfield_locator_name": table.keyfield_locator_name,
     }
+    table.keyfield_locator_type, table.keyfield_locator_name = _locator({**locator, **wanted})
+    if "name" in wanted:
+        table.name = required_text(wanted, "name")
+    if "description" in wanted:
+        table.description = optional_text(wanted, "description")
+    table.last_modified = call.state.timestamp()
+    return json_answer(202, table.as_json())
+
+
+def _delete_table(call: Call) -> Response:
+    # What becomes of its attributes and data is not documented. Guess: it is archived, with all that it has.
+    _archive(call.state, table_of(call))
+    return Response(204)
+
+
+def _archive(state: State, table: Table) -> None:
+    table.archived, table.last_modified = True, state.timestamp()
+
+
+def _list_projects(call: Call) -> Response:
+    return listed(call, call.state.projects.values())
 
 
 def _project(call: Call) -> Project:
@@ -192,12 +180,16 @@ def _update_project(call: Call) -> Response:
 HANDLERS: dict[Endpoint, Handler] = {
     dcp.LIST_SERVICES: _list_services,
     dcp.CREATE_SERVICE: _create_service,
+    dcp.READ_SERVICE: _read_service,
+    dcp.UPDATE_SERVICE: _update_service,
+    dcp.DELETE_SERVICE: _delete_service,
     dcp.LIST_TABLES: _list_tables,
     dcp.CREATE_TABLE: _create_table,
     dcp.READ_TABLE: _read_table,
-    dcp.LIST_ATTRIBUTES: _list_attributes,
-    dcp.CREATE_ATTRIBUTE: _create_attribute,
-    dcp.UPDATE_ATTRIBUTE: _update_attribute,
+    dcp.UPDATE_TABLE: _update_table,
+    dcp.DELETE_TABLE: _delete_table,
+    **attributes.HANDLERS,
+    dcp.LIST_PROJECTS: _list_projects,
     dcp.READ_PROJECT: _read_project,
     dcp.UPDATE_PROJECT: _update_project,
 }

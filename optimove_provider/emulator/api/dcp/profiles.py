@@ -9,8 +9,8 @@ from typing import Any
 
 from optimove_provider.contract.dcp import profiles
 from optimove_provider.contract.wire.messages import Endpoint, Response
-from optimove_provider.emulator.api.dcp import admit, refuse
-from optimove_provider.emulator.api.profile_values import shown_values, written_value
+from optimove_provider.emulator.api.dcp.config import admit, refuse
+from optimove_provider.emulator.api.dcp.profile_values import shown_values, written_value
 from optimove_provider.emulator.api.routes import PREFIXES, Api, Call, Handler
 from optimove_provider.emulator.importer.importer import advance
 from optimove_provider.emulator.model.dcp import Service, Table
@@ -28,6 +28,8 @@ def _table(call: Call, name: str) -> Table:
     table = call.state.tables.get(call.number(name))
     if table is None or table.service is not _service(call):
         raise Refusal(404, "there is no such table in the service")
+    if table.archived:  # a guess
+        raise Refusal(404, "the table is archived")
     return table
 
 
@@ -79,6 +81,8 @@ def _read_consolidated_view(call: Call) -> Response:
         for table_id, customer_id in ids.items()
         if customer_id in tables[table_id].profiles
     ]
+    if not found and call.state.switches.unknown_view == "404":
+        raise Refusal(404, "no table knows this user")
     return json_answer(200, found)
 
 

@@ -40,8 +40,12 @@ def _kind(attribute: Attribute, switches: Switches) -> type | tuple[type, ...]:
 
 
 def shown_values(table: Table, profile: Mapping[str, CellValue], switches: Switches) -> dict[str, CellValue]:
-    """The values of a profile as they are read."""
-    return {name: _shown(table.attributes[name].attribute, value, switches) for name, value in profile.items()}
+    """The values of a profile as they are read.
+
+    "Once an attribute is archived, you can no longer update or read" its values (REST reference, dcpattributes/4).
+    """
+    live = {name: one.attribute for name, one in table.attributes.items() if not one.attribute.archived}
+    return {name: _shown(live[name], value, switches) for name, value in profile.items() if name in live}
 
 
 def _shown(attribute: Attribute, value: CellValue, switches: Switches) -> CellValue:

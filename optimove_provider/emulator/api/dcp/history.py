@@ -11,7 +11,8 @@ from typing import Any
 from optimove_provider.contract.dcp import config as dcp
 from optimove_provider.contract.dcp.config import IMPORT_BUCKET
 from optimove_provider.contract.wire.messages import Endpoint, Response
-from optimove_provider.emulator.api.dcp import refuse, table_of
+from optimove_provider.emulator.api.dcp.config import refuse
+from optimove_provider.emulator.api.dcp.lists import table_of
 from optimove_provider.emulator.api.routes import PREFIXES, Api, Call, Handler
 from optimove_provider.emulator.importer.importer import advance
 from optimove_provider.emulator.model.switches import Switches
