@@ -17,7 +17,7 @@ from optimove_provider.emulator.model.faults import Fault, ImportFault
 from optimove_provider.emulator.model.switches import Switches
 from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.hooks.s3 import import_client
-from optimove_provider.loads.dcp.upload_history import remember
+from optimove_provider.loads.evidence.upload_history import remember
 from optimove_provider.operators.dcp import (
     DcpCreateServiceOperator,
     DcpCreateTableOperator,

@@ -53,10 +53,13 @@ class Evidence:
         return f"sampled: {self.read_back} rows{of} were read back, and nobody counted the others"
 
 
+NOT_SEEN = Evidence(NONE, why="the files are uploaded, and nobody has seen yet that they are imported")
+
+
 def evidence_of(outcome: Outcome, sent: int | None) -> Evidence:
     """What an outcome shows of the rows of its files, of which so many were `sent`: None where that is not known."""
     entries = outcome.entries
-    if entries and all(entry.rows_processed is not None for entry in entries):
+    if all(entry.rows_processed is not None for entry in entries):
         return Evidence()
     if read_back := sum(entry.read_back or 0 for entry in entries):
         return Evidence(SAMPLED, read_back, sent)

@@ -43,6 +43,8 @@ _LIMITS = {"file": 4096, "status": 100, "message": MAX_TEXT, "created": 100, "ev
 
 
 _NOT_SERVED = ("evidence", "read_back")
+UNREADABLE = "unreadable"
+"""The `evidence` of a file of which nothing can be seen: its profiles cannot be read, and there is no history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +89,22 @@ class HistoryEntry:
     def as_json(self) -> dict[str, Any]:
         """The entry as the history serves it; without what only reading back tells, where a history is the evidence."""
         content = {name: getattr(self, name) for name in self.__slots__}
-        return content if self.evidence else {name: content[name] for name in content if name not in _NOT_SERVED}
+        return {name: value for name, value in content.items() if name not in _NOT_SERVED or value not in (None, "")}
 
     @property
     def state(self) -> ImportState:
-        """A completed file with failed rows is a failure; an unknown state is one too, never looped on."""
+        """A completed file with failed rows is a failure; an unknown state is one too, never looped on. What cannot be
+        seen is not waited for."""
+        if self.evidence == UNREADABLE:
+            return ImportState.DONE
         state = STATES.get(self.status.lower(), ImportState.FAILED)
         return ImportState.FAILED if state is ImportState.DONE and self.rows_failed else state
 
     @property
     def sentence(self) -> str:
         """The entry in words, for a log or an error."""
-        unknown = "" if self.status.lower() in STATES else " (a state this package does not know)"
+        is_known = self.status.lower() in STATES or self.evidence == UNREADABLE
+        unknown = "" if is_known else " (a state this package does not know)"
         counted = self.rows_processed is not None
         rows = f", {self.rows_processed} rows processed, {self.rows_failed or 0} failed" if counted else ""
         evidence = f" ({self.evidence})" if self.evidence else ""

@@ -61,6 +61,10 @@ CHANGE_KINDS = ("new", "changed", "unknown", "expiring", "reverified", "unchange
 """What becomes of a row: docs/ledger.md says when. Of `reported`, it was removed and reported before."""
 
 
+NEVER = datetime.min.replace(tzinfo=UTC)
+"""Before anything was accepted."""
+
+
 @dataclass(frozen=True, slots=True)
 class DiffOptions:
     """What a load is compared by, `now`. `expires_before`: a row that goes earlier is sent again.
@@ -78,7 +82,7 @@ class DiffOptions:
     trust_nothing: bool = False
     tells_gone: bool = True
     expires_removed: bool = False
-    reverify_before: datetime = datetime.min.replace(tzinfo=UTC)
+    reverify_before: datetime = NEVER
 
 
 class Diff:

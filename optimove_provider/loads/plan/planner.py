@@ -8,7 +8,7 @@ from optimove_provider.contract.wire.messages import json_body
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.ledger.manifest import Manifest
 from optimove_provider.loads.ledger.query import MAX_MEMORY, live_keys
-from optimove_provider.loads.plan.diff import CHANGE_KINDS, DiffOptions, compare
+from optimove_provider.loads.plan.diff import CHANGE_KINDS, NEVER, DiffOptions, compare
 from optimove_provider.loads.plan.plan import SENT_KINDS, Gone, Plan, PlanInput
 from optimove_provider.loads.plan.writer import PlanWriter
 from optimove_provider.loads.spool import row_files
@@ -92,12 +92,9 @@ def _diff_options(manifest: Manifest, load: PlanInput, now: datetime) -> DiffOpt
     )
 
 
-_NEVER = datetime.min.replace(tzinfo=UTC)
-
-
 def _reverify_before(load: PlanInput, now: datetime) -> datetime:
-    if load.reverify_after is None or load.reverify_after >= (now - _NEVER).total_seconds():
-        return _NEVER
+    if load.reverify_after is None or load.reverify_after >= (now - NEVER).total_seconds():
+        return NEVER
     return now - timedelta(seconds=load.reverify_after)
 
 
