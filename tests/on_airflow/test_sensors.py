@@ -25,6 +25,7 @@ from optimove_provider.operators.dcp import (
     DcpWriteProfilesOperator,
 )
 from optimove_provider.sensors.dcp import DcpProfileSensor, DcpUploadSensor
+from optimove_provider.tasks.readback import upload_history
 from optimove_provider.tasks.staging import staging
 from optimove_provider.triggers.dcp import FIRST_POLL_SECONDS, DcpUploadTrigger
 
@@ -214,6 +215,38 @@ def test_profiles_are_read_back_where_no_history_tells(emulator, uploaded, no_hi
     (entry,) = result["files"]
     assert (entry["status"], entry["evidence"]) == ("completed", "read_back")
     assert "of 2 sampled profiles, 2 carry the file's values" in entry["message"]
+    assert result["evidence"] == {"kind": "sampled", "read_back": 2}, "nobody told how many rows were sent"
+
+
+@BOTH_MODES
+def test_it_says_of_how_many_rows_some_were_read_back(emulator, uploaded, no_history, deferrable):
+    emulator.state.switches = Switches(import_after_seconds=0.1)
+    table, output = uploaded
+    result = finish(sensor((table, {**output, "accepted": 1000}), deferrable=deferrable))
+    assert result["evidence"] == {"kind": "sampled", "read_back": 2, "of": 1000}
+
+
+@BOTH_MODES
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_profiles_that_cannot_be_read_are_named_with_the_status(emulator, uploaded, no_history, deferrable, status):
+    emulator.state.switches = Switches(import_after_seconds=3600)
+    looked_at = 2 if deferrable else 0  # the first look is the sensor's own
+    emulator.state.faults.order(Fault("read_profile", skip=looked_at, times=99, status=status))
+    told = rf"table {uploaded[0]}: whether its files are imported cannot be seen: .*read_profile was answered {status}"
+    with pytest.raises(AirflowFailException, match=told):
+        finish(sensor(uploaded, deferrable=deferrable))
+
+
+def test_profiles_that_could_not_be_read_before_the_upload_are_named_too(emulator, table, put, no_history):
+    key = put()
+    with DcpHook().get_conn() as client:
+        found = client.read_table(table)
+        remembering = upload_history(client, table, staging()).remembering(found, client.list_attributes(table))
+        emulator.state.switches = Switches(profile_read=403)
+        remembering(key, ROWS)
+    emulator.state.switches = Switches()
+    with pytest.raises(AirflowFailException, match=r"cannot be seen: .*answered 403.*upload_history_url"):
+        finish(sensor((table, key)))
 
 
 def test_what_was_so_before_the_upload_counts_as_done(table, put, no_history):

@@ -1,4 +1,4 @@
-"""Imports into an emulated table in one thread and on a virtual clock: bucket, importer, profiles, and whoever looks."""
+"""Imports into an emulated table in one thread and on a virtual clock: bucket, importer, profiles, and who looks."""
 
 import uuid
 from dataclasses import dataclass, replace
