@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from optimove_provider.contract.dcp.evidence import COUNTED, SAMPLED, Evidence, evidence_of
-from optimove_provider.contract.dcp.readback import has_begun, is_shown, unreadable
+from optimove_provider.contract.dcp.readback import has_begun, is_shown, is_unreadable, unreadable
 from optimove_provider.contract.dcp.upload_history import ImportState, Outcome, common_state, counted
 from optimove_provider.contract.wire.errors import ApiError, OptimoveProviderError, UnreadableAnswer
 from optimove_provider.loads.dcp.changed_import import ChangedImport
@@ -129,11 +129,13 @@ def confirm(
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """How an import ended, by what evidence, and which rows of it were looked for and not found."""
+    """How an import ended, by what evidence, and which rows of it were looked for and not found. `is_there`: every row
+    was found, whether or not it was this import that has brought it."""
 
     outcome: Outcome
     evidence: Evidence
     verified: Verified = NOT_VERIFIED
+    is_there: bool = False
 
     @classmethod
     def of(cls, outcome: Outcome, report: Report) -> "_Seen":
@@ -141,15 +143,21 @@ class _Seen:
 
     @property
     def is_shown(self) -> bool:
-        return self.outcome.state is ImportState.DONE and is_shown(self.outcome)
+        return self.outcome.state is ImportState.DONE and (is_shown(self.outcome) or self.is_there)
 
     def verified_by(self, verified: Verified, sent: int) -> "_Seen":
-        """The same once rows were read back: the import is over."""
+        """The same once rows were read back after the import had begun: it is over."""
         done = common_state(replace(entry, status="completed") for entry in self.outcome.entries)
         if not verified.read:
             return replace(self, outcome=done)
         kind = COUNTED if verified.read >= sent else SAMPLED
         return _Seen(done, Evidence(kind, verified.read, sent), verified)
+
+    def found_by(self, verified: Verified, sent: int) -> "_Seen":
+        """The same where nothing shows that the import has begun: rows that are not there may come still."""
+        if verified.dropped or verified.read < sent:
+            return self
+        return _Seen(self.outcome, Evidence(COUNTED, verified.read, sent), is_there=True)
 
 
 def _resolve(
@@ -175,11 +183,13 @@ def _resolve(
 
 def _verified(seen: _Seen, report: Report, folder: str, verification: Verification | None) -> _Seen:
     """What was seen, and what reading back the rows of a folder adds, where nobody has counted them."""
-    goes_on = seen.outcome.state is ImportState.WAIT
-    if verification is None or seen.evidence.kind == COUNTED or not (seen.is_shown or goes_on):
+    goes_on, is_over = seen.outcome.state is ImportState.WAIT, seen.outcome.state is ImportState.FAILED
+    if verification is None or seen.evidence.kind == COUNTED or is_over or is_unreadable(seen.outcome):
         return seen
+    begun = goes_on or seen.is_shown
     try:
-        return seen.verified_by(verification.run(folder), report.accepted)
+        verified = verification.run(folder, begun)
+        return (seen.verified_by if begun else seen.found_by)(verified, report.accepted)
     except (ApiError, UnreadableAnswer) as error:
         if error.retry_helps:
             raise
@@ -209,7 +219,7 @@ def _apply(report: Report, seen: _Seen) -> None:
         _tell_dropped(report, seen.verified)
         raise RowsDropped(report.problem)
     if outcome.state is ImportState.DONE:
-        if is_shown(outcome):
+        if seen.is_shown:
             report.state = "committed"
         else:
             report.note(f"nothing shows whether the files are imported, so {UNKNOWN}: {outcome.sentence}")

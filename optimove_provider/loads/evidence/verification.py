@@ -79,9 +79,9 @@ class Verification:
     pause: timedelta
     wait: timedelta
 
-    def run(self, folder: str) -> Verified:
-        """Look for the rows that are frozen in a folder. Raises what reading profiles raises, unless it is about one
-        customer."""
+    def run(self, folder: str, has_begun: bool = True) -> Verified:
+        """Look for the rows that are frozen in a folder. Unless their import `has_begun`, they may come later, and no
+        file is written of those that are not there. Raises what reading profiles raises, unless about one customer."""
         looks, surroundings = _Looks(self), self.staging.surroundings
         until, silent = after(surroundings.now(), self.wait), 0
         unseen = looks.look(folder)
@@ -90,7 +90,7 @@ class Verification:
             surroundings.sleep(self.pause.total_seconds())
             before, unseen = unseen, looks.look_again()
             silent = silent + 1 if unseen == before else 0
-        return looks.result(folder)
+        return looks.result(folder, has_begun)
 
 
 class _Looks:
@@ -125,7 +125,7 @@ class _Looks:
         """Read back what the last look did not see; returns how many still are not."""
         return self.look(self._unseen)
 
-    def result(self, folder: str) -> Verified:
+    def result(self, folder: str, has_begun: bool) -> Verified:
         """What all looks at the rows of a folder have found. Of a customer who is there twice, nobody knows which row
         would win."""
         unseen = self._rows(self._unseen)
@@ -135,7 +135,7 @@ class _Looks:
             is_repeated = bool(repeated[number])
             untold += is_repeated
             dropped += [] if is_repeated else [number]
-        file, examples = self._write_down(frozenset(dropped)) if dropped else ("", ())
+        file, examples = self._write_down(frozenset(dropped)) if dropped and has_begun else ("", ())
         return Verified(self._told - untold, tuple(dropped), file, examples)
 
     @property
