@@ -9,7 +9,8 @@ import csv
 import json
 import logging
 import zlib
-from collections.abc import Iterator, Mapping
+from array import array
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
@@ -54,7 +55,7 @@ class Verified:
     `file` that has them, and some of their customers."""
 
     read: int
-    dropped: tuple[int, ...] = ()
+    dropped: Collection[int] = ()
     file: str = ""
     examples: tuple[str, ...] = ()
 
@@ -128,15 +129,12 @@ class _Looks:
     def result(self, folder: str, has_begun: bool) -> Verified:
         """What all looks at the rows of a folder have found. Of a customer who is there twice, nobody knows which row
         would win."""
-        unseen = self._rows(self._unseen)
-        repeated = self._repeated(folder) if unseen else row_files.empty_mask(0)
-        dropped, untold = list[int](), 0
-        for number in unseen:
-            is_repeated = bool(repeated[number])
-            untold += is_repeated
-            dropped += [] if is_repeated else [number]
-        file, examples = self._write_down(frozenset(dropped)) if dropped and has_begun else ("", ())
-        return Verified(self._told - untold, tuple(dropped), file, examples)
+        repeated, unseen = self._repeated(folder), array("q")
+        for batch in row_files.read_rows(self._staging, self._unseen, ["_row"]):
+            unseen.extend(batch["_row"].to_pylist())
+        dropped = array("q", (number for number in unseen if not repeated[number]))
+        file, examples = self._write_down(repeated) if dropped and has_begun else ("", ())
+        return Verified(self._told - (len(unseen) - len(dropped)), dropped, file, examples)
 
     @property
     def _unseen(self) -> str:
@@ -165,15 +163,12 @@ class _Looks:
         cells = {name: cell for name, cell in json.loads(record).items() if cell and name in self._attributes}
         return {name: comparable(self._attributes[name], cell) for name, cell in cells.items()}
 
-    def _rows(self, folder: str) -> list[int]:
-        return [
-            row for batch in row_files.read_rows(self._staging, folder, ["_row"]) for row in batch["_row"].to_pylist()
-        ]
-
     def _repeated(self, folder: str) -> Mask:
-        """The rows whose customer is there more than once, by their numbers."""
+        """The rows whose customer is there more than once, by their numbers. Where all were seen, nobody asks."""
         batches = row_files.read_rows(self._staging, folder, ["_row", "_key"])
         mask = row_files.empty_mask(row_files.size(self._staging, folder)[1])
+        if not row_files.paths(self._staging, self._unseen):
+            return mask
         schema = pa.schema([ROWS.field("_row"), ROWS.field("_key")])
         with temporary_duck(_KEYS_MEMORY, threads=2) as db:
             db.register("found", pa.RecordBatchReader.from_batches(schema, batches))
@@ -182,21 +177,21 @@ class _Looks:
                 mask[np.asarray(batch.column(0))] = True
         return mask
 
-    def _write_down(self, dropped: frozenset[int]) -> tuple[str, tuple[str, ...]]:
+    def _write_down(self, repeated: Mask) -> tuple[str, tuple[str, ...]]:
         """Write the dropped rows, with their reasons, as a CSV file beside the report; its URL, and some customers."""
         path = f"reports/{self._how.load_id}.dropped.csv"
         with self._staging.open_new(path) as raw, TextIOWrapper(raw, encoding="utf-8", newline="") as text:
             out, header = csv.writer(text, lineterminator="\n"), None
-            for number, record in self._dropped(dropped):
+            for number, record in self._dropped(repeated):
                 if header is None:
                     header = [KEY_COLUMN, *(name for name in record if name != KEY_COLUMN)]
                     out.writerow([*REASON_COLUMNS, *header])
                 out.writerow([number, 0, DROPPED, *(record[name] for name in header)])
-        some = (str(record[KEY_COLUMN]) for _, record in islice(self._dropped(dropped), _SHOWN))
+        some = (str(record[KEY_COLUMN]) for _, record in islice(self._dropped(repeated), _SHOWN))
         return self._staging.url(path), tuple(some)
 
-    def _dropped(self, numbers: frozenset[int]) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _dropped(self, repeated: Mask) -> Iterator[tuple[int, dict[str, Any]]]:
         for batch in row_files.read_rows(self._staging, self._unseen, ["_row", "_record"]):
             for row in batch.to_pylist():
-                if row["_row"] in numbers:
+                if not repeated[row["_row"]]:
                     yield row["_row"], json.loads(row["_record"])

@@ -117,6 +117,7 @@ def test_a_wait_that_is_over_is_the_end_of_looking(vendor):
 
 
 def test_of_a_customer_who_is_there_twice_nobody_says_which_row_counts(vendor):
+    """As a bulk write was reported that counted rows sent, where rows of one key had become one."""
     report = vendor.load(b"customerId,vip,ltv\na,true,1\na,true,2\nb,true,3\n", mode="full", verify=1)
     assert counts(report) == ("committed", 3, 0, 0)
     assert vendor.filed(report).json["evidence"] == {"kind": "sampled", "read_back": 2, "of": 3}
@@ -174,3 +175,12 @@ def test_rows_that_are_not_there_before_anything_shows_the_import_may_come_still
     assert (report.state, report.rejected, report.evidence["kind"]) == ("uploaded", 0, "none")
     assert vendor.known() == {}
     assert not [name for name in vendor.staging.names("reports") if "dropped" in name]
+
+
+@MODES
+def test_an_import_that_stores_nothing_at_all_is_not_called_imported(vendor, mode):
+    """As a bulk copy was reported that told the rows it had sent, and had written none."""
+    with pytest.raises(NotImported, match="2 still have a value from before the upload") as raised:
+        vendor.load({"a": ("TRUE", 1), "b": ("TRUE", 2)}, mode=mode, verify=1)
+    assert "verify=" not in str(raised.value)
+    assert vendor.known() == {}
