@@ -336,3 +336,14 @@ def test_a_profile_sensor_does_not_take_another_value_for_the_wanted_one(table):
 def test_a_profile_sensor_says_what_is_wrong(table, wanted):
     with pytest.raises(AirflowFailException, match=r"either customer_ids= or profiles=|no attribute 'height'"):
         DcpProfileSensor(task_id="p", table_id=table, **wanted).execute({})
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_a_profile_sensor_says_whose_profile_cannot_be_read(emulator, table, status):
+    emulator.state.switches = Switches(profile_read=status)
+    waiting = DcpProfileSensor(task_id="p", table_id=table, customer_ids=["7"])
+    told = (
+        rf"the profile of customer '7' cannot be read: connection 'dcp_default': GET read_profile was answered {status}"
+    )
+    with pytest.raises(AirflowFailException, match=told):
+        waiting.execute({})

@@ -149,7 +149,7 @@ class Report:
         if self.accepted:
             result["evidence"] = self.evidence
         if self.state == "planned" and self.plan:
-            result |= {"plan": self.plan["digest"], **{name: self.plan[name] for name in PLANNED}}
+            result |= {"plan": self.plan["digest"], **{name: self.plan.get(name, 0) for name in PLANNED}}
         return result
 
     @property
