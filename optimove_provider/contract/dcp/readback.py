@@ -120,8 +120,8 @@ def compare(sample: Sample, profiles: Mapping[str, Data | None]) -> HistoryEntry
         states[one.state(sample.digests(profile, one.wanted))].append(one.customer_id)
     evidence = "" if states["old"] else _evidence(states)
     status = "processing" if states["old"] else "completed"
-    read_back = len(states["new"]) + len(states["other"])
-    return HistoryEntry(sample.s3_key, status, message=_told(sample, states), evidence=evidence, read_back=read_back)
+    told = _told(sample, states)
+    return HistoryEntry(sample.s3_key, status, message=told, evidence=evidence, read_back=len(states["new"]))
 
 
 def unreadable(s3_keys: Iterable[str], why: object) -> Outcome:

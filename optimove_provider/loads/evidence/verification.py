@@ -43,7 +43,10 @@ SILENT_LOOKS = 3
 IN_FLIGHT = 4
 _KEYS_MEMORY = "128MB"
 _SHOWN = 3
-DROPPED = "the file is imported, and the profile does not hold this row's values: the vendor seems to have dropped it"
+DROPPED = (
+    "the file is imported, and the profile does not hold this row's values: the vendor seems to have dropped it, unless "
+    "others have written there since"
+)
 
 _State = Enum("_State", ["SEEN", "UNSEEN", "UNTOLD"])
 """UNTOLD: nobody can say, as the row has no values, no URL can name its customer, or the vendor refuses to show him."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.dcp import readback
 from optimove_provider.contract.dcp.evidence import Evidence, evidence_of
 from optimove_provider.contract.dcp.upload_history import HistoryEntry, ImportState, Outcome
@@ -42,3 +43,17 @@ def test_who_counted_is_told_from_what_was_seen(entries, evidence, text):
     found = evidence_of(Outcome(ImportState.DONE, tuple(entries), ()), 5)
     assert (found.as_json(), str(found)) == (evidence, text)
     assert Evidence.from_json(found.as_json()) == found
+
+
+def test_what_others_wrote_is_neither_read_back_nor_a_beginning():
+    sample = readback.Sample("f.csv", 1, 2, (Attribute("ltv", "long"),))
+    rows = [readback.sampled(sample, key, {"ltv": "2"}, {"ltv": 1}) for key in "ab"]
+    sample = replace(sample, customers=tuple(rows))
+
+    def seen(**values):
+        return Outcome(ImportState.WAIT, (readback.compare(sample, {key: {"ltv": values[key]} for key in "ab"}),), ())
+
+    assert not readback.has_begun(seen(a=9, b=1))
+    assert readback.has_begun(seen(a=2, b=1))
+    assert evidence_of(seen(a=2, b=9), 5).as_json() == {"kind": "sampled", "read_back": 1, "of": 5}
+    assert evidence_of(seen(a=9, b=9), 5).kind == "none"
