@@ -44,8 +44,8 @@ IN_FLIGHT = 4
 _KEYS_MEMORY = "128MB"
 _SHOWN = 3
 DROPPED = (
-    "the file is imported, and the profile does not hold this row's values: the vendor seems to have dropped it, unless "
-    "others have written there since"
+    "the file is imported, and the profile does not hold this row's values: the vendor seems to have dropped it, "
+    "unless others have written there since"
 )
 
 _State = Enum("_State", ["SEEN", "UNSEEN", "UNTOLD"])
