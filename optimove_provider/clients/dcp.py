@@ -1,6 +1,6 @@
 """Dynamic Customer Profiles, as typed calls: one line per conversation of `contract`."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
@@ -142,6 +142,7 @@ class DcpClient(Client[DcpSettings]):
         poll_seconds: float,
         max_failed_polls: int = MAX_FAILED_POLLS,
         threads: Executor | None = None,
+        is_enough: Callable[[Outcome], bool] = lambda outcome: False,
     ) -> Outcome:
-        """Ask until every file is imported or one has failed; for a trigger's event loop."""
-        return await self.arun(wait(ask, poll_seconds, max_failed_polls), threads)
+        """Ask until every file is imported or one has failed, or less is enough; for a trigger's event loop."""
+        return await self.arun(wait(ask, poll_seconds, max_failed_polls, is_enough), threads)

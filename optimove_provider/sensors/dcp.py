@@ -14,7 +14,9 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from optimove_provider.clients.patience import POLLING
-from optimove_provider.contract.dcp.upload_history import HistoryEntry, ImportState, Outcome, counted
+from optimove_provider.contract.dcp.evidence import evidence_of
+from optimove_provider.contract.dcp.readback import is_unreadable
+from optimove_provider.contract.dcp.upload_history import ImportState, Outcome, common_state, counted
 from optimove_provider.contract.dcp.waiting import MAX_FAILED_POLLS, tolerable
 from optimove_provider.contract.wire.errors import OptimoveProviderError, SettingsError
 from optimove_provider.contract.wire.outside import cut
@@ -103,7 +105,11 @@ class DcpUploadSensor(_DcpSensor):
         self._told = set[str]()
 
     def execute(self, context: "Context") -> Any:
-        """Return {"rows_processed": n, "files": [history entries]}; n is None where profiles were read back."""
+        """Return {"rows_processed": n, "evidence": {...}, "files": [history entries]}.
+
+        n is None where profiles were read back. The evidence is that of a load's result: {"kind": "counted"}, {"kind":
+        "sampled", "read_back": n, "of": m} or {"kind": "none", "why": text}; m is there if `s3_key` says it.
+        """
         if not self.deferrable:
             return super().execute(context)
         poked = self.poke(context)
@@ -121,7 +127,7 @@ class DcpUploadSensor(_DcpSensor):
     def _ask(self) -> PokeReturnValue:
         if not self._keys:
             self.log.info("no file was uploaded, so there is nothing to wait for")
-            return PokeReturnValue(True, _result(()))
+            return PokeReturnValue(True, _result(common_state(()), 0))
         with DcpHook(self.dcp_conn_id).get_conn(POLLING) as client:
             history = upload_history(client, id_number("table_id", self.table_id), staging(), self._told)
             return self._judge(history.outcome(self._keys))
@@ -149,10 +155,16 @@ class DcpUploadSensor(_DcpSensor):
         if rows is not None:
             outcome = counted(outcome, rows)
         self.log.info("%s", cut(outcome.sentence))
+        if is_unreadable(outcome):
+            raise as_airflow_failure(
+                f"table {self.table_id}: whether its files are imported cannot be seen: {outcome.sentence}. They are "
+                "uploaded. Mend that, or name an upload_history_url in the connection",
+                retry_helps=False,
+            )
         if outcome.state is ImportState.FAILED:
             told = f"table {self.table_id}: the import failed: {outcome.sentence}. Mend what it names, and import again"
             raise as_airflow_failure(told, retry_helps=False)
-        return PokeReturnValue(outcome.state is ImportState.DONE, _result(outcome.entries))
+        return PokeReturnValue(outcome.state is ImportState.DONE, _result(outcome, rows))
 
 
 def _sent(given: Any) -> tuple[list[str], int | None]:
@@ -177,10 +189,11 @@ def _sent(given: Any) -> tuple[list[str], int | None]:
 _EXPECTED = "expected an S3 key, a list of them, or the output of a DcpS3ImportOperator"
 
 
-def _result(entries: Sequence[HistoryEntry]) -> dict[str, Any]:
-    counts = [entry.rows_processed for entry in entries]
+def _result(outcome: Outcome, sent: int | None) -> dict[str, Any]:
+    counts = [entry.rows_processed for entry in outcome.entries]
     rows = None if None in counts else sum(count for count in counts if count is not None)
-    return {"rows_processed": rows, "files": [entry.as_json() for entry in entries]}
+    files = [entry.as_json() for entry in outcome.entries]
+    return {"rows_processed": rows, "evidence": evidence_of(outcome, sent).as_json(), "files": files}
 
 
 class DcpProfileSensor(_DcpSensor):

@@ -104,7 +104,7 @@ def _data(found: Mapping[str, Any]) -> dict[str, Any]:
 def read_profile(service_id: int, table_id: int, customer_id: str) -> Flow[dict[str, Any] | None]:
     """One customer's values by attribute name; None for an unknown customer.
 
-    What the API answers for one is not documented: a 404, an empty body and one without values all count.
+    What the API answers for one is not documented: a 404, a body that says nothing and one without values all count.
     """
     ids = {"service_id": service_id, "table_id": table_id, "customer_id": customer_id}
     return (yield from _maybe(READ_PROFILE, **ids)) or None
@@ -117,12 +117,15 @@ def read_aliases(service_id: int, optimizely_table_id: int, optimizely_user_id: 
     return {str(table_id): str(customer_id) for table_id, customer_id in found.items()}
 
 
+_NOTHING = (b"", b"null", b"[]")
+
+
 def _maybe(endpoint: Endpoint, **path: object) -> Flow[dict[str, Any]]:
     answer = yield endpoint.request(None, **path)
     if isinstance(answer, Response) and answer.status == 404:
         return {}
     response = succeed(endpoint, answer)
-    if not response.body.strip():
+    if response.body.strip() in _NOTHING:
         return {}
     return read(endpoint, response, _data, decoded(endpoint, response, dict))
 

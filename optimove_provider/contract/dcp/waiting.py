@@ -18,8 +18,13 @@ def tolerable(error: OptimoveProviderError, failed_polls: int, max_failed_polls:
     return error.retry_helps and failed_polls <= max_failed_polls
 
 
-def wait(ask: Ask, poll_seconds: float, max_failed_polls: int = MAX_FAILED_POLLS) -> Flow[Outcome]:
-    """Ask every `poll_seconds` until every file is imported or one has failed.
+def wait(
+    ask: Ask,
+    poll_seconds: float,
+    max_failed_polls: int = MAX_FAILED_POLLS,
+    is_enough: Callable[[Outcome], bool] = lambda outcome: False,
+) -> Flow[Outcome]:
+    """Ask every `poll_seconds` until every file is imported or one has failed, or what is known before `is_enough`.
 
     Raises what asking raises: at once where only a person can help, else after `max_failed_polls` in a row.
     """
@@ -34,6 +39,6 @@ def wait(ask: Ask, poll_seconds: float, max_failed_polls: int = MAX_FAILED_POLLS
             yield Sleep(poll_seconds, f"failed poll {failed_polls} of at most {max_failed_polls} in a row: {error}")
             continue
         failed_polls = 0
-        if outcome.state is not ImportState.WAIT:
+        if outcome.state is not ImportState.WAIT or is_enough(outcome):
             return outcome
         yield Sleep(poll_seconds, outcome.sentence)

@@ -164,6 +164,9 @@ class DcpSwitches:
     read_dates: Literal["as_written", "iso", "seconds", "milliseconds"] = "as_written"
     # Whether numbers and booleans are read as such. Guess: they are. "text": as strings.
     read_values: Literal["typed", "text"] = "typed"
+    # What the reading of a profile is answered. Guess: "ok", 200 and the profile. A number is a status that refuses it;
+    # "html" is a page of a proxy's, with 200.
+    profile_read: Literal["ok", "html", 400, 401, 403, 500] = "ok"
     # What is read for a customer that nobody wrote. Guess: 404. "empty": 200, and no values.
     unknown_profile: Literal["404", "empty"] = "404"
     # How long until a value that was written or imported is read. Guess: at once; no delay is documented.

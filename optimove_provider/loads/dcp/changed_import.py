@@ -10,6 +10,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from optimove_provider.contract.dcp.evidence import NOT_SEEN
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.disk.room import at_the_end
 from optimove_provider.loads.dcp.columns import OtherColumns, TableColumns
@@ -117,6 +118,7 @@ class ChangedImport:
             "changed",
             filled=spool["filled"],
             is_complete=not self._report.rejected,
+            reverify_after=None if changed.reverify_after is None else changed.reverify_after.total_seconds(),
         )
         if changed.source_is == "snapshot" and self._report.rejected:
             self._report.note(
@@ -160,6 +162,7 @@ class ChangedImport:
         self._in_doubt.record(self._load.load_id, self._report.s3_keys)
         self._publication.commit(lease.check)
         self._report.accepted, self._report.state = plan.to_send, "uploaded"
+        self._report.tell_evidence(NOT_SEEN)
 
     def _begin(self, lease: Lease, plan: Plan, columns: list[str]) -> None:
         """From here on the frozen rows stay what they are."""

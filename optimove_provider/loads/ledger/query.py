@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _EPOCH = datetime.fromtimestamp(0, UTC)
 MAX_MEMORY = "1.2GB"
 """What DuckDB may take before it goes on in temporary files."""
-_COMPARED = ("key", "fingerprint", "judged_by", "generation", "opened", "expires", "state")
+_COMPARED = ("key", "fingerprint", "judged_by", "generation", "opened", "expires", "state", "unproven_since")
 _COMPARED_SCHEMA = pa.schema(  # times as microseconds: DuckDB need not know of zones
     [
         ("key", pa.string()),
@@ -34,11 +34,12 @@ _COMPARED_SCHEMA = pa.schema(  # times as microseconds: DuckDB need not know of 
         ("opened", pa.int64()),
         ("expires", pa.int64()),
         ("state", pa.string()),
+        ("unproven_since", pa.int64()),
         ("position", pa.int64()),
     ]
 )
 _ASKED = pa.schema([("key", pa.string()), ("record", pa.string())])
-_TIMES = ("generation", "opened", "expires")
+_TIMES = ("generation", "opened", "expires", "unproven_since")
 _SQL_TYPES = {pa.string(): "VARCHAR", pa.binary(): "BLOB", pa.int64(): "BIGINT"}
 _ABOVE = """CREATE TABLE above AS SELECT * FROM stored_above
     QUALIFY row_number() OVER (PARTITION BY key ORDER BY position DESC) = 1"""
@@ -126,7 +127,7 @@ def _in_sql(source: layers.Source, name: str) -> str:
     """A column of the ledger, of the type that `_COMPARED_SCHEMA` says."""
     if columns := source.stored([name]):
         return f"epoch_us({columns[0]})" if name in _TIMES else columns[0]
-    value = source.constants and source.constants[name]
+    value = source.constants[name]
     literal = "NULL" if value is None else micros(value) if isinstance(value, datetime) else f"'{value}'"
     return f"CAST({literal} AS {_SQL_TYPES[_COMPARED_SCHEMA.field(name).type]})"
 

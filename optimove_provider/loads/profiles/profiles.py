@@ -10,7 +10,8 @@ from optimove_provider.contract.cells.datatypes import KEY_COLUMN, Attribute, Ve
 from optimove_provider.contract.cells.ids import is_empty_id
 from optimove_provider.contract.cells.values import JsonValue, comparable, json_value
 from optimove_provider.contract.dcp.profiles import UNADDRESSABLE
-from optimove_provider.contract.wire.errors import DataError, SettingsError
+from optimove_provider.contract.wire.errors import ApiError, DataError, SettingsError, UnreadableAnswer
+from optimove_provider.contract.wire.outside import cut
 from optimove_provider.loads.ledger.ledger import ledger_of
 from optimove_provider.loads.profiles.profile_turn import profile_turn
 from optimove_provider.loads.profiles.rest_load import OnDoubt, Record, RestLoad, UnfitRecord
@@ -187,11 +188,20 @@ def missing_values(client: DcpClient, table_id: int, expected: Mapping[str, Reco
             raise SettingsError(
                 f"table {table_id} has no attribute {', '.join(map(repr, unknown))}: check the names, or register them"
             )
-        profile = client.read_profile(service_id, table_id, customer)
+        profile = _read(client, service_id, table_id, customer)
         if profile is None:
             yield f"customer {customer!r} has no profile yet"
         elif other := [name for name, value in values.items() if not _same(attributes[name], value, profile.get(name))]:
             yield f"customer {customer!r} has other values of {', '.join(map(repr, other))}"
+
+
+def _read(client: DcpClient, service_id: int, table_id: int, customer: str) -> dict[str, Any] | None:
+    """A profile; an error says whose it is."""
+    try:
+        return client.read_profile(service_id, table_id, customer)
+    except (ApiError, UnreadableAnswer) as error:
+        error.args = (cut(f"the profile of customer {customer!r:.200} cannot be read: {error}"),)
+        raise
 
 
 def _same(attribute: Attribute, expected: Any, found: Any) -> bool:

@@ -58,6 +58,8 @@ FIELDS = {
     ),
     "lock_timeout": (["1h", None, -1, float("inf")], ["1h", "-1", "None", ""], ("60", timedelta(minutes=1))),
     "wait_timeout": (["1h", None, -1, float("nan")], ["1h", "-1", "None", ""], ("0.5", timedelta(seconds=0.5))),
+    "verify": (["some", None, 0, -0.5, 1.5, True], ["some", "0", "1.5", "None", ""], ("0.25", 0.25)),
+    "reverify_after": (["1h", -1, float("nan"), True], ["1h", "-1", "None", ""], ("off", None)),
     "max_rejected": ([-1, 1.5, float("nan"), True, "3"], ["-1", "1.5", "nan", "None", ""], ("0.25", 0.25)),
 }
 MEMBERS = {

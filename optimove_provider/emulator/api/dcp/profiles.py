@@ -49,9 +49,17 @@ def _envelope(table: Table, customer_id: str, data: object) -> dict[str, Any]:
     }
 
 
+_PAGE = Response(200, b"<html><body>Please log in</body></html>", {"content-type": "text/html"})
+
+
 def _read_profile(call: Call) -> Response:
     table, customer_id = _table(call, "table_id"), call.path["customer_id"]
     advance(call.state)
+    wanted = call.state.switches.profile_read
+    if wanted == "html":
+        return _PAGE
+    if wanted != "ok":
+        raise Refusal(wanted, "profiles are not read here (profile_read)")
     data = table.profiles.get(customer_id)
     if data is None and call.state.switches.unknown_profile == "404":
         raise Refusal(404, "there is no such profile")
