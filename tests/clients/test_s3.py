@@ -196,7 +196,7 @@ def test_an_answer_that_is_none_of_s3s_shows_no_key(refusing):
 
     bucket = refusing(403, "AccessDenied")
     bucket.s3.meta.events.register("before-call.s3", fail)
-    with pytest.raises(S3Trouble, match=r"none of S3's: invalid XML received:\\n<p>\*\*\*</p>"):
+    with pytest.raises(S3Trouble, match=r"none of S3's \(invalid XML received:\\n<p>\*\*\*</p>"):
         bucket.begin("dcp/1.csv", "load/1")
     bucket.s3.meta.events.unregister("before-call.s3", fail)
 

@@ -4,7 +4,7 @@ import io
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,9 @@ from optimove_provider.loads.state.staging import Staging
 from optimove_provider.loads.upload.destination import Destination
 from optimove_provider.loads.validation.csv_file import CsvFile
 from optimove_provider.loads.validation.row_check import ImportOptions
+from optimove_provider.surroundings import REAL
 
+WITHOUT_WAITS = replace(REAL, sleep=lambda seconds: None)
 HOST, TABLE_ID = "https://dcp.test", 1
 ATTRIBUTES = (Attribute("ltv", "double"), Attribute("since", "datetime", "yyyy-mm-dd"), Attribute("note", "string"))
 
@@ -79,7 +81,7 @@ class Target:
 
     @property
     def staging(self) -> Staging:
-        return Staging(LocalFileSystem(), str(self.folder))
+        return Staging(LocalFileSystem(), str(self.folder), WITHOUT_WAITS)
 
     @property
     def to(self) -> Destination:

@@ -49,7 +49,7 @@ class FullImport:
             self._publish(invalidation)
 
     def _upload(self, invalidation: Invalidation) -> None:
-        with Uploads(self._load.to, self._load.options.max_file_bytes) as uploads:
+        with Uploads(self._load.destination, self._load.options.max_file_bytes) as uploads:
             self._journal.begin_files()
             with invalidation.keys() as observers:
                 self._load.row_check(observers).run(uploads)
@@ -64,7 +64,7 @@ class FullImport:
                 self._end_as_stale(invalidation, visible)
                 return
             invalidation.write(report.s3_keys)
-        self._publication.commit(invalidation.check)
+        self._publication.commit(invalidation.right)
         report.accepted = report.rows - report.rejected
         report.state = "uploaded" if report.s3_keys else "nothing_to_send"
 
