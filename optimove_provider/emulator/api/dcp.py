@@ -63,8 +63,8 @@ def _create_service(call: Call) -> Response:
             state.switches.second_service_status, "the account has a DCP service already, and can have one only"
         )
     # Guess: the shape of AWS keys. They are made up.
-    credentials = Credentials("AKIA" + state.ids.secret(16), state.ids.secret(40))
-    service = Service(state.ids.number(), name, credentials, state.timestamp())
+    credentials = Credentials("AKIA" + state.ids.secret(16), state.ids.secret(40), state.switches.table_keys)
+    service = Service(state.ids.number(), name, credentials, state.timestamp(), state.switches.s3_path)
     state.services[service.id] = service
     # The text of 2016 says that a service brings the Optimizely table; the one of 2020 is silent. Guess: it
     # does.
