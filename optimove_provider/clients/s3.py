@@ -56,8 +56,7 @@ _NOT_OFFERED = (
     "this operation is not offered there: check s3_endpoint_url and upload_method of the connection, and proxies"
 )
 _UNKNOWN = "a reason that is not known here: the next try may come through; if it lasts, look the code up"
-_NO_ANSWER = "no answer came: check s3_endpoint_url, region and proxies, and run the task again"
-_NO_KEYS = "no keys were found to sign with: check the connection that aws_conn_id names"
+_UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 _THE_REGION = "the bucket is in another region: check import_bucket, region and s3_endpoint_url of the connection"
 _EXPIRED = "the temporary keys have expired: the next try takes new ones; check aws_conn_id if it does not help"
 _FINAL: Mapping[str, str] = {
@@ -178,8 +177,7 @@ class Bucket:
         except self.s3.exceptions.ClientError as error:
             problem = self._problem(key, error)
         except (BotoCoreError, ResponseParserError) as error:
-            kind, words = _of_boto(error)
-            problem = kind(self._told(key, f"{words} ({error})"))
+            problem = _kind_of(error)(self._told(key, f"{_words_of(error)} ({error})"))
         except Exception as error:
             # boto follows a redirect, and asks where the bucket is, which is answered so, too.
             if not isinstance(error, RecursionError) and not isinstance(error.__context__, RecursionError):
@@ -198,8 +196,10 @@ class Bucket:
             return _NotThere(self._told(key, str(error)))
         if status == 403 and code not in _PASSING and self._skewed(error.response):
             code = "RequestTimeTooSkewed"
-        kind, words = _meaning(code, status)
-        return kind(self._told(key, f"{words} ({error})"))
+        words = (
+            _PASSING.get(code) or _FINAL.get(code) or _OF_THE_OPERATION.get(code) or _BY_STATUS.get(status) or _UNKNOWN
+        )
+        return _kind(code, status)(self._told(key, f"{words} ({error})"))
 
     def _told(self, key: str, text: str) -> str:
         return f"s3://{self.name}/{key}: {shown(redact(text, self.secrets, MAX_TEXT))}"
@@ -220,17 +220,15 @@ class _NotThere(OptimoveProviderError):
 _ONLY_NEW: Mapping[str, str] = {"IfNoneMatch": "*"}
 
 
-def _meaning(code: str, status: int) -> tuple[type[Exception], str]:
-    """The error that stands for a code of S3's and its status, and what it says to a person."""
-    if words := _PASSING.get(code):
-        return InDoubt if _tells_nothing(status) else S3Trouble, words
-    if words := _FINAL.get(code):
-        return S3Refused, words
-    if words := _OF_THE_OPERATION.get(code) or _BY_STATUS.get(status):
-        return NotPermitted, words
-    if status == 400:
-        return NotTaken, _UNKNOWN
-    return InDoubt if _tells_nothing(status) else S3Trouble, _UNKNOWN
+def _kind(code: str, status: int) -> type[Exception]:
+    """The error that stands for a code of S3's and its status."""
+    if code in _FINAL:
+        return S3Refused
+    if code not in _PASSING and (code in _OF_THE_OPERATION or status in _BY_STATUS):
+        return NotPermitted
+    if code not in _PASSING and status == 400:
+        return NotTaken
+    return InDoubt if _tells_nothing(status) else S3Trouble
 
 
 def _tells_nothing(status: int) -> bool:
@@ -238,22 +236,33 @@ def _tells_nothing(status: int) -> bool:
     return status not in (501, 503) and not 300 <= status < 500
 
 
-def _of_boto(error: Exception) -> tuple[type[Exception], str]:
+def _kind_of(error: Exception) -> type[Exception]:
     """The error that stands for one of boto's own, which no answer of S3's caused."""
     from botocore import exceptions as boto
     from botocore.parsers import ResponseParserError
 
-    if isinstance(error, ResponseParserError):
-        return InDoubt, "check s3_endpoint_url, and proxies: this is an answer that is none of S3's"
-    if isinstance(error, boto.EndpointConnectionError | boto.ConnectTimeoutError | boto.ProxyConnectionError):
-        return S3Trouble, _NO_ANSWER
-    if isinstance(error, boto.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return S3Trouble, "S3's certificate is not trusted here: check s3_endpoint_url, and verify of aws_conn_id"
     if isinstance(error, boto.NoCredentialsError | boto.PartialCredentialsError | boto.ProfileNotFound):
-        return S3Refused, _NO_KEYS
+        return S3Refused
+    if isinstance(error, boto.EndpointConnectionError | boto.ConnectTimeoutError | boto.ProxyConnectionError):
+        return S3Trouble
+    if isinstance(error, boto.SSLError) and _UNTRUSTED in str(error):
+        return S3Trouble
+    lost = boto.HTTPClientError | boto.ConnectionError | boto.IncompleteReadError | ResponseParserError
+    return InDoubt if isinstance(error, lost) else S3Trouble
+
+
+def _words_of(error: Exception) -> str:
+    """What it says to a person."""
+    from botocore import exceptions as boto
+    from botocore.parsers import ResponseParserError
+
+    if isinstance(error, ResponseParserError):
+        return "check s3_endpoint_url, and proxies: this is an answer that is none of S3's"
+    if isinstance(error, boto.SSLError) and _UNTRUSTED in str(error):
+        return "S3's certificate is not trusted here: check s3_endpoint_url, and verify of aws_conn_id"
     if isinstance(error, boto.HTTPClientError | boto.ConnectionError | boto.IncompleteReadError):
-        return InDoubt, _NO_ANSWER
-    return S3Trouble, "boto could not ask: check region, s3_endpoint_url and aws_conn_id"
+        return "no answer came: check s3_endpoint_url, region and proxies, and run the task again"
+    return "boto could not sign or ask: check aws_conn_id, region and s3_endpoint_url"
 
 
 def _found(answer: Mapping[str, Any]) -> Found:
