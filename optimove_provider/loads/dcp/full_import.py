@@ -24,7 +24,7 @@ class FullImport:
         """Check and upload, or finish what an earlier try had checked and sent; then `confirm` may follow.
 
         What is refused is aborted; what broke off, a retry of the same load continues: it sends only what is missing,
-        and makes no second file. Raises TargetBusy, PartlyVisible, and what checking and uploading raise.
+        under the same names. Raises TargetBusy, PartlyVisible, and what checking and uploading raise.
         """
         with run_once(self._report, self._journal, all_or_nothing=True) as unfinished:
             if unfinished:
