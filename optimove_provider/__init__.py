@@ -73,6 +73,12 @@ _DCP_CONNECTION = {
         "s3_endpoint_url": _field("S3 endpoint URL", "Blank for AWS."),
         "region": _field("AWS region", "Blank for us-east-1."),
         "aws_conn_id": _field("AWS connection id", "Blank to use the keys that each table carries."),
+        "upload_method": _field(
+            "Upload method",
+            "How files go up: in parts (multipart), whole with one PUT of less than 5 GB each (put), or in parts "
+            "unless S3 refuses that (auto).",
+            enum=["auto", "multipart", "put", None],
+        ),
         "upload_history_url": _field(
             "Upload history URL",
             "A URL with {table_id} in it. The vendor documents none. Blank to read profiles back instead. Airflow "

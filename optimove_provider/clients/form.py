@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from optimove_provider.contract.wire.errors import SettingsError
@@ -63,6 +63,13 @@ class Form:
         value = self.text("target_alias", "")
         if value not in ("", "same", "other"):
             self.complaints.append(f"target_alias {value!r:.50}: expected same, other, or nothing")
+        return value
+
+    def choice(self, name: str, choices: Sequence[str]) -> str:
+        """One of some words; the first one where there is none."""
+        value = self.text(name, choices[0])
+        if value not in choices:
+            self.complaints.append(f"{name} {value!r:.50}: expected {', '.join(choices[:-1])} or {choices[-1]}")
         return value
 
     def template(self, name: str) -> str:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 from urllib.parse import quote, unquote, urlsplit
 from urllib.request import getproxies
 
@@ -16,6 +16,7 @@ from optimove_provider.contract.wire.messages import Endpoint, Request
 from optimove_provider.contract.wire.outside import redact
 from optimove_provider.contract.wire.targets import host_url, is_loopback
 
+UploadMethod = Literal["auto", "multipart", "put"]
 TIMEOUT_SECONDS = 60.0
 REQUESTS_PER_10S = 50.0
 """The main Optimove API documents 50 requests per 10 seconds; for these two APIs no limit is published."""
@@ -137,6 +138,7 @@ class OptixSettings(Settings):
 class DcpSettings(Settings):
     """Settings of Dynamic Customer Profiles.
 
+    `upload_method` says how files go up: in parts, with one PUT, or in parts unless S3 refuses that.
     `upload_history_url` is a template with {table_id} in it, or empty. Where {upload_history_token} is in it, the token
     goes there; else it is a header of its own.
     """
@@ -147,6 +149,7 @@ class DcpSettings(Settings):
     s3_endpoint_url: str = field(default="", repr=False)
     region: str = dcp.S3_REGION
     aws_conn_id: str = ""
+    upload_method: UploadMethod = "auto"
     upload_history_url: str = field(default="", repr=False)
     upload_history_token: str = field(default="", repr=False)
 
@@ -166,6 +169,7 @@ class DcpSettings(Settings):
             s3_endpoint_url=form.place("s3_endpoint_url", ""),
             region=form.text("region", dcp.S3_REGION),
             aws_conn_id=form.text("aws_conn_id", ""),
+            upload_method=form.choice("upload_method", get_args(UploadMethod)),
             upload_history_url=form.template("upload_history_url"),
             upload_history_token=form.secret("upload_history_token", "the upload history's own token"),
             **_limits(form),

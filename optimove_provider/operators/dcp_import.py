@@ -308,7 +308,8 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         from optimove_provider.hooks.s3 import import_bucket
         from optimove_provider.loads.upload.destination import Destination
 
-        return Destination(import_bucket(client.settings, table), table.s3_path, load_id, self.staging())
+        bucket = import_bucket(client.settings, table)
+        return Destination(bucket, table.s3_path, load_id, self.staging(), client.settings.upload_method)
 
     def _changed_options(self) -> "ChangedOptions":
         from optimove_provider.loads.dcp.options import ChangedOptions

@@ -70,7 +70,8 @@ def test_a_host_that_is_no_url_is_refused(host, shown):
 @pytest.mark.parametrize("blank", [None, "", " "])
 def test_blank_fields_take_the_vendors_defaults(blank):
     optix_fields = dict.fromkeys(("host", "port", "timeout_seconds", "requests_per_10s"), blank)
-    names = ("profile_host", "import_bucket", "s3_endpoint_url", "region", "aws_conn_id", "upload_history_url")
+    names = ("profile_host", "import_bucket", "s3_endpoint_url", "region", "aws_conn_id", "upload_method")
+    names = (*names, "upload_history_url")
     read = OptixSettings.read("mine", {**optix_fields, **OPTIX})
     assert (read.host, read.timeout_seconds, read.requests_per_10s) == (
         optix.BASE_URL,
@@ -96,6 +97,12 @@ def test_blank_fields_take_the_vendors_defaults(blank):
 )
 def test_a_port_beside_the_url_goes_in_unless_the_url_has_one(host, port, base_url):
     assert OptixSettings.read("mine", {**OPTIX, "host": host, "port": port}).host == base_url
+
+
+def test_a_word_that_is_no_upload_method_is_refused():
+    assert DcpSettings.read("mine", {**DCP, "upload_method": "put"}).upload_method == "put"
+    told = complaint(DcpSettings, {**DCP, "upload_method": "PUT it"})
+    assert "upload_method 'PUT it': expected auto, multipart or put" in told
 
 
 def test_numbers_may_come_as_text():

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from optimove_provider.contract.cells.datatypes import MAX_IMPORT_BYTES
+
 DoubtfulSuccess = Literal[
     "none",
     "html",
@@ -23,6 +25,12 @@ DoubtfulSuccess = Literal[
     "207",
     "226",
 ]
+
+S3Permissions = Literal[
+    "all", "get_put_only", "no_create", "no_part", "no_complete", "no_abort", "no_head", "no_if_none_match"
+]
+TableKeys = Literal["both", "null", "empty", "access_key_only"]
+PathForm = Literal["ids", "opaque", "slashes", "null"]
 
 
 @dataclass(frozen=True)
@@ -191,6 +199,26 @@ class DcpSwitches:
     unknown_view: Literal["empty", "404"] = "empty"
     # The status of a second service: documented is only that an account has one. Guess: a bad request.
     second_service_status: Literal[400, 403, 409] = 400
+
+    # What the keys of a table may do in the import bucket: the guide names GET and PUT. Guess: "all" that an upload in
+    # parts needs too, since files above the 5 GB of one PUT are allowed. "get_put_only" answers 405 to other methods,
+    # "no_if_none_match" 501 to that header, and the others 403 to the one operation that they name.
+    s3_permissions: S3Permissions = "all"
+    # Whether the bucket checks who signs. AWS always does. "any": it takes whatever is signed with, for tests.
+    s3_credentials: Literal["checked", "any"] = "checked"
+    # Which AWS keys a service that is created, and its tables, show: all that the reference prints. Whether each table
+    # has any is unknown. Guess: "both".
+    table_keys: TableKeys = "both"
+    # The form of the s3_path of a service that is created, and of its tables. The reference prints dcp/567/678, and no
+    # page says that it is made of ids. Guess: "ids". "opaque" has a letter after dcp/, as on a screenshot of 2020.
+    s3_path: PathForm = "ids"
+    # What becomes of an object once its import is over: no page says that it stays. Guess: "keep". "move": to another
+    # place in the bucket.
+    object_after_import: Literal["keep", "remove", "move"] = "keep"
+    # Files of so many bytes are not accepted. Documented: "under 10GB", without a word on how many bytes a GB has.
+    import_limit_bytes: int = MAX_IMPORT_BYTES
+    # How they are not accepted. Guess: the import fails. "s3": S3 refuses the upload, "ignored": no import begins.
+    too_large: Literal["failed", "s3", "ignored"] = "failed"
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,9 @@ from optimove_provider.loads.report.bookkeeping import keep_account, run_once
 from optimove_provider.loads.spool.row_files import REFUSED
 from optimove_provider.loads.spool.slices import RowFilesWriter
 from optimove_provider.loads.spool.unique_keys import refuse_duplicates
-from optimove_provider.loads.upload.multipart import files_of
+from optimove_provider.loads.upload.files import files_of
 from optimove_provider.loads.upload.uploads import Uploads
+from optimove_provider.loads.upload.visibility import Right
 from optimove_provider.surroundings import after
 
 Spool = Mapping[str, Any]
@@ -154,13 +155,13 @@ class ChangedImport:
             ProfileMarks(self._ledger).check_import(columns, keys, plan.load.age)
         if not self._publication.resume():
             self._begin(lease, plan, columns)
-            with Uploads(self._load.to, self._load.options.max_file_bytes) as uploads:
+            with Uploads(self._load.destination, self._load.options.max_file_bytes) as uploads:
                 for text in csv_text(self._load.staging, plan.sent, columns):
                     uploads.write(text)
                 uploads.finish()
             self._publication.prepare(uploads)
         self._in_doubt.record(self._load.load_id, self._report.s3_keys)
-        self._publication.commit(lease.check)
+        self._publication.commit(Right(lease.check, is_exclusive=True))
         self._report.accepted, self._report.state = plan.to_send, "uploaded"
         self._report.tell_evidence(NOT_SEEN)
 
@@ -176,4 +177,4 @@ class ChangedImport:
     def _never_visible(self, load_id: str) -> list[str]:
         """The files that another load began, and that never became visible: a retry of it looks at the ledger first."""
         files = files_of(replace(self._load.to, load_id=load_id))
-        return [file.key for file in files if not file.is_visible()]
+        return [file.key for file in files if not file.may_be_visible]

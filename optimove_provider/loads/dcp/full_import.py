@@ -26,7 +26,7 @@ class FullImport:
         """Check and upload, or finish what an earlier try had checked and sent; then `confirm` may follow.
 
         What is refused is aborted; what broke off, a retry of the same load continues: it sends only what is missing,
-        and makes no second file. Raises TargetBusy, PartlyVisible, and what checking and uploading raise.
+        under the same names. Raises TargetBusy, PartlyVisible, and what checking and uploading raise.
         """
         with run_once(self._report, self._journal, all_or_nothing=True) as unfinished:
             if unfinished:
@@ -52,7 +52,7 @@ class FullImport:
 
     def _upload(self, invalidation: Invalidation) -> None:
         load = self._load
-        with Uploads(load.to, load.options.max_file_bytes) as uploads:
+        with Uploads(load.destination, load.options.max_file_bytes) as uploads:
             self._journal.begin_files()
             with invalidation.keys() as observers, kept_for_verification(load, uploads) as sink:
                 load.row_check(observers).run(sink)
@@ -67,7 +67,7 @@ class FullImport:
                 self._end_as_stale(invalidation, visible)
                 return
             invalidation.write(report.s3_keys)
-        self._publication.commit(invalidation.check)
+        self._publication.commit(invalidation.right)
         report.accepted = report.rows - report.rejected
         report.state = "uploaded" if report.s3_keys else "nothing_to_send"
         report.tell_evidence(NOT_SEEN)

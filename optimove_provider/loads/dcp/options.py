@@ -1,6 +1,6 @@
 """One import into a table: what is to be done, and all that it needs for that."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -67,6 +67,11 @@ class TableImport:
         return self.to.load_id
 
     @property
+    def destination(self) -> Destination:
+        """Where its files go; what is odd on the way is noted in the report."""
+        return replace(self.to, note=self.report.note)
+
+    @property
     def staging(self) -> Staging:
         """Where the load keeps its state."""
         return self.to.staging
@@ -77,7 +82,7 @@ class TableImport:
 
     def publication(self, journal: Journal) -> Publication:
         """The load's files. Once they are aborted, they are in doubt no more."""
-        return Publication(self.to, journal, self.report, self.remember, self._forget_files)
+        return Publication(self.destination, journal, self.report, self.remember, self._forget_files)
 
     @property
     def delimiter(self) -> str:

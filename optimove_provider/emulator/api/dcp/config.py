@@ -59,8 +59,8 @@ def _create_service(call: Call) -> Response:
             state.switches.second_service_status, "the account has a DCP service already, and can have one only"
         )
     # Guess: the shape of AWS keys. They are made up.
-    credentials = Credentials("AKIA" + state.ids.secret(16), state.ids.secret(40))
-    service = Service(state.ids.number(), name, credentials, state.timestamp())
+    credentials = Credentials("AKIA" + state.ids.secret(16), state.ids.secret(40), state.switches.table_keys)
+    service = Service(state.ids.number(), name, credentials, state.timestamp(), state.switches.s3_path)
     state.services[service.id] = service
     if state.switches.optimizely_table == "created":
         _add_table(state, service, "Optimizely", ("uid", None), "Optimizely datasource").is_optimizely = True
