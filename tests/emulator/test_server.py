@@ -96,8 +96,10 @@ def hold(conversation, ask):
         except StopIteration:
             return answers
         status, body, content_type = ask(method, url, value)
-        answers.append((method, url, status, body, content_type))
         answer = json.loads(body) if content_type == "application/json" else None
+        if url == "/_emulator/state":  # whoever puts files over S3 meets switches that nobody meets in process
+            body = json.dumps({name: told for name, told in answer.items() if name != "switches_met"})
+        answers.append((method, url, status, body, content_type))
 
 
 def test_it_answers_in_process_what_it_answers_over_http(server, session, s3, ask, objects, keys):

@@ -72,7 +72,7 @@ class Vendor:
         self.settings = replace(self.settings, upload_history_url=HISTORY)
 
     def switch(self, **switches):
-        self.state.switches = replace(self.state.switches, **switches)
+        self.state.switches = replace(self.state.switches.plain, **switches)
 
     @property
     def profiles(self):
