@@ -7,6 +7,7 @@ from typing import Any
 from optimove_provider.clients.session import Client
 from optimove_provider.clients.settings import DcpSettings
 from optimove_provider.contract.cells.datatypes import Attribute
+from optimove_provider.contract.cells.registered import Registered
 from optimove_provider.contract.cells.values import JsonValue
 from optimove_provider.contract.dcp import config as dcp
 from optimove_provider.contract.dcp import ensure, profiles, readback
@@ -31,8 +32,8 @@ class DcpClient(Client[DcpSettings]):
         self.learn(table.aws_access_key, table.aws_secret_key)
         return table
 
-    def list_attributes(self, table_id: int) -> list[Attribute]:
-        """The attributes registered for a table."""
+    def list_attributes(self, table_id: int) -> list[Registered]:
+        """The attributes registered for a table, one of each name: a live one, or else an archived one."""
         return self.run(dcp.list_attributes(table_id))
 
     def read_project(self, project_id: int) -> dcp.Project:

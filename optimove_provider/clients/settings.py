@@ -69,7 +69,8 @@ class Settings:
         """The request with an absolute URL and the vendor's headers: ready to be sent."""
         api = request.endpoint.api if request.endpoint else ""
         headers = {**request.headers, **self.credentials(request.endpoint)}
-        return replace(request, url=self.base_url(api) + request.url, headers=headers)
+        url = request.url if "://" in request.url else self.base_url(api) + request.url
+        return replace(request, url=url, headers=headers)
 
     @property
     def struck_out(self) -> tuple[str, ...]:
@@ -226,7 +227,8 @@ class DcpSettings(Settings):
                 "upload history; the vendor documents no endpoint for it"
             )
         token = quote(self.upload_history_token, safe="")
-        url = self.upload_history_url.replace(TABLE_ID, request.url).replace(HISTORY_TOKEN, token)
+        first = self.upload_history_url.replace(TABLE_ID, request.url).replace(HISTORY_TOKEN, token)
+        url = request.url if "://" in request.url else first
         return replace(request, url=url, headers={**request.headers, **self.credentials(request.endpoint)})
 
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from optimove_provider.clients.dcp import DcpClient
-    from optimove_provider.contract.cells.datatypes import Attribute, EpochUnit
+    from optimove_provider.contract.cells.datatypes import EpochUnit
+    from optimove_provider.contract.cells.registered import Registered
     from optimove_provider.contract.dcp.config import Table
     from optimove_provider.contract.dcp.upload_history import Outcome
     from optimove_provider.loads.dcp.options import ChangedOptions, TableImport
@@ -282,7 +283,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
             assume_settled=self.assume_settled,
         )
 
-    def _import_options(self, attributes: "Sequence[Attribute]") -> "ImportOptions":
+    def _import_options(self, attributes: "Sequence[Registered]") -> "ImportOptions":
         from optimove_provider.loads.validation.row_check import ImportOptions
 
         return ImportOptions(

@@ -7,6 +7,7 @@ from optimove_provider.clients.dcp import DcpClient
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.clients.settings import DcpSettings, OptixSettings
 from optimove_provider.contract.cells.datatypes import Attribute
+from optimove_provider.contract.cells.registered import Registered
 from optimove_provider.contract.dcp import config as dcp
 from optimove_provider.contract.dcp import ensure, profiles
 from optimove_provider.contract.dcp.upload_history import Outcome
@@ -46,7 +47,7 @@ def optix_calls(client: OptixClient) -> None:
 async def dcp_calls(client: DcpClient) -> None:
     assert_type(client.list_services(), list[dcp.Service])
     assert_type(client.read_table(1), dcp.Table)
-    assert_type(client.list_attributes(1), list[Attribute])
+    assert_type(client.list_attributes(1), list[Registered])
     assert_type(client.ensure_service("name").id, int | None)
     assert_type(client.ensure_table(1, "name", "cookie", "id").created, tuple[str, ...])
     assert_type(client.ensure_attributes(1, [Attribute("a", "long")]), ensure.Ensured)

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from optimove_provider.contract.cells.datatypes import Attribute
+from optimove_provider.contract.cells.registered import Registered, one_of_each_name, registered
 from optimove_provider.contract.dcp import profiles
 from optimove_provider.contract.dcp.upload_history import HistoryEntry, Outcome, judge, read_history
-from optimove_provider.contract.wire.answers import ask, ask_list, decoded, read
-from optimove_provider.contract.wire.errors import SettingsError, succeed
+from optimove_provider.contract.wire import members
+from optimove_provider.contract.wire.answers import ask, ask_list, ask_pages, read
+from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.contract.wire.messages import Endpoint, Flow, Response
 
 API = "dcp"
@@ -109,7 +110,7 @@ class Service:
     @classmethod
     def from_json(cls, service: Mapping[str, Any]) -> "Service":
         """Read a service as the API returns it; the AWS keys it carries are left behind."""
-        return cls(int(service["id"]), str(service["name"]), bool(service.get("archived")))
+        return cls(members.number(service, "id"), members.text(service, "name"), members.flag(service, "archived"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,7 @@ class Table:
     service_id: int
     keyfield_locator_type: str = ""
     keyfield_locator_name: str | None = None
+    description: str | None = None
     archived: bool = False
     is_optimizely: bool = False
     s3_path: str = ""
@@ -131,16 +133,17 @@ class Table:
     def from_json(cls, table: Mapping[str, Any]) -> "Table":
         """Read a table as the API returns it."""
         return cls(
-            id=int(table["id"]),
-            name=str(table["name"]),
-            service_id=int(table.get("dcp_service_id") or 0),
-            keyfield_locator_type=str(table.get("keyfield_locator_type") or ""),
-            keyfield_locator_name=table.get("keyfield_locator_name"),
-            archived=bool(table.get("archived")),
-            is_optimizely=bool(table.get("is_optimizely")),
-            s3_path=str(table.get("s3_path") or ""),
-            aws_access_key=str(table.get("aws_access_key") or ""),
-            aws_secret_key=str(table.get("aws_secret_key") or ""),
+            id=members.number(table, "id"),
+            name=members.text(table, "name"),
+            service_id=members.number_or_none(table, "dcp_service_id") or 0,
+            keyfield_locator_type=members.text_or_none(table, "keyfield_locator_type") or "",
+            keyfield_locator_name=members.text_or_none(table, "keyfield_locator_name"),
+            description=members.text_or_none(table, "description"),
+            archived=members.flag(table, "archived"),
+            is_optimizely=members.flag(table, "is_optimizely"),
+            s3_path=members.text_or_none(table, "s3_path") or "",
+            aws_access_key=members.text_or_none(table, "aws_access_key") or "",
+            aws_secret_key=members.text_or_none(table, "aws_secret_key") or "",
         )
 
 
@@ -155,13 +158,13 @@ class Project:
     @classmethod
     def from_json(cls, project: Mapping[str, Any]) -> "Project":
         """Read a project as the API returns it."""
-        linked = project.get("dcp_service_id")
-        return cls(int(project["id"]), str(project.get("project_name") or ""), None if linked is None else int(linked))
+        name = members.text_or_none(project, "project_name") or ""
+        return cls(members.number(project, "id"), name, members.number_or_none(project, "dcp_service_id"))
 
 
-def list_services() -> Flow[list[Service]]:
-    """All services of the account, archived ones included if the API lists them."""
-    return (yield from ask_list(LIST_SERVICES, Service.from_json))
+def list_services(odd: list[str] | None = None) -> Flow[list[Service]]:
+    """All services of the account, archived ones included if the API lists them; for `odd` see `ask_list`."""
+    return (yield from ask_list(LIST_SERVICES, Service.from_json, odd))
 
 
 def read_table(table_id: int) -> Flow[Table]:
@@ -169,9 +172,12 @@ def read_table(table_id: int) -> Flow[Table]:
     return (yield from ask(READ_TABLE, Table.from_json, table_id=table_id))
 
 
-def list_tables(service_id: int) -> Flow[list[Table]]:
-    """The tables of a service, the one called Optimizely and archived ones included if the API lists them."""
-    return (yield from ask_list(LIST_TABLES, Table.from_json, service_id=service_id))
+def list_tables(service_id: int, odd: list[str] | None = None) -> Flow[list[Table]]:
+    """The tables of a service, the one called Optimizely and archived ones included if the API lists them.
+
+    For `odd` see `ask_list`.
+    """
+    return (yield from ask_list(LIST_TABLES, Table.from_json, odd, service_id=service_id))
 
 
 def read_project(project_id: int) -> Flow[Project]:
@@ -179,9 +185,9 @@ def read_project(project_id: int) -> Flow[Project]:
     return (yield from ask(READ_PROJECT, Project.from_json, project_id=project_id))
 
 
-def list_attributes(table_id: int) -> Flow[list[Attribute]]:
-    """The attributes registered for a table, archived ones included if the API lists them."""
-    return (yield from ask_list(LIST_ATTRIBUTES, Attribute.from_json, table_id=table_id))
+def list_attributes(table_id: int, odd: list[str] | None = None) -> Flow[list[Registered]]:
+    """The attributes registered for a table, one of each name: see `one_of_each_name`. For `odd` see `ask_list`."""
+    return one_of_each_name((yield from ask_list(LIST_ATTRIBUTES, registered, odd, table_id=table_id)))
 
 
 def check_locator(locator_type: str, locator_name: str | None) -> None:
@@ -216,8 +222,8 @@ def upload_outcome(table_id: int, s3_keys: Sequence[str], told: set[str] | None 
 
 
 def _history(table_id: int, files: Sequence[str], told: set[str] | None) -> Flow[tuple[Response, list[HistoryEntry]]]:
-    response = succeed(UPLOAD_HISTORY, (yield UPLOAD_HISTORY.request(None, table_id=table_id)))
-    found = decoded(UPLOAD_HISTORY, response, list)
+    pages = yield from ask_pages(UPLOAD_HISTORY, {"table_id": table_id})
+    response, found = pages[0][0], [entry for _, entries in pages for entry in entries]
 
     def entries(listed: Sequence[Any]) -> list[HistoryEntry]:
         return read_history(listed, files, told, response.shown)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from optimove_provider.contract.cells.datatypes import Attribute
+from optimove_provider.contract.cells.registered import Registered, UnusableAttribute
 from optimove_provider.contract.dcp import config as dcp
 from optimove_provider.contract.dcp.config import Table
 from optimove_provider.contract.wire.answers import create, tell
@@ -33,7 +34,8 @@ def ensure_service(name: str, dry_run: bool = False) -> Flow[Ensured]:
 
     Where Support has allowed several, the one called `name` is meant; without it the choice is left to a person.
     """
-    services = [service for service in (yield from dcp.list_services()) if not service.archived]
+    odd = list[str]()
+    services = [service for service in (yield from dcp.list_services(odd)) if not service.archived]
     named = [service for service in services if service.name == name] or services
     if len(named) > 1:
         names = ", ".join(f"{service.name!r} ({service.id})" for service in named)
@@ -43,8 +45,18 @@ def ensure_service(name: str, dry_run: bool = False) -> Flow[Ensured]:
         return _disagreeing(None, [complaint], dry_run)
     if named:
         return Ensured(named[0].id)
+    if odd:
+        return _disagreeing(None, [_in_the_dark(f"service {name!r}", odd)], dry_run)
     made = None if dry_run else (yield from create(dcp.CREATE_SERVICE, {"name": name}))
     return Ensured(made, (name,))
+
+
+def _in_the_dark(what: str, odd: Sequence[str]) -> str:
+    """Why nothing is created: it may be there already, among what cannot be read."""
+    return (
+        f"{what} is not listed, but what is listed has {len(odd)} odd entries ({'; '.join(odd[:3])}), and it may be "
+        "one of them: nothing is created; look at the list in the web UI, and mend or archive those"
+    )
 
 
 def _disagreeing(id: int | None, complaints: Sequence[str], dry_run: bool, created: Iterable[str] = ()) -> Ensured:
@@ -66,12 +78,16 @@ def ensure_table(
     The description is set at creation and not compared: people edit it.
     """
     dcp.check_locator(keyfield_locator_type, keyfield_locator_name)
-    named = [table for table in (yield from dcp.list_tables(service_id)) if table.name == name]
-    locator = (keyfield_locator_type, keyfield_locator_name)
-    if complaint := _table_complaint(named, f"table {name!r} of service {service_id}", locator):
+    odd = list[str]()
+    named = [table for table in (yield from dcp.list_tables(service_id, odd)) if table.name == name]
+    named = [table for table in named if not table.archived] or named
+    what, locator = f"table {name!r} of service {service_id}", (keyfield_locator_type, keyfield_locator_name)
+    if complaint := _table_complaint(named, what, locator):
         return _disagreeing(named[0].id, [complaint], dry_run)
     if named:
         return Ensured(named[0].id)
+    if odd:
+        return _disagreeing(None, [_in_the_dark(what, odd)], dry_run)
     wanted = {
         "name": name,
         "description": description,
@@ -83,15 +99,15 @@ def ensure_table(
 
 
 def _table_complaint(named: Sequence[Table], what: str, wanted: tuple[str, str | None]) -> str:
-    """What is wrong with the tables of one name; empty if nothing is."""
+    """What is wrong with the tables of one name, either live or archived; empty if nothing is."""
     if not named:
         return ""
     table = named[0]
-    if len(named) > 1:
-        ids = ", ".join(str(table.id) for table in named)
-        return f"{what} exists {len(named)} times: ids {ids}. Rename all but one in the web UI"
+    ids = ", ".join(str(table.id) for table in named)
     if table.archived:
-        return f"{what} (id {table.id}) is archived: restore it in the web UI, or choose another name"
+        return f"{what} (id {ids}) is archived: restore it in the web UI, or choose another name"
+    if len(named) > 1:
+        return f"{what} exists {len(named)} times: ids {ids}. Rename all but one in the web UI"
     there = (table.keyfield_locator_type, table.keyfield_locator_name)
     if there == wanted:
         return ""
@@ -104,30 +120,35 @@ def _table_complaint(named: Sequence[Table], what: str, wanted: tuple[str, str |
 def ensure_attributes(table_id: int, attributes: Iterable[Attribute], dry_run: bool = False) -> Flow[Ensured]:
     """Keep the registered attributes and register the missing ones. Nothing is registered if one disagrees.
 
-    The API can change neither name, datatype nor format of an attribute (REST reference, dcpattributes, update).
+    The API can change neither name, datatype nor format of an attribute (REST reference, dcpattributes, update): it is
+    archived, and a replacement created. So an archived one is no obstacle; it is as if it were missing.
     """
-    wanted = list(attributes)
-    registered = {attribute.name: attribute for attribute in (yield from dcp.list_attributes(table_id))}
+    wanted, odd = list(attributes), list[str]()
+    registered = {one.name: one for one in (yield from dcp.list_attributes(table_id, odd)) if not one.archived}
     missing = [attribute for attribute in wanted if attribute.name not in registered]
     names = tuple(attribute.name for attribute in missing)
-    if complaints := list(_complaints(wanted, registered)):
+    complaints = list(_complaints(wanted, registered))
+    if odd and missing:
+        complaints.append(_in_the_dark(f"attribute {names[0]!r}", odd))
+    if complaints:
         return _disagreeing(table_id, [f"table {table_id}: " + "; ".join(complaints)], dry_run, names)
     for attribute in () if dry_run else missing:
         yield from tell(dcp.CREATE_ATTRIBUTE, attribute.as_json(), table_id=table_id)
     return Ensured(table_id, names)
 
 
-def _complaints(wanted: Sequence[Attribute], registered: Mapping[str, Attribute]) -> Iterator[str]:
+def _complaints(wanted: Sequence[Attribute], registered: Mapping[str, Registered]) -> Iterator[str]:
     for attribute in wanted:
         there = registered.get(attribute.name)
         if there is None:
             continue
-        if there.archived:
-            yield f"attribute {attribute.name!r} is archived: restore it in the web UI, or use another name"
+        if isinstance(there, UnusableAttribute):
+            yield there.problem
         elif (there.datatype, there.format) != (attribute.datatype, attribute.format):
             yield (
                 f"attribute {attribute.name!r} is registered as {there.kind}, not {attribute.kind}, and the API "
-                f"cannot change that: use {there.kind}, or register the values under a new name"
+                f"cannot change that: use {there.kind}, or archive it (DcpArchiveAttributesOperator), and a "
+                "replacement is created"
             )
 
 

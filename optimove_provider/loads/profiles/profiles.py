@@ -1,13 +1,14 @@
 """Profiles over REST, for small sets: written one request each, and read back."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from optimove_provider.clients.dcp import DcpClient
 from optimove_provider.contract.cells.datatypes import KEY_COLUMN, Attribute, Verdict, is_key_column
 from optimove_provider.contract.cells.ids import is_empty_id
+from optimove_provider.contract.cells.registered import Registered, problems, usable
 from optimove_provider.contract.cells.values import JsonValue, comparable, json_value
 from optimove_provider.contract.dcp.profiles import UNADDRESSABLE
 from optimove_provider.contract.wire.errors import DataError, SettingsError
@@ -50,11 +51,13 @@ class ProfileEncoder:
 
     attributes: Mapping[str, Attribute]
     strict: bool = False
+    problems: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def to(cls, attributes: Sequence[Attribute], strict: bool = False) -> "ProfileEncoder":
+    def to(cls, attributes: Sequence[Registered], strict: bool = False) -> "ProfileEncoder":
         """The encoder for a table with these attributes."""
-        return cls({one.name: one for one in attributes if not one.archived}, strict)
+        live = {one.name: one for one in usable(attributes) if not one.archived}
+        return cls(live, strict, problems(attributes))
 
     def encode(self, record: Record, on_doubt: OnDoubt) -> dict[str, JsonValue]:
         """The record's values as JSON carries them; null and empty text write nothing, like an empty cell.
@@ -67,6 +70,8 @@ class ProfileEncoder:
             if is_key_column(name):
                 continue
             attribute = self.attributes.get(name)
+            if name in self.problems:
+                raise UnfitRecord(self.problems[name])
             if attribute is None:
                 raise UnfitRecord(f"attribute {name!r} is not registered, or archived: register it, or leave it out")
             if cell := _cell(name, _in_form(attribute, value)):
@@ -181,8 +186,11 @@ def _aliases(record: Record, known: set[str]) -> dict[str, str]:
 def missing_values(client: DcpClient, table_id: int, expected: Mapping[str, Record]) -> Iterator[str]:
     """Read profiles back; one sentence for each that is not there, or holds other values than those expected."""
     service_id = client.read_table(table_id).service_id
-    attributes = {one.name: one for one in client.list_attributes(table_id)}
+    registered = client.list_attributes(table_id)
+    attributes, unusable = {one.name: one for one in usable(registered)}, problems(registered)
     for customer, values in expected.items():
+        if odd := [unusable[name] for name in values if name in unusable]:
+            raise SettingsError(f"table {table_id}: " + "; ".join(odd))
         if unknown := [name for name in values if name not in attributes]:
             raise SettingsError(
                 f"table {table_id} has no attribute {', '.join(map(repr, unknown))}: check the names, or register them"
