@@ -52,16 +52,21 @@ class DcpClient(Client[DcpSettings]):
         keyfield_locator_name: str | None = None,
         description: str | None = None,
         dry_run: bool = False,
+        update: bool = False,
     ) -> ensure.Ensured:
-        """Keep the service's table of this name, or create it."""
+        """Keep the service's table of this name, or create it; with `update`, with this description."""
         locator = (keyfield_locator_type, keyfield_locator_name)
-        return self.run(ensure.ensure_table(service_id, name, *locator, description, dry_run))
+        return self.run(ensure.ensure_table(service_id, name, *locator, description, dry_run, update))
 
     def ensure_attributes(
         self, table_id: int, attributes: Iterable[Attribute], dry_run: bool = False
     ) -> ensure.Ensured:
         """Keep the registered attributes and register the missing ones."""
         return self.run(ensure.ensure_attributes(table_id, attributes, dry_run))
+
+    def archive_attributes(self, table_id: int, names: Mapping[str, str | None], dry_run: bool = False) -> list[int]:
+        """Archive attributes by name, of which some may come with their datatype; returns the ids."""
+        return self.run(ensure.archive_attributes(table_id, names, dry_run))
 
     def link_project(
         self, project_id: int, service_id: int, replace: bool = False, dry_run: bool = False

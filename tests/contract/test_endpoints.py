@@ -40,7 +40,7 @@ def test_names_are_unique():
     assert len({row.name for row in ROWS}) == len(ROWS)
 
 
-DCP_UPDATES = {"update_attribute", "update_project", "write_profile"}
+DCP_UPDATES = {"update_table", "update_attribute", "delete_attribute", "update_project", "write_profile"}
 
 
 def test_reads_uploads_and_updates_may_be_repeated_and_nothing_else():
@@ -95,6 +95,8 @@ def drive_every_flow(state, send):
     (optimizely,) = (one for one in run(dcp.list_tables(service.id)) if one.is_optimizely)
     attribute_id = next(seen.id for seen in state.tables[table.id].attributes.values())
     run(ensure.describe_attribute(attribute_id, "lifetime value"))
+    run(dcp.list_registered(table.id))
+    run(ensure.ensure_table(service.id, "customers", "uid", description="all of them", update=True))
     run(dcp.read_project(1234))
     run(ensure.link_project(1234, service.id))
     run(profiles.write_profile(service.id, table.id, "1", {"ltv": 1.5}))
@@ -103,6 +105,7 @@ def drive_every_flow(state, send):
     run(profiles.read_aliases(service.id, optimizely.id, "oeu1"))
     run(profiles.read_consolidated_view(service.id, optimizely.id, "oeu1"))
     run(readback.read_back([]))
+    run(ensure.archive_attributes(table.id, {"ltv": None}))
     for history in (
         dcp.upload_history(table.id),
         dcp.upload_outcome(table.id, []),

@@ -17,6 +17,7 @@ from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.hooks.optix import OptixHook
 from optimove_provider.operators.csv import ValidateCsvOperator
 from optimove_provider.operators.dcp import (
+    DcpArchiveAttributesOperator,
     DcpCreateAliasesOperator,
     DcpCreateServiceOperator,
     DcpCreateTableOperator,
@@ -91,6 +92,8 @@ def tasks() -> None:
     DcpRegisterAttributesOperator(task_id="f", table_id=1, attributes=[{"name": "a", "datatype": "long"}])
     DcpRegisterAttributesOperator(task_id="f2", table_id=1, attributes={"a": "long"}, dry_run=True)
     DcpLinkProjectOperator(task_id="f3", project_id=1, service_id=2, replace=True)
+    DcpArchiveAttributesOperator(task_id="f7", table_id=1, names=["a"], dry_run=True)
+    DcpArchiveAttributesOperator(task_id="f8", table_id=1, names={"a": "long"})
     DcpWriteProfilesOperator(task_id="f4", table_id=1, profiles=[{"customerId": "1"}], epoch_unit="milliseconds")
     DcpCreateAliasesOperator(task_id="f5", service_id=1, aliases=[])
     DcpProfileSensor(task_id="f6", table_id=1, profiles={"1": {"a": 1}})

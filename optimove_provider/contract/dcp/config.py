@@ -15,7 +15,7 @@ from optimove_provider.contract.dcp import profiles
 from optimove_provider.contract.dcp.upload_history import HistoryEntry, Outcome, judge, read_history
 from optimove_provider.contract.wire import members
 from optimove_provider.contract.wire.answers import ask, ask_list, ask_pages, read
-from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.contract.wire.errors import Disagreement, SettingsError
 from optimove_provider.contract.wire.messages import Endpoint, Flow, Response
 
 API = "dcp"
@@ -74,6 +74,20 @@ READ_PROJECT = _row("read_project", "GET", "/projects/{project_id}", "projects, 
 UPDATE_PROJECT = _row(
     "update_project", "PUT", "/projects/{project_id}", "projects, update, with dcp_service_id", retry_safe=True
 )
+UPDATE_TABLE = _row(
+    "update_table",
+    "PUT",
+    "/dcp_datasources/{table_id}",
+    "dcptables, update. Name, description and locator can be changed; what is left out stays.",
+    retry_safe=True,
+)
+DELETE_ATTRIBUTE = _row(
+    "delete_attribute",
+    "DELETE",
+    "/dcp_datasource_attributes/{attribute_id}",
+    "dcpattributes, delete. It archives: sending it twice leaves the attribute archived.",
+    retry_safe=True,
+)
 UPLOAD_HISTORY = Endpoint(
     "upload_history",
     HISTORY_API,
@@ -94,6 +108,8 @@ ENDPOINTS = (
     UPDATE_ATTRIBUTE,
     READ_PROJECT,
     UPDATE_PROJECT,
+    UPDATE_TABLE,
+    DELETE_ATTRIBUTE,
     *profiles.ENDPOINTS,
     UPLOAD_HISTORY,
 )
@@ -185,9 +201,34 @@ def read_project(project_id: int) -> Flow[Project]:
     return (yield from ask(READ_PROJECT, Project.from_json, project_id=project_id))
 
 
+def list_registered(table_id: int, odd: list[str] | None = None) -> Flow[list[Registered]]:
+    """All attributes that the API lists for a table: those that are archived too, and several of one name."""
+    return (yield from ask_list(LIST_ATTRIBUTES, registered, odd, table_id=table_id))
+
+
 def list_attributes(table_id: int, odd: list[str] | None = None) -> Flow[list[Registered]]:
     """The attributes registered for a table, one of each name: see `one_of_each_name`. For `odd` see `ask_list`."""
-    return one_of_each_name((yield from ask_list(LIST_ATTRIBUTES, registered, odd, table_id=table_id)))
+    return one_of_each_name((yield from list_registered(table_id, odd)))
+
+
+def writable(table: Table) -> Table:
+    """The table. Raises Disagreement if it is archived: what is written there, nobody will see."""
+    if table.archived:
+        raise Disagreement(
+            f"table {table.name!r} (id {table.id}) is archived, so nothing is sent there: restore it in the web UI, or "
+            "give the id of the table that replaces it"
+        )
+    return table
+
+
+def service_of(table: Table) -> int:
+    """The service whose profiles the table has. Raises Disagreement if the API has not named one."""
+    if not table.service_id:
+        raise Disagreement(
+            f"table {table.name!r} (id {table.id}) is given without a dcp_service_id, so no URL of a profile can be "
+            "made: look at the table in the web UI, or ask the vendor"
+        )
+    return table.service_id
 
 
 def check_locator(locator_type: str, locator_name: str | None) -> None:

@@ -12,21 +12,22 @@ from optimove_provider.contract.cells.registered import Registered, UnusableAttr
 from optimove_provider.contract.dcp import config as dcp
 from optimove_provider.contract.dcp.config import Table
 from optimove_provider.contract.wire.answers import create, tell
-from optimove_provider.contract.wire.errors import Disagreement
+from optimove_provider.contract.wire.errors import Disagreement, succeed
 from optimove_provider.contract.wire.messages import Flow
 
 
 @dataclass(frozen=True, slots=True)
 class Ensured:
-    """What is there now: its id, and what had to be created.
+    """What is there now: its id, what had to be created, and which members of it were updated.
 
-    After a dry run `created` is what would be created, `disagreements` what stands in the way, and `id` is None where
-    nothing is there yet.
+    After a dry run `created` and `updated` are what would be, `disagreements` what stands in the way, and `id` is
+    None where nothing is there yet.
     """
 
     id: int | None
     created: tuple[str, ...] = ()
     disagreements: tuple[str, ...] = ()
+    updated: tuple[str, ...] = ()
 
 
 def ensure_service(name: str, dry_run: bool = False) -> Flow[Ensured]:
@@ -55,7 +56,7 @@ def _in_the_dark(what: str, odd: Sequence[str]) -> str:
     """Why nothing is created: it may be there already, among what cannot be read."""
     return (
         f"{what} is not listed, but what is listed has {len(odd)} odd entries ({'; '.join(odd[:3])}), and it may be "
-        "one of them: nothing is created; look at the list in the web UI, and mend or archive those"
+        "one of them: nothing is changed; look at the list in the web UI, and mend or archive those"
     )
 
 
@@ -72,10 +73,12 @@ def ensure_table(
     keyfield_locator_name: str | None = None,
     description: str | None = None,
     dry_run: bool = False,
+    update: bool = False,
 ) -> Flow[Ensured]:
     """Keep the service's table of this name, or create it. A table that locates customers otherwise is an error.
 
-    The description is set at creation and not compared: people edit it.
+    The description is set at creation and not compared, since people edit it; with `update` it is made the one that is
+    given. Of the tables of one name a live one counts, whatever is archived beside it.
     """
     dcp.check_locator(keyfield_locator_type, keyfield_locator_name)
     odd = list[str]()
@@ -85,7 +88,7 @@ def ensure_table(
     if complaint := _table_complaint(named, what, locator):
         return _disagreeing(named[0].id, [complaint], dry_run)
     if named:
-        return Ensured(named[0].id)
+        return (yield from _described(named[0], description if update else None, dry_run))
     if odd:
         return _disagreeing(None, [_in_the_dark(what, odd)], dry_run)
     wanted = {
@@ -96,6 +99,15 @@ def ensure_table(
     }
     made = None if dry_run else (yield from create(dcp.CREATE_TABLE, wanted, service_id=service_id))
     return Ensured(made, (name,))
+
+
+def _described(table: Table, description: str | None, dry_run: bool) -> Flow[Ensured]:
+    """The table, with the description that is wanted; None wants none."""
+    if description is None or description == (table.description or ""):
+        return Ensured(table.id)
+    if not dry_run:
+        yield from tell(dcp.UPDATE_TABLE, {"description": description}, table_id=table.id)
+    return Ensured(table.id, updated=("description",))
 
 
 def _table_complaint(named: Sequence[Table], what: str, wanted: tuple[str, str | None]) -> str:
@@ -150,6 +162,42 @@ def _complaints(wanted: Sequence[Attribute], registered: Mapping[str, Registered
                 f"cannot change that: use {there.kind}, or archive it (DcpArchiveAttributesOperator), and a "
                 "replacement is created"
             )
+
+
+def archive_attributes(table_id: int, names: Mapping[str, str | None], dry_run: bool = False) -> Flow[list[int]]:
+    """Archive the attributes of these names, and return their ids: of those only that were not archived already.
+
+    A name may come with the datatype, and the format, that the attribute has: only then it is archived, so that a
+    replacement of another datatype stays. Without, an unknown name is a Disagreement, and nothing is archived then.
+    """
+    odd = list[str]()
+    listed = yield from dcp.list_registered(table_id, odd)
+    if unknown := names.keys() - {one.name for one in listed} - {name for name, kind in names.items() if kind}:
+        raise Disagreement(_unknown(table_id, sorted(unknown), listed, odd))
+    live = [one for one in listed if one.name in names and not one.archived and _is_of(one, names[one.name])]
+    if nameless := [one.name for one in live if one.id is None]:
+        raise Disagreement(f"table {table_id}: {nameless[0]!r} is listed without its id: archive it in the web UI")
+    ids = [one.id for one in live if one.id is not None]
+    for attribute_id in () if dry_run else ids:
+        succeed(dcp.DELETE_ATTRIBUTE, (yield dcp.DELETE_ATTRIBUTE.request(None, attribute_id=attribute_id)))
+    return ids
+
+
+def _is_of(attribute: Registered, kind: str | None) -> bool:
+    return kind is None or (isinstance(attribute, Attribute) and attribute.kind == kind)
+
+
+def _unknown(table_id: int, names: Sequence[str], listed: Sequence[Registered], odd: Sequence[str]) -> str:
+    if odd:
+        return _in_the_dark(f"table {table_id}: attribute {names[0]!r}", odd)
+    known = ", ".join(sorted({repr(one.name) for one in listed})[:_SHOWN]) or "none"
+    return (
+        f"table {table_id} has no attribute {', '.join(map(repr, names))}: check the names, which are case-sensitive; "
+        f"it has {known}"
+    )
+
+
+_SHOWN = 20
 
 
 def link_project(project_id: int, service_id: int, replace: bool = False, dry_run: bool = False) -> Flow[Ensured]:

@@ -113,7 +113,7 @@ def _create_attribute(call: Call) -> Response:
     attribute = _attribute(json_object(call.json))
     # Guesses, all refused with 400: a name that is registered already (names are case-sensitive, so "ltv" and
     # "LTV" are two), and one that no file could hold because its column is the customer id.
-    if attribute.name in table.attributes:
+    if attribute.name in table.attributes and not table.attributes[attribute.name].attribute.archived:
         raise Refusal(400, f"the table has an attribute {attribute.name!r} already")
     if is_key_column(attribute.name):
         raise Refusal(400, f"{attribute.name!r} is the name of the key column")
@@ -132,6 +132,22 @@ def _attribute(wanted: dict[str, Any]) -> Attribute:
         return Attribute(name, datatype, format, description)
     except ValueError as error:
         raise Refusal(400, str(error)) from None
+
+
+def _delete_attribute(call: Call) -> Response:
+    """Archives it. Guess: an archived one may be archived again."""
+    _, registered = _registered(call)
+    registered.attribute = replace(registered.attribute, archived=True)
+    registered.last_modified = call.state.timestamp()
+    return Response(204)
+
+
+def _update_table(call: Call) -> Response:
+    """Guess: what is documented as editable, and does not come here, is ignored."""
+    table, wanted = _table(call), json_object(call.json)
+    if "description" in wanted:
+        table.description = optional_text(wanted, "description")
+    return json_answer(202, table.as_json())
 
 
 def _update_attribute(call: Call) -> Response:
@@ -203,6 +219,8 @@ HANDLERS: dict[Endpoint, Handler] = {
     dcp.UPDATE_ATTRIBUTE: _update_attribute,
     dcp.READ_PROJECT: _read_project,
     dcp.UPDATE_PROJECT: _update_project,
+    dcp.UPDATE_TABLE: _update_table,
+    dcp.DELETE_ATTRIBUTE: _delete_attribute,
 }
 HISTORY_HANDLERS: dict[Endpoint, Handler] = {dcp.UPLOAD_HISTORY: _upload_history}
 DCP = Api(PREFIXES[dcp.API], HANDLERS, admit, refuse, trailing_slash=True)

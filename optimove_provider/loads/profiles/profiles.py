@@ -10,6 +10,7 @@ from optimove_provider.contract.cells.datatypes import KEY_COLUMN, Attribute, Ve
 from optimove_provider.contract.cells.ids import is_empty_id
 from optimove_provider.contract.cells.registered import Registered, problems, usable
 from optimove_provider.contract.cells.values import JsonValue, comparable, json_value
+from optimove_provider.contract.dcp.config import service_of, writable
 from optimove_provider.contract.dcp.profiles import UNADDRESSABLE
 from optimove_provider.contract.wire.errors import DataError, SettingsError
 from optimove_provider.loads.ledger.ledger import ledger_of
@@ -123,7 +124,7 @@ def write_profiles(
     What the table's ledger has newer is left out, as stale; it learns which customers are written. Raises TargetBusy
     while another load works on the table.
     """
-    service_id = client.read_table(table_id).service_id
+    service_id = service_of(writable(client.read_table(table_id)))
     settings = client.settings
     ledger = ledger_of(load.staging, "dcp", settings.host, str(table_id), settings.target_alias)
 
@@ -147,7 +148,7 @@ def create_aliases(client: DcpClient, service_id: int, records: Sequence[Record]
     Optimizely table, or several.
     """
     tables = client.list_tables(service_id)
-    optimizely = [table.id for table in tables if table.is_optimizely]
+    optimizely = [table.id for table in tables if table.is_optimizely and not table.archived]
     if len(optimizely) != 1:
         raise DataError(
             f"service {service_id}: aliases need its one Optimizely table; {len(optimizely)} are listed: check "
@@ -176,7 +177,9 @@ def _aliases(record: Record, known: set[str]) -> dict[str, str]:
     for alias in given:
         table_id = str(alias.get("table_id"))
         if table_id not in known or table_id in found:
-            raise UnfitRecord(f"table_id {table_id!r} is named twice, or is no table of the service: check the aliases")
+            raise UnfitRecord(
+                f"table_id {table_id!r} is named twice, archived, or no table of the service: check the aliases"
+            )
         found[table_id] = checked_id("customer_id", alias.get("customer_id"))
     if not found:
         raise UnfitRecord("aliases: at least one table_id with a customer_id is expected")
@@ -185,7 +188,7 @@ def _aliases(record: Record, known: set[str]) -> dict[str, str]:
 
 def missing_values(client: DcpClient, table_id: int, expected: Mapping[str, Record]) -> Iterator[str]:
     """Read profiles back; one sentence for each that is not there, or holds other values than those expected."""
-    service_id = client.read_table(table_id).service_id
+    service_id = service_of(client.read_table(table_id))
     registered = client.list_attributes(table_id)
     attributes, unusable = {one.name: one for one in usable(registered)}, problems(registered)
     for customer, values in expected.items():
