@@ -10,7 +10,7 @@ from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.cells.registered import Registered
 from optimove_provider.contract.cells.values import JsonValue
 from optimove_provider.contract.dcp import config as dcp
-from optimove_provider.contract.dcp import ensure, profiles, readback
+from optimove_provider.contract.dcp import edits, ensure, profiles, readback
 from optimove_provider.contract.dcp.upload_history import Outcome
 from optimove_provider.contract.dcp.waiting import MAX_FAILED_POLLS, Ask, wait
 
@@ -35,6 +35,18 @@ class DcpClient(Client[DcpSettings]):
     def list_attributes(self, table_id: int) -> list[Registered]:
         """The attributes registered for a table, one of each name: a live one, or else an archived one."""
         return self.run(dcp.list_attributes(table_id))
+
+    def read_service(self, service_id: int) -> dcp.Service:
+        """One service."""
+        return self.run(dcp.read_service(service_id))
+
+    def read_attribute(self, attribute_id: int) -> Registered:
+        """One attribute, archived or not."""
+        return self.run(dcp.read_attribute(attribute_id))
+
+    def list_projects(self) -> list[dcp.Project]:
+        """The projects of the account."""
+        return self.run(dcp.list_projects())
 
     def read_project(self, project_id: int) -> dcp.Project:
         """One project, with the service that it is linked to."""
@@ -74,9 +86,29 @@ class DcpClient(Client[DcpSettings]):
         """Link a project to a service."""
         return self.run(ensure.link_project(project_id, service_id, replace, dry_run))
 
+    def rename_service(self, service_id: int, name: str) -> None:
+        """Change a service's name."""
+        self.run(edits.rename_service(service_id, name))
+
+    def delete_service(self, service_id: int) -> None:
+        """Delete a service, which archives all its files. No operator does this."""
+        self.run(edits.delete_service(service_id))
+
+    def update_table(self, table_id: int, name: str | None = None, description: str | None = None) -> None:
+        """Change a table's name or description; None keeps what is there."""
+        self.run(edits.update_table(table_id, name, description))
+
+    def delete_table(self, table_id: int) -> None:
+        """Delete a table; what becomes of its profiles is not documented. No operator does this."""
+        self.run(edits.delete_table(table_id))
+
     def describe_attribute(self, attribute_id: int, description: str) -> None:
         """Change an attribute's description."""
-        self.run(ensure.describe_attribute(attribute_id, description))
+        self.run(edits.describe_attribute(attribute_id, description))
+
+    def archive_attribute(self, attribute_id: int) -> None:
+        """Archive an attribute: its values are neither read nor written any more."""
+        self.run(edits.archive_attribute(attribute_id))
 
     def read_profile(self, service_id: int, table_id: int, customer_id: str) -> dict[str, Any] | None:
         """One customer's values by attribute name; None for an unknown customer."""

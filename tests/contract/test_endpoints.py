@@ -1,6 +1,7 @@
 """The endpoint tables: each row has a source and a flow, and only what is safe to repeat is marked so."""
 
 import inspect
+import re
 import string
 from functools import partial
 
@@ -11,7 +12,7 @@ from optimove_provider.clients.optix import OptixClient
 from optimove_provider.clients.settings import DcpSettings, OptixSettings
 from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.dcp import config as dcp
-from optimove_provider.contract.dcp import ensure, profiles, readback, waiting
+from optimove_provider.contract.dcp import edits, ensure, profiles, readback, waiting
 from optimove_provider.contract.optix import data_connections as optix
 from optimove_provider.emulator import API_KEY, BRAND_KEY, TOKEN, State, send
 
@@ -32,20 +33,27 @@ DCP = DcpSettings(
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_a_row_quotes_its_source_or_says_assumed(row):
-    assert row.source.startswith(("walkthrough", "Managing Data Connections", "REST reference", "assumed:"))
+def test_a_row_quotes_its_page_and_says_where_that_is_or_says_assumed(row):
+    quoted = re.match(r'(walkthrough|Managing Data Connections|REST reference): "[^"]{10,}".* https://\S+$', row.source)
+    assert quoted or row.source.startswith("assumed: ")
 
 
 def test_names_are_unique():
     assert len({row.name for row in ROWS}) == len(ROWS)
 
 
-DCP_UPDATES = {"update_table", "update_attribute", "delete_attribute", "update_project", "write_profile"}
+DCP_UPDATES = {"update_service", "update_table", "update_attribute", "update_project", "write_profile"}
+DCP_DELETES = {"delete_service", "delete_table", "delete_attribute"}
 
 
-def test_reads_uploads_and_updates_may_be_repeated_and_nothing_else():
+def test_reads_uploads_updates_and_deletes_may_be_repeated_and_nothing_else():
     reads = {row.name for row in ROWS if row.method == "GET"}
-    assert {row.name for row in ROWS if row.retry_safe} == reads | {"upload_data", "update_data", *DCP_UPDATES}
+    assert {row.name for row in ROWS if row.retry_safe} == reads | {
+        "upload_data",
+        "update_data",
+        *DCP_UPDATES,
+        *DCP_DELETES,
+    }
 
 
 def test_dcp_documents_a_least_wait_of_a_minute():
@@ -60,7 +68,7 @@ def test_path_values_are_percent_encoded(row):
     assert set(path) <= set(string.ascii_letters + string.digits + "/_%.-")
 
 
-MODULES = (optix, dcp, ensure, profiles, readback, waiting)
+MODULES = (optix, dcp, edits, ensure, profiles, readback, waiting)
 
 
 def flows(module):
@@ -73,12 +81,18 @@ def flows(module):
 
 def drive_every_flow(state, send):
     """Run every flow once; returns the names of those that ran."""
-    client, ran = OptixClient(OPTIX, send=send), []
+    ran = []
 
-    def run(flow):
+    def run(client, flow):
         ran.append(flow.__name__)
         return client.run(flow)
 
+    drive_optix(partial(run, OptixClient(OPTIX, send=send)))
+    drive_dcp(state, partial(run, DcpClient(DCP, send=send)))
+    return set(ran)
+
+
+def drive_optix(run):
     data_connection_uuid = run(optix.create_connection("customers", "id"))
     records = optix.Records(1, b'[{"id":1}]')
     batch_uuid = "00000000-0000-0000-0000-000000000001"
@@ -86,33 +100,44 @@ def drive_every_flow(state, send):
     run(optix.update_data(data_connection_uuid, optix.Items(1, b'[{"primary_key":1,"data":{}}]')))
     run(optix.reach())
 
-    client = DcpClient(DCP, send=send)
-    service = run(ensure.ensure_service("profiles"))
-    table = run(ensure.ensure_table(service.id, "customers", "uid"))
-    run(ensure.ensure_attributes(table.id, [Attribute("ltv", "double")]))
-    for read in (dcp.list_services(), dcp.read_table(table.id), dcp.list_attributes(table.id)):
+
+def drive_dcp(state, run):
+    service = run(ensure.ensure_service("profiles")).id
+    table = run(ensure.ensure_table(service, "customers", "uid")).id
+    run(ensure.ensure_attributes(table, [Attribute("ltv", "double")]))
+    run(ensure.link_project(1234, service))
+    attribute = state.tables[table].attributes["ltv"].id
+    drive_config(run, service, table, attribute)
+    drive_profiles(run, service, table)
+    run(ensure.archive_attributes(table, {"ltv": None}))
+    run(edits.archive_attribute(attribute))
+    run(edits.delete_table(table))
+    run(edits.delete_service(service))
+
+
+def drive_config(run, service, table, attribute):
+    for read in (dcp.list_services(), dcp.list_projects(), dcp.list_attributes(table)):
         run(read)
-    (optimizely,) = (one for one in run(dcp.list_tables(service.id)) if one.is_optimizely)
-    attribute_id = next(seen.id for seen in state.tables[table.id].attributes.values())
-    run(ensure.describe_attribute(attribute_id, "lifetime value"))
-    run(dcp.list_registered(table.id))
-    run(ensure.ensure_table(service.id, "customers", "uid", description="all of them", update=True))
+    for read in (dcp.read_service(service), dcp.read_table(table), dcp.read_attribute(attribute)):
+        run(read)
+    run(dcp.list_registered(table))
     run(dcp.read_project(1234))
-    run(ensure.link_project(1234, service.id))
-    run(profiles.write_profile(service.id, table.id, "1", {"ltv": 1.5}))
-    run(profiles.read_profile(service.id, table.id, "1"))
-    run(profiles.create_aliases(service.id, optimizely.id, "oeu1", {str(table.id): "1"}))
-    run(profiles.read_aliases(service.id, optimizely.id, "oeu1"))
-    run(profiles.read_consolidated_view(service.id, optimizely.id, "oeu1"))
+    run(edits.rename_service(service, "customers"))
+    run(edits.update_table(table, description="from the warehouse"))
+    run(edits.describe_attribute(attribute, "lifetime value"))
+
+
+def drive_profiles(run, service, table):
+    (optimizely,) = (one.id for one in run(dcp.list_tables(service)) if one.is_optimizely)
+    run(profiles.write_profile(service, table, "1", {"ltv": 1.5}))
+    run(profiles.read_profile(service, table, "1"))
+    run(profiles.create_aliases(service, optimizely, "oeu1", {str(table): "1"}))
+    run(profiles.read_aliases(service, optimizely, "oeu1"))
+    run(profiles.read_consolidated_view(service, optimizely, "oeu1"))
     run(readback.read_back([]))
-    run(ensure.archive_attributes(table.id, {"ltv": None}))
-    for history in (
-        dcp.upload_history(table.id),
-        dcp.upload_outcome(table.id, []),
-        waiting.wait(partial(dcp.upload_outcome, table.id, []), 0),
-    ):
+    looking = partial(dcp.upload_outcome, table, [])
+    for history in (dcp.upload_history(table), looking(), waiting.wait(looking, 0)):
         run(history)
-    return set(ran)
 
 
 def test_every_row_has_a_flow_and_every_flow_uses_rows():

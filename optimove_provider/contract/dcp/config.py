@@ -1,17 +1,18 @@
 """Dynamic Customer Profiles (DCP): endpoints, limits and objects of the config host, and reading them. No I/O here.
 
 Sources: "guide" is the current "Customer Profiles" page (docs.developers.optimizely.com); "REST reference" is the
-vendor's archived reference of 2020, folders dcpservices, dcptables, dcpattributes, projects, overview. What creates
-and changes is in `contract.dcp.ensure`, profiles and aliases in `contract.dcp.profiles`.
+vendor's archived reference of 2020 (`contract.dcp.reference`). What creates and changes is in `contract.dcp.ensure` and
+`contract.dcp.edits`, profiles and aliases in `contract.dcp.profiles`.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from optimove_provider.contract.cells.registered import Registered, one_of_each_name, registered
-from optimove_provider.contract.dcp import profiles
+from optimove_provider.contract.dcp import profiles, reference
 from optimove_provider.contract.dcp.upload_history import HistoryEntry, Outcome, judge, read_history
 from optimove_provider.contract.wire import members
 from optimove_provider.contract.wire.answers import ask, ask_list, ask_pages, read
@@ -31,61 +32,157 @@ LOCATOR_NAME = re.compile(r"[a-zA-Z_][a-zA-Z_0-9$]*")
 """Both: REST reference, dcptables. A name is required unless the type is `uid`, which has none."""
 
 
-def _row(name: str, method: str, path: str, source: str, *, retry_safe: bool) -> Endpoint:
-    # REST reference, overview: after a 429 or 503, wait at least 60 seconds.
-    return Endpoint(name, API, method, path, retry_safe, f"REST reference, {source}", least_wait_seconds=60.0)
+_row = partial(reference.row, API)
+_SERVICE = "/dcp_services/{service_id}"
+_TABLES = f"{_SERVICE}/dcp_datasources"
+_TABLE = "/dcp_datasources/{table_id}"
+_ATTRIBUTES = f"{_TABLE}/dcp_datasource_attributes"
+_ATTRIBUTE = "/dcp_datasource_attributes/{attribute_id}"
+_PROJECT = "/projects/{project_id}"
 
-
-LIST_SERVICES = _row("list_services", "GET", "/dcp_services", "dcpservices, list", retry_safe=True)
-CREATE_SERVICE = _row("create_service", "POST", "/dcp_services", "dcpservices, create", retry_safe=False)
+LIST_SERVICES = _row(
+    "list_services",
+    "GET",
+    "/dcp_services",
+    "dcpservices/5-list_dcpservices",
+    "Get all DCP services for this account.",
+    retry_safe=True,
+)
+CREATE_SERVICE = _row(
+    "create_service",
+    "POST",
+    "/dcp_services",
+    "dcpservices/2-create",
+    "Create a new DCP Service under your account.",
+    retry_safe=False,
+)
+READ_SERVICE = _row(
+    "read_service",
+    "GET",
+    _SERVICE,
+    "dcpservices/1-read",
+    "Get metadata for a single DCP Service.",
+    retry_safe=True,
+)
+UPDATE_SERVICE = _row(
+    "update_service",
+    "PUT",
+    _SERVICE,
+    "dcpservices/3-update",
+    "Update a single DCPService.",
+    note="Only `name` is editable.",
+    retry_safe=True,
+)
+DELETE_SERVICE = _row(
+    "delete_service",
+    "DELETE",
+    _SERVICE,
+    "dcpservices/4-delete",
+    "This archives all files in the corresponding AWS account.",
+    retry_safe=True,
+)
 LIST_TABLES = _row(
-    "list_tables", "GET", "/dcp_services/{service_id}/dcp_datasources", "dcptables, list", retry_safe=True
+    "list_tables",
+    "GET",
+    _TABLES,
+    "dcptables/5-list",
+    "Get a list of all Tables in the specified DCP Service.",
+    retry_safe=True,
 )
 CREATE_TABLE = _row(
     "create_table",
     "POST",
-    "/dcp_services/{service_id}/dcp_datasources",
-    "dcptables, create",
+    _TABLES,
+    "dcptables/2-create",
+    "Create a Table for the specified DCP Service.",
     retry_safe=False,
 )
-READ_TABLE = _row("read_table", "GET", "/dcp_datasources/{table_id}", "dcptables, read", retry_safe=True)
+READ_TABLE = _row(
+    "read_table",
+    "GET",
+    _TABLE,
+    "dcptables/1-read",
+    "Get metadata for the specified Table (datasource).",
+    retry_safe=True,
+)
+UPDATE_TABLE = _row(
+    "update_table",
+    "PUT",
+    _TABLE,
+    "dcptables/3-update",
+    "Update a Table (datasource).",
+    note="Editable are `name`, `description` and the locator.",
+    retry_safe=True,
+)
+DELETE_TABLE = _row(
+    "delete_table",
+    "DELETE",
+    _TABLE,
+    "dcptables/4-delete",
+    "Delete a Table (datasource).",
+    note="What becomes of its data is not documented.",
+    retry_safe=True,
+)
 LIST_ATTRIBUTES = _row(
     "list_attributes",
     "GET",
-    "/dcp_datasources/{table_id}/dcp_datasource_attributes",
-    "dcpattributes, list",
+    _ATTRIBUTES,
+    "dcpattributes/5-list_attributes",
+    "Get a list of all attributes in the specified Table (datasource).",
     retry_safe=True,
 )
 CREATE_ATTRIBUTE = _row(
     "create_attribute",
     "POST",
-    "/dcp_datasources/{table_id}/dcp_datasource_attributes",
-    "dcpattributes, create",
+    _ATTRIBUTES,
+    "dcpattributes/2-create",
+    "Create a single attribute for customer profiles in a Table (datasource).",
     retry_safe=False,
+)
+READ_ATTRIBUTE = _row(
+    "read_attribute",
+    "GET",
+    _ATTRIBUTE,
+    "dcpattributes/1-read",
+    "Get metadata for the specified attribute.",
+    retry_safe=True,
 )
 UPDATE_ATTRIBUTE = _row(
     "update_attribute",
     "PUT",
-    "/dcp_datasource_attributes/{attribute_id}",
-    'dcpattributes, update. Only the description can be changed: "name" and "datatype" are not supported.',
-    retry_safe=True,
-)
-READ_PROJECT = _row("read_project", "GET", "/projects/{project_id}", "projects, read", retry_safe=True)
-UPDATE_PROJECT = _row(
-    "update_project", "PUT", "/projects/{project_id}", "projects, update, with dcp_service_id", retry_safe=True
-)
-UPDATE_TABLE = _row(
-    "update_table",
-    "PUT",
-    "/dcp_datasources/{table_id}",
-    "dcptables, update. Name, description and locator can be changed; what is left out stays.",
+    _ATTRIBUTE,
+    "dcpattributes/3-update",
+    "Updates to an attribute's name or datatype are not currently supported.",
+    note="Only `description` is editable.",
     retry_safe=True,
 )
 DELETE_ATTRIBUTE = _row(
     "delete_attribute",
     "DELETE",
-    "/dcp_datasource_attributes/{attribute_id}",
-    "dcpattributes, delete. It archives: sending it twice leaves the attribute archived.",
+    _ATTRIBUTE,
+    "dcpattributes/4-delete",
+    "Archive a single attribute.",
+    note="It archives: sending it twice leaves the attribute archived.",
+    retry_safe=True,
+)
+LIST_PROJECTS = _row(
+    "list_projects",
+    "GET",
+    "/projects",
+    "projects/5-list",
+    "Get a list of all the projects in your account, with associated metadata.",
+    retry_safe=True,
+)
+READ_PROJECT = _row(
+    "read_project", "GET", _PROJECT, "projects/1-read", "Get metadata for a single project.", retry_safe=True
+)
+UPDATE_PROJECT = _row(
+    "update_project",
+    "PUT",
+    _PROJECT,
+    "projects/3-update",
+    "Update a project's metadata",
+    note="`dcp_service_id` is among the editable fields.",
     retry_safe=True,
 )
 UPLOAD_HISTORY = Endpoint(
@@ -100,16 +197,22 @@ UPLOAD_HISTORY = Endpoint(
 ENDPOINTS = (
     LIST_SERVICES,
     CREATE_SERVICE,
+    READ_SERVICE,
+    UPDATE_SERVICE,
+    DELETE_SERVICE,
     LIST_TABLES,
     CREATE_TABLE,
     READ_TABLE,
+    UPDATE_TABLE,
+    DELETE_TABLE,
     LIST_ATTRIBUTES,
     CREATE_ATTRIBUTE,
+    READ_ATTRIBUTE,
     UPDATE_ATTRIBUTE,
+    DELETE_ATTRIBUTE,
+    LIST_PROJECTS,
     READ_PROJECT,
     UPDATE_PROJECT,
-    UPDATE_TABLE,
-    DELETE_ATTRIBUTE,
     *profiles.ENDPOINTS,
     UPLOAD_HISTORY,
 )
@@ -229,6 +332,21 @@ def service_of(table: Table) -> int:
             "made: look at the table in the web UI, or ask the vendor"
         )
     return table.service_id
+
+
+def read_service(service_id: int) -> Flow[Service]:
+    """One service; the AWS keys that it carries are left behind."""
+    return (yield from ask(READ_SERVICE, Service.from_json, service_id=service_id))
+
+
+def read_attribute(attribute_id: int) -> Flow[Registered]:
+    """One attribute, archived or not."""
+    return (yield from ask(READ_ATTRIBUTE, registered, attribute_id=attribute_id))
+
+
+def list_projects() -> Flow[list[Project]]:
+    """The projects of the account."""
+    return (yield from ask_list(LIST_PROJECTS, Project.from_json))
 
 
 def check_locator(locator_type: str, locator_name: str | None) -> None:

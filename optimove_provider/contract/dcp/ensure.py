@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.cells.registered import Registered, UnusableAttribute
 from optimove_provider.contract.dcp import config as dcp
+from optimove_provider.contract.dcp import edits
 from optimove_provider.contract.dcp.config import Table
 from optimove_provider.contract.wire.answers import create, tell
-from optimove_provider.contract.wire.errors import Disagreement, succeed
+from optimove_provider.contract.wire.errors import Disagreement
 from optimove_provider.contract.wire.messages import Flow
 
 
@@ -106,7 +107,7 @@ def _described(table: Table, description: str | None, dry_run: bool) -> Flow[Ens
     if description is None or description == (table.description or ""):
         return Ensured(table.id)
     if not dry_run:
-        yield from tell(dcp.UPDATE_TABLE, {"description": description}, table_id=table.id)
+        yield from edits.update_table(table.id, description=description)
     return Ensured(table.id, updated=("description",))
 
 
@@ -179,7 +180,7 @@ def archive_attributes(table_id: int, names: Mapping[str, str | None], dry_run: 
         raise Disagreement(f"table {table_id}: {nameless[0]!r} is listed without its id: archive it in the web UI")
     ids = [one.id for one in live if one.id is not None]
     for attribute_id in () if dry_run else ids:
-        succeed(dcp.DELETE_ATTRIBUTE, (yield dcp.DELETE_ATTRIBUTE.request(None, attribute_id=attribute_id)))
+        yield from edits.archive_attribute(attribute_id)
     return ids
 
 
@@ -219,8 +220,3 @@ def link_project(project_id: int, service_id: int, replace: bool = False, dry_ru
     if not dry_run:
         yield from tell(dcp.UPDATE_PROJECT, {"dcp_service_id": service_id}, project_id=project_id)
     return Ensured(project.id, link)
-
-
-def describe_attribute(attribute_id: int, description: str) -> Flow[None]:
-    """Change an attribute's description, the only thing that the API can change about it."""
-    yield from tell(dcp.UPDATE_ATTRIBUTE, {"description": description}, attribute_id=attribute_id)

@@ -1,14 +1,16 @@
 """Profiles and aliases of DCP: endpoints of the profile host, and the conversations over them. No I/O here.
 
-"REST reference" is the vendor's archived reference of 2020, folders dcpcustomerprofiles and dcpalias. It shows paths
-and bodies, and hardly any answer: what counts as success is in `wire.success`.
+The REST reference (`contract.dcp.reference`) shows paths and bodies, and hardly any answer: what counts as success is
+in `wire.success`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from optimove_provider.contract.cells.values import JsonValue
+from optimove_provider.contract.dcp import reference
 from optimove_provider.contract.wire import members
 from optimove_provider.contract.wire.answers import Reader, ask_pages, decoded, read, read_list, tell
 from optimove_provider.contract.wire.errors import succeed
@@ -24,35 +26,51 @@ API = "dcp_profiles"
 BASE_URL = "https://vis.optimizely.com/api"
 
 
-def _row(name: str, method: str, path: str, source: str, *, retry_safe: bool) -> Endpoint:
-    # The overview of the REST reference asks for 60 seconds after a 429 or 503; it speaks of the config host.
-    return Endpoint(name, API, method, path, retry_safe, f"REST reference, {source}", least_wait_seconds=60.0)
-
-
+_row = partial(reference.row, API)
 _PROFILE = "/customer_profile/{service_id}/{table_id}/{customer_id}"
 _ALIAS = "/alias/{service_id}/{optimizely_table_id}/{optimizely_user_id}"
 
-READ_PROFILE = _row("read_profile", "GET", _PROFILE, "dcpcustomerprofiles, read", retry_safe=True)
+READ_PROFILE = _row(
+    "read_profile",
+    "GET",
+    _PROFILE,
+    "dcpcustomerprofiles/1-read",
+    "Get a single customer profile.",
+    retry_safe=True,
+)
 WRITE_PROFILE = _row(
     "write_profile",
     "POST",
     _PROFILE,
-    "dcpcustomerprofiles, write. Values overwrite earlier ones, so sending the same values twice is safe.",
+    "dcpcustomerprofiles/2-write",
+    "The specified attribute value overwrites any existing value specified earlier.",
+    note="So sending the same values twice is safe.",
     retry_safe=True,
 )
 READ_CONSOLIDATED = _row(
     "read_consolidated_view",
     "GET",
     "/consolidatedCustomerView/{service_id}/{optimizely_table_id}/{optimizely_user_id}",
-    "dcpcustomerprofiles, consolidated. The reference of 2016 lacks the table's id.",
+    "dcpcustomerprofiles/3-consolidated",
+    "Get a consolidated view of a single customer profile.",
+    note="The reference of 2016 lacks the table's id.",
     retry_safe=True,
 )
-READ_ALIASES = _row("read_aliases", "GET", _ALIAS, "dcpalias, read", retry_safe=True)
+READ_ALIASES = _row(
+    "read_aliases",
+    "GET",
+    _ALIAS,
+    "dcpalias/1-read",
+    "Get all customer IDs aliased to the specified Optimizely User ID.",
+    retry_safe=True,
+)
 CREATE_ALIASES = _row(
     "create_aliases",
     "POST",
     _ALIAS,
-    "dcpalias, create. What a second one does is not documented, so it is not repeated.",
+    "dcpalias/2-create",
+    "Alias customer IDs to the specified Optimizely User ID.",
+    note="What a second one does is not documented, so it is not repeated.",
     retry_safe=False,
 )
 ENDPOINTS = (READ_PROFILE, WRITE_PROFILE, READ_CONSOLIDATED, READ_ALIASES, CREATE_ALIASES)

@@ -70,9 +70,9 @@ def read_list(endpoint: Endpoint, pages: list[Page], reader: Reader[T], odd: lis
     return listed
 
 
-def tell(endpoint: Endpoint, wanted: Mapping[str, Any], **path: object) -> Flow[Response]:
-    """Send a JSON object, without what is None in it."""
-    body = json_body({name: value for name, value in wanted.items() if value is not None})
+def tell(endpoint: Endpoint, wanted: Mapping[str, Any] | None, **path: object) -> Flow[Response]:
+    """Send a JSON object, without what is None in it; no body at all for None."""
+    body = None if wanted is None else json_body({name: value for name, value in wanted.items() if value is not None})
     return succeed(endpoint, (yield endpoint.request(body, **path)))
 
 
