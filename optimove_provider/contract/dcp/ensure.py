@@ -160,8 +160,8 @@ def _complaints(wanted: Sequence[Attribute], registered: Mapping[str, Registered
         elif (there.datatype, there.format) != (attribute.datatype, attribute.format):
             yield (
                 f"attribute {attribute.name!r} is registered as {there.kind}, not {attribute.kind}, and the API "
-                f"cannot change that: use {there.kind}, or archive it (DcpArchiveAttributesOperator), and a "
-                "replacement is created"
+                f"cannot change that: use {there.kind}, register the values under a new name, or archive it first "
+                "(DcpArchiveAttributesOperator), so that a replacement is created"
             )
 
 

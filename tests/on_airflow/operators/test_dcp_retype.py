@@ -5,7 +5,8 @@ import json
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from optimove_provider.emulator import Fault
+from optimove_provider.emulator import TOKEN, Fault
+from optimove_provider.emulator.model.switches import Switches
 from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.operators.csv import ValidateCsvOperator
 from optimove_provider.operators.dcp import (
@@ -161,3 +162,56 @@ def test_a_table_whose_service_is_not_told_has_no_profiles(emulator, table):
     archive(emulator, table, archived=False, dcp_service_id=None)
     with pytest.raises(AirflowFailException, match="given without a dcp_service_id"):
         run(DcpWriteProfilesOperator, table_id=table, profiles=[{"customerId": "1", "ltv": 1}])
+
+
+def test_a_connection_with_an_oauth_token_does_all_of_it_and_shows_none(emulator, change_connection, caplog):
+    change_connection("dcp_default", extra={"auth_scheme": "Bearer"})
+    with pytest.raises(AirflowFailException, match=r"Authorization \(auth_scheme Bearer\)") as refused:
+        run(DcpCreateServiceOperator, name="Shop")
+    emulator.state.switches = Switches(accepted_auth="bearer")
+    service = run(DcpCreateServiceOperator, name="Shop")
+    table = run(DcpCreateTableOperator, service_id=service, name="Customers", keyfield_locator_type="uid")
+    run(DcpRegisterAttributesOperator, table_id=table, attributes={"ltv": "long"})
+    run(DcpWriteProfilesOperator, table_id=table, profiles=[{"customerId": "1", "ltv": 1}])
+    assert emulator.state.tables[table].profiles == {"1": {"ltv": 1}}
+    echo = json.dumps({"message": f"Authorization: Bearer {TOKEN} is not known"})
+    emulator.state.faults.order(Fault("list_services", status=403, body=echo))
+    with pytest.raises(AirflowFailException, match=r"Bearer \*\*\* is not known") as echoed:
+        run(DcpCreateServiceOperator, name="Shop")
+    assert TOKEN not in f"{refused.value}{echoed.value}{caplog.text}"
+
+
+def test_pages_of_every_list_are_read(emulator, service):
+    emulator.state.switches = Switches(list_page_size=1, archived_order="archived_last")
+    tables = [
+        run(DcpCreateTableOperator, service_id=service, name=name, keyfield_locator_type="uid") for name in "abab"
+    ]
+    assert tables[:2] == tables[2:]
+    run(DcpRegisterAttributesOperator, table_id=tables[0], attributes={"x": "long", "y": "long"})
+    run(DcpArchiveAttributesOperator, table_id=tables[0], names=["x"])
+    run(DcpRegisterAttributesOperator, table_id=tables[0], attributes={"x": "double", "y": "long"})
+    assert attributes(tables[0]) == {"x": ("double", False), "y": ("long", False)}
+    run(DcpWriteProfilesOperator, table_id=tables[0], profiles=[{"customerId": "1", "x": 1.5}])
+
+
+@pytest.mark.parametrize("order", ["archived_first", "archived_last"])
+def test_a_table_beside_an_archived_one_of_its_name_is_the_one(emulator, service, order):
+    emulator.state.switches = Switches(archived_order=order)
+    old = run(
+        DcpCreateTableOperator,
+        service_id=service,
+        name="Customers",
+        keyfield_locator_type="cookie",
+        keyfield_locator_name="c",
+    )
+    emulator.state.tables[old].archived = True
+    parameters = {"service_id": service, "name": "Customers", "keyfield_locator_type": "uid"}
+    with pytest.raises(AirflowFailException, match="is archived: restore it"):
+        run(DcpCreateTableOperator, **parameters)
+    emulator.state.tables[old].name = "other"
+    new = run(DcpCreateTableOperator, **parameters)
+    emulator.state.tables[old].name = "Customers"
+    assert run(DcpCreateTableOperator, **parameters) == new
+    emulator.state.tables[old].archived = False
+    with pytest.raises(AirflowFailException, match=f"exists 2 times: ids ({old}, {new}|{new}, {old})"):
+        run(DcpCreateTableOperator, **parameters)
