@@ -25,6 +25,7 @@ from pathlib import Path
 from airflow.sdk import DAG, Param
 
 from optimove_provider.operators.dcp import (
+    DcpArchiveAttributesOperator,
     DcpCreateAliasesOperator,
     DcpCreateServiceOperator,
     DcpCreateTableOperator,
@@ -59,9 +60,13 @@ with DAG(
         name="Shop customers",
         keyfield_locator_type="cookie",
         keyfield_locator_name="logged_in_id",
+        description="Customers of the shop, by the id that they log in with",
+        update=True,
     )
 
-    # 5. Register attributes
+    # 5. Register attributes. LTV was a double once. No call gives an attribute another datatype: that one is archived,
+    # and a replacement registered.
+    archived = DcpArchiveAttributesOperator(task_id="archived", table_id=table.output, names={"LTV": "double"})
     attributes = DcpRegisterAttributesOperator(
         task_id="attributes", table_id=table.output, attributes={"most_viewed_category": "string", "LTV": "long"}
     )
@@ -106,4 +111,5 @@ with DAG(
         mode="reschedule",
     )
 
+    archived >> attributes
     [link_project, wait_for_import, write_one, alias] >> read_back

@@ -64,10 +64,15 @@ _DCP_CONNECTION = {
     "hook-name": _DCP,
     "ui-field-behaviour": _form(
         "Config base URL",
-        "Classic token",
+        "Token (classic, or OAuth 2.0)",
         {"host": "https://www.optimizelyapis.com/experiment/v1", "port": "443"},
     ),
     "conn-fields": {
+        "auth_scheme": _field(
+            "Auth scheme",
+            "How the token goes along: Token, for a classic token (blank), or Bearer, for an OAuth 2.0 access token.",
+            enum=["Token", "Bearer", None],
+        ),
         "profile_host": _field("Profile base URL", "Blank for https://vis.optimizely.com/api."),
         "import_bucket": _field("Import bucket", "Blank for optimizely-import."),
         "s3_endpoint_url": _field("S3 endpoint URL", "Blank for AWS."),

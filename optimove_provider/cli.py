@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TextIO
 
 from optimove_provider.contract.cells.datatypes import KEY_COLUMN, Attribute, is_key_column
+from optimove_provider.contract.cells.registered import Registered, problems, usable
 from optimove_provider.contract.wire.errors import DataError, OptimoveProviderError, SettingsError
 from optimove_provider.contract.wire.outside import cut
 from optimove_provider.contract.wire.shown import shown_lines
@@ -184,7 +185,9 @@ def infer(wanted: argparse.Namespace, out: TextIO) -> int:
 
 def template(wanted: argparse.Namespace, out: TextIO) -> int:
     """Print the header of a table's files."""
-    names = [one.name for one in _attributes(wanted) if not one.archived and not is_key_column(one.name)]
+    attributes = _attributes(wanted)
+    names = [one.name for one in usable(attributes) if not one.archived and not is_key_column(one.name)]
+    print(*(f"left out: {problem}" for problem in problems(attributes).values()), sep="\n", end="", file=sys.stderr)
     csv.writer(out, lineterminator="\n").writerow([KEY_COLUMN, *names])
     return OK
 
@@ -218,7 +221,7 @@ def _members(texts: Sequence[str]) -> dict[str, str]:
     return members
 
 
-def _attributes(wanted: argparse.Namespace) -> list[Attribute]:
+def _attributes(wanted: argparse.Namespace) -> Sequence[Registered]:
     if (wanted.attributes is None) == (wanted.table is None):
         raise SettingsError(
             "give either --attributes FILE or --table ID: the datatypes come from there; "
@@ -236,7 +239,7 @@ def _file_attributes(path: str) -> list[Attribute]:
         return attributes_file(stream, path)
 
 
-def _table_attributes(table_id: int, conn_id: str) -> list[Attribute]:
+def _table_attributes(table_id: int, conn_id: str) -> list[Registered]:
     from optimove_provider.hooks.dcp import DcpHook
 
     try:

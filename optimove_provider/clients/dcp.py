@@ -7,6 +7,7 @@ from typing import Any
 from optimove_provider.clients.session import Client
 from optimove_provider.clients.settings import DcpSettings
 from optimove_provider.contract.cells.datatypes import Attribute
+from optimove_provider.contract.cells.registered import Registered
 from optimove_provider.contract.cells.values import JsonValue
 from optimove_provider.contract.dcp import config as dcp
 from optimove_provider.contract.dcp import edits, ensure, profiles, readback
@@ -31,15 +32,15 @@ class DcpClient(Client[DcpSettings]):
         self.learn(table.aws_access_key, table.aws_secret_key)
         return table
 
-    def list_attributes(self, table_id: int) -> list[Attribute]:
-        """The attributes registered for a table."""
+    def list_attributes(self, table_id: int) -> list[Registered]:
+        """The attributes registered for a table, one of each name: a live one, or else an archived one."""
         return self.run(dcp.list_attributes(table_id))
 
     def read_service(self, service_id: int) -> dcp.Service:
         """One service."""
         return self.run(dcp.read_service(service_id))
 
-    def read_attribute(self, attribute_id: int) -> Attribute:
+    def read_attribute(self, attribute_id: int) -> Registered:
         """One attribute, archived or not."""
         return self.run(dcp.read_attribute(attribute_id))
 
@@ -63,16 +64,21 @@ class DcpClient(Client[DcpSettings]):
         keyfield_locator_name: str | None = None,
         description: str | None = None,
         dry_run: bool = False,
+        update: bool = False,
     ) -> ensure.Ensured:
-        """Keep the service's table of this name, or create it."""
+        """Keep the service's table of this name, or create it; with `update`, with this description."""
         locator = (keyfield_locator_type, keyfield_locator_name)
-        return self.run(ensure.ensure_table(service_id, name, *locator, description, dry_run))
+        return self.run(ensure.ensure_table(service_id, name, *locator, description, dry_run, update))
 
     def ensure_attributes(
         self, table_id: int, attributes: Iterable[Attribute], dry_run: bool = False
     ) -> ensure.Ensured:
         """Keep the registered attributes and register the missing ones."""
         return self.run(ensure.ensure_attributes(table_id, attributes, dry_run))
+
+    def archive_attributes(self, table_id: int, names: Mapping[str, str | None], dry_run: bool = False) -> list[int]:
+        """Archive attributes by name, of which some may come with their datatype; returns the ids."""
+        return self.run(ensure.archive_attributes(table_id, names, dry_run))
 
     def link_project(
         self, project_id: int, service_id: int, replace: bool = False, dry_run: bool = False

@@ -72,6 +72,16 @@ class Form:
             self.complaints.append(f"{name} {value!r:.50}: expected {', '.join(choices[:-1])} or {choices[-1]}")
         return value
 
+    def bare_token(self, name: str, what: str) -> str:
+        """A secret that must be there, without the word of a scheme before it."""
+        value = self.required(name, what)
+        scheme, blank, _ = value.partition(" ")
+        if blank and scheme.casefold().rstrip(":") in ("bearer", "token"):
+            self.complaints.append(
+                f"{name} ({what}) begins with {scheme!r}: enter the token alone, and set auth_scheme"
+            )
+        return value
+
     def template(self, name: str) -> str:
         """A URL with the place of a table's id in it, and perhaps a query; or an empty text."""
         value = self.text(name, "").rstrip("/")

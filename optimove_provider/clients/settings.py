@@ -17,6 +17,8 @@ from optimove_provider.contract.wire.outside import redact
 from optimove_provider.contract.wire.targets import host_url, is_loopback
 
 UploadMethod = Literal["auto", "multipart", "put"]
+AUTHORIZATION = "Authorization"
+AuthScheme = Literal["Token", "Bearer"]
 TIMEOUT_SECONDS = 60.0
 REQUESTS_PER_10S = 50.0
 """The main Optimove API documents 50 requests per 10 seconds; for these two APIs no limit is published."""
@@ -70,7 +72,8 @@ class Settings:
         """The request with an absolute URL and the vendor's headers: ready to be sent."""
         api = request.endpoint.api if request.endpoint else ""
         headers = {**request.headers, **self.credentials(request.endpoint)}
-        return replace(request, url=self.base_url(api) + request.url, headers=headers)
+        url = request.url if "://" in request.url else self.base_url(api) + request.url
+        return replace(request, url=url, headers=headers)
 
     @property
     def struck_out(self) -> tuple[str, ...]:
@@ -138,12 +141,14 @@ class OptixSettings(Settings):
 class DcpSettings(Settings):
     """Settings of Dynamic Customer Profiles.
 
+    `auth_scheme` says how the token goes along: in a header of its own (a classic token), or as an OAuth 2.0 Bearer.
     `upload_method` says how files go up: in parts, with one PUT, or in parts unless S3 refuses that.
     `upload_history_url` is a template with {table_id} in it, or empty. Where {upload_history_token} is in it, the token
     goes there; else it is a header of its own.
     """
 
     token: str = field(repr=False)
+    auth_scheme: AuthScheme = "Token"
     profile_host: str = field(default=profiles.BASE_URL, repr=False)
     import_bucket: str = dcp.IMPORT_BUCKET
     s3_endpoint_url: str = field(default="", repr=False)
@@ -163,7 +168,8 @@ class DcpSettings(Settings):
         return form.finish(
             cls,
             host=form.host(dcp.BASE_URL),
-            token=form.required("password", "the classic token"),
+            token=form.bare_token("password", "the classic token"),
+            auth_scheme=form.choice("auth_scheme", get_args(AuthScheme)),
             profile_host=form.place("profile_host", profiles.BASE_URL),
             import_bucket=form.text("import_bucket", dcp.IMPORT_BUCKET),
             s3_endpoint_url=form.place("s3_endpoint_url", ""),
@@ -201,20 +207,19 @@ class DcpSettings(Settings):
         return [*super(DcpSettings, self).warnings, told]
 
     def credentials(self, endpoint: Endpoint | None) -> Mapping[str, str]:
-        """The classic token; for the upload history, which is no vendor's, its own one, if it has one."""
+        """The token; for the upload history, which is no vendor's, its own one, if it has one."""
         if endpoint is not dcp.UPLOAD_HISTORY:
-            return {dcp.TOKEN_HEADER: self.token}
+            return {dcp.TOKEN_HEADER: self.token} if self.auth_scheme == "Token" else _bearer(self.token)
         if not self.upload_history_token or HISTORY_TOKEN in self.upload_history_url:
             return {}
-        scheme = "" if " " in self.upload_history_token else "Bearer "
-        return {"Authorization": scheme + self.upload_history_token}
+        token = self.upload_history_token
+        return {AUTHORIZATION: token} if " " in token else _bearer(token)
 
     def key_names(self, endpoint: Endpoint | None) -> str:
-        """The token's header, or the history's two fields."""
-        is_history = endpoint is dcp.UPLOAD_HISTORY
-        return (
-            "upload_history_url or upload_history_token" if is_history else super(DcpSettings, self).key_names(endpoint)
-        )
+        """The token's header, and by which scheme it is made; or the history's two fields."""
+        if endpoint is dcp.UPLOAD_HISTORY:
+            return "upload_history_url or upload_history_token"
+        return f"{super(DcpSettings, self).key_names(endpoint)} (auth_scheme {self.auth_scheme})"
 
     def base_url(self, api: str) -> str:
         """The profile host, or the config host; the history's URL is a template of its own."""
@@ -230,8 +235,13 @@ class DcpSettings(Settings):
                 "upload history; the vendor documents no endpoint for it"
             )
         token = quote(self.upload_history_token, safe="")
-        url = self.upload_history_url.replace(TABLE_ID, request.url).replace(HISTORY_TOKEN, token)
+        first = self.upload_history_url.replace(TABLE_ID, request.url).replace(HISTORY_TOKEN, token)
+        url = request.url if "://" in request.url else first
         return replace(request, url=url, headers={**request.headers, **self.credentials(request.endpoint)})
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {AUTHORIZATION: f"Bearer {token}"}
 
 
 def _limits(form: Form) -> dict[str, Any]:

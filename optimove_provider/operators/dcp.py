@@ -34,7 +34,9 @@ class _EnsuringOperator(CheckedOperator):
         """Log what was done, or would be; returns the id."""
         created = ", ".join(map(repr, ensured.created))
         made = "would be created" if self.dry_run else "created"
-        self.log.info("%s %s", what, f"{made}: {created}" if created else "kept as it is")
+        updated = f"{'would be ' if self.dry_run else ''}updated: {', '.join(ensured.updated)}"
+        kept = updated if ensured.updated else "kept as it is"
+        self.log.info("%s %s", what, f"{made}: {created}" if created else kept)
         for disagreement in ensured.disagreements:
             self.log.warning("this disagrees, and would stop a run that is no dry run: %s", disagreement)
         return ensured.id
@@ -72,10 +74,14 @@ class DcpCreateTableOperator(_EnsuringOperator):
     :param name: the table's name.
     :param keyfield_locator_type: where the customer id is found on a page: cookie, query parameter, js_variable, uid.
     :param keyfield_locator_name: the name of that cookie, parameter or variable; none for uid.
-    :param description: optional; set at creation and not compared afterwards.
+    :param description: optional; set at creation and not compared afterwards, unless `update`.
+    :param update: give a table that is there this description, where it has another. Nothing else is ever changed: what
+        becomes of profiles whose table finds its customers otherwise, the vendor does not say.
     :param dry_run: change nothing, tell what would be created and what disagrees; returns the id, None if there is
         none yet.
     """
+
+    checked = MappingProxyType({"dry_run": FLAG, "update": FLAG})
 
     template_fields: Sequence[str] = (
         "service_id",
@@ -83,6 +89,7 @@ class DcpCreateTableOperator(_EnsuringOperator):
         "keyfield_locator_type",
         "keyfield_locator_name",
         "description",
+        "update",
         "dry_run",
         "dcp_conn_id",
     )
@@ -95,6 +102,7 @@ class DcpCreateTableOperator(_EnsuringOperator):
         keyfield_locator_type: str,
         keyfield_locator_name: str | None = None,
         description: str | None = None,
+        update: bool = False,
         dry_run: bool = False,
         dcp_conn_id: str = DcpHook.default_conn_name,
         **kwargs: Any,
@@ -105,6 +113,7 @@ class DcpCreateTableOperator(_EnsuringOperator):
         self.keyfield_locator_type = keyfield_locator_type
         self.keyfield_locator_name = keyfield_locator_name
         self.description = description
+        self.update = update
         self.dry_run = dry_run
         self.dcp_conn_id = dcp_conn_id
         self.check_literals()
@@ -120,13 +129,15 @@ class DcpCreateTableOperator(_EnsuringOperator):
                 self.keyfield_locator_name,
                 self.description,
                 self.dry_run,
+                self.update,
             )
             return self._told("table", ensured)
 
 
 class DcpRegisterAttributesOperator(_EnsuringOperator):
     """Ensure that a table has attributes, and return the table's id. One that disagrees is an error, and nothing is
-    registered then: the API can change neither datatype nor format.
+    registered then: the API can change neither datatype nor format. The vendor's way to do that is to archive the
+    attribute, as `DcpArchiveAttributesOperator` does, and to create a replacement; an archived one is no obstacle.
 
     :param table_id: the table.
     :param attributes: a list of {"name", "datatype", "format", "description"}, or the path of a JSON file with it; a
@@ -161,6 +172,60 @@ class DcpRegisterAttributesOperator(_EnsuringOperator):
             return self._told(
                 "attributes", client.ensure_attributes(id_number("table_id", self.table_id), wanted, self.dry_run)
             )
+
+
+class DcpArchiveAttributesOperator(_EnsuringOperator):
+    """Ensure that attributes of a table are archived, and return the ids of those that had to be.
+
+    This is the vendor's way to give an attribute another datatype: archive it, then register a replacement. What is
+    archived already stays so; a name that the table has not is an error, and nothing is archived then.
+
+    :param table_id: the table.
+    :param names: the attributes' names; or, for a DAG that runs again and again, a mapping of names to the datatypes
+        that they had, such as {"LTV": "long", "born": "datetime yyyy-mm-dd"}: an attribute of another datatype, which
+        is the replacement, stays, and a name that the table has not is passed over.
+    :param dry_run: change nothing, and return the ids of those that would be archived.
+    """
+
+    template_fields: Sequence[str] = ("table_id", "names", "dry_run", "dcp_conn_id")
+
+    def __init__(
+        self,
+        *,
+        table_id: int,
+        names: Sequence[str] | Mapping[str, str],
+        dry_run: bool = False,
+        dcp_conn_id: str = DcpHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.table_id = table_id
+        self.names = names
+        self.dry_run = dry_run
+        self.dcp_conn_id = dcp_conn_id
+        self.check_literals()
+
+    def execute(self, context: "Context") -> list[int]:
+        """Return the ids."""
+        self.read_rendered()
+        with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
+            wanted = _names(self.names)
+            ids = client.archive_attributes(id_number("table_id", self.table_id), wanted, self.dry_run)
+        told = ("would be archived" if self.dry_run else "archived") if ids else "none had to be archived"
+        self.log.info("attributes %s: %s %s", ", ".join(map(repr, wanted)), told, ids or "")
+        return ids
+
+
+def _names(names: Any) -> dict[str, str | None]:
+    """Names, with the datatype where it is said. Raises SettingsError."""
+    if isinstance(names, Mapping) and names:
+        return {one.name: one.kind for one in read_attributes(names)}
+    listed = isinstance(names, Sequence) and not isinstance(names, str)
+    if not listed or not names or not all(isinstance(name, str) and name for name in names):
+        raise SettingsError(
+            f"names {names!r:.200}: expected a list of attributes' names, or a mapping of names to datatypes"
+        )
+    return dict.fromkeys(names)
 
 
 class DcpLinkProjectOperator(_EnsuringOperator):

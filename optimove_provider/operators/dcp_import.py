@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from optimove_provider.clients.dcp import DcpClient
-    from optimove_provider.contract.cells.datatypes import Attribute, EpochUnit
+    from optimove_provider.contract.cells.datatypes import EpochUnit
+    from optimove_provider.contract.cells.registered import Registered
     from optimove_provider.contract.dcp.config import Table
     from optimove_provider.contract.dcp.upload_history import Outcome
     from optimove_provider.loads.dcp.options import ChangedOptions, TableImport
@@ -242,14 +243,12 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
 
     def _table_import(self, client: "DcpClient", context: "Context", load_id: str) -> "TableImport":
         from optimove_provider.contract.cells.datatypes import in_unit
+        from optimove_provider.contract.dcp.config import writable
         from optimove_provider.loads.dcp.options import TableImport, table_ledger
         from optimove_provider.loads.report.report import Report
 
-        source, marker, table = (
-            self._rows(),
-            marker_if_there(self.source),
-            client.read_table(id_number("table_id", self.table_id)),
-        )
+        table = writable(client.read_table(id_number("table_id", self.table_id)))
+        source, marker = self._rows(), marker_if_there(self.source)
         options = self._import_options(in_unit(client.list_attributes(table.id), self.epoch_unit))
         to, history = self._destination(client, table, load_id), upload_history(client, table.id, self.staging())
         report = Report(load_id, client.settings.target("dcp", table.id), task=task_of(context))
@@ -322,7 +321,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
             reverify_after=None if self.reverify_after is None else as_timedelta("reverify_after", self.reverify_after),
         )
 
-    def _import_options(self, attributes: "Sequence[Attribute]") -> "ImportOptions":
+    def _import_options(self, attributes: "Sequence[Registered]") -> "ImportOptions":
         from optimove_provider.loads.validation.row_check import ImportOptions
 
         return ImportOptions(

@@ -168,3 +168,25 @@ def test_a_complaint_about_a_url_does_not_show_the_password_in_it(name, url):
 def test_a_password_in_a_url_is_refused(kind):
     told = complaint(kind, {**OPTIX, **DCP, "host": "https://bob:s3cret@a.test"})
     assert "host '***@a.test' has a user or a password" in told
+
+
+def test_dcp_takes_an_oauth_token_where_the_connection_says_so():
+    for scheme, headers in (("Bearer", {"Authorization": "Bearer token-1"}), ("", {"Token": "token-1"})):
+        settings = DcpSettings.read("mine", {**DCP, "auth_scheme": scheme})
+        request = settings.address(dcp.LIST_SERVICES.request())
+        assert dict(request.headers) == headers
+        assert "token-1" not in f"{settings!r}{request!r}{settings.key_names(dcp.LIST_SERVICES)}"
+        assert settings.redact(f"{request.headers}").count("token-1") == 0
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "Basic", "token", "OAuth"])
+def test_another_scheme_is_refused(scheme):
+    with pytest.raises(SettingsError, match=r"auth_scheme '.*': expected Token or Bearer"):
+        DcpSettings.read("mine", {**DCP, "auth_scheme": scheme})
+
+
+@pytest.mark.parametrize("pasted", ["Bearer token-1", "bearer token-1", "Token token-1", "Token: token-1"])
+def test_a_token_that_was_copied_with_its_scheme_is_refused_and_not_shown(pasted):
+    with pytest.raises(SettingsError, match="enter the token alone, and set auth_scheme") as caught:
+        DcpSettings.read("mine", {**DCP, "password": pasted, "auth_scheme": "Bearer"})
+    assert "token-1" not in str(caught.value)

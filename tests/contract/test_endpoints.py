@@ -109,6 +109,7 @@ def drive_dcp(state, run):
     attribute = state.tables[table].attributes["ltv"].id
     drive_config(run, service, table, attribute)
     drive_profiles(run, service, table)
+    run(ensure.archive_attributes(table, {"ltv": None}))
     run(edits.archive_attribute(attribute))
     run(edits.delete_table(table))
     run(edits.delete_service(service))
@@ -119,6 +120,7 @@ def drive_config(run, service, table, attribute):
         run(read)
     for read in (dcp.read_service(service), dcp.read_table(table), dcp.read_attribute(attribute)):
         run(read)
+    run(dcp.list_registered(table))
     run(dcp.read_project(1234))
     run(edits.rename_service(service, "customers"))
     run(edits.update_table(table, description="from the warehouse"))

@@ -100,6 +100,7 @@ def work(emulator, change_connection, monkeypatch):
         dcp.DcpCreateTableOperator: {"service_id": service, "name": "U", "keyfield_locator_type": "uid"},
         dcp.DcpRegisterAttributesOperator: {**to_table, "attributes": {"vip": "bool"}},
         dcp.DcpLinkProjectOperator: {"project_id": project, "service_id": service, "replace": True},
+        dcp.DcpArchiveAttributesOperator: {**to_table, "names": ["vip"]},
         dcp.DcpWriteProfilesOperator: {**to_table, "profiles": [{"customerId": "1", "age": 30}]},
         dcp.DcpCreateAliasesOperator: {
             "service_id": service,

@@ -7,6 +7,7 @@ from optimove_provider.clients.dcp import DcpClient
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.clients.settings import DcpSettings, OptixSettings
 from optimove_provider.contract.cells.datatypes import Attribute
+from optimove_provider.contract.cells.registered import Registered
 from optimove_provider.contract.dcp import config as dcp
 from optimove_provider.contract.dcp import ensure, profiles
 from optimove_provider.contract.dcp.upload_history import Outcome
@@ -16,6 +17,7 @@ from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.hooks.optix import OptixHook
 from optimove_provider.operators.csv import ValidateCsvOperator
 from optimove_provider.operators.dcp import (
+    DcpArchiveAttributesOperator,
     DcpCreateAliasesOperator,
     DcpCreateServiceOperator,
     DcpCreateTableOperator,
@@ -46,7 +48,7 @@ def optix_calls(client: OptixClient) -> None:
 async def dcp_calls(client: DcpClient) -> None:
     assert_type(client.list_services(), list[dcp.Service])
     assert_type(client.read_table(1), dcp.Table)
-    assert_type(client.list_attributes(1), list[Attribute])
+    assert_type(client.list_attributes(1), list[Registered])
     assert_type(client.ensure_service("name").id, int | None)
     assert_type(client.ensure_table(1, "name", "cookie", "id").created, tuple[str, ...])
     assert_type(client.ensure_attributes(1, [Attribute("a", "long")]), ensure.Ensured)
@@ -90,6 +92,8 @@ def tasks() -> None:
     DcpRegisterAttributesOperator(task_id="f", table_id=1, attributes=[{"name": "a", "datatype": "long"}])
     DcpRegisterAttributesOperator(task_id="f2", table_id=1, attributes={"a": "long"}, dry_run=True)
     DcpLinkProjectOperator(task_id="f3", project_id=1, service_id=2, replace=True)
+    DcpArchiveAttributesOperator(task_id="f7", table_id=1, names=["a"], dry_run=True)
+    DcpArchiveAttributesOperator(task_id="f8", table_id=1, names={"a": "long"})
     DcpWriteProfilesOperator(task_id="f4", table_id=1, profiles=[{"customerId": "1"}], epoch_unit="milliseconds")
     DcpCreateAliasesOperator(task_id="f5", service_id=1, aliases=[])
     DcpProfileSensor(task_id="f6", table_id=1, profiles={"1": {"a": 1}})

@@ -12,8 +12,8 @@ other column, so whoever reads a file allows them there and never asks a rule.
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeVar, get_args
 
 from optimove_provider.contract.cells.decided import DECIDED
 from optimove_provider.contract.cells.rules import (
@@ -35,6 +35,7 @@ from optimove_provider.contract.cells.rules import (
     explain_epoch,
     explain_epoch_milliseconds,
 )
+from optimove_provider.contract.wire import members
 from optimove_provider.contract.wire.errors import SettingsError
 
 __all__ = [
@@ -295,7 +296,8 @@ def is_key_column(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """A registered attribute of a DCP table; ValueError if no rule has its datatype and format."""
+    """An attribute of a DCP table; ValueError if no rule has its datatype and format. Some are not registered yet, and
+    have no id."""
 
     name: str
     datatype: str
@@ -303,6 +305,7 @@ class Attribute:
     description: str | None = None
     archived: bool = False
     epoch_unit: EpochUnit = "seconds"
+    id: int | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         try:
@@ -316,16 +319,15 @@ class Attribute:
 
         Raises ValueError that names the field that is missing or wrong.
         """
-        for field in ("name", "datatype"):
-            if not isinstance(mapping.get(field), str) or not mapping[field]:
-                raise ValueError(f"attribute {dict(mapping)!r}: {field} is missing or no text; expected a text")
-        return cls(
-            name=mapping["name"],
-            datatype=mapping["datatype"],
-            format=mapping.get("format") or None,
-            description=mapping.get("description"),
-            archived=bool(mapping.get("archived", False)),
-        )
+        for member in ("name", "datatype"):
+            if not isinstance(mapping.get(member), str) or not mapping[member]:
+                raise ValueError(f"attribute {dict(mapping)!r}: {member} is missing or no text; expected a text")
+        try:
+            format, description = (members.text_or_none(mapping, member) for member in ("format", "description"))
+            archived = members.flag(mapping, "archived")
+        except members.OddMember as error:
+            raise members.OddMember(f"attribute {mapping['name']!r}: {error}") from None
+        return cls(mapping["name"], mapping["datatype"], format or None, description, archived)
 
     def as_json(self) -> dict[str, Any]:
         """The attribute as the API takes it when it is created; what is None is left to the vendor's default."""
@@ -343,11 +345,14 @@ class Attribute:
         return EPOCH_MILLISECONDS if rule.name == "epoch" and self.epoch_unit == "milliseconds" else rule
 
 
-def in_unit(attributes: Iterable[Attribute], epoch_unit: EpochUnit) -> list[Attribute]:
+A = TypeVar("A")
+
+
+def in_unit(attributes: Iterable[A], epoch_unit: EpochUnit) -> list[A]:
     """The same attributes, with the unit in which epochs are written: the guide says seconds, older pages milliseconds.
 
-    Raises SettingsError for an unknown unit.
+    What is no Attribute, since nobody knows its datatype, stays as it is. Raises SettingsError for an unknown unit.
     """
     if epoch_unit not in get_args(EpochUnit):
         raise SettingsError(f"epoch_unit {epoch_unit!r}: one of {', '.join(get_args(EpochUnit))} is needed")
-    return [replace(attribute, epoch_unit=epoch_unit) for attribute in attributes]
+    return [replace(one, epoch_unit=epoch_unit) if isinstance(one, Attribute) else one for one in attributes]

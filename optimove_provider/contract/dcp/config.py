@@ -11,11 +11,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from optimove_provider.contract.cells.datatypes import Attribute
+from optimove_provider.contract.cells.registered import Registered, one_of_each_name, registered
 from optimove_provider.contract.dcp import profiles, reference
 from optimove_provider.contract.dcp.upload_history import HistoryEntry, Outcome, judge, read_history
-from optimove_provider.contract.wire.answers import ask, ask_list, decoded, read
-from optimove_provider.contract.wire.errors import SettingsError, succeed
+from optimove_provider.contract.wire import members
+from optimove_provider.contract.wire.answers import ask, ask_list, ask_pages, read
+from optimove_provider.contract.wire.errors import Disagreement, SettingsError
 from optimove_provider.contract.wire.messages import Endpoint, Flow, Response
 
 API = "dcp"
@@ -228,7 +229,7 @@ class Service:
     @classmethod
     def from_json(cls, service: Mapping[str, Any]) -> "Service":
         """Read a service as the API returns it; the AWS keys it carries are left behind."""
-        return cls(int(service["id"]), str(service["name"]), bool(service.get("archived")))
+        return cls(members.number(service, "id"), members.text(service, "name"), members.flag(service, "archived"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +241,7 @@ class Table:
     service_id: int
     keyfield_locator_type: str = ""
     keyfield_locator_name: str | None = None
+    description: str | None = None
     archived: bool = False
     is_optimizely: bool = False
     s3_path: str = ""
@@ -250,16 +252,17 @@ class Table:
     def from_json(cls, table: Mapping[str, Any]) -> "Table":
         """Read a table as the API returns it."""
         return cls(
-            id=int(table["id"]),
-            name=str(table["name"]),
-            service_id=int(table.get("dcp_service_id") or 0),
-            keyfield_locator_type=str(table.get("keyfield_locator_type") or ""),
-            keyfield_locator_name=table.get("keyfield_locator_name"),
-            archived=bool(table.get("archived")),
-            is_optimizely=bool(table.get("is_optimizely")),
-            s3_path=str(table.get("s3_path") or ""),
-            aws_access_key=str(table.get("aws_access_key") or ""),
-            aws_secret_key=str(table.get("aws_secret_key") or ""),
+            id=members.number(table, "id"),
+            name=members.text(table, "name"),
+            service_id=members.number_or_none(table, "dcp_service_id") or 0,
+            keyfield_locator_type=members.text_or_none(table, "keyfield_locator_type") or "",
+            keyfield_locator_name=members.text_or_none(table, "keyfield_locator_name"),
+            description=members.text_or_none(table, "description"),
+            archived=members.flag(table, "archived"),
+            is_optimizely=members.flag(table, "is_optimizely"),
+            s3_path=members.text_or_none(table, "s3_path") or "",
+            aws_access_key=members.text_or_none(table, "aws_access_key") or "",
+            aws_secret_key=members.text_or_none(table, "aws_secret_key") or "",
         )
 
 
@@ -274,13 +277,13 @@ class Project:
     @classmethod
     def from_json(cls, project: Mapping[str, Any]) -> "Project":
         """Read a project as the API returns it."""
-        linked = project.get("dcp_service_id")
-        return cls(int(project["id"]), str(project.get("project_name") or ""), None if linked is None else int(linked))
+        name = members.text_or_none(project, "project_name") or ""
+        return cls(members.number(project, "id"), name, members.number_or_none(project, "dcp_service_id"))
 
 
-def list_services() -> Flow[list[Service]]:
-    """All services of the account, archived ones included if the API lists them."""
-    return (yield from ask_list(LIST_SERVICES, Service.from_json))
+def list_services(odd: list[str] | None = None) -> Flow[list[Service]]:
+    """All services of the account, archived ones included if the API lists them; for `odd` see `ask_list`."""
+    return (yield from ask_list(LIST_SERVICES, Service.from_json, odd))
 
 
 def read_table(table_id: int) -> Flow[Table]:
@@ -288,9 +291,12 @@ def read_table(table_id: int) -> Flow[Table]:
     return (yield from ask(READ_TABLE, Table.from_json, table_id=table_id))
 
 
-def list_tables(service_id: int) -> Flow[list[Table]]:
-    """The tables of a service, the one called Optimizely and archived ones included if the API lists them."""
-    return (yield from ask_list(LIST_TABLES, Table.from_json, service_id=service_id))
+def list_tables(service_id: int, odd: list[str] | None = None) -> Flow[list[Table]]:
+    """The tables of a service, the one called Optimizely and archived ones included if the API lists them.
+
+    For `odd` see `ask_list`.
+    """
+    return (yield from ask_list(LIST_TABLES, Table.from_json, odd, service_id=service_id))
 
 
 def read_project(project_id: int) -> Flow[Project]:
@@ -298,24 +304,49 @@ def read_project(project_id: int) -> Flow[Project]:
     return (yield from ask(READ_PROJECT, Project.from_json, project_id=project_id))
 
 
+def list_registered(table_id: int, odd: list[str] | None = None) -> Flow[list[Registered]]:
+    """All attributes that the API lists for a table: those that are archived too, and several of one name."""
+    return (yield from ask_list(LIST_ATTRIBUTES, registered, odd, table_id=table_id))
+
+
+def list_attributes(table_id: int, odd: list[str] | None = None) -> Flow[list[Registered]]:
+    """The attributes registered for a table, one of each name: see `one_of_each_name`. For `odd` see `ask_list`."""
+    return one_of_each_name((yield from list_registered(table_id, odd)))
+
+
+def writable(table: Table) -> Table:
+    """The table. Raises Disagreement if it is archived: what is written there, nobody will see."""
+    if table.archived:
+        raise Disagreement(
+            f"table {table.name!r} (id {table.id}) is archived, so nothing is sent there: restore it in the web UI, or "
+            "give the id of the table that replaces it"
+        )
+    return table
+
+
+def service_of(table: Table) -> int:
+    """The service whose profiles the table has. Raises Disagreement if the API has not named one."""
+    if not table.service_id:
+        raise Disagreement(
+            f"table {table.name!r} (id {table.id}) is given without a dcp_service_id, so no URL of a profile can be "
+            "made: look at the table in the web UI, or ask the vendor"
+        )
+    return table.service_id
+
+
 def read_service(service_id: int) -> Flow[Service]:
     """One service; the AWS keys that it carries are left behind."""
     return (yield from ask(READ_SERVICE, Service.from_json, service_id=service_id))
 
 
-def read_attribute(attribute_id: int) -> Flow[Attribute]:
+def read_attribute(attribute_id: int) -> Flow[Registered]:
     """One attribute, archived or not."""
-    return (yield from ask(READ_ATTRIBUTE, Attribute.from_json, attribute_id=attribute_id))
+    return (yield from ask(READ_ATTRIBUTE, registered, attribute_id=attribute_id))
 
 
 def list_projects() -> Flow[list[Project]]:
     """The projects of the account."""
     return (yield from ask_list(LIST_PROJECTS, Project.from_json))
-
-
-def list_attributes(table_id: int) -> Flow[list[Attribute]]:
-    """The attributes registered for a table, archived ones included if the API lists them."""
-    return (yield from ask_list(LIST_ATTRIBUTES, Attribute.from_json, table_id=table_id))
 
 
 def check_locator(locator_type: str, locator_name: str | None) -> None:
@@ -350,8 +381,8 @@ def upload_outcome(table_id: int, s3_keys: Sequence[str], told: set[str] | None 
 
 
 def _history(table_id: int, files: Sequence[str], told: set[str] | None) -> Flow[tuple[Response, list[HistoryEntry]]]:
-    response = succeed(UPLOAD_HISTORY, (yield UPLOAD_HISTORY.request(None, table_id=table_id)))
-    found = decoded(UPLOAD_HISTORY, response, list)
+    pages = yield from ask_pages(UPLOAD_HISTORY, {"table_id": table_id})
+    response, found = pages[0][0], [entry for _, entries in pages for entry in entries]
 
     def entries(listed: Sequence[Any]) -> list[HistoryEntry]:
         return read_history(listed, files, told, response.shown)

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from optimove_provider.contract.cells.datatypes import Attribute
+from optimove_provider.contract.cells.registered import Registered, UnusableAttribute
 from optimove_provider.contract.dcp import config as dcp
+from optimove_provider.contract.dcp import edits
 from optimove_provider.contract.dcp.config import Table
 from optimove_provider.contract.wire.answers import create, tell
 from optimove_provider.contract.wire.errors import Disagreement
@@ -17,15 +19,16 @@ from optimove_provider.contract.wire.messages import Flow
 
 @dataclass(frozen=True, slots=True)
 class Ensured:
-    """What is there now: its id, and what had to be created.
+    """What is there now: its id, what had to be created, and which members of it were updated.
 
-    After a dry run `created` is what would be created, `disagreements` what stands in the way, and `id` is None where
-    nothing is there yet.
+    After a dry run `created` and `updated` are what would be, `disagreements` what stands in the way, and `id` is
+    None where nothing is there yet.
     """
 
     id: int | None
     created: tuple[str, ...] = ()
     disagreements: tuple[str, ...] = ()
+    updated: tuple[str, ...] = ()
 
 
 def ensure_service(name: str, dry_run: bool = False) -> Flow[Ensured]:
@@ -33,7 +36,8 @@ def ensure_service(name: str, dry_run: bool = False) -> Flow[Ensured]:
 
     Where Support has allowed several, the one called `name` is meant; without it the choice is left to a person.
     """
-    services = [service for service in (yield from dcp.list_services()) if not service.archived]
+    odd = list[str]()
+    services = [service for service in (yield from dcp.list_services(odd)) if not service.archived]
     named = [service for service in services if service.name == name] or services
     if len(named) > 1:
         names = ", ".join(f"{service.name!r} ({service.id})" for service in named)
@@ -43,8 +47,18 @@ def ensure_service(name: str, dry_run: bool = False) -> Flow[Ensured]:
         return _disagreeing(None, [complaint], dry_run)
     if named:
         return Ensured(named[0].id)
+    if odd:
+        return _disagreeing(None, [_in_the_dark(f"service {name!r}", odd)], dry_run)
     made = None if dry_run else (yield from create(dcp.CREATE_SERVICE, {"name": name}))
     return Ensured(made, (name,))
+
+
+def _in_the_dark(what: str, odd: Sequence[str]) -> str:
+    """Why nothing is created: it may be there already, among what cannot be read."""
+    return (
+        f"{what} is not listed, but what is listed has {len(odd)} odd entries ({'; '.join(odd[:3])}), and it may be "
+        "one of them: nothing is changed; look at the list in the web UI, and mend or archive those"
+    )
 
 
 def _disagreeing(id: int | None, complaints: Sequence[str], dry_run: bool, created: Iterable[str] = ()) -> Ensured:
@@ -60,18 +74,24 @@ def ensure_table(
     keyfield_locator_name: str | None = None,
     description: str | None = None,
     dry_run: bool = False,
+    update: bool = False,
 ) -> Flow[Ensured]:
     """Keep the service's table of this name, or create it. A table that locates customers otherwise is an error.
 
-    The description is set at creation and not compared: people edit it.
+    The description is set at creation and not compared, since people edit it; with `update` it is made the one that is
+    given. Of the tables of one name a live one counts, whatever is archived beside it.
     """
     dcp.check_locator(keyfield_locator_type, keyfield_locator_name)
-    named = [table for table in (yield from dcp.list_tables(service_id)) if table.name == name]
-    locator = (keyfield_locator_type, keyfield_locator_name)
-    if complaint := _table_complaint(named, f"table {name!r} of service {service_id}", locator):
+    odd = list[str]()
+    named = [table for table in (yield from dcp.list_tables(service_id, odd)) if table.name == name]
+    named = [table for table in named if not table.archived] or named
+    what, locator = f"table {name!r} of service {service_id}", (keyfield_locator_type, keyfield_locator_name)
+    if complaint := _table_complaint(named, what, locator):
         return _disagreeing(named[0].id, [complaint], dry_run)
     if named:
-        return Ensured(named[0].id)
+        return (yield from _described(named[0], description if update else None, dry_run))
+    if odd:
+        return _disagreeing(None, [_in_the_dark(what, odd)], dry_run)
     wanted = {
         "name": name,
         "description": description,
@@ -82,16 +102,25 @@ def ensure_table(
     return Ensured(made, (name,))
 
 
+def _described(table: Table, description: str | None, dry_run: bool) -> Flow[Ensured]:
+    """The table, with the description that is wanted; None wants none."""
+    if description is None or description == (table.description or ""):
+        return Ensured(table.id)
+    if not dry_run:
+        yield from edits.update_table(table.id, description=description)
+    return Ensured(table.id, updated=("description",))
+
+
 def _table_complaint(named: Sequence[Table], what: str, wanted: tuple[str, str | None]) -> str:
-    """What is wrong with the tables of one name; empty if nothing is."""
+    """What is wrong with the tables of one name, either live or archived; empty if nothing is."""
     if not named:
         return ""
     table = named[0]
-    if len(named) > 1:
-        ids = ", ".join(str(table.id) for table in named)
-        return f"{what} exists {len(named)} times: ids {ids}. Rename all but one in the web UI"
+    ids = ", ".join(str(table.id) for table in named)
     if table.archived:
-        return f"{what} (id {table.id}) is archived: restore it in the web UI, or choose another name"
+        return f"{what} (id {ids}) is archived: restore it in the web UI, or choose another name"
+    if len(named) > 1:
+        return f"{what} exists {len(named)} times: ids {ids}. Rename all but one in the web UI"
     there = (table.keyfield_locator_type, table.keyfield_locator_name)
     if there == wanted:
         return ""
@@ -104,31 +133,72 @@ def _table_complaint(named: Sequence[Table], what: str, wanted: tuple[str, str |
 def ensure_attributes(table_id: int, attributes: Iterable[Attribute], dry_run: bool = False) -> Flow[Ensured]:
     """Keep the registered attributes and register the missing ones. Nothing is registered if one disagrees.
 
-    The API can change neither name, datatype nor format of an attribute (REST reference, dcpattributes, update).
+    The API can change neither name, datatype nor format of an attribute (REST reference, dcpattributes, update): it is
+    archived, and a replacement created. So an archived one is no obstacle; it is as if it were missing.
     """
-    wanted = list(attributes)
-    registered = {attribute.name: attribute for attribute in (yield from dcp.list_attributes(table_id))}
+    wanted, odd = list(attributes), list[str]()
+    registered = {one.name: one for one in (yield from dcp.list_attributes(table_id, odd)) if not one.archived}
     missing = [attribute for attribute in wanted if attribute.name not in registered]
     names = tuple(attribute.name for attribute in missing)
-    if complaints := list(_complaints(wanted, registered)):
+    complaints = list(_complaints(wanted, registered))
+    if odd and missing:
+        complaints.append(_in_the_dark(f"attribute {names[0]!r}", odd))
+    if complaints:
         return _disagreeing(table_id, [f"table {table_id}: " + "; ".join(complaints)], dry_run, names)
     for attribute in () if dry_run else missing:
         yield from tell(dcp.CREATE_ATTRIBUTE, attribute.as_json(), table_id=table_id)
     return Ensured(table_id, names)
 
 
-def _complaints(wanted: Sequence[Attribute], registered: Mapping[str, Attribute]) -> Iterator[str]:
+def _complaints(wanted: Sequence[Attribute], registered: Mapping[str, Registered]) -> Iterator[str]:
     for attribute in wanted:
         there = registered.get(attribute.name)
         if there is None:
             continue
-        if there.archived:
-            yield f"attribute {attribute.name!r} is archived: restore it in the web UI, or use another name"
+        if isinstance(there, UnusableAttribute):
+            yield there.problem
         elif (there.datatype, there.format) != (attribute.datatype, attribute.format):
             yield (
                 f"attribute {attribute.name!r} is registered as {there.kind}, not {attribute.kind}, and the API "
-                f"cannot change that: use {there.kind}, or register the values under a new name"
+                f"cannot change that: use {there.kind}, register the values under a new name, or archive it first "
+                "(DcpArchiveAttributesOperator), so that a replacement is created"
             )
+
+
+def archive_attributes(table_id: int, names: Mapping[str, str | None], dry_run: bool = False) -> Flow[list[int]]:
+    """Archive the attributes of these names, and return their ids: of those only that were not archived already.
+
+    A name may come with the datatype, and the format, that the attribute has: only then it is archived, so that a
+    replacement of another datatype stays. Without, an unknown name is a Disagreement, and nothing is archived then.
+    """
+    odd = list[str]()
+    listed = yield from dcp.list_registered(table_id, odd)
+    if unknown := names.keys() - {one.name for one in listed} - {name for name, kind in names.items() if kind}:
+        raise Disagreement(_unknown(table_id, sorted(unknown), listed, odd))
+    live = [one for one in listed if one.name in names and not one.archived and _is_of(one, names[one.name])]
+    if nameless := [one.name for one in live if one.id is None]:
+        raise Disagreement(f"table {table_id}: {nameless[0]!r} is listed without its id: archive it in the web UI")
+    ids = [one.id for one in live if one.id is not None]
+    for attribute_id in () if dry_run else ids:
+        yield from edits.archive_attribute(attribute_id)
+    return ids
+
+
+def _is_of(attribute: Registered, kind: str | None) -> bool:
+    return kind is None or (isinstance(attribute, Attribute) and attribute.kind == kind)
+
+
+def _unknown(table_id: int, names: Sequence[str], listed: Sequence[Registered], odd: Sequence[str]) -> str:
+    if odd:
+        return _in_the_dark(f"table {table_id}: attribute {names[0]!r}", odd)
+    known = ", ".join(sorted({repr(one.name) for one in listed})[:_SHOWN]) or "none"
+    return (
+        f"table {table_id} has no attribute {', '.join(map(repr, names))}: check the names, which are case-sensitive; "
+        f"it has {known}"
+    )
+
+
+_SHOWN = 20
 
 
 def link_project(project_id: int, service_id: int, replace: bool = False, dry_run: bool = False) -> Flow[Ensured]:

@@ -11,9 +11,10 @@ from typing import Any
 
 from optimove_provider.contract.cells.values import JsonValue
 from optimove_provider.contract.dcp import reference
-from optimove_provider.contract.wire.answers import ask_list, decoded, read, tell
+from optimove_provider.contract.wire import members
+from optimove_provider.contract.wire.answers import Reader, ask_pages, decoded, read, read_list, tell
 from optimove_provider.contract.wire.errors import succeed
-from optimove_provider.contract.wire.messages import Endpoint, Flow, Response
+from optimove_provider.contract.wire.messages import Endpoint, Flow, Response, T
 
 UNADDRESSABLE = (".", "..")
 """Ids that no URL can name: as a path segment they mean something else, encoded or not."""
@@ -86,7 +87,8 @@ class Profile:
     @classmethod
     def from_json(cls, profile: Mapping[str, Any]) -> "Profile":
         """Read a profile as the API returns it."""
-        return cls(str(profile["datasourceId"]), str(profile["customerId"]), dict(profile.get("data") or {}))
+        table_id, customer_id = members.number(profile, "datasourceId"), members.customer_id(profile, "customerId")
+        return cls(str(table_id), customer_id, members.values(profile, "data"))
 
 
 def _user(service_id: int, optimizely_table_id: int, optimizely_user_id: str) -> dict[str, object]:
@@ -98,7 +100,12 @@ def _user(service_id: int, optimizely_table_id: int, optimizely_user_id: str) ->
 
 
 def _data(found: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(found.get("data") or {})
+    return members.values(found, "data")
+
+
+def _aliases(found: Mapping[str, Any]) -> dict[str, str]:
+    data = members.values(found, "data")
+    return {table_id: members.customer_id(data, table_id) for table_id in data}
 
 
 def read_profile(service_id: int, table_id: int, customer_id: str) -> Flow[dict[str, Any] | None]:
@@ -107,27 +114,26 @@ def read_profile(service_id: int, table_id: int, customer_id: str) -> Flow[dict[
     What the API answers for one is not documented: a 404, a body that says nothing and one without values all count.
     """
     ids = {"service_id": service_id, "table_id": table_id, "customer_id": customer_id}
-    return (yield from _maybe(READ_PROFILE, **ids)) or None
+    return (yield from _maybe(READ_PROFILE, _data, **ids)) or None
 
 
 def read_aliases(service_id: int, optimizely_table_id: int, optimizely_user_id: str) -> Flow[dict[str, str]]:
     """Table id -> customer id in that table, for one Optimizely user id; empty for an unknown one."""
     ids = _user(service_id, optimizely_table_id, optimizely_user_id)
-    found = yield from _maybe(READ_ALIASES, **ids)
-    return {str(table_id): str(customer_id) for table_id, customer_id in found.items()}
+    return (yield from _maybe(READ_ALIASES, _aliases, **ids))
 
 
 _NOTHING = (b"", b"null", b"[]")
 
 
-def _maybe(endpoint: Endpoint, **path: object) -> Flow[dict[str, Any]]:
+def _maybe(endpoint: Endpoint, reader: Reader[dict[str, T]], **path: object) -> Flow[dict[str, T]]:
     answer = yield endpoint.request(None, **path)
     if isinstance(answer, Response) and answer.status == 404:
         return {}
     response = succeed(endpoint, answer)
     if response.body.strip() in _NOTHING:
         return {}
-    return read(endpoint, response, _data, decoded(endpoint, response, dict))
+    return read(endpoint, response, reader, decoded(endpoint, response, dict))
 
 
 def write_profile(service_id: int, table_id: int, customer_id: str, data: Mapping[str, JsonValue]) -> Flow[None]:
@@ -145,6 +151,10 @@ def create_aliases(
 
 
 def read_consolidated_view(service_id: int, optimizely_table_id: int, optimizely_user_id: str) -> Flow[list[Profile]]:
-    """One profile for each table that knows the Optimizely user id."""
+    """One profile for each table that knows the Optimizely user id; none for an unknown one.
+
+    What the API answers for one is not documented: a 404, an empty body and an empty array all count.
+    """
     ids = _user(service_id, optimizely_table_id, optimizely_user_id)
-    return (yield from ask_list(READ_CONSOLIDATED, Profile.from_json, **ids))
+    pages = yield from ask_pages(READ_CONSOLIDATED, ids, may_be_none=True)
+    return read_list(READ_CONSOLIDATED, pages, Profile.from_json, [])

@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Any
 from urllib.parse import unquote
 
-from optimove_provider.contract.wire.answers import OddMember
+from optimove_provider.contract.wire.members import OddMember
 from optimove_provider.contract.wire.messages import Response
 from optimove_provider.contract.wire.outside import MAX_TEXT, cut
 

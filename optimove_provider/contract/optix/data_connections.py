@@ -6,7 +6,8 @@ Connections", developer.optimove.com.
 
 from dataclasses import dataclass, field
 
-from optimove_provider.contract.wire.errors import DataError, UnreadableAnswer, succeed
+from optimove_provider.contract.wire import members
+from optimove_provider.contract.wire.errors import DataError, UnreadableCreation, succeed
 from optimove_provider.contract.wire.messages import Answer, Endpoint, Flow, Lost, json_body
 
 _DOCS = "https://developer.optimove.com/docs"
@@ -95,10 +96,10 @@ def create_connection(name: str, primary_key: str, description: str | None = Non
     body = json_body({field: value for field, value in wanted.items() if value is not None})
     response = succeed(CREATE_CONNECTION, (yield CREATE_CONNECTION.request(body)))
     try:
-        return str(response.json()["data_connection_uuid"])
-    except (ValueError, KeyError, TypeError):
-        pass  # raised below, so that no error of a parser hangs on to it
-    raise UnreadableAnswer(CREATE_CONNECTION, response, "data_connection_uuid")
+        return members.uuid(response.json(), "data_connection_uuid")
+    except ValueError as error:
+        problem = str(error)  # raised below, so that no error of a parser hangs on to it
+    raise UnreadableCreation(CREATE_CONNECTION, response, f"data_connection_uuid ({problem})")
 
 
 def upload_data(

@@ -1,54 +1,73 @@
 """Reading a vendor's 2xx: what the documentation promises, or an UnreadableAnswer. No I/O here."""
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from optimove_provider.contract.wire import members
 from optimove_provider.contract.wire.errors import UnreadableAnswer, succeed
+from optimove_provider.contract.wire.members import OddMember
 from optimove_provider.contract.wire.messages import Endpoint, Flow, Response, T, json_body
+from optimove_provider.contract.wire.pages import Page, ask_pages, decoded
+
+__all__ = ["Reader", "ask", "ask_list", "ask_pages", "create", "decoded", "read", "read_list", "tell"]
+
+log = logging.getLogger(__name__)
+
+Reader = Callable[[Any], T]
+"""Makes something of one JSON value; what it raises says what is odd about that."""
+
+_ODD = (KeyError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError)
 
 
-def decoded(endpoint: Endpoint, response: Response, wanted: type) -> Any:
-    """The body's JSON value, which must be a list or a dict as `wanted` says."""
-    try:
-        found = response.json()
-    except ValueError:
-        found = None
-    # Raised outside of any handler, here and below: no error of a parser, which may hold the body, hangs on to it.
-    if not isinstance(found, wanted):
-        raise UnreadableAnswer(endpoint, response, f"a JSON {'array' if wanted is list else 'object'}")
-    return found
-
-
-def read(endpoint: Endpoint, response: Response, reader: Callable[[Any], T], found: object) -> T:
+def read(endpoint: Endpoint, response: Response, reader: Reader[T], found: object) -> T:
     """What `reader` makes of a part of the answer."""
     try:
         return reader(found)
-    except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError) as error:
+    except _ODD as error:
         problem = _told(error)
     raise UnreadableAnswer(endpoint, response, f"an object as documented ({problem})")
 
 
-class OddMember(ValueError):
-    """A member of an answer is not what it should be; the message may be shown, as no answer with it holds keys."""
-
-
 def _told(error: Exception) -> str:
     """What was wrong. Where a value was, only that: it may be the key that a table holds."""
-    if isinstance(error, ValueError | ArithmeticError) and not isinstance(error, OddMember):
+    if isinstance(error, OddMember):
+        return str(error)
+    if isinstance(error, ValueError | ArithmeticError):
         return f"{type(error).__name__}: a value in it is of another kind"
     return repr(error)
 
 
-def ask(endpoint: Endpoint, reader: Callable[[Any], T], **path: object) -> Flow[T]:
+def ask(endpoint: Endpoint, reader: Reader[T], **path: object) -> Flow[T]:
     """Ask for one JSON object."""
     response = succeed(endpoint, (yield endpoint.request(None, **path)))
     return read(endpoint, response, reader, decoded(endpoint, response, dict))
 
 
-def ask_list(endpoint: Endpoint, reader: Callable[[Any], T], **path: object) -> Flow[list[T]]:
-    """Ask for a JSON array of objects."""
-    response = succeed(endpoint, (yield endpoint.request(None, **path)))
-    return [read(endpoint, response, reader, found) for found in decoded(endpoint, response, list)]
+def ask_list(endpoint: Endpoint, reader: Reader[T], odd: list[str] | None = None, **path: object) -> Flow[list[T]]:
+    """Ask for a JSON array of objects, on however many pages. Odd ones are passed over, with a warning.
+
+    `odd` learns what was wrong with those: who would create what is not listed has to look at it. Raises
+    UnreadableAnswer where all of them are odd.
+    """
+    pages = yield from ask_pages(endpoint, path)
+    return read_list(endpoint, pages, reader, [] if odd is None else odd)
+
+
+def read_list(endpoint: Endpoint, pages: list[Page], reader: Reader[T], odd: list[str]) -> list[T]:
+    """The entries of all pages, as `reader` makes them; see `ask_list`."""
+    listed = list[T]()
+    for _, entries in pages:
+        for found in entries:
+            try:
+                listed.append(reader(found))
+            except _ODD as error:
+                odd.append(_told(error))
+    if odd and not listed:
+        raise UnreadableAnswer(endpoint, pages[0][0], f"an object as documented ({odd[0]})")
+    if odd:
+        log.warning("%s: %d odd entries are passed over: %s", endpoint.name, len(odd), "; ".join(odd[:3]))
+    return listed
 
 
 def tell(endpoint: Endpoint, wanted: Mapping[str, Any] | None, **path: object) -> Flow[Response]:
@@ -60,4 +79,4 @@ def tell(endpoint: Endpoint, wanted: Mapping[str, Any] | None, **path: object) -
 def create(endpoint: Endpoint, wanted: Mapping[str, Any], **path: object) -> Flow[int]:
     """Create something; returns its id."""
     response = yield from tell(endpoint, wanted, **path)
-    return read(endpoint, response, lambda made: int(made["id"]), decoded(endpoint, response, dict))
+    return read(endpoint, response, lambda made: members.number(made, "id"), decoded(endpoint, response, dict))

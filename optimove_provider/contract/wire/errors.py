@@ -55,6 +55,15 @@ class UnreadableAnswer(OptimoveProviderError):
         super().__init__(f"{endpoint.name}: the answer {response.status} ({response.size}) lacks {told}")
 
 
+class UnreadableCreation(UnreadableAnswer):
+    """What was to be created once is there, perhaps, and the answer does not say under which name it is known."""
+
+    next_step = (
+        "Look in the Opti-X UI whether it is there, and pass its uuid as data_connection_uuid= to the next run; "
+        "check that the connection's host is the vendor's API, too"
+    )
+
+
 class ApiError(OptimoveProviderError):
     """The vendor answered, and not with success. `status` is the HTTP status, `text` its body, cut.
 

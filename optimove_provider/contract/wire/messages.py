@@ -16,6 +16,8 @@ from optimove_provider.contract.wire.outside import redact
 from optimove_provider.contract.wire.shown import shown
 
 JSON_TYPE = "application/json"
+MAX_LINK = 8000
+"""Characters of a Link header that are read: of a longer one the next page may be out of sight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +67,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One HTTP answer. Header names are lower case; the body stays out of the repr.
+    """One HTTP answer. Header names become lower case; the body stays out of the repr.
 
     `repeated` says that an earlier try of the same request may have been carried out already, `tries` how often, and
     for how long, it was tried. `is_cut`: the body was too long, and its end is not here. `secrets` are what `shown`
-    strikes out of whatever is shown of the answer.
+    strikes out of whatever is shown of the answer; `url` is what was asked.
     """
 
     status: int
@@ -79,6 +81,10 @@ class Response:
     tries: str = ""
     is_cut: bool = False
     secrets: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    url: str = field(default="", repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "headers", {name.lower(): value for name, value in self.headers.items()})
 
     @property
     def ok(self) -> bool:

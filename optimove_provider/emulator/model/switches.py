@@ -197,6 +197,9 @@ class DcpSwitches:
     odd_attribute: Literal["none", "datatype", "format"] = "none"
     # What is read of a customer whom no table knows. Guess: 200, and an empty list.
     unknown_view: Literal["empty", "404"] = "empty"
+    # In which header a token is looked for: the guide says that DCP takes classic tokens only (the header Token), and
+    # "highly recommends" OAuth 2.0 (Authorization: Bearer) all the same. Guess: classic ones only.
+    accepted_auth: Literal["token", "bearer", "both"] = "token"
     # The status of a second service: documented is only that an account has one. Guess: a bad request.
     second_service_status: Literal[400, 403, 409] = 400
 

@@ -15,6 +15,7 @@ from typing import Any
 from optimove_provider.clients.dcp import DcpClient
 from optimove_provider.clients.s3 import Bucket
 from optimove_provider.contract.cells.datatypes import Attribute, is_key_column
+from optimove_provider.contract.cells.registered import Registered, usable
 from optimove_provider.contract.dcp.config import Table
 from optimove_provider.contract.dcp.profiles import MAX_ID, UNADDRESSABLE, read_profile
 from optimove_provider.contract.dcp.readback import Sample, sampled, unreadable
@@ -69,7 +70,7 @@ class UploadHistory:
             return None
         return [recall(self.staging, s3_key) or self._remember_now(s3_key) for s3_key in dict.fromkeys(s3_keys)]
 
-    def remembering(self, table: Table, attributes: Sequence[Attribute]) -> RememberRows | None:
+    def remembering(self, table: Table, attributes: Sequence[Registered]) -> RememberRows | None:
         """What takes some rows of each file before it is uploaded; None where the connection names a history.
 
         Nothing is raised for profiles that cannot be read: the upload needs none.
@@ -88,7 +89,7 @@ def remember(
     staging: Staging,
     client: DcpClient,
     table: Table,
-    attributes: Sequence[Attribute],
+    attributes: Sequence[Registered],
     s3_key: str,
     rows: Sequence[Row],
     read: "ReadProfiles | None" = None,
@@ -166,9 +167,11 @@ def first_rows(bucket: Bucket, s3_key: str) -> list[Row]:
     return list(islice(whole, SAMPLE_ROWS))
 
 
-def _compared(attributes: Sequence[Attribute], rows: Sequence[Row]) -> tuple[Attribute, ...]:
+def _compared(attributes: Sequence[Registered], rows: Sequence[Row]) -> tuple[Attribute, ...]:
     columns = {name for row in rows for name in row}
-    return tuple(one for one in attributes if one.name in columns and not one.archived and not is_key_column(one.name))
+    return tuple(
+        one for one in usable(attributes) if one.name in columns and not one.archived and not is_key_column(one.name)
+    )
 
 
 def _customer_id(row: Row) -> str:

@@ -104,7 +104,7 @@ class _Looks:
         self._how, self._staging = how, how.staging
         table_id = how.table_id
         self._service_id = how.client.read_table(table_id).service_id
-        attributes = how.client.list_attributes(table_id)
+        attributes = usable(how.client.list_attributes(table_id))
         self._attributes: Mapping[str, Attribute] = {one.name: one for one in attributes if not one.archived}
         self._progress = Progress(how.staging.surroundings.monotonic)
         self._root, self._number, self._told = f"loads/{how.load_id}/looks", 0, 0

@@ -1,14 +1,16 @@
 """Profiles over REST, for small sets: written one request each, and read back."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from optimove_provider.clients.dcp import DcpClient
 from optimove_provider.contract.cells.datatypes import KEY_COLUMN, Attribute, Verdict, is_key_column
 from optimove_provider.contract.cells.ids import is_empty_id
+from optimove_provider.contract.cells.registered import Registered, problems, usable
 from optimove_provider.contract.cells.values import JsonValue, comparable, json_value
+from optimove_provider.contract.dcp.config import service_of, writable
 from optimove_provider.contract.dcp.profiles import UNADDRESSABLE
 from optimove_provider.contract.wire.errors import ApiError, DataError, SettingsError, UnreadableAnswer
 from optimove_provider.contract.wire.outside import cut
@@ -51,11 +53,13 @@ class ProfileEncoder:
 
     attributes: Mapping[str, Attribute]
     strict: bool = False
+    problems: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def to(cls, attributes: Sequence[Attribute], strict: bool = False) -> "ProfileEncoder":
+    def to(cls, attributes: Sequence[Registered], strict: bool = False) -> "ProfileEncoder":
         """The encoder for a table with these attributes."""
-        return cls({one.name: one for one in attributes if not one.archived}, strict)
+        live = {one.name: one for one in usable(attributes) if not one.archived}
+        return cls(live, strict, problems(attributes))
 
     def encode(self, record: Record, on_doubt: OnDoubt) -> dict[str, JsonValue]:
         """The record's values as JSON carries them; null and empty text write nothing, like an empty cell.
@@ -68,6 +72,8 @@ class ProfileEncoder:
             if is_key_column(name):
                 continue
             attribute = self.attributes.get(name)
+            if name in self.problems:
+                raise UnfitRecord(self.problems[name])
             if attribute is None:
                 raise UnfitRecord(f"attribute {name!r} is not registered, or archived: register it, or leave it out")
             if cell := _cell(name, _in_form(attribute, value)):
@@ -119,7 +125,7 @@ def write_profiles(
     What the table's ledger has newer is left out, as stale; it learns which customers are written. Raises TargetBusy
     while another load works on the table.
     """
-    service_id = client.read_table(table_id).service_id
+    service_id = service_of(writable(client.read_table(table_id)))
     settings = client.settings
     ledger = ledger_of(load.staging, "dcp", settings.host, str(table_id), settings.target_alias)
 
@@ -143,7 +149,7 @@ def create_aliases(client: DcpClient, service_id: int, records: Sequence[Record]
     Optimizely table, or several.
     """
     tables = client.list_tables(service_id)
-    optimizely = [table.id for table in tables if table.is_optimizely]
+    optimizely = [table.id for table in tables if table.is_optimizely and not table.archived]
     if len(optimizely) != 1:
         raise DataError(
             f"service {service_id}: aliases need its one Optimizely table; {len(optimizely)} are listed: check "
@@ -172,7 +178,9 @@ def _aliases(record: Record, known: set[str]) -> dict[str, str]:
     for alias in given:
         table_id = str(alias.get("table_id"))
         if table_id not in known or table_id in found:
-            raise UnfitRecord(f"table_id {table_id!r} is named twice, or is no table of the service: check the aliases")
+            raise UnfitRecord(
+                f"table_id {table_id!r} is named twice, archived, or no table of the service: check the aliases"
+            )
         found[table_id] = checked_id("customer_id", alias.get("customer_id"))
     if not found:
         raise UnfitRecord("aliases: at least one table_id with a customer_id is expected")
@@ -181,9 +189,12 @@ def _aliases(record: Record, known: set[str]) -> dict[str, str]:
 
 def missing_values(client: DcpClient, table_id: int, expected: Mapping[str, Record]) -> Iterator[str]:
     """Read profiles back; one sentence for each that is not there, or holds other values than those expected."""
-    service_id = client.read_table(table_id).service_id
-    attributes = {one.name: one for one in client.list_attributes(table_id)}
+    service_id = service_of(client.read_table(table_id))
+    registered = client.list_attributes(table_id)
+    attributes, unusable = {one.name: one for one in usable(registered)}, problems(registered)
     for customer, values in expected.items():
+        if odd := [unusable[name] for name in values if name in unusable]:
+            raise SettingsError(f"table {table_id}: " + "; ".join(odd))
         if unknown := [name for name in values if name not in attributes]:
             raise SettingsError(
                 f"table {table_id} has no attribute {', '.join(map(repr, unknown))}: check the names, or register them"

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 
-from optimove_provider.contract.cells.datatypes import Attribute, Rule, Verdict
+from optimove_provider.contract.cells.datatypes import Rule, Verdict
 from optimove_provider.contract.cells.ids import is_empty_id, is_null_marker
+from optimove_provider.contract.cells.registered import Registered, problems, usable
 from optimove_provider.records.csv_syntax.grammar import DOUBT, REPEATED, Fault, other_separator, separator_message
 from optimove_provider.records.csv_syntax.reader import Record
 from optimove_provider.records.csv_syntax.repeated_header import RepeatedHeader
@@ -63,7 +64,7 @@ class HeaderSchema:
     def __init__(
         self,
         header: Record,
-        attributes: Sequence[Attribute] | None,
+        attributes: Sequence[Registered] | None,
         strict: bool,
         make_observers: ObserverFactory = no_observers,
         key: Key = DCP_KEY,
@@ -74,12 +75,13 @@ class HeaderSchema:
         self._any_name = attributes is None
         attributes = attributes or ()
         self._names = [] if header.broken else header.cells
-        self._active = {one.name: one for one in attributes if not one.archived}
+        self._active = {one.name: one for one in usable(attributes) if not one.archived}
+        self._unusable = problems(attributes)
         self._archived = {one.name for one in attributes if one.archived} - self._active.keys()
         self._keys = [i for i, name in enumerate(self._names) if name in key]
         self.checks = tuple(self._cell_checks())
         self.repeated = RepeatedHeader(self._names)
-        self.observers = tuple(make_observers(self._names, attributes))
+        self.observers = tuple(make_observers(self._names, usable(attributes)))
 
     @property
     def crlf(self) -> bool:
@@ -126,7 +128,7 @@ class HeaderSchema:
         for index, name in enumerate(self._names):
             if rule := self._name_rule(name, seen):
                 hint = self._nearest(name) if rule == file_rules.HEADER_UNKNOWN.name else ""
-                message = _NAME_RULES[rule] + hint
+                message = self._unusable[name] if rule == file_rules.HEADER_UNUSABLE.name else _NAME_RULES[rule] + hint
                 yield self._finding(self._header, 0, Fault(rule, index, name, message))
             seen.add(name)
 
@@ -139,6 +141,8 @@ class HeaderSchema:
             return None
         if name in seen:
             return file_rules.HEADER_DUPLICATE.name
+        if name in self._unusable:
+            return file_rules.HEADER_UNUSABLE.name
         if name in self._archived:
             return file_rules.HEADER_ARCHIVED.name
         if self._any_name or name in self._active:

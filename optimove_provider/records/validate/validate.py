@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import BinaryIO
 
-from optimove_provider.contract.cells.datatypes import MAX_IMPORT_BYTES, Attribute
+from optimove_provider.contract.cells.datatypes import MAX_IMPORT_BYTES
+from optimove_provider.contract.cells.registered import Registered
 from optimove_provider.records.csv_syntax.locations import Location
 from optimove_provider.records.csv_syntax.lookahead import LookaheadStream
 from optimove_provider.records.csv_syntax.reader import Record, RecordReader
@@ -51,7 +52,7 @@ class Options:
 
 def check_csv(
     stream: BinaryIO,
-    attributes: Sequence[Attribute] | None,
+    attributes: Sequence[Registered] | None,
     options: Options | None = None,
     on_progress: OnProgress | None = None,
     row_sink: RowSink | None = None,

@@ -12,6 +12,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.demo import journey
 from optimove_provider.operators.dcp import (
+    DcpArchiveAttributesOperator,
     DcpCreateAliasesOperator,
     DcpCreateServiceOperator,
     DcpCreateTableOperator,
@@ -43,12 +44,14 @@ OPERATORS = {
     DcpCreateTableOperator: {"service_id": 1, "name": "Customers", "keyfield_locator_type": "uid"},
     DcpRegisterAttributesOperator: {"table_id": 1, "attributes": []},
     DcpLinkProjectOperator: {"project_id": 1, "service_id": 1},
+    DcpArchiveAttributesOperator: {"table_id": 1, "names": ["age"]},
 }
 TEMPLATE = "{{ params.value }}"
 # Of each field: literals that are refused, rendered texts that are refused, and what one that is taken becomes.
 FIELDS = {
     "mode": (["merge", None], ["merge", "None", ""], ("changed", "changed")),
     "dry_run": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
+    "update": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
     "overwrite_newer": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
     "ttl_seconds": ([0, True, "60", 3 * 10**11], ["0", "never", "None", "", "3e11", "1_0"], ("60", 60)),
     "window_grain": (

@@ -20,13 +20,25 @@ from optimove_provider.emulator.replies import Refusal, json_answer, json_object
 
 
 def admit(call: Call) -> None:
-    """REST reference, responses: a missing token is 401, an invalid or revoked one 403."""
-    token = call.header(dcp.TOKEN_HEADER)
-    if token is None:
+    """REST reference, responses: a missing token is 401, an invalid or revoked one 403. One in a header that is not
+    looked at is missing."""
+    tokens = _tokens(call)
+    if not tokens:
         raise Refusal(401, "Authentication Failed")
-    if token != TOKEN:
+    if TOKEN not in tokens:
         raise Refusal(403, "Authentication Failed")
     keep_the_rate(call.state, call.state.dcp_recent, call.state.switches.dcp_requests_per_minute, 60.0)
+
+
+def _tokens(call: Call) -> list[str]:
+    """The tokens in the headers that are looked at."""
+    accepted, found = call.state.switches.accepted_auth, list[str]()
+    classic, (scheme, _, bearer) = call.header(dcp.TOKEN_HEADER), (call.header("authorization") or "").partition(" ")
+    if accepted != "bearer" and classic is not None:
+        found.append(classic)
+    if accepted != "token" and scheme.casefold() == "bearer":
+        found.append(bearer.strip())
+    return found
 
 
 def refuse(state: State, refusal: Refusal) -> Response:
