@@ -1,4 +1,7 @@
-"""Whether a request to S3 is signed as AWS asks for it (Signature Version 4), by botocore's own computation."""
+"""Whether a request to S3 is signed as AWS asks for it (Signature Version 4), by botocore's own computation.
+
+Of the body only the digest that the request names is signed; that it is the body's is not looked at.
+"""
 
 import hmac
 import re

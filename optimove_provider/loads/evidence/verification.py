@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from optimove_provider.clients.dcp import DcpClient
 from optimove_provider.contract.cells.datatypes import KEY_COLUMN, Attribute
+from optimove_provider.contract.cells.registered import usable
 from optimove_provider.contract.cells.values import comparable
 from optimove_provider.contract.dcp.profiles import MAX_ID, UNADDRESSABLE
 from optimove_provider.contract.wire.errors import Refused
