@@ -28,7 +28,9 @@ EARLY_BLANK_LINE = FileRule("blank-line", "a blank line before the header")
 BLANK_LINE = FileRule("blank-line", "a blank line after the header, which is no row", WARNING)
 
 QUOTE = FileRule("quote", "a quote that is not closed, or not doubled, or in a cell that is not quoted")
-QUOTE_SPACE = FileRule("quote-space", "a space before an opening quote")
+QUOTE_SPACE = FileRule(
+    "quote-space", "a space before an opening quote, as in the vendor's sample row (strict: an error)", WARNING
+)
 BARE_CR = FileRule("bare-cr", "a carriage return outside of quotes without a line feed after it")
 TOO_LONG = FileRule("too-long", "a cell of more than 131,072 characters, a record of more than 1 MiB")
 ENCODING = FileRule("encoding", "bytes that are not UTF-8")

@@ -32,7 +32,8 @@ class CellCheck:
     """How the cells of one column are decided.
 
     `judge` is exact. `plain` says of many cells at once which are right beyond doubt, so that `judge` need not be asked
-    about those. `invalid` is the message about cells of which it says so, `doubt` tells why another is warned of.
+    about those. `invalid` is the message about cells of which it says so, `doubt` tells why another is warned of, and
+    `undisputed` writes its value as nobody disputes it, where there is such a form.
     """
 
     column: int
@@ -41,6 +42,7 @@ class CellCheck:
     judge: Callable[[str], Verdict]
     invalid: str
     doubt: Callable[[str], str] = lambda cell: ""
+    undisputed: Callable[[str], str] = lambda cell: cell
 
     def decide(self, cell: str) -> Fault | None:
         """The fault of a cell, if it has one."""
@@ -114,7 +116,7 @@ class HeaderSchema:
             message = separator_message(separator)
             yield self._finding(self._header, 0, Fault(file_rules.SEPARATOR.name, None, self._header.text, message))
             return
-        for fault in self._header.faults:
+        for fault in self._text_faults(self._header):
             yield self._finding(self._header, 0, fault)
         if self._header.broken:
             return
@@ -156,7 +158,7 @@ class HeaderSchema:
 
     def row_findings(self, record: Record, row: int) -> Iterator[Finding]:
         """Faults of one row: of its text, of the number of its cells, of the cells in their order."""
-        for fault in record.faults:
+        for fault in self._text_faults(record):
             yield self._finding(record, row, fault)
         if record.doubt:
             message = DOUBT.format(line=record.doubt)
@@ -173,13 +175,18 @@ class HeaderSchema:
             return
         yield from self._cell_findings(record, row)
 
+    def _text_faults(self, record: Record) -> Iterator[Fault]:
+        """The faults of a record's text: of those that are disputed, strict makes errors."""
+        for fault in record.faults:
+            yield fault._replace(severity=ERROR) if self._strict else fault
+
     def is_row(self, record: Record) -> bool:
         """Whether the record has the cells of a row, right or wrong."""
         is_whole = not record.broken and not record.doubt and len(record.cells) == self.width
         return is_whole and not self.repeated.is_repeat(record.raw_cells)
 
     def _cell_findings(self, record: Record, row: int) -> Iterator[Finding]:
-        faulty = {fault.cell for fault in record.faults}
+        faulty = {fault.cell for fault in record.errors}
         for check in self.checks:
             fault = check.decide(record.cells[check.column])
             if fault and check.column not in faulty:
@@ -222,6 +229,7 @@ def _cell_check(column: int, rule: Rule, strict: bool) -> CellCheck:
         judge,
         invalid,
         lambda cell: f"{invalid}: {rule.doubt_about(cell)}",
+        rule.undisputed,
     )
 
 
