@@ -6,7 +6,7 @@ from functools import partial
 import pyarrow as pa
 
 from optimove_provider.clients.optix import OptixClient
-from optimove_provider.contract.optix.data_connections import formula
+from optimove_provider.contract.optix.data_connections import formula, has_formula
 from optimove_provider.disk.room import at_the_end
 from optimove_provider.loads.ledger.ledger import NO_LEDGER, Ledger
 from optimove_provider.loads.optix.batch import send_batch, upload_puts
@@ -98,7 +98,8 @@ def _tell_spool(spool: Spool, journal: Journal, report: Report, options: UploadO
         "nulls": options.nulls,
         **journal.age.as_json(),
     }
-    report.formulas = {name: formula(options.target.data_connection_uuid, name) for name in sorted(spool.columns)}
+    named = filter(has_formula, sorted(spool.columns))
+    report.formulas = {name: formula(options.target.data_connection_uuid, name) for name in named}
     keep_rejected(journal, spool, SliceOutcomes(), report, spool.parts)
     judge(report, options.max_rejected, "Nothing was sent")
 

@@ -42,6 +42,11 @@ HEADER_KEY = FileRule("header-key", "Opti-X: not one column that is the key, but
 HEADER_DUPLICATE = FileRule("header-duplicate", "a name that is there before")
 HEADER_ARCHIVED = FileRule("header-archived", "the name of an attribute that is archived")
 HEADER_PADDED = FileRule("header-padded", "the name of an attribute with white space around it")
+HEADER_COLON = FileRule("header-colon", "Opti-X: a name with a colon, which no campaign's formula can name", WARNING)
+COLON = (
+    "a colon in a column's name: a campaign's formula, DC_<uuid>:<key>::<column>:<default>, cannot name it, since "
+    "colons separate its parts; rename the column in the query or file"
+)
 HEADER_UNKNOWN = FileRule("header-unknown", "a name that no attribute has")
 
 RAGGED = FileRule("ragged", "a row with more or fewer cells than the header")
@@ -71,6 +76,7 @@ FILE_RULES: dict[str, tuple[FileRule, ...]] = {
     "The text": (QUOTE, QUOTE_SPACE, BARE_CR, TOO_LONG, ENCODING, NUL),
     "The header": (
         *(SEPARATOR, HEADER_CUSTOMER_ID, HEADER_KEY, HEADER_DUPLICATE, HEADER_ARCHIVED, HEADER_PADDED, HEADER_UNKNOWN),
+        HEADER_COLON,
     ),
     "Rows": (RAGGED, HEADER_REPEATED, AFTER_QUOTE, CUSTOMER_ID, KEY, NULL_MARKER),
     "Ids": (*(ID_LEADING_ZEROS, ID_EXPONENT, ID_PADDING, ID_UNSEEN, ID_NULL, ID_CASE, ID_LOOKALIKE, ID_DUPLICATE),),

@@ -7,6 +7,7 @@ from functools import partial
 
 from optimove_provider.contract.cells.datatypes import Attribute, Rule, Verdict
 from optimove_provider.contract.cells.ids import is_empty_id, is_null_marker
+from optimove_provider.contract.optix.data_connections import has_formula
 from optimove_provider.records.csv_syntax.grammar import DOUBT, REPEATED, Fault, other_separator, separator_message
 from optimove_provider.records.csv_syntax.reader import Record
 from optimove_provider.records.csv_syntax.repeated_header import RepeatedHeader
@@ -130,6 +131,9 @@ class HeaderSchema:
                 hint = self._nearest(name) if rule == file_rules.HEADER_UNKNOWN.name else ""
                 message = _NAME_RULES[rule] + hint
                 yield self._finding(self._header, 0, Fault(rule, index, name, message))
+            if self._any_name and not has_formula(name):
+                colon = file_rules.HEADER_COLON
+                yield self._finding(self._header, 0, Fault(colon.name, index, name, file_rules.COLON, colon.severity))
             seen.add(name)
 
     def _other_separator(self) -> str | None:
