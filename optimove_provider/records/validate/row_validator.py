@@ -169,12 +169,12 @@ class RowValidator:
         first = 0
         for index in result.refused.tolist():
             row_sink.accept(text.between(first, index), index - first)
-            self._hand_over_exact(row_sink, *self._parsed_again(block, index))
+            record, row = self._parsed_again(block, index)
+            self._hand_over_exact(row_sink, record, row, list(self._schema.row_findings(record, row)))
             first = index + 1
         row_sink.accept(text.between(first, block.rows), block.rows - first)
 
-    def _hand_over_exact(self, row_sink: RowSink, record: Record, row: int) -> None:
-        findings = list(self._schema.row_findings(record, row))
+    def _hand_over_exact(self, row_sink: RowSink, record: Record, row: int, findings: Sequence[Finding]) -> None:
         reasons = [f"{one.column}: {one.message}".removeprefix(": ") for one in findings if one.severity == ERROR]
         if reasons:
             row_sink.refuse(row, record.line, record.raw, reasons)
@@ -188,11 +188,12 @@ class RowValidator:
             self._findings.add(blank_line(record, "a blank line: skipped", file_rules.BLANK_LINE))
             return
         row = self._findings.rows + 1
-        self._findings.add_row(self._schema.row_findings(record, row))
+        found = list(self._schema.row_findings(record, row))
+        self._findings.add_row(found)
         if record.ends_with_crlf is (not self.line_ends.crlf):
             self.line_ends.add_other(Location(row, record.line, record.byte))
         if self._row_sink:
-            self._hand_over_exact(self._row_sink, record, row)
+            self._hand_over_exact(self._row_sink, record, row, found)
         if self._schema.is_row(record):
             self._observe_exact(record, row)
 
