@@ -22,6 +22,7 @@ from optimove_provider.contract.wire.errors import OptimoveProviderError, Settin
 from optimove_provider.contract.wire.outside import cut
 from optimove_provider.contract.wire.targets import id_number
 from optimove_provider.hooks.dcp import DcpHook
+from optimove_provider.surroundings import REAL
 from optimove_provider.tasks.failures import airflow_failures, as_airflow_failure
 from optimove_provider.tasks.readback import upload_history
 from optimove_provider.tasks.staging import staging
@@ -37,17 +38,23 @@ class _DcpSensor(BaseSensorOperator):
     dcp_conn_id: str
     max_failed_polls: int
     _failed_polls = 0
+    _not_before = float("-inf")
 
     def poke(self, context: "Context") -> PokeReturnValue:
-        """Ask once."""
+        """Ask once, unless a server asked to be left alone for so long."""
+        if REAL.monotonic() < self._not_before:
+            return PokeReturnValue(False)
         with self._skipping_if_soft(), airflow_failures():
             try:
                 poked = self._ask()
             except OptimoveProviderError as error:
                 # A rescheduled sensor is a new process at each poke, so there each failure is the first.
                 self._failed_polls += 1
-                if not tolerable(error, self._failed_polls, self.max_failed_polls):
+                # Nor does it know there how long it was asked to wait.
+                too_soon = self.reschedule and error.asked_seconds > self.poke_interval
+                if too_soon or not tolerable(error, self._failed_polls, self.max_failed_polls):
                     raise
+                self._not_before = REAL.monotonic() + error.asked_seconds
                 self.log.warning("failed poll %d of %d: %s", self._failed_polls, self.max_failed_polls, error)
                 return PokeReturnValue(False)
             self._failed_polls = 0

@@ -317,6 +317,20 @@ def test_without_patience_the_first_failed_poll_is_left_to_airflows_retries(emul
     assert not isinstance(raised.value, AirflowFailException)
 
 
+def test_a_sensor_asks_nothing_while_the_server_is_to_be_left_alone(emulator, uploaded):
+    emulator.state.faults.order(Fault("upload_history", status=503, headers={"retry-after": "900"}))
+    waiting = sensor(uploaded)
+    assert [waiting.poke({}).is_done for _ in range(3)] == [False] * 3
+    waiting._not_before = 0
+    assert waiting.poke({}).is_done
+
+
+def test_a_rescheduled_sensor_fails_where_it_would_ask_too_soon(emulator, uploaded):
+    emulator.state.faults.order(Fault("upload_history", status=503, headers={"retry-after": "900"}))
+    with pytest.raises(AirflowException, match=r"Retry-After: 900.* it may be tried again from"):
+        sensor(uploaded, mode="reschedule").poke({})
+
+
 def test_a_profile_sensor_waits_for_customers_and_for_values(emulator, table):
     emulator.state.switches = Switches(profile_lag_seconds=0.2)
     profiles = [{"customerId": "a/b", "age": 30, "born": "1990-02-28"}]

@@ -17,8 +17,11 @@ from typing import Any, Literal, TypeVar, get_args
 
 from optimove_provider.contract.cells.decided import DECIDED
 from optimove_provider.contract.cells.rules import (
+    EPOCH_0,
+    EXPONENT,
     INVALID,
     LONG_MAX,
+    TINY,
     VALID,
     Decision,
     Dispute,
@@ -32,8 +35,11 @@ from optimove_provider.contract.cells.rules import (
     decide_epoch_milliseconds,
     decide_long,
     decide_string,
+    explain_double,
     explain_epoch,
     explain_epoch_milliseconds,
+    plain_digits,
+    with_zulu,
 )
 from optimove_provider.contract.wire import members
 from optimove_provider.contract.wire.errors import SettingsError
@@ -63,6 +69,7 @@ MAX_IMPORT_BYTES = 10 * 10**9
 A file of exactly this size is refused. Whether GB or GiB is meant is not said: this is the smaller.
 """
 
+_GREATEST = str(int(sys.float_info.max))
 _DAY = "(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})"
 
 RULES: tuple[Rule, ...] = (
@@ -86,6 +93,7 @@ RULES: tuple[Rule, ...] = (
         ),
         decided=DECIDED["bool"],
         source='Guide, Boolean: "This datatype is case sensitive and only accepts true and false."',
+        undisputed=str.lower,
     ),
     Rule(
         name="long",
@@ -120,15 +128,15 @@ RULES: tuple[Rule, ...] = (
         name="double",
         datatype="double",
         format=None,
-        expects="a decimal number that a 64-bit float can hold, such as 1, -2.3 or 1e5",
-        pattern=re.compile(r"-?(?P<digits>(?:0|[1-9][0-9]*)(?:\.[0-9]+)?)(?:[eE][+-]?[0-9]+)?"),
+        expects="a decimal number that a 64-bit float can hold, such as 1, -2.3 or 0.0000001",
+        pattern=re.compile(r"-?(?P<digits>(?:0|[1-9][0-9]*)(?:\.[0-9]+)?)(?P<exponent>[eE][+-]?[0-9]+)?"),
         bounds=(-sys.float_info.max, sys.float_info.max),
         decide=decide_double,
         valid=("1", "-2.3"),
         invalid=("foo", "2,3"),
         disputed=(
             Dispute(
-                ("1.7976931348623157e308", "-1.7976931348623157e308"),
+                (_GREATEST, f"-{_GREATEST}"),
                 "The biggest number is (2-2^52) x 2^1023",
                 "which can be positive or negative",
                 "as printed the formula is a negative number that no double holds: (2-2^-52) x 2^1023, the "
@@ -140,8 +148,13 @@ RULES: tuple[Rule, ...] = (
                 ("5e-324", "-1e-320", "1.1125369292536e-308"),
                 "the smallest number is 2^-1023",
                 "This datatype allows double numbers",
-                "nearer to 0 than 2^-1023, the smallest number that the vendor states, though doubles go on "
-                "down to 2^-1074",
+                TINY,
+            ),
+            Dispute(
+                ("1e5", "1E5", "1.5e-7", "2e+3", "0e5", "1e-07", "1e+16", "1.7976931348623157e308", "1.5e-308"),
+                "This datatype allows double numbers with a decimal. The biggest number is (2-2^52) x 2^1023",
+                "the table under it prints plain digits only, and a number of 309 digits is written so by nobody",
+                EXPONENT,
             ),
             Dispute(
                 ("1",),
@@ -156,6 +169,8 @@ RULES: tuple[Rule, ...] = (
         source='Guide, Number (Double): "This datatype allows double numbers with a decimal. The biggest '
         "number is (2-2^52) x 2^1023 which can be positive or negative and the smallest number is "
         '2^-1023."',
+        explain=explain_double,
+        undisputed=plain_digits,
     ),
     Rule(
         name="date",
@@ -200,6 +215,7 @@ RULES: tuple[Rule, ...] = (
         source='Guide, Date with Time (yyyy-mm-ddThh:mm:ssZ): "This is similar to the previous datatype '
         'but includes time information with the "T" character separator and ending with “Z”. This is '
         'parsed as UTC."',
+        undisputed=with_zulu,
     ),
     Rule(
         name="epoch",
@@ -213,19 +229,17 @@ RULES: tuple[Rule, ...] = (
         invalid=("2022-05-02", "2022-05-02T10:10:59Z", "-1651676123"),
         disputed=(
             Dispute(
-                ("0",),
-                "it only accepts positive integers",
-                "the table under it prints “0” as valid",
-                "0 is accepted: not negative is meant",
-                lenient=VALID,
-                strict=VALID,
-            ),
-            Dispute(
                 ("100000000000", "1651676123000"),
                 "represents the number of seconds from 00:00:00 UTC on January 1, 1970",
                 "the vendor's API reference, until 2020 at least, gives milliseconds",
                 "this looks like milliseconds, which the vendor's API reference gave; its guide to CSV files "
                 "says seconds, and nothing is converted",
+            ),
+            Dispute(
+                ("0",),
+                "it only accepts positive integers",
+                "the table under it prints “0” as valid",
+                EPOCH_0,
             ),
         ),
         decided=DECIDED["epoch"],

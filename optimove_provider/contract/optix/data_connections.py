@@ -135,10 +135,15 @@ def reach() -> Flow[Answer]:
     return answer if answer is not None else Lost("the driver sent no answer")
 
 
+def has_formula(column: str) -> bool:
+    """Whether a campaign's formula can name a column: colons separate the parts of one, and no escape is documented."""
+    return ":" not in column
+
+
 def formula(data_connection_uuid: str, column: str, default: str = "0") -> str:
     """The text that a campaign is given to show `column` of the customer's record, or `default`.
 
     Inferred from the one example of the walkthrough; how anything in it is escaped is not documented. A colon in
-    `column` or `default` is unsafe, because colons separate the parts.
+    `default` is unsafe, because colons separate the parts; for `column` see `has_formula`.
     """
     return f"DC_{data_connection_uuid}:[%CUSTOMER_ID%]::{column}:{default}"

@@ -17,6 +17,8 @@ class OptimoveProviderError(Exception):
     """
 
     retry_helps = False
+    asked_seconds = 0.0
+    """For how long a server asks to be left alone: to ask again sooner is no help."""
 
     def __init__(self, *told: object) -> None:
         super().__init__(*(shown_lines(cut(text)) if isinstance(text, str) else text for text in told))
@@ -75,7 +77,7 @@ class ApiError(OptimoveProviderError):
     def __init__(self, endpoint: Endpoint, response: Response):
         self.endpoint = endpoint
         self.status = response.status
-        self.repeated = response.repeated
+        self.repeated, self.asked_seconds = response.repeated, response.asked_seconds
         self.meaning = judge(response)
         self.text = cut(response.shown(response.text, MAX_TEXT))
         tries = f" ({response.tries})" if response.tries else ""

@@ -70,8 +70,9 @@ class Response:
     """One HTTP answer. Header names become lower case; the body stays out of the repr.
 
     `repeated` says that an earlier try of the same request may have been carried out already, `tries` how often, and
-    for how long, it was tried. `is_cut`: the body was too long, and its end is not here. `secrets` are what `shown`
-    strikes out of whatever is shown of the answer; `url` is what was asked.
+    for how long, it was tried; `asked_seconds` for how long its server then asks to be left alone. `is_cut`: the body
+    was too long, and its end is not here. `secrets` are what `shown` strikes out of whatever is shown of the answer;
+    `url` is what was asked.
     """
 
     status: int
@@ -79,6 +80,7 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
     repeated: bool = False
     tries: str = ""
+    asked_seconds: float = 0.0
     is_cut: bool = False
     secrets: tuple[str, ...] = field(default=(), repr=False, compare=False)
     url: str = field(default="", repr=False, compare=False)

@@ -148,7 +148,8 @@ class Manifest:
     """The document. `layers`: the oldest first, the newest wins. `newest_snapshot`: of those that were committed.
 
     `committed` is the last plan that was, and `committed_at` when. `intents` are those of loads by their ids. `let_go`
-    says of files that were layers when they ceased to be: who reads without the lease may still need them.
+    says of files that were layers when they ceased to be: who reads without the lease may still need them. `key_type`
+    is that of all keys of a data connection, "string" or "integer"; "" until rows may have been sent, and of a table.
     """
 
     format: int = FORMAT
@@ -160,6 +161,7 @@ class Manifest:
     intents: Mapping[str, Intent] = field(default_factory=dict)
     let_go: Mapping[str, datetime] = field(default_factory=dict)
     holder: Holder | None = None
+    key_type: str = ""
 
     def is_base_of(self, plan: PlanRef) -> bool:
         """The optimistic check: whether nobody but the load itself, by its intent, changed the base of its plan."""
@@ -266,6 +268,7 @@ def _from_json(found: dict[str, Any]) -> Manifest:
         intents={load_id: Intent(**_aged(one)) for load_id, one in found["intents"].items()},
         let_go={path: datetime.fromisoformat(at) for path, at in found["let_go"].items()},
         holder=holder and Holder(**_times(holder, "renewed_at", "until")),
+        key_type=found.get("key_type", ""),
     )
 
 

@@ -14,12 +14,13 @@ from optimove_provider.disk.room import at_the_end
 from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.keys import newer_rows
 from optimove_provider.loads.ledger.lease import Lease, acquired
-from optimove_provider.loads.ledger.ledger import Ledger, ledger_of
+from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.ledger.manifest import Manifest, PartlyVisible
 from optimove_provider.loads.optix.bisect import Put
 from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
 from optimove_provider.loads.optix.rejected_rows import SliceOutcomes, keep_rejected
 from optimove_provider.loads.optix.sender import MakePut, SliceSender
+from optimove_provider.loads.optix.transaction import target_ledger
 from optimove_provider.loads.plan.planner import is_below_watermark
 from optimove_provider.loads.report.bookkeeping import run_once
 from optimove_provider.loads.report.max_rejected import judge
@@ -68,12 +69,13 @@ def load_update(
     judge_end = partial(judge, report, options.max_rejected, "Everything else was accepted")
     with run_once(report, journal, judge_end) as unfinished:
         if unfinished:
+            ledger = target_ledger(client, staging, options.target, report)
             spool = _frozen(open_rows, update, journal, resumed)
             report.rows = spool.rows
             report.tell_warnings(spool.warnings, spool.warning_note)
             keep_rejected(journal, spool, SliceOutcomes(), report, spool.parts)
             judge(report, options.max_rejected, "Nothing was sent")
-            with _marked(client, journal, update, spool, try_number, report) as (parts, may_send):
+            with _marked(ledger, journal, update, spool, try_number, report) as (parts, may_send):
                 puts = _update_puts(options.target)
                 _update(SliceSender(client, parts, journal, options.sending, puts, may_send), spool, report, update)
 
@@ -92,14 +94,12 @@ def _frozen(open_rows: OpenRows, update: Update, journal: Journal, resumed: bool
 
 @contextmanager
 def _marked(
-    client: OptixClient, journal: Journal, update: Update, spool: Spool, try_number: int, report: Report
+    ledger: Ledger | None, journal: Journal, update: Update, spool: Spool, try_number: int, report: Report
 ) -> Iterator[tuple[RowFiles, Callable[[], None]]]:
     """The rows to send, and the right to: the lease of the target, with their keys marked unknown in its ledger.
 
     What the ledger has newer is left out. Raises TargetBusy, and PartlyVisible.
     """
-    uuid, alias = update.options.target.data_connection_uuid, client.settings.target_alias
-    ledger = ledger_of(journal.staging, "optix", client.settings.host, uuid, alias)
     if ledger is None or not spool.rows:
         yield spool.parts, lambda: None
         return

@@ -125,6 +125,7 @@ class RowCheck:
         file, allowed = self._source, self._options.allow_pii
         return Options(
             file=file.name if isinstance(file, CsvFile) else "the source's rows",
+            rewrites=True,
             delimiter=self._delimiter,
             observers=self._all_observers,
             about_names=partial(pii_names, allowed=allowed),

@@ -8,6 +8,7 @@ from functools import partial
 from optimove_provider.contract.cells.datatypes import Rule, Verdict
 from optimove_provider.contract.cells.ids import is_empty_id, is_null_marker
 from optimove_provider.contract.cells.registered import Registered, problems, usable
+from optimove_provider.contract.optix.data_connections import has_formula
 from optimove_provider.records.csv_syntax.grammar import DOUBT, REPEATED, Fault, other_separator, separator_message
 from optimove_provider.records.csv_syntax.reader import Record
 from optimove_provider.records.csv_syntax.repeated_header import RepeatedHeader
@@ -33,7 +34,8 @@ class CellCheck:
     """How the cells of one column are decided.
 
     `judge` is exact. `plain` says of many cells at once which are right beyond doubt, so that `judge` need not be asked
-    about those. `invalid` is the message about cells of which it says so, `doubt` tells why another is warned of.
+    about those. `invalid` is the message about cells of which it says so, `doubt` tells why another is warned of, and
+    `undisputed` writes its value as nobody disputes it, where there is such a form.
     """
 
     column: int
@@ -42,6 +44,7 @@ class CellCheck:
     judge: Callable[[str], Verdict]
     invalid: str
     doubt: Callable[[str], str] = lambda cell: ""
+    undisputed: Callable[[str], str] = lambda cell: cell
 
     def decide(self, cell: str) -> Fault | None:
         """The fault of a cell, if it has one."""
@@ -116,7 +119,7 @@ class HeaderSchema:
             message = separator_message(separator)
             yield self._finding(self._header, 0, Fault(file_rules.SEPARATOR.name, None, self._header.text, message))
             return
-        for fault in self._header.faults:
+        for fault in self._text_faults(self._header):
             yield self._finding(self._header, 0, fault)
         if self._header.broken:
             return
@@ -130,6 +133,9 @@ class HeaderSchema:
                 hint = self._nearest(name) if rule == file_rules.HEADER_UNKNOWN.name else ""
                 message = self._unusable[name] if rule == file_rules.HEADER_UNUSABLE.name else _NAME_RULES[rule] + hint
                 yield self._finding(self._header, 0, Fault(rule, index, name, message))
+            if self._any_name and not has_formula(name):
+                colon = file_rules.HEADER_COLON
+                yield self._finding(self._header, 0, Fault(colon.name, index, name, file_rules.COLON, colon.severity))
             seen.add(name)
 
     def _other_separator(self) -> str | None:
@@ -160,7 +166,7 @@ class HeaderSchema:
 
     def row_findings(self, record: Record, row: int) -> Iterator[Finding]:
         """Faults of one row: of its text, of the number of its cells, of the cells in their order."""
-        for fault in record.faults:
+        for fault in self._text_faults(record):
             yield self._finding(record, row, fault)
         if record.doubt:
             message = DOUBT.format(line=record.doubt)
@@ -177,13 +183,18 @@ class HeaderSchema:
             return
         yield from self._cell_findings(record, row)
 
+    def _text_faults(self, record: Record) -> Iterator[Fault]:
+        """The faults of a record's text: of those that are disputed, strict makes errors."""
+        for fault in record.faults:
+            yield fault._replace(severity=ERROR) if self._strict else fault
+
     def is_row(self, record: Record) -> bool:
         """Whether the record has the cells of a row, right or wrong."""
         is_whole = not record.broken and not record.doubt and len(record.cells) == self.width
         return is_whole and not self.repeated.is_repeat(record.raw_cells)
 
     def _cell_findings(self, record: Record, row: int) -> Iterator[Finding]:
-        faulty = {fault.cell for fault in record.faults}
+        faulty = {fault.cell for fault in record.errors}
         for check in self.checks:
             fault = check.decide(record.cells[check.column])
             if fault and check.column not in faulty:
@@ -226,6 +237,7 @@ def _cell_check(column: int, rule: Rule, strict: bool) -> CellCheck:
         judge,
         invalid,
         lambda cell: f"{invalid}: {rule.doubt_about(cell)}",
+        rule.undisputed,
     )
 
 

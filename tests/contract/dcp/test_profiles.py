@@ -215,6 +215,25 @@ def test_failed_polls_are_borne_if_there_are_few_in_a_row():
     assert naps == [30] * 5
 
 
+def busy(seconds):
+    return Response(429, asked_seconds=seconds)
+
+
+def test_after_a_failed_poll_a_server_is_left_alone_for_as_long_as_it_asks():
+    flow = waiting(max_failed_polls=3)
+    next(flow)
+    assert flow.send(busy(900.0)).seconds == 900
+    flow.send(None)
+    assert flow.send(busy(1.0)).seconds == 30
+
+
+def test_a_server_that_asks_for_more_than_a_wait_may_last_ends_it():
+    flow = waiting(max_failed_polls=3)
+    next(flow)
+    with pytest.raises(ServerTrouble):
+        flow.send(busy(4000.0))
+
+
 def test_too_many_failed_polls_in_a_row_end_the_wait():
     with pytest.raises(ServerTrouble):
         run(waiting(2), polls(500, 500, 500), lambda _: None)
