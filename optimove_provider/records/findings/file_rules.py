@@ -42,12 +42,12 @@ HEADER_KEY = FileRule("header-key", "Opti-X: not one column that is the key, but
 HEADER_DUPLICATE = FileRule("header-duplicate", "a name that is there before")
 HEADER_ARCHIVED = FileRule("header-archived", "the name of an attribute that is archived")
 HEADER_PADDED = FileRule("header-padded", "the name of an attribute with white space around it")
+HEADER_UNKNOWN = FileRule("header-unknown", "a name that no attribute has")
 HEADER_COLON = FileRule("header-colon", "Opti-X: a name with a colon, which no campaign's formula can name", WARNING)
 COLON = (
     "a colon in a column's name: a campaign's formula, DC_<uuid>:<key>::<column>:<default>, cannot name it, since "
     "colons separate its parts; rename the column in the query or file"
 )
-HEADER_UNKNOWN = FileRule("header-unknown", "a name that no attribute has")
 
 RAGGED = FileRule("ragged", "a row with more or fewer cells than the header")
 HEADER_REPEATED = FileRule("header-repeated", "a row that is the header once more, as in files put together with `cat`")
