@@ -45,12 +45,12 @@ HEADER_UNUSABLE = FileRule(
     "header-unusable", "the name of an attribute of an unknown datatype or format, or of two that are not archived"
 )
 HEADER_PADDED = FileRule("header-padded", "the name of an attribute with white space around it")
+HEADER_UNKNOWN = FileRule("header-unknown", "a name that no attribute has")
 HEADER_COLON = FileRule("header-colon", "Opti-X: a name with a colon, which no campaign's formula can name", WARNING)
 COLON = (
     "a colon in a column's name: a campaign's formula, DC_<uuid>:<key>::<column>:<default>, cannot name it, since "
     "colons separate its parts; rename the column in the query or file"
 )
-HEADER_UNKNOWN = FileRule("header-unknown", "a name that no attribute has")
 
 RAGGED = FileRule("ragged", "a row with more or fewer cells than the header")
 HEADER_REPEATED = FileRule("header-repeated", "a row that is the header once more, as in files put together with `cat`")
