@@ -1,4 +1,4 @@
-"""The DCP config API and the upload history, answered from the contract's rows. No I/O here.
+"""The DCP config API, answered from the contract's rows. No I/O here.
 
 Strict where the REST reference of 2020 says something: the Token header, 201 for what is created, one service
 an account, the locator rules, the datatypes and formats of attributes. The rest are guesses, named where they
@@ -12,8 +12,8 @@ from optimove_provider.contract.cells.datatypes import Attribute, is_key_column
 from optimove_provider.contract.dcp import config as dcp
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.contract.wire.messages import Endpoint, Response
+from optimove_provider.emulator.api.rate import keep_the_rate
 from optimove_provider.emulator.api.routes import PREFIXES, Api, Call, Handler
-from optimove_provider.emulator.importer.importer import advance
 from optimove_provider.emulator.model.dcp import Credentials, Project, Registered, Service, Table
 from optimove_provider.emulator.model.state import TOKEN, State
 from optimove_provider.emulator.replies import Refusal, json_answer, json_object, optional_text, required_text
@@ -26,15 +26,18 @@ def admit(call: Call) -> None:
         raise Refusal(401, "Authentication Failed")
     if token != TOKEN:
         raise Refusal(403, "Authentication Failed")
-
-
-def _admit_everybody(call: Call) -> None:
-    """The history is no vendor's: it takes no token."""
+    keep_the_rate(call.state, call.state.dcp_recent, call.state.switches.dcp_requests_per_minute, 60.0)
 
 
 def refuse(state: State, refusal: Refusal) -> Response:
-    # Inferred from a third-party client, which parses these two members of an error.
-    return json_answer(refusal.status, {"message": refusal.message, "uuid": state.ids.uuid()})
+    how = state.switches.dcp_error_body
+    if how == "json":
+        # Inferred from a third-party client, which parses these two members of an error.
+        answer = json_answer(refusal.status, {"message": refusal.message, "uuid": state.ids.uuid()})
+    else:
+        text = refusal.message.encode("utf-8", "replace") if how == "text" else b""
+        answer = Response(refusal.status, text, {"content-type": "text/plain; charset=utf-8"})
+    return Response(answer.status, answer.body, {**answer.headers, **refusal.headers})
 
 
 def _service(call: Call) -> Service:
@@ -44,7 +47,8 @@ def _service(call: Call) -> Service:
     return service
 
 
-def _table(call: Call) -> Table:
+def table_of(call: Call) -> Table:
+    """The table that the path names. Raises Refusal 404."""
     table = call.state.tables.get(call.number("table_id"))
     if table is None:
         raise Refusal(404, "there is no such table")
@@ -66,9 +70,8 @@ def _create_service(call: Call) -> Response:
     credentials = Credentials("AKIA" + state.ids.secret(16), state.ids.secret(40))
     service = Service(state.ids.number(), name, credentials, state.timestamp())
     state.services[service.id] = service
-    # The text of 2016 says that a service brings the Optimizely table; the one of 2020 is silent. Guess: it
-    # does.
-    _add_table(state, service, "Optimizely", ("uid", None), "Optimizely datasource").is_optimizely = True
+    if state.switches.optimizely_table == "created":
+        _add_table(state, service, "Optimizely", ("uid", None), "Optimizely datasource").is_optimizely = True
     return json_answer(201, service.as_json())
 
 
@@ -101,15 +104,15 @@ def _add_table(
 
 
 def _read_table(call: Call) -> Response:
-    return json_answer(200, _table(call).as_json())
+    return json_answer(200, table_of(call).as_json())
 
 
 def _list_attributes(call: Call) -> Response:
-    return json_answer(200, [registered.as_json() for registered in _table(call).attributes.values()])
+    return json_answer(200, [registered.as_json() for registered in table_of(call).attributes.values()])
 
 
 def _create_attribute(call: Call) -> Response:
-    table, state = _table(call), call.state
+    table, state = table_of(call), call.state
     attribute = _attribute(json_object(call.json))
     # Guesses, all refused with 400: a name that is registered already (names are case-sensitive, so "ltv" and
     # "LTV" are two), and one that no file could hold because its column is the customer id.
@@ -137,7 +140,8 @@ def _attribute(wanted: dict[str, Any]) -> Attribute:
 def _update_attribute(call: Call) -> Response:
     table, registered = _registered(call)
     wanted = json_object(call.json)
-    if call.state.switches.attribute_put == "400" and (wrong := sorted({"name", "datatype", "format"} & wanted.keys())):
+    wrong = sorted({"name", "datatype", "format"} & wanted.keys())
+    if wrong and call.state.switches.attribute_put == "400":
         raise Refusal(400, f"not supported: {', '.join(wrong)}")
     if "description" in wanted:
         attribute = replace(registered.attribute, description=optional_text(wanted, "description"))
@@ -185,13 +189,6 @@ def _update_project(call: Call) -> Response:
     return json_answer(202, project.as_json())
 
 
-def _upload_history(call: Call) -> Response:
-    table = _table(call)
-    advance(call.state, polled_table=table.id)
-    entries = [upload.entry for upload in call.state.uploads if upload.table_id == table.id]
-    return json_answer(200, [entry.as_json() for entry in entries])
-
-
 HANDLERS: dict[Endpoint, Handler] = {
     dcp.LIST_SERVICES: _list_services,
     dcp.CREATE_SERVICE: _create_service,
@@ -204,6 +201,4 @@ HANDLERS: dict[Endpoint, Handler] = {
     dcp.READ_PROJECT: _read_project,
     dcp.UPDATE_PROJECT: _update_project,
 }
-HISTORY_HANDLERS: dict[Endpoint, Handler] = {dcp.UPLOAD_HISTORY: _upload_history}
 DCP = Api(PREFIXES[dcp.API], HANDLERS, admit, refuse, trailing_slash=True)
-HISTORY = Api(PREFIXES[dcp.HISTORY_API], HISTORY_HANDLERS, _admit_everybody, refuse)

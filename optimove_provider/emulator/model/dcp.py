@@ -4,6 +4,7 @@ Field names and shapes follow the vendor's REST reference, dcpservices, dcptable
 """
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -121,22 +122,28 @@ class Table:
     is_optimizely: bool = False
     attributes: dict[str, Registered] = field(default_factory=dict)
     profiles: dict[str, dict[str, CellValue]] = field(default_factory=dict)
-    arriving: deque[tuple[float, str, dict[str, CellValue]]] = field(default_factory=deque)
+    arriving: deque[tuple[float, str, Mapping[str, CellValue | None]]] = field(default_factory=deque)
 
     @property
     def s3_path(self) -> str:
         """Where files for this table are put."""
         return f"{self.service.s3_path}/{self.id}"
 
-    def upsert(self, customer_id: str, values: dict[str, CellValue], readable: float) -> None:
-        """Write one row, to be read from that instant on: its values replace earlier ones, others are kept."""
+    def upsert(self, customer_id: str, values: Mapping[str, CellValue | None], readable: float) -> None:
+        """Write one row, to be read from that instant on: its values replace earlier ones, others are kept.
+
+        One that is None takes the earlier one away.
+        """
         self.arriving.append((readable, customer_id, values))
 
     def show_written(self, now: float) -> None:
         """Let what is readable by now be read, in the order in which it was written."""
         while self.arriving and self.arriving[0][0] <= now:
             _, customer_id, values = self.arriving.popleft()
-            self.profiles.setdefault(customer_id, {}).update(values)
+            profile = self.profiles.setdefault(customer_id, {})
+            profile.update({name: value for name, value in values.items() if value is not None})
+            for name in (name for name, value in values.items() if value is None):
+                profile.pop(name, None)
 
     def as_json(self) -> dict[str, Any]:
         """As the API returns it."""
