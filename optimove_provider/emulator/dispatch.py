@@ -10,7 +10,7 @@ from optimove_provider.emulator.api.dcp import DCP
 from optimove_provider.emulator.api.dcp_profiles import PROFILES
 from optimove_provider.emulator.api.doubtful import DOUBTFUL
 from optimove_provider.emulator.api.history import HISTORY
-from optimove_provider.emulator.api.optix import OPTIX
+from optimove_provider.emulator.api.optix.connections import OPTIX
 from optimove_provider.emulator.api.routes import Call, url_path
 from optimove_provider.emulator.model.faults import Fault
 from optimove_provider.emulator.model.state import State

@@ -10,8 +10,8 @@ from typing import Any
 
 from optimove_provider.contract.optix import data_connections as optix
 from optimove_provider.contract.wire.messages import Endpoint, Response
-from optimove_provider.emulator.api.optix_errors import refuse
-from optimove_provider.emulator.api.optix_records import Taken, judge, ttl_problem, update_reader, upload_reader
+from optimove_provider.emulator.api.optix.errors import refuse
+from optimove_provider.emulator.api.optix.records import Taken, judge, ttl_problem, update_reader, upload_reader
 from optimove_provider.emulator.api.rate import keep_the_rate
 from optimove_provider.emulator.api.routes import PREFIXES, Api, Call, Handler
 from optimove_provider.emulator.model.optix import Batch, Connection, Record
