@@ -49,7 +49,7 @@ def _envelope(table: Table, customer_id: str, data: object) -> dict[str, Any]:
 
 def _read_profile(call: Call) -> Response:
     table, customer_id = _table(call, "table_id"), call.path["customer_id"]
-    advance(call.state)
+    advance(call.state, polled_table=table.id)
     data = table.profiles.get(customer_id)
     if data is None and call.state.switches.unknown_profile == "404":
         raise Refusal(404, "there is no such profile")

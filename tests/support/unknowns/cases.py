@@ -32,8 +32,8 @@ class Unknown:
     """What the table says of a switch.
 
     `values` are settings besides the default, where its type does not name them. `beside` are other switches without
-    which it would not matter. `red` and `told` have for each setting, or for "*", the words of errors, or of notes, that
-    are allowed. `unmet` says why nothing that a client does meets it.
+    which it would not matter. `red` and `told` have for each setting, or for "*", the words of errors, or of notes,
+    that are allowed. `unmet` says why nothing that a client does meets it.
     """
 
     name: str
