@@ -1,4 +1,4 @@
-"""Prints docs/unknowns.md from docs/unknowns.toml and a run of the matrix: `PYTHONPATH=. python docs/print_unknowns.py`.
+"""Prints docs/unknowns.md, of a table and a run of the matrix: `PYTHONPATH=. python docs/print_unknowns.py`.
 
 A test compares what is printed here with what is in the repository.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from optimove_provider.emulator.model.switches import DcpSwitches, OptixSwitches
-from tests.support.unknowns.cases import Ended, Unknown, more_requests, run_case, table
+from tests.support.unknowns.cases import Unknown, more_requests, run_case, table
 
 DOCS = Path(__file__).parent
 _HEAD = """\
@@ -18,13 +18,13 @@ _HEAD = """\
 Printed from `docs/unknowns.toml` and a run of the matrix by `docs/print_unknowns.py`; change those, not this page.
 
 Much of both APIs is documented nowhere. The emulator has a switch for each such question, with its guess in bold here
-(`PUT /_emulator/switches`). `tests/unknowns` runs the same courses under every setting of every switch: data connections
-are created, loaded as a whole and by what changed, made to expire, updated; tables are made, rows and files imported, with
-a history to be asked and without; profiles are written and read. Two answers are lost on the way, and one process is
-killed.
+(`PUT /_emulator/switches`). `tests/unknowns` runs the same courses under every setting of every switch: data
+connections are created, loaded as a whole and by what changed, made to expire, updated; tables are made, rows and
+files imported, with a history to be asked and without; profiles are written and read. Two answers are lost on the way,
+and one process is killed.
 
-* *right*: the target holds what the rows say, and so do report and ledger. The number is that of requests more than under
-  the guess.
+* *right*: the target holds what the rows say, and so do report and ledger. The number is that of requests more than
+  under the guess.
 * *red*: the task fails, and its error has the words that are quoted. What the report calls accepted is there.
 * *told*: the task is green, and a note in its report says what cannot be known.
 """

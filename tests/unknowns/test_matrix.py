@@ -1,7 +1,7 @@
 """Under every setting of every guess, the same courses end right, or red with words that say why.
 
-docs/unknowns.toml says which words; what is not allowed there fails here. A switch that no course meets fails too, unless
-its line says why no client ever meets it: then one that meets it fails.
+docs/unknowns.toml says which words; what is not allowed there fails here. A switch that no course meets fails too,
+unless its line says why no client ever meets it: then one that meets it fails.
 """
 
 import re
