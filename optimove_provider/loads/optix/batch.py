@@ -120,7 +120,7 @@ class _Batch:
         before, was_completed = journal.batch, journal.is_completed
         outcomes = journal.resume_or_begin_batch(sender.sending.resume_span, sender.last_bisected)
         taken = sum(outcome.accepted for outcome in outcomes.values())
-        if before == journal.batch and not was_completed:  # what an earlier try had under way when it died
+        if not journal.has_begun_batch and not was_completed:  # what an earlier try had under way when it died
             unknown = (number for number in range(self._last) if number not in outcomes)
             self._perhaps_sent = set(islice(unknown, sender.sending.max_in_flight))
         if before == journal.batch and taken and not was_completed:
