@@ -16,7 +16,7 @@ from optimove_provider.emulator.model.upload import Upload
 
 
 def advance(state: State, polled_table: int | None = None) -> None:
-    """Notice new files, finish those whose time has come. `polled_table`: whose history is asked for."""
+    """Notice new files, finish those whose time has come. `polled_table`: of which somebody wants to know."""
     for upload in state.uploads:
         _progress(state, upload)
     for found in state.objects.list():

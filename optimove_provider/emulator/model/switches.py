@@ -115,8 +115,8 @@ class DcpSwitches:
     # Whether a new service brings the Optimizely table: the text of 2016 says so, the one of 2020 is silent. Guess: it
     # does.
     optimizely_table: Literal["created", "absent"] = "created"
-    # How long an import takes is documented nowhere. An import is done when the history has been asked this
-    # often ...
+    # How long an import takes is documented nowhere. An import is done when the history, or a profile of the
+    # table, has been asked for this often ...
     import_after_polls: int = 0
     # ... and this long after the emulator noticed the file. Both zero: as soon as the file is noticed.
     import_after_seconds: float = 0.0

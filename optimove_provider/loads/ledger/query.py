@@ -50,6 +50,8 @@ NEWER = "(generation > $generation OR generation = $generation AND opened > $ope
 """Whether a row that counts is of a later age than the one that `age_parameters` gives."""
 OLDER = "(generation < $generation OR generation = $generation AND opened < $opened)"
 """Whether it is of an earlier one."""
+THERE = "state <> 'tombstone' AND coalesce(expires > $now, true)"
+"""Whether the target has, or may have, a key."""
 _NEVER = Age(datetime.min.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC))
 _MANY = 100
 """Of more files, each a part of one view, the query would be too deep for DuckDB."""
@@ -78,7 +80,7 @@ def with_last_known(
 def live_keys(staging: Staging, manifest: Manifest, now: datetime, max_memory: str = MAX_MEMORY) -> int:
     """How many keys the target has or may have, each counted once; what has expired is none of them."""
     with open_ledger(staging, manifest, max_memory) as (connection, _):
-        query = f"SELECT count(*) FROM ({CURRENT}) WHERE state <> 'tombstone' AND coalesce(expires > $now, true)"  # noqa: S608
+        query = f"SELECT count(*) FROM ({CURRENT}) WHERE {THERE}"  # noqa: S608
         return int(connection.execute(query, {"now": micros(now)}).fetchall()[0][0])
 
 

@@ -12,7 +12,7 @@ from optimove_provider.contract.optix.data_connections import Items, update_data
 from optimove_provider.contract.wire.messages import Flow
 from optimove_provider.disk.room import at_the_end
 from optimove_provider.loads.ledger import compaction
-from optimove_provider.loads.ledger.keys import newer_rows
+from optimove_provider.loads.ledger.keys import known_count, newer_rows
 from optimove_provider.loads.ledger.lease import Lease, acquired
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.ledger.manifest import Manifest, PartlyVisible
@@ -106,6 +106,11 @@ def _marked(
     with acquired(ledger.manifest_file, journal.load_id, try_number, report.task) as lease:
         parts = _known_parts(journal, spool) if journal.has_sent else _mark(ledger, lease, journal, spool)
         report.stale = spool.fit - parts.rows
+        if not_known := journal.plan.get("not_known"):
+            report.note(
+                f"{not_known} of the rows have keys that the ledger does not know to be there. Whether an update "
+                "stores those, or leaves them out without a word, is not documented: upload them to be sure"
+            )
         if journal.has_sent and ledger.read().version != journal.invalidated_as:
             outcomes = SliceOutcomes(journal.outcomes())
             report.accepted = outcomes.accepted
@@ -126,7 +131,9 @@ def _mark(ledger: Ledger, lease: Lease, journal: Journal, spool: Spool) -> RowFi
     if newer is None or newer.any():
         folder = f"{journal.folder}/update"
         parts = _without(journal.staging, spool.parts.folder, folder, newer)
-    journal.planned({"parts": asdict(parts)})
+    keys_sent = parts.columns(journal.staging, ["_key"]) if parts.rows else ()
+    known = known_count(journal.staging, manifest, keys_sent, journal.staging.surroundings.now())
+    journal.planned({"parts": asdict(parts), "not_known": parts.rows - known})
     keys = (key.as_py() for batch in parts.columns(journal.staging, ["_key"]) for key in batch.column(0))
     unfit = None if newer is None else row_files.refused_keys(journal.staging, spool.parts.folder)
     if parts.rows or unfit:

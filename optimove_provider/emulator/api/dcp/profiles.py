@@ -54,7 +54,7 @@ _PAGE = Response(200, b"<html><body>Please log in</body></html>", {"content-type
 
 def _read_profile(call: Call) -> Response:
     table, customer_id = _table(call, "table_id"), call.path["customer_id"]
-    advance(call.state)
+    advance(call.state, polled_table=table.id)
     wanted = call.state.switches.profile_read
     if wanted == "html":
         return _PAGE
