@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
-from optimove_provider.loads.dcp.upload_history import UploadHistory
 
 from optimove_provider.clients.dcp import DcpClient
 from optimove_provider.clients.s3 import Bucket
@@ -23,6 +22,7 @@ from optimove_provider.emulator import StoredObject, Switches
 from optimove_provider.emulator.importer.importer import advance
 from optimove_provider.loads.dcp.load import confirm, outcome, run
 from optimove_provider.loads.dcp.options import ChangedOptions, TableImport, table_ledger
+from optimove_provider.loads.evidence.upload_history import UploadHistory
 from optimove_provider.loads.profiles.profiles import ProfileEncoder, create_aliases, missing_values, write_profiles
 from optimove_provider.loads.profiles.rest_load import RestLoad
 from optimove_provider.loads.report.report import Report
