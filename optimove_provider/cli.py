@@ -202,7 +202,8 @@ def template(wanted: argparse.Namespace, out: TextIO) -> int:
     """Print the header of a table's files."""
     attributes = _attributes(wanted)
     names = [one.name for one in usable(attributes) if not one.archived and not is_key_column(one.name)]
-    print(*(f"left out: {problem}" for problem in problems(attributes).values()), sep="\n", end="", file=sys.stderr)
+    for problem in problems(attributes).values():
+        print(f"left out: {problem}", file=sys.stderr)
     csv.writer(out, lineterminator="\n").writerow([KEY_COLUMN, *names])
     return OK
 

@@ -73,7 +73,7 @@ class ProfileEncoder:
                 continue
             attribute = self.attributes.get(name)
             if name in self.problems:
-                raise UnfitRecord(self.problems[name])
+                raise UnfitRecord(f"leave {name!r} out: {self.problems[name]}")
             if attribute is None:
                 raise UnfitRecord(f"attribute {name!r} is not registered, or archived: register it, or leave it out")
             if cell := _cell(name, _in_form(attribute, value)):
@@ -194,7 +194,9 @@ def missing_values(client: DcpClient, table_id: int, expected: Mapping[str, Reco
     attributes, unusable = {one.name: one for one in usable(registered)}, problems(registered)
     for customer, values in expected.items():
         if odd := [unusable[name] for name in values if name in unusable]:
-            raise SettingsError(f"table {table_id}: " + "; ".join(odd))
+            raise SettingsError(
+                f"table {table_id} has attributes that cannot be compared, leave them out: {'; '.join(odd)}"
+            )
         if unknown := [name for name in values if name not in attributes]:
             raise SettingsError(
                 f"table {table_id} has no attribute {', '.join(map(repr, unknown))}: check the names, or register them"

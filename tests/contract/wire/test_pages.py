@@ -155,3 +155,12 @@ def test_a_history_goes_on_over_its_pages_with_its_own_token_only():
 
     DcpClient(settings, send=send).upload_outcome(7, [])
     assert asked == [(url, {"Authorization": "Bearer h"}), (f"{url}&page=2", {"Authorization": "Bearer h"})]
+
+
+@pytest.mark.parametrize(
+    "nothing", [Response(404, b"no"), Response(200), Response(200, b" null "), Response(200, b"[]")]
+)
+def test_a_user_whom_no_table_knows_has_an_empty_view_and_no_aliases(nothing):
+    client = DcpClient(DcpSettings(conn_id="dcp", host=HOST, token=TOKEN), send=lambda _: nothing)
+    assert client.read_consolidated_view(1, 2, "oeu") == []
+    assert nothing.status == 200 or client.read_aliases(1, 2, "oeu") == {}
