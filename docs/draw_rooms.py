@@ -15,7 +15,7 @@ PACKAGE = "optimove_provider"
 PICTURE = Path(__file__).with_name("rooms.svg")
 LEFT_OUT = ("demo", "__main__", "cli")  # what starts the others
 WINGS = (
-    ("operators", "sensors", "triggers", "tasks", "hooks"),
+    ("operators", "sensors", "notifications", "triggers", "links", "assets", "tasks", "hooks"),
     ("loads",),
     ("records",),
     ("clients", "contract", "options", "surroundings"),

@@ -30,10 +30,11 @@ _SHARED = {
 
 
 def _form(host: str, password: str, placeholders: dict[str, str]) -> dict[str, Any]:
-    # The port stays visible: the Test button of Airflow 3.3.2 refuses a connection that has none stored.
+    # The port stays visible: the Test button of Airflow 3.3 sends 0 for a blank one, and answers "Bad Request" unless 0
+    # is stored.
     return {
         "hidden-fields": ["schema", "login"],
-        "relabeling": {"host": host, "password": password, "port": "Port (only if not in the URL)"},
+        "relabeling": {"host": host, "password": password, "port": "Port (0 if it is in the URL; Test fails if blank)"},
         "placeholders": placeholders,
     }
 
@@ -45,7 +46,7 @@ _OPTIX_CONNECTION = {
     "ui-field-behaviour": _form(
         "Base URL",
         "x-api-key",
-        {"host": "https://api.opti-x.optimove.net/api/data-connections/v1", "port": "443"},
+        {"host": "https://api.opti-x.optimove.net/api/data-connections/v1", "port": "0"},
     ),
     "conn-fields": {
         # The name holds "api_key", so Airflow masks it: extras are masked by their names alone.
@@ -65,7 +66,7 @@ _DCP_CONNECTION = {
     "ui-field-behaviour": _form(
         "Config base URL",
         "Token (classic, or OAuth 2.0)",
-        {"host": "https://www.optimizelyapis.com/experiment/v1", "port": "443"},
+        {"host": "https://www.optimizelyapis.com/experiment/v1", "port": "0"},
     ),
     "conn-fields": {
         "auth_scheme": _field(
@@ -100,6 +101,11 @@ _DCP_CONNECTION = {
 }
 
 
+_LINKS = ("LoadReportLink", "RejectedRowsLink", "VendorLink")
+
+_NOTIFIERS = ("RejectedRowsNotifier", "DegradedLoadNotifier", "RecoveredNotifier")
+
+
 def _modules(kind: str, names: dict[str, list[str]]) -> list[dict[str, Any]]:
     return [
         {
@@ -131,7 +137,12 @@ def get_provider_info() -> dict[str, Any]:
         "operators": _modules("operators", {_OPTIX: ["optix"], _DCP: ["dcp", "dcp_import", "csv"]}),
         "sensors": _modules("sensors", {_DCP: ["dcp"]}),
         "hooks": _modules("hooks", {_OPTIX: ["optix"], _DCP: ["dcp"]}),
+        "notifications": [f"optimove_provider.notifications.load.{name}" for name in _NOTIFIERS],
         "triggers": _modules("triggers", {_DCP: ["dcp"]}),
+        "asset-uris": [
+            {"schemes": [scheme], "handler": "optimove_provider.assets.sanitize"} for scheme in ("optix", "dcp")
+        ],
+        "extra-links": [f"optimove_provider.links.load.{name}" for name in _LINKS],
         "connection-types": [_OPTIX_CONNECTION, _DCP_CONNECTION],
         "cli": ["optimove_provider.cli.get_commands"],
         "config": {

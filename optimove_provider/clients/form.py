@@ -55,8 +55,9 @@ class Form:
             return ""
 
     def host(self, default: str) -> str:
-        """The host's base URL, with the connection's port."""
-        return self.place("host", default, self.text("port", ""))
+        """The host's base URL, with the connection's port; 0 is none, as Airflow's form sends for a blank one."""
+        port = self.text("port", "")
+        return self.place("host", default, "" if port == "0" else port)
 
     def alias(self) -> str:
         """The field `target_alias`."""

@@ -1,6 +1,7 @@
 """One vendor's conversations, run with one connection's settings."""
 
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -23,6 +24,20 @@ log = logging.getLogger(__name__)
 S = TypeVar("S", bound=Settings)
 
 
+class Tally:
+    """How many requests a client has sent, and how many of them were answered with 429; for all its threads."""
+
+    def __init__(self) -> None:
+        self.requests, self.throttled = 0, 0
+        self._lock = threading.Lock()
+
+    def count(self, answer: Answer) -> None:
+        """One more."""
+        with self._lock:
+            self.requests += 1
+            self.throttled += not isinstance(answer, Lost) and answer.status == 429
+
+
 class Client(Generic[S]):
     """Runs flows with the settings' keys, retries and rate. Close it, or use it in a `with` statement.
 
@@ -41,6 +56,7 @@ class Client(Generic[S]):
         self._budget = Budget(settings.requests_per_10s, surroundings.monotonic)
         self._transport = Transport(settings.timeout_seconds)
         self._send = send or self._transport
+        self.tally = Tally()
         self._learnt: tuple[str, ...] = ()
         for warning in settings.warnings:
             log.warning("%s", warning)
@@ -103,6 +119,7 @@ class Client(Generic[S]):
         secrets = (*self.settings.struck_out, *self._learnt)
         addressed = self.settings.address(request)
         answer = self._send(addressed)
+        self.tally.count(answer)
         if isinstance(answer, Lost):
             return replace(answer, reason=shown(redact(answer.reason, secrets, MAX_TEXT)))
         answer = replace(answer, secrets=secrets, url=addressed.url)

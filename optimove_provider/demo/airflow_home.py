@@ -33,17 +33,22 @@ def environment(home: Path, dags: Path) -> dict[str, str]:
 
 
 def connections(emulator_url: str, s3_url: str, warehouse: Path) -> dict[str, dict[str, Any]]:
-    """Connection id -> its fields, in the shape that `airflow connections import` reads."""
+    """Connection id -> its fields, in the shape that `airflow connections import` reads.
+
+    Port 0 is none: with no port stored at all, the Test button of Airflow 3.3 answers "Bad Request".
+    """
     return {
         "optix_default": {
             "conn_type": "optimove_optix",
             "host": f"{emulator_url}/api/data-connections/v1",
+            "port": 0,
             "password": API_KEY,
             "extra": {"brand_api_key": BRAND_KEY},
         },
         "dcp_default": {
             "conn_type": "optimizely_dcp",
             "host": f"{emulator_url}/experiment/v1",
+            "port": 0,
             "password": TOKEN,
             "extra": {
                 "profile_host": f"{emulator_url}/vis/api",

@@ -16,6 +16,7 @@ from optimove_provider.tasks.deferral import LoadingOperator, Waiting, task_of
 from optimove_provider.tasks.failures import airflow_failures
 from optimove_provider.tasks.sources import open_rows, rejected_marker
 from optimove_provider.tasks.staging import staging
+from optimove_provider.tasks.telling.operator import TellingOperator
 from optimove_provider.tasks.templates import DataOperator
 from optimove_provider.tasks.windows.window import WindowedOperator
 
@@ -351,8 +352,11 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator, DataOperator):
         with DcpHook(self.dcp_conn_id).get_conn() as client:
             target = client.settings.target("dcp", table_id)
             report = Report(waiting.load_id, target, task=task_of(context) if context else "")
+            self.tells_of(report, place, client)
             self.note_missed_points(report)
+            report.service_id = client.read_table(table_id).service_id
             attributes = in_unit(client.list_attributes(table_id), self.epoch_unit)
+            self.tells_of(report, place, client, attributes)
             encoder, records = ProfileEncoder.to(attributes, self.strict), self._records()
             marker = rejected_marker(self.source)
             generation = marker.generation if marker else self.generation(self.window)
@@ -376,7 +380,7 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator, DataOperator):
             return records_of(batches)
 
 
-class DcpCreateAliasesOperator(CheckedOperator, DataOperator):
+class DcpCreateAliasesOperator(TellingOperator, CheckedOperator, DataOperator):
     """Create aliases over REST: under which customer id each table knows an Optimizely user id.
 
     Usually the snippet creates them, when a visitor has the table's cookie, parameter or variable.
@@ -414,9 +418,11 @@ class DcpCreateAliasesOperator(CheckedOperator, DataOperator):
         from optimove_provider.loads.report.report import Report
 
         self.read_rendered()
-        with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
+        load_id, hook = str(self.surroundings.new_id()), DcpHook(self.dcp_conn_id)
+        with self.telling(context, load_id), airflow_failures(), hook.get_conn() as client:
             service_id, place = id_number("service_id", self.service_id), staging()
             target = {"dcp": service_id, "host": host_url(client.settings.profile_host)}
-            report = Report(str(place.surroundings.new_id()), target)
+            report = Report(load_id, target)
+            self.tells_of(report, place, client)
             create_aliases(client, service_id, self.aliases, RestLoad(place, report, self.max_rejected))
         return report.result(place)

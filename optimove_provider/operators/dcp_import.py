@@ -215,16 +215,9 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
 
     def execute_complete(self, context: "Context", event: dict[str, Any], load_id: str) -> dict[str, Any]:
         """Finish with what the trigger saw."""
-        from optimove_provider.contract.dcp.upload_history import Outcome
-        from optimove_provider.loads.dcp.load import filed_report
-
         self.read_rendered()
-        if "error" in event:
-            raise as_airflow_failure(event["error"], retry_helps=event["retry_helps"])
-        report = filed_report(self.staging(), load_id)
-        with airflow_failures():
-            self._confirm(context, report, Outcome.from_json(event["outcome"]))
-        return _result_of(report, self.staging())
+        with self.telling(context, load_id):
+            return self._finish(context, event, load_id)
 
     def load(self, context: "Context", waiting: Waiting) -> dict[str, Any]:
         """One try of the load, and of the wait for its import."""
@@ -252,6 +245,8 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         options = self._import_options(in_unit(client.list_attributes(table.id), self.epoch_unit))
         to, history = self._destination(client, table, load_id), upload_history(client, table.id, self.staging())
         report = Report(load_id, client.settings.target("dcp", table.id), task=task_of(context))
+        report.service_id = table.service_id
+        self.tells_of(report, to.staging, client, options.attributes)
         self.note_missed_points(report)
         return TableImport(
             source=source,
@@ -292,6 +287,19 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         with DcpHook(self.dcp_conn_id).get_conn() as client:
             table_id = id_number("table_id", self.table_id)
             yield Verification(client, table_id, self.staging(), report.load_id, self._share, pause, wait)
+
+    def _finish(self, context: "Context", event: dict[str, Any], load_id: str) -> dict[str, Any]:
+        from optimove_provider.contract.dcp.upload_history import Outcome
+        from optimove_provider.loads.dcp.load import filed_report
+
+        place = self.staging()
+        report = filed_report(place, load_id)
+        self.tells_of(report, place)
+        if "error" in event:
+            raise as_airflow_failure(event["error"], retry_helps=event["retry_helps"])
+        with airflow_failures():
+            self._confirm(context, report, Outcome.from_json(event["outcome"]))
+        return _result_of(report, place)
 
     def _defer(self, client: "DcpClient", report: "Report", left: timedelta) -> None:
         table, keys = id_number("table_id", self.table_id), list(report.s3_keys)

@@ -78,7 +78,11 @@ class OptixCreateConnectionOperator(BaseOperator):
             )
 
 
-class OptixUploadOperator(LoadingOperator, WindowedOperator, DataOperator):
+class _OptixLoadingOperator(LoadingOperator):
+    vendor = "optix"
+
+
+class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator):
     """Bring a data connection to what the rows of files, a query or a short list say, all at once or not at all.
 
     The rows travel in slices of at most 5000 under one batch, which is completed last: until then none of them is
@@ -245,7 +249,7 @@ class OptixUploadOperator(LoadingOperator, WindowedOperator, DataOperator):
         )
 
 
-class OptixUpdateOperator(LoadingOperator, WindowedOperator, DataOperator):
+class OptixUpdateOperator(_OptixLoadingOperator, WindowedOperator, DataOperator):
     """Overwrite records by key: each request counts at once, there is no batch that would hold them back.
 
     Each record is replaced whole: fields that are not sent are removed. Whether a key that is not there is inserted is
@@ -391,6 +395,7 @@ def _load_of(
         place = operator.staging()
         target = client.settings.target("optix", connection_uuid(operator.data_connection_uuid))
         report = Report(waiting.load_id, target, task=task_of(context))
+        operator.tells_of(report, place, client)
         operator.note_missed_points(report)
         yield _What(client, partial(open_rows, *source, operator.parameters), place, report)
         sweep(place)

@@ -5,10 +5,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from optimove_provider.kinds import SPAN
-from optimove_provider.surroundings import REAL, Surroundings
+from optimove_provider.surroundings import Surroundings
 from optimove_provider.tasks.checked_fields import CheckedOperator
 from optimove_provider.tasks.failures import airflow_failures, as_airflow_failure
 from optimove_provider.tasks.staging import begin_load, resume_load, staging
+from optimove_provider.tasks.telling.operator import TellingOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -39,11 +40,10 @@ class Waiting:
         return cls(load_id, surroundings.now().timestamp())
 
 
-class LoadingOperator(CheckedOperator):
+class LoadingOperator(TellingOperator, CheckedOperator):
     """An operator that waits, deferred, while another load works on its target."""
 
     lock_timeout: timedelta | float
-    surroundings: Surroundings = REAL
 
     def staging(self) -> "Staging":
         """Where the load keeps its state."""
@@ -73,11 +73,12 @@ class LoadingOperator(CheckedOperator):
     def _try(self, context: "Context", waiting: Waiting) -> dict[str, Any]:
         from optimove_provider.loads.ledger.lease import TargetBusy
 
-        try:
-            with airflow_failures(passing=TargetBusy):
-                return self.load(context, waiting)
-        except TargetBusy as busy:
-            self._wait_for(busy, waiting)
+        with self.telling(context, waiting.load_id):
+            try:
+                with airflow_failures(passing=TargetBusy):
+                    return self.load(context, waiting)
+            except TargetBusy as busy:
+                self._wait_for(busy, waiting)
 
     def _wait_for(self, busy: "TargetBusy", waiting: Waiting) -> NoReturn:
         """Defer for a while, each time for longer, since most loads are short.

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowNotFoundException
 
 from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.contract.wire.outside import cut
@@ -22,10 +22,13 @@ def airflow_failures(passing: type[OptimoveProviderError] | tuple[()] = ()) -> I
         yield
     except passing:
         raise
+    except AirflowNotFoundException as error:  # a connection, of whatever kind: a retry would not find it either
+        told = f"{error}: make it in Airflow under Admin > Connections, then clear the task"
+        raise as_airflow_failure(told, retry_helps=False) from None
     except OptimoveProviderError as error:
         raise as_airflow_failure(str(error), retry_helps=error.retry_helps) from error
     except OSError as error:
-        told = not_written(error, error.filename or "a file of this task") if error.errno in OF_WRITING else None
-        if told:
-            raise as_airflow_failure(str(told), retry_helps=told.retry_helps) from error
+        failed = not_written(error, error.filename or "a file of this task") if error.errno in OF_WRITING else None
+        if failed:
+            raise as_airflow_failure(str(failed), retry_helps=failed.retry_helps) from error
         raise

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from airflow.providers.common.compat.sdk import BaseHook
 
 from optimove_provider.contract.wire.errors import DataError, SettingsError
+from optimove_provider.hooks.connection_fields import known_connection
 
 if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
@@ -133,7 +134,8 @@ def check_one_source(source: Source | None, sql: str | None, sql_conn_id: str | 
 def _database(conn_id: str) -> "DbApiHook":
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
-    hook = BaseHook.get_hook(conn_id)
+    with known_connection(conn_id):
+        hook = BaseHook.get_hook(conn_id)
     if not isinstance(hook, DbApiHook):
         raise SettingsError(
             f"sql_conn_id {conn_id!r} is no connection to a database, but a {hook.conn_type}: name the warehouse's"

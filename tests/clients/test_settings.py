@@ -92,6 +92,9 @@ def test_blank_fields_take_the_vendors_defaults(blank):
         ("http://[::1]/api", 8099, "http://[::1]:8099/api"),
         ("http://[::1]:1/api", 8099, "http://[::1]:1/api"),
         ("http://localhost", None, "http://localhost"),
+        ("http://localhost:1/api", 0, "http://localhost:1/api"),
+        ("http://localhost/api", 0, "http://localhost/api"),
+        ("", 0, "https://api.opti-x.optimove.net/api/data-connections/v1"),
         ("", 443, "https://api.opti-x.optimove.net/api/data-connections/v1"),
     ],
 )

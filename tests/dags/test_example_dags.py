@@ -12,6 +12,7 @@ from tests.conftest import DAGS, HOME
 from tests.support.operators import OPERATORS
 
 DAG_IDS = (
+    "after_optix_loads",
     "after_optix_partition",
     "dcp_csv_import",
     "dcp_seven_steps",
@@ -20,6 +21,7 @@ DAG_IDS = (
     "optix_nightly_snapshot",
     "optix_plan_and_approve",
     "optix_walkthrough",
+    "optix_watched",
     "warehouse_to_profiles",
 )
 CONF = {"optix_plan_and_approve": {"ask_above_share": 1}}  # nobody is there to approve anything

@@ -143,6 +143,15 @@ def test_the_consumer_of_partitions_runs(airflow_db):
     assert journey.run_dag("after_optix_partition").state == "success"
 
 
+def test_a_watched_load_tells_nothing_while_it_is_well_and_what_waits_for_it_can_run(dags, stored, airflow_db, caplog):
+    dag = dags["optix_watched"]
+    assert dag.deadline
+    outcome = journey.run_dag("optix_watched")
+    assert (outcome.state, outcome.results["watched"]["accepted"]) == ("success", ALL_CUSTOMERS)
+    assert "well again" not in caplog.text
+    assert journey.run_dag("after_optix_loads").results["what_arrived"] == []
+
+
 def test_mapped_tasks_know_the_window_in_what_they_share_and_in_what_they_are_mapped_over(emulator, airflow_db):
     from airflow.sdk import DAG
 

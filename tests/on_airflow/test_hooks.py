@@ -1,15 +1,22 @@
 """Hooks: what Test connection says, and what a broken connection says."""
 
+import inspect
+import json
 import os
 import subprocess
 import sys
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.demo import airflow_home
 from optimove_provider.emulator import Fault
 from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.hooks.optix import OptixHook
+from optimove_provider.operators.dcp import DcpCreateServiceOperator
+from optimove_provider.operators.optix import OptixUploadOperator
+from tests.support.running import run
 
 
 def test_dcp_lists_its_services(emulator):
@@ -69,3 +76,72 @@ def test_airflow_connections_test(emulator, airflow_db, conn_id):
     )
     assert said.returncode == 0, said.stdout + said.stderr
     assert "Connection success!" in said.stdout
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        DcpCreateServiceOperator(task_id="t", name="n", dcp_conn_id="nowhere"),
+        OptixUploadOperator(
+            task_id="t", data_connection_uuid="u", primary_key="id", source=[{"id": 1}], optix_conn_id="nowhere"
+        ),
+        OptixUploadOperator(
+            task_id="t",
+            data_connection_uuid="34f8cfca-85fa-444f-97b2-a5b8cbff6907",
+            primary_key="id",
+            sql="SELECT 1 AS id",
+            sql_conn_id="nowhere",
+        ),
+    ],
+    ids=["hook", "load", "warehouse"],
+)
+def test_a_connection_that_is_not_there_is_one_sentence_and_no_retry(emulator, operator):
+    with pytest.raises(AirflowFailException, match=r"nowhere.*Admin > Connections.*then clear the task") as raised:
+        run(operator)
+    assert str(raised.value).count("nowhere") <= 2
+    assert "\n" not in str(raised.value)
+
+
+def test_so_it_is_for_who_asks_the_hook(emulator):
+    with pytest.raises(SettingsError, match="connection 'nowhere' is not there"):
+        DcpHook("nowhere").get_conn()
+    assert OptixHook("nowhere").test_connection()[0] is False
+
+
+@pytest.mark.filterwarnings("ignore:ProvidersManager.hooks is deprecated")  # Airflow's own route
+@pytest.mark.parametrize("conn_id", ["optix_default", "dcp_default"])
+def test_the_test_button_works_on_what_make_up_stores(emulator, airflow_db, monkeypatch, tmp_path, conn_id):
+    """The body is what Airflow's form sends: secrets starred, and 0 for the blank port."""
+    from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+    from airflow.api_fastapi.core_api.datamodels.connections import ConnectionBody
+    from airflow.api_fastapi.core_api.routes.public import connections as route
+    from airflow.secrets.local_filesystem import load_connections_dict
+    from airflow.utils.session import create_session
+
+    file = tmp_path / "connections.json"
+    stored = airflow_home.connections(emulator.url, emulator.s3_url, tmp_path / "none.db")[conn_id]
+    file.write_text(json.dumps({f"{conn_id}_stored": stored}))
+    (imported,) = load_connections_dict(str(file)).values()
+    assert imported.port == 0
+    monkeypatch.setenv("AIRFLOW__CORE__TEST_CONNECTION", "Enabled")
+    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
+    starred = {name: "***" if name == "brand_api_key" else value for name, value in stored["extra"].items()}
+    body = ConnectionBody(
+        connection_id=f"{conn_id}_stored",
+        conn_type=stored["conn_type"],
+        host=stored["host"],
+        port=0,
+        password="***",
+        extra=json.dumps(starred),
+    )
+    who = {"auth_manager": SimpleAuthManager(), "user": SimpleAuthManagerUser(username="admin", role="admin")}
+    asked = inspect.signature(route.test_connection).parameters
+    with create_session() as session:
+        session.add(imported)
+        session.commit()
+        try:
+            answer = route.test_connection(body, **{name: who[name] for name in who if name in asked})
+        finally:
+            session.delete(imported)
+    assert (answer.status, "emulator-" in answer.message) == (True, False), answer.message

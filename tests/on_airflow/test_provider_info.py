@@ -6,6 +6,7 @@ import json
 import pkgutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import airflow
@@ -39,6 +40,31 @@ def test_the_package_name_is_the_distributions():
     assert importlib.metadata.version(INFO["package-name"]) == optimove_provider.__version__
 
 
+def test_the_module_that_airflow_derives_from_that_name_is_there_when_it_looks_for_examples(caplog):
+    from airflow.dag_processing.bundles import manager
+
+    module = importlib.import_module(INFO["package-name"].replace("-", "_"))
+    assert module.__doc__
+    wheel = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["tool"]["hatch"]["build"][
+        "targets"
+    ]
+    assert module.__name__ in wheel["wheel"]["packages"]
+    if hasattr(manager, "_add_provider_example_dags_to_bundle"):  # not in 3.2
+        manager._add_provider_example_dags_to_bundle(found := [])
+        assert not [one for one in found if "optimove" in one.name]
+        assert "Could not load provider module" not in caplog.text
+
+
+def test_every_notifier_is_declared():
+    from airflow.sdk import BaseNotifier
+
+    from optimove_provider.notifications import load
+
+    own = [one for one in vars(load).values() if isinstance(one, type) and issubclass(one, BaseNotifier)]
+    names = [one.__name__ for one in own if one.__module__ == load.__name__ and not one.__name__.startswith("_")]
+    assert INFO["notifications"] == [f"{load.__name__}.{name}" for name in names]
+
+
 @pytest.mark.parametrize("kind", ["operators", "sensors", "hooks", "triggers"])
 def test_every_module_with_a_class_for_users_is_listed(kind):
     listed = {module for entry in INFO[kind] for module in entry["python-modules"]}
@@ -52,6 +78,12 @@ def test_every_module_with_a_class_for_users_is_listed(kind):
             found.add(module.name)
     # The S3 client's hook is no connection type: users never construct it.
     assert found - {"optimove_provider.hooks.s3"} == listed
+
+
+def test_every_button_is_declared_so_that_airflow_reads_it_back():
+    from optimove_provider.links.load import LINKS
+
+    assert INFO["extra-links"] == [f"{type(link).__module__}.{type(link).__name__}" for link in LINKS]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from optimove_provider.triggers.dcp import DcpUploadTrigger
 
 def context(operator: Any, run_id: str = "", try_number: int = 1, max_tries: int = 0) -> dict[str, Any]:
     """What an operator reads of its context; each call is a run of its own unless `run_id` is given."""
+    pushed: dict[str, Any] = {}
     ti = SimpleNamespace(
         dag_id="dag",
         task_id=operator.task_id,
@@ -20,6 +21,8 @@ def context(operator: Any, run_id: str = "", try_number: int = 1, max_tries: int
         map_index=-1,
         try_number=try_number,
         max_tries=max_tries,
+        pushed=pushed,
+        xcom_push=pushed.__setitem__,
     )
     return {"ti": ti, "task": operator}
 

@@ -66,6 +66,8 @@ def send_batch(sender: SliceSender, target: OptixTarget, report: Report) -> Slic
             f"batch {sender.journal.batch_uuid}, which is not known to be completed: they count as unsent{goes_on}",
         )
         raise
+    finally:
+        report.batch_uuid = report.batch_uuid or sender.journal.batch_uuid
     if sender.budget.requests:
         report.note(f"{sender.budget.requests} requests were spent on finding refused rows")
     return outcomes

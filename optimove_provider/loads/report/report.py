@@ -34,7 +34,8 @@ class Report:
     `warnings` are counted by the rules that `validate` has. `notes` are remarks and warnings. `plan` has the plan's
     digest, its counts, and samples of what changes; `expired` are records that the source lacks and that were made to
     expire, `not_expired` those of them that the vendor refused: they are no rows of it. `replay` has what a replay of
-    the rejected rows needs to know of the load. `task` is what people call the load: DAG, task and run.
+    the rejected rows needs to know of the load. `task` is what people call the load: DAG, task and run. `batch_uuid` is
+    the one under which Opti-X knows its rows, `service_id` the service of a table of DCP.
     """
 
     load_id: str
@@ -61,6 +62,8 @@ class Report:
     s3_keys: tuple[str, ...] = field(default=())
     task: str = ""
     evidence: dict[str, Any] = field(default_factory=Evidence().as_json)
+    batch_uuid: str = ""
+    service_id: int = 0
 
     @property
     def unsent(self) -> int:

@@ -61,6 +61,8 @@ class WindowedOperator(CheckedOperator):
     """
 
     window_grain: timedelta | float
+    stands_for: "Window | None" = None
+    """The window that `generation` found."""
     _run_window: RunWindow | None = None
     _context: "Context | None" = None
 
@@ -88,6 +90,7 @@ class WindowedOperator(CheckedOperator):
 
         used = self._run_window.used if self._run_window else None
         window = used if given is None else given_window(given, self._zone_of_dag())
+        self.stands_for = window
         if window:
             self.log.info("window: %s", window)
         # Within a zone datetimes are compared by the wall clock, which shows some hours twice.

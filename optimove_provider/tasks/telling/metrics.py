@@ -1,0 +1,28 @@
+"""What a load adds to Airflow's own metrics, where those are switched on. Tags tell few things apart, so that series
+stay few: never a load, a run or a target."""
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from optimove_provider.tasks.telling.story import Story
+
+OUTCOMES = ("accepted", "rejected", "unchanged", "stale", "unsent")
+
+
+def count(story: "Story", now: datetime, dag_id: str, task_id: str) -> None:
+    """Count rows by outcome, requests, those answered with 429; time the load; tell how old what it brought is."""
+    from airflow.providers.common.compat.sdk import Stats
+
+    if not story.report or not story.has_ended:
+        return
+    tags = {"kind": story.kind, "dag_id": dag_id, "task_id": task_id}
+    for outcome in OUTCOMES:
+        Stats.incr(f"optimove.rows_{outcome}", getattr(story.report, outcome), tags=tags)
+    if story.tally:
+        Stats.incr("optimove.requests", story.tally.requests, tags=tags)
+        Stats.incr("optimove.requests_throttled", story.tally.throttled, tags=tags)
+    Stats.timing("optimove.load_duration", timedelta(seconds=story.report.seconds), tags=tags)
+    if story.failure is None and not 0 < story.report.rows == story.report.stale:  # else the target has newer rows
+        lag = (now - story.generation).total_seconds()
+        Stats.gauge("optimove.lag_seconds", round(max(lag, 0.0), 3), tags=tags)

@@ -1,0 +1,110 @@
+"""An operator that tells Airflow what its load did, however it ends."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from airflow.providers.common.compat.sdk import BaseOperator, TaskDeferred
+
+from optimove_provider.links.load import ACCOUNT, LINKS, LOAD_ID
+from optimove_provider.surroundings import REAL, Surroundings
+from optimove_provider.tasks.telling.story import Story
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from optimove_provider.clients.session import Client
+    from optimove_provider.contract.cells.datatypes import Attribute
+    from optimove_provider.loads.report.report import Report
+    from optimove_provider.loads.state.staging import Staging
+
+log = logging.getLogger(__name__)
+
+
+class TellingOperator(BaseOperator):
+    """An operator whose load can be seen in Airflow: in XCom the load's id first, and its account in the end; as an
+    event of the target's asset; in lineage and in metrics, where there are such.
+
+    The account is there after a success, a failure, a retry and a deferral; only a process that was killed leaves no
+    more than the id. Nothing that is told here makes a load fail.
+    """
+
+    operator_extra_links = LINKS
+    surroundings: Surroundings = REAL
+    vendor: ClassVar[Literal["optix", "dcp"]] = "dcp"
+    _story: Story | None = None
+
+    def __init__(self, **kwargs: Any) -> None:
+        # With the first task, not with the module: a DAG loads Airflow's assets anyway.
+        from optimove_provider.assets import LOADS
+
+        super().__init__(**kwargs)
+        self.outlets = [*self.outlets, LOADS[self.vendor]]
+
+    @contextmanager
+    def telling(self, context: "Context", load_id: str) -> Iterator[None]:
+        """Around one try of a load."""
+        self._story = story = Story(load_id, self.surroundings.now())
+        self._try_to(partial(self._push, context, LOAD_ID, load_id), story)
+        try:
+            yield
+        except TaskDeferred:
+            story.waits = True
+            raise
+        except BaseException as error:
+            story.failure = error
+            raise
+        finally:
+            story.window = getattr(self, "stands_for", None)
+            self._tell(context, story)
+
+    def tells_of(
+        self,
+        report: "Report",
+        place: "Staging",
+        client: "Client[Any] | None" = None,
+        attributes: "Iterable[Attribute]" = (),
+    ) -> None:
+        """What this try's load fills, where that is filed, who talks to the vendor, and a table's attributes."""
+        if self._story:
+            self._story.report, self._story.place = report, place
+            self._story.tally = client.tally if client else None
+            self._story.attributes = {one.name: one.datatype for one in attributes}
+
+    def get_openlineage_facets_on_complete(self, ti: Any) -> Any:
+        """What OpenLineage's listener asks for after a success."""
+        from optimove_provider.tasks.telling.lineage import lineage_of
+
+        sources = (getattr(self, name, None) for name in ("source", "sql", "sql_conn_id"))
+        return lineage_of(self._story, *sources) if self._story else None
+
+    def get_openlineage_facets_on_failure(self, ti: Any) -> Any:
+        """The same after a failure."""
+        from optimove_provider.tasks.telling.lineage import without_rows
+
+        if self._story:
+            without_rows(self._story)
+        return self.get_openlineage_facets_on_complete(ti)
+
+    def _tell(self, context: "Context", story: Story) -> None:
+        from optimove_provider.tasks.telling import events, metrics
+
+        now = self.surroundings.now()
+        for tell in (
+            lambda: self._push(context, ACCOUNT, story.account()),
+            partial(events.emit, context, story, self.outlets, self.vendor),
+            partial(metrics.count, story, now, self.dag_id, self.task_id),
+        ):
+            self._try_to(tell, story)
+
+    def _try_to(self, tell: Callable[[], object], story: Story) -> None:
+        try:
+            tell()
+        except Exception:  # the load has ended as it has ended
+            log.warning("Airflow was not told all of load %s", story.load_id, exc_info=True)
+
+    def _push(self, context: "Context", key: str, value: Any) -> None:
+        if ti := context.get("ti"):
+            ti.xcom_push(key, value)

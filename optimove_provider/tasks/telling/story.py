@@ -1,0 +1,90 @@
+"""What is known of a load while its task runs, for those who are told of it when it ends, well or not."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from optimove_provider.clients.session import Tally
+    from optimove_provider.loads.plan.window import Window
+    from optimove_provider.loads.report.report import Report
+    from optimove_provider.loads.state.staging import Staging
+
+COUNTS = ("rows", "accepted", "rejected", "unchanged", "stale", "unsent")
+
+
+@dataclass(slots=True)
+class Story:
+    """A load of one try of a task. What is not known yet, or was never found out, is empty.
+
+    `attributes` are a table's, with their datatypes. `failure` is what ended the try.
+    """
+
+    load_id: str
+    began: datetime
+    report: "Report | None" = None
+    place: "Staging | None" = None
+    tally: "Tally | None" = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    window: "Window | None" = None
+    failure: BaseException | None = None
+    waits: bool = False
+
+    @property
+    def state(self) -> str:
+        """How far the load came; "waiting" for another load into the same target, "failed" if nothing says more."""
+        known = self.report.state if self.report else "planned"
+        if known != "planned":
+            return known
+        return "waiting" if self.waits else "failed" if self.failure else known
+
+    @property
+    def kind(self) -> str:
+        """Which vendor's: optix or dcp; empty before that is known."""
+        return next((kind for kind in ("optix", "dcp") if self.report and kind in self.report.target), "")
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """The columns of the target, as far as they are known; Opti-X has no datatypes."""
+        formulas = self.report.formulas if self.report else {}
+        return self.attributes or dict.fromkeys(formulas, "")
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the load does nothing more in this try, and was no dry run."""
+        return not self.waits and self.state != "planned"
+
+    @property
+    def generation(self) -> datetime:
+        """The instant that the rows stand for; where nothing named one, when the task took them."""
+        replay = self.report.replay if self.report else {}
+        if replay.get("generation"):
+            return datetime.fromisoformat(replay["generation"])
+        return min(self.window.end, self.began) if self.window else self.began
+
+    def account(self) -> dict[str, Any]:
+        """What became of every row, small and JSON-able, without secrets and without anything of a row."""
+        return {
+            "load_id": self.load_id,
+            "state": self.state,
+            **{name: getattr(self.report, name, 0) for name in COUNTS},
+            "target": dict(self.report.target) if self.report else {},
+            "batch_uuid": self.report.batch_uuid if self.report else "",
+            "window": _span(self.window),
+            "generation": self.generation.isoformat(),
+            "seconds": round(self.report.seconds, 3) if self.report else 0.0,
+            "requests": self.tally.requests if self.tally else 0,
+            "throttled": self.tally.throttled if self.tally else 0,
+            "report": self._filed(),
+        }
+
+    def _filed(self) -> str:
+        """The URL of the report; empty while there is none, or where the try ended before it came to that."""
+        if not (self.report and self.place) or self.waits or (self.failure and self.report.state == "planned"):
+            return ""
+        return str(self.report.result(self.place)["report"])
+
+
+def _span(window: "Window | None") -> dict[str, str] | None:
+    return {"start": window.start.isoformat(), "end": window.end.isoformat()} if window else None
