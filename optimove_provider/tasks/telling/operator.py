@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from optimove_provider.clients.session import Client
-    from optimove_provider.contract.cells.datatypes import Attribute
+    from optimove_provider.contract.cells.registered import Registered
     from optimove_provider.loads.report.report import Report
     from optimove_provider.loads.state.staging import Staging
 
@@ -65,13 +65,15 @@ class TellingOperator(BaseOperator):
         report: "Report",
         place: "Staging",
         client: "Client[Any] | None" = None,
-        attributes: "Iterable[Attribute]" = (),
+        attributes: "Iterable[Registered]" = (),
     ) -> None:
         """What this try's load fills, where that is filed, who talks to the vendor, and a table's attributes."""
+        from optimove_provider.contract.cells.registered import usable
+
         if self._story:
             self._story.report, self._story.place = report, place
             self._story.tally = client.tally if client else None
-            self._story.attributes = {one.name: one.datatype for one in attributes}
+            self._story.attributes = {one.name: one.datatype for one in usable(attributes)}
 
     def get_openlineage_facets_on_complete(self, ti: Any) -> Any:
         """What OpenLineage's listener asks for after a success."""
