@@ -91,7 +91,7 @@ def _sweep(staging: "Staging", days: int) -> None:
 
     before = staging.surroundings.now() - timedelta(days=days)
     needed = {folder.split("/")[1] for folder in intent_folders(staging)}
-    for folder in ("reports", "tries", "loads", "samples"):
+    for folder in ("begun", "reports", "tries", "loads", "samples"):
         staging.sweep(folder, before, keep=needed.__contains__)
 
 

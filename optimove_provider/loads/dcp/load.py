@@ -108,6 +108,7 @@ def _resolve(ledger: Ledger | None, journal: Journal, report: Report, outcome: O
         with acquired(ledger.manifest_file, report.load_id, try_number, report.task) as lease:
             InDoubtFiles(ledger).settle(report.load_id, outcome)
             _enter(ledger, lease, journal, outcome)
+            report.ledger_version = ledger.read().version
     elif ledger:
         InDoubtFiles(ledger).settle(report.load_id, outcome)
 

@@ -98,6 +98,7 @@ def _frozen(open_rows: OpenRows, journal: Journal, options: UploadOptions, resum
 def _tell_spool(spool: Spool, journal: Journal, report: Report, options: UploadOptions) -> None:
     report.rows = spool.rows
     report.tell_warnings(spool.warnings, spool.warning_note)
+    report.generation = journal.age.generation.isoformat()
     report.replay = {
         **asdict(options.target),
         "nulls": options.nulls,

@@ -69,7 +69,7 @@ def load_update(
     with run_once(report, journal, judge_end) as unfinished:
         if unfinished:
             spool = _frozen(open_rows, update, journal, resumed)
-            report.rows = spool.rows
+            report.rows, report.generation = spool.rows, journal.age.generation.isoformat()
             report.tell_warnings(spool.warnings, spool.warning_note)
             keep_rejected(journal, spool, SliceOutcomes(), report, spool.parts)
             judge(report, options.max_rejected, "Nothing was sent")

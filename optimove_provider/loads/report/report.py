@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from optimove_provider.contract.wire.errors import OptimoveProviderError
+from optimove_provider.loads.report.begun import over
 from optimove_provider.loads.report.html import page
 from optimove_provider.loads.state.staging import Staging
 
@@ -31,7 +32,10 @@ class Report:
     `warnings` are counted by the rules that `validate` has. `notes` are remarks and warnings. `plan` has the plan's
     digest, its counts, and samples of what changes; `expired` are records that the source lacks and that were made to
     expire, `not_expired` those of them that the vendor refused: they are no rows of it. `replay` has what a replay of
-    the rejected rows needs to know of the load. `task` is what people call the load: DAG, task and run.
+    the rejected rows needs to know of the load. `task` is what people call the load: DAG, task and run; `run` says the
+    same apart, as `dag_id`, `task_id`, `run_id`, `map_index` and `try_number`, and is empty where no DAG is behind it.
+    `began` and `ended` are ISO texts in UTC, of the last try, like `seconds`; `generation` is the instant that the rows
+    stand for. `batch` is the batch_uuid that was completed, `ledger_version` what the commit made of the ledger.
     """
 
     load_id: str
@@ -57,6 +61,13 @@ class Report:
     replay: dict[str, Any] = field(default_factory=dict)
     s3_keys: tuple[str, ...] = field(default=())
     task: str = ""
+    run: Mapping[str, Any] = field(default_factory=dict)
+    mode: str = ""
+    began: str = ""
+    ended: str = ""
+    generation: str = ""
+    batch: str = ""
+    ledger_version: int = 0
 
     @property
     def unsent(self) -> int:
@@ -127,6 +138,7 @@ class Report:
         content = self.as_json()
         staging.write_text(f"reports/{self.load_id}.html", page(content))
         staging.write(self._path, content)
+        over(staging, self.load_id)
         return self.result(staging)
 
     def result(self, staging: Staging) -> dict[str, Any]:
