@@ -41,7 +41,7 @@ def _file_reports(loads: int) -> None:
 
 
 def _measure(loads: int) -> None:
-    from tests.support.pages import ADMIN, Browser, api_server
+    from tests.support.ui.pages import ADMIN, Browser, api_server
 
     with api_server() as client:
         browser = Browser(client, ADMIN)

@@ -8,6 +8,15 @@ IN_MENU = "optimove_nav"
 """The view of Airflow's menu that shows them."""
 
 
+REPLAY, RELEASE = "replay", "release"
+"""What the Sync history has done for a load: its rejected rows sent again, or its lease released."""
+
+
+def replay_dag_id(for_dag: str) -> str:
+    """The id of the DAG that does so for the loads of a DAG, if the user has added it."""
+    return f"{for_dag}__replay"
+
+
 def prefix_of(base_url: str) -> str:
     """What stands before every path of an Airflow, by its `[api] base_url`: "" or, as with a proxy, "/airflow"."""
     return urlsplit(base_url).path.rstrip("/")

@@ -4,7 +4,8 @@ import csv
 import io
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
-from fastapi.responses import HTMLResponse, StreamingResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.staticfiles import StaticFiles
@@ -28,13 +29,14 @@ from optimove_provider.surroundings import REAL
 from optimove_provider.tasks.staging import staging
 from optimove_provider.ui import words
 from optimove_provider.ui.access import Reader, reader_of, shows_records
+from optimove_provider.ui.actions import NAMES, Offer, is_sensible, offer_of, same_origin, trigger
 from optimove_provider.ui.chart import HEIGHT, PARTS, WIDTH, chart
 from optimove_provider.ui.task_states import states_of
 
 log = logging.getLogger(__name__)
 
 HERE = Path(__file__).parent
-A_PAGE = 50
+A_PAGE = 25
 """Loads, or rejected rows, on one page."""
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
@@ -46,14 +48,26 @@ _HEADERS = {
 _NOT_THERE = "There is no such load, or you may not read its DAG. Reports are kept for [optimove] keep_days."
 
 
-@dataclass(frozen=True, slots=True)
 class Visit:
-    """One request: who asks, where the state is, and the loads that they may see, the newest first."""
+    """One request: who asks, where the state is, and the loads that they may see, each looked up when it is needed."""
 
-    request: Request
-    reader: Reader
-    place: Staging
-    loads: list[Load]
+    def __init__(self, request: Request, user: Any) -> None:
+        self.request, self.user = request, user
+
+    @cached_property
+    def place(self) -> Staging:
+        """Where loads keep their state. Raises SettingsError."""
+        return staging()
+
+    @cached_property
+    def reader(self) -> Reader:
+        """Whose request it is."""
+        return reader_of(self.user)
+
+    @cached_property
+    def loads(self) -> list[Load]:
+        """The loads that they may see, the newest first."""
+        return self.reader.visible(_INDEX.loads(self.place))
 
     def find(self, load_id: str) -> Load:
         """A load that they may see. Raises HTTPException 404, also for one that they may not."""
@@ -73,9 +87,8 @@ class Visit:
 _INDEX = LoadIndex()
 
 
-def _visit(request: Request, user: GetUserDep) -> Visit:
-    place, reader = staging(), reader_of(user)
-    return Visit(request, reader, place, reader.visible(_INDEX.loads(place)))
+async def _visit(request: Request, user: GetUserDep) -> Visit:  # async, as it only puts two things together
+    return Visit(request, user)
 
 
 Visited = Annotated[Visit, Depends(_visit)]
@@ -118,10 +131,19 @@ def build() -> FastAPI:
         app.get(path, response_class=HTMLResponse)(page)
     app.get("/record", response_class=HTMLResponse)(_record)
     app.get("/rejected.csv")(_rejected_csv)
+    app.get("/act", response_class=HTMLResponse)(_confirm)
+    app.post("/act", dependencies=[Depends(same_origin)])(_act)
     return app
 
 
-def _list(visit: Visited, wanted: Annotated[Filter, Depends()], page: Annotated[int, Query(ge=1)] = 1) -> HTMLResponse:
+async def _filter(request: Request) -> Filter:
+    return Filter(**{one.name: request.query_params.get(one.name, "") for one in fields(Filter)})
+
+
+Wanted = Annotated[Filter, Depends(_filter)]
+
+
+def _list(visit: Visited, wanted: Wanted, page: Annotated[int, Query(ge=1)] = 1) -> HTMLResponse:
     if wanted.dag_id and not visit.reader.may_read(wanted.dag_id):
         raise HTTPException(403, "You may not read this DAG.")
     loads = [load for load in visit.loads if wanted.takes(load)]
@@ -138,7 +160,7 @@ def _list(visit: Visited, wanted: Annotated[Filter, Depends()], page: Annotated[
     )
 
 
-def _load(visit: Visited, id: str) -> HTMLResponse:
+def _load(visit: Visited, id: str, run: str = "") -> HTMLResponse:
     load = visit.find(id)
     report = {**_EMPTY, **(report_of(visit.place, id) or {})}
     path = rejected_path(visit.place, report)
@@ -149,8 +171,33 @@ def _load(visit: Visited, id: str) -> HTMLResponse:
         report=report,
         states=states_of([load]),
         has_rejected=path is not None,
+        run=run,
+        actions=[name for name in NAMES if is_sensible(visit.place, load, report, name)],
+        action_names=NAMES,
         shows_records=shows_records(),
     )
+
+
+def _confirm(visit: Visited, id: str, action: str) -> HTMLResponse:
+    load, offer = _offer(visit, id, action)
+    return _render(visit.request, "confirm.html", load=load, offer=offer, action_names=NAMES)
+
+
+def _act(visit: Visited, id: str, action: str) -> RedirectResponse:
+    _, offer = _offer(visit, id, action)
+    if offer.obstacle:
+        raise HTTPException(409, offer.obstacle)
+    run_id = trigger(offer, id, visit.user)
+    root = visit.request.scope.get("root_path", "")
+    return RedirectResponse(f"{root}/load?{urlencode({'id': id, 'run': run_id})}", 303)
+
+
+def _offer(visit: Visit, id: str, action: str) -> tuple[Load, Offer]:
+    load = visit.find(id)
+    report = report_of(visit.place, id) or {}
+    if action not in NAMES or not is_sensible(visit.place, load, report, action):
+        raise HTTPException(404, "That cannot be done for this load, or not any more.")
+    return load, offer_of(load, action, visit.user)
 
 
 _EMPTY: dict[str, Any] = {
@@ -255,6 +302,7 @@ _PAGES = Environment(
     loader=FileSystemLoader(HERE / "templates"),
     autoescape=True,
     undefined=StrictUndefined,
+    auto_reload=False,
     trim_blocks=True,
     lstrip_blocks=True,
 )

@@ -19,7 +19,12 @@ RUNNING, WAITING, DIED, UNTOLD = "running", "waiting", "died", "untold"
 def states_of(loads: Iterable[Load]) -> dict[str, str]:
     """By load id: running, waiting, died (killed before it could write a report), or untold, where nobody knows."""
     silent = islice((load for load in loads if load.state == BEGUN), MOST)
-    return {load.load_id: _state(_of_task(load)) for load in silent}
+    return {load.load_id: task_state_of(load) for load in silent}
+
+
+def task_state_of(load: Load) -> str:
+    """The same of one load."""
+    return _state(_of_task(load))
 
 
 def _of_task(load: Load) -> str | None:

@@ -1,10 +1,8 @@
 """The loads that staging knows: those that have a report, and those that have begun and told nothing since."""
 
 import threading
-from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from optimove_provider.loads.report.begun import FOLDER
@@ -15,6 +13,8 @@ MOST = 20_000
 """Loads that are remembered, about 2 kB each; of more, those that were written first are left out."""
 _TOGETHER = 64
 """Reports in memory at once while they are read; most are a few kB."""
+_SAME_INSTANT = 2.0
+"""Seconds in which a folder may change without looking younger, on the coarsest of file systems."""
 BEGUN = "begun"
 """The state of a load that has no report: it is running, it waits, or its process was killed."""
 
@@ -96,19 +96,21 @@ class Load:
 
 
 class LoadIndex:
-    """The loads of one staging folder. A report is read once, and again only when it was written again.
+    """The loads of one staging folder. A report is read once, and again only when it was written again; a local folder
+    is listed only when something in it was.
 
     Threads may share it.
     """
 
     def __init__(self, most: int = MOST) -> None:
         self._most, self._lock = most, threading.Lock()
-        self._known: OrderedDict[str, tuple[str, Load | None]] = OrderedDict()
+        self._known: dict[str, dict[str, tuple[str, Load | None]]] = {FOLDER: {}, "reports": {}}
+        self._listed: dict[str, float] = {}
 
     def loads(self, staging: Staging) -> list[Load]:
         """All of them, the newest first."""
         with self._lock:
-            begun, reports = (list(self._read(staging, folder)) for folder in (FOLDER, "reports"))
+            begun, reports = (self._read(staging, folder) for folder in (FOLDER, "reports"))
         by_id = {load.load_id: load for load in reports}
         for load in begun:
             told = by_id.get(load.load_id)
@@ -116,18 +118,23 @@ class LoadIndex:
                 by_id[load.load_id] = load  # a retry is under way
         return sorted(by_id.values(), key=lambda load: load.newest, reverse=True)
 
-    def _read(self, staging: Staging, folder: str) -> Iterator[Load]:
-        files = {f"{folder}/{name}": stamp for name, stamp in staging.files(folder).items() if name.endswith(".json")}
-        paths = list(islice(sorted(files, key=lambda path: files[path], reverse=True), self._most))
-        unknown = [path for path in paths if self._known.get(path, ("",))[0] != files[path]]
-        for some in _chunks(unknown, _TOGETHER):
-            told = staging.read_together(some)
-            for path in some:
-                self._known[path] = files[path], _load_of(told.get(path))
-        for path in self._known.keys() - files.keys():
-            if path.startswith(f"{folder}/"):
-                del self._known[path]
-        return (load for path in paths if (load := self._known[path][1]))
+    def _read(self, staging: Staging, folder: str) -> list[Load]:
+        changed = staging.changed_at(folder)
+        if changed is None or self._listed.get(folder) != changed:
+            self._list(staging, folder)
+            is_settled = changed is not None and staging.surroundings.now().timestamp() - changed > _SAME_INSTANT
+            self._listed = {**self._listed, folder: changed if is_settled and changed is not None else -1.0}
+        return [load for _, load in self._known[folder].values() if load]
+
+    def _list(self, staging: Staging, folder: str) -> None:
+        files, known = staging.files(folder, ".json"), self._known[folder]
+        names = sorted(files, key=lambda name: files[name], reverse=True)[: self._most]
+        unknown = [name for name in names if known.get(name, ("",))[0] != files[name]]
+        for first in range(0, len(unknown), _TOGETHER):
+            paths = {f"{folder}/{name}": name for name in unknown[first : first + _TOGETHER]}
+            told = staging.read_together(list(paths))
+            known |= {name: (files[name], _load_of(told.get(path))) for path, name in paths.items()}
+        self._known[folder] = {name: known[name] for name in names}
 
 
 def _load_of(told: Mapping[str, Any] | None) -> Load | None:
@@ -136,10 +143,6 @@ def _load_of(told: Mapping[str, Any] | None) -> Load | None:
         return Load.of(told) if told else None
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
-
-
-def _chunks(paths: list[str], size: int) -> Iterable[list[str]]:
-    return (paths[first : first + size] for first in range(0, len(paths), size))
 
 
 def report_of(staging: Staging, load_id: str) -> dict[str, Any] | None:

@@ -57,8 +57,14 @@ def ledger_folder(staging: Staging, target: Target) -> str | None:
 
 def manifest_of(staging: Staging, target: Target) -> Manifest | None:
     """The manifest of a target's ledger as it is now; None where there is none."""
+    found = ledger_of(staging, target)
+    return found.read() if found else None
+
+
+def ledger_of(staging: Staging, target: Target) -> ManifestFile | None:
+    """The file of that manifest."""
     folder = ledger_folder(staging, target)
-    return ManifestFile(staging, folder).read() if folder else None
+    return ManifestFile(staging, folder) if folder else None
 
 
 def sightings(staging: Staging, manifest: Manifest, key: str, now: datetime) -> list[Sighting]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -126,21 +127,34 @@ class Staging:
         except FileNotFoundError:
             return []
 
-    def files(self, folder: str) -> dict[str, str]:
+    def changed_at(self, folder: str) -> float | None:
+        """When a file of a local folder last appeared, went, or was written anew, in epoch seconds; None where only
+        listing the folder tells."""
+        if not self.is_local:
+            return None
+        try:
+            return os.stat(self._at(folder)).st_mtime
+        except FileNotFoundError:
+            return 0.0
+
+    def files(self, folder: str, ending: str = "") -> dict[str, str]:
         """The files in a folder by name, each with what changes when it is written again; none where there is none."""
+        listed = self._local_files(folder) if self.is_local else self._remote_files(folder)
+        return {name: stamp() for name, stamp in listed if name.endswith(ending)}
+
+    def _local_files(self, folder: str) -> Iterator[tuple[str, Callable[[], str]]]:
+        """Much quicker than asking fsspec, where there are thousands."""
+        with suppress(FileNotFoundError), os.scandir(self._at(folder)) as found:
+            yield from ((one.name, partial(_stamp, one)) for one in found if one.is_file())
+
+    def _remote_files(self, folder: str) -> Iterator[tuple[str, Callable[[], str]]]:
         place = self._at(folder)
-        if self.is_local:  # much quicker than asking fsspec, where there are thousands
-            with suppress(FileNotFoundError), os.scandir(place) as found:
-                return {one.name: _stamp(one.stat()) for one in found if one.is_file()}
-            return {}
         self.fs.invalidate_cache(place)
         with suppress(FileNotFoundError):
-            listed = (info for info in self.fs.ls(place, detail=True) if info["type"] == "file")
-            return {
-                info["name"].rpartition("/")[2]: f"{info.get('ETag')} {_written(info)} {info.get('size')}"
-                for info in listed
-            }
-        return {}
+            for info in self.fs.ls(place, detail=True):
+                if info["type"] == "file":
+                    stamp = f"{info.get('ETag')} {_written(info)} {info.get('size')}"
+                    yield info["name"].rpartition("/")[2], partial(str, stamp)
 
     def read_together(self, paths: Sequence[str]) -> dict[str, dict[str, Any]]:
         """The contents of small files by their paths, all held at once; without those that are gone or cut short."""
@@ -239,7 +253,8 @@ class Staging:
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-def _stamp(found: os.stat_result) -> str:
+def _stamp(entry: "os.DirEntry[str]") -> str:
+    found = entry.stat()
     return f"{found.st_mtime_ns} {found.st_size} {found.st_ino}"
 
 

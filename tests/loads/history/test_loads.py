@@ -62,10 +62,23 @@ def test_a_report_is_read_again_only_when_it_was_written_again(staging_on_disk):
         file.write(text.replace("committed", "COMMITTED"))
     os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
     assert [load.state for load in index.loads(staging_on_disk)] == ["committed"]
-    os.utime(path)
-    assert [load.state for load in index.loads(staging_on_disk)] == ["COMMITTED"]
+    run_load(staging_on_disk, "1", state="failed")
+    assert [load.state for load in index.loads(staging_on_disk)] == ["failed"]
     staging_on_disk.remove("reports/1.json")
     assert index.loads(staging_on_disk) == []
+
+
+def test_a_folder_that_has_not_changed_for_a_while_is_not_listed_again(staging_on_disk):
+    index = LoadIndex()
+    run_load(staging_on_disk, "1", state="committed")
+    folder = staging_on_disk.path("reports")
+    os.utime(folder, (1, 1))
+    assert len(index.loads(staging_on_disk)) == 1
+    staging_on_disk.remove("reports/1.json")
+    os.utime(folder, (1, 1))  # as if nothing had happened
+    assert len(index.loads(staging_on_disk)) == 1
+    run_load(staging_on_disk, "2")
+    assert [load.load_id for load in index.loads(staging_on_disk)] == ["2"]
 
 
 def test_what_is_no_report_hides_no_other(staging_on_disk):

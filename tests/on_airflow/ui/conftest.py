@@ -6,8 +6,8 @@ from airflow.sdk import DAG
 from optimove_provider.demo import journey
 from optimove_provider.emulator.model.switches import Switches
 from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUploadOperator
-from tests.support.pages import ADMIN, Browser, api_server
 from tests.support.running import context
+from tests.support.ui.pages import ADMIN, Browser, api_server
 
 DAGS = ("sync_orders", "sync_people")
 

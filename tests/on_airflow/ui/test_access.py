@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.on_airflow.ui.conftest import DAGS
-from tests.support.pages import VIEWER, Browser, who_reads
+from tests.support.ui.pages import VIEWER, Browser, who_reads
 
 ROWS = [{"id": n, "name": "poison" if n == 2 else "well"} for n in range(1, 4)]
 

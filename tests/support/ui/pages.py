@@ -35,10 +35,18 @@ class Browser:
         self._user, self._prefix = user, prefix
 
     def get(self, path: str, **query: Any) -> Any:
+        return self._client.get(f"{self._prefix}{path}", params=query or None, headers=self._headers)
+
+    def post(self, path: str, headers: Any = None, **query: Any) -> Any:
+        """The answer itself, wherever it leads."""
+        given = {**self._headers, **(headers or {})}
+        return self._client.post(f"{self._prefix}{path}", params=query, headers=given, follow_redirects=False)
+
+    @property
+    def _headers(self) -> dict[str, str]:
         from airflow.api_fastapi.app import get_auth_manager
 
-        headers = {"Authorization": f"Bearer {get_auth_manager().generate_jwt(self._user)}"} if self._user else {}
-        return self._client.get(f"{self._prefix}{path}", params=query or None, headers=headers)
+        return {"Authorization": f"Bearer {get_auth_manager().generate_jwt(self._user)}"} if self._user else {}
 
     def page(self, path: str = "", **query: Any) -> str:
         answer = self.get(f"/optimove/{path}", **query)
