@@ -26,7 +26,8 @@ S = TypeVar("S", bound=Settings)
 class Client(Generic[S]):
     """Runs flows with the settings' keys, retries and rate. Close it, or use it in a `with` statement.
 
-    `send` replaces HTTP, for instance by the emulator in process.
+    `send` replaces HTTP, for instance by the emulator in process. `see`, which may be set, is shown every answer, by
+    several threads.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Client(Generic[S]):
         self._transport = Transport(settings.timeout_seconds)
         self._send = send or self._transport
         self._learnt: tuple[str, ...] = ()
+        self.see: Callable[[Answer], object] = lambda answer: None
         for warning in settings.warnings:
             log.warning("%s", warning)
 
@@ -102,6 +104,7 @@ class Client(Generic[S]):
         """
         secrets = (*self.settings.struck_out, *self._learnt)
         answer = self._send(self.settings.address(request))
+        self.see(answer)
         if isinstance(answer, Lost):
             return replace(answer, reason=shown(redact(answer.reason, secrets, MAX_TEXT)))
         answer = replace(answer, secrets=secrets)

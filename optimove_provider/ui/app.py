@@ -24,6 +24,7 @@ from optimove_provider.loads.history.loads import BEGUN, Load, LoadIndex, Target
 from optimove_provider.loads.history.record import manifest_of, sightings
 from optimove_provider.loads.history.rejected import RejectedRow, rejected_path, rejected_rows
 from optimove_provider.loads.report.begun import writers
+from optimove_provider.loads.report.timeline import KINDS
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.surroundings import REAL
 from optimove_provider.tasks.staging import staging
@@ -147,10 +148,11 @@ def _list(visit: Visited, wanted: Wanted, page: Annotated[int, Query(ge=1)] = 1)
     if wanted.dag_id and not visit.reader.may_read(wanted.dag_id):
         raise HTTPException(403, "You may not read this DAG.")
     loads = [load for load in visit.loads if wanted.takes(load)]
-    states = states_of(loads)
+    states = states_of(loads) if wanted.state else {}
     if wanted.state:
         loads = [load for load in loads if states.get(load.load_id, load.state) == wanted.state]
     shown = loads[(page - 1) * A_PAGE : page * A_PAGE]
+    states = states or states_of(shown)
     choices: dict[str, Any] = {
         "dag_ids": sorted({load.dag_id for load in visit.loads if load.dag_id}),
         "targets": sorted({load.target for load in visit.loads}, key=lambda target: target.name),
@@ -201,7 +203,7 @@ def _offer(visit: Visit, id: str, action: str) -> tuple[Load, Offer]:
 
 
 _EMPTY: dict[str, Any] = {
-    **{name: {} for name in ("warnings", "reasons", "plan", "formulas", "run")},
+    **{name: {} for name in ("warnings", "reasons", "plan", "formulas", "run", "requests")},
     **{name: [] for name in ("examples", "notes", "expiry_examples", "s3_keys")},
     **{name: "" for name in ("problem", "rejected_file", "batch", "task", "generation")},
     **{name: 0 for name in ("expired", "not_expired", "ledger_version")},
@@ -253,7 +255,8 @@ def _no_formula(cell: str) -> str:
 def _target(visit: Visited, kind: str, id: str, host: str) -> HTMLResponse:
     target = Target(kind, id, host)
     loads = visit.into(target)
-    newest = next((load for load in loads if load.state == "committed"), None)
+    there = (load for load in loads if load.has_arrived)
+    newest = max(there, key=lambda load: (load.generation, load.ended), default=None)
     manifest = manifest_of(visit.place, target)
     return _render(
         visit.request,
@@ -262,6 +265,7 @@ def _target(visit: Visited, kind: str, id: str, host: str) -> HTMLResponse:
         loads=loads[:A_PAGE],
         states=states_of(loads[:A_PAGE]),
         newest=newest,
+        known={load.load_id for load in loads},
         manifest=manifest,
         drawing=chart(loads),
         shows_records=shows_records(),
@@ -307,9 +311,16 @@ _PAGES = Environment(
     lstrip_blocks=True,
 )
 _PAGES.filters.update(
-    number=words.number, seconds=words.seconds, instant=words.instant, age=words.age, state=words.state
+    number=words.number,
+    seconds=words.seconds,
+    instant=words.instant,
+    later=words.later,
+    age=words.age,
+    state=words.state,
 )
-_PAGES.globals.update(BEGUN=BEGUN, A_PAGE=A_PAGE, PARTS=PARTS, WIDTH=WIDTH, HEIGHT=HEIGHT, STATES=words.STATES)
+_PAGES.globals.update(
+    BEGUN=BEGUN, A_PAGE=A_PAGE, PARTS=PARTS, WIDTH=WIDTH, HEIGHT=HEIGHT, STATES=words.STATES, KINDS=KINDS
+)
 
 
 def _render(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:

@@ -40,6 +40,12 @@ def instant(value: str | datetime | None) -> str:
     return f"{found:%Y-%m-%d %H:%M:%S} UTC" if found else ""
 
 
+def later(value: str, passed: float) -> str:
+    """An instant so many seconds after another one."""
+    found = _instant(value)
+    return instant(found + timedelta(seconds=passed)) if found else ""
+
+
 def age(value: str | datetime | None, now: datetime) -> str:
     """How long ago an instant is, roughly."""
     found = _instant(value)

@@ -72,6 +72,11 @@ class Load:
         """By what loads are put in order: the last that is known of when."""
         return self.began or self.ended
 
+    @property
+    def has_arrived(self) -> bool:
+        """Whether the target has what it brought, or had it already."""
+        return self.state == "committed" or (self.state == "nothing_to_send" and self.counts["unchanged"] > 0)
+
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> "Load":
         """Read a report, of an older version too, or what is told of a load that has begun."""

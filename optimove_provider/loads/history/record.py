@@ -1,6 +1,7 @@
 """One record of a target by its key: what its ledger tells of it, the newest first."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,7 @@ from optimove_provider.loads.ledger.manifest import Manifest, ManifestFile, targ
 from optimove_provider.loads.spool.row_files import LEDGER
 from optimove_provider.loads.state.staging import Staging
 
+_INTEGER = re.compile(r"0|-?[1-9][0-9]*", re.ASCII)
 MEANING = {
     "live": "accepted, and there",
     "removed": "accepted, and gone from the source since; still in the target",
@@ -41,7 +43,7 @@ class Sighting:
     @property
     def meaning(self) -> str:
         """The state in words."""
-        return MEANING[self.state]
+        return MEANING.get(self.state, self.state)
 
 
 def ledger_folder(staging: Staging, target: Target) -> str | None:
@@ -51,7 +53,9 @@ def ledger_folder(staging: Staging, target: Target) -> str | None:
         return own
     index = f"targets/{target.kind}-{target.id}"
     names = [name.removesuffix(".json") for name in staging.names(index) if name.endswith(".json")]
-    others = [name for name in names if name in known and not (staging.read(f"{index}/{name}.json") or {})["is_other"]]
+    others = [
+        name for name in names if name in known and not (staging.read(f"{index}/{name}.json") or {}).get("is_other")
+    ]
     return others[0] if len(others) == 1 else None
 
 
@@ -82,8 +86,7 @@ def sightings(staging: Staging, manifest: Manifest, key: str, now: datetime) -> 
 def _as_stored(key: str) -> list[str]:
     """The key as JSON text: of a string, and of an integer if it looks like one."""
     texts = [json.dumps(key, ensure_ascii=False)]
-    digits = key.removeprefix("-")
-    return [*texts, key] if digits.isascii() and digits.isdigit() and str(int(key)) == key else texts
+    return [*texts, key] if _INTEGER.fullmatch(key) else texts
 
 
 def _of_layers(staging: Staging, manifest: Manifest, keys: Sequence[str], now: datetime) -> Iterator[Sighting]:

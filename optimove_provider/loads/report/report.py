@@ -36,6 +36,7 @@ class Report:
     same apart, as `dag_id`, `task_id`, `run_id`, `map_index` and `try_number`, and is empty where no DAG is behind it.
     `began` and `ended` are ISO texts in UTC, of the last try, like `seconds`; `generation` is the instant that the rows
     stand for. `batch` is the batch_uuid that was completed, `ledger_version` what the commit made of the ledger.
+    `requests` are those of the last try over time, as `Timeline` counts them.
     """
 
     load_id: str
@@ -68,6 +69,7 @@ class Report:
     generation: str = ""
     batch: str = ""
     ledger_version: int = 0
+    requests: dict[str, Any] = field(default_factory=dict)
 
     @property
     def unsent(self) -> int:

@@ -42,7 +42,7 @@ def test_airflow_lists_the_page_and_the_tabs(admin):
 def test_a_load_is_listed_with_its_counts_and_its_task(admin, upload, connection):
     upload(ROWS, dag_id=DAGS[1])
     words = text_of(admin.page())
-    assert f"committed Opti-X {connection} sync_people.upload full 4 3 1 0 0 0" in words
+    assert f"committed Opti-X {connection[:8]}… sync_people.upload full 4 3 1 0 0 0" in words
 
 
 def test_loads_are_chosen(admin, upload):
@@ -67,7 +67,13 @@ def test_loads_are_chosen(admin, upload):
 def test_a_loads_page_tells_its_story(admin, upload):
     first = upload(ROWS)
     page = text_of(admin.page("load", id=first["load_id"]))
-    for told in ("accepted: taken by the vendor 3", "rejected: kept with their reasons 1", "Ledger version", "Batch"):
+    for told in (
+        "accepted: taken by the vendor 3",
+        "rejected: kept with their reasons 1",
+        "Ledger version",
+        "Batch",
+        "Requests",
+    ):
         assert told in page
     assert "sync_orders.upload" in page
 
