@@ -175,6 +175,14 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "group",
                         "default": "private",
                     },
+                    "show_records": {
+                        "description": "Whether the Sync history shows what records hold to whoever may read the DAGs "
+                        "behind them: samples of plans, contents of rejected rows, and a record by its key.",
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": None,
+                        "default": "False",
+                    },
                     "keep_days": {
                         "description": "After how many days reports, rejected rows, and loads that nobody took up "
                         "again are removed from staging.",

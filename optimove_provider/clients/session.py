@@ -41,7 +41,8 @@ class Tally:
 class Client(Generic[S]):
     """Runs flows with the settings' keys, retries and rate. Close it, or use it in a `with` statement.
 
-    `send` replaces HTTP, for instance by the emulator in process.
+    `send` replaces HTTP, for instance by the emulator in process. `see`, which may be set, is shown every answer, by
+    several threads.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Client(Generic[S]):
         self._send = send or self._transport
         self.tally = Tally()
         self._learnt: tuple[str, ...] = ()
+        self.see: Callable[[Answer], object] = lambda answer: None
         for warning in settings.warnings:
             log.warning("%s", warning)
 
@@ -120,6 +122,7 @@ class Client(Generic[S]):
         addressed = self.settings.address(request)
         answer = self._send(addressed)
         self.tally.count(answer)
+        self.see(answer)
         if isinstance(answer, Lost):
             return replace(answer, reason=shown(redact(answer.reason, secrets, MAX_TEXT)))
         answer = replace(answer, secrets=secrets, url=addressed.url)

@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
 
+from optimove_provider.addresses import load_page, prefix_of, rejected_page
 from optimove_provider.contract.wire.targets import is_loopback
-from optimove_provider.links.address import load_page, rejected_page
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator
@@ -46,7 +46,7 @@ class LoadReportLink(_LoadLink):
     key = LOAD_ID
 
     def _address(self, known: str) -> str:
-        return load_page(known, _base_url())
+        return load_page(prefix_of(_base_url()), known)
 
 
 class RejectedRowsLink(_LoadLink):
@@ -55,7 +55,7 @@ class RejectedRowsLink(_LoadLink):
     name = "Rejected rows"
 
     def _address(self, known: dict[str, Any]) -> str:
-        return rejected_page(known["load_id"], _base_url()) if known.get("rejected") else ""
+        return rejected_page(prefix_of(_base_url()), known["load_id"]) if known.get("rejected") else ""
 
 
 class VendorLink(_LoadLink):

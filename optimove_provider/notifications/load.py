@@ -17,8 +17,8 @@ from urllib.parse import urljoin
 
 from airflow.providers.common.compat.sdk import BaseNotifier, conf
 
+from optimove_provider.addresses import load_page, prefix_of
 from optimove_provider.contract.wire.errors import SettingsError
-from optimove_provider.links.address import load_page
 from optimove_provider.links.load import ACCOUNT, told
 from optimove_provider.notifications.state import Found, told_once
 from optimove_provider.surroundings import REAL, Surroundings
@@ -183,7 +183,7 @@ def _notice(context: "Context", account: Mapping[str, Any], troubles: Sequence[s
     ti, load_id = context["ti"], str(account.get("load_id", ""))
     subject = f"{ti.dag_id}.{ti.task_id}: {'; '.join(troubles) if troubles else 'well again'}"
     base = str(conf.get("api", "base_url", fallback="") or "")
-    url = urljoin(base, load_page(load_id, base)) if load_id else ""
+    url = urljoin(base, load_page(prefix_of(base), load_id)) if load_id else ""
     counts = ", ".join(f"{account[name]} {name}" for name in _COUNTS if account.get(name)) or "no rows"
     since = f", after trouble since {before.since}" if not troubles else ""
     text = f"{task_of(context)}: {counts}{since}. {f'Load {load_id}: {url}' if load_id else 'It told of no load'}"

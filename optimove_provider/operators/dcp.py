@@ -12,7 +12,7 @@ from optimove_provider.kinds import FLAG, GRAIN, MAX_REJECTED, SPAN
 from optimove_provider.operators.dcp_import import DcpS3ImportOperator as DcpS3ImportOperator
 from optimove_provider.tasks.attributes import Attributes, read_attributes
 from optimove_provider.tasks.checked_fields import CheckedOperator
-from optimove_provider.tasks.deferral import LoadingOperator, Waiting, task_of
+from optimove_provider.tasks.deferral import LoadingOperator, Waiting, begun_report
 from optimove_provider.tasks.failures import airflow_failures
 from optimove_provider.tasks.sources import open_rows, rejected_marker
 from optimove_provider.tasks.staging import staging
@@ -346,12 +346,11 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator, DataOperator):
         from optimove_provider.contract.cells.datatypes import in_unit
         from optimove_provider.loads.profiles.profiles import ProfileEncoder, write_profiles
         from optimove_provider.loads.profiles.rest_load import RestLoad
-        from optimove_provider.loads.report.report import Report
 
         table_id, place, taken = id_number("table_id", self.table_id), self.staging(), self._taken(waiting)
         with DcpHook(self.dcp_conn_id).get_conn() as client:
             target = client.settings.target("dcp", table_id)
-            report = Report(waiting.load_id, target, task=task_of(context) if context else "")
+            report = begun_report(context, place, waiting.load_id, target, "profiles")
             self.tells_of(report, place, client)
             self.note_missed_points(report)
             report.service_id = client.read_table(table_id).service_id
@@ -360,6 +359,7 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator, DataOperator):
             encoder, records = ProfileEncoder.to(attributes, self.strict), self._records()
             marker = rejected_marker(self.source)
             generation = marker.generation if marker else self.generation(self.window)
+            report.generation = generation.isoformat() if generation else ""
             load = RestLoad(place, report, self.max_rejected, marker.opened if marker else taken, generation)
             write_profiles(client, table_id, records, encoder, load)
         return report.result(place)
@@ -415,14 +415,13 @@ class DcpCreateAliasesOperator(TellingOperator, CheckedOperator, DataOperator):
         """Return the account of the load."""
         from optimove_provider.loads.profiles.profiles import create_aliases
         from optimove_provider.loads.profiles.rest_load import RestLoad
-        from optimove_provider.loads.report.report import Report
 
         self.read_rendered()
         load_id, hook = str(self.surroundings.new_id()), DcpHook(self.dcp_conn_id)
         with self.telling(context, load_id), airflow_failures(), hook.get_conn() as client:
             service_id, place = id_number("service_id", self.service_id), staging()
             target = {"dcp": service_id, "host": host_url(client.settings.profile_host)}
-            report = Report(load_id, target)
+            report = begun_report(context, place, load_id, target, "aliases")
             self.tells_of(report, place, client)
             create_aliases(client, service_id, self.aliases, RestLoad(place, report, self.max_rejected))
         return report.result(place)

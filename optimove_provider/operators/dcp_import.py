@@ -15,7 +15,7 @@ from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.kinds import ANY_REJECTED, FLAG, GRAIN, OPTIONAL_SPAN, READ_BACK, SPAN, is_template, one_of
 from optimove_provider.loads.plan.modes import MODES, check_modes, default_source
 from optimove_provider.options import Guards
-from optimove_provider.tasks.deferral import LoadingOperator, Waiting, as_timedelta, task_of
+from optimove_provider.tasks.deferral import LoadingOperator, Waiting, as_timedelta, begun_report
 from optimove_provider.tasks.failures import airflow_failures, as_airflow_failure
 from optimove_provider.tasks.readback import upload_history
 from optimove_provider.tasks.sources import Source, check_one_source, marker_if_there, open_file, open_rows
@@ -238,13 +238,14 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         from optimove_provider.contract.cells.datatypes import in_unit
         from optimove_provider.contract.dcp.config import writable
         from optimove_provider.loads.dcp.options import TableImport, table_ledger
-        from optimove_provider.loads.report.report import Report
 
         table = writable(client.read_table(id_number("table_id", self.table_id)))
         source, marker = self._rows(), marker_if_there(self.source)
         options = self._import_options(in_unit(client.list_attributes(table.id), self.epoch_unit))
         to, history = self._destination(client, table, load_id), upload_history(client, table.id, self.staging())
-        report = Report(load_id, client.settings.target("dcp", table.id), task=task_of(context))
+        report = begun_report(context, to.staging, load_id, client.settings.target("dcp", table.id), self.mode)
+        generation = marker.generation if marker else self.generation(self.window)
+        report.generation = generation.isoformat() if generation else ""
         report.service_id = table.service_id
         self.tells_of(report, to.staging, client, options.attributes)
         self.note_missed_points(report)
@@ -258,7 +259,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
             remember=history.remembering(table, options.attributes),
             mode=self.mode,
             changed=self._changed_options(),
-            generation=marker.generation if marker else self.generation(self.window),
+            generation=generation,
             opened=marker.opened if marker else None,
             try_number=context["ti"].try_number,
             overwrite_newer=self.overwrite_newer,

@@ -14,7 +14,7 @@ from optimove_provider.hooks.optix import OptixHook
 from optimove_provider.kinds import FLAG, GRAIN, MAX_REJECTED, SPAN, TTL_SECONDS, is_template, one_of
 from optimove_provider.loads.plan.modes import MODES, check_modes, default_source
 from optimove_provider.options import Guards, Sending
-from optimove_provider.tasks.deferral import LoadingOperator, Waiting, task_of
+from optimove_provider.tasks.deferral import LoadingOperator, Waiting, begun_report
 from optimove_provider.tasks.failures import airflow_failures
 from optimove_provider.tasks.sources import Source, check_one_source, marker_if_there, open_rows
 from optimove_provider.tasks.staging import staging, sweep
@@ -387,14 +387,13 @@ def _load_of(
     operator: OptixUploadOperator | OptixUpdateOperator, context: "Context", waiting: Waiting
 ) -> Iterator[_What]:
     """What the operator's load works with; what is old is swept at the end."""
-    from optimove_provider.loads.report.report import Report
-
+    mode = operator.mode if isinstance(operator, OptixUploadOperator) else "update"
     with OptixHook(operator.optix_conn_id).get_conn() as client:
         source = (operator.source, operator.sql, operator.sql_conn_id)
         check_one_source(*source)
         place = operator.staging()
         target = client.settings.target("optix", connection_uuid(operator.data_connection_uuid))
-        report = Report(waiting.load_id, target, task=task_of(context))
+        report = begun_report(context, place, waiting.load_id, target, mode)
         operator.tells_of(report, place, client)
         operator.note_missed_points(report)
         yield _What(client, partial(open_rows, *source, operator.parameters), place, report)

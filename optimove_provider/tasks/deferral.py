@@ -1,5 +1,6 @@
 """Waiting for another load into the same target: deferred, so that no worker slot is held."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from optimove_provider.loads.ledger.lease import TargetBusy
+    from optimove_provider.loads.report.report import Report
     from optimove_provider.loads.state.staging import Staging
 
 SHORTEST, LONGEST = timedelta(seconds=12), timedelta(seconds=60)
@@ -105,6 +107,27 @@ def task_of(context: "Context") -> str:
     ti = context["ti"]
     mapped = "" if ti.map_index is None or ti.map_index < 0 else f" [{ti.map_index}]"
     return f"task {ti.dag_id}.{ti.task_id}{mapped} of run {ti.run_id}"
+
+
+def begun_report(
+    context: "Context | None", place: "Staging", load_id: str, target: Mapping[str, Any], mode: str
+) -> "Report":
+    """The report of a load that begins now. Staging knows of it, and of whose it is, before anything is sent."""
+    from optimove_provider.loads.report.begun import tell_begun
+    from optimove_provider.loads.report.report import Report
+
+    task, run = (task_of(context), run_of(context)) if context else ("", {})
+    report = Report(load_id, target, task=task, run=run, mode=mode)
+    tell_begun(place, report)
+    return report
+
+
+def run_of(context: "Context") -> dict[str, Any]:
+    """A task instance, in Airflow's own words; `map_index` is -1 unless it is mapped."""
+    ti = context["ti"]
+    map_index = -1 if ti.map_index is None else ti.map_index
+    names = {name: getattr(ti, name) for name in ("dag_id", "task_id", "run_id")}
+    return {**names, "map_index": map_index, "try_number": ti.try_number}
 
 
 def as_timedelta(name: str, given: timedelta | float) -> timedelta:

@@ -34,6 +34,7 @@ def replay(
     """
     from optimove_provider.loads.optix.load import load, plan
     from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
+    from optimove_provider.loads.report.begun import tell_begun
     from optimove_provider.loads.report.report import Report
 
     told = _told(file)
@@ -64,7 +65,10 @@ def replay(
                 f"{client.settings.place}: name the connection that the load used"
             )
         place = staging()
-        report = Report(str(place.surroundings.new_id()), told["target"], task=f"a replay of {file}")
+        run = {"dag_id": told["run"]["dag_id"]} if told.get("run") else {}  # who may see the load may see its replay
+        task, new_id = f"a replay of {file}", str(place.surroundings.new_id())
+        report = Report(new_id, told["target"], task=task, run=run, mode="replay")
+        tell_begun(place, report)
         do = plan if dry_run else load
         do(client, partial(open_rows, file, None, None), place, report, options)
     return {**report.result(place), "rejected_file": report.rejected_file, "message": _message(report)}

@@ -31,13 +31,12 @@ def staging(surroundings: Surroundings = REAL) -> "Staging":
     says that all of them see it: a retry elsewhere would find nothing and send everything again. Also for a `keep_days`
     below 1, and a `staging_mode` that is none.
     """
-    from airflow.configuration import AIRFLOW_HOME
     from airflow.sdk import ObjectStoragePath
 
     from optimove_provider.loads.state.staging import Staging
 
     _keep_days()  # a wrong setting is told before anything is sent
-    url = conf.get(SECTION, "staging", fallback="") or f"{AIRFLOW_HOME}/optimove"
+    url = staging_url()
     place = ObjectStoragePath(url)
     remote = [name for name in _executors() if name not in _ON_THIS_MACHINE]
     if place.protocol in ("file", "") and remote and not conf.getboolean(SECTION, "staging_is_shared", fallback=False):
@@ -47,6 +46,13 @@ def staging(surroundings: Surroundings = REAL) -> "Staging":
             "to a folder that all machines share and [optimove] staging_is_shared to True"
         )
     return Staging(place.fs, place.path, surroundings, _modes())
+
+
+def staging_url() -> str:
+    """Where that is, as a path or URL with the connection that opens it."""
+    from airflow.configuration import AIRFLOW_HOME
+
+    return str(conf.get(SECTION, "staging", fallback="") or f"{AIRFLOW_HOME}/optimove").rstrip("/")
 
 
 def _modes() -> "Modes":
@@ -91,7 +97,7 @@ def _sweep(staging: "Staging", days: int) -> None:
 
     before = staging.surroundings.now() - timedelta(days=days)
     needed = {folder.split("/")[1] for folder in intent_folders(staging)}
-    for folder in ("reports", "tries", "loads", "samples"):
+    for folder in ("begun", "reports", "tries", "loads", "samples"):
         staging.sweep(folder, before, keep=needed.__contains__)
 
 

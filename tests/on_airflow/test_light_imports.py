@@ -36,3 +36,12 @@ def added() -> set[str]:
 def test_only_this_package_is_added(added):
     assert "optimove_provider.operators.dcp" in added
     assert {name.partition(".")[0] for name in added}.isdisjoint(HEAVY)
+
+
+def test_the_plugin_adds_no_web_framework():
+    """Every process of Airflow imports it."""
+    added = loaded("import airflow.plugins_manager, optimove_provider.ui.plugin") - loaded(
+        "import airflow.plugins_manager"
+    )
+    assert "optimove_provider.ui.plugin" in added
+    assert {name.partition(".")[0] for name in added} == {"optimove_provider"}

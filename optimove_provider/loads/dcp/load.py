@@ -174,6 +174,7 @@ def _resolve(
             seen = _verified(seen, report, folder_of(journal), verification)
             InDoubtFiles(ledger).settle(report.load_id, seen.outcome)
             _enter(ledger, lease, journal, seen)
+            report.ledger_version = ledger.read().version
             return seen
     seen = _verified(seen, report, folder_of(journal), verification)
     if ledger:

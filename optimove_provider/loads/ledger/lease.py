@@ -165,6 +165,23 @@ def acquire(manifest_file: ManifestFile, load_id: str, try_number: int, task: st
     return Lease(manifest_file, wanted)
 
 
+def release_of(manifest_file: ManifestFile, load_id: str) -> bool:
+    """Take the lease from a load that is dead; tells whether it had it.
+
+    Its intent stays, so that its rows count as unknown. If it lives after all, it finds its lease lost before it sends
+    or commits anything more.
+    """
+    found = manifest_file.read().holder
+    if found is None or found.load_id != load_id:
+        return False
+
+    def free(manifest: Manifest) -> Manifest:
+        is_same = manifest.holder is not None and manifest.holder.token == found.token
+        return replace(manifest, holder=None) if is_same else manifest
+
+    return manifest_file.change(free).holder is None
+
+
 @contextmanager
 def acquired(manifest_file: ManifestFile, load_id: str, try_number: int, task: str = "") -> Iterator[Lease]:
     """The lease of a target while the block lasts. Raises TargetBusy while another load has it."""

@@ -17,6 +17,7 @@ from optimove_provider.loads.optix.transaction import Transaction, target_ledger
 from optimove_provider.loads.report.bookkeeping import keep_account, run_once
 from optimove_provider.loads.report.max_rejected import judge, judge_expired
 from optimove_provider.loads.report.report import Report
+from optimove_provider.loads.report.timeline import Timeline
 from optimove_provider.loads.spool.every_column import columns_for
 from optimove_provider.loads.spool.freeze import OpenRows, Spool, open_spool
 from optimove_provider.loads.state.journal import Journal
@@ -39,7 +40,7 @@ def load(
     visible. Raises TargetBusy while another load works on the target: call again, with `resumed`, and the source is not
     read again. Raises TooManyRejected also after the good rows were committed.
     """
-    journal = Journal(staging, report.load_id)
+    journal, client.see = Journal(staging, report.load_id), Timeline(report, staging.surroundings).see
 
     def judge_end() -> None:
         judge(report, options.max_rejected, "Everything else was committed")
@@ -93,6 +94,7 @@ def _frozen(open_rows: OpenRows, journal: Journal, options: UploadOptions, resum
 def _tell_spool(spool: Spool, journal: Journal, report: Report, options: UploadOptions) -> None:
     report.rows = spool.rows
     report.tell_warnings(spool.warnings, spool.warning_note)
+    report.generation = journal.age.generation.isoformat()
     report.replay = {
         **asdict(options.target),
         "nulls": options.nulls,

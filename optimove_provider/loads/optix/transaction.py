@@ -87,6 +87,8 @@ class Transaction:
             outcomes = self._outcomes(lease, sender)
             refused = list(sender.refused_rows())
         self.report.accepted = outcomes.accepted
+        if outcomes.accepted:
+            self.report.batch_uuid = self.journal.batch_uuid
         if not is_committed:
             self._commit(lease, plan, refused)
 
@@ -135,7 +137,9 @@ class Transaction:
     def _commit(self, lease: Lease, plan: Plan, refused: Collection[int]) -> None:
         if plan.to_send or not plan.below_watermark:
             committed_at = self.ledger.staging.surroundings.now()
-            self.ledger.commit(lease, plan.as_commit(committed_at), refused, self.journal.has_sent_before)
+            commit = plan.as_commit(committed_at)
+            manifest = self.ledger.commit(lease, commit, refused, self.journal.has_sent_before)
+            self.report.ledger_version = manifest.version
         self.journal.committed()
 
     def _expire(self, lease: Lease, plan: Plan) -> None:

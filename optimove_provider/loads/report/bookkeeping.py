@@ -82,10 +82,12 @@ def keep_account(
 @contextmanager
 def _timed(report: Report, staging: Staging) -> Iterator[None]:
     began = staging.surroundings.monotonic()
+    report.began = report.began or staging.surroundings.now().isoformat()
     try:
         yield
     finally:
         report.seconds += staging.surroundings.monotonic() - began
+        report.ended = staging.surroundings.now().isoformat()
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimove_provider.contract.dcp.evidence import Evidence
 from optimove_provider.contract.wire.errors import OptimoveProviderError
+from optimove_provider.loads.report.begun import over
 from optimove_provider.loads.report.html import page
 from optimove_provider.loads.state.staging import Staging
 
@@ -34,8 +35,12 @@ class Report:
     `warnings` are counted by the rules that `validate` has. `notes` are remarks and warnings. `plan` has the plan's
     digest, its counts, and samples of what changes; `expired` are records that the source lacks and that were made to
     expire, `not_expired` those of them that the vendor refused: they are no rows of it. `replay` has what a replay of
-    the rejected rows needs to know of the load. `task` is what people call the load: DAG, task and run. `batch_uuid` is
-    the one under which Opti-X knows its rows, `service_id` the service of a table of DCP.
+    the rejected rows needs to know of the load. `task` is what people call the load: DAG, task and run; `run` says the
+    same apart, as `dag_id`, `task_id`, `run_id`, `map_index` and `try_number`, and is empty where no DAG is behind it.
+    `began` and `ended` are ISO texts in UTC, of the last try, like `seconds`; `generation` is the instant that the rows
+    stand for. `batch_uuid` is the one under which Opti-X knows its rows, `service_id` the service of a table of DCP,
+    `ledger_version` what the commit made of the ledger. `requests` are those of the last try over time, as `Timeline`
+    counts them.
     """
 
     load_id: str
@@ -64,6 +69,13 @@ class Report:
     evidence: dict[str, Any] = field(default_factory=Evidence().as_json)
     batch_uuid: str = ""
     service_id: int = 0
+    run: Mapping[str, Any] = field(default_factory=dict)
+    mode: str = ""
+    began: str = ""
+    ended: str = ""
+    generation: str = ""
+    ledger_version: int = 0
+    requests: dict[str, Any] = field(default_factory=dict)
 
     @property
     def unsent(self) -> int:
@@ -143,6 +155,7 @@ class Report:
         content = self.as_json()
         staging.write_text(f"reports/{self.load_id}.html", page(content))
         staging.write(self._path, content)
+        over(staging, self.load_id)
         return self.result(staging)
 
     def result(self, staging: Staging) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from optimove_provider.disk.modes import PRIVATE, Modes, make_folders, open_priv
 from optimove_provider.disk.room import NotWritten, telling
 from optimove_provider.surroundings import REAL, Surroundings
 
-FOLDERS = frozenset({"connections", "ledgers", "loads", "notices", "reports", "samples", "targets", "tries"})
+FOLDERS = frozenset({"begun", "connections", "ledgers", "loads", "notices", "reports", "samples", "targets", "tries"})
 """What lies directly in staging."""
 ADVICE = "make room there, or name another place in [optimove] staging, and run the task again"
 
@@ -126,6 +127,45 @@ class Staging:
         except FileNotFoundError:
             return []
 
+    def changed_at(self, folder: str) -> float | None:
+        """When a file of a local folder last appeared, went, or was written anew, in epoch seconds; None where only
+        listing the folder tells."""
+        if not self.is_local:
+            return None
+        try:
+            return os.stat(self._at(folder)).st_mtime
+        except FileNotFoundError:
+            return 0.0
+
+    def files(self, folder: str, ending: str = "") -> dict[str, str]:
+        """The files in a folder by name, each with what changes when it is written again; none where there is none."""
+        listed = self._local_files(folder) if self.is_local else self._remote_files(folder)
+        return {name: stamp() for name, stamp in listed if name.endswith(ending)}
+
+    def _local_files(self, folder: str) -> Iterator[tuple[str, Callable[[], str]]]:
+        """Much quicker than asking fsspec, where there are thousands."""
+        with suppress(FileNotFoundError), os.scandir(self._at(folder)) as found:
+            yield from ((one.name, partial(_stamp, one)) for one in found if one.is_file())
+
+    def _remote_files(self, folder: str) -> Iterator[tuple[str, Callable[[], str]]]:
+        place = self._at(folder)
+        self.fs.invalidate_cache(place)
+        with suppress(FileNotFoundError):
+            for info in self.fs.ls(place, detail=True):
+                if info["type"] == "file":
+                    stamp = f"{info.get('ETag')} {_written(info)} {info.get('size')}"
+                    yield info["name"].rpartition("/")[2], partial(str, stamp)
+
+    def read_together(self, paths: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The contents of small files by their paths, all held at once; without those that are gone or cut short."""
+        if self.is_local:
+            found = ((path, self.read_whole(path)) for path in paths)
+            return {path: content for path, content in found if content is not None}
+        bodies = self.fs.cat([self._at(path) for path in paths], on_error="omit") if paths else {}
+        by_place = {place.lstrip("/"): body for place, body in bodies.items()}
+        found = ((path, _parsed(by_place.get(self._at(path).lstrip("/")))) for path in paths)
+        return {path: content for path, content in found if content is not None}
+
     def link(self, path: str, new: str) -> None:
         """Give a file, which will never change, another name too; where a file has one name only, it is copied."""
         self._make_folder(new)
@@ -211,6 +251,18 @@ class Staging:
 
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+def _stamp(entry: "os.DirEntry[str]") -> str:
+    found = entry.stat()
+    return f"{found.st_mtime_ns} {found.st_size} {found.st_ino}"
+
+
+def _parsed(body: bytes | None) -> dict[str, Any] | None:
+    try:
+        return dict(json.loads(body)) if body else None
+    except (ValueError, TypeError):
+        return None
 
 
 def _written(info: dict[str, Any]) -> datetime | None:

@@ -311,7 +311,8 @@ def test_a_finished_load_is_told_again_not_made_again(target):
     with Calls(target.s3) as calls:
         again = target.run(rows_of("the source is not read again"), on_invalid="split")
     assert calls.count == 0
-    assert {**again.as_json(), "seconds": 0} == {**first.as_json(), "seconds": 0}
+    untimed = {"seconds": 0, "began": "", "ended": ""}
+    assert again.as_json() | untimed == first.as_json() | untimed
 
 
 @pytest.mark.parametrize("call", ["UploadPart", "CompleteMultipartUpload"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from optimove_provider.links.address import load_page, rejected_page
+from optimove_provider.addresses import load_page, prefix_of, rejected_page
 from optimove_provider.links.load import LINKS, VendorLink
 
 ID = "0b1e2c9e-6f0e-5d0a-9d3b-7f6f2f0e6b11"
@@ -17,12 +17,12 @@ ID = "0b1e2c9e-6f0e-5d0a-9d3b-7f6f2f0e6b11"
     ],
 )
 def test_the_page_of_a_load_is_the_one_within_airflows_interface(base_url, page):
-    assert load_page(ID, base_url) == page
-    assert rejected_page(ID, base_url) == page.replace("/load?", "/rejected?")
+    assert load_page(prefix_of(base_url), ID) == page
+    assert rejected_page(prefix_of(base_url), ID) == page.replace("/load?", "/rejected?")
 
 
 def test_an_id_that_is_none_makes_no_other_address():
-    assert load_page("x&id=../y#z").endswith("/load?id=x%26id%3D..%2Fy%23z")
+    assert load_page("", "x&id=../y#z").endswith("/load?id=x%26id%3D..%2Fy%23z")
 
 
 class Ti:

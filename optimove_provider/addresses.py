@@ -1,0 +1,37 @@
+"""Where the pages of the Sync history are within Airflow: strings only, so that tasks may make links of them."""
+
+from urllib.parse import urlencode, urlsplit
+
+MOUNT = "optimove"
+"""Below this the API server serves the pages themselves."""
+IN_MENU = "optimove_nav"
+"""The view of Airflow's menu that shows them."""
+
+
+REPLAY, RELEASE = "replay", "release"
+"""What the Sync history has done for a load: its rejected rows sent again, or its lease released."""
+
+
+def replay_dag_id(for_dag: str) -> str:
+    """The id of the DAG that does so for the loads of a DAG, if the user has added it."""
+    return f"{for_dag}__replay"
+
+
+def prefix_of(base_url: str) -> str:
+    """What stands before every path of an Airflow, by its `[api] base_url`: "" or, as with a proxy, "/airflow"."""
+    return urlsplit(base_url).path.rstrip("/")
+
+
+def load_page(prefix: str, load_id: str) -> str:
+    """The page of a load, within Airflow's own page."""
+    return _within_airflow(prefix, "load", id=load_id)
+
+
+def rejected_page(prefix: str, load_id: str) -> str:
+    """The page with a load's rejected rows, within Airflow's own page."""
+    return _within_airflow(prefix, "rejected", id=load_id)
+
+
+def _within_airflow(prefix: str, page: str, **query: str) -> str:
+    """The prefix stands twice: for Airflow's page, and for the one that this shows."""
+    return f"{prefix}/plugin/{IN_MENU}{prefix}/{MOUNT}/{page}?{urlencode(query)}"

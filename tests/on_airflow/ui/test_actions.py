@@ -1,0 +1,121 @@
+"""The buttons of a load's page, and the DAG that does what they say."""
+
+import pytest
+from airflow.models.dag import DagModel
+from airflow.models.dagrun import DagRun
+from airflow.utils.session import create_session
+from sqlalchemy import select
+
+from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.demo import journey
+from optimove_provider.emulator.model.switches import Switches
+from optimove_provider.loads.history.loads import Target
+from optimove_provider.loads.history.record import ledger_of
+from optimove_provider.loads.ledger.lease import acquire
+from optimove_provider.operators.replay import act_for, replay_dag
+from optimove_provider.tasks.staging import staging
+from tests.on_airflow.ui.conftest import DAGS
+from tests.support.ui.pages import VIEWER, Browser, who_reads
+
+ROWS = [{"id": n, "name": "poison" if n == 2 else "well"} for n in range(1, 4)]
+AGAIN = f"{DAGS[0]}__replay"
+
+
+@pytest.fixture(scope="module")
+def again(known_dags):
+    dag = replay_dag(for_dag=DAGS[0])
+    journey.register(dag)
+    _pause(False)
+    return dag
+
+
+@pytest.fixture
+def load_id(upload):
+    return upload(ROWS)["load_id"]
+
+
+def _pause(paused):
+    with create_session() as session:
+        session.scalars(select(DagModel).filter_by(dag_id=AGAIN)).one().is_paused = paused
+
+
+def runs():
+    with create_session() as session:
+        found = session.scalars(select(DagRun).filter_by(dag_id=AGAIN))
+        return [(run.run_id, run.conf, run.triggering_user_name) for run in found]
+
+
+def test_a_click_asks_first_and_then_triggers_a_run_for_this_load(admin, again, load_id):
+    assert "Send the rejected rows again" in admin.page("load", id=load_id)
+    before = runs()
+    question = admin.page("act", id=load_id, action="replay")
+    assert '<form method="post"' in question
+    assert "1 rows of load" in question
+    assert runs() == before
+    answer = admin.post("/optimove/act", id=load_id, action="replay")
+    assert answer.status_code == 303
+    ((_, conf, who),) = [one for one in runs() if one not in before]
+    assert (conf, who) == ({"action": "replay", "load_id": load_id}, "admin")
+    assert "Triggered" in admin.get(answer.headers["location"]).text
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "none"])
+def test_no_other_site_can_press_a_button(admin, again, load_id, site):
+    before = runs()
+    answer = admin.post("/optimove/act", {"Sec-Fetch-Site": site}, id=load_id, action="replay")
+    assert (answer.status_code, runs()) == (403, before)
+
+
+def test_who_may_not_trigger_the_dag_is_told_so(server, again, load_id):
+    for user in (VIEWER, who_reads(DAGS[0])):
+        browser = Browser(server, user)
+        assert "You may not trigger this DAG" in browser.page("act", id=load_id, action="replay")
+        assert browser.post("/optimove/act", id=load_id, action="replay").status_code == 409
+    assert Browser(server, who_reads(DAGS[1])).get("/optimove/act", id=load_id, action="replay").status_code == 404
+
+
+def test_a_dag_that_is_paused_or_not_there_is_told(admin, again, upload, load_id):
+    _pause(True)
+    assert "This DAG is paused" in admin.page("act", id=load_id, action="replay")
+    _pause(False)
+    other = upload(ROWS, dag_id=DAGS[1])["load_id"]
+    assert "again = replay_dag(for_dag=&#39;sync_people&#39;)" in admin.page("act", id=other, action="replay")
+    assert admin.post("/optimove/act", id=other, action="replay").status_code == 409
+
+
+def test_only_what_makes_sense_is_offered(admin, again, upload):
+    load_id = upload(ROWS[2:])["load_id"]
+    assert 'class="button"' not in admin.page("load", id=load_id)
+    for action in ("replay", "release", "no such action"):
+        assert admin.get("/optimove/act", id=load_id, action=action).status_code == 404
+
+
+def test_the_dag_sends_the_rejected_rows_again(again, emulator, connection, load_id):
+    emulator.state.switches = Switches()
+    done = journey.run(again, conf={"action": "replay", "load_id": load_id})
+    assert done.state == "success"
+    assert done.results["act"]["accepted"] == 1
+    visible = emulator.state.connections[connection].visible(emulator.state.clock())
+    assert set(visible) == {"1", "2", "3"}
+
+
+@pytest.mark.parametrize("load_id", ["../../airflow", "", "11111111-0000-4000-8000-000000000000"])
+def test_the_dag_refuses_what_is_no_load_of_its_own(emulator, load_id):
+    with pytest.raises(SettingsError, match=r"load_id|no load of DAG"):
+        act_for(DAGS[0], "optix_default", "replay", load_id)
+
+
+def test_the_dag_refuses_loads_of_others(upload):
+    other = upload(ROWS, dag_id=DAGS[1])["load_id"]
+    with pytest.raises(SettingsError, match="acts for loads of that one only"):
+        act_for(DAGS[0], "optix_default", "replay", other)
+
+
+def test_a_dead_loads_lease_is_released(admin, again, upload, connection):
+    load_id = upload(ROWS[2:])["load_id"]
+    target = Target.of(staging().read(f"reports/{load_id}.json")["target"])
+    assert act_for(DAGS[0], "optix_default", "release", load_id)["released"] is False
+    acquire(ledger_of(staging(), target), load_id, 1)
+    assert "Release the lease" in admin.page("load", id=load_id)
+    assert act_for(DAGS[0], "optix_default", "release", load_id)["released"] is True
+    assert ledger_of(staging(), target).read().holder is None
