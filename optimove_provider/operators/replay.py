@@ -12,7 +12,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import DAG, Param, task
 
 from optimove_provider.addresses import RELEASE, REPLAY, replay_dag_id
-from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.contract.wire.errors import DataError, SettingsError
 from optimove_provider.hooks.optix import OptixHook
 from optimove_provider.tasks.failures import airflow_failures
 
@@ -41,7 +41,8 @@ def replay_dag(*, for_dag: str, optix_conn_id: str = OptixHook.default_conn_name
 
 
 def act_for(for_dag: str, optix_conn_id: str, action: str, load_id: str) -> dict[str, Any]:
-    """Do one thing for a load. Raises SettingsError for a load that is not of `for_dag`, and the errors of a replay."""
+    """Do one thing for a load. Raises SettingsError for a load that is not of `for_dag`, DataError if rows are rejected
+    again (the others are committed), and the errors of a replay."""
     from optimove_provider.loads.history.loads import report_of
     from optimove_provider.tasks.staging import staging
 
@@ -71,7 +72,13 @@ def _replay(report: dict[str, Any], optix_conn_id: str) -> dict[str, Any]:
     name = str(report.get("rejected_file", "")).rpartition("/")[2]
     if not name:
         raise SettingsError(f"load {report['load_id']} has no rejected rows: there is nothing to send again")
-    return replay(f"{staging_url()}/reports/{name}", optix_conn_id)
+    result = replay(f"{staging_url()}/reports/{name}", optix_conn_id)
+    if result["rejected"]:
+        raise DataError(
+            "some rows were rejected again, the others are committed: this replay has a page in the Sync history, with "
+            "the reason of each. Mend them, and send them again"
+        )
+    return result
 
 
 def _release(report: dict[str, Any]) -> dict[str, Any]:

@@ -254,8 +254,10 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def _stamp(entry: "os.DirEntry[str]") -> str:
-    found = entry.stat()
-    return f"{found.st_mtime_ns} {found.st_size} {found.st_ino}"
+    with suppress(FileNotFoundError):  # swept meanwhile
+        found = entry.stat()
+        return f"{found.st_mtime_ns} {found.st_size} {found.st_ino}"
+    return ""
 
 
 def _parsed(body: bytes | None) -> dict[str, Any] | None:

@@ -1,12 +1,14 @@
 """The buttons of a load's page, and the DAG that does what they say."""
 
+from pathlib import Path
+
 import pytest
 from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
-from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.contract.wire.errors import DataError, SettingsError
 from optimove_provider.demo import journey
 from optimove_provider.emulator.model.switches import Switches
 from optimove_provider.loads.history.loads import Target
@@ -97,6 +99,15 @@ def test_the_dag_sends_the_rejected_rows_again(again, emulator, connection, load
     assert done.results["act"]["accepted"] == 1
     visible = emulator.state.connections[connection].visible(emulator.state.clock())
     assert set(visible) == {"1", "2", "3"}
+
+
+def test_rows_that_are_rejected_again_make_the_run_fail_and_the_others_land(upload, emulator, connection):
+    load_id = upload([*ROWS, {"id": 4, "name": "poison"}])["load_id"]
+    file = Path(staging().path(f"reports/{load_id}.rejected.jsonl"))
+    file.write_text(file.read_text().replace("poison", "mended", 1))
+    with pytest.raises(DataError, match="some rows were rejected again"):
+        act_for(DAGS[0], "optix_default", "replay", load_id)
+    assert set(emulator.state.connections[connection].visible(emulator.state.clock())) == {"1", "2", "3"}
 
 
 @pytest.mark.parametrize("load_id", ["../../airflow", "", "11111111-0000-4000-8000-000000000000"])
