@@ -64,10 +64,15 @@ _DCP_CONNECTION = {
     "hook-name": _DCP,
     "ui-field-behaviour": _form(
         "Config base URL",
-        "Classic token",
+        "Classic token, or OAuth 2.0 access token",
         {"host": "https://www.optimizelyapis.com/experiment/v1", "port": "443"},
     ),
     "conn-fields": {
+        "auth_scheme": _field(
+            "Token is sent as",
+            "Token for a classic token, Bearer for an OAuth 2.0 access token (the vendor's guide names both).",
+            enum=["Token", "Bearer", None],
+        ),
         "profile_host": _field("Profile base URL", "Blank for https://vis.optimizely.com/api."),
         "import_bucket": _field("Import bucket", "Blank for optimizely-import."),
         "s3_endpoint_url": _field("S3 endpoint URL", "Blank for AWS."),
@@ -117,7 +122,7 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["service"],
             },
         ],
-        "operators": _modules("operators", {_OPTIX: ["optix"], _DCP: ["dcp", "dcp_import", "csv"]}),
+        "operators": _modules("operators", {_OPTIX: ["optix"], _DCP: ["dcp", "dcp_config", "dcp_import", "csv"]}),
         "sensors": _modules("sensors", {_DCP: ["dcp"]}),
         "hooks": _modules("hooks", {_OPTIX: ["optix"], _DCP: ["dcp"]}),
         "triggers": _modules("triggers", {_DCP: ["dcp"]}),

@@ -184,7 +184,11 @@ def infer(wanted: argparse.Namespace, out: TextIO) -> int:
 
 def template(wanted: argparse.Namespace, out: TextIO) -> int:
     """Print the header of a table's files."""
-    names = [one.name for one in _attributes(wanted) if not one.archived and not is_key_column(one.name)]
+    registered = [one for one in _attributes(wanted) if not one.archived and not is_key_column(one.name)]
+    names = [one.name for one in registered if not one.problem]
+    for one in registered:
+        if one.problem:
+            print(f"attribute {one.name!r} is left out: {one.problem}", file=sys.stderr)
     csv.writer(out, lineterminator="\n").writerow([KEY_COLUMN, *names])
     return OK
 

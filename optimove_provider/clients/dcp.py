@@ -21,6 +21,10 @@ class DcpClient(Client[DcpSettings]):
         """All services of the account."""
         return self.run(dcp.list_services())
 
+    def read_service(self, service_id: int) -> dcp.Service:
+        """One service."""
+        return self.run(dcp.read_service(service_id))
+
     def list_tables(self, service_id: int) -> list[dcp.Table]:
         """The tables of a service; `is_optimizely` marks the one that aliases and the consolidated view need."""
         return self.run(dcp.list_tables(service_id))
@@ -32,8 +36,20 @@ class DcpClient(Client[DcpSettings]):
         return table
 
     def list_attributes(self, table_id: int) -> list[Attribute]:
-        """The attributes registered for a table."""
+        """The attributes of a table, one a name: the live one, where archived ones bear its name too."""
         return self.run(dcp.list_attributes(table_id))
+
+    def list_every_attribute(self, table_id: int) -> list[Attribute]:
+        """All attributes that a table ever had, several of one name among them, with their ids."""
+        return self.run(dcp.list_every_attribute(table_id))
+
+    def read_attribute(self, attribute_id: int) -> Attribute:
+        """One attribute."""
+        return self.run(dcp.read_attribute(attribute_id))
+
+    def list_projects(self) -> list[dcp.Project]:
+        """All projects of the account."""
+        return self.run(dcp.list_projects())
 
     def read_project(self, project_id: int) -> dcp.Project:
         """One project, with the service that it is linked to."""
@@ -56,11 +72,38 @@ class DcpClient(Client[DcpSettings]):
         locator = (keyfield_locator_type, keyfield_locator_name)
         return self.run(ensure.ensure_table(service_id, name, *locator, description, dry_run))
 
+    def update_table(
+        self, table_id: int, name: str | None = None, description: str | None = None, dry_run: bool = False
+    ) -> ensure.Ensured:
+        """Give a table this name and description; what is None, or is so already, stays."""
+        return self.run(ensure.update_table(table_id, name, description, dry_run))
+
+    def update_service(self, service_id: int, name: str) -> ensure.Ensured:
+        """Give a service this name, unless it has it already."""
+        return self.run(ensure.update_service(service_id, name))
+
+    def delete_service(self, service_id: int) -> None:
+        """Delete a service, which "archives all files in the corresponding AWS account" (REST reference).
+
+        No more is documented: whether its tables and profiles can come back is not known, nor how.
+        """
+        self.run(ensure.delete_service(service_id))
+
+    def delete_table(self, table_id: int) -> None:
+        """Delete a table. Nothing is documented of what becomes of its profiles, attributes and files."""
+        self.run(ensure.delete_table(table_id))
+
     def ensure_attributes(
         self, table_id: int, attributes: Iterable[Attribute], dry_run: bool = False
     ) -> ensure.Ensured:
         """Keep the registered attributes and register the missing ones."""
         return self.run(ensure.ensure_attributes(table_id, attributes, dry_run))
+
+    def archive_attributes(
+        self, table_id: int, kinds: Mapping[str, str | None], missing_ok: bool = False, dry_run: bool = False
+    ) -> ensure.Ensured:
+        """Archive attributes by name, each only if it has this datatype; None stands for any."""
+        return self.run(ensure.archive_attributes(table_id, kinds, missing_ok, dry_run))
 
     def link_project(
         self, project_id: int, service_id: int, replace: bool = False, dry_run: bool = False

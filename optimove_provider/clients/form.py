@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from optimove_provider.contract.wire.errors import SettingsError
@@ -64,6 +64,16 @@ class Form:
         if value not in ("", "same", "other"):
             self.complaints.append(f"target_alias {value!r:.50}: expected same, other, or nothing")
         return value
+
+    def choice(self, name: str, choices: Iterable[str]) -> str:
+        """One of several words, in any case; the first one where the field is empty."""
+        first, *_ = known = list(choices)
+        value = self.text(name, first)
+        found = next((one for one in known if one.casefold() == value.casefold()), None)
+        if found is None:
+            told = ", ".join(known)  # not the value: it may be the token, in the wrong field
+            self.complaints.append(f"{name} is none of {told}: choose one, or leave it empty")
+        return found or first
 
     def template(self, name: str) -> str:
         """A URL with the place of a table's id in it, and perhaps a query; or an empty text."""

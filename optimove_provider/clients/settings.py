@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote, urldefrag, urljoin, urlsplit
 from urllib.request import getproxies
 
 from optimove_provider.clients.form import HISTORY_TOKEN, TABLE_ID, Form
@@ -69,7 +69,23 @@ class Settings:
         """The request with an absolute URL and the vendor's headers: ready to be sent."""
         api = request.endpoint.api if request.endpoint else ""
         headers = {**request.headers, **self.credentials(request.endpoint)}
-        return replace(request, url=self.base_url(api) + request.url, headers=headers)
+        return replace(request, url=self.page(self.base_url(api) + request.url, request), headers=headers)
+
+    def page(self, url: str, request: Request) -> str:
+        """The absolute URL of the page of a list that is asked for: the first one's, unless an answer named another.
+
+        Raises SettingsError for one at another host, which the keys are not sent to.
+        """
+        if not request.page:
+            return url
+        target = _joined(url, request.page)
+        if _origin(target) is None or _origin(target) != _origin(url):
+            listed = request.endpoint.name if request.endpoint else "the list"
+            raise SettingsError(
+                f"connection {self.conn_id!r}: {listed} goes on at another place than the connection's host, where no "
+                "key is sent; name the host in the connection as the vendor's answers do"
+            )
+        return target
 
     @property
     def struck_out(self) -> tuple[str, ...]:
@@ -137,11 +153,13 @@ class OptixSettings(Settings):
 class DcpSettings(Settings):
     """Settings of Dynamic Customer Profiles.
 
+    `auth_scheme` says how the token is sent: a classic one as `Token`, an OAuth 2.0 access token as `Bearer`.
     `upload_history_url` is a template with {table_id} in it, or empty. Where {upload_history_token} is in it, the token
     goes there; else it is a header of its own.
     """
 
     token: str = field(repr=False)
+    auth_scheme: str = dcp.TOKEN_HEADER
     profile_host: str = field(default=profiles.BASE_URL, repr=False)
     import_bucket: str = dcp.IMPORT_BUCKET
     s3_endpoint_url: str = field(default="", repr=False)
@@ -157,10 +175,12 @@ class DcpSettings(Settings):
         Raises SettingsError, which names everything that is missing or wrong at once.
         """
         form = Form(conn_id, fields)
+        scheme = form.choice("auth_scheme", dcp.AUTH_SCHEMES)
         return form.finish(
             cls,
             host=form.host(dcp.BASE_URL),
-            token=form.required("password", "the classic token"),
+            token=form.required("password", dcp.AUTH_SCHEMES[scheme]),
+            auth_scheme=scheme,
             profile_host=form.place("profile_host", profiles.BASE_URL),
             import_bucket=form.text("import_bucket", dcp.IMPORT_BUCKET),
             s3_endpoint_url=form.place("s3_endpoint_url", ""),
@@ -197,20 +217,20 @@ class DcpSettings(Settings):
         return [*super(DcpSettings, self).warnings, told]
 
     def credentials(self, endpoint: Endpoint | None) -> Mapping[str, str]:
-        """The classic token; for the upload history, which is no vendor's, its own one, if it has one."""
+        """The token, as `auth_scheme` says; for the upload history, which is no vendor's, its own one, if any."""
         if endpoint is not dcp.UPLOAD_HISTORY:
-            return {dcp.TOKEN_HEADER: self.token}
+            return dcp.credentials(self.auth_scheme, self.token)
         if not self.upload_history_token or HISTORY_TOKEN in self.upload_history_url:
             return {}
         scheme = "" if " " in self.upload_history_token else "Bearer "
         return {"Authorization": scheme + self.upload_history_token}
 
     def key_names(self, endpoint: Endpoint | None) -> str:
-        """The token's header, or the history's two fields."""
-        is_history = endpoint is dcp.UPLOAD_HISTORY
-        return (
-            "upload_history_url or upload_history_token" if is_history else super(DcpSettings, self).key_names(endpoint)
-        )
+        """The token's header, or the password that is sent in one; the history's two fields."""
+        if endpoint is dcp.UPLOAD_HISTORY:
+            return "upload_history_url or upload_history_token"
+        is_classic = self.auth_scheme == dcp.TOKEN_HEADER
+        return dcp.TOKEN_HEADER if is_classic else f"password (sent as Authorization: {self.auth_scheme})"
 
     def base_url(self, api: str) -> str:
         """The profile host, or the config host; the history's URL is a template of its own."""
@@ -227,7 +247,28 @@ class DcpSettings(Settings):
             )
         token = quote(self.upload_history_token, safe="")
         url = self.upload_history_url.replace(TABLE_ID, request.url).replace(HISTORY_TOKEN, token)
-        return replace(request, url=url, headers={**request.headers, **self.credentials(request.endpoint)})
+        headers = {**request.headers, **self.credentials(request.endpoint)}
+        return replace(request, url=self.page(url, request), headers=headers)
+
+
+def _joined(url: str, target: str) -> str:
+    """Where a reference leads from a URL, without a fragment; "" where that is no URL that can be asked for."""
+    if not target.isascii() or any(one.isspace() or not one.isprintable() for one in target):
+        return ""
+    try:
+        return urldefrag(urljoin(url, target)).url
+    except ValueError:
+        return ""
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None] | None:
+    """Scheme, host and port; None for what names a user, or is no URL."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return None
+    return None if "@" in parts.netloc or not parts.hostname else (parts.scheme, parts.hostname, port)
 
 
 def _limits(form: Form) -> dict[str, Any]:

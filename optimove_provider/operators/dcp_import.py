@@ -232,6 +232,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
             marker_if_there(self.source),
             client.read_table(id_number("table_id", self.table_id)),
         )
+        table.refuse_if_archived()
         options = self._import_options(in_unit(client.list_attributes(table.id), self.epoch_unit))
         to, history = self._destination(client, table, load_id), upload_history(client, table.id, self.staging())
         report = Report(load_id, client.settings.target("dcp", table.id), task=task_of(context))

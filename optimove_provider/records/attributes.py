@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from optimove_provider.contract.cells.datatypes import Attribute, is_key_column
+from optimove_provider.contract.cells.datatypes import Attribute, by_name, is_key_column
 from optimove_provider.contract.wire.errors import DataError, SettingsError
 
 
@@ -23,13 +23,13 @@ def listed_attributes(where: str, listed: Any) -> list[Attribute]:
             read.append(Attribute.from_json(_mapping(entry)))
         except ValueError as error:
             complaints.append(str(error))
-    names = [attribute.name for attribute in read]
+    names = [attribute.name for attribute in read if not attribute.archived]
     complaints += [
         f"attribute {name!r} is listed twice: leave one out" for name in dict.fromkeys(names) if names.count(name) > 1
     ]
     if complaints:
         raise SettingsError(f"{where}: " + "; ".join(complaints))
-    return read
+    return list(by_name(read).values())
 
 
 def attributes_file(stream: BinaryIO, path: str) -> list[Attribute]:

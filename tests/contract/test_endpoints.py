@@ -1,7 +1,9 @@
 """The endpoint tables: each row has a source and a flow, and only what is safe to repeat is marked so."""
 
 import inspect
+import re
 import string
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -32,15 +34,22 @@ DCP = DcpSettings(
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_a_row_quotes_its_source_or_says_assumed(row):
-    assert row.source.startswith(("walkthrough", "Managing Data Connections", "REST reference", "assumed:"))
+def test_a_row_quotes_its_page_and_says_where_it_is_or_says_assumed(row):
+    if row.source.startswith("assumed:"):
+        return
+    assert row.source.startswith(
+        ("walkthrough: ", "Managing Data Connections: ", "REST reference: ", "REST reference of ")
+    )
+    assert re.search(r'"[^"]{15,}"', row.source)
+    assert re.search(r"\(https://[a-z.]+/[\w./-]+\)$", row.source)
 
 
 def test_names_are_unique():
     assert len({row.name for row in ROWS}) == len(ROWS)
 
 
-DCP_UPDATES = {"update_attribute", "update_project", "write_profile"}
+DCP_UPDATES = {"update_attribute", "update_project", "update_service", "update_table", "write_profile"}
+DCP_UPDATES.add("archive_attribute")
 
 
 def test_reads_uploads_and_updates_may_be_repeated_and_nothing_else():
@@ -73,12 +82,21 @@ def flows(module):
 
 def drive_every_flow(state, send):
     """Run every flow once; returns the names of those that ran."""
-    client, ran = OptixClient(OPTIX, send=send), []
+    ran = []
 
-    def run(flow):
-        ran.append(flow.__name__)
-        return client.run(flow)
+    def running(client):
+        def run(flow):
+            ran.append(flow.__name__)
+            return client.run(flow)
 
+        return run
+
+    drive_optix(running(OptixClient(OPTIX, send=send)))
+    drive_dcp(running(DcpClient(DCP, send=send)), state)
+    return set(ran)
+
+
+def drive_optix(run):
     data_connection_uuid = run(optix.create_connection("customers", "id"))
     records = optix.Records(1, b'[{"id":1}]')
     batch_uuid = "00000000-0000-0000-0000-000000000001"
@@ -86,34 +104,53 @@ def drive_every_flow(state, send):
     run(optix.update_data(data_connection_uuid, optix.Items(1, b'[{"primary_key":1,"data":{}}]')))
     run(optix.reach())
 
-    client = DcpClient(DCP, send=send)
+
+def drive_dcp(run, state):
     service = run(ensure.ensure_service("profiles"))
     table = run(ensure.ensure_table(service.id, "customers", "uid"))
     run(ensure.ensure_attributes(table.id, [Attribute("ltv", "double")]))
-    for read in (dcp.list_services(), dcp.read_table(table.id), dcp.list_attributes(table.id)):
+    for read in (
+        dcp.list_services(),
+        dcp.read_service(service.id),
+        dcp.read_table(table.id),
+        dcp.list_attributes(table.id),
+        dcp.list_every_attribute(table.id),
+        dcp.list_projects(),
+    ):
         run(read)
+    run(ensure.update_service(service.id, "all profiles"))
+    run(ensure.update_table(table.id, "all customers"))
     (optimizely,) = (one for one in run(dcp.list_tables(service.id)) if one.is_optimizely)
     attribute_id = next(seen.id for seen in state.tables[table.id].attributes.values())
+    drive_profiles(run, service.id, table.id, optimizely.id)
     run(ensure.describe_attribute(attribute_id, "lifetime value"))
+    run(dcp.read_attribute(attribute_id))
     run(dcp.read_project(1234))
     run(ensure.link_project(1234, service.id))
-    run(profiles.write_profile(service.id, table.id, "1", {"ltv": 1.5}))
-    run(profiles.read_profile(service.id, table.id, "1"))
-    run(profiles.create_aliases(service.id, optimizely.id, "oeu1", {str(table.id): "1"}))
-    run(profiles.read_aliases(service.id, optimizely.id, "oeu1"))
-    run(profiles.read_consolidated_view(service.id, optimizely.id, "oeu1"))
-    run(readback.read_back([]))
     for history in (
         dcp.upload_history(table.id),
         dcp.upload_outcome(table.id, []),
         waiting.wait(partial(dcp.upload_outcome, table.id, []), 0),
     ):
         run(history)
-    return set(ran)
+    run(ensure.archive_attributes(table.id, {"ltv": None}))
+    run(ensure.delete_table(table.id))
+    run(ensure.delete_service(service.id))
+
+
+def drive_profiles(run, service, table, optimizely):
+    run(profiles.write_profile(service, table, "1", {"ltv": 1.5}))
+    run(profiles.read_profile(service, table, "1"))
+    run(profiles.create_aliases(service, optimizely, "oeu1", {str(table): "1"}))
+    run(profiles.read_aliases(service, optimizely, "oeu1"))
+    run(profiles.read_consolidated_view(service, optimizely, "oeu1"))
+    run(readback.read_back([]))
+    run(profiles.read_consolidated_view(service, optimizely, "nobody"))
 
 
 def test_every_row_has_a_flow_and_every_flow_uses_rows():
     seen, state = set(), State()
+    state.switches = replace(state.switches, unknown_view="404")
 
     def recording(request):
         seen.add(request.endpoint)

@@ -99,6 +99,8 @@ def work(emulator, change_connection, monkeypatch):
         dcp.DcpCreateServiceOperator: {"name": "Shop"},
         dcp.DcpCreateTableOperator: {"service_id": service, "name": "U", "keyfield_locator_type": "uid"},
         dcp.DcpRegisterAttributesOperator: {**to_table, "attributes": {"vip": "bool"}},
+        dcp.DcpUpdateTableOperator: {**to_table, "description": "of the shop"},
+        dcp.DcpArchiveAttributesOperator: {**to_table, "names": ["vip"]},
         dcp.DcpLinkProjectOperator: {"project_id": project, "service_id": service, "replace": True},
         dcp.DcpWriteProfilesOperator: {**to_table, "profiles": [{"customerId": "1", "age": 30}]},
         dcp.DcpCreateAliasesOperator: {

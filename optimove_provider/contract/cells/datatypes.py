@@ -12,7 +12,7 @@ other column, so whoever reads a file allows them there and never asks a rule.
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from optimove_provider.contract.cells.decided import DECIDED
@@ -36,6 +36,8 @@ from optimove_provider.contract.cells.rules import (
     explain_epoch_milliseconds,
 )
 from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.contract.wire.members import as_identity, flag, optional_text, text
+from optimove_provider.contract.wire.outside import cut
 
 __all__ = [
     "EPOCH_MILLISECONDS",
@@ -48,6 +50,7 @@ __all__ = [
     "EpochUnit",
     "Rule",
     "Verdict",
+    "by_name",
     "in_unit",
     "is_key_column",
     "rule_for",
@@ -295,7 +298,11 @@ def is_key_column(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """A registered attribute of a DCP table; ValueError if no rule has its datatype and format."""
+    """A registered attribute of a DCP table; ValueError if no rule has its datatype and format.
+
+    One that was read from an answer has the vendor's `id`, and may have a `problem` instead of an error: then it is
+    there, and nobody here can judge its cells, which matters only where some are to be judged.
+    """
 
     name: str
     datatype: str
@@ -303,29 +310,46 @@ class Attribute:
     description: str | None = None
     archived: bool = False
     epoch_unit: EpochUnit = "seconds"
+    id: int | None = field(default=None, compare=False)
+    problem: str = ""
 
     def __post_init__(self) -> None:
         try:
-            rule_for(self.datatype, self.format)
+            self.problem or rule_for(self.datatype, self.format)
         except ValueError as error:
             raise ValueError(f"attribute {self.name!r}: {error}") from None
 
     @classmethod
     def from_json(cls, mapping: Mapping[str, Any]) -> "Attribute":
-        """Read one attribute as the attributes endpoint returns it; unknown fields are ignored.
+        """Read one attribute as somebody has listed it; unknown fields are ignored.
 
         Raises ValueError that names the field that is missing or wrong.
         """
-        for field in ("name", "datatype"):
-            if not isinstance(mapping.get(field), str) or not mapping[field]:
-                raise ValueError(f"attribute {dict(mapping)!r}: {field} is missing or no text; expected a text")
+        for member in ("name", "datatype"):
+            if not isinstance(mapping.get(member), str) or not mapping[member]:
+                raise ValueError(f"attribute {dict(mapping)!r}: {member} is missing or no text; expected a text")
         return cls(
             name=mapping["name"],
             datatype=mapping["datatype"],
             format=mapping.get("format") or None,
             description=mapping.get("description"),
-            archived=bool(mapping.get("archived", False)),
+            archived=flag(mapping, "archived"),
         )
+
+    @classmethod
+    def from_answer(cls, found: Mapping[str, Any]) -> "Attribute":
+        """Read one attribute as the attributes endpoint returns it. Raises OddMember if it has no name."""
+        name, id = text(found, "name"), as_identity(found.get("id"))
+        told = found.get("description")
+        description = told if isinstance(told, str) else None
+        try:
+            datatype, format = text(found, "datatype"), optional_text(found, "format") or None
+            rule_for(datatype, format)
+            return cls(name, datatype, format, description, flag(found, "archived"), id=id)
+        except ValueError as error:
+            problem = str(error)
+        archived = found.get("archived") is True
+        return cls(name, "unknown", None, description, archived, id=id, problem=cut(problem, _MAX_PROBLEM))
 
     def as_json(self) -> dict[str, Any]:
         """The attribute as the API takes it when it is created; what is None is left to the vendor's default."""
@@ -338,9 +362,29 @@ class Attribute:
 
     @property
     def rule(self) -> Rule:
-        """The row that decides about this attribute's cells."""
+        """The row that decides about this attribute's cells. Raises ValueError where there is none."""
         rule = rule_for(self.datatype, self.format)
         return EPOCH_MILLISECONDS if rule.name == "epoch" and self.epoch_unit == "milliseconds" else rule
+
+
+_MAX_PROBLEM = 300
+
+
+def by_name(attributes: Iterable[Attribute]) -> dict[str, Attribute]:
+    """The attribute that each name means: of several of one name the live one, in whatever order they are listed.
+
+    Archiving an attribute and creating a replacement is how the vendor has a datatype changed. Live ones of one name
+    that differ are a problem.
+    """
+    found: dict[str, Attribute] = {}
+    for one in attributes:
+        other = found.get(one.name)
+        if other is None or (other.archived and not one.archived):
+            found[one.name] = one
+        elif not one.archived and one.kind != other.kind and not other.problem:
+            problem = f"it is registered twice, as {other.kind} and as {one.kind}: archive one"
+            found[one.name] = replace(other, problem=problem)
+    return found
 
 
 def in_unit(attributes: Iterable[Attribute], epoch_unit: EpochUnit) -> list[Attribute]:

@@ -1,8 +1,9 @@
 """Dynamic Customer Profiles (DCP): endpoints, limits and objects of the config host, and reading them. No I/O here.
 
 Sources: "guide" is the current "Customer Profiles" page (docs.developers.optimizely.com); "REST reference" is the
-vendor's archived reference of 2020, folders dcpservices, dcptables, dcpattributes, projects, overview. What creates
-and changes is in `contract.dcp.ensure`, profiles and aliases in `contract.dcp.profiles`.
+vendor's archived reference of 2020 (github.com/optimizely/classic-documentation), folders dcpservices, dcptables,
+dcpattributes, projects, overview. What creates and changes is in `contract.dcp.ensure`, profiles and aliases are in
+`contract.dcp.profiles`.
 """
 
 import re
@@ -10,17 +11,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from optimove_provider.contract.cells.datatypes import Attribute
+from optimove_provider.contract.cells.datatypes import Attribute, by_name
 from optimove_provider.contract.dcp import profiles
 from optimove_provider.contract.dcp.upload_history import HistoryEntry, Outcome, judge, read_history
-from optimove_provider.contract.wire.answers import ask, ask_list, decoded, read
-from optimove_provider.contract.wire.errors import SettingsError, succeed
+from optimove_provider.contract.wire.answers import ask, ask_list, ask_pages, decoded, read
+from optimove_provider.contract.wire.errors import Disagreement, SettingsError
+from optimove_provider.contract.wire.members import flag, identity, optional_identity, optional_text, text
 from optimove_provider.contract.wire.messages import Endpoint, Flow, Response
 
 API = "dcp"
 HISTORY_API = "dcp_history"
 BASE_URL = "https://www.optimizelyapis.com/experiment/v1"
 TOKEN_HEADER = "Token"  # noqa: S105 - the name of a header, not a token
+AUTH_SCHEMES = {TOKEN_HEADER: "the classic token", "Bearer": "the OAuth 2.0 access token"}
+"""How a token is sent, and which one. The guide contradicts itself: "all DCP REST APIs make use of only classic
+tokens", and "We highly recommend that you use OAuth 2.0", whose token goes into `Authorization: Bearer` (the archived
+reference, oauth/7-api-access)."""
+REFERENCE = profiles.REFERENCE
 IMPORT_BUCKET = "optimizely-import"
 S3_REGION = "us-east-1"
 """The region is documented nowhere; this one is what third-party uploaders use (inferred)."""
@@ -30,48 +37,110 @@ LOCATOR_NAME = re.compile(r"[a-zA-Z_][a-zA-Z_0-9$]*")
 """Both: REST reference, dcptables. A name is required unless the type is `uid`, which has none."""
 
 
-def _row(name: str, method: str, path: str, source: str, *, retry_safe: bool) -> Endpoint:
-    # REST reference, overview: after a 429 or 503, wait at least 60 seconds.
-    return Endpoint(name, API, method, path, retry_safe, f"REST reference, {source}", least_wait_seconds=60.0)
+def _row(name: str, method: str, path: str, page: str, source: str, *, retry_safe: bool) -> Endpoint:
+    """A row of the config host. Its overview: after a 429 or 503 "we recommend waiting at least 60 seconds"."""
+    return Endpoint(name, API, method, path, retry_safe, f"{source} ({REFERENCE}/{page})", least_wait_seconds=60.0)
 
 
-LIST_SERVICES = _row("list_services", "GET", "/dcp_services", "dcpservices, list", retry_safe=True)
-CREATE_SERVICE = _row("create_service", "POST", "/dcp_services", "dcpservices, create", retry_safe=False)
-LIST_TABLES = _row(
-    "list_tables", "GET", "/dcp_services/{service_id}/dcp_datasources", "dcptables, list", retry_safe=True
+_SERVICE, _TABLE = "/dcp_services/{service_id}", "/dcp_datasources/{table_id}"
+_TABLES, _ATTRIBUTES = f"{_SERVICE}/dcp_datasources", f"{_TABLE}/dcp_datasource_attributes"
+_ATTRIBUTE, _PROJECT = "/dcp_datasource_attributes/{attribute_id}", "/projects/{project_id}"
+
+LIST_SERVICES = _row(
+    *("list_services", "GET", "/dcp_services", "dcpservices/5-list_dcpservices.md"),
+    'REST reference: "Get all DCP services for this account."',
+    retry_safe=True,
 )
-CREATE_TABLE = _row(
-    "create_table",
-    "POST",
-    "/dcp_services/{service_id}/dcp_datasources",
-    "dcptables, create",
+CREATE_SERVICE = _row(
+    *("create_service", "POST", "/dcp_services", "dcpservices/2-create.md"),
+    'REST reference: "Create a new DCP Service under your account." "Currently, each Optimizely Account can have a '
+    'maximum of one DCP Service."',
     retry_safe=False,
 )
-READ_TABLE = _row("read_table", "GET", "/dcp_datasources/{table_id}", "dcptables, read", retry_safe=True)
+READ_SERVICE = _row(
+    *("read_service", "GET", _SERVICE, "dcpservices/1-read.md"),
+    'REST reference: "Get metadata for a single DCP Service."',
+    retry_safe=True,
+)
+UPDATE_SERVICE = _row(
+    *("update_service", "PUT", _SERVICE, "dcpservices/3-update.md"),
+    'REST reference: "Update a single DCPService." Its one editable field is "name".',
+    retry_safe=True,
+)
+DELETE_SERVICE = _row(
+    *("delete_service", "DELETE", _SERVICE, "dcpservices/4-delete.md"),
+    'REST reference: "Delete a DCP Service." "This archives all files in the corresponding AWS account." Nothing says '
+    "what a second one does, so it is not repeated.",
+    retry_safe=False,
+)
+LIST_TABLES = _row(
+    *("list_tables", "GET", _TABLES, "dcptables/5-list.md"),
+    'REST reference: "Get a list of all Tables in the specified DCP Service."',
+    retry_safe=True,
+)
+CREATE_TABLE = _row(
+    *("create_table", "POST", _TABLES, "dcptables/2-create.md"),
+    'REST reference: "Create a Table for the specified DCP Service."',
+    retry_safe=False,
+)
+READ_TABLE = _row(
+    *("read_table", "GET", _TABLE, "dcptables/1-read.md"),
+    'REST reference: "Get metadata for the specified Table (datasource)."',
+    retry_safe=True,
+)
+UPDATE_TABLE = _row(
+    *("update_table", "PUT", _TABLE, "dcptables/3-update.md"),
+    'REST reference: "Update a Table (datasource)." Its editable fields are name, description, keyfield_locator_type '
+    "and keyfield_locator_name.",
+    retry_safe=True,
+)
+DELETE_TABLE = _row(
+    *("delete_table", "DELETE", _TABLE, "dcptables/4-delete.md"),
+    'REST reference: "Delete a Table (datasource)." Nothing says what becomes of its data, nor what a second one does, '
+    "so it is not repeated.",
+    retry_safe=False,
+)
 LIST_ATTRIBUTES = _row(
-    "list_attributes",
-    "GET",
-    "/dcp_datasources/{table_id}/dcp_datasource_attributes",
-    "dcpattributes, list",
+    *("list_attributes", "GET", _ATTRIBUTES, "dcpattributes/5-list_attributes.md"),
+    'REST reference: "Get a list of all attributes in the specified Table (datasource)."',
     retry_safe=True,
 )
 CREATE_ATTRIBUTE = _row(
-    "create_attribute",
-    "POST",
-    "/dcp_datasources/{table_id}/dcp_datasource_attributes",
-    "dcpattributes, create",
+    *("create_attribute", "POST", _ATTRIBUTES, "dcpattributes/2-create.md"),
+    'REST reference: "Create a single attribute for customer profiles in a Table (datasource)."',
     retry_safe=False,
 )
-UPDATE_ATTRIBUTE = _row(
-    "update_attribute",
-    "PUT",
-    "/dcp_datasource_attributes/{attribute_id}",
-    'dcpattributes, update. Only the description can be changed: "name" and "datatype" are not supported.',
+READ_ATTRIBUTE = _row(
+    *("read_attribute", "GET", _ATTRIBUTE, "dcpattributes/1-read.md"),
+    'REST reference: "Get metadata for the specified attribute."',
     retry_safe=True,
 )
-READ_PROJECT = _row("read_project", "GET", "/projects/{project_id}", "projects, read", retry_safe=True)
+UPDATE_ATTRIBUTE = _row(
+    *("update_attribute", "PUT", _ATTRIBUTE, "dcpattributes/3-update.md"),
+    'REST reference: "Updates to an attribute\'s name or datatype are not currently supported." Its one editable field '
+    "is description.",
+    retry_safe=True,
+)
+ARCHIVE_ATTRIBUTE = _row(
+    *("archive_attribute", "DELETE", _ATTRIBUTE, "dcpattributes/4-delete.md"),
+    'REST reference: "Archive a single attribute." "Once an attribute is archived, you can no longer update or read '
+    'Customer Profile data for this attribute." What is archived stays so, however often it is asked for.',
+    retry_safe=True,
+)
+LIST_PROJECTS = _row(
+    *("list_projects", "GET", "/projects/", "projects/5-list.md"),
+    'REST reference: "Get a list of all the projects in your account, with associated metadata."',
+    retry_safe=True,
+)
+READ_PROJECT = _row(
+    *("read_project", "GET", _PROJECT, "projects/1-read.md"),
+    'REST reference: "Get metadata for a single project."',
+    retry_safe=True,
+)
 UPDATE_PROJECT = _row(
-    "update_project", "PUT", "/projects/{project_id}", "projects, update, with dcp_service_id", retry_safe=True
+    *("update_project", "PUT", _PROJECT, "projects/3-update.md"),
+    'REST reference: "Update a project\'s metadata". dcp_service_id is among its editable fields.',
+    retry_safe=True,
 )
 UPLOAD_HISTORY = Endpoint(
     "upload_history",
@@ -85,12 +154,20 @@ UPLOAD_HISTORY = Endpoint(
 ENDPOINTS = (
     LIST_SERVICES,
     CREATE_SERVICE,
+    READ_SERVICE,
+    UPDATE_SERVICE,
+    DELETE_SERVICE,
     LIST_TABLES,
     CREATE_TABLE,
     READ_TABLE,
+    UPDATE_TABLE,
+    DELETE_TABLE,
     LIST_ATTRIBUTES,
     CREATE_ATTRIBUTE,
+    READ_ATTRIBUTE,
     UPDATE_ATTRIBUTE,
+    ARCHIVE_ATTRIBUTE,
+    LIST_PROJECTS,
     READ_PROJECT,
     UPDATE_PROJECT,
     *profiles.ENDPOINTS,
@@ -109,7 +186,7 @@ class Service:
     @classmethod
     def from_json(cls, service: Mapping[str, Any]) -> "Service":
         """Read a service as the API returns it; the AWS keys it carries are left behind."""
-        return cls(int(service["id"]), str(service["name"]), bool(service.get("archived")))
+        return cls(identity(service), text(service, "name"), flag(service, "archived"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +198,7 @@ class Table:
     service_id: int
     keyfield_locator_type: str = ""
     keyfield_locator_name: str | None = None
+    description: str | None = None
     archived: bool = False
     is_optimizely: bool = False
     s3_path: str = ""
@@ -131,17 +209,26 @@ class Table:
     def from_json(cls, table: Mapping[str, Any]) -> "Table":
         """Read a table as the API returns it."""
         return cls(
-            id=int(table["id"]),
-            name=str(table["name"]),
-            service_id=int(table.get("dcp_service_id") or 0),
-            keyfield_locator_type=str(table.get("keyfield_locator_type") or ""),
-            keyfield_locator_name=table.get("keyfield_locator_name"),
-            archived=bool(table.get("archived")),
-            is_optimizely=bool(table.get("is_optimizely")),
-            s3_path=str(table.get("s3_path") or ""),
-            aws_access_key=str(table.get("aws_access_key") or ""),
-            aws_secret_key=str(table.get("aws_secret_key") or ""),
+            id=identity(table),
+            name=text(table, "name"),
+            service_id=identity(table, "dcp_service_id"),
+            keyfield_locator_type=optional_text(table, "keyfield_locator_type") or "",
+            keyfield_locator_name=optional_text(table, "keyfield_locator_name"),
+            description=optional_text(table, "description"),
+            archived=flag(table, "archived"),
+            is_optimizely=flag(table, "is_optimizely"),
+            s3_path=optional_text(table, "s3_path") or "",
+            aws_access_key=optional_text(table, "aws_access_key") or "",
+            aws_secret_key=optional_text(table, "aws_secret_key") or "",
         )
+
+    def refuse_if_archived(self) -> None:
+        """Raise Disagreement for a table that nothing should be written into."""
+        if self.archived:
+            raise Disagreement(
+                f"table {self.id} ({self.name!r}) is archived, so nothing is sent: restore it in the web UI, or name "
+                "another table"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +242,18 @@ class Project:
     @classmethod
     def from_json(cls, project: Mapping[str, Any]) -> "Project":
         """Read a project as the API returns it."""
-        linked = project.get("dcp_service_id")
-        return cls(int(project["id"]), str(project.get("project_name") or ""), None if linked is None else int(linked))
+        name = optional_text(project, "project_name") or ""
+        return cls(identity(project), name, optional_identity(project, "dcp_service_id"))
 
 
 def list_services() -> Flow[list[Service]]:
     """All services of the account, archived ones included if the API lists them."""
     return (yield from ask_list(LIST_SERVICES, Service.from_json))
+
+
+def read_service(service_id: int) -> Flow[Service]:
+    """One service."""
+    return (yield from ask(READ_SERVICE, Service.from_json, service_id=service_id))
 
 
 def read_table(table_id: int) -> Flow[Table]:
@@ -174,14 +266,34 @@ def list_tables(service_id: int) -> Flow[list[Table]]:
     return (yield from ask_list(LIST_TABLES, Table.from_json, service_id=service_id))
 
 
+def list_projects() -> Flow[list[Project]]:
+    """All projects of the account."""
+    return (yield from ask_list(LIST_PROJECTS, Project.from_json))
+
+
 def read_project(project_id: int) -> Flow[Project]:
     """One project, with the service that it is linked to."""
     return (yield from ask(READ_PROJECT, Project.from_json, project_id=project_id))
 
 
+def list_every_attribute(table_id: int) -> Flow[list[Attribute]]:
+    """All attributes of a table, several of one name among them: archived ones are included if the API lists them."""
+    return (yield from ask_list(LIST_ATTRIBUTES, Attribute.from_answer, table_id=table_id))
+
+
 def list_attributes(table_id: int) -> Flow[list[Attribute]]:
-    """The attributes registered for a table, archived ones included if the API lists them."""
-    return (yield from ask_list(LIST_ATTRIBUTES, Attribute.from_json, table_id=table_id))
+    """The attributes of a table, one a name: see `by_name`."""
+    return list(by_name((yield from list_every_attribute(table_id))).values())
+
+
+def read_attribute(attribute_id: int) -> Flow[Attribute]:
+    """One attribute."""
+    return (yield from ask(READ_ATTRIBUTE, Attribute.from_answer, attribute_id=attribute_id))
+
+
+def credentials(scheme: str, token: str) -> dict[str, str]:
+    """The header that carries a token by one of the `AUTH_SCHEMES`."""
+    return {TOKEN_HEADER: token} if scheme == TOKEN_HEADER else {"Authorization": f"{scheme} {token}"}
 
 
 def check_locator(locator_type: str, locator_name: str | None) -> None:
@@ -216,10 +328,10 @@ def upload_outcome(table_id: int, s3_keys: Sequence[str], told: set[str] | None 
 
 
 def _history(table_id: int, files: Sequence[str], told: set[str] | None) -> Flow[tuple[Response, list[HistoryEntry]]]:
-    response = succeed(UPLOAD_HISTORY, (yield UPLOAD_HISTORY.request(None, table_id=table_id)))
-    found = decoded(UPLOAD_HISTORY, response, list)
+    pages = yield from ask_pages(UPLOAD_HISTORY, {"table_id": table_id})
+    first, found = pages[0], [entry for page in pages for entry in decoded(UPLOAD_HISTORY, page, list)]
 
     def entries(listed: Sequence[Any]) -> list[HistoryEntry]:
-        return read_history(listed, files, told, response.shown)
+        return read_history(listed, files, told, first.shown)
 
-    return response, read(UPLOAD_HISTORY, response, entries, found)
+    return first, read(UPLOAD_HISTORY, first, entries, found)

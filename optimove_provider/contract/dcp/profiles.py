@@ -4,14 +4,14 @@
 and bodies, and hardly any answer: what counts as success is in `wire.success`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from optimove_provider.contract.cells.values import JsonValue
-from optimove_provider.contract.wire.answers import ask_list, decoded, read, tell
-from optimove_provider.contract.wire.errors import succeed
-from optimove_provider.contract.wire.messages import Endpoint, Flow, Response
+from optimove_provider.contract.wire.answers import ask_pages, decoded, found_or_none, read, read_list, tell
+from optimove_provider.contract.wire.members import OddMember, identity, kind_of, text
+from optimove_provider.contract.wire.messages import Endpoint, Flow, T
 
 UNADDRESSABLE = (".", "..")
 """Ids that no URL can name: as a path segment they mean something else, encoded or not."""
@@ -23,38 +23,75 @@ API = "dcp_profiles"
 BASE_URL = "https://vis.optimizely.com/api"
 
 
+REFERENCE = "https://github.com/optimizely/classic-documentation/blob/310e00b/classic/rest/v1"
+"""The vendor's archived REST reference: one file an endpoint."""
+_OF_2016 = (
+    "https://github.com/tscanlin/developers.optimizely.com/blob/a3aa619/src/content/customer-profiles/customer_profiles"
+)
+
+
 def _row(name: str, method: str, path: str, source: str, *, retry_safe: bool) -> Endpoint:
     # The overview of the REST reference asks for 60 seconds after a 429 or 503; it speaks of the config host.
-    return Endpoint(name, API, method, path, retry_safe, f"REST reference, {source}", least_wait_seconds=60.0)
+    return Endpoint(name, API, method, path, retry_safe, f"REST reference: {source}", least_wait_seconds=60.0)
 
 
 _PROFILE = "/customer_profile/{service_id}/{table_id}/{customer_id}"
 _ALIAS = "/alias/{service_id}/{optimizely_table_id}/{optimizely_user_id}"
 
-READ_PROFILE = _row("read_profile", "GET", _PROFILE, "dcpcustomerprofiles, read", retry_safe=True)
+READ_PROFILE = _row(
+    "read_profile",
+    "GET",
+    _PROFILE,
+    f'"Get a single customer profile." ({REFERENCE}/dcpcustomerprofiles/1-read.md)',
+    retry_safe=True,
+)
 WRITE_PROFILE = _row(
     "write_profile",
     "POST",
     _PROFILE,
-    "dcpcustomerprofiles, write. Values overwrite earlier ones, so sending the same values twice is safe.",
+    '"Create or update a single customer profile." "The specified attribute value overwrites any existing value '
+    f'specified earlier", so sending the same values twice is safe. ({REFERENCE}/dcpcustomerprofiles/2-write.md)',
     retry_safe=True,
 )
 READ_CONSOLIDATED = _row(
     "read_consolidated_view",
     "GET",
     "/consolidatedCustomerView/{service_id}/{optimizely_table_id}/{optimizely_user_id}",
-    "dcpcustomerprofiles, consolidated. The reference of 2016 lacks the table's id.",
+    '"Get a consolidated view of a single customer profile. The `dcp_service_id`, `optimizely_datasource_id` and '
+    f'`optimizely_user_id` are required in the URL." ({REFERENCE}/dcpcustomerprofiles/3-consolidated.md)',
     retry_safe=True,
 )
-READ_ALIASES = _row("read_aliases", "GET", _ALIAS, "dcpalias, read", retry_safe=True)
+READ_CONSOLIDATED_2016 = _row(
+    "read_consolidated_view_2016",
+    "GET",
+    "/consolidatedCustomerView/{service_id}/{optimizely_user_id}",
+    'of 2016: "The `dcp_service_id` and `optimizely_user_id` are required in the URL." Asked for where the path of '
+    f"2020 is answered 404. ({_OF_2016}/3-consolidated.md)",
+    retry_safe=True,
+)
+READ_ALIASES = _row(
+    "read_aliases",
+    "GET",
+    _ALIAS,
+    f'"Get all customer IDs aliased to the specified Optimizely User ID." ({REFERENCE}/dcpalias/1-read.md)',
+    retry_safe=True,
+)
 CREATE_ALIASES = _row(
     "create_aliases",
     "POST",
     _ALIAS,
-    "dcpalias, create. What a second one does is not documented, so it is not repeated.",
+    '"Alias customer IDs to the specified Optimizely User ID." What a second one does is not documented, so it is not '
+    f"repeated. ({REFERENCE}/dcpalias/2-create.md)",
     retry_safe=False,
 )
-ENDPOINTS = (READ_PROFILE, WRITE_PROFILE, READ_CONSOLIDATED, READ_ALIASES, CREATE_ALIASES)
+ENDPOINTS = (
+    READ_PROFILE,
+    WRITE_PROFILE,
+    READ_CONSOLIDATED,
+    READ_CONSOLIDATED_2016,
+    READ_ALIASES,
+    CREATE_ALIASES,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +105,7 @@ class Profile:
     @classmethod
     def from_json(cls, profile: Mapping[str, Any]) -> "Profile":
         """Read a profile as the API returns it."""
-        return cls(str(profile["datasourceId"]), str(profile["customerId"]), dict(profile.get("data") or {}))
+        return cls(str(identity(profile, "datasourceId")), _customer_id(profile, "customerId"), _data(profile))
 
 
 def _user(service_id: int, optimizely_table_id: int, optimizely_user_id: str) -> dict[str, object]:
@@ -80,7 +117,25 @@ def _user(service_id: int, optimizely_table_id: int, optimizely_user_id: str) ->
 
 
 def _data(found: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(found.get("data") or {})
+    """What an answer calls data, an object; an empty one where it is null, left out, or an empty array."""
+    data = found.get("data")
+    if data is None or data == []:
+        return {}
+    if not isinstance(data, Mapping):
+        raise OddMember(f"data is {kind_of(data)}, where an object is expected")
+    return dict(data)
+
+
+def _customer_id(found: Mapping[str, Any], name: str) -> str:
+    """A customer's id as text. Of a whole number its digits: neither true nor 7.0 is an id."""
+    value = found.get(name)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else text(found, name)
+
+
+def _aliases(found: Mapping[str, Any]) -> dict[str, str]:
+    """Customer ids by table id; a null stands for no alias."""
+    data = _data(found)
+    return {table_id: _customer_id(data, table_id) for table_id in data if data[table_id] is not None}
 
 
 def read_profile(service_id: int, table_id: int, customer_id: str) -> Flow[dict[str, Any] | None]:
@@ -89,24 +144,17 @@ def read_profile(service_id: int, table_id: int, customer_id: str) -> Flow[dict[
     What the API answers for one is not documented: a 404, an empty body and one without values all count.
     """
     ids = {"service_id": service_id, "table_id": table_id, "customer_id": customer_id}
-    return (yield from _maybe(READ_PROFILE, **ids)) or None
+    return (yield from _maybe(READ_PROFILE, _data, **ids)) or None
 
 
 def read_aliases(service_id: int, optimizely_table_id: int, optimizely_user_id: str) -> Flow[dict[str, str]]:
-    """Table id -> customer id in that table, for one Optimizely user id; empty for an unknown one."""
-    ids = _user(service_id, optimizely_table_id, optimizely_user_id)
-    found = yield from _maybe(READ_ALIASES, **ids)
-    return {str(table_id): str(customer_id) for table_id, customer_id in found.items()}
+    """Table id -> customer id in that table, for one Optimizely user id; empty for an unknown one, as for a profile."""
+    return (yield from _maybe(READ_ALIASES, _aliases, **_user(service_id, optimizely_table_id, optimizely_user_id)))
 
 
-def _maybe(endpoint: Endpoint, **path: object) -> Flow[dict[str, Any]]:
-    answer = yield endpoint.request(None, **path)
-    if isinstance(answer, Response) and answer.status == 404:
-        return {}
-    response = succeed(endpoint, answer)
-    if not response.body.strip():
-        return {}
-    return read(endpoint, response, _data, decoded(endpoint, response, dict))
+def _maybe(endpoint: Endpoint, reader: Callable[[Any], dict[str, T]], **path: object) -> Flow[dict[str, T]]:
+    response = found_or_none(endpoint, (yield endpoint.request(None, **path)))
+    return {} if response is None else read(endpoint, response, reader, decoded(endpoint, response, dict))
 
 
 def write_profile(service_id: int, table_id: int, customer_id: str, data: Mapping[str, JsonValue]) -> Flow[None]:
@@ -124,6 +172,14 @@ def create_aliases(
 
 
 def read_consolidated_view(service_id: int, optimizely_table_id: int, optimizely_user_id: str) -> Flow[list[Profile]]:
-    """One profile for each table that knows the Optimizely user id."""
+    """One profile for each table that knows the Optimizely user id; none for an unknown one, as for a profile.
+
+    A 404 may also mean that the API has the path of 2016: that is asked then.
+    """
     ids = _user(service_id, optimizely_table_id, optimizely_user_id)
-    return (yield from ask_list(READ_CONSOLIDATED, Profile.from_json, **ids))
+    pages = yield from ask_pages(READ_CONSOLIDATED, ids, may_be_absent=True)
+    if pages:
+        return read_list(READ_CONSOLIDATED, Profile.from_json, pages)
+    del ids["optimizely_table_id"]
+    pages = yield from ask_pages(READ_CONSOLIDATED_2016, ids, may_be_absent=True)
+    return read_list(READ_CONSOLIDATED_2016, Profile.from_json, pages)

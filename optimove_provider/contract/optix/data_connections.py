@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 
 from optimove_provider.contract.wire.errors import DataError, UnreadableAnswer, succeed
 from optimove_provider.contract.wire.messages import Answer, Endpoint, Flow, Lost, json_body
+from optimove_provider.contract.wire.targets import NoOneForm, connection_uuid
 
+DOCS = "https://developer.optimove.com/docs"
+WALKTHROUGH = f"{DOCS}/walkthrough-example-for-an-upload-data-connection"
 API = "optix"
 BASE_URL = "https://api.opti-x.optimove.net/api/data-connections/v1"
 API_KEY_HEADER = "x-api-key"
@@ -23,7 +26,7 @@ CREATE_CONNECTION = Endpoint(
     "POST",
     "/connections",
     retry_safe=False,
-    source='walkthrough: "Set up a new Data Connection using the POST /connections endpoint."',
+    source=f'walkthrough: "Set up a new Data Connection using the POST /connections endpoint." ({WALKTHROUGH})',
 )
 UPLOAD_DATA = Endpoint(
     "upload_data",
@@ -32,7 +35,7 @@ UPLOAD_DATA = Endpoint(
     "/connections/{data_connection_uuid}/upload_data",
     retry_safe=True,
     source='walkthrough: "upload directly using the POST /connections/{data_connection_uuid}/upload_data endpoint". '
-    "Sending the same records twice is safe because an upload replaces each record whole.",
+    f"Sending the same records twice is safe because an upload replaces each record whole. ({WALKTHROUGH})",
 )
 UPDATE_DATA = Endpoint(
     "update_data",
@@ -42,7 +45,7 @@ UPDATE_DATA = Endpoint(
     retry_safe=True,
     source='Managing Data Connections: "Update or overwrite existing data using the Update Data endpoint. Specify the '
     'primary_key, updated data, and an optional ttl." Sending the same items twice is safe because "Update and Upload '
-    'share the same complete-replacement behaviour" (Using your data connections).',
+    f'share the same complete-replacement behaviour" ({WALKTHROUGH}). ({DOCS}/managing-data-connections-data)',
 )
 REACH = Endpoint(
     "reach",
@@ -92,10 +95,17 @@ def create_connection(name: str, primary_key: str, description: str | None = Non
     body = json_body({field: value for field, value in wanted.items() if value is not None})
     response = succeed(CREATE_CONNECTION, (yield CREATE_CONNECTION.request(body)))
     try:
-        return str(response.json()["data_connection_uuid"])
-    except (ValueError, KeyError, TypeError):
+        found = response.json()["data_connection_uuid"]
+        if isinstance(found, str) and connection_uuid(found):
+            return found.strip()
+    except (ValueError, KeyError, TypeError, NoOneForm):
         pass  # raised below, so that no error of a parser hangs on to it
-    raise UnreadableAnswer(CREATE_CONNECTION, response, "data_connection_uuid")
+    # Shown whole, since it may be all that names a connection that is there now; no key is documented in it.
+    said = response.shown(response.text, _MAX_SHOWN) or "nothing"
+    raise UnreadableAnswer(CREATE_CONNECTION, response, f"data_connection_uuid, as the text of a uuid; it says: {said}")
+
+
+_MAX_SHOWN = 500
 
 
 def upload_data(

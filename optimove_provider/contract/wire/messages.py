@@ -52,7 +52,8 @@ class Request:
     """One HTTP request. `url` is a path relative to its API until the client's settings make it absolute.
 
     Headers and body stay out of the repr: they carry keys and customers' data. `timeout_seconds` bounds the wait for an
-    answer, where the client's own timeout is longer.
+    answer, where the client's own timeout is longer. `page` is where an answer said that its list goes on: a reference
+    relative to the absolute URL, to the same host only.
     """
 
     method: str
@@ -61,6 +62,7 @@ class Request:
     body: bytes | None = field(default=None, repr=False)
     endpoint: Endpoint | None = field(default=None, repr=False)
     timeout_seconds: float | None = None
+    page: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

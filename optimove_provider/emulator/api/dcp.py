@@ -1,31 +1,48 @@
 """The DCP config API and the upload history, answered from the contract's rows. No I/O here.
 
-Strict where the REST reference of 2020 says something: the Token header, 201 for what is created, one service
-an account, the locator rules, the datatypes and formats of attributes. The rest are guesses, named where they
-stand.
+Strict where the REST reference of 2020 says something: the Token header, 201 for what is created, 202 for what is
+changed, 204 for what is deleted, one service an account, the locator rules. Attributes are in `dcp_attributes`. The
+rest are guesses, named where they stand.
 """
 
-from dataclasses import replace
 from typing import Any
 
-from optimove_provider.contract.cells.datatypes import Attribute, is_key_column
 from optimove_provider.contract.dcp import config as dcp
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.contract.wire.messages import Endpoint, Response
+from optimove_provider.emulator.api.dcp_attributes import (
+    archive_attribute,
+    create_attribute,
+    list_attributes,
+    read_attribute,
+    shown_attributes,
+    table_of,
+    update_attribute,
+)
 from optimove_provider.emulator.api.routes import PREFIXES, Api, Call, Handler
 from optimove_provider.emulator.importer.importer import advance
-from optimove_provider.emulator.model.dcp import Credentials, Project, Registered, Service, Table
+from optimove_provider.emulator.listing import answer, list_answer, listed
+from optimove_provider.emulator.model.dcp import Credentials, Project, Service, Table
 from optimove_provider.emulator.model.state import TOKEN, State
 from optimove_provider.emulator.replies import Refusal, json_answer, json_object, optional_text, required_text
 
 
 def admit(call: Call) -> None:
     """REST reference, responses: a missing token is 401, an invalid or revoked one 403."""
-    token = call.header(dcp.TOKEN_HEADER)
-    if token is None:
+    token, bearer = call.header(dcp.TOKEN_HEADER), _bearer(call)
+    given = [one for one in (token, bearer) if one is not None]
+    if given and call.state.switches.dcp_auth != "both":
+        given = [one for one in [token if call.state.switches.dcp_auth == "token" else bearer] if one is not None]
+    if not given:
         raise Refusal(401, "Authentication Failed")
-    if token != TOKEN:
+    if given != [TOKEN]:
         raise Refusal(403, "Authentication Failed")
+
+
+def _bearer(call: Call) -> str | None:
+    """REST reference, OAuth, API access: "Authorization: Bearer [token]" instead of "Token: [token]"."""
+    scheme, _, token = (call.header("Authorization") or "").partition(" ")
+    return token.strip() if scheme.casefold() == "bearer" else None
 
 
 def _admit_everybody(call: Call) -> None:
@@ -44,21 +61,17 @@ def _service(call: Call) -> Service:
     return service
 
 
-def _table(call: Call) -> Table:
-    table = call.state.tables.get(call.number("table_id"))
-    if table is None:
-        raise Refusal(404, "there is no such table")
-    return table
-
-
 def _list_services(call: Call) -> Response:
-    return json_answer(200, [service.as_json() for service in call.state.services.values()])
+    return list_answer(
+        call.state.switches, call.request.url, [service.as_json() for service in call.state.services.values()]
+    )
 
 
 def _create_service(call: Call) -> Response:
     state = call.state
     name = required_text(json_object(call.json), "name")
-    if state.services:
+    # Guess: an archived one does not count.
+    if any(not service.archived for service in state.services.values()):
         raise Refusal(
             state.switches.second_service_status, "the account has a DCP service already, and can have one only"
         )
@@ -69,12 +82,42 @@ def _create_service(call: Call) -> Response:
     # The text of 2016 says that a service brings the Optimizely table; the one of 2020 is silent. Guess: it
     # does.
     _add_table(state, service, "Optimizely", ("uid", None), "Optimizely datasource").is_optimizely = True
-    return json_answer(201, service.as_json())
+    return answer(call.state.switches, 201, service.as_json())
+
+
+def _read_service(call: Call) -> Response:
+    return answer(call.state.switches, 200, _service(call).as_json())
+
+
+def _update_service(call: Call) -> Response:
+    service, wanted = _service(call), json_object(call.json)
+    if "name" in wanted:
+        service.name, service.last_modified = required_text(wanted, "name"), call.state.timestamp()
+    return answer(call.state.switches, 202, service.as_json())
+
+
+def _delete_service(call: Call) -> Response:
+    """Documented: "archives all files". Guess: the service and its tables are archived with them, and stay readable."""
+    service = _service(call)
+    service.archived, service.last_modified = True, call.state.timestamp()
+    for table in call.state.tables.values():
+        if table.service is service:
+            _archive(call.state, table)
+    return Response(204)
 
 
 def _list_tables(call: Call) -> Response:
     service = _service(call)
-    return json_answer(200, [table.as_json() for table in call.state.tables.values() if table.service is service])
+    return list_answer(
+        call.state.switches,
+        call.request.url,
+        [_shown(call, table) for table in call.state.tables.values() if table.service is service],
+    )
+
+
+def _shown(call: Call, table: Table) -> dict[str, Any]:
+    attributes = listed(call.state.switches, shown_attributes(call.state.switches, table))
+    return {**table.as_json(), "attributes": attributes}
 
 
 def _create_table(call: Call) -> Response:
@@ -83,13 +126,17 @@ def _create_table(call: Call) -> Response:
     wanted = json_object(call.json)
     locator_type = required_text(wanted, "keyfield_locator_type")
     locator_name = optional_text(wanted, "keyfield_locator_name")
+    _check_locator(locator_type, locator_name)
+    name, description = required_text(wanted, "name"), optional_text(wanted, "description")
+    table = _add_table(state, service, name, (locator_type, locator_name), description)
+    return answer(call.state.switches, 201, _shown(call, table))
+
+
+def _check_locator(locator_type: str, locator_name: str | None) -> None:
     try:
         dcp.check_locator(locator_type, locator_name)
     except SettingsError as error:
         raise Refusal(400, str(error)) from None
-    name, description = required_text(wanted, "name"), optional_text(wanted, "description")
-    table = _add_table(state, service, name, (locator_type, locator_name), description)
-    return json_answer(201, table.as_json())
 
 
 def _add_table(
@@ -101,66 +148,39 @@ def _add_table(
 
 
 def _read_table(call: Call) -> Response:
-    return json_answer(200, _table(call).as_json())
+    return answer(call.state.switches, 200, _shown(call, table_of(call)))
 
 
-def _list_attributes(call: Call) -> Response:
-    return json_answer(200, [registered.as_json() for registered in _table(call).attributes.values()])
+def _update_table(call: Call) -> Response:
+    """Guess: an archived table, and the Optimizely one, can be changed like any other."""
+    table, wanted = table_of(call), json_object(call.json)
+    name = required_text(wanted, "name") if "name" in wanted else table.name
+    description = optional_text(wanted, "description") if "description" in wanted else table.description
+    locator_type = str(wanted.get("keyfield_locator_type", table.keyfield_locator_type))
+    locator_name = optional_text({"keyfield_locator_name": table.keyfield_locator_name, **wanted}, _LOCATOR_NAME)
+    _check_locator(locator_type, locator_name)
+    table.name, table.description, table.last_modified = name, description, call.state.timestamp()
+    table.keyfield_locator_type, table.keyfield_locator_name = locator_type, locator_name
+    return answer(call.state.switches, 202, _shown(call, table))
 
 
-def _create_attribute(call: Call) -> Response:
-    table, state = _table(call), call.state
-    attribute = _attribute(json_object(call.json))
-    # Guesses, all refused with 400: a name that is registered already (names are case-sensitive, so "ltv" and
-    # "LTV" are two), and one that no file could hold because its column is the customer id.
-    if attribute.name in table.attributes:
-        raise Refusal(400, f"the table has an attribute {attribute.name!r} already")
-    if is_key_column(attribute.name):
-        raise Refusal(400, f"{attribute.name!r} is the name of the key column")
-    registered = Registered(state.ids.number(), attribute, state.timestamp())
-    table.attributes[attribute.name] = registered
-    return json_answer(201, _whole(table, registered))
+_LOCATOR_NAME = "keyfield_locator_name"
 
 
-def _attribute(wanted: dict[str, Any]) -> Attribute:
-    name, datatype = required_text(wanted, "name"), required_text(wanted, "datatype")
-    format, description = optional_text(wanted, "format"), optional_text(wanted, "description")
-    if datatype != "datetime" and format is not None:
-        # Documented: "otherwise null". Guess: that the API minds.
-        raise Refusal(400, f"format belongs to datatype datetime, not to {datatype}")
-    try:
-        return Attribute(name, datatype, format, description)
-    except ValueError as error:
-        raise Refusal(400, str(error)) from None
+def _delete_table(call: Call) -> Response:
+    """Guess: a table is archived, like an attribute, and can still be seen; its profiles can not."""
+    _archive(call.state, table_of(call))
+    return Response(204)
 
 
-def _update_attribute(call: Call) -> Response:
-    table, registered = _registered(call)
-    wanted = json_object(call.json)
-    if call.state.switches.attribute_put == "400" and (wrong := sorted({"name", "datatype", "format"} & wanted.keys())):
-        raise Refusal(400, f"not supported: {', '.join(wrong)}")
-    if "description" in wanted:
-        attribute = replace(registered.attribute, description=optional_text(wanted, "description"))
-        registered.attribute, registered.last_modified = attribute, call.state.timestamp()
-    return json_answer(202, _whole(table, registered))
+def _archive(state: State, table: Table) -> None:
+    table.archived, table.last_modified = True, state.timestamp()
 
 
-def _registered(call: Call) -> tuple[Table, Registered]:
-    wanted = call.number("attribute_id")
-    for table in call.state.tables.values():
-        for registered in table.attributes.values():
-            if registered.id == wanted:
-                return table, registered
-    raise Refusal(404, "there is no such attribute")
-
-
-def _whole(table: Table, registered: Registered) -> dict[str, Any]:
-    return {
-        **registered.as_json(),
-        "dcp_datasource_id": table.id,
-        "created": registered.created,
-        "last_modified": registered.last_modified or registered.created,
-    }
+def _list_projects(call: Call) -> Response:
+    return list_answer(
+        call.state.switches, call.request.url, [project.as_json() for project in call.state.projects.values()]
+    )
 
 
 def _project(call: Call) -> Project:
@@ -171,7 +191,7 @@ def _project(call: Call) -> Project:
 
 
 def _read_project(call: Call) -> Response:
-    return json_answer(200, _project(call).as_json())
+    return answer(call.state.switches, 200, _project(call).as_json())
 
 
 def _update_project(call: Call) -> Response:
@@ -182,11 +202,11 @@ def _update_project(call: Call) -> Response:
         if linked is not None and linked not in call.state.services:
             raise Refusal(400, f"there is no DCP service {linked!r}")
         project.dcp_service_id = linked
-    return json_answer(202, project.as_json())
+    return answer(call.state.switches, 202, project.as_json())
 
 
 def _upload_history(call: Call) -> Response:
-    table = _table(call)
+    table = table_of(call)
     advance(call.state, polled_table=table.id)
     entries = [upload.entry for upload in call.state.uploads if upload.table_id == table.id]
     return json_answer(200, [entry.as_json() for entry in entries])
@@ -195,12 +215,20 @@ def _upload_history(call: Call) -> Response:
 HANDLERS: dict[Endpoint, Handler] = {
     dcp.LIST_SERVICES: _list_services,
     dcp.CREATE_SERVICE: _create_service,
+    dcp.READ_SERVICE: _read_service,
+    dcp.UPDATE_SERVICE: _update_service,
+    dcp.DELETE_SERVICE: _delete_service,
     dcp.LIST_TABLES: _list_tables,
     dcp.CREATE_TABLE: _create_table,
     dcp.READ_TABLE: _read_table,
-    dcp.LIST_ATTRIBUTES: _list_attributes,
-    dcp.CREATE_ATTRIBUTE: _create_attribute,
-    dcp.UPDATE_ATTRIBUTE: _update_attribute,
+    dcp.UPDATE_TABLE: _update_table,
+    dcp.DELETE_TABLE: _delete_table,
+    dcp.LIST_ATTRIBUTES: list_attributes,
+    dcp.CREATE_ATTRIBUTE: create_attribute,
+    dcp.READ_ATTRIBUTE: read_attribute,
+    dcp.UPDATE_ATTRIBUTE: update_attribute,
+    dcp.ARCHIVE_ATTRIBUTE: archive_attribute,
+    dcp.LIST_PROJECTS: _list_projects,
     dcp.READ_PROJECT: _read_project,
     dcp.UPDATE_PROJECT: _update_project,
 }

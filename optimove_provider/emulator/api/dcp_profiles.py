@@ -29,6 +29,8 @@ def _table(call: Call, name: str) -> Table:
     table = call.state.tables.get(call.number(name))
     if table is None or table.service is not _service(call):
         raise Refusal(404, "there is no such table in the service")
+    if table.archived:  # guess: as if it were not there
+        raise Refusal(404, f"table {table.id} is archived")
     return table
 
 
@@ -69,8 +71,8 @@ def _write_profile(call: Call) -> Response:
 
 
 def _value(table: Table, name: str, value: Any) -> CellValue:
-    registered = table.attributes.get(name)
-    if registered is None or registered.attribute.archived:
+    registered = table.live.get(name)
+    if registered is None:
         raise Refusal(400, f"attribute {name!r} is not registered")
     attribute = registered.attribute
     cell = _cell(attribute, value)
@@ -92,17 +94,38 @@ def _cell(attribute: Attribute, value: Any) -> str | None:
 
 
 def _read_consolidated_view(call: Call) -> Response:
+    if call.state.switches.consolidated_path == "2016":
+        raise Refusal(404, "there is no such path")
+    return _consolidated_view(call, _optimizely_table(call))
+
+
+def _read_consolidated_view_2016(call: Call) -> Response:
+    if call.state.switches.consolidated_path == "2020":
+        raise Refusal(404, "there is no such path")
+    service = _service(call)
+    tables = call.state.tables.values()
+    return _consolidated_view(call, next(one for one in tables if one.service is service and one.is_optimizely))
+
+
+def _consolidated_view(call: Call, optimizely: Table) -> Response:
     """The profile in each table that knows the user: in the Optimizely table by its id, in others by an alias."""
-    optimizely, user_id = _optimizely_table(call), call.path["optimizely_user_id"]
+    user_id = call.path["optimizely_user_id"]
     advance(call.state)
     ids = {str(optimizely.id): user_id, **optimizely.service.aliases.get(user_id, {})}
     tables = {str(table.id): table for table in call.state.tables.values()}
     found = [
         _envelope(tables[table_id], customer_id, tables[table_id].profiles[customer_id])
         for table_id, customer_id in ids.items()
-        if customer_id in tables[table_id].profiles
+        if customer_id in tables[table_id].profiles and not tables[table_id].archived
     ]
-    return json_answer(200, found)
+    return json_answer(200, found) if found else _unknown_view(call)
+
+
+def _unknown_view(call: Call) -> Response:
+    form = call.state.switches.unknown_view
+    if form == "404":
+        raise Refusal(404, "there is no such profile")
+    return Response(200) if form == "no_body" else json_answer(200, None if form == "null" else [])
 
 
 def _read_aliases(call: Call) -> Response:
@@ -130,6 +153,7 @@ HANDLERS: dict[Endpoint, Handler] = {
     profiles.READ_PROFILE: _read_profile,
     profiles.WRITE_PROFILE: _write_profile,
     profiles.READ_CONSOLIDATED: _read_consolidated_view,
+    profiles.READ_CONSOLIDATED_2016: _read_consolidated_view_2016,
     profiles.READ_ALIASES: _read_aliases,
     profiles.CREATE_ALIASES: _create_aliases,
 }

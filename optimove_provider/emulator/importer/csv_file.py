@@ -55,7 +55,7 @@ def _columns(header: Sequence[str], table: Table) -> list[Attribute | None]:
     # Guess: a column twice is refused; so is an archived attribute, which can neither be read nor written.
     if twice := [name for name in dict.fromkeys(header) if header.count(name) > 1]:
         raise BadFile(f"the header names twice: {', '.join(map(repr, twice))}")
-    registered = {name: found.attribute for name, found in table.attributes.items() if not found.attribute.archived}
+    registered = {name: found.attribute for name, found in table.live.items()}
     unknown = [name for name in header if not is_key_column(name) and name not in registered]
     if unknown:
         raise BadFile(f"the header names no registered attribute of the table: {', '.join(map(repr, unknown))}")

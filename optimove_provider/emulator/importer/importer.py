@@ -69,6 +69,8 @@ def _import(state: State, upload: Upload, table: Table) -> None:
         upload.status, upload.message = "failed", ordered.message
         return
     try:
+        if table.archived:  # guess: nothing is written into it
+            raise BadFile(f"table {table.id} is archived")
         if upload.found.size >= MAX_IMPORT_BYTES:
             raise BadFile(f"{upload.found.size} bytes: files must be under {MAX_IMPORT_BYTES}")
         if state.switches.row_failure == "file":

@@ -4,7 +4,7 @@ Field names and shapes follow the vendor's REST reference, dcpservices, dcptable
 """
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from optimove_provider.contract.cells.datatypes import Attribute
@@ -61,6 +61,8 @@ class Service:
     credentials: Credentials
     created: str
     aliases: dict[str, dict[str, str]] = field(default_factory=dict)
+    archived: bool = False
+    last_modified: str = ""
 
     @property
     def s3_path(self) -> str:
@@ -73,11 +75,11 @@ class Service:
             "id": self.id,
             "account_id": ACCOUNT_ID,
             "name": self.name,
-            "archived": False,
+            "archived": self.archived,
             **self.credentials.as_json(),
             "s3_path": self.s3_path,
             "created": self.created,
-            "last_modified": self.created,
+            "last_modified": self.last_modified or self.created,
         }
 
 
@@ -91,7 +93,7 @@ class Registered:
     last_modified: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """As lists and tables show it: without instants and without the table's id (the list example)."""
+        """As tables show it: without instants and without the table's id."""
         attribute = self.attribute
         return {
             "id": self.id,
@@ -108,7 +110,8 @@ class Registered:
 class Table:
     """A table, a "datasource" in URLs. `profiles` are the values that are read, by customerId and attribute name.
 
-    `arriving` are writes that nobody can read yet: when they can, the customerId and the values.
+    `arriving` are writes that nobody can read yet: when they can, the customerId and the values. `attributes` has them
+    by id: of one name there may be several, all but one of them archived.
     """
 
     id: int
@@ -119,14 +122,27 @@ class Table:
     description: str | None
     created: str
     is_optimizely: bool = False
-    attributes: dict[str, Registered] = field(default_factory=dict)
+    attributes: dict[int, Registered] = field(default_factory=dict)
     profiles: dict[str, dict[str, CellValue]] = field(default_factory=dict)
     arriving: deque[tuple[float, str, dict[str, CellValue]]] = field(default_factory=deque)
+    archived: bool = False
+    last_modified: str = ""
 
     @property
     def s3_path(self) -> str:
         """Where files for this table are put."""
         return f"{self.service.s3_path}/{self.id}"
+
+    @property
+    def live(self) -> dict[str, Registered]:
+        """The attributes that can be read and written, by name."""
+        return {one.attribute.name: one for one in self.attributes.values() if not one.attribute.archived}
+
+    def archive(self, registered: Registered) -> None:
+        """Archive an attribute: its values can neither be read nor written. Nothing here brings them back."""
+        registered.attribute = replace(registered.attribute, archived=True)
+        for values in (*self.profiles.values(), *(values for _, _, values in self.arriving)):
+            values.pop(registered.attribute.name, None)
 
     def upsert(self, customer_id: str, values: dict[str, CellValue], readable: float) -> None:
         """Write one row, to be read from that instant on: its values replace earlier ones, others are kept."""
@@ -149,9 +165,9 @@ class Table:
             "keyfield_locator_name": self.keyfield_locator_name,
             "is_optimizely": self.is_optimizely,
             "attributes": [registered.as_json() for registered in self.attributes.values()],
-            "archived": False,
+            "archived": self.archived,
             **self.service.credentials.as_json(),
             "s3_path": self.s3_path,
             "created": self.created,
-            "last_modified": self.created,
+            "last_modified": self.last_modified or self.created,
         }

@@ -31,6 +31,9 @@ class OptixSwitches:
 
     # The status of a connection that was created. Guess: as a POST that creates usually answers.
     create_status: Literal[200, 201] = 201
+    # What the answer to a creation calls the uuid. Guess: "uuid", one, as the walkthrough shows it. The others say
+    # nothing that could be used, although the connection is there.
+    created_uuid: Literal["uuid", "null", "missing", "number", "no_uuid"] = "uuid"
     # The body of an upload or update that was accepted. Guess: `{"success": true}`, as the sibling Sports API
     # answers, and the batch (which may be the server's own; an update has none). "success" leaves the batch out.
     success_body: Literal["empty", "success", "batch"] = "batch"
@@ -106,6 +109,28 @@ class DcpSwitches:
     attribute_put: Literal["ignore", "400"] = "ignore"
     # The status of a second service: documented is only that an account has one. Guess: a bad request.
     second_service_status: Literal[400, 403, 409] = 400
+    # The guide again: "only classic tokens", in a header Token, against "We highly recommend that you use OAuth 2.0",
+    # whose tokens go into Authorization: Bearer. Guess: the first.
+    dcp_auth: Literal["token", "bearer", "both"] = "token"
+    # Whether lists show what is archived. Guess: they do, since they show whether it is.
+    archived_in_lists: bool = True
+    # In which order lists show several of one name, of which all but one are archived. Guess: the oldest first.
+    list_order: Literal["oldest_first", "newest_first"] = "oldest_first"
+    # Whether an attribute may have the name of an archived one. Guess: it may, since the reference recommends
+    # "archiving the existing attribute and creating a replacement". "taken" refuses it.
+    archived_name: Literal["free", "taken"] = "free"
+    # An attribute that the API shows and no page describes: of another datatype, of another format, of none. Guess:
+    # none is there.
+    odd_attribute: Literal["none", "datatype", "format", "null"] = "none"
+    # Pages of lists: no page speaks of any, and the examples are whole arrays. Guess: none. "link": one entry a page,
+    # and a Link header (RFC 8288) to the next. "elsewhere": that leads to another host.
+    list_paging: Literal["none", "link", "elsewhere"] = "none"
+    # What the ids of the config API are. Guess: numbers, as in its examples. The profile host has texts.
+    config_ids: Literal["number", "text"] = "number"
+    # The path of the consolidated view. Guess: that of the reference of 2020, which has the table's id in it.
+    consolidated_path: Literal["2020", "2016"] = "2020"
+    # What the consolidated view of a user is whom no table knows. Guess: an empty array.
+    unknown_view: Literal["empty", "404", "null", "no_body"] = "empty"
 
 
 @dataclass(frozen=True)

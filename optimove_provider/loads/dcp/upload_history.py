@@ -12,7 +12,7 @@ from itertools import islice
 
 from optimove_provider.clients.dcp import DcpClient
 from optimove_provider.clients.s3 import Bucket
-from optimove_provider.contract.cells.datatypes import Attribute, is_key_column
+from optimove_provider.contract.cells.datatypes import Attribute, by_name, is_key_column
 from optimove_provider.contract.dcp.config import Table
 from optimove_provider.contract.dcp.profiles import MAX_ID, UNADDRESSABLE
 from optimove_provider.contract.dcp.readback import Sample, sampled
@@ -65,6 +65,7 @@ class UploadHistory:
 
     def _remember_now(self, s3_key: str) -> Sample:
         table = self.client.read_table(self.table_id)
+        table.refuse_if_archived()
         rows = first_rows(self.open_bucket(table), s3_key)
         return remember(self.staging, self.client, table, self.client.list_attributes(self.table_id), s3_key, rows)
 
@@ -126,8 +127,9 @@ def first_rows(bucket: Bucket, s3_key: str) -> list[Row]:
 
 
 def _compared(attributes: Sequence[Attribute], rows: Sequence[Row]) -> tuple[Attribute, ...]:
-    columns = {name for row in rows for name in row}
-    return tuple(one for one in attributes if one.name in columns and not one.archived and not is_key_column(one.name))
+    columns = {name for row in rows for name in row if not is_key_column(name)}
+    registered = by_name(attributes).values()
+    return tuple(one for one in registered if one.name in columns and not one.archived and not one.problem)
 
 
 def _customer_id(row: Row) -> str:

@@ -80,7 +80,7 @@ def _create(client: OptixClient, staging: Staging, path: str, wanted: dict[str, 
 def _recall(staging: Staging, path: str, known: dict[str, Any] | None, wanted: dict[str, Any]) -> str:
     """The uuid that staging holds, or that a person has passed, if all agree."""
     name, passed = wanted["name"], wanted["data_connection_uuid"]
-    held = known.get("data_connection_uuid") if known else None
+    held = _uuid_in(known)
     if known and known["primary_key"] != wanted["primary_key"]:
         raise Disagreement(
             f"data connection {name!r} was created with primary_key {known['primary_key']!r}, not "
@@ -96,6 +96,12 @@ def _recall(staging: Staging, path: str, known: dict[str, Any] | None, wanted: d
     if not held:
         staging.write(path, wanted)
     return str(held or passed)
+
+
+def _uuid_in(known: dict[str, Any] | None) -> str | None:
+    """The uuid that staging holds. Once an answer without one was kept as the text "None"."""
+    held = known.get("data_connection_uuid") if known else None
+    return None if held == "None" else held
 
 
 def _in_doubt(staging: Staging, path: str, name: str) -> str:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from optimove_provider.clients.dcp import DcpClient
-from optimove_provider.contract.cells.datatypes import KEY_COLUMN, Attribute, Verdict, is_key_column
+from optimove_provider.contract.cells.datatypes import KEY_COLUMN, Attribute, Verdict, by_name, is_key_column
 from optimove_provider.contract.cells.ids import is_empty_id
 from optimove_provider.contract.cells.values import JsonValue, comparable, json_value
 from optimove_provider.contract.dcp.profiles import UNADDRESSABLE
@@ -54,7 +54,7 @@ class ProfileEncoder:
     @classmethod
     def to(cls, attributes: Sequence[Attribute], strict: bool = False) -> "ProfileEncoder":
         """The encoder for a table with these attributes."""
-        return cls({one.name: one for one in attributes if not one.archived}, strict)
+        return cls({name: one for name, one in by_name(attributes).items() if not one.archived}, strict)
 
     def encode(self, record: Record, on_doubt: OnDoubt) -> dict[str, JsonValue]:
         """The record's values as JSON carries them; null and empty text write nothing, like an empty cell.
@@ -69,6 +69,8 @@ class ProfileEncoder:
             attribute = self.attributes.get(name)
             if attribute is None:
                 raise UnfitRecord(f"attribute {name!r} is not registered, or archived: register it, or leave it out")
+            if attribute.problem:
+                raise UnfitRecord(f"attribute {name!r} cannot be written, as {attribute.problem}: leave it out")
             if cell := _cell(name, _in_form(attribute, value)):
                 self._judge(attribute, cell, on_doubt)
                 found[name] = json_value(attribute, cell)
@@ -116,9 +118,10 @@ def write_profiles(
     """Write one profile a record: {"customerId": ..., attribute: value, ...}. Attributes that it lacks stay.
 
     What the table's ledger has newer is left out, as stale; it learns which customers are written. Raises TargetBusy
-    while another load works on the table.
+    while another load works on the table, and Disagreement if it is archived.
     """
-    service_id = client.read_table(table_id).service_id
+    table = client.read_table(table_id)
+    table.refuse_if_archived()
     settings = client.settings
     ledger = ledger_of(load.staging, "dcp", settings.host, str(table_id), settings.target_alias)
 
@@ -129,7 +132,7 @@ def write_profiles(
         return customer_id(record), encoder.attributes.keys() & record.keys()
 
     def send(profile: tuple[str, dict[str, JsonValue]]) -> None:
-        client.write_profile(service_id, table_id, *profile)
+        client.write_profile(table.service_id, table_id, *profile)
 
     load.run(records, prepare, send, profile_turn(ledger, load, about))
 
@@ -142,7 +145,7 @@ def create_aliases(client: DcpClient, service_id: int, records: Sequence[Record]
     Optimizely table, or several.
     """
     tables = client.list_tables(service_id)
-    optimizely = [table.id for table in tables if table.is_optimizely]
+    optimizely = [table.id for table in tables if table.is_optimizely and not table.archived]
     if len(optimizely) != 1:
         raise DataError(
             f"service {service_id}: aliases need its one Optimizely table; {len(optimizely)} are listed: check "
@@ -180,14 +183,18 @@ def _aliases(record: Record, known: set[str]) -> dict[str, str]:
 
 def missing_values(client: DcpClient, table_id: int, expected: Mapping[str, Record]) -> Iterator[str]:
     """Read profiles back; one sentence for each that is not there, or holds other values than those expected."""
-    service_id = client.read_table(table_id).service_id
-    attributes = {one.name: one for one in client.list_attributes(table_id)}
+    table, attributes = client.read_table(table_id), by_name(client.list_attributes(table_id))
+    table.refuse_if_archived()
     for customer, values in expected.items():
         if unknown := [name for name in values if name not in attributes]:
             raise SettingsError(
                 f"table {table_id} has no attribute {', '.join(map(repr, unknown))}: check the names, or register them"
             )
-        profile = client.read_profile(service_id, table_id, customer)
+        if archived := [name for name in values if attributes[name].archived]:
+            raise SettingsError(
+                f"table {table_id}: nobody can read {', '.join(map(repr, archived))}, which is archived: leave it out"
+            )
+        profile = client.read_profile(table.service_id, table_id, customer)
         if profile is None:
             yield f"customer {customer!r} has no profile yet"
         elif other := [name for name, value in values.items() if not _same(attributes[name], value, profile.get(name))]:

@@ -39,6 +39,7 @@ HEADER_CUSTOMER_ID = FileRule("header-customer-id", "not one column `customerId`
 HEADER_KEY = FileRule("header-key", "Opti-X: not one column that is the key, but none or several")
 HEADER_DUPLICATE = FileRule("header-duplicate", "a name that is there before")
 HEADER_ARCHIVED = FileRule("header-archived", "the name of an attribute that is archived")
+HEADER_UNJUDGED = FileRule("header-unjudged", "the name of an attribute of a datatype or format that is unknown here")
 HEADER_PADDED = FileRule("header-padded", "the name of an attribute with white space around it")
 HEADER_UNKNOWN = FileRule("header-unknown", "a name that no attribute has")
 
@@ -68,7 +69,8 @@ FILE_RULES: dict[str, tuple[FileRule, ...]] = {
     "The file": (*(EMPTY_FILE, NOT_CSV, CONVERTED, HEADER_ONLY, SIZE, BOM, LINE_ENDS, EARLY_BLANK_LINE, BLANK_LINE),),
     "The text": (QUOTE, QUOTE_SPACE, BARE_CR, TOO_LONG, ENCODING, NUL),
     "The header": (
-        *(SEPARATOR, HEADER_CUSTOMER_ID, HEADER_KEY, HEADER_DUPLICATE, HEADER_ARCHIVED, HEADER_PADDED, HEADER_UNKNOWN),
+        *(SEPARATOR, HEADER_CUSTOMER_ID, HEADER_KEY, HEADER_DUPLICATE, HEADER_ARCHIVED, HEADER_UNJUDGED),
+        *(HEADER_PADDED, HEADER_UNKNOWN),
     ),
     "Rows": (RAGGED, HEADER_REPEATED, AFTER_QUOTE, CUSTOMER_ID, KEY, NULL_MARKER),
     "Ids": (*(ID_LEADING_ZEROS, ID_EXPONENT, ID_PADDING, ID_UNSEEN, ID_NULL, ID_CASE, ID_LOOKALIKE, ID_DUPLICATE),),

@@ -26,7 +26,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from optimove_provider.contract.cells.datatypes import Attribute
+from optimove_provider.contract.cells.datatypes import Attribute, by_name
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.records.arrow.shown import shown
 from optimove_provider.records.arrow.types import Mask
@@ -49,7 +49,7 @@ class CsvText:
     """
 
     def __init__(self, attributes: Sequence[Attribute] = (), on_unfit: OnUnfit | None = None) -> None:
-        self._attributes, self._on_unfit = {one.name: one for one in attributes}, on_unfit
+        self._attributes, self._on_unfit = by_name(attributes), on_unfit
         self._names: list[str] | None = None
         self.nulls: Counter[str] = Counter()
         self.left_out = 0

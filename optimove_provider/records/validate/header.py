@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 
-from optimove_provider.contract.cells.datatypes import Attribute, Rule, Verdict
+from optimove_provider.contract.cells.datatypes import Attribute, Rule, Verdict, by_name
 from optimove_provider.contract.cells.ids import is_empty_id, is_null_marker
 from optimove_provider.records.csv_syntax.grammar import DOUBT, REPEATED, Fault, other_separator, separator_message
 from optimove_provider.records.csv_syntax.reader import Record
@@ -22,6 +22,7 @@ MAX_HINTS = 100
 _NAME_RULES = {
     file_rules.HEADER_DUPLICATE.name: "the column is there more than once",
     file_rules.HEADER_ARCHIVED.name: "the attribute is archived: leave the column out, as if it were not registered",
+    file_rules.HEADER_UNJUDGED.name: "its cells cannot be checked; leave the column out, or replace the attribute",
     file_rules.HEADER_PADDED.name: "white space around the name",
     file_rules.HEADER_UNKNOWN.name: "no attribute has this name",
 }
@@ -74,8 +75,9 @@ class HeaderSchema:
         self._any_name = attributes is None
         attributes = attributes or ()
         self._names = [] if header.broken else header.cells
-        self._active = {one.name: one for one in attributes if not one.archived}
-        self._archived = {one.name for one in attributes if one.archived} - self._active.keys()
+        registered = by_name(attributes)
+        self._active = {name: one for name, one in registered.items() if not one.archived}
+        self._archived = registered.keys() - self._active.keys()
         self._keys = [i for i, name in enumerate(self._names) if name in key]
         self.checks = tuple(self._cell_checks())
         self.repeated = RepeatedHeader(self._names)
@@ -102,7 +104,7 @@ class HeaderSchema:
         for index, name in enumerate(self._names):
             if name in self._key:
                 continue
-            if name in self._active:
+            if name in self._active and not self._active[name].problem:
                 yield _cell_check(index, self._active[name].rule, self._strict)
             elif self._any_name:
                 yield _text_check(index)
@@ -125,8 +127,7 @@ class HeaderSchema:
         seen: set[str] = set()
         for index, name in enumerate(self._names):
             if rule := self._name_rule(name, seen):
-                hint = self._nearest(name) if rule == file_rules.HEADER_UNKNOWN.name else ""
-                message = _NAME_RULES[rule] + hint
+                message = _NAME_RULES[rule] + self._detail(rule, name)
                 yield self._finding(self._header, 0, Fault(rule, index, name, message))
             seen.add(name)
 
@@ -142,10 +143,16 @@ class HeaderSchema:
         if name in self._archived:
             return file_rules.HEADER_ARCHIVED.name
         if self._any_name or name in self._active:
-            return None
+            unjudged = name in self._active and self._active[name].problem
+            return file_rules.HEADER_UNJUDGED.name if unjudged else None
         bare = name.strip()
         padded = bare != name and (bare in self._active or bare in self._key)
         return file_rules.HEADER_PADDED.name if padded else file_rules.HEADER_UNKNOWN.name
+
+    def _detail(self, rule: str, name: str) -> str:
+        if rule == file_rules.HEADER_UNJUDGED.name:
+            return f" ({self._active[name].problem})"
+        return self._nearest(name) if rule == file_rules.HEADER_UNKNOWN.name else ""
 
     def _nearest(self, name: str) -> str:
         """Suggest a name: names are case-sensitive, so one that differs in case only is the nearest."""

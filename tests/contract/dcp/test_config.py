@@ -220,7 +220,7 @@ def test_a_services_aws_keys_are_left_behind():
         (partial(ensure.ensure_table, 1, "customers", "uid"), [[], []]),
         (partial(dcp.read_table, 1), [{"id": "no number", "name": "customers", "aws_secret_key": "very secret"}]),
         (partial(dcp.list_attributes, 1), [["no object"]]),
-        (partial(dcp.list_attributes, 1), [[{"name": "ltv", "datatype": "unheard of"}]]),
+        (partial(dcp.list_attributes, 1), [[{"name": None, "datatype": "long"}]]),
         (partial(dcp.upload_history, 1), [{}]),
         (partial(dcp.upload_history, 1, ["t/no status"]), [[{"file": "no status"}]]),
         (partial(dcp.upload_history, 1, ["f"]), [[{"file": "f", "status": "failed", "rows_failed": "some"}]]),

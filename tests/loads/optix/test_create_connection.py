@@ -266,3 +266,25 @@ def test_of_many_at_once_one_creates(vendor, staging):
         thread.join()
     (created,) = vendor.state.connections
     assert (len(ends), set(ends) - {None}) == (8, {created})
+
+
+@pytest.mark.parametrize("form", ["null", "missing", "number", "no_uuid"])
+def test_an_answer_without_a_uuid_is_in_doubt_and_nothing_of_it_is_kept(vendor, staging, form):
+    vendor.state.switches = replace(vendor.state.switches, created_uuid=form)
+    with pytest.raises(UnreadableAnswer, match=r"lacks data_connection_uuid, as the text of a uuid; it says: \{"):
+        create_once(vendor.client(), staging, "customers", "id")
+    with pytest.raises(Disagreement, match="Look in the Opti-X UI"):
+        create_once(vendor.client(), staging, "customers", "id")
+    assert len(vendor.state.connections) == 1
+    (made,) = vendor.state.connections
+    assert create_once(vendor.client(), staging, "customers", "id", data_connection_uuid=made) == made
+    assert create_once(vendor.client(), staging, "customers", "id") == made
+
+
+def test_a_uuid_none_that_was_kept_before_is_none(vendor, staging):
+    made = create_once(vendor.client(), staging, "customers", "id")
+    (path,) = (f"connections/{name}" for name in staging.names("connections"))
+    staging.write(path, {**staging.read(path), "data_connection_uuid": "None"})
+    with pytest.raises(Disagreement, match="Look in the Opti-X UI"):
+        create_once(vendor.client(), staging, "customers", "id")
+    assert create_once(vendor.client(), staging, "customers", "id", data_connection_uuid=made) == made

@@ -12,12 +12,14 @@ from airflow.serialization.serialized_objects import DagSerialization
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.demo import journey
 from optimove_provider.operators.dcp import (
+    DcpArchiveAttributesOperator,
     DcpCreateAliasesOperator,
     DcpCreateServiceOperator,
     DcpCreateTableOperator,
     DcpLinkProjectOperator,
     DcpRegisterAttributesOperator,
     DcpS3ImportOperator,
+    DcpUpdateTableOperator,
     DcpWriteProfilesOperator,
 )
 from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUpdateOperator, OptixUploadOperator
@@ -43,12 +45,15 @@ OPERATORS = {
     DcpCreateTableOperator: {"service_id": 1, "name": "Customers", "keyfield_locator_type": "uid"},
     DcpRegisterAttributesOperator: {"table_id": 1, "attributes": []},
     DcpLinkProjectOperator: {"project_id": 1, "service_id": 1},
+    DcpUpdateTableOperator: {"table_id": 1},
+    DcpArchiveAttributesOperator: {"table_id": 1, "names": []},
 }
 TEMPLATE = "{{ params.value }}"
 # Of each field: literals that are refused, rendered texts that are refused, and what one that is taken becomes.
 FIELDS = {
     "mode": (["merge", None], ["merge", "None", ""], ("changed", "changed")),
     "dry_run": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
+    "missing_ok": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
     "overwrite_newer": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
     "ttl_seconds": ([0, True, "60", 3 * 10**11], ["0", "never", "None", "", "3e11", "1_0"], ("60", 60)),
     "window_grain": (
@@ -284,12 +289,12 @@ def test_a_run_that_gives_a_template_nothing_fails_for_good(emulator, uuid, miss
 
 
 def test_operators_of_this_test_are_all_that_check_something():
-    from optimove_provider.operators import dcp, dcp_import, optix
+    from optimove_provider.operators import dcp, dcp_config, dcp_import, optix
     from optimove_provider.tasks.checked_fields import CheckedOperator
 
     checking = {
         one
-        for module in (dcp, dcp_import, optix)
+        for module in (dcp, dcp_config, dcp_import, optix)
         for one in vars(module).values()
         if isinstance(one, type) and issubclass(one, BaseOperator) and issubclass(one, CheckedOperator)
         if one.__module__ == module.__name__ and not one.__name__.startswith("_")
