@@ -19,6 +19,9 @@ LOWEST := .venv-lowest
 READY := $(VENV)/.ready
 LOWEST_READY := $(LOWEST)/.ready
 RUN_DIR := $(CURDIR)/.run
+# Many tests wait, so two processes share the test files out among them. WORKERS=0: all in this one, as a debugger needs.
+WORKERS ?= 2
+SPREAD = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # Nothing is written to the home folder: it may be missing, or hold another Airflow.
 export AIRFLOW_HOME := $(RUN_DIR)/airflow
@@ -41,10 +44,10 @@ up: $(READY)  ## Airflow and the emulator, to click around in; Ctrl-C stops both
 	@exec $(VENV)/bin/python -m optimove_provider.demo up $(UP)
 
 test: $(READY)  ## the whole test suite; ARGS="-k name" narrows it
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest $(SPREAD) $(ARGS)
 
 test-lowest: $(LOWEST_READY)  ## what touches Airflow, Arrow or DuckDB, on their lowest supported versions
-	$(LOWEST)/bin/python -m pytest tests/on_airflow tests/dags tests/records tests/loads \
+	$(LOWEST)/bin/python -m pytest $(SPREAD) tests/on_airflow tests/dags tests/records tests/loads \
 	  --ignore-glob='*every_step.py' --ignore-glob='*any_order.py' $(ARGS)  # they are about our own steps, in any version
 
 check: $(READY)  ## format, lint, types, layers

@@ -9,7 +9,7 @@ from optimove_provider.clients.settings import DcpSettings
 from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.cells.values import JsonValue
 from optimove_provider.contract.dcp import config as dcp
-from optimove_provider.contract.dcp import ensure, profiles, readback
+from optimove_provider.contract.dcp import edits, ensure, profiles, readback
 from optimove_provider.contract.dcp.upload_history import Outcome
 from optimove_provider.contract.dcp.waiting import MAX_FAILED_POLLS, Ask, wait
 
@@ -78,20 +78,20 @@ class DcpClient(Client[DcpSettings]):
         """Give a table this name and description; what is None, or is so already, stays."""
         return self.run(ensure.update_table(table_id, name, description, dry_run))
 
-    def update_service(self, service_id: int, name: str) -> ensure.Ensured:
+    def rename_service(self, service_id: int, name: str) -> ensure.Ensured:
         """Give a service this name, unless it has it already."""
-        return self.run(ensure.update_service(service_id, name))
+        return self.run(ensure.rename_service(service_id, name))
 
     def delete_service(self, service_id: int) -> None:
         """Delete a service, which "archives all files in the corresponding AWS account" (REST reference).
 
         No more is documented: whether its tables and profiles can come back is not known, nor how.
         """
-        self.run(ensure.delete_service(service_id))
+        self.run(edits.delete_service(service_id))
 
     def delete_table(self, table_id: int) -> None:
         """Delete a table. Nothing is documented of what becomes of its profiles, attributes and files."""
-        self.run(ensure.delete_table(table_id))
+        self.run(edits.delete_table(table_id))
 
     def ensure_attributes(
         self, table_id: int, attributes: Iterable[Attribute], dry_run: bool = False
@@ -113,7 +113,11 @@ class DcpClient(Client[DcpSettings]):
 
     def describe_attribute(self, attribute_id: int, description: str) -> None:
         """Change an attribute's description."""
-        self.run(ensure.describe_attribute(attribute_id, description))
+        self.run(edits.describe_attribute(attribute_id, description))
+
+    def archive_attribute(self, attribute_id: int) -> None:
+        """Archive an attribute: its values are neither read nor written any more."""
+        self.run(edits.archive_attribute(attribute_id))
 
     def read_profile(self, service_id: int, table_id: int, customer_id: str) -> dict[str, Any] | None:
         """One customer's values by attribute name; None for an unknown customer."""

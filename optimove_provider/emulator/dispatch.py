@@ -6,10 +6,11 @@ from urllib.parse import unquote
 from optimove_provider.contract.optix import data_connections as optix
 from optimove_provider.contract.wire.messages import Answer, Lost, Request, Response
 from optimove_provider.emulator.api.control import CONTROL, PREFIX
-from optimove_provider.emulator.api.dcp import DCP, HISTORY
-from optimove_provider.emulator.api.dcp_profiles import PROFILES
+from optimove_provider.emulator.api.dcp.config import DCP
+from optimove_provider.emulator.api.dcp.history import HISTORY
+from optimove_provider.emulator.api.dcp.profiles import PROFILES
 from optimove_provider.emulator.api.doubtful import DOUBTFUL
-from optimove_provider.emulator.api.optix import OPTIX
+from optimove_provider.emulator.api.optix.connections import OPTIX
 from optimove_provider.emulator.api.routes import Call, url_path
 from optimove_provider.emulator.model.faults import Fault
 from optimove_provider.emulator.model.state import State
@@ -48,7 +49,7 @@ def is_control(url: str) -> bool:
 
 def latency_seconds(state: State, request: Request) -> float:
     """How long the answer to this request is held back: not at all on a control route."""
-    return 0.0 if _route(state, request).api is CONTROL else state.switches.latency_seconds
+    return 0.0 if _route(state, request).api is CONTROL else state.switches.plain.latency_seconds
 
 
 def _route(state: State, request: Request) -> Call:
@@ -66,8 +67,9 @@ def _answer(call: Call) -> Response:
     if call.api is None:
         prefixes = ", ".join(api.prefix for api in APIS)
         return json_answer(404, {"message": f"nothing is served here, only under {prefixes}"})
-    doubtful = DOUBTFUL.get(call.state.switches.doubtful_success)
-    if doubtful and call.api in (OPTIX, DCP, PROFILES) and call.request.method != "GET":
+    is_write = call.api in (OPTIX, DCP, PROFILES) and call.request.method != "GET"
+    doubtful = DOUBTFUL.get(call.state.switches.doubtful_success) if is_write else None
+    if doubtful:
         answer = call.api.answer(call) if call.state.switches.doubtful_work_done else doubtful
         return doubtful if answer.ok else answer
     return call.api.answer(call)

@@ -26,6 +26,13 @@ class Refusal(Exception):
         self.details, self.headers = details, headers or {}
 
 
+class Misshapen(Refusal):
+    """The body is JSON, and not what it should be. Which status that has may be a guess: `status` is the likely one."""
+
+    def __init__(self, message: str):
+        super().__init__(400, message)
+
+
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
@@ -45,26 +52,26 @@ def read_json(body: bytes | None) -> Any:
         raise Refusal(400, f"the body is no valid JSON: {error}") from None
 
 
-def json_object(value: Any, status: int = 400) -> dict[str, Any]:
-    """The value, which must be a JSON object. Raises Refusal `status`."""
+def json_object(value: Any) -> dict[str, Any]:
+    """The value, which must be a JSON object. Raises Misshapen."""
     if not isinstance(value, dict):
-        raise Refusal(status, "a JSON object is expected")
+        raise Misshapen("a JSON object is expected")
     return value
 
 
-def required_text(value: dict[str, Any], name: str, status: int = 400) -> str:
-    """A member that must be there, and be text that is not empty. Raises Refusal `status`."""
+def required_text(value: dict[str, Any], name: str) -> str:
+    """A member that must be there, and be text that is not empty. Raises Misshapen."""
     text = value.get(name)
     if not isinstance(text, str) or not text:
-        raise Refusal(status, f"{name} is required, as a string that is not empty")
+        raise Misshapen(f"{name} is required, as a string that is not empty")
     return text
 
 
-def optional_text(value: dict[str, Any], name: str, status: int = 400) -> str | None:
-    """A member that may be absent or null, and is text otherwise. Raises Refusal `status`."""
+def optional_text(value: dict[str, Any], name: str) -> str | None:
+    """A member that may be absent or null, and is text otherwise. Raises Misshapen."""
     text = value.get(name)
     if text is not None and not isinstance(text, str):
-        raise Refusal(status, f"{name} must be a string or null")
+        raise Misshapen(f"{name} must be a string or null")
     return text
 
 

@@ -252,10 +252,10 @@ def test_a_list_in_pages_is_read_over_http_and_no_key_leaves_for_another_host(ca
     with EmulatorServer() as server, DcpClient(dcp_settings(server.url), retries=AT_ONCE) as client:
         service = client.ensure_service("profiles").id
         table = client.ensure_table(service, "customers", "uid").id
-        server.state.switches = Switches(list_paging="link")
+        server.state.switches = Switches(list_page_size=1)
         assert client.ensure_table(service, "customers", "uid").id == table
         assert len(client.list_tables(service)) == 2
-        server.state.switches = Switches(list_paging="elsewhere")
+        server.state.switches = Switches(list_page_size=1, next_page="elsewhere")
         with pytest.raises(SettingsError, match="list_tables goes on at another place than the connection's host"):
             client.list_tables(service)
 

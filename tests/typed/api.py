@@ -54,7 +54,7 @@ async def dcp_calls(client: DcpClient) -> None:
     assert_type(client.ensure_attributes(1, [Attribute("a", "long")]), ensure.Ensured)
     assert_type(client.link_project(1, 2), ensure.Ensured)
     assert_type(client.update_table(1, description="of the shop").changed, tuple[str, ...])
-    assert_type(client.update_service(1, "name"), ensure.Ensured)
+    assert_type(client.rename_service(1, "name"), ensure.Ensured)
     assert_type(client.archive_attributes(1, {"a": None, "b": "long"}).archived, tuple[str, ...])
     assert_type(client.read_service(1), dcp.Service)
     assert_type(client.read_attribute(1), Attribute)

@@ -1,18 +1,18 @@
 """Dynamic Customer Profiles (DCP): endpoints, limits and objects of the config host, and reading them. No I/O here.
 
 Sources: "guide" is the current "Customer Profiles" page (docs.developers.optimizely.com); "REST reference" is the
-vendor's archived reference of 2020 (github.com/optimizely/classic-documentation), folders dcpservices, dcptables,
-dcpattributes, projects, overview. What creates and changes is in `contract.dcp.ensure`, profiles and aliases are in
-`contract.dcp.profiles`.
+vendor's archived reference of 2020 (`contract.dcp.reference`). What creates and changes is in `contract.dcp.ensure` and
+`contract.dcp.edits`, profiles and aliases in `contract.dcp.profiles`.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from optimove_provider.contract.cells.datatypes import Attribute, by_name
-from optimove_provider.contract.dcp import profiles
+from optimove_provider.contract.dcp import profiles, reference
 from optimove_provider.contract.dcp.upload_history import HistoryEntry, Outcome, judge, read_history
 from optimove_provider.contract.wire.answers import ask, ask_list, ask_pages, decoded, read
 from optimove_provider.contract.wire.errors import Disagreement, SettingsError
@@ -27,7 +27,6 @@ AUTH_SCHEMES = {TOKEN_HEADER: "the classic token", "Bearer": "the OAuth 2.0 acce
 """How a token is sent, and which one. The guide contradicts itself: "all DCP REST APIs make use of only classic
 tokens", and "We highly recommend that you use OAuth 2.0", whose token goes into `Authorization: Bearer` (the archived
 reference, oauth/7-api-access)."""
-REFERENCE = profiles.REFERENCE
 IMPORT_BUCKET = "optimizely-import"
 S3_REGION = "us-east-1"
 """The region is documented nowhere; this one is what third-party uploaders use (inferred)."""
@@ -37,109 +36,157 @@ LOCATOR_NAME = re.compile(r"[a-zA-Z_][a-zA-Z_0-9$]*")
 """Both: REST reference, dcptables. A name is required unless the type is `uid`, which has none."""
 
 
-def _row(name: str, method: str, path: str, page: str, source: str, *, retry_safe: bool) -> Endpoint:
-    """A row of the config host. Its overview: after a 429 or 503 "we recommend waiting at least 60 seconds"."""
-    return Endpoint(name, API, method, path, retry_safe, f"{source} ({REFERENCE}/{page})", least_wait_seconds=60.0)
-
-
-_SERVICE, _TABLE = "/dcp_services/{service_id}", "/dcp_datasources/{table_id}"
-_TABLES, _ATTRIBUTES = f"{_SERVICE}/dcp_datasources", f"{_TABLE}/dcp_datasource_attributes"
-_ATTRIBUTE, _PROJECT = "/dcp_datasource_attributes/{attribute_id}", "/projects/{project_id}"
+_row = partial(reference.row, API)
+_SERVICE = "/dcp_services/{service_id}"
+_TABLES = f"{_SERVICE}/dcp_datasources"
+_TABLE = "/dcp_datasources/{table_id}"
+_ATTRIBUTES = f"{_TABLE}/dcp_datasource_attributes"
+_ATTRIBUTE = "/dcp_datasource_attributes/{attribute_id}"
+_PROJECT = "/projects/{project_id}"
 
 LIST_SERVICES = _row(
-    *("list_services", "GET", "/dcp_services", "dcpservices/5-list_dcpservices.md"),
-    'REST reference: "Get all DCP services for this account."',
+    "list_services",
+    "GET",
+    "/dcp_services",
+    "dcpservices/5-list_dcpservices",
+    "Get all DCP services for this account.",
     retry_safe=True,
 )
 CREATE_SERVICE = _row(
-    *("create_service", "POST", "/dcp_services", "dcpservices/2-create.md"),
-    'REST reference: "Create a new DCP Service under your account." "Currently, each Optimizely Account can have a '
-    'maximum of one DCP Service."',
+    "create_service",
+    "POST",
+    "/dcp_services",
+    "dcpservices/2-create",
+    "Create a new DCP Service under your account.",
     retry_safe=False,
 )
 READ_SERVICE = _row(
-    *("read_service", "GET", _SERVICE, "dcpservices/1-read.md"),
-    'REST reference: "Get metadata for a single DCP Service."',
+    "read_service",
+    "GET",
+    _SERVICE,
+    "dcpservices/1-read",
+    "Get metadata for a single DCP Service.",
     retry_safe=True,
 )
 UPDATE_SERVICE = _row(
-    *("update_service", "PUT", _SERVICE, "dcpservices/3-update.md"),
-    'REST reference: "Update a single DCPService." Its one editable field is "name".',
+    "update_service",
+    "PUT",
+    _SERVICE,
+    "dcpservices/3-update",
+    "Update a single DCPService.",
+    note="Only `name` is editable.",
     retry_safe=True,
 )
 DELETE_SERVICE = _row(
-    *("delete_service", "DELETE", _SERVICE, "dcpservices/4-delete.md"),
-    'REST reference: "Delete a DCP Service." "This archives all files in the corresponding AWS account." Nothing says '
-    "what a second one does, so it is not repeated.",
-    retry_safe=False,
+    "delete_service",
+    "DELETE",
+    _SERVICE,
+    "dcpservices/4-delete",
+    "This archives all files in the corresponding AWS account.",
+    retry_safe=True,
 )
 LIST_TABLES = _row(
-    *("list_tables", "GET", _TABLES, "dcptables/5-list.md"),
-    'REST reference: "Get a list of all Tables in the specified DCP Service."',
+    "list_tables",
+    "GET",
+    _TABLES,
+    "dcptables/5-list",
+    "Get a list of all Tables in the specified DCP Service.",
     retry_safe=True,
 )
 CREATE_TABLE = _row(
-    *("create_table", "POST", _TABLES, "dcptables/2-create.md"),
-    'REST reference: "Create a Table for the specified DCP Service."',
+    "create_table",
+    "POST",
+    _TABLES,
+    "dcptables/2-create",
+    "Create a Table for the specified DCP Service.",
     retry_safe=False,
 )
 READ_TABLE = _row(
-    *("read_table", "GET", _TABLE, "dcptables/1-read.md"),
-    'REST reference: "Get metadata for the specified Table (datasource)."',
+    "read_table",
+    "GET",
+    _TABLE,
+    "dcptables/1-read",
+    "Get metadata for the specified Table (datasource).",
     retry_safe=True,
 )
 UPDATE_TABLE = _row(
-    *("update_table", "PUT", _TABLE, "dcptables/3-update.md"),
-    'REST reference: "Update a Table (datasource)." Its editable fields are name, description, keyfield_locator_type '
-    "and keyfield_locator_name.",
+    "update_table",
+    "PUT",
+    _TABLE,
+    "dcptables/3-update",
+    "Update a Table (datasource).",
+    note="Editable are `name`, `description` and the locator.",
     retry_safe=True,
 )
 DELETE_TABLE = _row(
-    *("delete_table", "DELETE", _TABLE, "dcptables/4-delete.md"),
-    'REST reference: "Delete a Table (datasource)." Nothing says what becomes of its data, nor what a second one does, '
-    "so it is not repeated.",
-    retry_safe=False,
+    "delete_table",
+    "DELETE",
+    _TABLE,
+    "dcptables/4-delete",
+    "Delete a Table (datasource).",
+    note="What becomes of its data is not documented.",
+    retry_safe=True,
 )
 LIST_ATTRIBUTES = _row(
-    *("list_attributes", "GET", _ATTRIBUTES, "dcpattributes/5-list_attributes.md"),
-    'REST reference: "Get a list of all attributes in the specified Table (datasource)."',
+    "list_attributes",
+    "GET",
+    _ATTRIBUTES,
+    "dcpattributes/5-list_attributes",
+    "Get a list of all attributes in the specified Table (datasource).",
     retry_safe=True,
 )
 CREATE_ATTRIBUTE = _row(
-    *("create_attribute", "POST", _ATTRIBUTES, "dcpattributes/2-create.md"),
-    'REST reference: "Create a single attribute for customer profiles in a Table (datasource)."',
+    "create_attribute",
+    "POST",
+    _ATTRIBUTES,
+    "dcpattributes/2-create",
+    "Create a single attribute for customer profiles in a Table (datasource).",
     retry_safe=False,
 )
 READ_ATTRIBUTE = _row(
-    *("read_attribute", "GET", _ATTRIBUTE, "dcpattributes/1-read.md"),
-    'REST reference: "Get metadata for the specified attribute."',
+    "read_attribute",
+    "GET",
+    _ATTRIBUTE,
+    "dcpattributes/1-read",
+    "Get metadata for the specified attribute.",
     retry_safe=True,
 )
 UPDATE_ATTRIBUTE = _row(
-    *("update_attribute", "PUT", _ATTRIBUTE, "dcpattributes/3-update.md"),
-    'REST reference: "Updates to an attribute\'s name or datatype are not currently supported." Its one editable field '
-    "is description.",
+    "update_attribute",
+    "PUT",
+    _ATTRIBUTE,
+    "dcpattributes/3-update",
+    "Updates to an attribute's name or datatype are not currently supported.",
+    note="Only `description` is editable.",
     retry_safe=True,
 )
-ARCHIVE_ATTRIBUTE = _row(
-    *("archive_attribute", "DELETE", _ATTRIBUTE, "dcpattributes/4-delete.md"),
-    'REST reference: "Archive a single attribute." "Once an attribute is archived, you can no longer update or read '
-    'Customer Profile data for this attribute." What is archived stays so, however often it is asked for.',
+DELETE_ATTRIBUTE = _row(
+    "delete_attribute",
+    "DELETE",
+    _ATTRIBUTE,
+    "dcpattributes/4-delete",
+    "Archive a single attribute.",
+    note="It archives: sending it twice leaves the attribute archived.",
     retry_safe=True,
 )
 LIST_PROJECTS = _row(
-    *("list_projects", "GET", "/projects/", "projects/5-list.md"),
-    'REST reference: "Get a list of all the projects in your account, with associated metadata."',
+    "list_projects",
+    "GET",
+    "/projects",
+    "projects/5-list",
+    "Get a list of all the projects in your account, with associated metadata.",
     retry_safe=True,
 )
 READ_PROJECT = _row(
-    *("read_project", "GET", _PROJECT, "projects/1-read.md"),
-    'REST reference: "Get metadata for a single project."',
-    retry_safe=True,
+    "read_project", "GET", _PROJECT, "projects/1-read", "Get metadata for a single project.", retry_safe=True
 )
 UPDATE_PROJECT = _row(
-    *("update_project", "PUT", _PROJECT, "projects/3-update.md"),
-    'REST reference: "Update a project\'s metadata". dcp_service_id is among its editable fields.',
+    "update_project",
+    "PUT",
+    _PROJECT,
+    "projects/3-update",
+    "Update a project's metadata",
+    note="`dcp_service_id` is among the editable fields.",
     retry_safe=True,
 )
 UPLOAD_HISTORY = Endpoint(
@@ -166,7 +213,7 @@ ENDPOINTS = (
     CREATE_ATTRIBUTE,
     READ_ATTRIBUTE,
     UPDATE_ATTRIBUTE,
-    ARCHIVE_ATTRIBUTE,
+    DELETE_ATTRIBUTE,
     LIST_PROJECTS,
     READ_PROJECT,
     UPDATE_PROJECT,

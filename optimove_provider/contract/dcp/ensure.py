@@ -148,23 +148,13 @@ def _update_complaint(table: Table, changes: Mapping[str, str]) -> Flow[str]:
     return f"table {taken[0]} has the name {changes['name']!r} already: choose another one" if taken else ""
 
 
-def update_service(service_id: int, name: str) -> Flow[Ensured]:
+def rename_service(service_id: int, name: str) -> Flow[Ensured]:
     """Give a service this name, the only thing that the API can change about it, unless it has it already."""
     service = yield from dcp.read_service(service_id)
     if service.name == name:
         return Ensured(service_id)
     yield from tell(dcp.UPDATE_SERVICE, {"name": name}, service_id=service_id)
     return Ensured(service_id, changed=(f"name of service {service_id}",))
-
-
-def delete_service(service_id: int) -> Flow[None]:
-    """Delete a service, which "archives all files in the corresponding AWS account" (REST reference, dcpservices)."""
-    yield from tell(dcp.DELETE_SERVICE, None, service_id=service_id)
-
-
-def delete_table(table_id: int) -> Flow[None]:
-    """Delete a table. Whether its profiles, attributes and files go with it, or can come back, is not documented."""
-    yield from tell(dcp.DELETE_TABLE, None, table_id=table_id)
 
 
 def ensure_attributes(table_id: int, attributes: Iterable[Attribute], dry_run: bool = False) -> Flow[Ensured]:
@@ -248,7 +238,7 @@ def _archive_complaints(
 def _archive(table_id: int, attribute: Attribute) -> Flow[None]:
     """Archive one. Where it is gone, an earlier try of the request, or somebody else, has archived it."""
     try:
-        yield from tell(dcp.ARCHIVE_ATTRIBUTE, None, attribute_id=attribute.id)
+        yield from tell(dcp.DELETE_ATTRIBUTE, None, attribute_id=attribute.id)
     except Refused as error:
         every = yield from dcp.list_every_attribute(table_id)
         if error.status != 404 or any(one.id == attribute.id and not one.archived for one in every):
@@ -274,8 +264,3 @@ def link_project(project_id: int, service_id: int, replace: bool = False, dry_ru
     if not dry_run:
         yield from tell(dcp.UPDATE_PROJECT, {"dcp_service_id": service_id}, project_id=project_id)
     return Ensured(project.id, link)
-
-
-def describe_attribute(attribute_id: int, description: str) -> Flow[None]:
-    """Change an attribute's description, the only thing that the API can change about it."""
-    yield from tell(dcp.UPDATE_ATTRIBUTE, {"description": description}, attribute_id=attribute_id)

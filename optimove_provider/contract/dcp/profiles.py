@@ -1,14 +1,16 @@
 """Profiles and aliases of DCP: endpoints of the profile host, and the conversations over them. No I/O here.
 
-"REST reference" is the vendor's archived reference of 2020, folders dcpcustomerprofiles and dcpalias. It shows paths
-and bodies, and hardly any answer: what counts as success is in `wire.success`.
+The REST reference (`contract.dcp.reference`) shows paths and bodies, and hardly any answer: what counts as success is
+in `wire.success`.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from optimove_provider.contract.cells.values import JsonValue
+from optimove_provider.contract.dcp import reference
 from optimove_provider.contract.wire.answers import ask_pages, decoded, found_or_none, read, read_list, tell
 from optimove_provider.contract.wire.members import OddMember, identity, kind_of, text
 from optimove_provider.contract.wire.messages import Endpoint, Flow, T
@@ -23,18 +25,7 @@ API = "dcp_profiles"
 BASE_URL = "https://vis.optimizely.com/api"
 
 
-REFERENCE = "https://github.com/optimizely/classic-documentation/blob/310e00b/classic/rest/v1"
-"""The vendor's archived REST reference: one file an endpoint."""
-_OF_2016 = (
-    "https://github.com/tscanlin/developers.optimizely.com/blob/a3aa619/src/content/customer-profiles/customer_profiles"
-)
-
-
-def _row(name: str, method: str, path: str, source: str, *, retry_safe: bool) -> Endpoint:
-    # The overview of the REST reference asks for 60 seconds after a 429 or 503; it speaks of the config host.
-    return Endpoint(name, API, method, path, retry_safe, f"REST reference: {source}", least_wait_seconds=60.0)
-
-
+_row = partial(reference.row, API)
 _PROFILE = "/customer_profile/{service_id}/{table_id}/{customer_id}"
 _ALIAS = "/alias/{service_id}/{optimizely_table_id}/{optimizely_user_id}"
 
@@ -42,46 +33,54 @@ READ_PROFILE = _row(
     "read_profile",
     "GET",
     _PROFILE,
-    f'"Get a single customer profile." ({REFERENCE}/dcpcustomerprofiles/1-read.md)',
+    "dcpcustomerprofiles/1-read",
+    "Get a single customer profile.",
     retry_safe=True,
 )
 WRITE_PROFILE = _row(
     "write_profile",
     "POST",
     _PROFILE,
-    '"Create or update a single customer profile." "The specified attribute value overwrites any existing value '
-    f'specified earlier", so sending the same values twice is safe. ({REFERENCE}/dcpcustomerprofiles/2-write.md)',
+    "dcpcustomerprofiles/2-write",
+    "The specified attribute value overwrites any existing value specified earlier.",
+    note="So sending the same values twice is safe.",
     retry_safe=True,
 )
 READ_CONSOLIDATED = _row(
     "read_consolidated_view",
     "GET",
     "/consolidatedCustomerView/{service_id}/{optimizely_table_id}/{optimizely_user_id}",
-    '"Get a consolidated view of a single customer profile. The `dcp_service_id`, `optimizely_datasource_id` and '
-    f'`optimizely_user_id` are required in the URL." ({REFERENCE}/dcpcustomerprofiles/3-consolidated.md)',
+    "dcpcustomerprofiles/3-consolidated",
+    "Get a consolidated view of a single customer profile.",
+    note="The reference of 2016 lacks the table's id.",
     retry_safe=True,
 )
-READ_CONSOLIDATED_2016 = _row(
+READ_CONSOLIDATED_2016 = Endpoint(
     "read_consolidated_view_2016",
+    API,
     "GET",
     "/consolidatedCustomerView/{service_id}/{optimizely_user_id}",
-    'of 2016: "The `dcp_service_id` and `optimizely_user_id` are required in the URL." Asked for where the path of '
-    f"2020 is answered 404. ({_OF_2016}/3-consolidated.md)",
     retry_safe=True,
+    source='REST reference: "The `dcp_service_id` and `optimizely_user_id` are required in the URL." So in that of '
+    "2016; asked for where the path of 2020 is answered 404. https://github.com/tscanlin/developers.optimizely.com/blob/"
+    "a3aa619e8a33ee366643d147aab17703f681f594/src/content/customer-profiles/customer_profiles/3-consolidated.md",
+    least_wait_seconds=reference.LEAST_WAIT_SECONDS,
 )
 READ_ALIASES = _row(
     "read_aliases",
     "GET",
     _ALIAS,
-    f'"Get all customer IDs aliased to the specified Optimizely User ID." ({REFERENCE}/dcpalias/1-read.md)',
+    "dcpalias/1-read",
+    "Get all customer IDs aliased to the specified Optimizely User ID.",
     retry_safe=True,
 )
 CREATE_ALIASES = _row(
     "create_aliases",
     "POST",
     _ALIAS,
-    '"Alias customer IDs to the specified Optimizely User ID." What a second one does is not documented, so it is not '
-    f"repeated. ({REFERENCE}/dcpalias/2-create.md)",
+    "dcpalias/2-create",
+    "Alias customer IDs to the specified Optimizely User ID.",
+    note="What a second one does is not documented, so it is not repeated.",
     retry_safe=False,
 )
 ENDPOINTS = (

@@ -10,8 +10,9 @@ from optimove_provider.contract.wire.errors import DataError, UnreadableAnswer, 
 from optimove_provider.contract.wire.messages import Answer, Endpoint, Flow, Lost, json_body
 from optimove_provider.contract.wire.targets import NoOneForm, connection_uuid
 
-DOCS = "https://developer.optimove.com/docs"
-WALKTHROUGH = f"{DOCS}/walkthrough-example-for-an-upload-data-connection"
+_DOCS = "https://developer.optimove.com/docs"
+_WALKTHROUGH = f"{_DOCS}/walkthrough-example-for-an-upload-data-connection"
+
 API = "optix"
 BASE_URL = "https://api.opti-x.optimove.net/api/data-connections/v1"
 API_KEY_HEADER = "x-api-key"
@@ -26,7 +27,7 @@ CREATE_CONNECTION = Endpoint(
     "POST",
     "/connections",
     retry_safe=False,
-    source=f'walkthrough: "Set up a new Data Connection using the POST /connections endpoint." ({WALKTHROUGH})',
+    source=f'walkthrough: "Set up a new Data Connection using the POST /connections endpoint." {_WALKTHROUGH}',
 )
 UPLOAD_DATA = Endpoint(
     "upload_data",
@@ -35,7 +36,7 @@ UPLOAD_DATA = Endpoint(
     "/connections/{data_connection_uuid}/upload_data",
     retry_safe=True,
     source='walkthrough: "upload directly using the POST /connections/{data_connection_uuid}/upload_data endpoint". '
-    f"Sending the same records twice is safe because an upload replaces each record whole. ({WALKTHROUGH})",
+    f"Sending the same records twice is safe because an upload replaces each record whole. {_WALKTHROUGH}",
 )
 UPDATE_DATA = Endpoint(
     "update_data",
@@ -45,7 +46,7 @@ UPDATE_DATA = Endpoint(
     retry_safe=True,
     source='Managing Data Connections: "Update or overwrite existing data using the Update Data endpoint. Specify the '
     'primary_key, updated data, and an optional ttl." Sending the same items twice is safe because "Update and Upload '
-    f'share the same complete-replacement behaviour" ({WALKTHROUGH}). ({DOCS}/managing-data-connections-data)',
+    f'share the same complete-replacement behaviour" (walkthrough). {_DOCS}/managing-data-connections-data',
 )
 REACH = Endpoint(
     "reach",

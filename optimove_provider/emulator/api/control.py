@@ -48,13 +48,14 @@ def _state(call: Call) -> Response:
         "services": [_without_keys(service) for service in state.services.values()],
         "tables": [_table(table) for table in state.tables.values()],
         "violations": state.violations,
+        "switches_met": sorted(state.switches.met),
     }
     return json_answer(200, shown)
 
 
 def _connection(state: State, connection: Connection, now: float) -> dict[str, Any]:
-    state.forget_open_batches(connection)
-    records = connection.visible(now, old_rows_stay=state.switches.old_rows_stay)
+    state.look_at(connection)
+    records = connection.visible(now, lambda: state.switches.old_rows_stay)
     return {
         "data_connection_uuid": connection.data_connection_uuid,
         "name": connection.name,
@@ -86,7 +87,7 @@ def _reset(call: Call) -> Response:
 
 
 def _switches(call: Call) -> Response:
-    return json_answer(200, asdict(call.state.switches))
+    return json_answer(200, asdict(call.state.switches.plain))
 
 
 def _set_switches(call: Call) -> Response:
@@ -96,7 +97,7 @@ def _set_switches(call: Call) -> Response:
         if name not in known:
             raise Refusal(400, f"switch {name!r} is unknown: one of {_listed(known)}")
         _check_switch(name, value, known[name])
-    call.state.switches = replace(call.state.switches, **wanted)
+    call.state.switches = replace(call.state.switches.plain, **wanted)
     return _switches(call)
 
 

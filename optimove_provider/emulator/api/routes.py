@@ -85,8 +85,7 @@ class Api:
         """The row that a request fits, and the values of its names."""
         given = path.split("/")
         for endpoint in self.handlers:
-            path_of = f"{self.prefix}{endpoint.path}"
-            values = _fit((path_of.rstrip("/") if self.trailing_slash else path_of).split("/"), given)
+            values = _fit(f"{self.prefix}{endpoint.path}".split("/"), given)
             if endpoint.method == method and values is not None:
                 return endpoint, values
         return None

@@ -69,12 +69,13 @@ def _import(state: State, upload: Upload, table: Table) -> None:
         upload.status, upload.message = "failed", ordered.message
         return
     try:
-        if table.archived:  # guess: nothing is written into it
-            raise BadFile(f"table {table.id} is archived")
         if upload.found.size >= MAX_IMPORT_BYTES:
             raise BadFile(f"{upload.found.size} bytes: files must be under {MAX_IMPORT_BYTES}")
-        if state.switches.row_failure == "file":
-            _refuse_bad_rows(state, upload, table)
+        if table.archived:  # a guess
+            raise BadFile("the table is archived")
+        _count_bad_rows(state, upload, table)
+        if upload.rows_failed and state.switches.row_failure == "file":
+            raise BadFile(upload.message)
         _write(state, upload, table)
     except BadFile as error:
         upload.status, upload.message = "failed", str(error)
@@ -83,30 +84,23 @@ def _import(state: State, upload: Upload, table: Table) -> None:
 @contextmanager
 def _rows(state: State, upload: Upload, table: Table) -> Iterator[Iterator[Row]]:
     with state.objects.read(upload.found) as stream:
-        yield read_rows(stream, upload.found.key, table, lower_bool=state.switches.bool_case == "lower")
+        yield read_rows(stream, upload.found.key, table, state.switches)
 
 
-def _refuse_bad_rows(state: State, upload: Upload, table: Table) -> None:
-    """Read the file once without writing. Raises BadFile if a row is bad, after counting them all."""
+def _count_bad_rows(state: State, upload: Upload, table: Table) -> None:
+    """Read the file once without writing."""
     with _rows(state, upload, table) as rows:
         for row in rows:
-            _blame(upload, row)
-    if upload.rows_failed:
-        raise BadFile(upload.message)
-
-
-def _blame(upload: Upload, row: Row) -> None:
-    if row.error:
-        upload.rows_failed += 1
-        upload.message = upload.message or row.error
+            if row.error:
+                upload.rows_failed += 1
+                upload.message = upload.message or row.error
 
 
 def _write(state: State, upload: Upload, table: Table) -> None:
-    """Write every good row, an update of a profile each. Guess: of two for one customer the last counts."""
+    """Write every good row, an update of a profile each."""
     readable = state.clock() + state.switches.profile_lag_seconds
     with _rows(state, upload, table) as rows:
         for row in rows:
-            _blame(upload, row)
             if not row.error:
                 table.upsert(row.customer_id, row.values, readable)
                 upload.rows_processed += 1

@@ -4,7 +4,8 @@ Field names and shapes follow the vendor's REST reference, dcpservices, dcptable
 """
 
 from collections import deque
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from optimove_provider.contract.cells.datatypes import Attribute
@@ -85,7 +86,7 @@ class Service:
 
 @dataclass(slots=True)
 class Registered:
-    """An attribute as the table has it."""
+    """An attribute as the table has it, archived or not."""
 
     id: int
     attribute: Attribute
@@ -93,7 +94,7 @@ class Registered:
     last_modified: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """As tables show it: without instants and without the table's id."""
+        """As a table shows it: without instants and without the table's id (REST reference, dcptables, list)."""
         attribute = self.attribute
         return {
             "id": self.id,
@@ -110,8 +111,7 @@ class Registered:
 class Table:
     """A table, a "datasource" in URLs. `profiles` are the values that are read, by customerId and attribute name.
 
-    `arriving` are writes that nobody can read yet: when they can, the customerId and the values. `attributes` has them
-    by id: of one name there may be several, all but one of them archived.
+    `arriving` are writes that nobody can read yet: when they can, the customerId and the values.
     """
 
     id: int
@@ -122,11 +122,11 @@ class Table:
     description: str | None
     created: str
     is_optimizely: bool = False
-    attributes: dict[int, Registered] = field(default_factory=dict)
-    profiles: dict[str, dict[str, CellValue]] = field(default_factory=dict)
-    arriving: deque[tuple[float, str, dict[str, CellValue]]] = field(default_factory=deque)
     archived: bool = False
     last_modified: str = ""
+    registered: list[Registered] = field(default_factory=list)
+    profiles: dict[str, dict[str, CellValue]] = field(default_factory=dict)
+    arriving: deque[tuple[float, str, Mapping[str, CellValue | None]]] = field(default_factory=deque)
 
     @property
     def s3_path(self) -> str:
@@ -134,25 +134,31 @@ class Table:
         return f"{self.service.s3_path}/{self.id}"
 
     @property
-    def live(self) -> dict[str, Registered]:
-        """The attributes that can be read and written, by name."""
-        return {one.attribute.name: one for one in self.attributes.values() if not one.attribute.archived}
+    def attributes(self) -> dict[str, Registered]:
+        """The attributes by name: of those with one name the live one, or else the one that was archived last."""
+        return {one.attribute.name: one for one in sorted(self.registered, key=lambda one: not one.attribute.archived)}
 
-    def archive(self, registered: Registered) -> None:
-        """Archive an attribute: its values can neither be read nor written. Nothing here brings them back."""
-        registered.attribute = replace(registered.attribute, archived=True)
-        for values in (*self.profiles.values(), *(values for _, _, values in self.arriving)):
-            values.pop(registered.attribute.name, None)
+    def register(self, registered: Registered) -> None:
+        """Add an attribute. Guess: of an archived one with its name, which it replaces, it takes no values over."""
+        self.registered.append(registered)
+        for profile in self.profiles.values():
+            profile.pop(registered.attribute.name, None)
 
-    def upsert(self, customer_id: str, values: dict[str, CellValue], readable: float) -> None:
-        """Write one row, to be read from that instant on: its values replace earlier ones, others are kept."""
+    def upsert(self, customer_id: str, values: Mapping[str, CellValue | None], readable: float) -> None:
+        """Write one row, to be read from that instant on: its values replace earlier ones, others are kept.
+
+        One that is None takes the earlier one away.
+        """
         self.arriving.append((readable, customer_id, values))
 
     def show_written(self, now: float) -> None:
         """Let what is readable by now be read, in the order in which it was written."""
         while self.arriving and self.arriving[0][0] <= now:
             _, customer_id, values = self.arriving.popleft()
-            self.profiles.setdefault(customer_id, {}).update(values)
+            profile = self.profiles.setdefault(customer_id, {})
+            profile.update({name: value for name, value in values.items() if value is not None})
+            for name in (name for name, value in values.items() if value is None):
+                profile.pop(name, None)
 
     def as_json(self) -> dict[str, Any]:
         """As the API returns it."""
@@ -164,7 +170,7 @@ class Table:
             "keyfield_locator_type": self.keyfield_locator_type,
             "keyfield_locator_name": self.keyfield_locator_name,
             "is_optimizely": self.is_optimizely,
-            "attributes": [registered.as_json() for registered in self.attributes.values()],
+            "attributes": [registered.as_json() for registered in self.registered],
             "archived": self.archived,
             **self.service.credentials.as_json(),
             "s3_path": self.s3_path,

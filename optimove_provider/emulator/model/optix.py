@@ -1,8 +1,9 @@
 """An Opti-X data connection: records, batches that stay invisible until completed, expiry. No I/O here."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 Key = str
@@ -11,11 +12,16 @@ Key = str
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record. `expires` is an epoch instant in seconds, None for never."""
+    """One record. `expires` is an epoch instant in seconds, None for never, and `ttl` what it was made of."""
 
     key: Key
     data: dict[str, Any]
     expires: float | None = None
+    ttl: int | None = None
+
+    def from_now(self, now: float) -> "Record":
+        """The record, whose time to live begins now."""
+        return self if self.ttl is None else replace(self, expires=now + self.ttl)
 
     def visible(self, now: float) -> bool:
         """Whether a query at `now` finds it."""
@@ -61,7 +67,10 @@ class Batch:
 
 @dataclass(slots=True)
 class Connection:
-    """An upload-based data connection. `records_received` counts repeats too; both counts are of what was accepted."""
+    """An upload-based data connection. `records_received` counts repeats too; both counts are of what was accepted.
+
+    `arriving` are records that were accepted and that nobody can query yet: when they can, and those records.
+    """
 
     data_connection_uuid: str
     name: str
@@ -69,6 +78,7 @@ class Connection:
     description: str | None = None
     records: dict[Key, Record] = field(default_factory=dict)
     batches: dict[str, Batch] = field(default_factory=dict)
+    arriving: deque[tuple[float, dict[Key, Record]]] = field(default_factory=deque)
     requests_accepted: int = 0
     records_received: int = 0
 
@@ -89,18 +99,26 @@ class Connection:
         self.records_received += len(records)
         return batch
 
-    def complete(self, batch: Batch, closing: str | None) -> None:
-        """Show what a batch held. `closing` is the digest of the body that asked for it."""
-        self.records.update(batch.complete(closing))
+    def accept(self, records: dict[Key, Record], readable: float, now: float) -> None:
+        """Overwrite records, to be queried from that instant on."""
+        self.arriving.append((readable, records))
+        self.show_accepted(now)
 
-    def update(self, records: Sequence[Record], now: float, *, insert: bool) -> None:
-        """Overwrite records at once. `insert` says whether those that are not there are stored, or ignored."""
+    def show_accepted(self, now: float) -> None:
+        """Let what can be queried by now be queried, in the order in which it was accepted."""
+        while self.arriving and self.arriving[0][0] <= now:
+            self.records.update(self.arriving.popleft()[1])
+
+    def update(self, records: Sequence[Record], now: float, *, inserts: Callable[[], bool]) -> dict[Key, Record]:
+        """Count an update; returns what it overwrites. `inserts` is asked whether a record that is not there is
+        stored, or ignored."""
         self.records_received += len(records)
-        self.records.update((record.key, record) for record in records if insert or self.has(record.key, now))
+        return {record.key: record for record in records if self.has(record.key, now) or inserts()}
 
     def has(self, key: Key, now: float) -> bool:
-        """Whether a record of this key is stored and not expired."""
-        record = self.records.get(key)
+        """Whether a record of this key was accepted and is not expired."""
+        accepted = (some[key] for _, some in reversed(self.arriving) if key in some)
+        record = next(accepted, self.records.get(key))
         return record is not None and record.visible(now)
 
     def forget_batches(self, opened_until: float) -> None:
@@ -109,13 +127,14 @@ class Connection:
             if batch.state == "open" and batch.opened <= opened_until:
                 batch.forget()
 
-    def visible(self, now: float, *, old_rows_stay: bool = True) -> dict[str, Record]:
+    def visible(self, now: float, old_rows_stay: Callable[[], bool] = lambda: True) -> dict[str, Record]:
         """What a query at `now` would find, by key: a text as it is, a number as its JSON text.
 
-        A number whose text is a key too is called `1 (number)`. `old_rows_stay` says whether records are found while
-        their replacement waits in an open batch.
+        A number whose text is a key too is called `1 (number)`. `old_rows_stay` is asked whether records are found
+        while their replacement waits in an open batch.
         """
-        hidden = set() if old_rows_stay else {key for batch in self.batches.values() for key in batch.waiting}
+        waiting = {key for batch in self.batches.values() for key in batch.waiting if key in self.records}
+        hidden = waiting if waiting and not old_rows_stay() else set()
         found: dict[str, Record] = {}
         for record in sorted(self.records.values(), key=lambda record: not record.key.startswith('"')):
             if record.visible(now) and record.key not in hidden:

@@ -11,7 +11,7 @@ from optimove_provider.emulator.model.faults import Faults
 from optimove_provider.emulator.model.ids import Ids
 from optimove_provider.emulator.model.object_store import MemoryObjects, ObjectStore, StoredObject
 from optimove_provider.emulator.model.optix import Connection
-from optimove_provider.emulator.model.switches import Switches
+from optimove_provider.emulator.model.switches import NotedSwitches, Switches
 from optimove_provider.emulator.model.upload import Upload
 
 API_KEY = "emulator-api-key"
@@ -44,15 +44,27 @@ class State:
         self.uploads: list[Upload] = []
         self.faults = Faults()
         self.violations: list[str] = []
-        # When Opti-X requests were let in, for as long as its rate counts them.
+        # When requests were let in, for as long as a rate counts them: of Opti-X, and of DCP.
         self.recent: deque[float] = deque()
+        self.dcp_recent: deque[float] = deque()
         self.requests: deque[dict[str, Any]] = deque(maxlen=REMEMBERED_REQUESTS)
         self.noticed: set[StoredObject] = set()
 
-    def forget_open_batches(self, connection: Connection) -> None:
-        """Let the open batches of a connection end whose time is over."""
-        if seconds := self.switches.open_batch_seconds:
-            connection.forget_batches(self.clock() - seconds)
+    @property
+    def switches(self) -> NotedSwitches:
+        """What the guesses are set to; `met` has those that were read since they were set."""
+        return self._switches
+
+    @switches.setter
+    def switches(self, switches: Switches) -> None:
+        self._switches = NotedSwitches(switches)
+
+    def look_at(self, connection: Connection) -> None:
+        """Let the open batches of a connection end whose time is over, and what is on its way arrive."""
+        now = self.clock()
+        connection.show_accepted(now)
+        if connection.open_batches and (seconds := self.switches.open_batch_seconds):
+            connection.forget_batches(now - seconds)
 
     def ignore_present_objects(self) -> None:
         """Take what is in the bucket now for imported long ago."""

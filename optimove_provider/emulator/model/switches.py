@@ -1,7 +1,7 @@
 """What the vendors leave open: one switch for each guess, with the guess beside it. No I/O here."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 DoubtfulSuccess = Literal[
     "none",
@@ -31,6 +31,9 @@ class OptixSwitches:
 
     # The status of a connection that was created. Guess: as a POST that creates usually answers.
     create_status: Literal[200, 201] = 201
+    # The status of an upload or update that was accepted. The walkthrough's script counts 200 alone as success; nothing
+    # is said of updates. Guess: 200 for both. 204 has no body.
+    success_status: Literal[200, 201, 202, 204] = 200
     # What the answer to a creation calls the uuid. Guess: "uuid", one, as the walkthrough shows it. The others say
     # nothing that could be used, although the connection is there.
     created_uuid: Literal["uuid", "null", "missing", "number", "no_uuid"] = "uuid"
@@ -38,8 +41,9 @@ class OptixSwitches:
     # answers, and the batch (which may be the server's own; an update has none). "success" leaves the batch out.
     success_body: Literal["empty", "success", "batch"] = "batch"
     # The form of an error. Guess: "main", that of the vendor's main API (status, error, message). "detail" is that of
-    # a web framework which the Gaming API seems to use, "x" that of an unofficial page, "text" the bare words.
-    error_envelope: Literal["main", "detail", "x", "text"] = "main"
+    # a web framework which the Gaming API seems to use, "x" that of an unofficial page, "text" the bare words, "empty"
+    # says nothing.
+    error_envelope: Literal["main", "detail", "x", "text", "empty"] = "main"
     # Fields of a wrong type: documented is 400 for "bad format" in general. Guess: here too, not 422.
     schema_status: Literal[400, 422] = 400
     # A uuid that belongs to no connection. Guess: as for any resource that does not exist.
@@ -49,6 +53,10 @@ class OptixSwitches:
     # Whether the keys 1 and "1" are one record. Guess: "typed", they are two. The samples use both kinds, on one
     # connection.
     key_identity: Literal["typed", "text"] = "typed"
+    # A field that is null. Guess: it is stored as null. "absent": the field is left out; "refuse": the record is bad.
+    null_values: Literal["stored", "absent", "refuse"] = "stored"
+    # A field that is an object or a list. Guess: stored as it is, as any JSON. "refuse": the record is bad.
+    nested_values: Literal["stored", "refuse"] = "stored"
     # The same key twice. Guess: the last one counts. "refuse_in_request": 400 when one request has it twice;
     # "refuse_in_batch": also when an earlier request of the open batch has it, so that a repeated slice is refused.
     duplicate_keys: Literal["last_wins", "refuse_in_request", "refuse_in_batch"] = "last_wins"
@@ -60,18 +68,26 @@ class OptixSwitches:
     # After so many seconds the rows of an open batch are forgotten, and a later request starts it anew. Guess: 0, it
     # waits for ever.
     open_batch_seconds: float = 0.0
+    # How long until a query finds what was accepted. Guess: at once. The sibling Gaming API works later.
+    visible_after_seconds: float = 0.0
     # An update of a key that is not there. Guess: it is inserted, as by an upload. "404" refuses the request.
     absent_key: Literal["upsert", "404", "ignore"] = "upsert"
     # Items in one update, 0 for no limit. Guess: as documented for uploads.
     update_limit: int = 5000
     # A time to live of 0. Guess: refused. "expire": the record is stored and expires at once.
     zero_ttl: Literal["refuse", "expire"] = "refuse"
+    # A longer time to live is refused, 0 for no limit. Guess: none.
+    max_ttl_seconds: int = 0
+    # When a time to live begins: with the request, or when its batch is completed. Guess: with the request.
+    ttl_starts: Literal["request", "completion"] = "request"
     # Requests in any 10 seconds before 429, 0 for no limit. Guess: none. The main API documents 50.
     requests_per_10s: int = 0
-    # Whether that 429 says how long to wait. Guess: it does.
-    retry_after: bool = True
-    # A longer body is answered 413, 0 for no limit. Guess: none.
+    # Its status. Guess: as the main API documents.
+    rate_limit_status: Literal[429, 503] = 429
+    # A longer body is refused, 0 for no limit. Guess: none.
     max_body_bytes: int = 0
+    # The status for it. Guess: the one that HTTP has for it.
+    too_large_status: Literal[413, 400] = 413
     # One bad record. Guess: "request", it refuses the whole request, as the Sports API validates. "record": the
     # others are stored, and the answer is 400 all the same.
     bad_record: Literal["request", "record"] = "request"
@@ -85,6 +101,20 @@ class OptixSwitches:
 class DcpSwitches:
     """Dynamic Customer Profiles, and the importer behind S3."""
 
+    # How a token is sent. The guide contradicts itself: "only classic tokens", in a header Token, against "We highly
+    # recommend that you use OAuth 2.0", whose tokens go into Authorization: Bearer. Guess: the first.
+    dcp_auth: Literal["token", "bearer", "both"] = "token"
+    # What the ids of the config API are. Guess: numbers, as in its examples. The profile host has texts.
+    config_ids: Literal["number", "text"] = "number"
+    # What the body of a refusal is. Guess: "json", an object with `message` and `uuid`, which a third-party client
+    # reads. "text": the bare words.
+    dcp_error_body: Literal["json", "text", "empty"] = "json"
+    # Requests in any minute before 429, 0 for no limit: the vendor publishes none, and says to wait 60 seconds after
+    # it. Guess: none.
+    dcp_requests_per_minute: int = 0
+    # Whether a new service brings the Optimizely table: the text of 2016 says so, the one of 2020 is silent. Guess: it
+    # does.
+    optimizely_table: Literal["created", "absent"] = "created"
     # How long an import takes is documented nowhere. An import is done when the history has been asked this
     # often ...
     import_after_polls: int = 0
@@ -97,9 +127,51 @@ class DcpSwitches:
     # The guide again: "case sensitive and only accepts true and false", against True and "TRUE" in its table of valid
     # cells. Guess: the table is right. "lower" takes lowercase only.
     bool_case: Literal["any", "lower"] = "any"
+    # A cell with an exponent in a column of doubles: the guide lists plain decimals only. Guess: accepted. "drop_row":
+    # the row is not stored, and counted nowhere.
+    exponents: Literal["accept", "refuse", "drop_row"] = "accept"
+    # -2^63 in a column of longs: it is in the range that the guide writes in powers, and out of the one in digits.
+    # Guess: accepted.
+    long_minimum: Literal["accept", "refuse"] = "accept"
+    # An instant without Z: wrong by the guide's text, valid in its table. Guess: the table is right.
+    missing_z: Literal["accept", "refuse"] = "accept"
+    # An epoch of 0: "only accepts positive integers", and valid in the table under it. Guess: the table is right.
+    epoch_zero: Literal["accept", "refuse"] = "accept"
+    # Seconds in the guide, milliseconds in the API reference. It shows where an epoch is read as an instant
+    # (`read_dates`); what was written is stored untouched. Guess: the guide is right.
+    epoch_unit: Literal["seconds", "milliseconds"] = "seconds"
+    # An empty cell. Guess: it writes nothing. "clear" takes the value away, "error" makes the row bad.
+    empty_cells: Literal["skip", "clear", "error"] = "skip"
+    # A byte order mark at the beginning. Guess: skipped. "refuse": it makes the first column another one.
+    byte_order_mark: Literal["skip", "refuse"] = "skip"
+    # How a file with tabs is told: the guide allows CSV and TSV. Guess: by the ending of its name. "content": by its
+    # header; "never": every file has commas.
+    tabs: Literal["by_name", "content", "never"] = "by_name"
+    # Spaces after a comma: the guide's sample row has them, and common readers keep them. Guess: skipped.
+    leading_spaces: Literal["skip", "keep"] = "skip"
+    # A customer who is in a file twice. Guess: the last row counts. "error" makes the later row bad.
+    duplicate_ids: Literal["last", "first", "error"] = "last"
+    # No history is documented; this is how ours may differ from the one that a connection names. What a file is called:
+    # its key, the last part of that, or a URL. Guess: its key.
+    history_names: Literal["key", "name", "url"] = "key"
+    # How instants are written. Guess: as everywhere in the API.
+    history_times: Literal["iso", "seconds", "milliseconds", "mail", "none"] = "iso"
+    # Guess: the oldest first.
+    history_order: Literal["oldest_first", "newest_first"] = "oldest_first"
+    # The words for states. Guess: ours. "upper": in capitals; "other": words that nobody knows.
+    history_states: Literal["lower", "upper", "other"] = "lower"
+    # Whether rows are counted. Guess: they are.
+    history_counts: bool = True
     # What a profile write is answered: 201 without a body in the reference of 2020 (the default), its JSON in that of
     # 2016.
     profile_write_answer: Literal["empty", "echo"] = "empty"
+    # What JSON an epoch is in a write: the reference has no example. Guess: a number. "text": a string.
+    write_epochs: Literal["number", "text"] = "number"
+    # What JSON dates are when they are read. Guess: as they were written. Otherwise all of them are ISO texts, or
+    # seconds, or milliseconds since 1970.
+    read_dates: Literal["as_written", "iso", "seconds", "milliseconds"] = "as_written"
+    # Whether numbers and booleans are read as such. Guess: they are. "text": as strings.
+    read_values: Literal["typed", "text"] = "typed"
     # What is read for a customer that nobody wrote. Guess: 404. "empty": 200, and no values.
     unknown_profile: Literal["404", "empty"] = "404"
     # How long until a value that was written or imported is read. Guess: at once; no delay is documented.
@@ -107,36 +179,38 @@ class DcpSwitches:
     # A name or datatype in the update of an attribute: the reference calls both unsupported, and its example sends
     # them. Guess: they are ignored. "400" refuses them.
     attribute_put: Literal["ignore", "400"] = "ignore"
-    # The status of a second service: documented is only that an account has one. Guess: a bad request.
-    second_service_status: Literal[400, 403, 409] = 400
-    # The guide again: "only classic tokens", in a header Token, against "We highly recommend that you use OAuth 2.0",
-    # whose tokens go into Authorization: Bearer. Guess: the first.
-    dcp_auth: Literal["token", "bearer", "both"] = "token"
-    # Whether lists show what is archived. Guess: they do, since they show whether it is.
-    archived_in_lists: bool = True
-    # In which order lists show several of one name, of which all but one are archived. Guess: the oldest first.
-    list_order: Literal["oldest_first", "newest_first"] = "oldest_first"
+    # Another list of aliases for a user who has some. Guess: it adds to them. "replace": those of other tables go.
+    aliases_again: Literal["add", "replace"] = "add"
+    # What the creation of aliases is answered: the reference shows nothing. Guess: no body.
+    alias_answer: Literal["empty", "echo"] = "empty"
+    # Whether archived services, tables and attributes are listed. Guess: they are, as each has a member `archived`.
+    archived_in_lists: Literal["yes", "no"] = "yes"
+    # Where. Guess: "archived_first", as they are older than what replaces them.
+    archived_order: Literal["archived_first", "archived_last"] = "archived_first"
+    # Entries on one page of a list, and a Link header that leads to the next; 0 for one page of all. Guess: one, as no
+    # paging is documented.
+    list_page_size: int = 0
+    # Where that link leads. Guess: to where the list is. "elsewhere": to another host.
+    next_page: Literal["here", "elsewhere"] = "here"
     # Whether an attribute may have the name of an archived one. Guess: it may, since the reference recommends
     # "archiving the existing attribute and creating a replacement". "taken" refuses it.
     archived_name: Literal["free", "taken"] = "free"
-    # An attribute that the API shows and no page describes: of another datatype, of another format, of none. Guess:
-    # none is there.
+    # One more attribute in each list, of a datatype or format that no page knows, or of none. Guess: none is there.
     odd_attribute: Literal["none", "datatype", "format", "null"] = "none"
-    # Pages of lists: no page speaks of any, and the examples are whole arrays. Guess: none. "link": one entry a page,
-    # and a Link header (RFC 8288) to the next. "elsewhere": that leads to another host.
-    list_paging: Literal["none", "link", "elsewhere"] = "none"
-    # What the ids of the config API are. Guess: numbers, as in its examples. The profile host has texts.
-    config_ids: Literal["number", "text"] = "number"
+    # What is read of a customer whom no table knows. Guess: 200, and an empty list.
+    unknown_view: Literal["empty", "404", "null", "no_body"] = "empty"
     # The path of the consolidated view. Guess: that of the reference of 2020, which has the table's id in it.
     consolidated_path: Literal["2020", "2016"] = "2020"
-    # What the consolidated view of a user is whom no table knows. Guess: an empty array.
-    unknown_view: Literal["empty", "404", "null", "no_body"] = "empty"
+    # The status of a second service: documented is only that an account has one. Guess: a bad request.
+    second_service_status: Literal[400, 403, 409] = 400
 
 
 @dataclass(frozen=True)
 class Switches(DcpSwitches, OptixSwitches):
     """All switches of one emulator."""
 
+    # Whether a 429 says how long to wait, of either API. Guess: it does.
+    retry_after: bool = True
     # How long the HTTP server holds back each answer of an API. Other requests go on meanwhile.
     latency_seconds: float = 0.0
     # What both APIs answer to a write instead of success, as a proxy might, or a server that took only a part. Guess:
@@ -144,3 +218,26 @@ class Switches(DcpSwitches, OptixSwitches):
     doubtful_success: DoubtfulSuccess = "none"
     # Whether the work is done all the same.
     doubtful_work_done: bool = True
+
+
+NAMES = frozenset(one.name for one in fields(Switches))
+
+
+class NotedSwitches(Switches):
+    """Switches that note in `met` which of them are read: a handler reads one only where its setting matters.
+
+    `plain` are the same without that.
+    """
+
+    plain: Switches
+    met: set[str]
+
+    def __init__(self, switches: Switches) -> None:
+        plain = switches.plain if isinstance(switches, NotedSwitches) else switches
+        vars(self).update(plain=plain, met=set())
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in NAMES:
+            self.met.add(name)
+            return getattr(self.plain, name)
+        return super().__getattribute__(name)

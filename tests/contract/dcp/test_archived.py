@@ -52,14 +52,14 @@ def listed(flow, *entries):
     return run(flow, lambda _: Response(200, json_body(list(entries))))
 
 
-ORDERS = ("oldest_first", "newest_first")
+ORDERS = ("archived_first", "archived_last")
 LONG = {"id": 1, "name": "ltv", "datatype": "long", "archived": True}
 DOUBLE = {"id": 2, "name": "ltv", "datatype": "double"}
 
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_an_attribute_is_archived_and_replaced_and_then_kept(client, state, table, order):
-    state.switches = Switches(list_order=order)
+    state.switches = Switches(archived_order=order)
     client.ensure_attributes(table, [Attribute("ltv", "long"), Attribute("vip", "bool")])
     for _ in range(2):
         done = client.archive_attributes(table, {"ltv": "long"})
@@ -72,7 +72,7 @@ def test_an_attribute_is_archived_and_replaced_and_then_kept(client, state, tabl
         ("ltv", "long", True),
         ("vip", "bool", False),
     ]
-    assert changes(state).count("archive_attribute") == 1
+    assert changes(state).count("delete_attribute") == 1
     with pytest.raises(Disagreement, match="'ltv' is registered as double, not long"):
         client.ensure_attributes(table, [Attribute("ltv", "long")])
 
@@ -114,13 +114,13 @@ def test_an_unknown_name_archives_nothing(client, state, table):
     client.ensure_attributes(table, [Attribute("ltv", "long")])
     with pytest.raises(Disagreement, match="lists no attribute 'ltw', only 'ltv': check the names, or say missing_ok"):
         client.archive_attributes(table, {"ltv": None, "ltw": None})
-    assert "archive_attribute" not in changes(state)
+    assert "delete_attribute" not in changes(state)
     assert client.archive_attributes(table, {"ltv": None, "ltw": None}, dry_run=True).archived == ("ltv",)
     assert client.archive_attributes(table, {"ltv": None, "ltw": None}, missing_ok=True).archived == ("ltv",)
 
 
 def test_where_lists_leave_out_what_is_archived_it_can_be_archived_again_all_the_same(client, state, table):
-    state.switches = Switches(archived_in_lists=False)
+    state.switches = Switches(archived_in_lists="no")
     client.ensure_attributes(table, [Attribute("ltv", "long")])
     client.archive_attributes(table, {"ltv": None})
     assert client.list_every_attribute(table) == []
@@ -131,13 +131,13 @@ def test_where_lists_leave_out_what_is_archived_it_can_be_archived_again_all_the
 
 def test_a_lost_answer_to_an_archival_is_no_failure(client, state, table):
     client.ensure_attributes(table, [Attribute("ltv", "long")])
-    state.faults.order(Fault("archive_attribute", lost="after"), Fault("archive_attribute", status=404))
+    state.faults.order(Fault("delete_attribute", lost="after"), Fault("delete_attribute", status=404))
     assert client.archive_attributes(table, {"ltv": None}).archived == ("ltv",)
 
 
 def test_a_404_for_what_is_still_there_is_one(client, state, table):
     client.ensure_attributes(table, [Attribute("ltv", "long")])
-    state.faults.order(Fault("archive_attribute", status=404))
+    state.faults.order(Fault("delete_attribute", status=404))
     with pytest.raises(Refused):
         client.archive_attributes(table, {"ltv": None})
 
@@ -171,14 +171,14 @@ def test_an_attribute_without_an_id_can_be_loaded_and_not_archived():
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_an_archived_table_of_the_name_does_not_count_beside_a_live_one(client, state, service, order):
-    state.switches = Switches(list_order=order)
+    state.switches = Switches(archived_order=order)
     first = client.ensure_table(service, "customers", "cookie", "cid").id
     client.delete_table(first)
     with pytest.raises(Disagreement, match="is archived: restore it in the web UI"):
         client.ensure_table(service, "customers", "uid")
-    state.switches = Switches(list_order=order, archived_in_lists=False)
+    state.switches = Switches(archived_order=order, archived_in_lists="no")
     second = client.ensure_table(service, "customers", "uid").id
-    state.switches = Switches(list_order=order)
+    state.switches = Switches(archived_order=order)
     assert client.ensure_table(service, "customers", "uid") == Ensured(second)
     assert second != first
 
@@ -222,8 +222,8 @@ def test_an_archived_table_is_not_changed(client, table):
 
 
 def test_a_service_is_renamed_once(client, state, service):
-    assert client.update_service(service, "shop").changed == (f"name of service {service}",)
-    assert client.update_service(service, "shop") == Ensured(service)
+    assert client.rename_service(service, "shop").changed == (f"name of service {service}",)
+    assert client.rename_service(service, "shop") == Ensured(service)
     assert client.read_service(service).name == "shop"
     assert changes(state).count("update_service") == 1
 

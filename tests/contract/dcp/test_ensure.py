@@ -83,6 +83,6 @@ def test_neither_project_nor_service_is_made_up(client, project, service):
 def test_only_the_description_of_an_attribute_can_change(client, state):
     table = client.ensure_table(client.ensure_service("profiles").id, "customers", "uid").id
     client.ensure_attributes(table, [Attribute("ltv", "long")])
-    registered = state.tables[table].live["ltv"]
+    registered = state.tables[table].attributes["ltv"]
     client.describe_attribute(registered.id, "lifetime value")
     assert client.list_attributes(table) == [Attribute("ltv", "long", description="lifetime value")]

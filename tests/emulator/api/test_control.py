@@ -182,7 +182,8 @@ def test_reset_forgets_everything_and_imports_no_old_file(ask, state, objects, c
     ask.json("POST", "/_emulator/faults", {"status": 500})
     objects.put(f"{table['s3_path']}/old.csv", b"customerId\n1\n")
     ask.json("POST", "/_emulator/reset")
-    assert ask.control("state") == {"connections": [], "services": [], "tables": [], "violations": []}
+    nothing = {name: [] for name in ("connections", "services", "tables", "violations", "switches_met")}
+    assert ask.control("state") == nothing
     assert [ask.control(name) for name in ("requests", "faults", "uploads")] == [[], [], []]
     assert ask.control("switches")["import_after_polls"] == 0
     assert ask.json("POST", SERVICES, {"name": "s"})["id"] > table["id"]

@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from optimove_provider.emulator.model.switches import Switches
+
 BASE = "/experiment/v1"
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
@@ -136,8 +138,6 @@ def test_attributes(ask, table):
         "archived": False,
         "dcp_datasource_id": table["id"],
     }
-    embedded = ask.json("GET", f"{BASE}/dcp_datasources/{table['id']}")["attributes"][-1]
-    assert embedded == {name: shown[name] for name in shown if name != "dcp_datasource_id"}
 
 
 def test_attribute_names_are_case_sensitive(ask, table):
@@ -164,7 +164,7 @@ def test_attribute_names_are_case_sensitive(ask, table):
 def test_attributes_that_are_refused(ask, table, wanted):
     url = f"{BASE}/dcp_datasources/{table['id']}/dcp_datasource_attributes"
     assert ask("POST", url, wanted).status == 400
-    assert len(ask.json("GET", url)) == len(table["attributes"])
+    assert [one["id"] for one in ask.json("GET", url)] == [one["id"] for one in table["attributes"]]
 
 
 def test_a_trailing_slash_is_accepted(ask, service):
@@ -173,3 +173,98 @@ def test_a_trailing_slash_is_accepted(ask, service):
 
 def test_query_and_host_do_not_matter(ask, service):
     assert ask.json("GET", f"http://127.0.0.1:80{BASE}/dcp_services?x=/y") == [service]
+
+
+def test_a_service_is_read_renamed_and_deleted(ask, service):
+    path = f"{BASE}/dcp_services/{service['id']}"
+    assert ask.json("GET", path) == service
+    changed = ask("PUT", path, {"name": "Renamed", "s3_path": "elsewhere"})
+    assert changed.status == 202
+    assert changed.json()["name"] == "Renamed"
+    assert changed.json()["s3_path"] == service["s3_path"]
+    assert ask("PUT", path, {}).json()["name"] == "Renamed"
+    deleted = ask("DELETE", path)
+    assert (deleted.status, deleted.body) == (204, b"")
+    assert ask.json("GET", path)["archived"] is True
+    assert all(table["archived"] for table in ask.json("GET", f"{path}/dcp_datasources"))
+    assert ask("POST", f"{BASE}/dcp_services", {"name": "The next"}).status == 201
+
+
+def test_a_table_is_updated_in_part_and_deleted(ask, create_table):
+    table = create_table(name="T", keyfield_locator_type="cookie", keyfield_locator_name="c").json()
+    path = f"{BASE}/dcp_datasources/{table['id']}"
+    described = ask("PUT", path, {"description": "all customers"})
+    assert described.status == 202
+    changed = {"description": "all customers", "last_modified": described.json()["last_modified"]}
+    assert described.json() == {**table, **changed}
+    moved = ask.json("PUT", path, {"keyfield_locator_type": "uid", "keyfield_locator_name": None})
+    assert (moved["keyfield_locator_type"], moved["keyfield_locator_name"]) == ("uid", None)
+    assert ask("PUT", path, {"keyfield_locator_type": "cookie"}).status == 400
+    assert ask("DELETE", path).status == 204
+    assert ask.json("GET", path)["archived"] is True
+
+
+@pytest.fixture
+def attributes(create_table):
+    table = create_table(name="T", keyfield_locator_type="uid").json()
+    return f"{BASE}/dcp_datasources/{table['id']}/dcp_datasource_attributes"
+
+
+def test_an_attribute_is_archived_and_replaced_by_one_of_its_name(ask, attributes):
+    first = ask.json("POST", attributes, {"name": "ltv", "datatype": "string"})
+    path = f"{BASE}/dcp_datasource_attributes/{first['id']}"
+    assert ask.json("GET", path) == first
+    assert ask("POST", attributes, {"name": "ltv", "datatype": "long"}).status == 400
+    assert [ask("DELETE", path).status for _ in range(2)] == [204, 204]
+    assert ask.json("GET", path)["archived"] is True
+    second = ask.json("POST", attributes, {"name": "ltv", "datatype": "long"})
+    listed = ask.json("GET", attributes)
+    assert [(one["id"], one["archived"]) for one in listed] == [(first["id"], True), (second["id"], False)]
+
+
+def test_lists_look_as_the_reference_prints_them(ask, attributes):
+    ask("POST", attributes, {"name": "ltv", "datatype": "long"})
+    table = ask.json("GET", attributes.rpartition("/")[0])
+    reduced = {"archived", "datatype", "description", "format", "id", "is_value_public", "name"}
+    assert [set(one) for one in table["attributes"]] == [reduced]
+    (listed,) = ask.json("GET", attributes)
+    assert set(listed) == reduced | {"dcp_datasource_id"}
+    assert listed["dcp_datasource_id"] == table["id"]
+    assert [one["id"] for one in ask.json("GET", f"{BASE}/projects/")] == [1234]
+
+
+def test_switches_of_lists(ask, state, attributes):
+    for name in ("a", "b"):
+        made = ask.json("POST", attributes, {"name": name, "datatype": "long"})
+    ask("DELETE", f"{BASE}/dcp_datasource_attributes/{made['id']}")
+
+    def names(**switches):
+        state.switches = Switches(**switches)
+        return [one["name"] for one in ask.json("GET", attributes)]
+
+    assert names() == ["b", "a"]
+    assert names(archived_order="archived_last") == ["a", "b"]
+    assert names(archived_in_lists="no") == ["a"]
+    assert names(odd_attribute="format") == ["b", "a", "odd"]
+    assert names(list_page_size=1) == ["b"]
+    first = ask("GET", attributes)
+    assert first.headers["link"] == f'<{attributes}?page=2>; rel="next"'
+    second = ask("GET", f"{attributes}?page=2")
+    assert [one["name"] for one in second.json()] == ["a"]
+    assert "link" not in second.headers
+
+
+def test_what_is_archived_is_neither_read_nor_written(ask, state, attributes):
+    ask("POST", attributes, {"name": "kept", "datatype": "long"})
+    made = ask.json("POST", attributes, {"name": "gone", "datatype": "long"})
+    service = ask.json("GET", f"{BASE}/dcp_services")[0]
+    table = ask.json("GET", attributes.rpartition("/")[0])
+    profile = f"/vis/api/customer_profile/{service['id']}/{table['id']}/1"
+    assert ask("POST", profile, {"data": {"kept": 1, "gone": 2}}).status == 201
+    ask("DELETE", f"{BASE}/dcp_datasource_attributes/{made['id']}")
+    assert ask.json("GET", profile)["data"] == {"kept": 1}
+    assert ask("POST", profile, {"data": {"gone": 3}}).status == 400
+    ask("DELETE", f"{BASE}/dcp_datasources/{table['id']}")
+    assert ask("GET", profile).status == ask("POST", profile, {"data": {"kept": 1}}).status == 404
+    state.objects.put(f"{table['s3_path']}/late.csv", b"customerId,kept\n1,2\n")
+    assert ask.json("GET", f"/_emulator/uploads/{table['id']}")[0]["status"] == "failed"

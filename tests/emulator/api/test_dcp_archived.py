@@ -99,7 +99,7 @@ def test_what_is_deleted_is_archived_and_takes_no_file(ask, objects, table, urls
     assert ask("GET", urls["profile"]).status == 404
     objects.put(f"{table['s3_path']}/f.csv", b"customerId,LTV\nc1,7\n")
     (entry,) = ask.control("uploads")
-    assert (entry["status"], entry["message"]) == ("failed", f"table {table['id']} is archived")
+    assert (entry["status"], entry["message"]) == ("failed", "the table is archived")
 
 
 def test_another_service_may_be_created_when_the_first_is_archived(ask, urls):
@@ -120,14 +120,14 @@ def test_projects_are_listed(ask):
     assert ask.json("GET", f"{BASE}/projects") == [project]
 
 
-@pytest.mark.parametrize(("listed", "names"), [(True, ["LTV", "vip", "LTV"]), (False, ["vip", "LTV"])])
+@pytest.mark.parametrize(("listed", "names"), [("yes", ["LTV", "vip", "LTV"]), ("no", ["vip", "LTV"])])
 def test_lists_show_what_is_archived_or_not(ask, state, urls, listed, names):
     ask("DELETE", urls["attribute"])
     ask("POST", urls["attributes"], {"name": "LTV", "datatype": "string"})
     state.switches = Switches(archived_in_lists=listed)
-    for found in (ask.json("GET", urls["attributes"]), ask.json("GET", urls["table"])["attributes"]):
-        assert [one["name"] for one in found if one["name"] in ("LTV", "vip")] == names
-    state.switches = Switches(archived_in_lists=listed, list_order="newest_first")
+    found = ask.json("GET", urls["attributes"])
+    assert [one["name"] for one in found if one["name"] in ("LTV", "vip")] == names
+    state.switches = Switches(archived_in_lists=listed, archived_order="archived_last")
     found = ask.json("GET", urls["attributes"])
     newest = next(one for one in found if one["name"] == "LTV")
     assert newest["archived"] is False
@@ -136,21 +136,19 @@ def test_lists_show_what_is_archived_or_not(ask, state, urls, listed, names):
 @pytest.mark.parametrize("form", ["datatype", "format", "null"])
 def test_a_table_may_have_an_attribute_of_a_kind_that_no_page_describes(ask, state, urls, form):
     state.switches = Switches(odd_attribute=form)
-    for found in (ask.json("GET", urls["attributes"]), ask.json("GET", urls["table"])["attributes"]):
-        assert found[-1]["name"] == "odd"
-        assert found[-1]["datatype"] in ("geo", "datetime", None)
+    *_, odd = ask.json("GET", urls["attributes"])
+    assert (odd["name"], odd["datatype"]) == ("odd", {"datatype": "decimal", "format": "datetime", "null": None}[form])
 
 
 def test_lists_may_come_in_pages(ask, state, urls):
     whole = ask.json("GET", urls["tables"])
-    state.switches = Switches(list_paging="link")
+    state.switches = Switches(list_page_size=1)
     first = ask("GET", urls["tables"])
     target, _, rest = first.headers["link"].removeprefix("<").partition(">")
     assert (first.json(), rest) == (whole[:1], '; rel="next"')
     second = ask("GET", f"http://127.0.0.1:80{target}")
     assert (second.json(), second.headers.get("link")) == (whole[1:], None)
-    assert ask("GET", f"{urls['tables']}?cursor=x").status == 400
-    state.switches = Switches(list_paging="elsewhere")
+    state.switches = Switches(list_page_size=1, next_page="elsewhere")
     assert ask("GET", urls["tables"]).headers["link"].startswith("<https://elsewhere.example/")
     assert "link" not in ask("GET", f"{BASE}/dcp_services").headers
 

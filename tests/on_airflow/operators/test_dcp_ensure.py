@@ -1,7 +1,6 @@
 """The DCP operators that ensure, and those for small sets, against the running emulator."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from optimove_provider.emulator.model.switches import Switches
 from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.operators.dcp import (
     DcpArchiveAttributesOperator,
@@ -81,9 +81,9 @@ def test_a_table_is_described_once_and_says_what_it_did(emulator, table, capsys)
     assert [one["endpoint"] for one in emulator.state.requests].count("update_table") == 1
 
 
-@pytest.mark.parametrize("order", ["oldest_first", "newest_first"])
+@pytest.mark.parametrize("order", ["archived_first", "archived_last"])
 def test_an_attribute_gets_another_datatype_every_night(emulator, table, order):
-    emulator.state.switches = replace(emulator.state.switches, list_order=order)
+    emulator.state.switches = Switches(archived_order=order)
     run(DcpRegisterAttributesOperator, table_id=table, attributes={"age": "double"})
     for _ in range(2):
         run(DcpArchiveAttributesOperator, table_id=table, names={"age": "double"})
@@ -101,7 +101,7 @@ def test_what_is_archived_already_stays_so_and_a_name_that_is_none_is_an_error(e
         run(DcpArchiveAttributesOperator, table_id=table, names=["age", "agee"])
     assert run(DcpArchiveAttributesOperator, table_id=table, names=["age", "agee"], missing_ok=True) == table
     assert run(DcpArchiveAttributesOperator, table_id=table, names=["age"]) == table
-    assert [one["endpoint"] for one in emulator.state.requests].count("archive_attribute") == 1
+    assert [one["endpoint"] for one in emulator.state.requests].count("delete_attribute") == 1
     with pytest.raises(AirflowFailException, match="nobody can read 'age', which is archived"):
         DcpProfileSensor(task_id="sensor", table_id=table, profiles={"1": {"age": 30}}).poke({})
 
@@ -125,9 +125,11 @@ def test_profiles_are_not_written_into_an_archived_table(emulator, filled):
 
 
 def test_an_attribute_of_an_unknown_datatype_matters_only_to_who_writes_it(emulator, filled):
-    emulator.state.switches = replace(emulator.state.switches, odd_attribute="datatype")
+    emulator.state.switches = Switches(odd_attribute="datatype")
     run(DcpWriteProfilesOperator, table_id=filled, profiles=[{"customerId": "1", "age": 30}])
-    with pytest.raises(AirflowFailException, match="attribute 'odd' cannot be written, as datatype 'geo' is unknown"):
+    with pytest.raises(
+        AirflowFailException, match="attribute 'odd' cannot be written, as datatype 'decimal' is unknown"
+    ):
         run(DcpWriteProfilesOperator, table_id=filled, profiles=[{"customerId": "1", "odd": "x"}])
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -99,7 +98,7 @@ def test_nothing_is_uploaded_for_an_archived_table(emulator, table, file, mode):
 @pytest.mark.parametrize("form", ["datatype", "format", "null"])
 @pytest.mark.parametrize("source", ["file", "list"])
 def test_an_attribute_of_an_unknown_kind_stops_only_a_source_that_has_it(emulator, table, tmp_path, form, source):
-    emulator.state.switches = replace(emulator.state.switches, odd_attribute=form)
+    emulator.state.switches = Switches(odd_attribute=form)
     good, bad = [{"customerId": "1", "age": 30}], [{"customerId": "1", "age": 30, "odd": "x"}]
     sources = {"list": (good, bad), "file": (str(tmp_path / "good.csv"), str(tmp_path / "bad.csv"))}
     (tmp_path / "good.csv").write_text("customerId,age\n1,30\n")
@@ -111,12 +110,12 @@ def test_an_attribute_of_an_unknown_kind_stops_only_a_source_that_has_it(emulato
     assert len(put(emulator, table)) == 1
 
 
-@pytest.mark.parametrize("order", ["oldest_first", "newest_first"])
+@pytest.mark.parametrize("order", ["archived_first", "archived_last"])
 def test_an_archived_attribute_of_the_name_does_not_judge_the_values(emulator, table, file, order):
     with DcpHook().get_conn() as client:
         client.archive_attributes(table, {"age": None})
         client.ensure_attributes(table, [Attribute("age", "string")])
-    emulator.state.switches = replace(emulator.state.switches, list_order=order)
+    emulator.state.switches = Switches(archived_order=order)
     assert run(importing(table, source=[{"customerId": "1", "age": "thirty"}]))["state"] == "uploaded"
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from optimove_provider.emulator.model.optix import Connection, Key, Record
+from optimove_provider.emulator.model.optix import Batch, Connection, Key, Record
 from optimove_provider.emulator.model.switches import Switches
 from optimove_provider.emulator.replies import Refusal
 
@@ -21,28 +21,35 @@ class BadRecord(Exception):
         self.status, self.problem, self.named = status, problem, named
 
 
-def judge(items: Iterable[Any], place: str, read: Read, taken: set[Key] | None) -> tuple[list[Record], Refusal | None]:
-    """The good records, and the refusal of the bad ones. `place` is what the refusal calls the list they are in.
+class Taken:
+    """The keys that came before: in the request, and in the requests of its batch that wait."""
 
-    A key among `taken`, or twice, is bad unless `taken` is None.
-    """
+    def __init__(self, switches: Switches, batch: Batch | None = None):
+        self._switches, self._here = switches, set[Key]()
+        self._before = frozenset(batch.waiting) if batch else frozenset[Key]()
+
+    def take(self, key: Key) -> None:
+        """Remember a key. Raises BadRecord where it may not come again."""
+        is_here = key in self._here
+        if is_here or key in self._before:
+            refused = ("refuse_in_request", "refuse_in_batch") if is_here else ("refuse_in_batch",)
+            if self._switches.duplicate_keys in refused:
+                raise BadRecord(400, "has a primary key that came before")
+        self._here.add(key)
+
+
+def judge(items: Iterable[Any], place: str, read: Read, taken: Taken) -> tuple[list[Record], Refusal | None]:
+    """The good records, and the refusal of the bad ones. `place` is what the refusal calls the list they are in."""
     good: list[Record] = []
     bad: dict[int, BadRecord] = {}
     for index, item in enumerate(items):
         try:
             record = read(item)
-            if taken is not None:
-                _take(record.key, taken)
+            taken.take(record.key)
             good.append(record)
         except BadRecord as why:
             bad[index] = why
     return good, _refusal(place, bad) if bad else None
-
-
-def _take(key: Key, taken: set[Key]) -> None:
-    if key in taken:
-        raise BadRecord(400, "has a primary key that came before")
-    taken.add(key)
 
 
 def _refusal(place: str, bad: dict[int, BadRecord]) -> Refusal:
@@ -60,7 +67,7 @@ def _location(place: str, index: int) -> list[str | int]:
     return ["body", place, index] if place == "data" else ["body", index, "data"]
 
 
-def upload_reader(connection: Connection, switches: Switches, expires: float | None) -> Read:
+def upload_reader(connection: Connection, switches: Switches, ttl: int | None, now: float) -> Read:
     """Reads one member of an upload's `data`: an object that holds the primary key."""
 
     def read(item: Any) -> Record:
@@ -68,7 +75,8 @@ def upload_reader(connection: Connection, switches: Switches, expires: float | N
             raise BadRecord(400, "is no object")
         if connection.primary_key not in item:
             raise BadRecord(400, f"lacks the primary key {connection.primary_key!r}")
-        return Record(_key(item[connection.primary_key], switches), _clean(item, switches), expires)
+        key = _key(item[connection.primary_key], switches)
+        return Record(key, _clean(item, switches), ttl=ttl).from_now(now)
 
     return read
 
@@ -80,29 +88,26 @@ def update_reader(connection: Connection, switches: Switches, now: float) -> Rea
         if not isinstance(item, dict) or not isinstance(item.get("data"), dict) or "primary_key" not in item:
             raise BadRecord(switches.schema_status, "is no object with primary_key and data, an object")
         key = _key(item["primary_key"], switches)
-        if switches.absent_key == "404" and not connection.has(key, now):
+        if not connection.has(key, now) and switches.absent_key == "404":
             raise BadRecord(404, "has a primary key that is not there")
         if problem := ttl_problem(item.get("ttl"), switches):
             raise BadRecord(switches.schema_status, f"has a ttl that {problem}")
         # Guess: where `data` names the key too, the item's primary_key counts.
         data = {**_clean(item["data"], switches), connection.primary_key: item["primary_key"]}
-        return Record(key, data, expiry(item.get("ttl"), now))
+        return Record(key, data, ttl=item.get("ttl")).from_now(now)
 
     return read
 
 
 def ttl_problem(ttl: Any, switches: Switches) -> str:
     """What is wrong with a time to live, empty if nothing is."""
-    least = 0 if switches.zero_ttl == "expire" else 1
-    # Guess: less than nothing is refused.
-    if ttl is None or (isinstance(ttl, int) and not isinstance(ttl, bool) and ttl >= least):
+    if ttl is None:
         return ""
-    return f"is neither null nor a whole number of at least {least}"
-
-
-def expiry(ttl: int | None, now: float) -> float | None:
-    """When a record expires. Guess: the time to live starts with the request, not with the completion of its batch."""
-    return None if ttl is None else now + ttl
+    # Guess: less than nothing is refused.
+    if isinstance(ttl, bool) or not isinstance(ttl, int) or ttl < 0 or (ttl == 0 and switches.zero_ttl == "refuse"):
+        return "is neither null nor a whole number of seconds"
+    most = switches.max_ttl_seconds
+    return f"is more than {most}" if 0 < most < ttl else ""
 
 
 def _key(value: Any, switches: Switches) -> Key:
@@ -110,13 +115,21 @@ def _key(value: Any, switches: Switches) -> Key:
     if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "":
         raise BadRecord(switches.schema_status, "has a primary key that is no string or number")
     text = json.dumps(value)
-    return json.dumps(text) if switches.key_identity == "text" and not isinstance(value, str) else text
+    return json.dumps(text) if not isinstance(value, str) and switches.key_identity == "text" else text
 
 
 def _clean(data: dict[str, Any], switches: Switches) -> dict[str, Any]:
     if switches.poison and _holds(data, switches.poison):
         raise BadRecord(400, "holds a value that is refused", named=switches.poison_named == "index")
-    return data
+    return {name: value for name, value in data.items() if _is_stored(name, value, switches)}
+
+
+def _is_stored(name: str, value: Any, switches: Switches) -> bool:
+    if isinstance(value, dict | list) and switches.nested_values == "refuse":
+        raise BadRecord(switches.schema_status, f"has an object or a list in {name!r}")
+    if value is None and switches.null_values == "refuse":
+        raise BadRecord(switches.schema_status, f"has a null in {name!r}")
+    return value is not None or switches.null_values == "stored"
 
 
 def _holds(value: Any, text: str) -> bool:

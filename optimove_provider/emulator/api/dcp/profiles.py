@@ -2,19 +2,18 @@
 
 Documented (REST reference, dcpcustomerprofiles and dcpalias): the paths, ids as strings, 201 for a write, that values
 overwrite earlier ones, and that a key which is not registered or a value of another datatype fails the write. Guesses:
-every other status, that a refused write stores nothing, and that a list of aliases adds to an earlier one.
+every other status, and that a refused write stores nothing.
 """
 
 from typing import Any
 
-from optimove_provider.contract.cells.datatypes import Attribute, Verdict
-from optimove_provider.contract.cells.values import json_value
 from optimove_provider.contract.dcp import profiles
 from optimove_provider.contract.wire.messages import Endpoint, Response
-from optimove_provider.emulator.api.dcp import admit, refuse
+from optimove_provider.emulator.api.dcp.config import admit, refuse
+from optimove_provider.emulator.api.dcp.profile_values import shown_values, written_value
 from optimove_provider.emulator.api.routes import PREFIXES, Api, Call, Handler
 from optimove_provider.emulator.importer.importer import advance
-from optimove_provider.emulator.model.dcp import CellValue, Service, Table
+from optimove_provider.emulator.model.dcp import Service, Table
 from optimove_provider.emulator.replies import Refusal, json_answer, json_object
 
 
@@ -29,8 +28,8 @@ def _table(call: Call, name: str) -> Table:
     table = call.state.tables.get(call.number(name))
     if table is None or table.service is not _service(call):
         raise Refusal(404, "there is no such table in the service")
-    if table.archived:  # guess: as if it were not there
-        raise Refusal(404, f"table {table.id} is archived")
+    if table.archived:  # a guess
+        raise Refusal(404, "the table is archived")
     return table
 
 
@@ -56,41 +55,19 @@ def _read_profile(call: Call) -> Response:
     data = table.profiles.get(customer_id)
     if data is None and call.state.switches.unknown_profile == "404":
         raise Refusal(404, "there is no such profile")
-    return json_answer(200, _envelope(table, customer_id, data or {}))
+    shown = shown_values(table, data or {}, call.state.switches)
+    return json_answer(200, _envelope(table, customer_id, shown))
 
 
 def _write_profile(call: Call) -> Response:
     table, customer_id, state = _table(call, "table_id"), call.path["customer_id"], call.state
     data = json_object(json_object(call.json).get("data"))
-    values = {name: _value(table, name, value) for name, value in data.items()}
+    values = {name: written_value(table, name, value, state.switches) for name, value in data.items()}
     table.upsert(customer_id, values, state.clock() + state.switches.profile_lag_seconds)
     table.show_written(state.clock())
     if state.switches.profile_write_answer == "echo":
         return json_answer(201, _envelope(table, customer_id, data))
     return Response(201)
-
-
-def _value(table: Table, name: str, value: Any) -> CellValue:
-    registered = table.live.get(name)
-    if registered is None:
-        raise Refusal(400, f"attribute {name!r} is not registered")
-    attribute = registered.attribute
-    cell = _cell(attribute, value)
-    if cell is None or attribute.rule.judge(cell) is Verdict.INVALID:
-        raise Refusal(400, f"attribute {name!r}: {attribute.kind} is expected")
-    return json_value(attribute, cell)
-
-
-def _cell(attribute: Attribute, value: Any) -> str | None:
-    """The value as a CSV cell; None for JSON of another type. Guess: numbers and booleans are no strings, nor null."""
-    kind: type | tuple[type, ...] = str
-    if attribute.datatype == "bool":
-        return ("false", "true")[value] if isinstance(value, bool) else None
-    if attribute.datatype == "long" or attribute.format == "epoch":
-        kind = int
-    elif attribute.datatype == "double":
-        kind = (int, float)
-    return str(value) if isinstance(value, kind) and not isinstance(value, bool) else None
 
 
 def _read_consolidated_view(call: Call) -> Response:
@@ -102,9 +79,9 @@ def _read_consolidated_view(call: Call) -> Response:
 def _read_consolidated_view_2016(call: Call) -> Response:
     if call.state.switches.consolidated_path == "2020":
         raise Refusal(404, "there is no such path")
-    service = _service(call)
-    tables = call.state.tables.values()
-    return _consolidated_view(call, next(one for one in tables if one.service is service and one.is_optimizely))
+    service, tables = _service(call), call.state.tables.values()
+    optimizely = [one for one in tables if one.service is service and one.is_optimizely and not one.archived]
+    return _consolidated_view(call, optimizely[0]) if optimizely else _unknown_view(call)
 
 
 def _consolidated_view(call: Call, optimizely: Table) -> Response:
@@ -114,9 +91,9 @@ def _consolidated_view(call: Call, optimizely: Table) -> Response:
     ids = {str(optimizely.id): user_id, **optimizely.service.aliases.get(user_id, {})}
     tables = {str(table.id): table for table in call.state.tables.values()}
     found = [
-        _envelope(tables[table_id], customer_id, tables[table_id].profiles[customer_id])
+        _envelope(tables[table_id], customer_id, _shown(call, tables[table_id], customer_id))
         for table_id, customer_id in ids.items()
-        if customer_id in tables[table_id].profiles and not tables[table_id].archived
+        if customer_id in tables[table_id].profiles
     ]
     return json_answer(200, found) if found else _unknown_view(call)
 
@@ -124,8 +101,12 @@ def _consolidated_view(call: Call, optimizely: Table) -> Response:
 def _unknown_view(call: Call) -> Response:
     form = call.state.switches.unknown_view
     if form == "404":
-        raise Refusal(404, "there is no such profile")
+        raise Refusal(404, "no table knows this user")
     return Response(200) if form == "no_body" else json_answer(200, None if form == "null" else [])
+
+
+def _shown(call: Call, table: Table, customer_id: str) -> dict[str, Any]:
+    return dict(shown_values(table, table.profiles[customer_id], call.state.switches))
 
 
 def _read_aliases(call: Call) -> Response:
@@ -145,8 +126,11 @@ def _create_aliases(call: Call) -> Response:
             raise Refusal(400, f"{table_id!r} is no table of the service")
         if not isinstance(customer_id, str) or not customer_id:
             raise Refusal(400, f"table {table_id}: a customer id is expected, as a string that is not empty")
-    table.service.aliases.setdefault(user_id, {}).update(data)
-    return Response(201)
+    aliases, switches = table.service.aliases, call.state.switches
+    if user_id in aliases and switches.aliases_again == "replace":
+        del aliases[user_id]
+    aliases.setdefault(user_id, {}).update(data)
+    return json_answer(201, _envelope(table, user_id, data)) if switches.alias_answer == "echo" else Response(201)
 
 
 HANDLERS: dict[Endpoint, Handler] = {

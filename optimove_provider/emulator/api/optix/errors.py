@@ -5,13 +5,15 @@ from http import HTTPStatus
 
 from optimove_provider.contract.wire.messages import Response
 from optimove_provider.emulator.model.state import State
-from optimove_provider.emulator.replies import Refusal, json_answer
+from optimove_provider.emulator.replies import Misshapen, Refusal, json_answer
 
 _CODES = {401: "UNAUTHORIZED", 403: "FORBIDDEN", 404: "NOT_FOUND", 429: "RATE_LIMIT_EXCEEDED"}
 
 
 def refuse(state: State, refusal: Refusal) -> Response:
     """The refusal in the form that the switches ask for."""
+    if isinstance(refusal, Misshapen):
+        refusal.status = state.switches.schema_status
     answer = _ENVELOPES[state.switches.error_envelope](state, refusal)
     return Response(answer.status, answer.body, {**answer.headers, **refusal.headers})
 
@@ -41,9 +43,14 @@ def _text(state: State, refusal: Refusal) -> Response:
     )
 
 
+def _empty(state: State, refusal: Refusal) -> Response:
+    return Response(refusal.status)
+
+
 _ENVELOPES: Mapping[str, Callable[[State, Refusal], Response]] = {
     "main": _main,
     "detail": _detail,
     "x": _x,
     "text": _text,
+    "empty": _empty,
 }

@@ -5,18 +5,25 @@ keys, 5000 records, the primary key in each record, the defaults of the optional
 guesses: those of `switches.py`, and some that are named where they stand.
 """
 
-import math
 import uuid
 from typing import Any
 
 from optimove_provider.contract.optix import data_connections as optix
 from optimove_provider.contract.wire.messages import Endpoint, Response
-from optimove_provider.emulator.api.optix_errors import refuse
-from optimove_provider.emulator.api.optix_records import expiry, judge, ttl_problem, update_reader, upload_reader
+from optimove_provider.emulator.api.optix.errors import refuse
+from optimove_provider.emulator.api.optix.records import Taken, judge, ttl_problem, update_reader, upload_reader
+from optimove_provider.emulator.api.rate import keep_the_rate
 from optimove_provider.emulator.api.routes import PREFIXES, Api, Call, Handler
-from optimove_provider.emulator.model.optix import Batch, Connection, Key, Record
+from optimove_provider.emulator.model.optix import Batch, Connection, Record
 from optimove_provider.emulator.model.state import API_KEY, BRAND_KEY, State
-from optimove_provider.emulator.replies import Refusal, json_answer, json_object, optional_text, required_text
+from optimove_provider.emulator.replies import (
+    Misshapen,
+    Refusal,
+    json_answer,
+    json_object,
+    optional_text,
+    required_text,
+)
 
 _WINDOW_SECONDS = 10.0
 
@@ -29,35 +36,30 @@ def _admit(call: Call) -> None:
     if call.header(optix.BRAND_KEY_HEADER) != BRAND_KEY:
         raise Refusal(switches.wrong_brand_status, f"{optix.BRAND_KEY_HEADER} is missing or wrong")
     _keep_the_rate(call.state)
-    if 0 < switches.max_body_bytes < len(call.request.body or b""):
-        raise Refusal(413, f"at most {switches.max_body_bytes} bytes are read")
+    if call.request.body and 0 < switches.max_body_bytes < len(call.request.body):
+        raise Refusal(switches.too_large_status, f"at most {switches.max_body_bytes} bytes are read")
 
 
 def _keep_the_rate(state: State) -> None:
-    """Count the request. Guess: those that are refused here do not count."""
-    if not state.switches.requests_per_10s:
-        return
-    now, recent = state.clock(), state.recent
-    while recent and recent[0] <= now - _WINDOW_SECONDS:
-        recent.popleft()
-    if len(recent) >= state.switches.requests_per_10s:
-        wait = math.ceil(recent[0] + _WINDOW_SECONDS - now)
-        headers = {"retry-after": str(max(1, wait))} if state.switches.retry_after else {}
-        raise Refusal(429, "too many requests", headers=headers)
-    recent.append(now)
+    switches = state.switches
+    try:
+        keep_the_rate(state, state.recent, switches.requests_per_10s, _WINDOW_SECONDS)
+    except Refusal as refusal:
+        refusal.status = switches.rate_limit_status
+        raise
 
 
 def _create_connection(call: Call) -> Response:
     # Guesses: the name need not be unique, and members that are not known are ignored.
-    switches = call.state.switches
-    wanted = json_object(call.json, switches.schema_status)
+    wanted = json_object(call.json)
     connection = Connection(
         call.state.ids.uuid(),
-        required_text(wanted, "name", switches.schema_status),
-        required_text(wanted, "primary_key", switches.schema_status),
-        optional_text(wanted, "description", switches.schema_status),
+        required_text(wanted, "name"),
+        required_text(wanted, "primary_key"),
+        optional_text(wanted, "description"),
     )
     call.state.connections[connection.data_connection_uuid] = connection
+    switches = call.state.switches
     return json_answer(switches.create_status, _created(switches.created_uuid, connection.data_connection_uuid))
 
 
@@ -68,32 +70,42 @@ def _created(form: str, data_connection_uuid: str) -> dict[str, Any]:
 
 def _upload_data(call: Call) -> Response:
     connection, switches, now = _connection(call), call.state.switches, call.state.clock()
-    upload = json_object(call.json, switches.schema_status)
+    upload = json_object(call.json)
     batch_uuid, completed = _batch(call.state, upload)
     _note_reuse(call, connection.batches.get(batch_uuid))
-    if problem := ttl_problem(upload.get("ttl_seconds"), switches):
-        raise Refusal(switches.schema_status, f"ttl_seconds {problem}")
-    read = upload_reader(connection, switches, expiry(upload.get("ttl_seconds"), now))
-    taken = _taken(call.state, connection.batches.get(batch_uuid))
+    ttl = upload.get("ttl_seconds")
+    if problem := ttl_problem(ttl, switches):
+        raise Misshapen(f"ttl_seconds {problem}")
+    read = upload_reader(connection, switches, ttl, now)
+    taken = Taken(switches, connection.batches.get(batch_uuid))
     records, refusal = judge(_data(call.state, upload), "data", read, taken)
     _stop(call.state, records, refusal)
     batch = connection.upload(records, batch_uuid, now)
     if completed:
-        connection.complete(batch, call.sha256)
+        _complete(call, connection, batch)
     return _answer(call.state, connection, refusal, {"batch_uuid": batch_uuid})
+
+
+def _complete(call: Call, connection: Connection, batch: Batch) -> None:
+    switches, now = call.state.switches, call.state.clock()
+    held = batch.complete(call.sha256)
+    if any(record.ttl is not None for record in held.values()) and switches.ttl_starts == "completion":
+        held = {key: record.from_now(now) for key, record in held.items()}
+    connection.accept(held, now + switches.visible_after_seconds, now)
 
 
 def _update_data(call: Call) -> Response:
     connection, switches, now = _connection(call), call.state.switches, call.state.clock()
     items = call.json
     if not isinstance(items, list) or not items:
-        raise Refusal(switches.schema_status, "a list of items is expected")
+        raise Misshapen("a list of items is expected")
     if 0 < switches.update_limit < len(items):
         raise Refusal(400, f"{len(items)} items: at most {switches.update_limit} are allowed in a request")
     read = update_reader(connection, switches, now)
-    records, refusal = judge(items, "items", read, _taken(call.state, None))
+    records, refusal = judge(items, "items", read, Taken(switches))
     _stop(call.state, records, refusal)
-    connection.update(records, now, insert=switches.absent_key == "upsert")
+    written = connection.update(records, now, inserts=lambda: switches.absent_key == "upsert")
+    connection.accept(written, now + switches.visible_after_seconds, now)
     return _answer(call.state, connection, refusal, {})
 
 
@@ -101,15 +113,8 @@ def _connection(call: Call) -> Connection:
     connection = call.state.connections.get(call.path["data_connection_uuid"])
     if connection is None:
         raise Refusal(call.state.switches.unknown_uuid_status, "there is no data connection with this uuid")
-    call.state.forget_open_batches(connection)
+    call.state.look_at(connection)
     return connection
-
-
-def _taken(state: State, batch: Batch | None) -> set[Key] | None:
-    """The keys that a request may not hold; None if the same key twice is fine."""
-    if state.switches.duplicate_keys == "last_wins":
-        return None
-    return set(batch.waiting) if batch and state.switches.duplicate_keys == "refuse_in_batch" else set()
 
 
 def _stop(state: State, records: list[Record], refusal: Refusal | None) -> None:
@@ -122,29 +127,30 @@ def _answer(state: State, connection: Connection, refusal: Refusal | None, batch
     if refusal:
         raise refusal
     connection.requests_accepted += 1
-    if state.switches.success_body == "empty":
-        return Response(200)
-    return json_answer(200, {"success": True, **(batch if state.switches.success_body == "batch" else {})})
+    status, body = state.switches.success_status, state.switches.success_body
+    if body == "empty" or status == 204:
+        return Response(status)
+    return json_answer(status, {"success": True, **(batch if body == "batch" else {})})
 
 
 def _data(state: State, upload: dict[str, Any]) -> list[Any]:
     data = upload.get("data")
     if not isinstance(data, list):
-        raise Refusal(state.switches.schema_status, "data is required, as a list of objects")
+        raise Misshapen("data is required, as a list of objects")
     if len(data) > optix.MAX_RECORDS:
         many = f"{len(data)} records: at most {optix.MAX_RECORDS} are allowed in a request"
         state.violations.append(f"{optix.UPLOAD_DATA.name} with {many}")
         raise Refusal(400, many)
     if not data:
         # Not documented. Guess: refused, so that nobody relies on closing a batch with an empty request.
-        raise Refusal(state.switches.schema_status, "data is empty")
+        raise Misshapen("data is empty")
     return data
 
 
 def _batch(state: State, upload: dict[str, Any]) -> tuple[str, bool]:
     completed = upload.get("batch_completed", True)
     if not isinstance(completed, bool):
-        raise Refusal(state.switches.schema_status, "batch_completed must be true or false")
+        raise Misshapen("batch_completed must be true or false")
     # Guess: a null counts as left out.
     given = upload.get("batch_uuid")
     if given is None:
@@ -152,7 +158,7 @@ def _batch(state: State, upload: dict[str, Any]) -> tuple[str, bool]:
     try:
         return str(uuid.UUID(given)), completed
     except (ValueError, AttributeError, TypeError):
-        raise Refusal(state.switches.schema_status, "batch_uuid must be a UUID") from None
+        raise Misshapen("batch_uuid must be a UUID") from None
 
 
 def _note_reuse(call: Call, batch: Batch | None) -> None:

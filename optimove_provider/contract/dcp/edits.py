@@ -1,0 +1,29 @@
+"""Services, tables and attributes that are there, described, archived or deleted, one request each. No I/O here.
+
+What somebody wants to be there is in `contract.dcp.ensure`; these are for people who know what they change.
+"""
+
+from optimove_provider.contract.dcp import config as dcp
+from optimove_provider.contract.wire.answers import tell
+from optimove_provider.contract.wire.messages import Flow
+
+
+def delete_service(service_id: int) -> Flow[None]:
+    """Delete a service. "This archives all files in the corresponding AWS account"; what becomes of its tables and
+    profiles is not documented, nor how to bring it back."""
+    yield from tell(dcp.DELETE_SERVICE, None, service_id=service_id)
+
+
+def delete_table(table_id: int) -> Flow[None]:
+    """Delete a table. What becomes of its profiles and files is not documented, nor how to bring it back."""
+    yield from tell(dcp.DELETE_TABLE, None, table_id=table_id)
+
+
+def describe_attribute(attribute_id: int, description: str) -> Flow[None]:
+    """Change an attribute's description, the only thing about it that can be changed."""
+    yield from tell(dcp.UPDATE_ATTRIBUTE, {"description": description}, attribute_id=attribute_id)
+
+
+def archive_attribute(attribute_id: int) -> Flow[None]:
+    """Archive an attribute: its values are neither read nor written any more. It can be brought back in the web UI."""
+    yield from tell(dcp.DELETE_ATTRIBUTE, None, attribute_id=attribute_id)

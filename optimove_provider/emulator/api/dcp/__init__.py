@@ -1,0 +1,1 @@
+"""The DCP APIs: config, profiles, and the upload history. Imports `importer` and `model`."""

@@ -1,0 +1,83 @@
+"""How the config API answers: what is archived, in which order, on how many pages, which ids. No I/O here."""
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+from urllib.parse import parse_qs, urlsplit
+
+from optimove_provider.contract.wire.messages import Response
+from optimove_provider.emulator.api.routes import Call, Handler
+from optimove_provider.emulator.model.dcp import Table
+from optimove_provider.emulator.replies import Refusal, json_answer
+
+
+class Shown(Protocol):
+    """Something that the API lists."""
+
+    def as_json(self) -> dict[str, Any]:
+        """As it is listed."""
+        ...
+
+
+def table_of(call: Call) -> Table:
+    """The table that the path names. Raises Refusal 404."""
+    table = call.state.tables.get(call.number("table_id"))
+    if table is None:
+        raise Refusal(404, "there is no such table")
+    return table
+
+
+_IDS = ("id", "account_id", "dcp_service_id", "dcp_datasource_id")
+
+
+def in_form(handler: Handler) -> Handler:
+    """The handler, with the ids of its answers as the switch wants them: numbers, or texts."""
+
+    def answered(call: Call) -> Response:
+        found = handler(call)
+        if not found.body or call.state.switches.config_ids == "number":
+            return found
+        return Response(found.status, json_answer(found.status, _with_texts(found.json())).body, found.headers)
+
+    return answered
+
+
+def _with_texts(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_with_texts(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: str(one) if name in _IDS and isinstance(one, int) else _with_texts(one) for name, one in value.items()
+    }
+
+
+def listed(call: Call, found: Iterable[Shown]) -> Response:
+    """The answer that lists them."""
+    return on_pages(call, in_order(call, [one.as_json() for one in found]))
+
+
+def in_order(call: Call, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What is listed of it, in which order: the switches speak of what is archived only."""
+    if not any(one.get("archived") for one in found):
+        return found
+    if call.state.switches.archived_in_lists == "no":
+        return [one for one in found if not one["archived"]]
+    is_last = call.state.switches.archived_order == "archived_last"
+    return sorted(found, key=lambda one: bool(one["archived"]) is is_last)
+
+
+def on_pages(call: Call, found: list[dict[str, Any]]) -> Response:
+    """The whole list, or one page of it and a link to the next: no paging is documented."""
+    size = call.state.switches.list_page_size if len(found) > 1 else 0
+    if not size:
+        return json_answer(200, found)
+    url = urlsplit(call.request.url)
+    asked = parse_qs(url.query).get("page", ["1"])[0]
+    page = int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 10 else 1
+    answer = json_answer(200, found[(page - 1) * size : page * size])
+    if page * size >= len(found):
+        return answer
+    link = url._replace(query=f"page={page + 1}").geturl()
+    if call.state.switches.next_page == "elsewhere":
+        link = f"https://elsewhere.example{url.path}?page={page + 1}"
+    return Response(answer.status, answer.body, {**answer.headers, "link": f'<{link}>; rel="next"'})

@@ -1,0 +1,1 @@
+"""The Opti-X Data Connections API. Imports `importer` and `model`."""
