@@ -107,7 +107,7 @@ class Cells:
         times = np.datetime64("1970-01-01") + np.arange(86_400).astype("m8[s]")
         self._times = _pool([f"{time[11:]}Z" for time in np.datetime_as_string(times).tolist()])
         self._cents = _pool([f"{cent:02}" for cent in range(100)])
-        self._odd_doubles = _pool(["0", "-0", "7", "1e5", "1.5E-7", "2e+3", "-0.5e10", "123456789012345678.5"])
+        self._odd_doubles = _pool(["0", "-0", "7", "100000", "0.00000015", "-5000000000", "123456789012345678.5"])
 
     def columns(self, rng: Rng, first: int, rows: int) -> list[Strings]:
         """Columns of so many rows, the first of which has the number `first`."""

@@ -5,12 +5,10 @@ The steps of [the vendor's guide](https://docs.developers.optimizely.com/web-exp
 "Profile Integrations", one task group after the other:
 
 1. *Get access*: ask Optimizely to enable DCP for the account. Nothing to run.
-2. *Register your application*: put a classic token, or an OAuth 2.0 access token with `auth_scheme` Bearer, into the
-   connection `dcp_default`; **Test** in its form tries it.
+2. *Register your application*: put a classic token into the connection `dcp_default`; **Test** in its form tries it.
 3. *Create a DCP service*, and associate it with your project (`project_id` in the trigger form).
-4. *Create a table*: where on a page the customer id is found, here in a cookie. Its description is kept as it is here.
-5. *Register attributes*: before any value is uploaded. The API cannot change a datatype: an `LTV` that was registered
-   as double once is archived, and replaced.
+4. *Create a table*: where on a page the customer id is found, here in a cookie.
+5. *Register attributes*: before any value is uploaded.
 6. *Upload data*: a file by bulk upload, and one profile over REST.
 7. *Test integration*: the profiles are read back. What only a person can see is left: the table under Audiences >
    Attributes, its attributes in the audience builder, and an experiment that targets them.
@@ -34,7 +32,6 @@ from optimove_provider.operators.dcp import (
     DcpLinkProjectOperator,
     DcpRegisterAttributesOperator,
     DcpS3ImportOperator,
-    DcpUpdateTableOperator,
     DcpWriteProfilesOperator,
 )
 from optimove_provider.sensors.dcp import DcpProfileSensor, DcpUploadSensor
@@ -63,21 +60,16 @@ with DAG(
         name="Shop customers",
         keyfield_locator_type="cookie",
         keyfield_locator_name="logged_in_id",
+        description="Customers of the shop, by the id that they log in with",
+        update=True,
     )
 
-    DcpUpdateTableOperator(
-        task_id="describe_table", table_id=table.output, description="Customers of the shop, loaded by Airflow"
-    )
-
-    # 5. Register attributes
-    archive_old = DcpArchiveAttributesOperator(
-        task_id="archive_old", table_id=table.output, names={"LTV": "double"}, missing_ok=True
-    )
+    # 5. Register attributes. LTV was a double once. No call gives an attribute another datatype: that one is archived,
+    # and a replacement registered.
+    archived = DcpArchiveAttributesOperator(task_id="archived", table_id=table.output, names={"LTV": "double"})
     attributes = DcpRegisterAttributesOperator(
         task_id="attributes", table_id=table.output, attributes={"most_viewed_category": "string", "LTV": "long"}
     )
-
-    archive_old >> attributes
 
     # 6. Upload data
     upload = DcpS3ImportOperator(task_id="upload", table_id=attributes.output, source=EXAMPLE)
@@ -119,4 +111,5 @@ with DAG(
         mode="reschedule",
     )
 
+    archived >> attributes
     [link_project, wait_for_import, write_one, alias] >> read_back

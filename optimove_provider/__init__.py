@@ -64,13 +64,13 @@ _DCP_CONNECTION = {
     "hook-name": _DCP,
     "ui-field-behaviour": _form(
         "Config base URL",
-        "Classic token, or OAuth 2.0 access token",
+        "Token (classic, or OAuth 2.0)",
         {"host": "https://www.optimizelyapis.com/experiment/v1", "port": "443"},
     ),
     "conn-fields": {
         "auth_scheme": _field(
-            "Token is sent as",
-            "Token for a classic token, Bearer for an OAuth 2.0 access token (the vendor's guide names both).",
+            "Auth scheme",
+            "How the token goes along: Token, for a classic token (blank), or Bearer, for an OAuth 2.0 access token.",
             enum=["Token", "Bearer", None],
         ),
         "profile_host": _field("Profile base URL", "Blank for https://vis.optimizely.com/api."),
@@ -78,6 +78,12 @@ _DCP_CONNECTION = {
         "s3_endpoint_url": _field("S3 endpoint URL", "Blank for AWS."),
         "region": _field("AWS region", "Blank for us-east-1."),
         "aws_conn_id": _field("AWS connection id", "Blank to use the keys that each table carries."),
+        "upload_method": _field(
+            "Upload method",
+            "How files go up: in parts (multipart), whole with one PUT of less than 5 GB each (put), or in parts "
+            "unless S3 refuses that (auto).",
+            enum=["auto", "multipart", "put", None],
+        ),
         "upload_history_url": _field(
             "Upload history URL",
             "A URL with {table_id} in it. The vendor documents none. Blank to read profiles back instead. Airflow "
@@ -122,7 +128,7 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["service"],
             },
         ],
-        "operators": _modules("operators", {_OPTIX: ["optix"], _DCP: ["dcp", "dcp_config", "dcp_import", "csv"]}),
+        "operators": _modules("operators", {_OPTIX: ["optix"], _DCP: ["dcp", "dcp_import", "csv"]}),
         "sensors": _modules("sensors", {_DCP: ["dcp"]}),
         "hooks": _modules("hooks", {_OPTIX: ["optix"], _DCP: ["dcp"]}),
         "triggers": _modules("triggers", {_DCP: ["dcp"]}),

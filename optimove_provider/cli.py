@@ -1,4 +1,5 @@
-"""The commands: `python -m optimove_provider validate|infer|template|replay`, and the same as `airflow optimove ...`.
+"""The commands: `python -m optimove_provider validate|infer|template|replay|ledger forget`, and the same as
+`airflow optimove ...`.
 
 Airflow imports this module for every `airflow` command, and Python for every `--help`: so what is heavy, pyarrow,
 rich and Airflow itself, is imported where it is needed.
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TextIO
 
 from optimove_provider.contract.cells.datatypes import KEY_COLUMN, Attribute, is_key_column
+from optimove_provider.contract.cells.registered import Registered, problems, usable
 from optimove_provider.contract.wire.errors import DataError, OptimoveProviderError, SettingsError
 from optimove_provider.contract.wire.outside import cut
 from optimove_provider.contract.wire.shown import shown_lines
@@ -56,7 +58,10 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command; `run` writes its result to a stream and returns the exit code, or raises what people should read."""
+    """One command; `run` writes its result to a stream and returns the exit code, or raises what people should read.
+
+    A name of two words is a command in a group.
+    """
 
     name: str
     help: str
@@ -92,8 +97,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m optimove_provider", description="Rows for Opti-X and for Optimizely's DCP."
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    groups = {
+        name: commands.add_parser(name, help=told, description=told).add_subparsers(metavar="COMMAND", required=True)
+        for name, told in GROUPS.items()
+    }
     for command in COMMANDS:
-        of_command = commands.add_parser(command.name, help=command.help, description=command.help)
+        group, _, name = command.name.rpartition(" ")
+        of_command = groups.get(group, commands).add_parser(name, help=command.help, description=command.help)
         of_command.set_defaults(command=command)
         for option in command.options:
             of_command.add_argument(*option.flags, **option.settings)
@@ -109,16 +119,22 @@ def get_commands() -> "list[CLICommand]":
     def action(command: Command) -> Callable[[argparse.Namespace], None]:
         return lambda wanted: sys.exit(command.start(wanted))
 
-    actions = [
-        ActionCommand(
-            command.name,
-            command.help,
-            action(command),
-            [Arg(option.flags, **option.settings) for option in command.options],
-        )
-        for command in COMMANDS
-    ]
-    return [GroupCommand("optimove", "Check CSV files, and send rejected rows again", actions)]
+    def actions(wanted: str) -> "list[CLICommand]":
+        named = [(*command.name.rpartition(" "), command) for command in COMMANDS]
+        return [
+            ActionCommand(
+                name,
+                command.help,
+                action(command),
+                [Arg(option.flags, **option.settings) for option in command.options],
+            )
+            for group, _, name, command in named
+            if group == wanted
+        ]
+
+    groups = [GroupCommand(name, told, actions(name)) for name, told in GROUPS.items()]
+    told = "Check CSV files, send rejected rows again, begin ledgers anew"
+    return [GroupCommand("optimove", told, [*actions(""), *groups])]
 
 
 def validate(wanted: argparse.Namespace, out: TextIO) -> int:
@@ -184,11 +200,10 @@ def infer(wanted: argparse.Namespace, out: TextIO) -> int:
 
 def template(wanted: argparse.Namespace, out: TextIO) -> int:
     """Print the header of a table's files."""
-    registered = [one for one in _attributes(wanted) if not one.archived and not is_key_column(one.name)]
-    names = [one.name for one in registered if not one.problem]
-    for one in registered:
-        if one.problem:
-            print(f"attribute {one.name!r} is left out: {one.problem}", file=sys.stderr)
+    attributes = _attributes(wanted)
+    names = [one.name for one in usable(attributes) if not one.archived and not is_key_column(one.name)]
+    for problem in problems(attributes).values():
+        print(f"left out: {problem}", file=sys.stderr)
     csv.writer(out, lineterminator="\n").writerow([KEY_COLUMN, *names])
     return OK
 
@@ -211,6 +226,24 @@ def replay(wanted: argparse.Namespace, out: TextIO) -> int:
     return FINDINGS if account["rejected"] or account["message"] else OK
 
 
+def forget(wanted: argparse.Namespace, out: TextIO) -> int:
+    """Begin the ledgers of targets anew, if a person says yes."""
+    from optimove_provider.tasks.forget import forget as begin_anew
+
+    def confirmed(told: str) -> bool:
+        print(told, file=sys.stderr)
+        if wanted.yes:
+            return True
+        if not sys.stdin.isatty():
+            raise SettingsError("nobody can be asked here whether that is to be forgotten: add --yes")
+        print("Forget it? Type yes: ", end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip().casefold() == "yes"
+
+    for line in begin_anew(wanted.targets, wanted.host, wanted.force, wanted.dry_run, confirmed):
+        out.write(f"{line}\n")
+    return OK
+
+
 def _members(texts: Sequence[str]) -> dict[str, str]:
     """{"max_in_flight": "8"} of ["max_in_flight=8"]."""
     members = {}
@@ -222,7 +255,7 @@ def _members(texts: Sequence[str]) -> dict[str, str]:
     return members
 
 
-def _attributes(wanted: argparse.Namespace) -> list[Attribute]:
+def _attributes(wanted: argparse.Namespace) -> Sequence[Registered]:
     if (wanted.attributes is None) == (wanted.table is None):
         raise SettingsError(
             "give either --attributes FILE or --table ID: the datatypes come from there; "
@@ -240,7 +273,7 @@ def _file_attributes(path: str) -> list[Attribute]:
         return attributes_file(stream, path)
 
 
-def _table_attributes(table_id: int, conn_id: str) -> list[Attribute]:
+def _table_attributes(table_id: int, conn_id: str) -> list[Registered]:
     from optimove_provider.hooks.dcp import DcpHook
 
     try:
@@ -448,10 +481,24 @@ _REPLAYING = (
     ),
 )
 _ROWS = _option("--rows", metavar="N", type=_number(1), help="look at the first N rows only")
+_FORGETTING = (
+    _option("targets", metavar="TARGET", nargs="+", help="a data connection's uuid, or the number of a DCP table"),
+    _option("--host", metavar="URL", default="", help="the host that the ledger is of, where there are several"),
+    _option("--dry-run", action="store_true", help="tell what would be forgotten, and change nothing"),
+    _option("--yes", action="store_true", help="do not ask"),
+    _option(
+        "--force",
+        action="store_true",
+        help="even while a load works on the target, or may have sent rows that are not entered",
+    ),
+)
 
+GROUPS = {"ledger": "What targets have accepted, as staging remembers it"}
+"""Of commands, and what each is about."""
 COMMANDS = (
     Command("validate", "Check every cell of a CSV file", validate, (_FILE, *_READING, *_SCHEMA, *_VALIDATING)),
     Command("infer", "Print an attributes file that fits the values of a CSV file", infer, (_FILE, *_READING, _ROWS)),
     Command("template", "Print the header of a table's CSV files", template, _SCHEMA),
     Command("replay", "Send the rejected rows of an Opti-X load again", replay, _REPLAYING),
+    Command("ledger forget", "Begin the ledger of a target anew: the next load sends everything", forget, _FORGETTING),
 )

@@ -139,6 +139,16 @@ def _flag(value: Any) -> bool:
     return value
 
 
+_READ_BACK = ("sample", "all")
+
+
+def _read_back(value: Any) -> str | float:
+    share = value if value in _READ_BACK else _share(value)
+    if share == 0:
+        raise ValueError(value)
+    return str(share) if isinstance(share, str) else share
+
+
 def one_of(words: Sequence[str]) -> Kind:
     """One of some words."""
 
@@ -161,6 +171,14 @@ _FLAGS = {"true": True, "True": True, "false": False, "False": False}
 FLAG = Kind("True or False", _flag, _FLAGS.get)
 SHARE = Kind("a share from 0 to 1, or None to switch the guard off", _share, _parse_number, optional=True, off=True)
 SPAN = Kind("a timedelta or seconds, not negative", _seconds, _parse_number)
+OPTIONAL_SPAN = Kind(
+    "a timedelta or seconds, not negative, or None for never", _seconds, _parse_number, optional=True, off=True
+)
+READ_BACK = Kind(
+    "'sample', 'all', or a share of the rows above 0, up to 1",
+    _read_back,
+    lambda text: text if text in _READ_BACK else _parse_number(text),
+)
 GRAIN = Kind("whole days, or what divides a day, such as an hour: a timedelta or seconds", _grain, _parse_number)
 MAX_REJECTED = Kind("a whole number of rows, or a share of them below 1", _count_or_share, _parse_number)
 ANY_REJECTED = Kind(f"{MAX_REJECTED.expected}, or None for any number", _count_or_share, _parse_number, optional=True)

@@ -1,12 +1,13 @@
 """Dynamic Customer Profiles, as typed calls: one line per conversation of `contract`."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
 from optimove_provider.clients.session import Client
 from optimove_provider.clients.settings import DcpSettings
 from optimove_provider.contract.cells.datatypes import Attribute
+from optimove_provider.contract.cells.registered import Registered
 from optimove_provider.contract.cells.values import JsonValue
 from optimove_provider.contract.dcp import config as dcp
 from optimove_provider.contract.dcp import edits, ensure, profiles, readback
@@ -21,10 +22,6 @@ class DcpClient(Client[DcpSettings]):
         """All services of the account."""
         return self.run(dcp.list_services())
 
-    def read_service(self, service_id: int) -> dcp.Service:
-        """One service."""
-        return self.run(dcp.read_service(service_id))
-
     def list_tables(self, service_id: int) -> list[dcp.Table]:
         """The tables of a service; `is_optimizely` marks the one that aliases and the consolidated view need."""
         return self.run(dcp.list_tables(service_id))
@@ -35,20 +32,20 @@ class DcpClient(Client[DcpSettings]):
         self.learn(table.aws_access_key, table.aws_secret_key)
         return table
 
-    def list_attributes(self, table_id: int) -> list[Attribute]:
-        """The attributes of a table, one a name: the live one, where archived ones bear its name too."""
+    def list_attributes(self, table_id: int) -> list[Registered]:
+        """The attributes registered for a table, one of each name: a live one, or else an archived one."""
         return self.run(dcp.list_attributes(table_id))
 
-    def list_every_attribute(self, table_id: int) -> list[Attribute]:
-        """All attributes that a table ever had, several of one name among them, with their ids."""
-        return self.run(dcp.list_every_attribute(table_id))
+    def read_service(self, service_id: int) -> dcp.Service:
+        """One service."""
+        return self.run(dcp.read_service(service_id))
 
-    def read_attribute(self, attribute_id: int) -> Attribute:
-        """One attribute."""
+    def read_attribute(self, attribute_id: int) -> Registered:
+        """One attribute, archived or not."""
         return self.run(dcp.read_attribute(attribute_id))
 
     def list_projects(self) -> list[dcp.Project]:
-        """All projects of the account."""
+        """The projects of the account."""
         return self.run(dcp.list_projects())
 
     def read_project(self, project_id: int) -> dcp.Project:
@@ -67,31 +64,11 @@ class DcpClient(Client[DcpSettings]):
         keyfield_locator_name: str | None = None,
         description: str | None = None,
         dry_run: bool = False,
+        update: bool = False,
     ) -> ensure.Ensured:
-        """Keep the service's table of this name, or create it."""
+        """Keep the service's table of this name, or create it; with `update`, with this description."""
         locator = (keyfield_locator_type, keyfield_locator_name)
-        return self.run(ensure.ensure_table(service_id, name, *locator, description, dry_run))
-
-    def update_table(
-        self, table_id: int, name: str | None = None, description: str | None = None, dry_run: bool = False
-    ) -> ensure.Ensured:
-        """Give a table this name and description; what is None, or is so already, stays."""
-        return self.run(ensure.update_table(table_id, name, description, dry_run))
-
-    def rename_service(self, service_id: int, name: str) -> ensure.Ensured:
-        """Give a service this name, unless it has it already."""
-        return self.run(ensure.rename_service(service_id, name))
-
-    def delete_service(self, service_id: int) -> None:
-        """Delete a service, which "archives all files in the corresponding AWS account" (REST reference).
-
-        No more is documented: whether its tables and profiles can come back is not known, nor how.
-        """
-        self.run(edits.delete_service(service_id))
-
-    def delete_table(self, table_id: int) -> None:
-        """Delete a table. Nothing is documented of what becomes of its profiles, attributes and files."""
-        self.run(edits.delete_table(table_id))
+        return self.run(ensure.ensure_table(service_id, name, *locator, description, dry_run, update))
 
     def ensure_attributes(
         self, table_id: int, attributes: Iterable[Attribute], dry_run: bool = False
@@ -99,17 +76,31 @@ class DcpClient(Client[DcpSettings]):
         """Keep the registered attributes and register the missing ones."""
         return self.run(ensure.ensure_attributes(table_id, attributes, dry_run))
 
-    def archive_attributes(
-        self, table_id: int, kinds: Mapping[str, str | None], missing_ok: bool = False, dry_run: bool = False
-    ) -> ensure.Ensured:
-        """Archive attributes by name, each only if it has this datatype; None stands for any."""
-        return self.run(ensure.archive_attributes(table_id, kinds, missing_ok, dry_run))
+    def archive_attributes(self, table_id: int, names: Mapping[str, str | None], dry_run: bool = False) -> list[int]:
+        """Archive attributes by name, of which some may come with their datatype; returns the ids."""
+        return self.run(ensure.archive_attributes(table_id, names, dry_run))
 
     def link_project(
         self, project_id: int, service_id: int, replace: bool = False, dry_run: bool = False
     ) -> ensure.Ensured:
         """Link a project to a service."""
         return self.run(ensure.link_project(project_id, service_id, replace, dry_run))
+
+    def rename_service(self, service_id: int, name: str) -> None:
+        """Change a service's name."""
+        self.run(edits.rename_service(service_id, name))
+
+    def delete_service(self, service_id: int) -> None:
+        """Delete a service, which archives all its files. No operator does this."""
+        self.run(edits.delete_service(service_id))
+
+    def update_table(self, table_id: int, name: str | None = None, description: str | None = None) -> None:
+        """Change a table's name or description; None keeps what is there."""
+        self.run(edits.update_table(table_id, name, description))
+
+    def delete_table(self, table_id: int) -> None:
+        """Delete a table; what becomes of its profiles is not documented. No operator does this."""
+        self.run(edits.delete_table(table_id))
 
     def describe_attribute(self, attribute_id: int, description: str) -> None:
         """Change an attribute's description."""
@@ -157,6 +148,7 @@ class DcpClient(Client[DcpSettings]):
         poll_seconds: float,
         max_failed_polls: int = MAX_FAILED_POLLS,
         threads: Executor | None = None,
+        is_enough: Callable[[Outcome], bool] = lambda outcome: False,
     ) -> Outcome:
-        """Ask until every file is imported or one has failed; for a trigger's event loop."""
-        return await self.arun(wait(ask, poll_seconds, max_failed_polls), threads)
+        """Ask until every file is imported or one has failed, or less is enough; for a trigger's event loop."""
+        return await self.arun(wait(ask, poll_seconds, max_failed_polls, is_enough), threads)

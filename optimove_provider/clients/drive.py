@@ -114,6 +114,10 @@ def _persist(request: Request, retries: Retries, budget: Budget, patience: Patie
         if (wait := budget.reserve()) > 0:
             yield Sleep(wait, "requests_per_10s is used up")
         tries = tries or patience.begin(request, retries)
+        while held := tries.held:
+            if isinstance(held, Response):
+                return tries.last(held)
+            yield Sleep(held, "the server asked, in answer to another request, to be left alone")
         answer = yield tries.next
         if answer is None:
             raise TypeError("the driver sent no answer to a request")

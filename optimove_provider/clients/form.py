@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from optimove_provider.contract.wire.errors import SettingsError
@@ -65,15 +65,22 @@ class Form:
             self.complaints.append(f"target_alias {value!r:.50}: expected same, other, or nothing")
         return value
 
-    def choice(self, name: str, choices: Iterable[str]) -> str:
-        """One of several words, in any case; the first one where the field is empty."""
-        first, *_ = known = list(choices)
-        value = self.text(name, first)
-        found = next((one for one in known if one.casefold() == value.casefold()), None)
-        if found is None:
-            told = ", ".join(known)  # not the value: it may be the token, in the wrong field
-            self.complaints.append(f"{name} is none of {told}: choose one, or leave it empty")
-        return found or first
+    def choice(self, name: str, choices: Sequence[str]) -> str:
+        """One of some words; the first one where there is none."""
+        value = self.text(name, choices[0])
+        if value not in choices:
+            self.complaints.append(f"{name} {value!r:.50}: expected {', '.join(choices[:-1])} or {choices[-1]}")
+        return value
+
+    def bare_token(self, name: str, what: str) -> str:
+        """A secret that must be there, without the word of a scheme before it."""
+        value = self.required(name, what)
+        scheme, blank, _ = value.partition(" ")
+        if blank and scheme.casefold().rstrip(":") in ("bearer", "token"):
+            self.complaints.append(
+                f"{name} ({what}) begins with {scheme!r}: enter the token alone, and set auth_scheme"
+            )
+        return value
 
     def template(self, name: str) -> str:
         """A URL with the place of a table's id in it, and perhaps a query; or an empty text."""

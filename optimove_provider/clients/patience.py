@@ -2,14 +2,16 @@
 
 import re
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from optimove_provider.contract.wire.messages import Answer, Lost, Request, Response
 from optimove_provider.contract.wire.success import AnswerMeaning, judge
 from optimove_provider.surroundings import REAL, Surroundings
 
-_NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
+_NUMBERS = re.compile(r"\d+(?:\.\d+)?(?:\s*,\s*\d+(?:\.\d+)?)*", re.ASCII)
+"""Of seconds; there are several where a proxy has added its own."""
+_UNNOTICED = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +36,22 @@ POLLING = Retries(attempts=5)
 """For sensors, which ask again anyway and bear some failures."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Hold:
+    """A server asked to be left alone, up to `until`, by this answer."""
+
+    until: float
+    answer: Response
+
+
 @dataclass(slots=True)
 class Patience:
-    """What the requests of one client have in common, whichever thread sends them: when the last one got on."""
+    """What the requests of one client have in common, whichever thread sends them: when the last one got on, and, by
+    API, until when its server asked to be left alone (Retry-After of a 429 or 503)."""
 
     surroundings: Surroundings = REAL
     got_on: float = field(default=float("-inf"))
+    holds: dict[str, _Hold] = field(default_factory=dict)
 
     def begin(self, request: Request, retries: Retries) -> "Tries":
         """Begin to send a request."""
@@ -57,11 +69,25 @@ class Tries:
     count: int = 0
     perhaps_done: bool = False
     told: str = ""
+    asked: float = 0.0
 
     @property
     def next(self) -> Request:
         """The request, whose answer is not waited for longer than there is patience."""
         return replace(self.request, timeout_seconds=max(self._left, 1.0))
+
+    @property
+    def held(self) -> float | Response:
+        """Seconds for which the server asked to be left alone, when another request was answered; that answer, if they
+        are more than there is patience for."""
+        hold = self.patience.holds.get(self._api)
+        wait = hold.until - self.patience.surroundings.monotonic() if hold else 0.0
+        if hold is None or wait < _UNNOTICED:
+            return 0.0
+        if wait <= self._left:
+            return wait
+        self.told, self.asked = self._told(hold.answer, wait, would_wait=True), wait
+        return hold.answer
 
     def wait_after(self, answer: Answer, jitter: float) -> float | None:
         """Seconds until the next try; None if this answer is the last. `jitter` shortens what nobody asked for."""
@@ -70,11 +96,12 @@ class Tries:
         if not isinstance(answer, Lost) and judge(answer) in (AnswerMeaning.DONE, AnswerMeaning.REFUSED):
             self.patience.got_on = now
             return None
-        if not self._may_succeed(answer) or self.count == self.retries.attempts:
-            return None
         asked, left = self._asked(answer), self._left
-        if left <= 0 or asked > left:
-            self.told = _told(answer, asked, max(left, 0.0))
+        if isinstance(answer, Response) and answer.status in (429, 503) and asked:
+            self.patience.holds[self._api] = _Hold(now + asked, answer)
+        would_wait = self._may_succeed(answer) and self.count != self.retries.attempts
+        if not would_wait or left <= 0 or asked > left:
+            self.told, self.asked = self._told(answer, asked, would_wait), asked
             return None
         self.perhaps_done = self.perhaps_done or _perhaps_done(answer)
         return max(min(self._backoff * jitter, left), asked)
@@ -85,8 +112,12 @@ class Tries:
         if self.count == 1 and not self.told:
             return answer
         if isinstance(answer, Response):
-            return replace(answer, repeated=self.perhaps_done, tries=tries)
+            return replace(answer, repeated=self.perhaps_done, tries=tries, asked_seconds=self.asked)
         return Lost(f"{answer.reason} ({tries})", sent=answer.sent or self.perhaps_done)
+
+    @property
+    def _api(self) -> str:
+        return self.request.endpoint.api if self.request.endpoint else ""
 
     @property
     def _left(self) -> float:
@@ -112,32 +143,52 @@ class Tries:
             return 0.0
         endpoint = self.request.endpoint
         least = endpoint.least_wait_seconds if endpoint and answer.status in (429, 503) else 0.0
-        return max(least, _retry_after(_header(answer), self.patience.surroundings.now()))
+        return max(least, _retry_after(answer, self.patience.surroundings.now()))
+
+    def _told(self, answer: Answer, asked: float, would_wait: bool) -> str:
+        """Why there is no other try, and what the answer asks for."""
+        left = max(self._left, 0.0)
+        if not asked:
+            return ", until nothing had succeeded for give_up_after" if would_wait else ""
+        header = answer.shown(_header(answer), 100) if isinstance(answer, Response) else ""
+        if not header and not would_wait:
+            return ""
+        wanted = f"Retry-After: {header}" if header else f"a wait of {asked:.0f} s"
+        and_left = f", and give_up_after leaves {left:.0f} s" if would_wait else ""
+        return f"; the answer asks for {wanted}{and_left}{_from(self.patience.surroundings.now(), asked)}"
 
 
-def _header(answer: Answer) -> str:
-    return answer.headers.get("retry-after", "") if isinstance(answer, Response) else ""
+def _from(now: datetime, seconds: float) -> str:
+    """From when on it may be tried again; nothing where the calendar does not reach."""
+    try:
+        return f"; it may be tried again from {now + timedelta(seconds=seconds):%Y-%m-%d %H:%M:%S} UTC on"
+    except OverflowError:
+        return ""
 
 
-def _told(answer: Answer, asked: float, left: float) -> str:
-    """Why there is no patience left."""
-    if not asked:
-        return ", until nothing had succeeded for give_up_after"
-    header = answer.shown(_header(answer), 100) if isinstance(answer, Response) else ""
-    wanted = f"Retry-After: {header}" if header else f"a wait of {asked:.0f} s"
-    return f"; the answer asks for {wanted}, and give_up_after leaves {left:.0f} s"
+def _header(answer: Answer, name: str = "retry-after") -> str:
+    return answer.headers.get(name, "").strip() if isinstance(answer, Response) else ""
 
 
 def _perhaps_done(answer: Answer) -> bool:
     return answer.sent if isinstance(answer, Lost) else judge(answer) is AnswerMeaning.IN_DOUBT
 
 
-def _retry_after(text: str, now: datetime) -> float:
-    """Seconds that a Retry-After asks for, a number or a date; 0 where it is neither."""
-    if _NUMBER.fullmatch(text.strip()):
-        return float(text)
+def _retry_after(answer: Answer, now: datetime) -> float:
+    """Seconds that a Retry-After asks for, a number or a date; 0 where it is neither.
+
+    A date is the server's: it counts from the answer's own Date, if there is one, as the clocks may differ.
+    """
+    text = _header(answer)
+    if _NUMBERS.fullmatch(text):
+        return max(map(float, text.split(",")))
+    date = _date(text)
+    return max(0.0, (date - (_date(_header(answer, "date")) or now)).total_seconds()) if date else 0.0
+
+
+def _date(text: str) -> datetime | None:
     try:
         date = parsedate_to_datetime(text)
-        return max(0.0, ((date if date.tzinfo else date.replace(tzinfo=UTC)) - now).total_seconds())
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, TypeError, IndexError, OverflowError):
-        return 0.0
+        return None

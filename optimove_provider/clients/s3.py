@@ -1,17 +1,20 @@
-"""Multipart uploads to S3, over the boto3 client that is given: nothing is visible before an upload is completed."""
+"""Objects of S3, over the boto3 clients that are given: in parts, of which nothing is visible before they are
+completed, or whole, with one PUT."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, BinaryIO
 
 from optimove_provider.contract.wire.errors import OptimoveProviderError, S3Refused, S3Trouble
 from optimove_provider.contract.wire.outside import MAX_TEXT, redact
 from optimove_provider.contract.wire.shown import shown
 from optimove_provider.surroundings import REAL
 
+log = logging.getLogger(__name__)
 LOAD = "optimove-load"
 """The metadata by which a load knows an object as its own."""
 
@@ -22,6 +25,18 @@ class UploadGone(Exception):
 
 class NameTaken(Exception):
     """An object of this name exists already."""
+
+
+class NotPermitted(S3Refused):
+    """S3 refuses this operation, or this form of it, and not the keys: others may be allowed."""
+
+
+class NotTaken(S3Trouble):
+    """S3 does not take the request as it is, for a reason that is not known here: one of its headers, perhaps."""
+
+
+class InDoubt(S3Trouble):
+    """No answer came, or one that does not tell whether S3 did what was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +52,14 @@ _THE_CLOCK = (
     "and the next try goes on"
 )
 _THE_KEYS = "the keys may not do this: check what the table's own ones, or those of aws_conn_id, are allowed"
+_NOT_OFFERED = (
+    "this operation is not offered there: check s3_endpoint_url and upload_method of the connection, and proxies"
+)
+_UNKNOWN = "a reason that is not known here: the next try may come through; if it lasts, look the code up"
+_UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 _THE_REGION = "the bucket is in another region: check import_bucket, region and s3_endpoint_url of the connection"
 _EXPIRED = "the temporary keys have expired: the next try takes new ones; check aws_conn_id if it does not help"
 _FINAL: Mapping[str, str] = {
-    "AccessDenied": _THE_KEYS,
     "AllAccessDisabled": _THE_KEYS,
     "AccountProblem": "the bucket's owner has a problem with the account: ask AWS's support, who alone can mend it",
     "InvalidAccessKeyId": "AWS does not know the access key: it was revoked, or mistyped: check aws_conn_id",
@@ -63,19 +82,31 @@ _PASSING: Mapping[str, str] = {
     "InternalError": "something failed at S3: the next try may come through",
     "RequestTimeout": "the connection was too slow for S3: the next try may come through",
 }
+_OF_THE_OPERATION: Mapping[str, str] = {
+    "AccessDenied": _THE_KEYS,
+    "MethodNotAllowed": _NOT_OFFERED,
+    "NotImplemented": _NOT_OFFERED,
+    "UnsupportedOperation": _NOT_OFFERED,
+    "OperationNotSupported": _NOT_OFFERED,
+}
+_BY_STATUS: Mapping[int, str] = {401: _THE_KEYS, 403: _THE_KEYS, 405: _NOT_OFFERED, 501: _NOT_OFFERED}
 _MAX_SKEW = timedelta(minutes=14)
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
     """A bucket. S3's error code decides: a call raises S3Refused for what only a person can mend, S3Trouble for the
-    rest, both without the `secrets`. boto's errors about the connection pass.
+    rest, both without the `secrets`, with bucket, key, operation, code and what to do. NotPermitted, NotTaken and
+    InDoubt are the kinds that a caller may answer.
+
+    `once` is a client that asks once, for requests that must not be repeated unseen; None where `s3` serves.
     """
 
     s3: Any
     name: str
     secrets: tuple[str, ...] = field(default=(), repr=False)
     now: Callable[[], datetime] = REAL.now
+    once: Any = None
 
     def begin(self, key: str, load: str) -> str:
         """Begin an upload; returns its upload id."""
@@ -86,23 +117,48 @@ class Bucket:
         """Upload a part, numbered from 1; returns its ETag. Raises UploadGone."""
         return str(self._ask(self.s3.upload_part, key, UploadId=upload_id, PartNumber=number, Body=body)["ETag"])
 
-    def complete(self, key: str, upload_id: str, etags: Sequence[str]) -> None:
-        """Make the object of its parts, all at once. Raises UploadGone, and NameTaken."""
+    def complete(self, key: str, upload_id: str, etags: Sequence[str], only_new: bool = True) -> None:
+        """Make the object of its parts, all at once. Raises UploadGone; if `only_new`, NameTaken."""
         parts = {"Parts": [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)]}
-        call = self.s3.complete_multipart_upload
-        self._ask(call, key, UploadId=upload_id, MultipartUpload=parts, IfNoneMatch="*")
+        call = (self.once or self.s3).complete_multipart_upload
+        self._ask(call, key, UploadId=upload_id, MultipartUpload=parts, **_ONLY_NEW if only_new else {})
+
+    def put(self, key: str, load: str, body: BinaryIO, size: int, md5: str, only_new: bool = True) -> None:
+        """Put an object whole. `md5` is base64, and S3 compares it. If `only_new`, raises NameTaken."""
+        named = {"ContentLength": size, "ContentMD5": md5, "ContentType": "text/csv", "Metadata": {LOAD: load}}
+        call = (self.once or self.s3).put_object
+        self._ask(call, key, Body=body, **named, **_ONLY_NEW if only_new else {})
 
     def abort(self, key: str, upload_id: str) -> None:
         """Throw the parts away. Raises UploadGone."""
         self._ask(self.s3.abort_multipart_upload, key, UploadId=upload_id)
 
+    def is_open(self, key: str, upload_id: str) -> bool:
+        """Whether an upload is still to be completed: it never was, then."""
+        try:
+            self._ask(self.s3.list_parts, key, UploadId=upload_id, MaxParts=1)
+        except UploadGone:
+            return False
+        return True
+
     def find(self, key: str) -> Found | None:
-        """Look for an object."""
+        """Look for an object: with HEAD or, where that is refused, with GET, of which nothing is read."""
         try:
             head = self._ask(self.s3.head_object, key)
         except _NotThere:
             return None
-        return Found(head["ContentLength"], head["Metadata"].get(LOAD, ""))
+        except NotPermitted as error:
+            log.info("%s. The object is looked for with GET", error)
+            return self._find_with_get(key)
+        return _found(head)
+
+    def _find_with_get(self, key: str) -> Found | None:
+        try:
+            got = self._ask(self.s3.get_object, key)
+        except _NotThere:
+            return None
+        got["Body"].close()
+        return _found(got)
 
     def beginning(self, key: str, size: int) -> bytes | None:
         """The first bytes of an object, at most so many; None if there is none."""
@@ -113,13 +169,15 @@ class Bucket:
             return None
 
     def _ask(self, call: Callable[..., Any], key: str, **named: Any) -> Any:
+        from botocore.exceptions import BotoCoreError
+        from botocore.parsers import ResponseParserError
+
         try:
             return call(Bucket=self.name, Key=key, **named)
         except self.s3.exceptions.ClientError as error:
             problem = self._problem(key, error)
-        except _unreadable() as error:
-            told = f"check s3_endpoint_url, and proxies: this is an answer that is none of S3's: {error}"
-            problem = S3Trouble(self._told(key, told))
+        except (BotoCoreError, ResponseParserError) as error:
+            problem = _kind_of(error)(self._told(key, f"{_words_of(error)} ({error})"))
         except Exception as error:
             # boto follows a redirect, and asks where the bucket is, which is answered so, too.
             if not isinstance(error, RecursionError) and not isinstance(error.__context__, RecursionError):
@@ -138,9 +196,10 @@ class Bucket:
             return _NotThere(self._told(key, str(error)))
         if status == 403 and code not in _PASSING and self._skewed(error.response):
             code = "RequestTimeTooSkewed"
-        words = _PASSING.get(code) or _FINAL.get(code) or (_THE_KEYS if status in (401, 403) else "")
-        kind = S3Refused if words and code not in _PASSING else S3Trouble
-        return kind(self._told(key, f"{words}{' (' * bool(words)}{error}{')' * bool(words)}"))
+        words = (
+            _PASSING.get(code) or _FINAL.get(code) or _OF_THE_OPERATION.get(code) or _BY_STATUS.get(status) or _UNKNOWN
+        )
+        return _kind(code, status)(self._told(key, f"{words} ({error})"))
 
     def _told(self, key: str, text: str) -> str:
         return f"s3://{self.name}/{key}: {shown(redact(text, self.secrets, MAX_TEXT))}"
@@ -158,11 +217,56 @@ class _NotThere(OptimoveProviderError):
     """There is no such object."""
 
 
-def _unreadable() -> type[Exception]:
+_ONLY_NEW: Mapping[str, str] = {"IfNoneMatch": "*"}
+
+
+def _kind(code: str, status: int) -> type[Exception]:
+    """The error that stands for a code of S3's and its status."""
+    if code in _FINAL:
+        return S3Refused
+    if code not in _PASSING and (code in _OF_THE_OPERATION or status in _BY_STATUS):
+        return NotPermitted
+    if code not in _PASSING and status == 400:
+        return NotTaken
+    return InDoubt if _tells_nothing(status) else S3Trouble
+
+
+def _tells_nothing(status: int) -> bool:
+    """Whether a status says that something failed, and not how far it had come; 503 is said before the work begins."""
+    return status not in (501, 503) and not 300 <= status < 500
+
+
+def _kind_of(error: Exception) -> type[Exception]:
+    """The error that stands for one of boto's own, which no answer of S3's caused."""
+    from botocore import exceptions as boto
     from botocore.parsers import ResponseParserError
 
-    found: type[Exception] = ResponseParserError
-    return found
+    if isinstance(error, boto.NoCredentialsError | boto.PartialCredentialsError | boto.ProfileNotFound):
+        return S3Refused
+    if isinstance(error, boto.EndpointConnectionError | boto.ConnectTimeoutError | boto.ProxyConnectionError):
+        return S3Trouble
+    if isinstance(error, boto.SSLError) and _UNTRUSTED in str(error):
+        return S3Trouble
+    lost = boto.HTTPClientError | boto.ConnectionError | boto.IncompleteReadError | ResponseParserError
+    return InDoubt if isinstance(error, lost) else S3Trouble
+
+
+def _words_of(error: Exception) -> str:
+    """What it says to a person."""
+    from botocore import exceptions as boto
+    from botocore.parsers import ResponseParserError
+
+    if isinstance(error, ResponseParserError):
+        return "check s3_endpoint_url, and proxies: this is an answer that is none of S3's"
+    if isinstance(error, boto.SSLError) and _UNTRUSTED in str(error):
+        return "S3's certificate is not trusted here: check s3_endpoint_url, and verify of aws_conn_id"
+    if isinstance(error, boto.HTTPClientError | boto.ConnectionError | boto.IncompleteReadError):
+        return "no answer came: check s3_endpoint_url, region and proxies, and run the task again"
+    return "boto could not sign or ask: check aws_conn_id, region and s3_endpoint_url"
+
+
+def _found(answer: Mapping[str, Any]) -> Found:
+    return Found(answer["ContentLength"], answer["Metadata"].get(LOAD, ""))
 
 
 def _status(response: Mapping[str, Any]) -> int:

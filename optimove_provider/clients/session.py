@@ -101,10 +101,11 @@ class Client(Generic[S]):
         Raises UnreadableAnswer for a success that is too long to be read.
         """
         secrets = (*self.settings.struck_out, *self._learnt)
-        answer = self._send(self.settings.address(request))
+        addressed = self.settings.address(request)
+        answer = self._send(addressed)
         if isinstance(answer, Lost):
             return replace(answer, reason=shown(redact(answer.reason, secrets, MAX_TEXT)))
-        answer = replace(answer, secrets=secrets)
+        answer = replace(answer, secrets=secrets, url=addressed.url)
         if answer.is_cut and answer.ok and request.endpoint:
             raise UnreadableAnswer(request.endpoint, answer, "an end: no answer of the vendor's is so long")
         return answer

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
-from urllib.parse import quote, unquote, urldefrag, urljoin, urlsplit
+from typing import Any, Literal, Self, get_args
+from urllib.parse import quote, unquote, urlsplit
 from urllib.request import getproxies
 
 from optimove_provider.clients.form import HISTORY_TOKEN, TABLE_ID, Form
@@ -16,6 +16,9 @@ from optimove_provider.contract.wire.messages import Endpoint, Request
 from optimove_provider.contract.wire.outside import redact
 from optimove_provider.contract.wire.targets import host_url, is_loopback
 
+UploadMethod = Literal["auto", "multipart", "put"]
+AUTHORIZATION = "Authorization"
+AuthScheme = Literal["Token", "Bearer"]
 TIMEOUT_SECONDS = 60.0
 REQUESTS_PER_10S = 50.0
 """The main Optimove API documents 50 requests per 10 seconds; for these two APIs no limit is published."""
@@ -69,23 +72,8 @@ class Settings:
         """The request with an absolute URL and the vendor's headers: ready to be sent."""
         api = request.endpoint.api if request.endpoint else ""
         headers = {**request.headers, **self.credentials(request.endpoint)}
-        return replace(request, url=self.page(self.base_url(api) + request.url, request), headers=headers)
-
-    def page(self, url: str, request: Request) -> str:
-        """The absolute URL of the page of a list that is asked for: the first one's, unless an answer named another.
-
-        Raises SettingsError for one at another host, which the keys are not sent to.
-        """
-        if not request.page:
-            return url
-        target = _joined(url, request.page)
-        if _origin(target) is None or _origin(target) != _origin(url):
-            listed = request.endpoint.name if request.endpoint else "the list"
-            raise SettingsError(
-                f"connection {self.conn_id!r}: {listed} goes on at another place than the connection's host, where no "
-                "key is sent; name the host in the connection as the vendor's answers do"
-            )
-        return target
+        url = request.url if "://" in request.url else self.base_url(api) + request.url
+        return replace(request, url=url, headers=headers)
 
     @property
     def struck_out(self) -> tuple[str, ...]:
@@ -153,18 +141,20 @@ class OptixSettings(Settings):
 class DcpSettings(Settings):
     """Settings of Dynamic Customer Profiles.
 
-    `auth_scheme` says how the token is sent: a classic one as `Token`, an OAuth 2.0 access token as `Bearer`.
+    `auth_scheme` says how the token goes along: in a header of its own (a classic token), or as an OAuth 2.0 Bearer.
+    `upload_method` says how files go up: in parts, with one PUT, or in parts unless S3 refuses that.
     `upload_history_url` is a template with {table_id} in it, or empty. Where {upload_history_token} is in it, the token
     goes there; else it is a header of its own.
     """
 
     token: str = field(repr=False)
-    auth_scheme: str = dcp.TOKEN_HEADER
+    auth_scheme: AuthScheme = "Token"
     profile_host: str = field(default=profiles.BASE_URL, repr=False)
     import_bucket: str = dcp.IMPORT_BUCKET
     s3_endpoint_url: str = field(default="", repr=False)
     region: str = dcp.S3_REGION
     aws_conn_id: str = ""
+    upload_method: UploadMethod = "auto"
     upload_history_url: str = field(default="", repr=False)
     upload_history_token: str = field(default="", repr=False)
 
@@ -175,17 +165,17 @@ class DcpSettings(Settings):
         Raises SettingsError, which names everything that is missing or wrong at once.
         """
         form = Form(conn_id, fields)
-        scheme = form.choice("auth_scheme", dcp.AUTH_SCHEMES)
         return form.finish(
             cls,
             host=form.host(dcp.BASE_URL),
-            token=form.required("password", dcp.AUTH_SCHEMES[scheme]),
-            auth_scheme=scheme,
+            token=form.bare_token("password", "the classic token"),
+            auth_scheme=form.choice("auth_scheme", get_args(AuthScheme)),
             profile_host=form.place("profile_host", profiles.BASE_URL),
             import_bucket=form.text("import_bucket", dcp.IMPORT_BUCKET),
             s3_endpoint_url=form.place("s3_endpoint_url", ""),
             region=form.text("region", dcp.S3_REGION),
             aws_conn_id=form.text("aws_conn_id", ""),
+            upload_method=form.choice("upload_method", get_args(UploadMethod)),
             upload_history_url=form.template("upload_history_url"),
             upload_history_token=form.secret("upload_history_token", "the upload history's own token"),
             **_limits(form),
@@ -217,20 +207,19 @@ class DcpSettings(Settings):
         return [*super(DcpSettings, self).warnings, told]
 
     def credentials(self, endpoint: Endpoint | None) -> Mapping[str, str]:
-        """The token, as `auth_scheme` says; for the upload history, which is no vendor's, its own one, if any."""
+        """The token; for the upload history, which is no vendor's, its own one, if it has one."""
         if endpoint is not dcp.UPLOAD_HISTORY:
-            return dcp.credentials(self.auth_scheme, self.token)
+            return {dcp.TOKEN_HEADER: self.token} if self.auth_scheme == "Token" else _bearer(self.token)
         if not self.upload_history_token or HISTORY_TOKEN in self.upload_history_url:
             return {}
-        scheme = "" if " " in self.upload_history_token else "Bearer "
-        return {"Authorization": scheme + self.upload_history_token}
+        token = self.upload_history_token
+        return {AUTHORIZATION: token} if " " in token else _bearer(token)
 
     def key_names(self, endpoint: Endpoint | None) -> str:
-        """The token's header, or the password that is sent in one; the history's two fields."""
+        """The token's header, and by which scheme it is made; or the history's two fields."""
         if endpoint is dcp.UPLOAD_HISTORY:
             return "upload_history_url or upload_history_token"
-        is_classic = self.auth_scheme == dcp.TOKEN_HEADER
-        return dcp.TOKEN_HEADER if is_classic else f"password (sent as Authorization: {self.auth_scheme})"
+        return f"{super(DcpSettings, self).key_names(endpoint)} (auth_scheme {self.auth_scheme})"
 
     def base_url(self, api: str) -> str:
         """The profile host, or the config host; the history's URL is a template of its own."""
@@ -246,29 +235,13 @@ class DcpSettings(Settings):
                 "upload history; the vendor documents no endpoint for it"
             )
         token = quote(self.upload_history_token, safe="")
-        url = self.upload_history_url.replace(TABLE_ID, request.url).replace(HISTORY_TOKEN, token)
-        headers = {**request.headers, **self.credentials(request.endpoint)}
-        return replace(request, url=self.page(url, request), headers=headers)
+        first = self.upload_history_url.replace(TABLE_ID, request.url).replace(HISTORY_TOKEN, token)
+        url = request.url if "://" in request.url else first
+        return replace(request, url=url, headers={**request.headers, **self.credentials(request.endpoint)})
 
 
-def _joined(url: str, target: str) -> str:
-    """Where a reference leads from a URL, without a fragment; "" where that is no URL that can be asked for."""
-    if not target.isascii() or any(one.isspace() or not one.isprintable() for one in target):
-        return ""
-    try:
-        return urldefrag(urljoin(url, target)).url
-    except ValueError:
-        return ""
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None] | None:
-    """Scheme, host and port; None for what names a user, or is no URL."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    except ValueError:
-        return None
-    return None if "@" in parts.netloc or not parts.hostname else (parts.scheme, parts.hostname, port)
+def _bearer(token: str) -> dict[str, str]:
+    return {AUTHORIZATION: f"Bearer {token}"}
 
 
 def _limits(form: Form) -> dict[str, Any]:

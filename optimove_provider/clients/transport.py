@@ -19,7 +19,7 @@ from urllib3.exceptions import HTTPError, LocationParseError, MaxRetryError, New
 from optimove_provider import __version__
 from optimove_provider.clients.deadline import Deadline, is_under_way, watched
 from optimove_provider.contract.wire.errors import SettingsError
-from optimove_provider.contract.wire.messages import Answer, Lost, Request, Response
+from optimove_provider.contract.wire.messages import MAX_LINK, Answer, Lost, Request, Response
 from optimove_provider.contract.wire.outside import MAX_TEXT
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Transport:
             stream=True,
         ) as response:
             body, is_cut = _beginning(response.raw.stream(_CHUNK, decode_content=True))
-            headers = {name.lower(): value[:MAX_TEXT] for name, value in response.headers.items()}
+            headers = {name.lower(): value[: _longest(name)] for name, value in response.headers.items()}
             return Response(response.status_code, body, headers, is_cut=is_cut)
 
     def _session(self) -> requests.Session:
@@ -133,6 +133,10 @@ class _Adapter(HTTPAdapter):
 
     def proxy_manager_for(self, proxy: Any, **named: Any) -> "PoolManager":
         return watched(super().proxy_manager_for(proxy, **named))
+
+
+def _longest(header: str) -> int:
+    return MAX_LINK if header.lower() == "link" else MAX_TEXT
 
 
 def _beginning(chunks: Iterable[bytes]) -> tuple[bytes, bool]:

@@ -8,7 +8,7 @@ import threading
 from optimove_provider.contract.dcp import config as dcp
 from optimove_provider.contract.optix import data_connections as optix
 from optimove_provider.emulator.api.routes import PREFIXES
-from optimove_provider.emulator.model.state import API_KEY, BRAND_KEY, TOKEN
+from optimove_provider.emulator.model.state import API_KEY, AWS_ACCESS_KEY, AWS_SECRET_KEY, BRAND_KEY, TOKEN
 from optimove_provider.emulator.server import EmulatorServer
 
 DEFAULT_PORT = 8099
@@ -50,7 +50,8 @@ def _welcome(emulator: EmulatorServer) -> str:
             f"Opti-X              {emulator.url}{PREFIXES[optix.API]} ({API_KEY}, {BRAND_KEY})",
             f"DCP                 {emulator.url}{PREFIXES[dcp.API]} ({TOKEN})",
             f"upload_history_url  {emulator.url}{PREFIXES[dcp.HISTORY_API]}{{table_id}}",
-            f"S3                  {emulator.s3_url} (bucket {dcp.IMPORT_BUCKET}, any keys)",
+            f"S3                  {emulator.s3_url} (bucket {dcp.IMPORT_BUCKET}, with the keys of a table or, for an "
+            f"aws_conn_id, {AWS_ACCESS_KEY} and {AWS_SECRET_KEY})",
             "Ctrl-C stops it; everything it holds is gone then.",
         )
     )

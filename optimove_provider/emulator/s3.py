@@ -4,17 +4,20 @@ The importer reads moto's objects directly instead of over HTTP: that is what te
 key, in the order in which they were put.
 """
 
+import http.client
 import io
 import logging
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO
 
 from optimove_provider.contract.dcp.config import IMPORT_BUCKET, S3_REGION
 from optimove_provider.emulator.callers import Callers, why_foreign
 from optimove_provider.emulator.connections import IDLE_SECONDS, BoundedHandler, BoundedServer
 from optimove_provider.emulator.model.object_store import StoredObject
+from optimove_provider.emulator.s3_access import Refused
+from optimove_provider.emulator.signature import Signed
 
 
 class MotoObjects:
@@ -44,13 +47,34 @@ class MotoObjects:
         wanted = (found.key, found.version)
         return io.BytesIO(next(key.value for key in self._keys() if (key.name, str(key.version_id)) == wanted))
 
+    def take_away(self, found: StoredObject, moved: str | None) -> None:
+        """As ObjectStore says."""
+        if moved:
+            with self.read(found) as body:
+                self._backend.put_object(IMPORT_BUCKET, moved, body.read())
+        self._backend.delete_object(IMPORT_BUCKET, found.key)
+
+    def upload_bytes(self, upload_id: str) -> int | None:
+        """How many bytes the parts of an upload have; None where none is open."""
+        upload = self._backend.get_bucket(IMPORT_BUCKET).multiparts.get(upload_id)
+        return sum(part.size for part in upload.parts.values()) if upload else None
+
 
 _CONTROL = "/moto-api"
 """Moto's own side door: it shows, and forgets, whatever it holds."""
 
 
-def _guarded(app: Any, callers: Callers) -> Any:
-    """The application, without its side door for callers who may not use ours, and closed to pages of other sites."""
+WhyRefused = Callable[[Signed], Refused | None]
+"""How S3 refuses a request; None if it does not."""
+
+
+def _refuse_nothing(asked: Signed) -> None:
+    return None
+
+
+def _guarded(app: Any, callers: Callers, why_s3_refused: WhyRefused) -> Any:
+    """The application, without its side door for callers who may not use ours, closed to pages of other sites, and to
+    those whom S3 would refuse: moto asks nobody."""
 
     def guarded(environ: dict[str, Any], start_response: Any) -> Any:
         def header(name: str) -> str | None:
@@ -61,6 +85,8 @@ def _guarded(app: Any, callers: Callers) -> Any:
         why = why_foreign(header, header("host") or "")
         if not why and f"/{environ['PATH_INFO'].lstrip('/')}".startswith(_CONTROL):
             why = callers.why_refused(environ["REQUEST_METHOD"], header, None)
+        elif not why and (refused := why_s3_refused(_signed(environ))):
+            return _refuse(environ, start_response, refused)
         if not why:
             return app(environ, start_response)
         body = f"{why}\n".encode()
@@ -70,10 +96,35 @@ def _guarded(app: Any, callers: Callers) -> Any:
     return guarded
 
 
+def _signed(environ: dict[str, Any]) -> Signed:
+    """The request as it came."""
+    headers = {name[5:]: value for name, value in environ.items() if name.startswith("HTTP_")}
+    headers |= {name: environ[name] for name in ("CONTENT_TYPE", "CONTENT_LENGTH") if environ.get(name)}
+    named = {name.lower().replace("_", "-"): str(value) for name, value in headers.items()}
+    return Signed(environ["REQUEST_METHOD"], environ["RAW_URI"], named)
+
+
+def _refuse(environ: dict[str, Any], start_response: Any, refused: Refused) -> list[bytes]:
+    left = int(environ.get("CONTENT_LENGTH") or 0)
+    while left > 0 and (read := environ["wsgi.input"].read(min(left, 1 << 16))):  # or it were the next request
+        left -= len(read)
+    body = b"" if environ["REQUEST_METHOD"] == "HEAD" else refused.body
+    headers = [("content-type", "application/xml"), ("content-length", str(len(body)))]
+    start_response(f"{refused.status} {http.client.responses[refused.status]}", headers)
+    return [body]
+
+
 class S3Server:
     """moto's S3 over HTTP, in a thread, until `stop`. Raises OSError if the port is taken."""
 
-    def __init__(self, host: str, port: int, callers: Callers | None = None, idle_seconds: float = IDLE_SECONDS):
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        callers: Callers | None = None,
+        idle_seconds: float = IDLE_SECONDS,
+        why_refused: WhyRefused = _refuse_nothing,
+    ):
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
         from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
@@ -86,7 +137,7 @@ class S3Server:
             self._server: Any = server(
                 host,
                 listening.getsockname()[1],
-                _guarded(DomainDispatcherApplication(create_backend_app), callers or Callers(host)),
+                _guarded(DomainDispatcherApplication(create_backend_app), callers or Callers(host), why_refused),
                 handler,
                 fd=listening.fileno(),
             )

@@ -18,9 +18,12 @@ from optimove_provider.contract.wire.messages import Lost, Request, Response
 from optimove_provider.emulator.callers import Callers
 from optimove_provider.emulator.connections import IDLE_SECONDS, BoundedHandler, BoundedServer
 from optimove_provider.emulator.dispatch import is_control, latency_seconds, send
+from optimove_provider.emulator.importer.importer import advance
 from optimove_provider.emulator.model.state import State
 from optimove_provider.emulator.replies import json_answer
 from optimove_provider.emulator.s3 import MotoObjects, S3Server
+from optimove_provider.emulator.s3_access import Refused, S3Access
+from optimove_provider.emulator.signature import Signed
 
 MAX_BODY_BYTES = 64 * 2**20
 """Not documented for either API; here it bounds what one request may cost."""
@@ -100,9 +103,8 @@ class _Server(BoundedServer, ThreadingHTTPServer):
     daemon_threads = False  # so that closing the server waits for them, and none outlives it
     request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], state: State, callers: Callers, idle_seconds: float):
-        self.state, self.callers = state, callers
-        self.lock = threading.Lock()
+    def __init__(self, address: tuple[str, int], state: State, lock: Any, callers: Callers, idle_seconds: float):
+        self.state, self.lock, self.callers = state, lock, callers
         self._reset: set[Any] = set()
         self.stopping = threading.Event()
         super().__init__(address, type("_TimedHandler", (_Handler,), {"idle_seconds": idle_seconds}))
@@ -165,7 +167,7 @@ class EmulatorServer:
         self.host, self.port = host, port
         self._callers, self._idle_seconds = Callers(host, allowed_hosts), idle_seconds
         self.s3_port = s3_port or (port + 1 if port else 0)
-        self.state = state if state is not None else State()
+        self.state, self._lock = state if state is not None else State(), threading.Lock()
 
     @property
     def url(self) -> str:
@@ -179,21 +181,30 @@ class EmulatorServer:
 
     def __enter__(self) -> Self:
         with ExitStack() as starting:
-            s3 = self._start_s3()
-            starting.callback(s3.stop)
-            self.state.objects = MotoObjects()
+            objects = self._import_moto()
+            self.state.objects = objects
             self.state.ignore_present_objects()
-            server = _Server((self.host, self.port), self.state, self._callers, self._idle_seconds)
+            self._access = S3Access(self.state, objects.upload_bytes)
+            s3 = S3Server(self.host, self.s3_port, self._callers, self._idle_seconds, self._why_s3_refused)
+            starting.callback(s3.stop)
+            server = _Server((self.host, self.port), self.state, self._lock, self._callers, self._idle_seconds)
             starting.callback(server.stop)
             self.port, self.s3_port = server.server_port, s3.port
             self._running, self._apis = starting.pop_all(), server
         return self
 
-    def _start_s3(self) -> S3Server:
+    def _import_moto(self) -> MotoObjects:
         try:
-            return S3Server(self.host, self.s3_port, self._callers, self._idle_seconds)
+            return MotoObjects()
         except ModuleNotFoundError as error:
             raise RuntimeError(_MOTO_MISSING) from error
+
+    def _why_s3_refused(self, asked: Signed) -> Refused | None:
+        """Who looks at the bucket finds what has become of its objects by now."""
+        with self._lock:
+            if asked.method in ("GET", "HEAD"):
+                advance(self.state)
+            return self._access.why_refused(asked)
 
     def __exit__(self, *_: object) -> None:
         self._running.close()

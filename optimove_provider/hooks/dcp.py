@@ -14,10 +14,9 @@ if TYPE_CHECKING:
 class DcpHook(BaseHook):
     """Gives a client of Dynamic Customer Profiles.
 
-    :param dcp_conn_id: a connection of type `optimizely_dcp`: host (blank for the vendor's), password (classic
-        token, or an OAuth 2.0 access token), extras auth_scheme (Token or Bearer), profile_host, import_bucket,
-        s3_endpoint_url, region, aws_conn_id, upload_history_url, upload_history_token, requests_per_10s,
-        timeout_seconds, target_alias.
+    :param dcp_conn_id: a connection of type `optimizely_dcp`: host (blank for the vendor's), password (a token), extras
+        auth_scheme (Token or Bearer), profile_host, import_bucket, s3_endpoint_url, region, aws_conn_id, upload_method,
+        upload_history_url, upload_history_token, requests_per_10s, timeout_seconds, target_alias.
     """
 
     conn_name_attr = "dcp_conn_id"

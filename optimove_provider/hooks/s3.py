@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
-from airflow.providers.common.compat.sdk import Connection, mask_secret
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, Connection, mask_secret
 
 from optimove_provider.clients.s3 import Bucket
 from optimove_provider.contract.wire.errors import SettingsError
@@ -25,51 +25,61 @@ class ImportBucketHook(S3Hook):
     @cached_property
     def conn_config(self) -> AwsConnectionWrapper:
         """Keys from where the connection says, endpoint from the DCP connection if it names one."""
-        config = super().conn_config if self.aws_conn_id else self._own_keys()
+        config = self._named_keys() if self.aws_conn_id else self._own_keys()
         if self._endpoint_url:
             config.endpoint_url = self._endpoint_url
         return config
 
+    def _named_keys(self) -> AwsConnectionWrapper:
+        try:
+            self.get_connection(str(self.aws_conn_id))
+        except AirflowNotFoundException:
+            # Airflow's hook goes on with a login of the machine's then, if it finds one.
+            raise SettingsError(
+                f"aws_conn_id {self.aws_conn_id!r}: there is no such connection, and nothing is signed with a login "
+                "that this machine may have. Mend aws_conn_id, or leave it empty for the table's own keys"
+            ) from None
+        return super().conn_config
+
     def _own_keys(self) -> AwsConnectionWrapper:
-        if not (self._table.aws_access_key and self._table.aws_secret_key):
+        keys = {"aws_access_key": self._table.aws_access_key, "aws_secret_key": self._table.aws_secret_key}
+        if lacking := [name for name, key in keys.items() if not key.strip()]:
             # boto would look for a login of the machine's then.
             raise SettingsError(
-                f"table {self._table.id} has no AWS keys of its own: name a connection that may write under "
-                f"{self._table.s3_path!r} in aws_conn_id"
+                f"table {self._table.id} has no AWS keys of its own ({' and '.join(lacking)} is empty): name a "
+                f"connection that may write under {self._table.s3_path!r} in aws_conn_id"
             )
-        keys = Connection(
+        own = Connection(
             conn_id=f"keys_of_dcp_table_{self._table.id}",
             conn_type="aws",
             login=self._table.aws_access_key,
             password=self._table.aws_secret_key,
         )
-        return AwsConnectionWrapper(conn=keys, region_name=self._region_name)
+        return AwsConnectionWrapper(conn=own, region_name=self._region_name)
 
 
 def import_client(settings: "DcpSettings", table: "Table") -> Any:
     """A boto3 S3 client that may write under the table's `s3_path`. Raises SettingsError where none can be made."""
-    return _hook(settings, table)[0]
+    return import_bucket(settings, table).s3
 
 
 def import_bucket(settings: "DcpSettings", table: "Table") -> Bucket:
     """The import bucket, which shows none of the keys in what it says."""
-    client, keys = _hook(settings, table)
-    return Bucket(client, settings.import_bucket, (*settings.struck_out, *keys))
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
 
-
-def _hook(settings: "DcpSettings", table: "Table") -> tuple[Any, tuple[str, ...]]:
-    """A client, and the keys that it uses."""
-    from botocore.exceptions import BotoCoreError
-
-    for key in (table.aws_access_key, table.aws_secret_key):
+    own = (table.aws_access_key, table.aws_secret_key)
+    for key in own:
         mask_secret(key)
     hook = ImportBucketHook(settings, table)
     try:
         client, used = hook.get_conn(), hook.get_credentials() if settings.aws_conn_id else None
-    except (BotoCoreError, ValueError) as error:
+        once = hook.get_client_type(config=hook.config.merge(Config(retries={"total_max_attempts": 1})))
+    except (BotoCoreError, ClientError, ValueError) as error:  # ClientError: of who is asked for a role's keys
         fields = "region, s3_endpoint_url and aws_conn_id"
         raise SettingsError(
             f"connection {settings.conn_id!r}: no S3 client can be made ({settings.redact(str(error))}); check {fields}"
         ) from None
-    own = (table.aws_access_key, table.aws_secret_key)
-    return client, (*own, *filter(None, (used.access_key, used.secret_key, used.token) if used else ()))
+    named = (used.access_key, used.secret_key, used.token) if used else ()
+    secrets = (*settings.struck_out, *filter(None, (*own, *named)))
+    return Bucket(client, settings.import_bucket, secrets, once=once)

@@ -18,7 +18,8 @@ from optimove_provider.tasks.staging import staging
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from optimove_provider.contract.cells.datatypes import Attribute, EpochUnit
+    from optimove_provider.contract.cells.datatypes import EpochUnit
+    from optimove_provider.contract.cells.registered import Registered
     from optimove_provider.records.validate.validate import Options
 
 
@@ -109,7 +110,7 @@ class ValidateCsvOperator(BaseOperator):
         about_names = partial(pii_names, allowed=self.allow_pii)
         return Options(strict=self.strict, observers=observers, about_names=about_names)
 
-    def _attributes(self) -> "list[Attribute] | None":
+    def _attributes(self) -> "list[Registered] | None":
         if [self.table_id, self.attributes, self.primary_key].count(None) != 2:
             raise SettingsError("give one of table_id=, attributes= and primary_key=")
         if self.primary_key is not None:

@@ -1,4 +1,4 @@
-"""Operators of Dynamic Customer Profiles: all of them by name, and those that write small sets over REST."""
+"""Operators of Dynamic Customer Profiles. The creating ones ensure: what exists and agrees is kept."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -8,14 +8,9 @@ from typing import TYPE_CHECKING, Any
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.contract.wire.targets import host_url, id_number
 from optimove_provider.hooks.dcp import DcpHook
-from optimove_provider.kinds import GRAIN, MAX_REJECTED, SPAN
-from optimove_provider.operators.dcp_config import DcpArchiveAttributesOperator as DcpArchiveAttributesOperator
-from optimove_provider.operators.dcp_config import DcpCreateServiceOperator as DcpCreateServiceOperator
-from optimove_provider.operators.dcp_config import DcpCreateTableOperator as DcpCreateTableOperator
-from optimove_provider.operators.dcp_config import DcpLinkProjectOperator as DcpLinkProjectOperator
-from optimove_provider.operators.dcp_config import DcpRegisterAttributesOperator as DcpRegisterAttributesOperator
-from optimove_provider.operators.dcp_config import DcpUpdateTableOperator as DcpUpdateTableOperator
+from optimove_provider.kinds import FLAG, GRAIN, MAX_REJECTED, SPAN
 from optimove_provider.operators.dcp_import import DcpS3ImportOperator as DcpS3ImportOperator
+from optimove_provider.tasks.attributes import Attributes, read_attributes
 from optimove_provider.tasks.checked_fields import CheckedOperator
 from optimove_provider.tasks.deferral import LoadingOperator, Waiting, task_of
 from optimove_provider.tasks.failures import airflow_failures
@@ -28,6 +23,248 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from optimove_provider.contract.cells.datatypes import EpochUnit
+    from optimove_provider.contract.dcp.ensure import Ensured
+
+
+class _EnsuringOperator(CheckedOperator):
+    checked = MappingProxyType({"dry_run": FLAG})
+    dry_run: bool  # type: ignore[assignment]  # hides a method that only `airflow tasks test --dry-run` calls
+
+    def _told(self, what: str, ensured: "Ensured") -> int | None:
+        """Log what was done, or would be; returns the id."""
+        created = ", ".join(map(repr, ensured.created))
+        made = "would be created" if self.dry_run else "created"
+        updated = f"{'would be ' if self.dry_run else ''}updated: {', '.join(ensured.updated)}"
+        kept = updated if ensured.updated else "kept as it is"
+        self.log.info("%s %s", what, f"{made}: {created}" if created else kept)
+        for disagreement in ensured.disagreements:
+            self.log.warning("this disagrees, and would stop a run that is no dry run: %s", disagreement)
+        return ensured.id
+
+
+class DcpCreateServiceOperator(_EnsuringOperator):
+    """Ensure that the account has a DCP service, and return its id. An account has at most one: that one is kept.
+
+    :param name: the service's name if it has to be created.
+    :param dry_run: change nothing, and tell what would be created; returns the id, None if there is none yet.
+    """
+
+    template_fields: Sequence[str] = ("name", "dry_run", "dcp_conn_id")
+
+    def __init__(
+        self, *, name: str, dry_run: bool = False, dcp_conn_id: str = DcpHook.default_conn_name, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.name = name
+        self.dry_run = dry_run
+        self.dcp_conn_id = dcp_conn_id
+        self.check_literals()
+
+    def execute(self, context: "Context") -> int | None:
+        """Return the service's id."""
+        self.read_rendered()
+        with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
+            return self._told("service", client.ensure_service(self.name, self.dry_run))
+
+
+class DcpCreateTableOperator(_EnsuringOperator):
+    """Ensure that a service has a table, and return its id. A table that finds its customers otherwise is an error.
+
+    :param service_id: the service that holds the table.
+    :param name: the table's name.
+    :param keyfield_locator_type: where the customer id is found on a page: cookie, query parameter, js_variable, uid.
+    :param keyfield_locator_name: the name of that cookie, parameter or variable; none for uid.
+    :param description: optional; set at creation and not compared afterwards, unless `update`.
+    :param update: give a table that is there this description, where it has another. Nothing else is ever changed: what
+        becomes of profiles whose table finds its customers otherwise, the vendor does not say.
+    :param dry_run: change nothing, tell what would be created and what disagrees; returns the id, None if there is
+        none yet.
+    """
+
+    checked = MappingProxyType({"dry_run": FLAG, "update": FLAG})
+
+    template_fields: Sequence[str] = (
+        "service_id",
+        "name",
+        "keyfield_locator_type",
+        "keyfield_locator_name",
+        "description",
+        "update",
+        "dry_run",
+        "dcp_conn_id",
+    )
+
+    def __init__(
+        self,
+        *,
+        service_id: int,
+        name: str,
+        keyfield_locator_type: str,
+        keyfield_locator_name: str | None = None,
+        description: str | None = None,
+        update: bool = False,
+        dry_run: bool = False,
+        dcp_conn_id: str = DcpHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.service_id = service_id
+        self.name = name
+        self.keyfield_locator_type = keyfield_locator_type
+        self.keyfield_locator_name = keyfield_locator_name
+        self.description = description
+        self.update = update
+        self.dry_run = dry_run
+        self.dcp_conn_id = dcp_conn_id
+        self.check_literals()
+
+    def execute(self, context: "Context") -> int | None:
+        """Return the table's id."""
+        self.read_rendered()
+        with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
+            ensured = client.ensure_table(
+                id_number("service_id", self.service_id),
+                self.name,
+                self.keyfield_locator_type,
+                self.keyfield_locator_name,
+                self.description,
+                self.dry_run,
+                self.update,
+            )
+            return self._told("table", ensured)
+
+
+class DcpRegisterAttributesOperator(_EnsuringOperator):
+    """Ensure that a table has attributes, and return the table's id. One that disagrees is an error, and nothing is
+    registered then: the API can change neither datatype nor format. The vendor's way to do that is to archive the
+    attribute, as `DcpArchiveAttributesOperator` does, and to create a replacement; an archived one is no obstacle.
+
+    :param table_id: the table.
+    :param attributes: a list of {"name", "datatype", "format", "description"}, or the path of a JSON file with it; a
+        mapping of names to datatypes, such as {"LTV": "long", "born": "datetime yyyy-mm-dd"}; or the path of a
+        .parquet or .arrow file, whose columns and types are taken.
+    :param dry_run: change nothing, tell what would be registered and what disagrees.
+    """
+
+    template_fields: Sequence[str] = ("table_id", "attributes", "dry_run", "dcp_conn_id")
+
+    def __init__(
+        self,
+        *,
+        table_id: int,
+        attributes: Attributes,
+        dry_run: bool = False,
+        dcp_conn_id: str = DcpHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.table_id = table_id
+        self.attributes = attributes
+        self.dry_run = dry_run
+        self.dcp_conn_id = dcp_conn_id
+        self.check_literals()
+
+    def execute(self, context: "Context") -> int | None:
+        """Return the table's id."""
+        self.read_rendered()
+        with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
+            wanted = read_attributes(self.attributes)
+            return self._told(
+                "attributes", client.ensure_attributes(id_number("table_id", self.table_id), wanted, self.dry_run)
+            )
+
+
+class DcpArchiveAttributesOperator(_EnsuringOperator):
+    """Ensure that attributes of a table are archived, and return the ids of those that had to be.
+
+    This is the vendor's way to give an attribute another datatype: archive it, then register a replacement. What is
+    archived already stays so; a name that the table has not is an error, and nothing is archived then.
+
+    :param table_id: the table.
+    :param names: the attributes' names; or, for a DAG that runs again and again, a mapping of names to the datatypes
+        that they had, such as {"LTV": "long", "born": "datetime yyyy-mm-dd"}: an attribute of another datatype, which
+        is the replacement, stays, and a name that the table has not is passed over.
+    :param dry_run: change nothing, and return the ids of those that would be archived.
+    """
+
+    template_fields: Sequence[str] = ("table_id", "names", "dry_run", "dcp_conn_id")
+
+    def __init__(
+        self,
+        *,
+        table_id: int,
+        names: Sequence[str] | Mapping[str, str],
+        dry_run: bool = False,
+        dcp_conn_id: str = DcpHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.table_id = table_id
+        self.names = names
+        self.dry_run = dry_run
+        self.dcp_conn_id = dcp_conn_id
+        self.check_literals()
+
+    def execute(self, context: "Context") -> list[int]:
+        """Return the ids."""
+        self.read_rendered()
+        with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
+            wanted = _names(self.names)
+            ids = client.archive_attributes(id_number("table_id", self.table_id), wanted, self.dry_run)
+        told = ("would be archived" if self.dry_run else "archived") if ids else "none had to be archived"
+        self.log.info("attributes %s: %s %s", ", ".join(map(repr, wanted)), told, ids or "")
+        return ids
+
+
+def _names(names: Any) -> dict[str, str | None]:
+    """Names, with the datatype where it is said. Raises SettingsError."""
+    if isinstance(names, Mapping) and names:
+        return {one.name: one.kind for one in read_attributes(names)}
+    listed = isinstance(names, Sequence) and not isinstance(names, str)
+    if not listed or not names or not all(isinstance(name, str) and name for name in names):
+        raise SettingsError(
+            f"names {names!r:.200}: expected a list of attributes' names, or a mapping of names to datatypes"
+        )
+    return dict.fromkeys(names)
+
+
+class DcpLinkProjectOperator(_EnsuringOperator):
+    """Ensure that an experiment project is linked to a service, and return the project's id.
+
+    A project that is linked to another service is an error: its audiences may use that one.
+
+    :param project_id: the project.
+    :param service_id: the service whose profiles its experiments shall see.
+    :param replace: link it anew if it is linked to another service.
+    :param dry_run: change nothing, tell what would be linked and what disagrees.
+    """
+
+    template_fields: Sequence[str] = ("project_id", "service_id", "dry_run", "dcp_conn_id")
+
+    def __init__(
+        self,
+        *,
+        project_id: int,
+        service_id: int,
+        replace: bool = False,
+        dry_run: bool = False,
+        dcp_conn_id: str = DcpHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.project_id = project_id
+        self.service_id = service_id
+        self.replace = replace
+        self.dry_run = dry_run
+        self.dcp_conn_id = dcp_conn_id
+        self.check_literals()
+
+    def execute(self, context: "Context") -> int | None:
+        """Return the project's id."""
+        self.read_rendered()
+        with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
+            ids = (id_number("project_id", self.project_id), id_number("service_id", self.service_id))
+            return self._told("project", client.link_project(*ids, self.replace, self.dry_run))
 
 
 class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator, DataOperator):

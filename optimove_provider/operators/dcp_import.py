@@ -1,6 +1,7 @@
 """The operator that imports rows into a table of Dynamic Customer Profiles, as files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from types import MappingProxyType
@@ -11,7 +12,7 @@ from airflow.providers.common.compat.sdk import conf
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.contract.wire.targets import id_number
 from optimove_provider.hooks.dcp import DcpHook
-from optimove_provider.kinds import ANY_REJECTED, FLAG, GRAIN, SPAN, is_template, one_of
+from optimove_provider.kinds import ANY_REJECTED, FLAG, GRAIN, OPTIONAL_SPAN, READ_BACK, SPAN, is_template, one_of
 from optimove_provider.loads.plan.modes import MODES, check_modes, default_source
 from optimove_provider.options import Guards
 from optimove_provider.tasks.deferral import LoadingOperator, Waiting, as_timedelta, task_of
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from optimove_provider.clients.dcp import DcpClient
-    from optimove_provider.contract.cells.datatypes import Attribute, EpochUnit
+    from optimove_provider.contract.cells.datatypes import EpochUnit
+    from optimove_provider.contract.cells.registered import Registered
     from optimove_provider.contract.dcp.config import Table
     from optimove_provider.contract.dcp.upload_history import Outcome
     from optimove_provider.loads.dcp.options import ChangedOptions, TableImport
+    from optimove_provider.loads.evidence.verification import Verification
     from optimove_provider.loads.report.report import Report
     from optimove_provider.loads.spool.freeze import OpenRows
     from optimove_provider.loads.state.staging import Staging
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from optimove_provider.loads.validation.csv_file import CsvFile
     from optimove_provider.loads.validation.row_check import ImportOptions
 
+_SHARES = {"sample": 0.0, "all": 1.0}
 _CSV = tuple(f".{kind}{packed}" for kind in ("csv", "tsv") for packed in ("", ".gz", ".zst"))
 
 
@@ -71,6 +75,11 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
     :param window_grain: to what the window of a run is floored that has neither a data interval nor a partition: a
         part of a day, or whole days; a timedelta or seconds.
     :param lock_timeout: how long to wait for another load into the same table, a timedelta or seconds.
+    :param verify: with `wait`, which rows are read back once an import that nobody counts has begun: "sample", about
+        twenty of each file; "all"; or a share of them. One request a row, at the connection's `requests_per_10s`. Rows
+        that are not there are rejected, and named in a file.
+    :param reverify_after: with "changed": rows that were accepted that long ago, and that nobody counted, are sent
+        again, a timedelta or seconds; 0 sends them with every load, None never.
     :param assume_settled: with "changed": files of earlier loads that nobody saw imported are taken for imported.
     :param overwrite_newer: with "full": also what the ledger has newer is overwritten.
     :param allow_pii: columns that look like personal data, which the vendor's terms forbid to send, and are none.
@@ -102,6 +111,8 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         "window",
         "window_grain",
         "lock_timeout",
+        "verify",
+        "reverify_after",
         "overwrite_newer",
         "allow_pii",
         "max_rejected",
@@ -121,6 +132,8 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
             "window_grain": GRAIN,
             "lock_timeout": SPAN,
             "wait_timeout": SPAN,
+            "verify": READ_BACK,
+            "reverify_after": OPTIONAL_SPAN,
         }
     )
     dry_run: bool  # type: ignore[assignment]  # Airflow's own, a method, only renders the templates
@@ -140,6 +153,8 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         window: Mapping[str, Any] | None = None,
         window_grain: timedelta | float = timedelta(days=1),
         lock_timeout: timedelta | float = timedelta(hours=1),
+        verify: str | float = "sample",
+        reverify_after: timedelta | float | None = timedelta(days=30),
         assume_settled: bool = False,
         overwrite_newer: bool = False,
         allow_pii: Sequence[str] = (),
@@ -168,6 +183,8 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         self.window = window
         self.window_grain = window_grain
         self.lock_timeout = lock_timeout
+        self.verify = verify
+        self.reverify_after = reverify_after
         self.assume_settled = assume_settled
         self.overwrite_newer = overwrite_newer
         self.allow_pii = allow_pii
@@ -188,6 +205,8 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         _check_mode(self.mode, self.source_is, self.expected_plan, waits=self.wait or bool(self.dry_run))
         if self.mode == "changed" and self.overwrite_newer is True:
             raise SettingsError('overwrite_newer needs mode="full": "changed" leaves out what is older')
+        if self.verify != "sample" and not is_template(self.verify) and not (self.wait or self.dry_run):
+            raise SettingsError(f"verify={self.verify!r} needs wait=True: rows are read back once they are imported")
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return the account of the load, with the uploaded files as `s3_keys`."""
@@ -224,15 +243,12 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
 
     def _table_import(self, client: "DcpClient", context: "Context", load_id: str) -> "TableImport":
         from optimove_provider.contract.cells.datatypes import in_unit
+        from optimove_provider.contract.dcp.config import writable
         from optimove_provider.loads.dcp.options import TableImport, table_ledger
         from optimove_provider.loads.report.report import Report
 
-        source, marker, table = (
-            self._rows(),
-            marker_if_there(self.source),
-            client.read_table(id_number("table_id", self.table_id)),
-        )
-        table.refuse_if_archived()
+        table = writable(client.read_table(id_number("table_id", self.table_id)))
+        source, marker = self._rows(), marker_if_there(self.source)
         options = self._import_options(in_unit(client.list_attributes(table.id), self.epoch_unit))
         to, history = self._destination(client, table, load_id), upload_history(client, table.id, self.staging())
         report = Report(load_id, client.settings.target("dcp", table.id), task=task_of(context))
@@ -251,12 +267,31 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
             opened=marker.opened if marker else None,
             try_number=context["ti"].try_number,
             overwrite_newer=self.overwrite_newer,
+            verify=self._share,
         )
 
     def _confirm(self, context: "Context", report: "Report", outcome: "Outcome") -> None:
         from optimove_provider.loads.dcp.load import confirm
 
-        confirm(self.staging(), report, outcome, context["ti"].try_number)
+        with self._verification(report) as verification:
+            confirm(self.staging(), report, outcome, context["ti"].try_number, verification)
+
+    @property
+    def _share(self) -> float:
+        """The share of the rows that are read back one by one."""
+        return _SHARES[self.verify] if isinstance(self.verify, str) else self.verify
+
+    @contextmanager
+    def _verification(self, report: "Report") -> "Iterator[Verification | None]":
+        from optimove_provider.loads.evidence.verification import Verification
+
+        if not self._share:
+            yield None
+            return
+        pause, wait = as_timedelta("poke_interval", self.poke_interval), as_timedelta("wait_timeout", self.wait_timeout)
+        with DcpHook(self.dcp_conn_id).get_conn() as client:
+            table_id = id_number("table_id", self.table_id)
+            yield Verification(client, table_id, self.staging(), report.load_id, self._share, pause, wait)
 
     def _defer(self, client: "DcpClient", report: "Report", left: timedelta) -> None:
         table, keys = id_number("table_id", self.table_id), list(report.s3_keys)
@@ -264,14 +299,16 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         samples = None if remembered is None else [one.as_json() for one in remembered]
         poll = as_timedelta("poke_interval", self.poke_interval).total_seconds()
         first = max(poll, FIRST_POLL_SECONDS)
-        trigger = DcpUploadTrigger(table, keys, self.dcp_conn_id, poll, first, samples=samples)
+        begun = self._share >= 1
+        trigger = DcpUploadTrigger(table, keys, self.dcp_conn_id, poll, first, samples=samples, until_begun=begun)
         self.defer(trigger=trigger, method_name="execute_complete", kwargs={"load_id": report.load_id}, timeout=left)
 
     def _destination(self, client: "DcpClient", table: "Table", load_id: str) -> "Destination":
         from optimove_provider.hooks.s3 import import_bucket
         from optimove_provider.loads.upload.destination import Destination
 
-        return Destination(import_bucket(client.settings, table), table.s3_path, load_id, self.staging())
+        bucket = import_bucket(client.settings, table)
+        return Destination(bucket, table.s3_path, load_id, self.staging(), client.settings.upload_method)
 
     def _changed_options(self) -> "ChangedOptions":
         from optimove_provider.loads.dcp.options import ChangedOptions
@@ -281,9 +318,10 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
             guards=Guards.of(self.guards),
             expected_plan=self.expected_plan or None,
             assume_settled=self.assume_settled,
+            reverify_after=None if self.reverify_after is None else as_timedelta("reverify_after", self.reverify_after),
         )
 
-    def _import_options(self, attributes: "Sequence[Attribute]") -> "ImportOptions":
+    def _import_options(self, attributes: "Sequence[Registered]") -> "ImportOptions":
         from optimove_provider.loads.validation.row_check import ImportOptions
 
         return ImportOptions(

@@ -6,7 +6,8 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from optimove_provider.contract.cells.datatypes import Attribute, by_name, is_key_column
+from optimove_provider.contract.cells.datatypes import Attribute, is_key_column
+from optimove_provider.contract.cells.registered import one_of_each_name, usable
 from optimove_provider.contract.wire.errors import DataError, SettingsError
 
 
@@ -29,7 +30,7 @@ def listed_attributes(where: str, listed: Any) -> list[Attribute]:
     ]
     if complaints:
         raise SettingsError(f"{where}: " + "; ".join(complaints))
-    return list(by_name(read).values())
+    return usable(one_of_each_name(read))
 
 
 def attributes_file(stream: BinaryIO, path: str) -> list[Attribute]:

@@ -1,8 +1,8 @@
 """Attributes guessed from the values of a CSV file, in one pass and in constant memory.
 
-The guess is cautious. A column gets a datatype only if the rule of that datatype calls each of its values valid, and
-what is left is a string: an identifier with leading zeros is no number, and a number is a time only if the column's
-name says so too.
+The guess is cautious. A column gets a datatype only if the rule of that datatype calls each of its values valid, as an
+import writes it where the vendor disputes its form; what is left is a string: an identifier with leading zeros is no
+number, and a number is a time only if the column's name says so too.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -153,6 +153,7 @@ class _Column:
         self._markers: dict[str, int] = {}  # the first row of each
         self._ten_digits = True
         self._row, self._cell, self._ruled_out = 0, "", [_STRING]
+        self._rewritten: dict[str, tuple[int, str]] = {}  # by rule, the first cell that an import writes otherwise
 
     def see(self, locations: Locations, cells: pa.BinaryArray) -> None:
         """Close what the cells rule out. Raises _Enough after the last column's last cell that is wanted."""
@@ -209,13 +210,16 @@ class _Column:
         return rows[kept], cells.filter(pa.array(kept))
 
     def _drop(self, row: int, cell: str) -> None:
-        """Close the datatypes that a cell is no valid value of."""
-        ruled_out = [rule for rule in self._open if rule.judge(cell) is not Verdict.VALID]
+        """Close the datatypes that a cell is no valid value of, in whichever form."""
+        ruled_out = [rule for rule in self._open if rule.judge(rule.undisputed(cell)) is not Verdict.VALID]
         if cell.removeprefix("-").isdecimal() and _BY_NAME["long"].judge(cell) is not Verdict.VALID:
             ruled_out = self._open  # more digits than a long has: as a double it would lose some
         if ruled_out:
             self._open = [rule for rule in self._open if rule not in ruled_out]
             self._row, self._cell, self._ruled_out = row, cell, ruled_out
+        for rule in self._open:
+            if rule.undisputed(cell) != cell:
+                self._rewritten.setdefault(rule.name, (row, cell))
 
     def guess(self) -> Guess:
         """Choose, after the last row."""
@@ -225,7 +229,13 @@ class _Column:
             why = f"row {self._row} has {_short(self._cell)}, which is {self._no()}{self._nulls()}"
             return Guess(self._name, _STRING, why)
         chosen = next(rule for rule in self._open if rule.name != "epoch" or self._may_be_epoch())
-        return Guess(self._name, chosen, f"fits {_all(self._filled)}{self._remark(chosen)}{self._nulls()}")
+        remarks = f"{self._remark(chosen)}{self._other_form(chosen)}{self._nulls()}"
+        return Guess(self._name, chosen, f"fits {_all(self._filled)}{remarks}")
+
+    def _other_form(self, chosen: Rule) -> str:
+        """What an import does not send as it stands."""
+        row, cell = self._rewritten.get(chosen.name, (0, ""))
+        return f"; an import writes {_short(cell)} of row {row} as {_short(chosen.undisputed(cell))}" if row else ""
 
     def _nulls(self) -> str:
         """What markers of null were passed over."""

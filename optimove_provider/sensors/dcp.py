@@ -14,12 +14,15 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from optimove_provider.clients.patience import POLLING
-from optimove_provider.contract.dcp.upload_history import HistoryEntry, ImportState, Outcome, counted
+from optimove_provider.contract.dcp.evidence import evidence_of
+from optimove_provider.contract.dcp.readback import is_unreadable
+from optimove_provider.contract.dcp.upload_history import ImportState, Outcome, common_state, counted
 from optimove_provider.contract.dcp.waiting import MAX_FAILED_POLLS, tolerable
 from optimove_provider.contract.wire.errors import OptimoveProviderError, SettingsError
 from optimove_provider.contract.wire.outside import cut
 from optimove_provider.contract.wire.targets import id_number
 from optimove_provider.hooks.dcp import DcpHook
+from optimove_provider.surroundings import REAL
 from optimove_provider.tasks.failures import airflow_failures, as_airflow_failure
 from optimove_provider.tasks.readback import upload_history
 from optimove_provider.tasks.staging import staging
@@ -35,17 +38,23 @@ class _DcpSensor(BaseSensorOperator):
     dcp_conn_id: str
     max_failed_polls: int
     _failed_polls = 0
+    _not_before = float("-inf")
 
     def poke(self, context: "Context") -> PokeReturnValue:
-        """Ask once."""
+        """Ask once, unless a server asked to be left alone for so long."""
+        if REAL.monotonic() < self._not_before:
+            return PokeReturnValue(False)
         with self._skipping_if_soft(), airflow_failures():
             try:
                 poked = self._ask()
             except OptimoveProviderError as error:
                 # A rescheduled sensor is a new process at each poke, so there each failure is the first.
                 self._failed_polls += 1
-                if not tolerable(error, self._failed_polls, self.max_failed_polls):
+                # Nor does it know there how long it was asked to wait.
+                too_soon = self.reschedule and error.asked_seconds > self.poke_interval
+                if too_soon or not tolerable(error, self._failed_polls, self.max_failed_polls):
                     raise
+                self._not_before = REAL.monotonic() + error.asked_seconds
                 self.log.warning("failed poll %d of %d: %s", self._failed_polls, self.max_failed_polls, error)
                 return PokeReturnValue(False)
             self._failed_polls = 0
@@ -103,7 +112,11 @@ class DcpUploadSensor(_DcpSensor):
         self._told = set[str]()
 
     def execute(self, context: "Context") -> Any:
-        """Return {"rows_processed": n, "files": [history entries]}; n is None where profiles were read back."""
+        """Return {"rows_processed": n, "evidence": {...}, "files": [history entries]}.
+
+        n is None where profiles were read back. The evidence is that of a load's result: {"kind": "counted"}, {"kind":
+        "sampled", "read_back": n, "of": m} or {"kind": "none", "why": text}; m is there if `s3_key` says it.
+        """
         if not self.deferrable:
             return super().execute(context)
         poked = self.poke(context)
@@ -121,7 +134,7 @@ class DcpUploadSensor(_DcpSensor):
     def _ask(self) -> PokeReturnValue:
         if not self._keys:
             self.log.info("no file was uploaded, so there is nothing to wait for")
-            return PokeReturnValue(True, _result(()))
+            return PokeReturnValue(True, _result(common_state(()), 0))
         with DcpHook(self.dcp_conn_id).get_conn(POLLING) as client:
             history = upload_history(client, id_number("table_id", self.table_id), staging(), self._told)
             return self._judge(history.outcome(self._keys))
@@ -149,10 +162,16 @@ class DcpUploadSensor(_DcpSensor):
         if rows is not None:
             outcome = counted(outcome, rows)
         self.log.info("%s", cut(outcome.sentence))
+        if is_unreadable(outcome):
+            raise as_airflow_failure(
+                f"table {self.table_id}: whether its files are imported cannot be seen: {outcome.sentence}. They are "
+                "uploaded. Mend that, or name an upload_history_url in the connection",
+                retry_helps=False,
+            )
         if outcome.state is ImportState.FAILED:
             told = f"table {self.table_id}: the import failed: {outcome.sentence}. Mend what it names, and import again"
             raise as_airflow_failure(told, retry_helps=False)
-        return PokeReturnValue(outcome.state is ImportState.DONE, _result(outcome.entries))
+        return PokeReturnValue(outcome.state is ImportState.DONE, _result(outcome, rows))
 
 
 def _sent(given: Any) -> tuple[list[str], int | None]:
@@ -177,10 +196,11 @@ def _sent(given: Any) -> tuple[list[str], int | None]:
 _EXPECTED = "expected an S3 key, a list of them, or the output of a DcpS3ImportOperator"
 
 
-def _result(entries: Sequence[HistoryEntry]) -> dict[str, Any]:
-    counts = [entry.rows_processed for entry in entries]
+def _result(outcome: Outcome, sent: int | None) -> dict[str, Any]:
+    counts = [entry.rows_processed for entry in outcome.entries]
     rows = None if None in counts else sum(count for count in counts if count is not None)
-    return {"rows_processed": rows, "files": [entry.as_json() for entry in entries]}
+    files = [entry.as_json() for entry in outcome.entries]
+    return {"rows_processed": rows, "evidence": evidence_of(outcome, sent).as_json(), "files": files}
 
 
 class DcpProfileSensor(_DcpSensor):

@@ -33,8 +33,9 @@ def _seconds(name: str, given: float) -> float:
 class DcpUploadTrigger(BaseTrigger):
     """Fires when every file is imported, or one failed: by the upload history, or by reading `samples` back.
 
-    The event is {"outcome": {...}}, or {"error": text, "retry_helps": bool} when neither could be read, or anything
-    else went wrong. `samples` hold customer ids, and digests of values.
+    The event is {"outcome": {...}}, which says so of profiles that cannot be read; or {"error": text, "retry_helps":
+    bool} when reading may succeed later, or anything went wrong. `samples` hold customer ids and digests of values.
+    `until_begun`: it is enough that the import of each file is under way, as every row will be looked at.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class DcpUploadTrigger(BaseTrigger):
         first_poll_seconds: float = FIRST_POLL_SECONDS,
         max_failed_polls: int = 3,
         samples: Sequence[Mapping[str, Any]] | None = None,
+        until_begun: bool = False,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's triggers are not typed
         self.table_id = table_id
@@ -55,11 +57,12 @@ class DcpUploadTrigger(BaseTrigger):
         self.first_poll_seconds = first_poll_seconds
         self.max_failed_polls = max_failed_polls
         self.samples = samples
+        self.until_begun = until_begun
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class and its arguments: JSON, and no secret among them."""
         names = ("table_id", "s3_keys", "dcp_conn_id", "poll_seconds", "first_poll_seconds", "max_failed_polls")
-        kwargs = {name: getattr(self, name) for name in (*names, "samples")}
+        kwargs = {name: getattr(self, name) for name in (*names, "samples", "until_begun")}
         return f"{type(self).__module__}.{type(self).__qualname__}", kwargs
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -67,13 +70,16 @@ class DcpUploadTrigger(BaseTrigger):
         yield TriggerEvent(await self._event())
 
     async def _event(self) -> dict[str, Any]:
-        from optimove_provider.contract.wire.errors import OptimoveProviderError
+        from optimove_provider.contract.dcp.readback import unreadable
+        from optimove_provider.contract.wire.errors import ApiError, OptimoveProviderError, UnreadableAnswer
         from optimove_provider.contract.wire.outside import cut
 
         try:
             await asyncio.sleep(_seconds("first_poll_seconds", self.first_poll_seconds))
             return {"outcome": await self._wait()}
         except OptimoveProviderError as error:
+            if self.samples is not None and isinstance(error, ApiError | UnreadableAnswer) and not error.retry_helps:
+                return {"outcome": unreadable(self.s3_keys, error).as_json()}
             return {"error": cut(str(error)), "retry_helps": error.retry_helps}
         except (
             Exception
@@ -83,10 +89,12 @@ class DcpUploadTrigger(BaseTrigger):
 
     async def _wait(self) -> dict[str, Any]:
         from optimove_provider.clients.patience import POLLING
+        from optimove_provider.contract.dcp.readback import has_begun
 
         poll_seconds = _seconds("poll_seconds", self.poll_seconds)
         with await DcpHook(self.dcp_conn_id).aget_conn(POLLING) as client:
-            outcome = await client.wait(self._ask, poll_seconds, self.max_failed_polls, _threads())
+            polls = (poll_seconds, self.max_failed_polls, _threads())
+            outcome = await client.wait(self._ask, *polls, lambda found: self.until_begun and has_begun(found))
         return outcome.as_json()
 
     @property

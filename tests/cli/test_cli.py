@@ -316,7 +316,7 @@ def test_importing_the_commands_stays_light():
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_every_command_explains_itself(command, capfd):
     with pytest.raises(SystemExit) as stopped:
-        main([command.name, "--help"])
+        main([*command.name.split(), "--help"])
     assert stopped.value.code == 0
     shown = capfd.readouterr().out
     for option in command.options:

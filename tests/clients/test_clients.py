@@ -23,12 +23,11 @@ from optimove_provider.contract.wire.errors import (
     AuthenticationError,
     DoubtfulSuccess,
     OptimoveProviderError,
-    SettingsError,
     Unreachable,
     UnreadableAnswer,
 )
 from optimove_provider.contract.wire.messages import Lost, Response, json_body
-from optimove_provider.emulator import API_KEY, BRAND_KEY, TOKEN, EmulatorServer, Fault, State, Switches, send
+from optimove_provider.emulator import API_KEY, BRAND_KEY, TOKEN, EmulatorServer, Fault, State, send
 
 AT_ONCE = Retries(attempts=5, first_wait=0)
 BATCH = {"batch_uuid": "00000000-0000-0000-0000-000000000001", "batch_completed": True}
@@ -246,51 +245,3 @@ def test_dcp_over_sockets(server):
         assert client.read_table(table).s3_path == f"dcp/{service.id}/{table}"
         assert client.upload_outcome(table, ["f.csv"]).absent == ("f.csv",)
         assert asyncio.run(client.wait(partial(dcp.upload_outcome, table, []), 30)).state is ImportState.DONE
-
-
-def test_a_list_in_pages_is_read_over_http_and_no_key_leaves_for_another_host(caplog):
-    with EmulatorServer() as server, DcpClient(dcp_settings(server.url), retries=AT_ONCE) as client:
-        service = client.ensure_service("profiles").id
-        table = client.ensure_table(service, "customers", "uid").id
-        server.state.switches = Switches(list_page_size=1)
-        assert client.ensure_table(service, "customers", "uid").id == table
-        assert len(client.list_tables(service)) == 2
-        server.state.switches = Switches(list_page_size=1, next_page="elsewhere")
-        with pytest.raises(SettingsError, match="list_tables goes on at another place than the connection's host"):
-            client.list_tables(service)
-
-
-def test_a_bearer_is_taken_where_the_api_wants_one_and_shown_nowhere(caplog):
-    caplog.set_level("DEBUG")
-    with EmulatorServer() as server:
-        server.state.switches = Switches(dcp_auth="bearer")
-        with DcpClient(dcp_settings(server.url, auth_scheme="Bearer"), retries=AT_ONCE) as client:
-            assert client.list_services() == []
-        with (
-            DcpClient(dcp_settings(server.url, auth_scheme="Bearer", token="expired-1"), retries=AT_ONCE) as client,
-            pytest.raises(AuthenticationError, match=r"403.*password \(sent as Authorization: Bearer\)") as caught,
-        ):
-            client.list_services()
-        with (
-            DcpClient(dcp_settings(server.url), retries=AT_ONCE) as client,
-            pytest.raises(AuthenticationError, match=r"401.*Check Token in the connection"),
-        ):
-            client.list_services()
-    for secret in (TOKEN, "expired-1"):
-        assert secret not in caplog.text + str(caught.value) + repr(caught.value)
-
-
-@pytest.mark.parametrize("path", ["2020", "2016"])
-@pytest.mark.parametrize("form", ["empty", "404", "null", "no_body"])
-def test_the_view_of_a_user_is_a_value_in_every_form(path, form):
-    state = State()
-    client = DcpClient(dcp_settings(profile_host="http://emulator/vis/api"), send=partial(send, state))
-    service = client.ensure_service("profiles").id
-    optimizely = next(table.id for table in client.list_tables(service) if table.is_optimizely)
-    client.ensure_attributes(optimizely, [Attribute("ltv", "long")])
-    client.write_profile(service, optimizely, "known", {"ltv": 1})
-    state.switches = Switches(unknown_view=form, consolidated_path=path)
-    assert client.read_consolidated_view(service, optimizely, "nobody") == []
-    (profile,) = client.read_consolidated_view(service, optimizely, "known")
-    assert (profile.table_id, profile.customer_id, profile.data) == (str(optimizely), "known", {"ltv": 1})
-    assert client.read_aliases(service, optimizely, "nobody") == {}

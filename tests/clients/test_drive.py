@@ -207,6 +207,80 @@ def test_who_asks_for_more_than_is_left_is_quoted_and_not_waited_for(asked):
     assert (wire.naps, caught.value.retry_helps, caught.value.certainly_not_done) == ([], True, True)
 
 
+@pytest.mark.parametrize(
+    ("asked", "wait"),
+    [
+        ("  90 ", 90),
+        ("0.25", 1),
+        ("-90", 1),
+        ("+90", 1),
+        ("90s", 1),
+        ("5, 90", 90),
+        ("Saturday, 28-Nov-26 00:01:31 GMT", 90),
+        ("Sat Nov 28 00:01:31 2026", 90),
+        ("Sat, 28 Nov 2026 01:01:31 +0100", 90),
+        ("Fri, 27 Nov 2026 23:59:30 GMT", 1),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("driver", [Wire.run, Wire.arun])
+def test_every_form_of_retry_after_is_waited_for_to_its_end(asked, wait, status, driver):
+    wire = Wire([None, Response(status, headers={"retry-after": asked})])
+    driver(wire, journey())
+    assert wire.naps == [1, wait, 2]
+
+
+def test_a_date_counts_from_the_clock_of_the_server_that_names_it():
+    ahead = START + timedelta(hours=1)
+    until, date = (format_datetime(ahead + timedelta(seconds=s), usegmt=True) for s in (90, 0))
+    wire = Wire([Response(503, headers={"retry-after": until, "date": date})], DCP)
+    wire.run(read())
+    assert wire.naps == [90]
+
+
+@pytest.mark.parametrize("flow", [read, lambda: optix.create_connection("customers", "id")])
+@pytest.mark.parametrize(("status", "attempts"), [(429, None), (503, None), (429, 1), (503, 1)])
+def test_what_is_asked_for_is_quoted_with_when_it_may_be_tried_again(flow, status, attempts):
+    wire = Wire([Response(status, headers={"retry-after": "3600"})])
+    with pytest.raises(ServerTrouble) as caught:
+        wire.run(flow(), Retries(attempts=attempts))
+    told = str(caught.value)
+    assert f"was answered {status}" in told
+    assert "Retry-After: 3600" in told
+    assert "it may be tried again from 2026-11-28 01:00:00 UTC on" in told
+    assert (wire.naps, caught.value.retry_helps, caught.value.asked_seconds) == ([], True, 3600)
+
+
+def upload(number):
+    records = optix.Records(1, b'[{"id":%d}]' % number)
+    batch_uuid = f"00000000-0000-0000-0000-00000000000{number}"
+    return optix.upload_data(batch_uuid, records, batch_uuid=batch_uuid, batch_completed=True)
+
+
+def test_whoever_shares_a_client_waits_too_where_one_is_asked_to():
+    time, answers = ClientTime(), [Response(429, headers={"retry-after": "90"})]
+    patience = Patience(time.surroundings)
+    asked, other = (polite(upload(n), RETRIES, Budget(1000, clock=lambda: 0.0), patience) for n in (1, 2))
+    next(asked)
+    assert asked.send(answers[0]).seconds == 90
+    time.sleep(30)
+    assert next(other).seconds == 60
+    time.sleep(60)
+    assert other.send(None).endpoint is optix.UPLOAD_DATA
+    assert asked.send(None).endpoint is optix.UPLOAD_DATA
+
+
+def test_whoever_shares_a_client_sends_nothing_where_one_is_asked_to_wait_for_too_long():
+    wire = Wire([Response(429, headers={"retry-after": "3600"})])
+    patience = Patience(wire.time.surroundings)
+    for number in (1, 2):
+        flow = polite(upload(number), RETRIES, Budget(1000, clock=lambda: 0.0), patience)
+        with pytest.raises(ServerTrouble, match=r"Retry-After: 3600.* from 2026-11-28 01:00:00 UTC on") as caught:
+            run(flow, wire.send, wire.time.sleep)
+        assert caught.value.certainly_not_done
+    assert len(wire.log) == 1
+
+
 @given(st.text() | st.sampled_from(["9" * 5000, "Wed, 21 Oct 99999 07:28:00 GMT", "-1", "1e3", "nan"]))
 def test_any_retry_after_gives_a_wait_or_an_error(text):
     wire = Wire([Response(500, headers={"retry-after": text})], DCP)

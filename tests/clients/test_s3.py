@@ -1,9 +1,11 @@
 """Multipart uploads against moto's S3: what is visible when, and which refusals have names."""
 
+import io
 import threading
 import time
 import uuid
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import quote
@@ -11,19 +13,20 @@ from urllib.parse import quote
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ProxyConnectionError
 from botocore.parsers import ResponseParserError
 
-from optimove_provider.clients.s3 import Bucket, Found, NameTaken, UploadGone
+from optimove_provider.clients.s3 import Bucket, Found, InDoubt, NameTaken, NotPermitted, NotTaken, UploadGone
 from optimove_provider.contract.dcp.config import IMPORT_BUCKET
 from optimove_provider.contract.wire.errors import S3Refused, S3Trouble
-from optimove_provider.emulator import EmulatorServer
+from optimove_provider.emulator import AWS_ACCESS_KEY, AWS_SECRET_KEY, EmulatorServer
 
 SECRET = "secret/canary+"
 FIVE_MIB = b"x" * (5 << 20)
 
 
 def s3_client(url):
-    keys = {"aws_access_key_id": "AKIA", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
+    keys = {"aws_access_key_id": AWS_ACCESS_KEY, "aws_secret_access_key": AWS_SECRET_KEY, "region_name": "us-east-1"}
     at_once = Config(retries={"total_max_attempts": 1})
     return closing(boto3.client("s3", endpoint_url=url, config=at_once, **keys))
 
@@ -178,6 +181,45 @@ def test_the_code_decides_what_a_refusal_means(refusing, status, code, kind, tol
         error = error.__cause__ or error.__context__
 
 
+@pytest.mark.parametrize(("status", "code"), [(200, "InternalError"), (500, "InternalError"), (502, "")])
+def test_an_answer_that_does_not_tell_what_was_done_is_in_doubt(refusing, status, code):
+    """Public reports: a completion that S3 began to answer with 200, and then ended with an error."""
+    with pytest.raises(InDoubt, match=r"s3://optimizely-import/dcp/1\.csv: .*CompleteMultipartUpload"):
+        refusing(status, code).complete("dcp/1.csv", "id", ["etag"])
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (403, "AccessDenied", NotPermitted),
+        (405, "MethodNotAllowed", NotPermitted),
+        (405, "", NotPermitted),
+        (501, "NotImplemented", NotPermitted),
+        (400, "NotImplemented", NotPermitted),
+        (400, "InvalidArgument", NotTaken),
+        (503, "SlowDown", S3Trouble),
+        (403, "InvalidAccessKeyId", S3Refused),
+        (412, "PreconditionFailed", NameTaken),
+    ],
+)
+def test_of_a_put_a_caller_knows_what_it_may_answer(refusing, status, code, kind):
+    bucket = refusing(status, code)
+    with pytest.raises(kind) as caught:
+        bucket.put("dcp/1.csv", "load/1", io.BytesIO(b"text"), 4, "HLLS5iFe4t/HNHFQ3JQcpg==")
+    assert type(caught.value) is kind
+
+
+def test_nothing_of_botos_reaches_a_person(bucket, key):
+    def cannot(**_):
+        raise ProxyConnectionError(proxy_url="http://bob:p4ssw0rd@proxy.test")
+
+    bucket.s3.meta.events.register("before-call.s3", cannot)
+    with pytest.raises(S3Trouble, match=rf"s3://optimizely-import/{key}: no answer came: check") as caught:
+        replace(bucket, secrets=("p4ssw0rd",)).begin(key, "load/1")
+    bucket.s3.meta.events.unregister("before-call.s3", cannot)
+    assert "p4ssw0rd" not in str(caught.value)
+
+
 @pytest.mark.parametrize(("hours", "kind"), [(1, S3Trouble), (-1, S3Trouble), (0, S3Refused)])
 def test_the_clock_is_named_where_an_answer_has_no_code(refusing, hours, kind):
     with pytest.raises(kind) as caught:
@@ -196,7 +238,7 @@ def test_an_answer_that_is_none_of_s3s_shows_no_key(refusing):
 
     bucket = refusing(403, "AccessDenied")
     bucket.s3.meta.events.register("before-call.s3", fail)
-    with pytest.raises(S3Trouble, match=r"none of S3's: invalid XML received:\\n<p>\*\*\*</p>"):
+    with pytest.raises(S3Trouble, match=r"none of S3's \(invalid XML received:\\n<p>\*\*\*</p>"):
         bucket.begin("dcp/1.csv", "load/1")
     bucket.s3.meta.events.unregister("before-call.s3", fail)
 

@@ -1,12 +1,9 @@
 """Settings: read from a connection's fields, complete or refused at once, and silent about secrets."""
 
-from dataclasses import replace
-
 import pytest
 
 from optimove_provider.clients.settings import REQUESTS_PER_10S, TIMEOUT_SECONDS, DcpSettings, OptixSettings
 from optimove_provider.contract.dcp import config as dcp
-from optimove_provider.contract.dcp import profiles
 from optimove_provider.contract.optix import data_connections as optix
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.contract.wire.messages import Request
@@ -73,7 +70,8 @@ def test_a_host_that_is_no_url_is_refused(host, shown):
 @pytest.mark.parametrize("blank", [None, "", " "])
 def test_blank_fields_take_the_vendors_defaults(blank):
     optix_fields = dict.fromkeys(("host", "port", "timeout_seconds", "requests_per_10s"), blank)
-    names = ("profile_host", "import_bucket", "s3_endpoint_url", "region", "aws_conn_id", "upload_history_url")
+    names = ("profile_host", "import_bucket", "s3_endpoint_url", "region", "aws_conn_id", "upload_method")
+    names = (*names, "upload_history_url")
     read = OptixSettings.read("mine", {**optix_fields, **OPTIX})
     assert (read.host, read.timeout_seconds, read.requests_per_10s) == (
         optix.BASE_URL,
@@ -101,6 +99,12 @@ def test_a_port_beside_the_url_goes_in_unless_the_url_has_one(host, port, base_u
     assert OptixSettings.read("mine", {**OPTIX, "host": host, "port": port}).host == base_url
 
 
+def test_a_word_that_is_no_upload_method_is_refused():
+    assert DcpSettings.read("mine", {**DCP, "upload_method": "put"}).upload_method == "put"
+    told = complaint(DcpSettings, {**DCP, "upload_method": "PUT it"})
+    assert "upload_method 'PUT it': expected auto, multipart or put" in told
+
+
 def test_numbers_may_come_as_text():
     read = OptixSettings.read("mine", {**OPTIX, "timeout_seconds": "2.5", "requests_per_10s": "7"})
     assert (read.timeout_seconds, read.requests_per_10s) == (2.5, 7.0)
@@ -119,74 +123,6 @@ def test_an_addressed_request_has_its_base_url_and_both_keys():
 def test_dcp_takes_the_classic_token():
     request = DcpSettings.read("mine", DCP).address(dcp.LIST_SERVICES.request())
     assert (request.url, dict(request.headers)) == (f"{dcp.BASE_URL}/dcp_services", {"Token": "token-1"})
-
-
-@pytest.mark.parametrize("scheme", ["Bearer", "bearer", " BEARER "])
-def test_dcp_takes_an_oauth_token_where_the_connection_says_so(scheme):
-    settings = DcpSettings.read("mine", {**DCP, "auth_scheme": scheme})
-    assert settings.address(dcp.LIST_SERVICES.request()).headers == {"Authorization": "Bearer token-1"}
-    profile = profiles.READ_PROFILE.request(service_id=1, table_id=2, customer_id="c")
-    assert settings.address(profile).headers == {"Authorization": "Bearer token-1"}
-    assert "Authorization" in settings.key_names(dcp.LIST_SERVICES)
-    assert "token-1" not in repr(settings) + repr(settings.address(profile))
-
-
-@pytest.mark.parametrize("scheme", [None, "", "Token", "token"])
-def test_dcp_takes_a_classic_token_otherwise(scheme):
-    settings = DcpSettings.read("mine", {**DCP, "auth_scheme": scheme})
-    assert settings.address(dcp.LIST_SERVICES.request()).headers == {"Token": "token-1"}
-
-
-def test_another_scheme_is_refused_and_not_shown():
-    assert complaint(DcpSettings, {**DCP, "auth_scheme": "abcdef:123456"}) == (
-        "connection 'mine': auth_scheme is none of Token, Bearer: choose one, or leave it empty. Mend the connection's "
-        "fields"
-    )
-    assert "the OAuth 2.0 access token" in complaint(DcpSettings, {"auth_scheme": "Bearer"})
-
-
-@pytest.mark.parametrize(
-    ("page", "url"),
-    [
-        ("?cursor=2", "/dcp_services?cursor=2"),
-        ("/experiment/v1/dcp_services?cursor=2", "/dcp_services?cursor=2"),
-        (f"{dcp.BASE_URL}/pages/2#top", "/pages/2"),
-        (f"{dcp.BASE_URL.replace('.com', '.com:443')}/pages/2", None),
-        ("//www.optimizelyapis.com/experiment/v1/pages/2", "/pages/2"),
-    ],
-)
-def test_the_next_page_is_asked_for_at_the_same_host(page, url):
-    request = replace(dcp.LIST_SERVICES.request(), page=page)
-    addressed = DcpSettings.read("mine", DCP).address(request)
-    assert addressed.url == f"{dcp.BASE_URL}{url}" if url else ":443/" in addressed.url
-    assert addressed.headers == {"Token": "token-1"}
-
-
-@pytest.mark.parametrize(
-    "page",
-    [
-        "https://evil.example/dcp_services?cursor=2",
-        "//evil.example/dcp_services",
-        "http://www.optimizelyapis.com/experiment/v1/dcp_services",
-        "https://www.optimizelyapis.com:8443/experiment/v1/dcp_services",
-        "https://www.optimizelyapis.com.evil.example/",
-        "https://www.optimizelyapis.com@evil.example/",
-        "https://user:secret@www.optimizelyapis.com/experiment/v1",
-        "https://[1:2/experiment",
-        "https://www.optimizelyapis.com:x/",
-        "file:///etc/passwd",
-        "?a b",
-        "?\r\nHost: evil.example",
-    ],
-)
-@pytest.mark.parametrize("endpoint", [dcp.LIST_SERVICES, dcp.UPLOAD_HISTORY], ids=lambda row: row.name)
-def test_no_key_is_sent_to_where_a_page_of_another_host_is(endpoint, page):
-    history = "https://www.optimizelyapis.com/{table_id}"
-    settings = DcpSettings.read("mine", {**DCP, "upload_history_url": history})
-    request = endpoint.request(**({"table_id": 7} if endpoint.path_names else {}))
-    with pytest.raises(SettingsError, match=f"connection 'mine': {endpoint.name} goes on at another place") as caught:
-        settings.address(replace(request, page=page))
-    assert "evil" not in str(caught.value)
 
 
 def test_the_history_is_asked_without_the_vendors_token():
@@ -232,3 +168,25 @@ def test_a_complaint_about_a_url_does_not_show_the_password_in_it(name, url):
 def test_a_password_in_a_url_is_refused(kind):
     told = complaint(kind, {**OPTIX, **DCP, "host": "https://bob:s3cret@a.test"})
     assert "host '***@a.test' has a user or a password" in told
+
+
+def test_dcp_takes_an_oauth_token_where_the_connection_says_so():
+    for scheme, headers in (("Bearer", {"Authorization": "Bearer token-1"}), ("", {"Token": "token-1"})):
+        settings = DcpSettings.read("mine", {**DCP, "auth_scheme": scheme})
+        request = settings.address(dcp.LIST_SERVICES.request())
+        assert dict(request.headers) == headers
+        assert "token-1" not in f"{settings!r}{request!r}{settings.key_names(dcp.LIST_SERVICES)}"
+        assert settings.redact(f"{request.headers}").count("token-1") == 0
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "Basic", "token", "OAuth"])
+def test_another_scheme_is_refused(scheme):
+    with pytest.raises(SettingsError, match=r"auth_scheme '.*': expected Token or Bearer"):
+        DcpSettings.read("mine", {**DCP, "auth_scheme": scheme})
+
+
+@pytest.mark.parametrize("pasted", ["Bearer token-1", "bearer token-1", "Token token-1", "Token: token-1"])
+def test_a_token_that_was_copied_with_its_scheme_is_refused_and_not_shown(pasted):
+    with pytest.raises(SettingsError, match="enter the token alone, and set auth_scheme") as caught:
+        DcpSettings.read("mine", {**DCP, "password": pasted, "auth_scheme": "Bearer"})
+    assert "token-1" not in str(caught.value)

@@ -109,8 +109,8 @@ def drive_dcp(state, run):
     attribute = state.tables[table].attributes["ltv"].id
     drive_config(run, service, table, attribute)
     drive_profiles(run, service, table)
-    run(edits.archive_attribute(attribute))
     run(ensure.archive_attributes(table, {"ltv": None}))
+    run(edits.archive_attribute(attribute))
     run(edits.delete_table(table))
     run(edits.delete_service(service))
 
@@ -120,10 +120,10 @@ def drive_config(run, service, table, attribute):
         run(read)
     for read in (dcp.read_service(service), dcp.read_table(table), dcp.read_attribute(attribute)):
         run(read)
+    run(dcp.list_registered(table))
     run(dcp.read_project(1234))
-    run(dcp.list_every_attribute(table))
-    run(ensure.rename_service(service, "customers"))
-    run(ensure.update_table(table, description="from the warehouse"))
+    run(edits.rename_service(service, "customers"))
+    run(edits.update_table(table, description="from the warehouse"))
     run(edits.describe_attribute(attribute, "lifetime value"))
 
 
@@ -134,7 +134,6 @@ def drive_profiles(run, service, table):
     run(profiles.create_aliases(service, optimizely, "oeu1", {str(table): "1"}))
     run(profiles.read_aliases(service, optimizely, "oeu1"))
     run(profiles.read_consolidated_view(service, optimizely, "oeu1"))
-    run(profiles.read_consolidated_view(service, optimizely + 1, "nobody"))
     run(readback.read_back([]))
     looking = partial(dcp.upload_outcome, table, [])
     for history in (dcp.upload_history(table), looking(), waiting.wait(looking, 0)):

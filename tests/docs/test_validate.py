@@ -28,7 +28,7 @@ def test_the_output_shown_is_the_output(command, output):
 
 
 def test_every_command_and_format_is_shown():
-    checking = [command for command in COMMANDS if command.name != "replay"]
+    checking = [command for command in COMMANDS if command.name not in ("replay", "ledger forget")]
     assert {command.split()[3] for command, _ in SHOWN_COMMANDS} == {command.name for command in checking}
     assert set(re.findall(r"^\* `(\w+)`", PAGE, re.MULTILINE)) == set(FORMATS)
     assert f"with more than {MANY} findings they come by rule and column first, and {SHOWN} of them are shown" in PAGE
@@ -39,6 +39,14 @@ def test_the_replay_is_shown_where_its_file_is_explained():
     page = (DOCS / "reliability.md").read_text()
     assert "python -m optimove_provider replay" in page
     assert _named(command for command in COMMANDS if command.name == "replay") <= set(re.findall(r"--[a-z-]+", page))
+
+
+def test_beginning_a_ledger_anew_is_shown_where_ledgers_are_explained():
+    page = (DOCS / "ledger.md").read_text()
+    assert "airflow optimove ledger forget" in page
+    assert _named(command for command in COMMANDS if command.name == "ledger forget") <= set(
+        re.findall(r"--[a-z-]+", page)
+    )
 
 
 def _named(commands):

@@ -13,7 +13,16 @@ import pytest
 import requests
 from botocore.config import Config
 
-from optimove_provider.emulator import API_KEY, BRAND_KEY, TOKEN, EmulatorServer, State, Switches
+from optimove_provider.emulator import (
+    API_KEY,
+    AWS_ACCESS_KEY,
+    AWS_SECRET_KEY,
+    BRAND_KEY,
+    TOKEN,
+    EmulatorServer,
+    State,
+    Switches,
+)
 
 BATCH = "7f4cdd7e-5a80-4b62-a6b3-12a8a5a12c59"
 BUCKET = "optimizely-import"
@@ -31,8 +40,8 @@ def s3(server):
         "s3",
         endpoint_url=server.s3_url,
         region_name="us-east-1",
-        aws_access_key_id="any",
-        aws_secret_access_key="any",
+        aws_access_key_id=AWS_ACCESS_KEY,
+        aws_secret_access_key=AWS_SECRET_KEY,
         config=Config(proxies={}),
     )
     with closing(client):
@@ -87,8 +96,10 @@ def hold(conversation, ask):
         except StopIteration:
             return answers
         status, body, content_type = ask(method, url, value)
-        answers.append((method, url, status, body, content_type))
         answer = json.loads(body) if content_type == "application/json" else None
+        if url == "/_emulator/state":  # whoever puts files over S3 meets switches that nobody meets in process
+            body = json.dumps({name: told for name, told in answer.items() if name != "switches_met"})
+        answers.append((method, url, status, body, content_type))
 
 
 def test_it_answers_in_process_what_it_answers_over_http(server, session, s3, ask, objects, keys):

@@ -99,9 +99,8 @@ def work(emulator, change_connection, monkeypatch):
         dcp.DcpCreateServiceOperator: {"name": "Shop"},
         dcp.DcpCreateTableOperator: {"service_id": service, "name": "U", "keyfield_locator_type": "uid"},
         dcp.DcpRegisterAttributesOperator: {**to_table, "attributes": {"vip": "bool"}},
-        dcp.DcpUpdateTableOperator: {**to_table, "description": "of the shop"},
-        dcp.DcpArchiveAttributesOperator: {**to_table, "names": ["vip"]},
         dcp.DcpLinkProjectOperator: {"project_id": project, "service_id": service, "replace": True},
+        dcp.DcpArchiveAttributesOperator: {**to_table, "names": ["vip"]},
         dcp.DcpWriteProfilesOperator: {**to_table, "profiles": [{"customerId": "1", "age": 30}]},
         dcp.DcpCreateAliasesOperator: {
             "service_id": service,
@@ -217,8 +216,10 @@ def test_the_tables_keys_and_what_is_in_a_url_are_masked_in_airflows_logs(work):
 @pytest.mark.parametrize(
     ("lacks", "said"),
     [
-        ({"aws_access_key": ""}, "has no AWS keys of its own: name a connection"),
-        ({"aws_secret_key": None}, "has no AWS keys of its own: name a connection"),
+        ({"aws_access_key": ""}, r"no AWS keys of its own \(aws_access_key is empty\): name a connection"),
+        ({"aws_secret_key": None}, r"no AWS keys of its own \(aws_secret_key is empty\): name a connection"),
+        ({"aws_access_key": None, "aws_secret_key": " "}, "aws_access_key and aws_secret_key is empty"),
+        ({"s3_path": None}, "names no folder of its own"),
         ({"s3_path": ""}, "names no folder of its own"),
         ({"s3_path": "/"}, "names no folder of its own"),
     ],

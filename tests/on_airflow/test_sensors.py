@@ -17,7 +17,7 @@ from optimove_provider.emulator.model.faults import Fault, ImportFault
 from optimove_provider.emulator.model.switches import Switches
 from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.hooks.s3 import import_client
-from optimove_provider.loads.dcp.upload_history import remember
+from optimove_provider.loads.evidence.upload_history import remember
 from optimove_provider.operators.dcp import (
     DcpCreateServiceOperator,
     DcpCreateTableOperator,
@@ -25,6 +25,7 @@ from optimove_provider.operators.dcp import (
     DcpWriteProfilesOperator,
 )
 from optimove_provider.sensors.dcp import DcpProfileSensor, DcpUploadSensor
+from optimove_provider.tasks.readback import upload_history
 from optimove_provider.tasks.staging import staging
 from optimove_provider.triggers.dcp import FIRST_POLL_SECONDS, DcpUploadTrigger
 
@@ -214,6 +215,38 @@ def test_profiles_are_read_back_where_no_history_tells(emulator, uploaded, no_hi
     (entry,) = result["files"]
     assert (entry["status"], entry["evidence"]) == ("completed", "read_back")
     assert "of 2 sampled profiles, 2 carry the file's values" in entry["message"]
+    assert result["evidence"] == {"kind": "sampled", "read_back": 2}, "nobody told how many rows were sent"
+
+
+@BOTH_MODES
+def test_it_says_of_how_many_rows_some_were_read_back(emulator, uploaded, no_history, deferrable):
+    emulator.state.switches = Switches(import_after_seconds=0.1)
+    table, output = uploaded
+    result = finish(sensor((table, {**output, "accepted": 1000}), deferrable=deferrable))
+    assert result["evidence"] == {"kind": "sampled", "read_back": 2, "of": 1000}
+
+
+@BOTH_MODES
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_profiles_that_cannot_be_read_are_named_with_the_status(emulator, uploaded, no_history, deferrable, status):
+    emulator.state.switches = Switches(import_after_seconds=3600)
+    looked_at = 2 if deferrable else 0  # the first look is the sensor's own
+    emulator.state.faults.order(Fault("read_profile", skip=looked_at, times=99, status=status))
+    told = rf"table {uploaded[0]}: whether its files are imported cannot be seen: .*read_profile was answered {status}"
+    with pytest.raises(AirflowFailException, match=told):
+        finish(sensor(uploaded, deferrable=deferrable))
+
+
+def test_profiles_that_could_not_be_read_before_the_upload_are_named_too(emulator, table, put, no_history):
+    key = put()
+    with DcpHook().get_conn() as client:
+        found = client.read_table(table)
+        remembering = upload_history(client, table, staging()).remembering(found, client.list_attributes(table))
+        emulator.state.switches = Switches(profile_read=403)
+        remembering(key, ROWS)
+    emulator.state.switches = Switches()
+    with pytest.raises(AirflowFailException, match=r"cannot be seen: .*answered 403.*upload_history_url"):
+        finish(sensor((table, key)))
 
 
 def test_what_was_so_before_the_upload_counts_as_done(table, put, no_history):
@@ -284,6 +317,20 @@ def test_without_patience_the_first_failed_poll_is_left_to_airflows_retries(emul
     assert not isinstance(raised.value, AirflowFailException)
 
 
+def test_a_sensor_asks_nothing_while_the_server_is_to_be_left_alone(emulator, uploaded):
+    emulator.state.faults.order(Fault("upload_history", status=503, headers={"retry-after": "900"}))
+    waiting = sensor(uploaded)
+    assert [waiting.poke({}).is_done for _ in range(3)] == [False] * 3
+    waiting._not_before = 0
+    assert waiting.poke({}).is_done
+
+
+def test_a_rescheduled_sensor_fails_where_it_would_ask_too_soon(emulator, uploaded):
+    emulator.state.faults.order(Fault("upload_history", status=503, headers={"retry-after": "900"}))
+    with pytest.raises(AirflowException, match=r"Retry-After: 900.* it may be tried again from"):
+        sensor(uploaded, mode="reschedule").poke({})
+
+
 def test_a_profile_sensor_waits_for_customers_and_for_values(emulator, table):
     emulator.state.switches = Switches(profile_lag_seconds=0.2)
     profiles = [{"customerId": "a/b", "age": 30, "born": "1990-02-28"}]
@@ -303,3 +350,14 @@ def test_a_profile_sensor_does_not_take_another_value_for_the_wanted_one(table):
 def test_a_profile_sensor_says_what_is_wrong(table, wanted):
     with pytest.raises(AirflowFailException, match=r"either customer_ids= or profiles=|no attribute 'height'"):
         DcpProfileSensor(task_id="p", table_id=table, **wanted).execute({})
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_a_profile_sensor_says_whose_profile_cannot_be_read(emulator, table, status):
+    emulator.state.switches = Switches(profile_read=status)
+    waiting = DcpProfileSensor(task_id="p", table_id=table, customer_ids=["7"])
+    told = (
+        rf"the profile of customer '7' cannot be read: connection 'dcp_default': GET read_profile was answered {status}"
+    )
+    with pytest.raises(AirflowFailException, match=told):
+        waiting.execute({})

@@ -26,15 +26,18 @@ def guess(cells: list[str], name: str = "a", **options: Any) -> tuple[str, str]:
     ("cells", "rule"),
     [
         (["true", "false", ""], "bool"),
-        (["True", "false"], "string"),  # disputed
+        (["True", "false"], "bool"),  # disputed, and an import writes true
+        (["True", "yes"], "string"),
         (["1", "-2", ""], "long"),
         (["1", "2.5"], "double"),
-        (["1e5"], "double"),
+        (["1e5", "1e-07"], "double"),
+        (["5e-324"], "string"),  # no form of it is undisputed
+        (["-9223372036854775808"], "string"),
         (["0", "1"], "long"),
         (["2022-05-02", "2024-02-29"], "date"),
         (["2022-05-02", "2023-02-29"], "string"),
         (["2022-05-02T10:10:59Z"], "datetime"),
-        (["2022-05-02T10:10:59"], "string"),  # disputed
+        (["2022-05-02T10:10:59"], "datetime"),  # disputed, and an import writes the Z
         (["2022-05-02", "2022-05-02T10:10:59Z"], "string"),
         (["00123", "12345"], "string"),
         (["1", " 2"], "string"),
@@ -71,7 +74,8 @@ def test_why_names_the_value_that_decided():
     assert guess(["abc"])[1] == "row 1 has 'abc', which is text"
     assert "ending" not in guess(["1"] * 300 + ["y" * 100])[1]
     assert guess(["1"] * 300 + ["y" * 100])[1].startswith(f"row 301 has '{'y' * 40}...'")
-    assert "wants a Z at the end" in guess(["2022-05-02T10:10:59"])[1]
+    assert "nearer to 0 than 2^-1023" in guess(["5e-324"])[1]
+    assert guess(["1", "1e-07"])[1] == "fits all of its 2 values; an import writes '1e-07' of row 2 as '0.0000001'"
 
 
 NUMBERS = ["0", "1", "-1", "007", "1.5", "1e400", "9223372036854775807", "-9223372036854775808", "1651676123"]
@@ -96,7 +100,7 @@ def test_no_value_contradicts_its_guess_and_none_was_too_cautious(cells, repeate
     cells = [first] * repeated + cells
     kind, _ = guess(cells)
     values = [cell.strip('"') for cell in cells if cell]
-    fits = {rule.name for rule in RULES if all(rule.judge(value) is Verdict.VALID for value in values)}
+    fits = {rule.name for rule in RULES if all(rule.judge(rule.undisputed(value)) is Verdict.VALID for value in values)}
     assert kind in fits
     if kind == "string" and values:
         # No long, and as a double it would lose digits.
@@ -122,7 +126,7 @@ def test_rows_limits_what_is_looked_at():
 
 
 def test_rows_that_cannot_be_read_do_not_count():
-    guesses = infer(io.BytesIO(b'customerId,a\n1,2\nx\n2, "x"\n\n3,4\n'), "a.csv")
+    guesses = infer(io.BytesIO(b'customerId,a\n1,2\nx\n2,3"\n\n3,4\n'), "a.csv")
     assert (guesses.rows, guesses.skipped) == (2, 2)
     assert guesses.as_json() == [{"name": "a", "datatype": "long", "format": None}]
     assert guesses.describe()[-1] == "2 of 4 rows could not be read and do not count"

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
+from optimove_provider.contract.wire.errors import S3Trouble
 from optimove_provider.loads.dcp.load import confirm, run
 from optimove_provider.loads.dcp.options import ChangedOptions
 from tests.support.s3_target import Calls, Target, imported
@@ -46,5 +47,5 @@ def full(target, data, try_number, generation, **wanted):
 
 def dead_full_import(target, data):
     """A full import that checked and sent every row, and died before its file became visible."""
-    with Calls(target.s3, "CompleteMultipartUpload", break_off), pytest.raises(EndpointConnectionError):
+    with Calls(target.s3, "CompleteMultipartUpload", break_off), pytest.raises(S3Trouble):
         full(target, data, 1, datetime.now(UTC))

@@ -12,7 +12,7 @@ from optimove_provider.loads.ledger.lease import acquire
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.ledger.manifest import target_id
 from optimove_provider.loads.optix.expiry import begin_expiry, commit_expiry
-from optimove_provider.loads.plan.plan import PlanInput
+from optimove_provider.loads.plan.plan import COUNTED_ROWS, PlanInput
 from optimove_provider.loads.plan.planner import make_plan
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import LEDGER, ROWS
@@ -134,8 +134,8 @@ class Target:
         self.store.update({key: value for number, (key, value) in enumerate(sent.items(), 1) if number not in rejected})
         return sent
 
-    def commit(self, lease, plan):
-        return self.ledger.commit(lease, plan.as_commit(self.clock()))
+    def commit(self, lease, plan, evidence=COUNTED_ROWS, rejected=()):
+        return self.ledger.commit(lease, plan.as_commit(self.clock(), evidence), rejected)
 
     def expire(self, lease, plan):
         expiry = begin_expiry(self.ledger, lease, plan, f"loads/{plan.load.load_id}/{uuid.uuid4()}", MEMORY)
@@ -143,14 +143,14 @@ class Target:
             self.store.pop(key, None)
         return commit_expiry(self.ledger, lease, expiry)
 
-    def load(self, rows, generation, **how):
+    def load(self, rows, generation, evidence=COUNTED_ROWS, rejected=(), **how):
         """A whole load in which nothing goes wrong; returns its plan."""
         frozen = self.frozen(rows, generation, **how)
         lease = self.lease(frozen.load_id)
         plan = self.plan(frozen)
         self.write_intent(lease, plan)
-        self.send(plan)
-        self.commit(lease, plan)
+        self.send(plan, rejected)
+        self.commit(lease, plan, evidence, rejected)
         if plan.removed:
             self.expire(lease, plan)
         lease.release()

@@ -54,7 +54,7 @@ def double(cell: str) -> str | None:
     is_zero = set(whole + fraction) == {"0"}
     if math.isinf(float(cell)) or (float(cell) == 0) != is_zero:
         return ERROR
-    return WARNING if 0 < abs(float(cell)) < 2**-1023 else None
+    return WARNING if has_exponent or 0 < abs(float(cell)) < 2**-1023 else None
 
 
 def date(cell: str) -> str | None:
@@ -77,7 +77,7 @@ def datetime_(cell: str) -> str | None:
 def epoch(cell: str) -> str | None:
     if not _only_digits(cell) or _padded(cell) or len(cell) > 19 or int(cell) > _MOST:
         return ERROR
-    if int(cell) >= 100_000_000_000:
+    if int(cell) == 0 or int(cell) >= 100_000_000_000:
         return WARNING
     is_year = cell[:2] in ("19", "20", "21")
     is_day = is_year and len(cell) == 8 and date(f"{cell[:4]}-{cell[4:6]}-{cell[6:]}") is None

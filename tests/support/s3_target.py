@@ -4,7 +4,7 @@ import io
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from optimove_provider.clients.s3 import Bucket
 from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.dcp.config import IMPORT_BUCKET
 from optimove_provider.contract.dcp.upload_history import HistoryEntry, Outcome, common_state
-from optimove_provider.emulator import EmulatorServer
+from optimove_provider.emulator import AWS_ACCESS_KEY, AWS_SECRET_KEY, EmulatorServer
 from optimove_provider.loads.dcp import load
 from optimove_provider.loads.dcp.options import TableImport, table_ledger
 from optimove_provider.loads.ledger.ledger import Ledger
@@ -26,13 +26,15 @@ from optimove_provider.loads.state.staging import Staging
 from optimove_provider.loads.upload.destination import Destination
 from optimove_provider.loads.validation.csv_file import CsvFile
 from optimove_provider.loads.validation.row_check import ImportOptions
+from optimove_provider.surroundings import REAL
 
+WITHOUT_WAITS = replace(REAL, sleep=lambda seconds: None)
 HOST, TABLE_ID = "https://dcp.test", 1
 ATTRIBUTES = (Attribute("ltv", "double"), Attribute("since", "datetime", "yyyy-mm-dd"), Attribute("note", "string"))
 
 
 def s3_client(url: str) -> Any:
-    keys = {"aws_access_key_id": "AKIA", "aws_secret_access_key": "secret-key", "region_name": "us-east-1"}
+    keys = {"aws_access_key_id": AWS_ACCESS_KEY, "aws_secret_access_key": AWS_SECRET_KEY, "region_name": "us-east-1"}
     return closing(boto3.client("s3", endpoint_url=url, **keys))
 
 
@@ -76,14 +78,15 @@ class Target:
     folder: Path
     load_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     s3_path: str = field(default_factory=lambda: f"dcp/{uuid.uuid4()}")
+    method: Any = "auto"
 
     @property
     def staging(self) -> Staging:
-        return Staging(LocalFileSystem(), str(self.folder))
+        return Staging(LocalFileSystem(), str(self.folder), WITHOUT_WAITS)
 
     @property
     def to(self) -> Destination:
-        return Destination(Bucket(self.s3, IMPORT_BUCKET), self.s3_path, self.load_id, self.staging)
+        return Destination(Bucket(self.s3, IMPORT_BUCKET), self.s3_path, self.load_id, self.staging, self.method)
 
     def report(self) -> Report:
         """A report of the load that says nothing yet."""
@@ -130,15 +133,16 @@ class Target:
 
 
 class Calls:
-    """Counts the calls of one kind, or all, that a client makes, while the `with` block lasts; `then` may spoil one."""
+    """Counts the calls of one kind, or all, that a client makes, while the `with` block lasts; `then` may spoil one.
 
-    def __init__(self, s3: Any, name: str = "", then: Callable[[int], None] = lambda count: None) -> None:
-        self._events, self._event, self._then, self.count = (
-            s3.meta.events,
-            f"before-call.s3.{name}".rstrip("."),
-            then,
-            0,
-        )
+    `when` is "before" a call is made, or "after" its answer came.
+    """
+
+    def __init__(
+        self, s3: Any, name: str = "", then: Callable[[int], None] = lambda count: None, when: str = "before"
+    ) -> None:
+        self._events, self._event = s3.meta.events, f"{when}-call.s3.{name}".rstrip(".")
+        self._then, self.count = then, 0
 
     def __enter__(self) -> "Calls":
         self._events.register(self._event, self._see)

@@ -7,6 +7,7 @@ from optimove_provider.clients.dcp import DcpClient
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.clients.settings import DcpSettings, OptixSettings
 from optimove_provider.contract.cells.datatypes import Attribute
+from optimove_provider.contract.cells.registered import Registered
 from optimove_provider.contract.dcp import config as dcp
 from optimove_provider.contract.dcp import ensure, profiles
 from optimove_provider.contract.dcp.upload_history import Outcome
@@ -23,7 +24,6 @@ from optimove_provider.operators.dcp import (
     DcpLinkProjectOperator,
     DcpRegisterAttributesOperator,
     DcpS3ImportOperator,
-    DcpUpdateTableOperator,
     DcpWriteProfilesOperator,
 )
 from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUpdateOperator, OptixUploadOperator
@@ -48,20 +48,11 @@ def optix_calls(client: OptixClient) -> None:
 async def dcp_calls(client: DcpClient) -> None:
     assert_type(client.list_services(), list[dcp.Service])
     assert_type(client.read_table(1), dcp.Table)
-    assert_type(client.list_attributes(1), list[Attribute])
+    assert_type(client.list_attributes(1), list[Registered])
     assert_type(client.ensure_service("name").id, int | None)
     assert_type(client.ensure_table(1, "name", "cookie", "id").created, tuple[str, ...])
     assert_type(client.ensure_attributes(1, [Attribute("a", "long")]), ensure.Ensured)
     assert_type(client.link_project(1, 2), ensure.Ensured)
-    assert_type(client.update_table(1, description="of the shop").changed, tuple[str, ...])
-    assert_type(client.rename_service(1, "name"), ensure.Ensured)
-    assert_type(client.archive_attributes(1, {"a": None, "b": "long"}).archived, tuple[str, ...])
-    assert_type(client.read_service(1), dcp.Service)
-    assert_type(client.read_attribute(1), Attribute)
-    assert_type(client.list_every_attribute(1), list[Attribute])
-    assert_type(client.list_projects(), list[dcp.Project])
-    client.delete_table(1)
-    client.delete_service(1)
     assert_type(client.read_profile(1, 2, "customer"), dict[str, Any] | None)
     client.write_profile(1, 2, "customer", {"a": 1, "b": True, "c": "text"})
     assert_type(client.read_consolidated_view(1, 2, "oeu"), list[profiles.Profile])
@@ -100,13 +91,12 @@ def tasks() -> None:
     DcpCreateTableOperator(task_id="e", service_id=1, name="name", keyfield_locator_type="uid")
     DcpRegisterAttributesOperator(task_id="f", table_id=1, attributes=[{"name": "a", "datatype": "long"}])
     DcpRegisterAttributesOperator(task_id="f2", table_id=1, attributes={"a": "long"}, dry_run=True)
-    DcpUpdateTableOperator(task_id="f6", table_id=1, description="of the shop")
-    DcpArchiveAttributesOperator(task_id="f7", table_id=1, names={"a": "double"})
-    DcpArchiveAttributesOperator(task_id="f8", table_id=1, names=["a"], missing_ok=True)
     DcpLinkProjectOperator(task_id="f3", project_id=1, service_id=2, replace=True)
+    DcpArchiveAttributesOperator(task_id="f7", table_id=1, names=["a"], dry_run=True)
+    DcpArchiveAttributesOperator(task_id="f8", table_id=1, names={"a": "long"})
     DcpWriteProfilesOperator(task_id="f4", table_id=1, profiles=[{"customerId": "1"}], epoch_unit="milliseconds")
     DcpCreateAliasesOperator(task_id="f5", service_id=1, aliases=[])
-    DcpProfileSensor(task_id="f9", table_id=1, profiles={"1": {"a": 1}})
+    DcpProfileSensor(task_id="f6", table_id=1, profiles={"1": {"a": 1}})
     DcpS3ImportOperator(task_id="g", table_id=1, source="s3://bucket/key.csv", guards=Guards(allow_empty=True))
     ValidateCsvOperator(task_id="h", source="file.csv", attributes="attributes.json", strict=True)
     sensor = DcpUploadSensor(task_id="i", table_id=1, s3_key=["a", "b"], deferrable=True, retries=1)

@@ -13,12 +13,15 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from optimove_provider.contract.cells.decided import DECIDED
 from optimove_provider.contract.cells.rules import (
+    EPOCH_0,
+    EXPONENT,
     INVALID,
     LONG_MAX,
+    TINY,
     VALID,
     Decision,
     Dispute,
@@ -32,12 +35,14 @@ from optimove_provider.contract.cells.rules import (
     decide_epoch_milliseconds,
     decide_long,
     decide_string,
+    explain_double,
     explain_epoch,
     explain_epoch_milliseconds,
+    plain_digits,
+    with_zulu,
 )
+from optimove_provider.contract.wire import members
 from optimove_provider.contract.wire.errors import SettingsError
-from optimove_provider.contract.wire.members import as_identity, flag, optional_text, text
-from optimove_provider.contract.wire.outside import cut
 
 __all__ = [
     "EPOCH_MILLISECONDS",
@@ -50,7 +55,6 @@ __all__ = [
     "EpochUnit",
     "Rule",
     "Verdict",
-    "by_name",
     "in_unit",
     "is_key_column",
     "rule_for",
@@ -65,6 +69,7 @@ MAX_IMPORT_BYTES = 10 * 10**9
 A file of exactly this size is refused. Whether GB or GiB is meant is not said: this is the smaller.
 """
 
+_GREATEST = str(int(sys.float_info.max))
 _DAY = "(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})"
 
 RULES: tuple[Rule, ...] = (
@@ -88,6 +93,7 @@ RULES: tuple[Rule, ...] = (
         ),
         decided=DECIDED["bool"],
         source='Guide, Boolean: "This datatype is case sensitive and only accepts true and false."',
+        undisputed=str.lower,
     ),
     Rule(
         name="long",
@@ -122,15 +128,15 @@ RULES: tuple[Rule, ...] = (
         name="double",
         datatype="double",
         format=None,
-        expects="a decimal number that a 64-bit float can hold, such as 1, -2.3 or 1e5",
-        pattern=re.compile(r"-?(?P<digits>(?:0|[1-9][0-9]*)(?:\.[0-9]+)?)(?:[eE][+-]?[0-9]+)?"),
+        expects="a decimal number that a 64-bit float can hold, such as 1, -2.3 or 0.0000001",
+        pattern=re.compile(r"-?(?P<digits>(?:0|[1-9][0-9]*)(?:\.[0-9]+)?)(?P<exponent>[eE][+-]?[0-9]+)?"),
         bounds=(-sys.float_info.max, sys.float_info.max),
         decide=decide_double,
         valid=("1", "-2.3"),
         invalid=("foo", "2,3"),
         disputed=(
             Dispute(
-                ("1.7976931348623157e308", "-1.7976931348623157e308"),
+                (_GREATEST, f"-{_GREATEST}"),
                 "The biggest number is (2-2^52) x 2^1023",
                 "which can be positive or negative",
                 "as printed the formula is a negative number that no double holds: (2-2^-52) x 2^1023, the "
@@ -142,8 +148,13 @@ RULES: tuple[Rule, ...] = (
                 ("5e-324", "-1e-320", "1.1125369292536e-308"),
                 "the smallest number is 2^-1023",
                 "This datatype allows double numbers",
-                "nearer to 0 than 2^-1023, the smallest number that the vendor states, though doubles go on "
-                "down to 2^-1074",
+                TINY,
+            ),
+            Dispute(
+                ("1e5", "1E5", "1.5e-7", "2e+3", "0e5", "1e-07", "1e+16", "1.7976931348623157e308", "1.5e-308"),
+                "This datatype allows double numbers with a decimal. The biggest number is (2-2^52) x 2^1023",
+                "the table under it prints plain digits only, and a number of 309 digits is written so by nobody",
+                EXPONENT,
             ),
             Dispute(
                 ("1",),
@@ -158,6 +169,8 @@ RULES: tuple[Rule, ...] = (
         source='Guide, Number (Double): "This datatype allows double numbers with a decimal. The biggest '
         "number is (2-2^52) x 2^1023 which can be positive or negative and the smallest number is "
         '2^-1023."',
+        explain=explain_double,
+        undisputed=plain_digits,
     ),
     Rule(
         name="date",
@@ -202,6 +215,7 @@ RULES: tuple[Rule, ...] = (
         source='Guide, Date with Time (yyyy-mm-ddThh:mm:ssZ): "This is similar to the previous datatype '
         'but includes time information with the "T" character separator and ending with “Z”. This is '
         'parsed as UTC."',
+        undisputed=with_zulu,
     ),
     Rule(
         name="epoch",
@@ -215,19 +229,17 @@ RULES: tuple[Rule, ...] = (
         invalid=("2022-05-02", "2022-05-02T10:10:59Z", "-1651676123"),
         disputed=(
             Dispute(
-                ("0",),
-                "it only accepts positive integers",
-                "the table under it prints “0” as valid",
-                "0 is accepted: not negative is meant",
-                lenient=VALID,
-                strict=VALID,
-            ),
-            Dispute(
                 ("100000000000", "1651676123000"),
                 "represents the number of seconds from 00:00:00 UTC on January 1, 1970",
                 "the vendor's API reference, until 2020 at least, gives milliseconds",
                 "this looks like milliseconds, which the vendor's API reference gave; its guide to CSV files "
                 "says seconds, and nothing is converted",
+            ),
+            Dispute(
+                ("0",),
+                "it only accepts positive integers",
+                "the table under it prints “0” as valid",
+                EPOCH_0,
             ),
         ),
         decided=DECIDED["epoch"],
@@ -298,11 +310,8 @@ def is_key_column(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """A registered attribute of a DCP table; ValueError if no rule has its datatype and format.
-
-    One that was read from an answer has the vendor's `id`, and may have a `problem` instead of an error: then it is
-    there, and nobody here can judge its cells, which matters only where some are to be judged.
-    """
+    """An attribute of a DCP table; ValueError if no rule has its datatype and format. Some are not registered yet, and
+    have no id."""
 
     name: str
     datatype: str
@@ -311,45 +320,28 @@ class Attribute:
     archived: bool = False
     epoch_unit: EpochUnit = "seconds"
     id: int | None = field(default=None, compare=False)
-    problem: str = ""
 
     def __post_init__(self) -> None:
         try:
-            self.problem or rule_for(self.datatype, self.format)
+            rule_for(self.datatype, self.format)
         except ValueError as error:
             raise ValueError(f"attribute {self.name!r}: {error}") from None
 
     @classmethod
     def from_json(cls, mapping: Mapping[str, Any]) -> "Attribute":
-        """Read one attribute as somebody has listed it; unknown fields are ignored.
+        """Read one attribute as the attributes endpoint returns it; unknown fields are ignored.
 
         Raises ValueError that names the field that is missing or wrong.
         """
         for member in ("name", "datatype"):
             if not isinstance(mapping.get(member), str) or not mapping[member]:
                 raise ValueError(f"attribute {dict(mapping)!r}: {member} is missing or no text; expected a text")
-        return cls(
-            name=mapping["name"],
-            datatype=mapping["datatype"],
-            format=mapping.get("format") or None,
-            description=mapping.get("description"),
-            archived=flag(mapping, "archived"),
-        )
-
-    @classmethod
-    def from_answer(cls, found: Mapping[str, Any]) -> "Attribute":
-        """Read one attribute as the attributes endpoint returns it. Raises OddMember if it has no name."""
-        name, id = text(found, "name"), as_identity(found.get("id"))
-        told = found.get("description")
-        description = told if isinstance(told, str) else None
         try:
-            datatype, format = text(found, "datatype"), optional_text(found, "format") or None
-            rule_for(datatype, format)
-            return cls(name, datatype, format, description, flag(found, "archived"), id=id)
-        except ValueError as error:
-            problem = str(error)
-        archived = found.get("archived") is True
-        return cls(name, "unknown", None, description, archived, id=id, problem=cut(problem, _MAX_PROBLEM))
+            format, description = (members.text_or_none(mapping, member) for member in ("format", "description"))
+            archived = members.flag(mapping, "archived")
+        except members.OddMember as error:
+            raise members.OddMember(f"attribute {mapping['name']!r}: {error}") from None
+        return cls(mapping["name"], mapping["datatype"], format or None, description, archived)
 
     def as_json(self) -> dict[str, Any]:
         """The attribute as the API takes it when it is created; what is None is left to the vendor's default."""
@@ -362,36 +354,19 @@ class Attribute:
 
     @property
     def rule(self) -> Rule:
-        """The row that decides about this attribute's cells. Raises ValueError where there is none."""
+        """The row that decides about this attribute's cells."""
         rule = rule_for(self.datatype, self.format)
         return EPOCH_MILLISECONDS if rule.name == "epoch" and self.epoch_unit == "milliseconds" else rule
 
 
-_MAX_PROBLEM = 300
+A = TypeVar("A")
 
 
-def by_name(attributes: Iterable[Attribute]) -> dict[str, Attribute]:
-    """The attribute that each name means: of several of one name the live one, in whatever order they are listed.
-
-    Archiving an attribute and creating a replacement is how the vendor has a datatype changed. Live ones of one name
-    that differ are a problem.
-    """
-    found: dict[str, Attribute] = {}
-    for one in attributes:
-        other = found.get(one.name)
-        if other is None or (other.archived and not one.archived):
-            found[one.name] = one
-        elif not one.archived and one.kind != other.kind and not other.problem:
-            problem = f"it is registered twice, as {other.kind} and as {one.kind}: archive one"
-            found[one.name] = replace(other, problem=problem)
-    return found
-
-
-def in_unit(attributes: Iterable[Attribute], epoch_unit: EpochUnit) -> list[Attribute]:
+def in_unit(attributes: Iterable[A], epoch_unit: EpochUnit) -> list[A]:
     """The same attributes, with the unit in which epochs are written: the guide says seconds, older pages milliseconds.
 
-    Raises SettingsError for an unknown unit.
+    What is no Attribute, since nobody knows its datatype, stays as it is. Raises SettingsError for an unknown unit.
     """
     if epoch_unit not in get_args(EpochUnit):
         raise SettingsError(f"epoch_unit {epoch_unit!r}: one of {', '.join(get_args(EpochUnit))} is needed")
-    return [replace(attribute, epoch_unit=epoch_unit) for attribute in attributes]
+    return [replace(one, epoch_unit=epoch_unit) if isinstance(one, Attribute) else one for one in attributes]

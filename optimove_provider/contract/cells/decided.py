@@ -36,9 +36,7 @@ DECIDED: Mapping[str, tuple[Decision, ...]] = {
         _DIGITS,
     ),
     "double": (
-        Decision(("0", "-0", "0.0", "0e5"), VALID, "zero is a double, though below the smallest number stated"),
-        Decision(("1e5", "1E5", "1.5e-7", "2e+3"), VALID, "how programs write doubles, and JSON's form too"),
-        Decision(("1.5e-308", "2.2250738585072014e-308"), VALID, "above 2^-1023, the smallest number stated"),
+        Decision(("0", "-0", "0.0"), VALID, "zero is a double, though below the smallest number stated"),
         Decision(("1e309", "-1e400"), INVALID, "beyond the greatest finite double"),
         Decision(("1e-400", "-0.1e-400"), INVALID, "would be stored as 0"),
         Decision(("NaN", "nan", "Infinity", "inf", "-inf"), INVALID, "no number, and JSON has no form for it"),

@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from enum import Enum
 
 
@@ -45,7 +46,8 @@ class Rule:
 
     `pattern` must match the whole cell; `bounds`, where there are any, hold the least and the greatest value;
     `decide` is asked about cells that match, `explain` why one of those is doubtful: "" says no more than `doubt`.
-    `valid` and `invalid` are the cells that the vendor prints.
+    `undisputed` writes the value of a DISPUTED cell as the vendor disputes it nowhere, if there is such a form, and
+    gives any other cell as it is. `valid` and `invalid` are the cells that the vendor prints.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Rule:
     decided: tuple[Decision, ...]
     source: str
     explain: Callable[[str], str] = lambda cell: ""
+    undisputed: Callable[[str], str] = lambda cell: cell
 
     def judge(self, cell: str, strict: bool = False) -> Verdict:
         """Decide about one cell, unquoted and not empty; never raises. Strict never answers DISPUTED."""
@@ -99,12 +102,48 @@ def decide_long(found: re.Match[str]) -> Verdict:
 
 
 def decide_double(found: re.Match[str]) -> Verdict:
-    """A double that is finite and no silent 0; nearer to 0 than 2^-1023 is disputed."""
+    """A double that is finite and no silent 0; an exponent is disputed, and what is nearer to 0 than 2^-1023."""
     value = abs(float(found[0]))
-    underflows = value == 0 and found["digits"].strip("0.") != ""
+    underflows = value == 0 and found["digits"].strip("0.-") != ""
     if math.isinf(value) or underflows:
         return INVALID
-    return DISPUTED if 0 < value < 2.0**-1023 else VALID
+    return DISPUTED if found["exponent"] or _is_tiny(value) else VALID
+
+
+def _is_tiny(value: float) -> bool:
+    return 0 < abs(value) < 2.0**-1023
+
+
+TINY = "nearer to 0 than 2^-1023, the smallest number that the vendor states, though doubles go on down to 2^-1074"
+EXPONENT = "an exponent, and the vendor prints plain digits only: an import writes it so, as the same number"
+
+
+def explain_double(cell: str) -> str:
+    """What is doubtful about a double."""
+    return TINY if _is_tiny(float(cell)) else EXPONENT
+
+
+_MOST_PLACES = 400
+"""Before the point, or behind it up to the first digit: no double needs more."""
+
+
+def plain_digits(text: str) -> str:
+    """A finite number without an exponent, exactly the same: 0.0000001 for 1e-7. As it is if no double has its size."""
+    mantissa, *exponent = re.split("[eE]", text)
+    if not exponent:
+        return text
+    if not mantissa.strip("-0."):  # whatever the exponent, which may be greater than any that Decimal holds
+        return "-0" if mantissa.startswith("-") else "0"
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return text
+    return format(number, "f") if abs(number.adjusted()) <= _MOST_PLACES else text
+
+
+def with_zulu(cell: str) -> str:
+    """A time with its Z."""
+    return cell if cell.endswith("Z") else f"{cell}Z"
 
 
 def decide_date(found: re.Match[str]) -> Verdict:
@@ -124,13 +163,13 @@ def decide_datetime(found: re.Match[str]) -> Verdict:
 
 
 def decide_epoch(found: re.Match[str]) -> Verdict:
-    """Seconds that fit 64 bits; so many that they look like milliseconds are disputed."""
+    """Seconds that fit 64 bits; so many that they look like milliseconds are disputed, and none."""
     value = int(found[0])
     if value > LONG_MAX:
         return INVALID
-    if value >= EPOCH_LOOKS_LIKE_MILLISECONDS:
+    if value == 0 or value >= EPOCH_LOOKS_LIKE_MILLISECONDS:
         return DISPUTED
-    return Verdict.IMPLAUSIBLE if 0 < value < FIRST_PLAUSIBLE_SECOND or _written_date(found[0]) else VALID
+    return Verdict.IMPLAUSIBLE if value < FIRST_PLAUSIBLE_SECOND or _written_date(found[0]) else VALID
 
 
 def decide_epoch_milliseconds(found: re.Match[str]) -> Verdict:
@@ -164,9 +203,16 @@ def _written_date(digits: str, only: int | None = None) -> bool:
     return all(least <= part <= most for part, (least, most) in zip(rest, limits, strict=False))
 
 
+EPOCH_0 = (
+    "the vendor's text takes positive integers only, its table 0 too; it is the first second of 1970, if it is meant"
+)
+
+
 def explain_epoch(cell: str) -> str:
     """What digits look like that are no plausible seconds; "" for milliseconds, of which the vendor itself speaks."""
     value = int(cell)
+    if value == 0:
+        return EPOCH_0
     if looks := _looks_like(cell, value):
         return f"this looks like {looks}{_as_seconds(value)}; nothing is converted"
     return ""

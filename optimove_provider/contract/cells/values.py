@@ -6,6 +6,7 @@ datetime as the text that a CSV file would hold, and both forms are understood w
 
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from optimove_provider.contract.cells.datatypes import Attribute
@@ -33,7 +34,7 @@ def comparable(attribute: Attribute, value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
     try:
         return _one_form(attribute, text)
-    except (ValueError, OverflowError):
+    except (ValueError, ArithmeticError):
         return text
 
 
@@ -41,13 +42,21 @@ def _one_form(attribute: Attribute, text: str) -> str:
     if attribute.datatype == "bool":
         return text.lower()
     if attribute.datatype == "long":
-        return str(int(text))
+        return str(int(text) if text.lstrip("-").isdecimal() else _whole(text))
     if attribute.datatype == "double":
         return repr(float(text) + 0.0)  # -0.0 is 0.0
     if attribute.datatype == "datetime":
         instant = _instant(text)
         return instant[: len("2022-05-02")] if attribute.format == "yyyy-mm-dd" else instant
     return text
+
+
+def _whole(text: str) -> int:
+    """A whole number in another form, such as 1.0 or 1e3. Raises ValueError."""
+    number = Decimal(text)
+    if number != int(number):
+        raise ValueError(text)
+    return int(number)
 
 
 def _instant(text: str) -> str:

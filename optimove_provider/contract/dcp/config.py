@@ -11,22 +11,18 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from optimove_provider.contract.cells.datatypes import Attribute, by_name
+from optimove_provider.contract.cells.registered import Registered, one_of_each_name, registered
 from optimove_provider.contract.dcp import profiles, reference
 from optimove_provider.contract.dcp.upload_history import HistoryEntry, Outcome, judge, read_history
-from optimove_provider.contract.wire.answers import ask, ask_list, ask_pages, decoded, read
+from optimove_provider.contract.wire import members
+from optimove_provider.contract.wire.answers import ask, ask_list, ask_pages, read
 from optimove_provider.contract.wire.errors import Disagreement, SettingsError
-from optimove_provider.contract.wire.members import flag, identity, optional_identity, optional_text, text
 from optimove_provider.contract.wire.messages import Endpoint, Flow, Response
 
 API = "dcp"
 HISTORY_API = "dcp_history"
 BASE_URL = "https://www.optimizelyapis.com/experiment/v1"
 TOKEN_HEADER = "Token"  # noqa: S105 - the name of a header, not a token
-AUTH_SCHEMES = {TOKEN_HEADER: "the classic token", "Bearer": "the OAuth 2.0 access token"}
-"""How a token is sent, and which one. The guide contradicts itself: "all DCP REST APIs make use of only classic
-tokens", and "We highly recommend that you use OAuth 2.0", whose token goes into `Authorization: Bearer` (the archived
-reference, oauth/7-api-access)."""
 IMPORT_BUCKET = "optimizely-import"
 S3_REGION = "us-east-1"
 """The region is documented nowhere; this one is what third-party uploaders use (inferred)."""
@@ -233,7 +229,7 @@ class Service:
     @classmethod
     def from_json(cls, service: Mapping[str, Any]) -> "Service":
         """Read a service as the API returns it; the AWS keys it carries are left behind."""
-        return cls(identity(service), text(service, "name"), flag(service, "archived"))
+        return cls(members.number(service, "id"), members.text(service, "name"), members.flag(service, "archived"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,26 +252,18 @@ class Table:
     def from_json(cls, table: Mapping[str, Any]) -> "Table":
         """Read a table as the API returns it."""
         return cls(
-            id=identity(table),
-            name=text(table, "name"),
-            service_id=identity(table, "dcp_service_id"),
-            keyfield_locator_type=optional_text(table, "keyfield_locator_type") or "",
-            keyfield_locator_name=optional_text(table, "keyfield_locator_name"),
-            description=optional_text(table, "description"),
-            archived=flag(table, "archived"),
-            is_optimizely=flag(table, "is_optimizely"),
-            s3_path=optional_text(table, "s3_path") or "",
-            aws_access_key=optional_text(table, "aws_access_key") or "",
-            aws_secret_key=optional_text(table, "aws_secret_key") or "",
+            id=members.number(table, "id"),
+            name=members.text(table, "name"),
+            service_id=members.number_or_none(table, "dcp_service_id") or 0,
+            keyfield_locator_type=members.text_or_none(table, "keyfield_locator_type") or "",
+            keyfield_locator_name=members.text_or_none(table, "keyfield_locator_name"),
+            description=members.text_or_none(table, "description"),
+            archived=members.flag(table, "archived"),
+            is_optimizely=members.flag(table, "is_optimizely"),
+            s3_path=members.text_or_none(table, "s3_path") or "",
+            aws_access_key=members.text_or_none(table, "aws_access_key") or "",
+            aws_secret_key=members.text_or_none(table, "aws_secret_key") or "",
         )
-
-    def refuse_if_archived(self) -> None:
-        """Raise Disagreement for a table that nothing should be written into."""
-        if self.archived:
-            raise Disagreement(
-                f"table {self.id} ({self.name!r}) is archived, so nothing is sent: restore it in the web UI, or name "
-                "another table"
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,18 +277,13 @@ class Project:
     @classmethod
     def from_json(cls, project: Mapping[str, Any]) -> "Project":
         """Read a project as the API returns it."""
-        name = optional_text(project, "project_name") or ""
-        return cls(identity(project), name, optional_identity(project, "dcp_service_id"))
+        name = members.text_or_none(project, "project_name") or ""
+        return cls(members.number(project, "id"), name, members.number_or_none(project, "dcp_service_id"))
 
 
-def list_services() -> Flow[list[Service]]:
-    """All services of the account, archived ones included if the API lists them."""
-    return (yield from ask_list(LIST_SERVICES, Service.from_json))
-
-
-def read_service(service_id: int) -> Flow[Service]:
-    """One service."""
-    return (yield from ask(READ_SERVICE, Service.from_json, service_id=service_id))
+def list_services(odd: list[str] | None = None) -> Flow[list[Service]]:
+    """All services of the account, archived ones included if the API lists them; for `odd` see `ask_list`."""
+    return (yield from ask_list(LIST_SERVICES, Service.from_json, odd))
 
 
 def read_table(table_id: int) -> Flow[Table]:
@@ -308,14 +291,12 @@ def read_table(table_id: int) -> Flow[Table]:
     return (yield from ask(READ_TABLE, Table.from_json, table_id=table_id))
 
 
-def list_tables(service_id: int) -> Flow[list[Table]]:
-    """The tables of a service, the one called Optimizely and archived ones included if the API lists them."""
-    return (yield from ask_list(LIST_TABLES, Table.from_json, service_id=service_id))
+def list_tables(service_id: int, odd: list[str] | None = None) -> Flow[list[Table]]:
+    """The tables of a service, the one called Optimizely and archived ones included if the API lists them.
 
-
-def list_projects() -> Flow[list[Project]]:
-    """All projects of the account."""
-    return (yield from ask_list(LIST_PROJECTS, Project.from_json))
+    For `odd` see `ask_list`.
+    """
+    return (yield from ask_list(LIST_TABLES, Table.from_json, odd, service_id=service_id))
 
 
 def read_project(project_id: int) -> Flow[Project]:
@@ -323,24 +304,49 @@ def read_project(project_id: int) -> Flow[Project]:
     return (yield from ask(READ_PROJECT, Project.from_json, project_id=project_id))
 
 
-def list_every_attribute(table_id: int) -> Flow[list[Attribute]]:
-    """All attributes of a table, several of one name among them: archived ones are included if the API lists them."""
-    return (yield from ask_list(LIST_ATTRIBUTES, Attribute.from_answer, table_id=table_id))
+def list_registered(table_id: int, odd: list[str] | None = None) -> Flow[list[Registered]]:
+    """All attributes that the API lists for a table: those that are archived too, and several of one name."""
+    return (yield from ask_list(LIST_ATTRIBUTES, registered, odd, table_id=table_id))
 
 
-def list_attributes(table_id: int) -> Flow[list[Attribute]]:
-    """The attributes of a table, one a name: see `by_name`."""
-    return list(by_name((yield from list_every_attribute(table_id))).values())
+def list_attributes(table_id: int, odd: list[str] | None = None) -> Flow[list[Registered]]:
+    """The attributes registered for a table, one of each name: see `one_of_each_name`. For `odd` see `ask_list`."""
+    return one_of_each_name((yield from list_registered(table_id, odd)))
 
 
-def read_attribute(attribute_id: int) -> Flow[Attribute]:
-    """One attribute."""
-    return (yield from ask(READ_ATTRIBUTE, Attribute.from_answer, attribute_id=attribute_id))
+def writable(table: Table) -> Table:
+    """The table. Raises Disagreement if it is archived: what is written there, nobody will see."""
+    if table.archived:
+        raise Disagreement(
+            f"table {table.name!r} (id {table.id}) is archived, so nothing is sent there: restore it in the web UI, or "
+            "give the id of the table that replaces it"
+        )
+    return table
 
 
-def credentials(scheme: str, token: str) -> dict[str, str]:
-    """The header that carries a token by one of the `AUTH_SCHEMES`."""
-    return {TOKEN_HEADER: token} if scheme == TOKEN_HEADER else {"Authorization": f"{scheme} {token}"}
+def service_of(table: Table) -> int:
+    """The service whose profiles the table has. Raises Disagreement if the API has not named one."""
+    if not table.service_id:
+        raise Disagreement(
+            f"table {table.name!r} (id {table.id}) is given without a dcp_service_id, so no URL of a profile can be "
+            "made: look at the table in the web UI, or ask the vendor"
+        )
+    return table.service_id
+
+
+def read_service(service_id: int) -> Flow[Service]:
+    """One service; the AWS keys that it carries are left behind."""
+    return (yield from ask(READ_SERVICE, Service.from_json, service_id=service_id))
+
+
+def read_attribute(attribute_id: int) -> Flow[Registered]:
+    """One attribute, archived or not."""
+    return (yield from ask(READ_ATTRIBUTE, registered, attribute_id=attribute_id))
+
+
+def list_projects() -> Flow[list[Project]]:
+    """The projects of the account."""
+    return (yield from ask_list(LIST_PROJECTS, Project.from_json))
 
 
 def check_locator(locator_type: str, locator_name: str | None) -> None:
@@ -376,9 +382,9 @@ def upload_outcome(table_id: int, s3_keys: Sequence[str], told: set[str] | None 
 
 def _history(table_id: int, files: Sequence[str], told: set[str] | None) -> Flow[tuple[Response, list[HistoryEntry]]]:
     pages = yield from ask_pages(UPLOAD_HISTORY, {"table_id": table_id})
-    first, found = pages[0], [entry for page in pages for entry in decoded(UPLOAD_HISTORY, page, list)]
+    response, found = pages[0][0], [entry for _, entries in pages for entry in entries]
 
     def entries(listed: Sequence[Any]) -> list[HistoryEntry]:
-        return read_history(listed, files, told, first.shown)
+        return read_history(listed, files, told, response.shown)
 
-    return first, read(UPLOAD_HISTORY, first, entries, found)
+    return response, read(UPLOAD_HISTORY, response, entries, found)

@@ -1,4 +1,4 @@
-"""Services, tables and attributes that are there, described, archived or deleted, one request each. No I/O here.
+"""Services, tables and attributes that are there, changed or archived, one request each. No I/O here.
 
 What somebody wants to be there is in `contract.dcp.ensure`; these are for people who know what they change.
 """
@@ -8,10 +8,24 @@ from optimove_provider.contract.wire.answers import tell
 from optimove_provider.contract.wire.messages import Flow
 
 
+def rename_service(service_id: int, name: str) -> Flow[None]:
+    """Change a service's name, the only thing about it that can be changed."""
+    yield from tell(dcp.UPDATE_SERVICE, {"name": name}, service_id=service_id)
+
+
 def delete_service(service_id: int) -> Flow[None]:
     """Delete a service. "This archives all files in the corresponding AWS account"; what becomes of its tables and
     profiles is not documented, nor how to bring it back."""
     yield from tell(dcp.DELETE_SERVICE, None, service_id=service_id)
+
+
+def update_table(table_id: int, name: str | None = None, description: str | None = None) -> Flow[None]:
+    """Change a table's name or description; None keeps what is there, and where both are None nothing is sent.
+
+    The locator is not changed here: what becomes of stored profiles is not documented.
+    """
+    if (name, description) != (None, None):
+        yield from tell(dcp.UPDATE_TABLE, {"name": name, "description": description}, table_id=table_id)
 
 
 def delete_table(table_id: int) -> Flow[None]:

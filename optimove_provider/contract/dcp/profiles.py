@@ -4,16 +4,17 @@ The REST reference (`contract.dcp.reference`) shows paths and bodies, and hardly
 in `wire.success`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from optimove_provider.contract.cells.values import JsonValue
 from optimove_provider.contract.dcp import reference
-from optimove_provider.contract.wire.answers import ask_pages, decoded, found_or_none, read, read_list, tell
-from optimove_provider.contract.wire.members import OddMember, identity, kind_of, text
-from optimove_provider.contract.wire.messages import Endpoint, Flow, T
+from optimove_provider.contract.wire import members
+from optimove_provider.contract.wire.answers import Reader, ask_pages, decoded, read, read_list, tell
+from optimove_provider.contract.wire.errors import succeed
+from optimove_provider.contract.wire.messages import Endpoint, Flow, Response, T
 
 UNADDRESSABLE = (".", "..")
 """Ids that no URL can name: as a path segment they mean something else, encoded or not."""
@@ -55,17 +56,6 @@ READ_CONSOLIDATED = _row(
     note="The reference of 2016 lacks the table's id.",
     retry_safe=True,
 )
-READ_CONSOLIDATED_2016 = Endpoint(
-    "read_consolidated_view_2016",
-    API,
-    "GET",
-    "/consolidatedCustomerView/{service_id}/{optimizely_user_id}",
-    retry_safe=True,
-    source='REST reference: "The `dcp_service_id` and `optimizely_user_id` are required in the URL." So in that of '
-    "2016; asked for where the path of 2020 is answered 404. https://github.com/tscanlin/developers.optimizely.com/blob/"
-    "a3aa619e8a33ee366643d147aab17703f681f594/src/content/customer-profiles/customer_profiles/3-consolidated.md",
-    least_wait_seconds=reference.LEAST_WAIT_SECONDS,
-)
 READ_ALIASES = _row(
     "read_aliases",
     "GET",
@@ -83,14 +73,7 @@ CREATE_ALIASES = _row(
     note="What a second one does is not documented, so it is not repeated.",
     retry_safe=False,
 )
-ENDPOINTS = (
-    READ_PROFILE,
-    WRITE_PROFILE,
-    READ_CONSOLIDATED,
-    READ_CONSOLIDATED_2016,
-    READ_ALIASES,
-    CREATE_ALIASES,
-)
+ENDPOINTS = (READ_PROFILE, WRITE_PROFILE, READ_CONSOLIDATED, READ_ALIASES, CREATE_ALIASES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +87,8 @@ class Profile:
     @classmethod
     def from_json(cls, profile: Mapping[str, Any]) -> "Profile":
         """Read a profile as the API returns it."""
-        return cls(str(identity(profile, "datasourceId")), _customer_id(profile, "customerId"), _data(profile))
+        table_id, customer_id = members.number(profile, "datasourceId"), members.customer_id(profile, "customerId")
+        return cls(str(table_id), customer_id, members.values(profile, "data"))
 
 
 def _user(service_id: int, optimizely_table_id: int, optimizely_user_id: str) -> dict[str, object]:
@@ -116,44 +100,40 @@ def _user(service_id: int, optimizely_table_id: int, optimizely_user_id: str) ->
 
 
 def _data(found: Mapping[str, Any]) -> dict[str, Any]:
-    """What an answer calls data, an object; an empty one where it is null, left out, or an empty array."""
-    data = found.get("data")
-    if data is None or data == []:
-        return {}
-    if not isinstance(data, Mapping):
-        raise OddMember(f"data is {kind_of(data)}, where an object is expected")
-    return dict(data)
-
-
-def _customer_id(found: Mapping[str, Any], name: str) -> str:
-    """A customer's id as text. Of a whole number its digits: neither true nor 7.0 is an id."""
-    value = found.get(name)
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else text(found, name)
+    return members.values(found, "data")
 
 
 def _aliases(found: Mapping[str, Any]) -> dict[str, str]:
-    """Customer ids by table id; a null stands for no alias."""
-    data = _data(found)
-    return {table_id: _customer_id(data, table_id) for table_id in data if data[table_id] is not None}
+    data = members.values(found, "data")
+    return {table_id: members.customer_id(data, table_id) for table_id in data}
 
 
 def read_profile(service_id: int, table_id: int, customer_id: str) -> Flow[dict[str, Any] | None]:
     """One customer's values by attribute name; None for an unknown customer.
 
-    What the API answers for one is not documented: a 404, an empty body and one without values all count.
+    What the API answers for one is not documented: a 404, a body that says nothing and one without values all count.
     """
     ids = {"service_id": service_id, "table_id": table_id, "customer_id": customer_id}
     return (yield from _maybe(READ_PROFILE, _data, **ids)) or None
 
 
 def read_aliases(service_id: int, optimizely_table_id: int, optimizely_user_id: str) -> Flow[dict[str, str]]:
-    """Table id -> customer id in that table, for one Optimizely user id; empty for an unknown one, as for a profile."""
-    return (yield from _maybe(READ_ALIASES, _aliases, **_user(service_id, optimizely_table_id, optimizely_user_id)))
+    """Table id -> customer id in that table, for one Optimizely user id; empty for an unknown one."""
+    ids = _user(service_id, optimizely_table_id, optimizely_user_id)
+    return (yield from _maybe(READ_ALIASES, _aliases, **ids))
 
 
-def _maybe(endpoint: Endpoint, reader: Callable[[Any], dict[str, T]], **path: object) -> Flow[dict[str, T]]:
-    response = found_or_none(endpoint, (yield endpoint.request(None, **path)))
-    return {} if response is None else read(endpoint, response, reader, decoded(endpoint, response, dict))
+_NOTHING = (b"", b"null", b"[]")
+
+
+def _maybe(endpoint: Endpoint, reader: Reader[dict[str, T]], **path: object) -> Flow[dict[str, T]]:
+    answer = yield endpoint.request(None, **path)
+    if isinstance(answer, Response) and answer.status == 404:
+        return {}
+    response = succeed(endpoint, answer)
+    if response.body.strip() in _NOTHING:
+        return {}
+    return read(endpoint, response, reader, decoded(endpoint, response, dict))
 
 
 def write_profile(service_id: int, table_id: int, customer_id: str, data: Mapping[str, JsonValue]) -> Flow[None]:
@@ -171,14 +151,10 @@ def create_aliases(
 
 
 def read_consolidated_view(service_id: int, optimizely_table_id: int, optimizely_user_id: str) -> Flow[list[Profile]]:
-    """One profile for each table that knows the Optimizely user id; none for an unknown one, as for a profile.
+    """One profile for each table that knows the Optimizely user id; none for an unknown one.
 
-    A 404 may also mean that the API has the path of 2016: that is asked then.
+    What the API answers for one is not documented: a 404, an empty body and an empty array all count.
     """
     ids = _user(service_id, optimizely_table_id, optimizely_user_id)
-    pages = yield from ask_pages(READ_CONSOLIDATED, ids, may_be_absent=True)
-    if pages:
-        return read_list(READ_CONSOLIDATED, Profile.from_json, pages)
-    del ids["optimizely_table_id"]
-    pages = yield from ask_pages(READ_CONSOLIDATED_2016, ids, may_be_absent=True)
-    return read_list(READ_CONSOLIDATED_2016, Profile.from_json, pages)
+    pages = yield from ask_pages(READ_CONSOLIDATED, ids, may_be_none=True)
+    return read_list(READ_CONSOLIDATED, pages, Profile.from_json, [])

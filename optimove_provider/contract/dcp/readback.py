@@ -13,14 +13,14 @@ from typing import Any
 from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.cells.values import comparable
 from optimove_provider.contract.dcp.profiles import read_profile
-from optimove_provider.contract.dcp.upload_history import HistoryEntry, Outcome, common_state
+from optimove_provider.contract.dcp.upload_history import UNREADABLE, HistoryEntry, ImportState, Outcome, common_state
 from optimove_provider.contract.wire.messages import Flow
 
 READ_BACK, UNCHANGED_BEFORE, OVERWRITTEN, NO_VALUES = "read_back", "unchanged_before", "overwritten", "no_values"
 """What shows that a file is imported: profiles changed to its values; they had them before; they changed to others;
-the sampled rows have no values to look for."""
+the sampled rows have no values to look for. `UNREADABLE` is the fifth."""
 
-_SHOW_NOTHING = (UNCHANGED_BEFORE, NO_VALUES)
+_SHOW_NOTHING = (UNCHANGED_BEFORE, NO_VALUES, UNREADABLE)
 
 MAX_ATTRIBUTES = 20
 """Compared in each profile: one would do, if it changes."""
@@ -50,13 +50,15 @@ class Sampled:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A few rows of one file. `attributes` are those that are compared."""
+    """A few rows of one file. `attributes` are those that are compared. `unreadable`: why profiles that might have been
+    among them could not be read before the upload."""
 
     s3_key: str
     service_id: int
     table_id: int
     attributes: tuple[Attribute, ...]
     customers: tuple[Sampled, ...] = field(default=(), repr=False)
+    unreadable: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The sample as staging and a trigger's arguments carry it."""
@@ -65,6 +67,7 @@ class Sample:
             "service_id": self.service_id,
             "table_id": self.table_id,
             "attributes": [attribute.as_json() for attribute in self.attributes],
+            "unreadable": self.unreadable,
             "customers": [
                 {"customer_id": one.customer_id, "wanted": dict(one.wanted), "before": dict(one.before)}
                 for one in self.customers
@@ -80,6 +83,7 @@ class Sample:
             int(sample["table_id"]),
             tuple(map(Attribute.from_json, sample["attributes"])),
             tuple(Sampled(one["customer_id"], one["wanted"], one["before"]) for one in sample["customers"]),
+            sample.get("unreadable", ""),
         )
 
     def digests(self, data: Data, names: Iterable[str]) -> dict[str, str]:
@@ -108,13 +112,38 @@ def compare(sample: Sample, profiles: Mapping[str, Data | None]) -> HistoryEntry
     It waits for profiles that have a value from before the upload. One that has neither the old nor the file's values
     was written by somebody else since, and is not waited for.
     """
+    if sample.unreadable and not sample.customers:
+        return _unreadable(sample.s3_key, sample.unreadable)
     states: dict[str, list[str]] = {"same": [], "old": [], "new": [], "other": []}
     for one in sample.customers:
         profile = profiles.get(one.customer_id) or {}
         states[one.state(sample.digests(profile, one.wanted))].append(one.customer_id)
     evidence = "" if states["old"] else _evidence(states)
     status = "processing" if states["old"] else "completed"
-    return HistoryEntry(sample.s3_key, status, None, None, _told(sample, states), evidence=evidence)
+    told = _told(sample, states)
+    return HistoryEntry(sample.s3_key, status, message=told, evidence=evidence, read_back=len(states["new"]))
+
+
+def unreadable(s3_keys: Iterable[str], why: object) -> Outcome:
+    """What is said of files whose profiles cannot be read: nothing shows what becomes of them."""
+    return common_state(_unreadable(s3_key, str(why)) for s3_key in s3_keys)
+
+
+def _unreadable(s3_key: str, why: str) -> HistoryEntry:
+    return HistoryEntry(s3_key, "unseen", message=f"profiles cannot be read: {why}", evidence=UNREADABLE)
+
+
+def is_unreadable(outcome: Outcome) -> bool:
+    """Whether nothing can be seen of some file."""
+    return any(entry.evidence == UNREADABLE for entry in outcome.entries)
+
+
+def has_begun(outcome: Outcome) -> bool:
+    """Whether some profile of each file shows that its import is under way, or over."""
+    return not outcome.absent and all(
+        entry.state is ImportState.DONE or (entry.state is ImportState.WAIT and entry.read_back)
+        for entry in outcome.entries
+    )
 
 
 def is_shown(outcome: Outcome) -> bool:

@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Any
 from urllib.parse import unquote
 
-from optimove_provider.contract.wire.answers import OddMember
+from optimove_provider.contract.wire.members import OddMember
 from optimove_provider.contract.wire.messages import Response
 from optimove_provider.contract.wire.outside import MAX_TEXT, cut
 
@@ -42,12 +42,17 @@ _LIMITS = {"file": 4096, "status": 100, "message": MAX_TEXT, "created": 100, "ev
 """Characters that are kept. A key has 1024 bytes at most, each three when escaped, and a bucket may stand before it."""
 
 
+_NOT_SERVED = ("evidence", "read_back")
+UNREADABLE = "unreadable"
+"""The `evidence` of a file of which nothing can be seen: its profiles cannot be read, and there is no history."""
+
+
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
     """One file in the history: `file` is its S3 key, or the end of it; `created` an ISO instant, or seconds since 1970.
 
-    Rows are counts, None where nobody counted. `evidence` says what shows it, where no history does: see
-    `contract.dcp.readback`.
+    Rows are counts, None where nobody counted. Where no history tells, `evidence` says what shows it, and `read_back`
+    in how many profiles: see `contract.dcp.readback`.
     """
 
     file: str
@@ -57,6 +62,7 @@ class HistoryEntry:
     message: str = ""
     created: str = ""
     evidence: str = ""
+    read_back: int | None = None
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> "HistoryEntry":
@@ -70,6 +76,7 @@ class HistoryEntry:
             message=str(entry.get("message") or ""),
             created=str(entry.get("created") or ""),
             evidence=str(entry.get("evidence") or ""),
+            read_back=_count(entry, "read_back"),
         )
 
     def told_by(self, response: Response) -> "HistoryEntry":
@@ -80,20 +87,24 @@ class HistoryEntry:
         return replace(self, **told)
 
     def as_json(self) -> dict[str, Any]:
-        """The entry as the history serves it; without `evidence`, where a history is the evidence."""
+        """The entry as the history serves it; without what only reading back tells, where a history is the evidence."""
         content = {name: getattr(self, name) for name in self.__slots__}
-        return content if self.evidence else {name: content[name] for name in content if name != "evidence"}
+        return {name: value for name, value in content.items() if name not in _NOT_SERVED or value not in (None, "")}
 
     @property
     def state(self) -> ImportState:
-        """A completed file with failed rows is a failure; an unknown state is one too, never looped on."""
+        """A completed file with failed rows is a failure; an unknown state is one too, never looped on. What cannot be
+        seen is not waited for."""
+        if self.evidence == UNREADABLE:
+            return ImportState.DONE
         state = STATES.get(self.status.lower(), ImportState.FAILED)
         return ImportState.FAILED if state is ImportState.DONE and self.rows_failed else state
 
     @property
     def sentence(self) -> str:
         """The entry in words, for a log or an error."""
-        unknown = "" if self.status.lower() in STATES else " (a state this package does not know)"
+        is_known = self.status.lower() in STATES or self.evidence == UNREADABLE
+        unknown = "" if is_known else " (a state this package does not know)"
         counted = self.rows_processed is not None
         rows = f", {self.rows_processed} rows processed, {self.rows_failed or 0} failed" if counted else ""
         evidence = f" ({self.evidence})" if self.evidence else ""

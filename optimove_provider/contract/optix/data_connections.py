@@ -6,9 +6,9 @@ Connections", developer.optimove.com.
 
 from dataclasses import dataclass, field
 
-from optimove_provider.contract.wire.errors import DataError, UnreadableAnswer, succeed
+from optimove_provider.contract.wire import members
+from optimove_provider.contract.wire.errors import DataError, UnreadableCreation, succeed
 from optimove_provider.contract.wire.messages import Answer, Endpoint, Flow, Lost, json_body
-from optimove_provider.contract.wire.targets import NoOneForm, connection_uuid
 
 _DOCS = "https://developer.optimove.com/docs"
 _WALKTHROUGH = f"{_DOCS}/walkthrough-example-for-an-upload-data-connection"
@@ -96,17 +96,10 @@ def create_connection(name: str, primary_key: str, description: str | None = Non
     body = json_body({field: value for field, value in wanted.items() if value is not None})
     response = succeed(CREATE_CONNECTION, (yield CREATE_CONNECTION.request(body)))
     try:
-        found = response.json()["data_connection_uuid"]
-        if isinstance(found, str) and connection_uuid(found):
-            return found.strip()
-    except (ValueError, KeyError, TypeError, NoOneForm):
-        pass  # raised below, so that no error of a parser hangs on to it
-    # Shown whole, since it may be all that names a connection that is there now; no key is documented in it.
-    said = response.shown(response.text, _MAX_SHOWN) or "nothing"
-    raise UnreadableAnswer(CREATE_CONNECTION, response, f"data_connection_uuid, as the text of a uuid; it says: {said}")
-
-
-_MAX_SHOWN = 500
+        return members.uuid(response.json(), "data_connection_uuid")
+    except ValueError as error:
+        problem = str(error)  # raised below, so that no error of a parser hangs on to it
+    raise UnreadableCreation(CREATE_CONNECTION, response, f"data_connection_uuid ({problem})")
 
 
 def upload_data(
@@ -142,10 +135,15 @@ def reach() -> Flow[Answer]:
     return answer if answer is not None else Lost("the driver sent no answer")
 
 
+def has_formula(column: str) -> bool:
+    """Whether a campaign's formula can name a column: colons separate the parts of one, and no escape is documented."""
+    return ":" not in column
+
+
 def formula(data_connection_uuid: str, column: str, default: str = "0") -> str:
     """The text that a campaign is given to show `column` of the customer's record, or `default`.
 
     Inferred from the one example of the walkthrough; how anything in it is escaped is not documented. A colon in
-    `column` or `default` is unsafe, because colons separate the parts.
+    `default` is unsafe, because colons separate the parts; for `column` see `has_formula`.
     """
     return f"DC_{data_connection_uuid}:[%CUSTOMER_ID%]::{column}:{default}"

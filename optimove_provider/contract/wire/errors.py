@@ -17,6 +17,8 @@ class OptimoveProviderError(Exception):
     """
 
     retry_helps = False
+    asked_seconds = 0.0
+    """For how long a server asks to be left alone: to ask again sooner is no help."""
 
     def __init__(self, *told: object) -> None:
         super().__init__(*(shown_lines(cut(text)) if isinstance(text, str) else text for text in told))
@@ -55,6 +57,15 @@ class UnreadableAnswer(OptimoveProviderError):
         super().__init__(f"{endpoint.name}: the answer {response.status} ({response.size}) lacks {told}")
 
 
+class UnreadableCreation(UnreadableAnswer):
+    """What was to be created once is there, perhaps, and the answer does not say under which name it is known."""
+
+    next_step = (
+        "Look in the Opti-X UI whether it is there, and pass its uuid as data_connection_uuid= to the next run; "
+        "check that the connection's host is the vendor's API, too"
+    )
+
+
 class ApiError(OptimoveProviderError):
     """The vendor answered, and not with success. `status` is the HTTP status, `text` its body, cut.
 
@@ -66,7 +77,7 @@ class ApiError(OptimoveProviderError):
     def __init__(self, endpoint: Endpoint, response: Response):
         self.endpoint = endpoint
         self.status = response.status
-        self.repeated = response.repeated
+        self.repeated, self.asked_seconds = response.repeated, response.asked_seconds
         self.meaning = judge(response)
         self.text = cut(response.shown(response.text, MAX_TEXT))
         tries = f" ({response.tries})" if response.tries else ""

@@ -1,78 +1,105 @@
-"""Reads members of a vendor's JSON objects: what is documented of them, or an OddMember. No I/O here.
+"""The members of a JSON object that a vendor, or a file, gave: each is of its kind, or an OddMember. No I/O here.
 
-Nothing is turned into what it is not: null is no text "None", true no id 1, "false" no true.
+A member that need not be there may be null as well. Messages name the member and the kind of what was found, and show
+nothing of it: what stands beside it may be a key, and what stands in it, too.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
+from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.contract.wire.targets import connection_uuid, id_number
+
+LONGEST = 4096
+"""Characters of a text: names, paths and keys are far shorter."""
+
+Object = Mapping[str, Any]
+
 
 class OddMember(ValueError):
-    """A member of an answer is not what it should be. The message may be shown: it holds no value that may be a key."""
+    """A member is not what it should be; the message may be shown."""
 
 
-_DIGITS = re.compile(r"[1-9][0-9]{0,17}")
-_KINDS = (
-    (type(None), "null"),
-    (bool, "true or false"),
-    (int | float, "a number"),
-    (str, "a text"),
-    (list, "an array"),
-    (Mapping, "an object"),
-)
-
-
-def kind_of(value: Any) -> str:
-    """What a JSON value is, in words, without the value: it may be a key."""
-    return next((words for kind, words in _KINDS if isinstance(value, kind)), type(value).__name__)
-
-
-def text(found: Mapping[str, Any], name: str) -> str:
-    """A text that must be there, and is not empty."""
-    value = found.get(name)
+def text(found: Object, name: str) -> str:
+    """A text that is there and not empty."""
+    value = _of(found).get(name)
     if not isinstance(value, str) or not value.strip():
-        raise OddMember(f"{name} is {_said(found, name)}, where a text is expected")
-    return value
+        raise OddMember(f"{name} is {kind_of(value)}; expected text")
+    return _short(name, value)
 
 
-def optional_text(found: Mapping[str, Any], name: str) -> str | None:
-    """A text, which may be empty; None where it is null or left out."""
-    value = found.get(name)
+def text_or_none(found: Object, name: str) -> str | None:
+    """A text, which may be empty; None where there is none."""
+    value = _of(found).get(name)
     if value is not None and not isinstance(value, str):
-        raise OddMember(f"{name} is {_said(found, name)}, where a text is expected")
-    return value
+        raise OddMember(f"{name} is {kind_of(value)}; expected text or null")
+    return None if value is None else _short(name, value)
 
 
-def identity(found: Mapping[str, Any], name: str = "id") -> int:
-    """An id: a whole number above 0, or its digits as a text, as the profile host writes the same ids."""
-    if (number := as_identity(found.get(name))) is None:
-        raise OddMember(f"{name} is {_said(found, name)}, where an id is expected")
-    return number
-
-
-def optional_identity(found: Mapping[str, Any], name: str) -> int | None:
-    """An id; None where it is null or left out."""
-    return None if found.get(name) is None else identity(found, name)
-
-
-def as_identity(value: Any) -> int | None:
-    """The id that a JSON value is; None if it is none. Neither true nor 7.0 is one."""
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        return None
-    digits = str(value)
-    return int(digits) if _DIGITS.fullmatch(digits) else None
-
-
-def flag(found: Mapping[str, Any], name: str) -> bool:
-    """true or false; false where it is null or left out."""
-    value = found.get(name)
+def flag(found: Object, name: str) -> bool:
+    """true or false; false where there is neither."""
+    value = _of(found).get(name)
     if value is not None and not isinstance(value, bool):
-        raise OddMember(f"{name} is {_said(found, name)}, where true or false is expected")
+        raise OddMember(f"{name} is {kind_of(value)}; expected true or false")
     return bool(value)
 
 
-def _said(found: Mapping[str, Any], name: str) -> str:
-    if name not in found:
-        return "missing"
-    return "an empty text" if found[name] == "" else kind_of(found[name])
+def number(found: Object, name: str) -> int:
+    """An id: a whole number above 0, or its digits as text, as the profile host has them."""
+    value = _of(found).get(name)
+    try:
+        return id_number(name, value if isinstance(value, int | str) else None)
+    except SettingsError:
+        pass  # raised below: the error shows the value
+    raise OddMember(f"{name} is {kind_of(value)}; expected the number of an id")
+
+
+def number_or_none(found: Object, name: str) -> int | None:
+    """An id; None where there is none."""
+    return None if _of(found).get(name) is None else number(found, name)
+
+
+def uuid(found: Object, name: str) -> str:
+    """A uuid, in its one form."""
+    value = _of(found).get(name)
+    try:
+        return connection_uuid(value if isinstance(value, str) else None)
+    except SettingsError:
+        pass  # raised below: the error shows the value
+    raise OddMember(f"{name} is {kind_of(value)}; expected a uuid")
+
+
+def customer_id(found: Object, name: str) -> str:
+    """A customer's id: text, or a whole number's digits."""
+    value = _of(found).get(name)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else text(found, name)
+
+
+def values(found: Object, name: str) -> dict[str, Any]:
+    """An object within; empty where there is none, or an empty list, which some servers write for one."""
+    value = _of(found).get(name)
+    if value is not None and value != [] and not isinstance(value, Mapping):
+        raise OddMember(f"{name} is {kind_of(value)}; expected an object")
+    return dict(value or {})
+
+
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number with a decimal point", list: "a list"}
+
+
+def kind_of(value: Any) -> str:
+    """What a JSON value is, in words that show nothing of it."""
+    if isinstance(value, str):
+        return "a text of another form" if value.strip() else "an empty text"
+    return "missing or null" if value is None else _KINDS.get(type(value), "an object")
+
+
+def _of(found: Any) -> Object:
+    if not isinstance(found, Mapping):
+        raise OddMember(f"it is {kind_of(found)}; expected an object")
+    return found
+
+
+def _short(name: str, value: str) -> str:
+    if len(value) > LONGEST:
+        raise OddMember(f"{name} is a text of {len(value)} characters; expected at most {LONGEST}")
+    return value

@@ -16,6 +16,8 @@ from optimove_provider.contract.wire.outside import redact
 from optimove_provider.contract.wire.shown import shown
 
 JSON_TYPE = "application/json"
+MAX_LINK = 8000
+"""Characters of a Link header that are read: of a longer one the next page may be out of sight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,7 @@ class Request:
     """One HTTP request. `url` is a path relative to its API until the client's settings make it absolute.
 
     Headers and body stay out of the repr: they carry keys and customers' data. `timeout_seconds` bounds the wait for an
-    answer, where the client's own timeout is longer. `page` is where an answer said that its list goes on: a reference
-    relative to the absolute URL, to the same host only.
+    answer, where the client's own timeout is longer.
     """
 
     method: str
@@ -62,16 +63,16 @@ class Request:
     body: bytes | None = field(default=None, repr=False)
     endpoint: Endpoint | None = field(default=None, repr=False)
     timeout_seconds: float | None = None
-    page: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One HTTP answer. Header names are lower case; the body stays out of the repr.
+    """One HTTP answer. Header names become lower case; the body stays out of the repr.
 
     `repeated` says that an earlier try of the same request may have been carried out already, `tries` how often, and
-    for how long, it was tried. `is_cut`: the body was too long, and its end is not here. `secrets` are what `shown`
-    strikes out of whatever is shown of the answer.
+    for how long, it was tried; `asked_seconds` for how long its server then asks to be left alone. `is_cut`: the body
+    was too long, and its end is not here. `secrets` are what `shown` strikes out of whatever is shown of the answer;
+    `url` is what was asked.
     """
 
     status: int
@@ -79,8 +80,13 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
     repeated: bool = False
     tries: str = ""
+    asked_seconds: float = 0.0
     is_cut: bool = False
     secrets: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    url: str = field(default="", repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "headers", {name.lower(): value for name, value in self.headers.items()})
 
     @property
     def ok(self) -> bool:

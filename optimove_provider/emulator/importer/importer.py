@@ -8,7 +8,6 @@ and how long it takes is documented nowhere.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from optimove_provider.contract.cells.datatypes import MAX_IMPORT_BYTES
 from optimove_provider.emulator.importer.csv_file import BadFile, Row, read_rows
 from optimove_provider.emulator.model.dcp import Table
 from optimove_provider.emulator.model.object_store import StoredObject
@@ -17,7 +16,7 @@ from optimove_provider.emulator.model.upload import Upload
 
 
 def advance(state: State, polled_table: int | None = None) -> None:
-    """Notice new files, finish those whose time has come. `polled_table`: whose history is asked for."""
+    """Notice new files, finish those whose time has come. `polled_table`: of which somebody wants to know."""
     for upload in state.uploads:
         _progress(state, upload)
     for found in state.objects.list():
@@ -34,7 +33,7 @@ def advance(state: State, polled_table: int | None = None) -> None:
 def _notice(state: State, found: StoredObject) -> None:
     """Make an upload of a file that lies under a table's S3 path; sub-folders count too (inferred)."""
     for table in state.tables.values():
-        if found.key.startswith(f"{table.s3_path}/"):
+        if found.key.startswith(f"{table.path}/") and not _is_ignored(state, found):
             if any(earlier.found.key == found.key and not earlier.finished for earlier in state.uploads):
                 state.violations.append(
                     f"{found.key} was put again before the earlier file of this name was processed: the "
@@ -45,12 +44,24 @@ def _notice(state: State, found: StoredObject) -> None:
             _progress(state, upload)
 
 
+def _is_ignored(state: State, found: StoredObject) -> bool:
+    return found.size >= state.switches.import_limit_bytes and state.switches.too_large == "ignored"
+
+
 def _progress(state: State, upload: Upload) -> None:
     if not upload.finished:
         if _due(state, upload):
             _import(state, upload, state.tables[upload.table_id])
+            _take_away(state, upload.found)
         elif _under_way(state, upload):
             upload.status = "processing"
+
+
+def _take_away(state: State, found: StoredObject) -> None:
+    """What becomes of an object when its import is over."""
+    if state.switches.object_after_import != "keep":
+        moved = f"imported/{found.key}" if state.switches.object_after_import == "move" else None
+        state.objects.take_away(found, moved)
 
 
 def _due(state: State, upload: Upload) -> bool:
@@ -69,8 +80,8 @@ def _import(state: State, upload: Upload, table: Table) -> None:
         upload.status, upload.message = "failed", ordered.message
         return
     try:
-        if upload.found.size >= MAX_IMPORT_BYTES:
-            raise BadFile(f"{upload.found.size} bytes: files must be under {MAX_IMPORT_BYTES}")
+        if upload.found.size >= state.switches.import_limit_bytes:
+            raise BadFile(f"{upload.found.size} bytes: files must be under {state.switches.import_limit_bytes}")
         if table.archived:  # a guess
             raise BadFile("the table is archived")
         _count_bad_rows(state, upload, table)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from optimove_provider.contract.cells.datatypes import Attribute
+from optimove_provider.emulator.model.switches import PathForm, TableKeys
 
 ACCOUNT_ID = 123456
 CellValue = str | int | float | bool
@@ -16,14 +17,19 @@ CellValue = str | int | float | bool
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The AWS identity by which files are uploaded. Made up: the emulator's S3 checks none."""
+    """The AWS identity by which files are uploaded. Made up: it opens the emulator's S3."""
 
     access_key: str
     secret_key: str
+    shown: TableKeys = "both"
 
     def as_json(self) -> dict[str, Any]:
         """As services and tables show it."""
-        return {"aws_access_key": self.access_key, "aws_secret_key": self.secret_key}
+        none = None if self.shown == "null" else ""
+        return {
+            "aws_access_key": self.access_key if self.shown in ("both", "access_key_only") else none,
+            "aws_secret_key": self.secret_key if self.shown == "both" else none,
+        }
 
 
 @dataclass(slots=True)
@@ -61,14 +67,20 @@ class Service:
     name: str
     credentials: Credentials
     created: str
+    path_form: PathForm = "ids"
     aliases: dict[str, dict[str, str]] = field(default_factory=dict)
     archived: bool = False
     last_modified: str = ""
 
     @property
-    def s3_path(self) -> str:
+    def path(self) -> str:
         """The prefix of all imports."""
-        return f"dcp/{self.id}"
+        return f"dcp/{_path_part(self.id, self.path_form)}"
+
+    @property
+    def s3_path(self) -> str | None:
+        """The same, as it is shown."""
+        return _shown_path(self.path, self.path_form)
 
     def as_json(self) -> dict[str, Any]:
         """As the API returns it."""
@@ -129,9 +141,14 @@ class Table:
     arriving: deque[tuple[float, str, Mapping[str, CellValue | None]]] = field(default_factory=deque)
 
     @property
-    def s3_path(self) -> str:
+    def path(self) -> str:
         """Where files for this table are put."""
-        return f"{self.service.s3_path}/{self.id}"
+        return f"{self.service.path}/{_path_part(self.id, self.service.path_form)}"
+
+    @property
+    def s3_path(self) -> str | None:
+        """The same, as it is shown."""
+        return _shown_path(self.path, self.service.path_form)
 
     @property
     def attributes(self) -> dict[str, Registered]:
@@ -177,3 +194,11 @@ class Table:
             "created": self.created,
             "last_modified": self.last_modified or self.created,
         }
+
+
+def _path_part(number: int, form: PathForm) -> str:
+    return f"x{number * 2654435761 % 2**32:08x}" if form == "opaque" else str(number)
+
+
+def _shown_path(path: str, form: PathForm) -> str | None:
+    return None if form == "null" else f"/{path}/" if form == "slashes" else path

@@ -1,4 +1,4 @@
-"""What the importer sees of S3: two methods. `MemoryObjects` serves tests that need no socket."""
+"""What the importer sees of S3: three methods. `MemoryObjects` serves tests that need no socket."""
 
 import io
 from collections.abc import Iterable
@@ -26,12 +26,18 @@ class ObjectStore(Protocol):
         """That version's bytes, from its beginning. Whoever asks closes it."""
         ...
 
+    def take_away(self, found: StoredObject, moved: str | None) -> None:
+        """Remove the object from its key, where it can still be listed as a version; `moved` is the key that it gets
+        instead, if any."""
+        ...
+
 
 class MemoryObjects:
     """A bucket in memory."""
 
     def __init__(self) -> None:
         self._stored: dict[StoredObject, bytes] = {}
+        self.taken_away: list[StoredObject] = []
 
     def put(self, key: str, data: bytes) -> StoredObject:
         """Put an object, as a client would over S3. The version it replaces is kept."""
@@ -46,3 +52,9 @@ class MemoryObjects:
     def read(self, found: StoredObject) -> BinaryIO:
         """As ObjectStore says."""
         return io.BytesIO(self._stored[found])
+
+    def take_away(self, found: StoredObject, moved: str | None) -> None:
+        """As ObjectStore says."""
+        self.taken_away.append(found)
+        if moved:
+            self.put(moved, self._stored[found])

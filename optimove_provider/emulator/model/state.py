@@ -17,6 +17,8 @@ from optimove_provider.emulator.model.upload import Upload
 API_KEY = "emulator-api-key"
 BRAND_KEY = "emulator-brand-key"
 TOKEN = "emulator-token"  # noqa: S105 - published: it opens nothing but this emulator
+AWS_ACCESS_KEY = "AKIAEMULATOREXAMPLE1"
+AWS_SECRET_KEY = "emulator-secret-key"  # noqa: S105 - published, too
 REMEMBERED_REQUESTS = 10_000
 
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from optimove_provider.contract.cells.datatypes import MAX_IMPORT_BYTES
+
 DoubtfulSuccess = Literal[
     "none",
     "html",
@@ -24,6 +26,12 @@ DoubtfulSuccess = Literal[
     "226",
 ]
 
+S3Permissions = Literal[
+    "all", "get_put_only", "no_create", "no_part", "no_complete", "no_abort", "no_head", "no_if_none_match"
+]
+TableKeys = Literal["both", "null", "empty", "access_key_only"]
+PathForm = Literal["ids", "opaque", "slashes", "null"]
+
 
 @dataclass(frozen=True)
 class OptixSwitches:
@@ -34,9 +42,6 @@ class OptixSwitches:
     # The status of an upload or update that was accepted. The walkthrough's script counts 200 alone as success; nothing
     # is said of updates. Guess: 200 for both. 204 has no body.
     success_status: Literal[200, 201, 202, 204] = 200
-    # What the answer to a creation calls the uuid. Guess: "uuid", one, as the walkthrough shows it. The others say
-    # nothing that could be used, although the connection is there.
-    created_uuid: Literal["uuid", "null", "missing", "number", "no_uuid"] = "uuid"
     # The body of an upload or update that was accepted. Guess: `{"success": true}`, as the sibling Sports API
     # answers, and the batch (which may be the server's own; an update has none). "success" leaves the batch out.
     success_body: Literal["empty", "success", "batch"] = "batch"
@@ -101,11 +106,6 @@ class OptixSwitches:
 class DcpSwitches:
     """Dynamic Customer Profiles, and the importer behind S3."""
 
-    # How a token is sent. The guide contradicts itself: "only classic tokens", in a header Token, against "We highly
-    # recommend that you use OAuth 2.0", whose tokens go into Authorization: Bearer. Guess: the first.
-    dcp_auth: Literal["token", "bearer", "both"] = "token"
-    # What the ids of the config API are. Guess: numbers, as in its examples. The profile host has texts.
-    config_ids: Literal["number", "text"] = "number"
     # What the body of a refusal is. Guess: "json", an object with `message` and `uuid`, which a third-party client
     # reads. "text": the bare words.
     dcp_error_body: Literal["json", "text", "empty"] = "json"
@@ -115,8 +115,8 @@ class DcpSwitches:
     # Whether a new service brings the Optimizely table: the text of 2016 says so, the one of 2020 is silent. Guess: it
     # does.
     optimizely_table: Literal["created", "absent"] = "created"
-    # How long an import takes is documented nowhere. An import is done when the history has been asked this
-    # often ...
+    # How long an import takes is documented nowhere. An import is done when the history, or a profile of the
+    # table, has been asked for this often ...
     import_after_polls: int = 0
     # ... and this long after the emulator noticed the file. Both zero: as soon as the file is noticed.
     import_after_seconds: float = 0.0
@@ -172,6 +172,9 @@ class DcpSwitches:
     read_dates: Literal["as_written", "iso", "seconds", "milliseconds"] = "as_written"
     # Whether numbers and booleans are read as such. Guess: they are. "text": as strings.
     read_values: Literal["typed", "text"] = "typed"
+    # What the reading of a profile is answered. Guess: "ok", 200 and the profile. A number is a status that refuses it;
+    # "html" is a page of a proxy's, with 200.
+    profile_read: Literal["ok", "html", 400, 401, 403, 500] = "ok"
     # What is read for a customer that nobody wrote. Guess: 404. "empty": 200, and no values.
     unknown_profile: Literal["404", "empty"] = "404"
     # How long until a value that was written or imported is read. Guess: at once; no delay is documented.
@@ -190,19 +193,35 @@ class DcpSwitches:
     # Entries on one page of a list, and a Link header that leads to the next; 0 for one page of all. Guess: one, as no
     # paging is documented.
     list_page_size: int = 0
-    # Where that link leads. Guess: to where the list is. "elsewhere": to another host.
-    next_page: Literal["here", "elsewhere"] = "here"
-    # Whether an attribute may have the name of an archived one. Guess: it may, since the reference recommends
-    # "archiving the existing attribute and creating a replacement". "taken" refuses it.
-    archived_name: Literal["free", "taken"] = "free"
-    # One more attribute in each list, of a datatype or format that no page knows, or of none. Guess: none is there.
-    odd_attribute: Literal["none", "datatype", "format", "null"] = "none"
+    # One more attribute in each list, of a datatype or format that no page knows. Guess: none.
+    odd_attribute: Literal["none", "datatype", "format"] = "none"
     # What is read of a customer whom no table knows. Guess: 200, and an empty list.
-    unknown_view: Literal["empty", "404", "null", "no_body"] = "empty"
-    # The path of the consolidated view. Guess: that of the reference of 2020, which has the table's id in it.
-    consolidated_path: Literal["2020", "2016"] = "2020"
+    unknown_view: Literal["empty", "404"] = "empty"
+    # In which header a token is looked for: the guide says that DCP takes classic tokens only (the header Token), and
+    # "highly recommends" OAuth 2.0 (Authorization: Bearer) all the same. Guess: classic ones only.
+    accepted_auth: Literal["token", "bearer", "both"] = "token"
     # The status of a second service: documented is only that an account has one. Guess: a bad request.
     second_service_status: Literal[400, 403, 409] = 400
+
+    # What the keys of a table may do in the import bucket: the guide names GET and PUT. Guess: "all" that an upload in
+    # parts needs too, since files above the 5 GB of one PUT are allowed. "get_put_only" answers 405 to other methods,
+    # "no_if_none_match" 501 to that header, and the others 403 to the one operation that they name.
+    s3_permissions: S3Permissions = "all"
+    # Whether the bucket checks who signs. AWS always does. "any": it takes whatever is signed with, for tests.
+    s3_credentials: Literal["checked", "any"] = "checked"
+    # Which AWS keys a service that is created, and its tables, show: all that the reference prints. Whether each table
+    # has any is unknown. Guess: "both".
+    table_keys: TableKeys = "both"
+    # The form of the s3_path of a service that is created, and of its tables. The reference prints dcp/567/678, and no
+    # page says that it is made of ids. Guess: "ids". "opaque" has a letter after dcp/, as on a screenshot of 2020.
+    s3_path: PathForm = "ids"
+    # What becomes of an object once its import is over: no page says that it stays. Guess: "keep". "move": to another
+    # place in the bucket.
+    object_after_import: Literal["keep", "remove", "move"] = "keep"
+    # Files of so many bytes are not accepted. Documented: "under 10GB", without a word on how many bytes a GB has.
+    import_limit_bytes: int = MAX_IMPORT_BYTES
+    # How they are not accepted. Guess: the import fails. "s3": S3 refuses the upload, "ignored": no import begins.
+    too_large: Literal["failed", "s3", "ignored"] = "failed"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from optimove_provider.contract.dcp.evidence import NOT_SEEN
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.disk.room import at_the_end
 from optimove_provider.loads.dcp.columns import OtherColumns, TableColumns
@@ -27,8 +28,9 @@ from optimove_provider.loads.report.bookkeeping import keep_account, run_once
 from optimove_provider.loads.spool.row_files import REFUSED
 from optimove_provider.loads.spool.slices import RowFilesWriter
 from optimove_provider.loads.spool.unique_keys import refuse_duplicates
-from optimove_provider.loads.upload.multipart import files_of
+from optimove_provider.loads.upload.files import files_of
 from optimove_provider.loads.upload.uploads import Uploads
+from optimove_provider.loads.upload.visibility import Right
 from optimove_provider.surroundings import after
 
 Spool = Mapping[str, Any]
@@ -117,6 +119,7 @@ class ChangedImport:
             "changed",
             filled=spool["filled"],
             is_complete=not self._report.rejected,
+            reverify_after=None if changed.reverify_after is None else changed.reverify_after.total_seconds(),
         )
         if changed.source_is == "snapshot" and self._report.rejected:
             self._report.note(
@@ -152,14 +155,15 @@ class ChangedImport:
             ProfileMarks(self._ledger).check_import(columns, keys, plan.load.age)
         if not self._publication.resume():
             self._begin(lease, plan, columns)
-            with Uploads(self._load.to, self._load.options.max_file_bytes) as uploads:
+            with Uploads(self._load.destination, self._load.options.max_file_bytes) as uploads:
                 for text in csv_text(self._load.staging, plan.sent, columns):
                     uploads.write(text)
                 uploads.finish()
             self._publication.prepare(uploads)
         self._in_doubt.record(self._load.load_id, self._report.s3_keys)
-        self._publication.commit(lease.check)
+        self._publication.commit(Right(lease.check, is_exclusive=True))
         self._report.accepted, self._report.state = plan.to_send, "uploaded"
+        self._report.tell_evidence(NOT_SEEN)
 
     def _begin(self, lease: Lease, plan: Plan, columns: list[str]) -> None:
         """From here on the frozen rows stay what they are."""
@@ -173,4 +177,4 @@ class ChangedImport:
     def _never_visible(self, load_id: str) -> list[str]:
         """The files that another load began, and that never became visible: a retry of it looks at the ledger first."""
         files = files_of(replace(self._load.to, load_id=load_id))
-        return [file.key for file in files if not file.is_visible()]
+        return [file.key for file in files if not file.may_be_visible]

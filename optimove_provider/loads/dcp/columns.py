@@ -8,6 +8,7 @@ from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.state.age import Age
 
+COLUMNS_FILE = "columns.json"
 _Columns = frozenset[str]
 _Newest = Mapping[_Columns, Age]
 _INSTEAD = (
@@ -26,7 +27,7 @@ class TableColumns:
 
     def __init__(self, ledger: Ledger) -> None:
         self._staging = ledger.staging
-        self._path = f"{ledger.manifest_file.folder}/columns.json"
+        self._path = f"{ledger.manifest_file.folder}/{COLUMNS_FILE}"
 
     def write(self, columns: Sequence[str], age: Age) -> None:
         """Remember a load with these columns, its key among them: before anything of it is visible."""

@@ -1,6 +1,8 @@
 """Importing every row into DCP: checked and uploaded in one pass, and nothing is visible unless all of it is right."""
 
+from optimove_provider.contract.dcp.evidence import NOT_SEEN
 from optimove_provider.loads.dcp.invalidation import Invalidation, invalidation_of
+from optimove_provider.loads.dcp.kept_rows import kept_for_verification
 from optimove_provider.loads.dcp.options import TableImport
 from optimove_provider.loads.ledger.manifest import PartlyVisible
 from optimove_provider.loads.report.bookkeeping import keep_account, run_once
@@ -24,7 +26,7 @@ class FullImport:
         """Check and upload, or finish what an earlier try had checked and sent; then `confirm` may follow.
 
         What is refused is aborted; what broke off, a retry of the same load continues: it sends only what is missing,
-        and makes no second file. Raises TargetBusy, PartlyVisible, and what checking and uploading raise.
+        under the same names. Raises TargetBusy, PartlyVisible, and what checking and uploading raise.
         """
         with run_once(self._report, self._journal, all_or_nothing=True) as unfinished:
             if unfinished:
@@ -49,10 +51,11 @@ class FullImport:
             self._publish(invalidation)
 
     def _upload(self, invalidation: Invalidation) -> None:
-        with Uploads(self._load.to, self._load.options.max_file_bytes) as uploads:
+        load = self._load
+        with Uploads(load.destination, load.options.max_file_bytes) as uploads:
             self._journal.begin_files()
-            with invalidation.keys() as observers:
-                self._load.row_check(observers).run(uploads)
+            with invalidation.keys() as observers, kept_for_verification(load, uploads) as sink:
+                load.row_check(observers).run(sink)
             uploads.finish()
         self._publication.prepare(uploads, invalidation.age)
 
@@ -64,9 +67,10 @@ class FullImport:
                 self._end_as_stale(invalidation, visible)
                 return
             invalidation.write(report.s3_keys)
-        self._publication.commit(invalidation.check)
+        self._publication.commit(invalidation.right)
         report.accepted = report.rows - report.rejected
         report.state = "uploaded" if report.s3_keys else "nothing_to_send"
+        report.tell_evidence(NOT_SEEN)
 
     def _end_as_stale(self, invalidation: Invalidation, visible: int) -> None:
         """Abort, and send nothing: a newer snapshot is committed.

@@ -4,9 +4,10 @@ time and in any order, so what they overwrite is open until then."""
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 
-from optimove_provider.contract.dcp.readback import is_shown
+from optimove_provider.contract.dcp.profiles import READ_PROFILE
+from optimove_provider.contract.dcp.readback import is_shown, is_unreadable, unreadable
 from optimove_provider.contract.dcp.upload_history import Outcome
-from optimove_provider.contract.wire.errors import OptimoveProviderError
+from optimove_provider.contract.wire.errors import ApiError, OptimoveProviderError, Unreachable, UnreadableAnswer
 from optimove_provider.loads.ledger.ledger import Ledger
 
 OVER_AFTER = timedelta(days=30)
@@ -76,8 +77,10 @@ class InDoubtFiles:
             return []
         is_recent = datetime.fromisoformat(found["recorded"]) + SILENT_AFTER > self._now()
         # One by one: a file that failed says nothing of another.
-        outcomes = {key: outcome_of([key]) for key in found["s3_keys"] if key not in never_visible}
-        left = [key for key, one in outcomes.items() if not one.is_over or (is_recent and not is_shown(one))]
+        outcomes = {key: _asked(outcome_of, key) for key in found["s3_keys"] if key not in never_visible}
+        left = [
+            _told(key, one) for key, one in outcomes.items() if not one.is_over or (is_recent and not is_shown(one))
+        ]
         if not left:
             self.forget(load_id)
         return left
@@ -93,3 +96,17 @@ class InDoubtFiles:
 
     def _path(self, load_id: str) -> str:
         return f"{self._folder}/{load_id}.json"
+
+
+def _asked(outcome_of: OutcomeOf, s3_key: str) -> Outcome:
+    """What became of a file. That profiles cannot be read is an answer too: else no load would ever go on."""
+    try:
+        return outcome_of([s3_key])
+    except (ApiError, Unreachable, UnreadableAnswer) as error:
+        if error.endpoint.name != READ_PROFILE.name:
+            raise
+        return unreadable([s3_key], error)
+
+
+def _told(s3_key: str, outcome: Outcome) -> str:
+    return outcome.sentence if is_unreadable(outcome) else s3_key

@@ -21,6 +21,7 @@ from optimove_provider.loads.ledger.ledger import NO_LEDGER, Ledger
 from optimove_provider.loads.plan.planner import is_below_watermark
 from optimove_provider.loads.spool.slices import RowFilesWriter
 from optimove_provider.loads.state.age import Age
+from optimove_provider.loads.upload.visibility import Right
 from optimove_provider.records.csv_syntax.locations import Locations
 from optimove_provider.records.findings.findings import Finding
 from optimove_provider.records.observe.observer import CellBuffer, ColumnObserver, ObserverFactory, no_observers
@@ -62,8 +63,9 @@ class Invalidation(Protocol):
         """Raise OtherColumns if so many rows are to be left out, and what is newer lacks some of their columns."""
         ...
 
-    def check(self) -> None:
-        """Raise LeaseLost where the right to write may be somebody else's by now."""
+    @property
+    def right(self) -> Right:
+        """The right to make files visible."""
         ...
 
 
@@ -88,8 +90,10 @@ class NoInvalidation:
     def check_stale(self, stale: int) -> None:
         """Nothing is stale."""
 
-    def check(self) -> None:
-        """There is nothing to lose."""
+    @property
+    def right(self) -> Right:
+        """Everybody has it."""
+        return Right()
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +176,10 @@ class LedgerInvalidation:
         """Raise OtherColumns if so many rows are to be left out, and what is newer lacks some of their columns."""
         TableColumns(self.ledger).check_stale(self._columns, self.age, stale)
 
-    def check(self) -> None:
-        """Raise LeaseLost where the lease may be somebody else's by now."""
-        self.lease.check()
+    @property
+    def right(self) -> Right:
+        """The right that the lease gives, as long as it is held."""
+        return Right(self.lease.check, is_exclusive=True)
 
     @property
     def _remembered(self) -> dict[str, Any]:

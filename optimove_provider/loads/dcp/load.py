@@ -2,20 +2,25 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from optimove_provider.contract.dcp.readback import is_shown
-from optimove_provider.contract.dcp.upload_history import ImportState, Outcome, counted
-from optimove_provider.contract.wire.errors import OptimoveProviderError
+from optimove_provider.contract.dcp.evidence import COUNTED, SAMPLED, Evidence, evidence_of
+from optimove_provider.contract.dcp.readback import has_begun, is_shown, is_unreadable, unreadable
+from optimove_provider.contract.dcp.upload_history import ImportState, Outcome, common_state, counted
+from optimove_provider.contract.wire.errors import ApiError, OptimoveProviderError, UnreadableAnswer
 from optimove_provider.loads.dcp.changed_import import ChangedImport
 from optimove_provider.loads.dcp.full_import import FullImport
 from optimove_provider.loads.dcp.in_doubt import UNKNOWN, InDoubtFiles
+from optimove_provider.loads.dcp.kept_rows import folder_of
 from optimove_provider.loads.dcp.options import TableImport, table_ledger
+from optimove_provider.loads.evidence.verification import DROPPED, NOT_VERIFIED, Verification, Verified
 from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.lease import Lease, acquired
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.plan.plan import Plan
 from optimove_provider.loads.report.bookkeeping import keep_account
+from optimove_provider.loads.report.max_rejected import count
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.journal import Journal, Stage
 from optimove_provider.loads.state.staging import Staging
@@ -26,6 +31,10 @@ log = logging.getLogger(__name__)
 
 class ImportFailed(OptimoveProviderError):
     """The vendor refused a file, or rows of it. The text is the history's."""
+
+
+class RowsDropped(ImportFailed):
+    """The import is over, and rows that were looked for are not there; the others are."""
 
 
 class NotImported(OptimoveProviderError):
@@ -53,7 +62,8 @@ def run(load: TableImport, wait: timedelta = timedelta(0), resumed: bool = False
 def outcome(
     load: TableImport, wait: timedelta, pause: timedelta, defer: Callable[[timedelta], object] | None = None
 ) -> Outcome:
-    """Look every `pause`, until it is known how the import of the load's files ended.
+    """Look every `pause`, until it is known how the import of the load's files ended; that it has begun is enough where
+    every row will be looked at.
 
     Where the first look cannot tell, and there is a `defer`, that is called with the time that is left, and does not
     return: somebody else goes on looking. Raises NotImported where the next look would come after `wait`.
@@ -61,14 +71,21 @@ def outcome(
     surroundings = load.staging.surroundings
     until = after(surroundings.now(), wait)
     while (found := load.outcome_of(load.report.s3_keys)).state is ImportState.WAIT:
+        if load.verify >= 1 and has_begun(found):
+            return found
         log.info("%s", found.sentence)
         left = until - surroundings.now()
         if defer:
             defer(max(left, timedelta(0)))
         if pause > left:
-            raise NotImported(f"not imported within {wait}: {found.sentence}. A retry waits on")
+            raise NotImported(f"not imported within {wait}: {found.sentence}. A retry waits on{_hint(found)}")
         surroundings.sleep(pause.total_seconds())
     return found
+
+
+def _hint(found: Outcome) -> str:
+    some = has_begun(found)
+    return '. Some rows may have been dropped by the vendor: verify="all" tells which' if some else ""
 
 
 def filed_report(staging: Staging, load_id: str) -> Report:
@@ -78,12 +95,15 @@ def filed_report(staging: Staging, load_id: str) -> Report:
     return report
 
 
-def confirm(staging: Staging, report: Report, outcome: Outcome, try_number: int = 1) -> None:
+def confirm(
+    staging: Staging, report: Report, outcome: Outcome, try_number: int = 1, verification: Verification | None = None
+) -> None:
     """Take over how the import of a load's files ended, whatever its mode, into report, ledger and journal.
 
     What was planned by the ledger is entered there, or becomes unknown; the keys of a full import were made unknown
-    before. Raises ImportFailed if the import failed, or rows of it; CommitConflict where another load has changed the
-    ledger: then the load's intent stays. Raises TargetBusy while another load has the table.
+    before. `verification` reads rows back that nobody has counted. Raises ImportFailed if the import failed, or rows of
+    it; CommitConflict where another load has changed the ledger: then the load's intent stays. Raises TargetBusy while
+    another load has the table.
     """
     journal = Journal(staging, report.load_id)
     if journal.result:
@@ -92,9 +112,14 @@ def confirm(staging: Staging, report: Report, outcome: Outcome, try_number: int 
     outcome = counted(outcome, report.accepted)
     log.info("%s", outcome.sentence)
     with keep_account(report, staging, all_or_nothing=True):
-        _resolve(table_ledger(staging, report), journal, report, outcome, try_number)
+        seen = _resolve(
+            table_ledger(staging, report), journal, report, _Seen.of(outcome, report), try_number, verification
+        )
+        report.tell_evidence(seen.evidence)
         try:
-            _apply(report, outcome)
+            _apply(report, seen)
+        except RowsDropped:
+            raise
         except ImportFailed:
             if journal.plan:
                 report.note(UNKNOWN)
@@ -102,34 +127,99 @@ def confirm(staging: Staging, report: Report, outcome: Outcome, try_number: int 
         journal.finish(report.as_json())
 
 
-def _resolve(ledger: Ledger | None, journal: Journal, report: Report, outcome: Outcome, try_number: int) -> None:
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """How an import ended, by what evidence, and which rows of it were looked for and not found. `is_there`: every row
+    was found, whether or not it was this import that has brought it."""
+
+    outcome: Outcome
+    evidence: Evidence
+    verified: Verified = NOT_VERIFIED
+    is_there: bool = False
+
+    @classmethod
+    def of(cls, outcome: Outcome, report: Report) -> "_Seen":
+        return cls(outcome, evidence_of(outcome, report.accepted))
+
+    @property
+    def is_shown(self) -> bool:
+        return self.outcome.state is ImportState.DONE and (is_shown(self.outcome) or self.is_there)
+
+    def verified_by(self, verified: Verified, sent: int) -> "_Seen":
+        """The same once rows were read back after the import had begun: it is over."""
+        done = common_state(replace(entry, status="completed") for entry in self.outcome.entries)
+        if not verified.read:
+            return replace(self, outcome=done)
+        kind = COUNTED if verified.read >= sent else SAMPLED
+        return _Seen(done, Evidence(kind, verified.read, sent), verified)
+
+    def found_by(self, verified: Verified, sent: int) -> "_Seen":
+        """The same where nothing shows that the import has begun: rows that are not there may come still."""
+        if verified.dropped or verified.read < sent:
+            return self
+        return _Seen(self.outcome, Evidence(COUNTED, verified.read, sent), is_there=True)
+
+
+def _resolve(
+    ledger: Ledger | None,
+    journal: Journal,
+    report: Report,
+    seen: _Seen,
+    try_number: int,
+    verification: Verification | None,
+) -> _Seen:
     """Files whose fate is known are in doubt no more; the ledger learns what was planned, or that it is unknown."""
     if ledger and journal.plan:
         with acquired(ledger.manifest_file, report.load_id, try_number, report.task) as lease:
-            InDoubtFiles(ledger).settle(report.load_id, outcome)
-            _enter(ledger, lease, journal, outcome)
-    elif ledger:
-        InDoubtFiles(ledger).settle(report.load_id, outcome)
+            seen = _verified(seen, report, folder_of(journal), verification)
+            InDoubtFiles(ledger).settle(report.load_id, seen.outcome)
+            _enter(ledger, lease, journal, seen)
+            return seen
+    seen = _verified(seen, report, folder_of(journal), verification)
+    if ledger:
+        InDoubtFiles(ledger).settle(report.load_id, seen.outcome)
+    return seen
 
 
-def _enter(ledger: Ledger, lease: Lease, journal: Journal, outcome: Outcome) -> None:
-    if outcome.state is not ImportState.DONE or not is_shown(outcome):
+def _verified(seen: _Seen, report: Report, folder: str, verification: Verification | None) -> _Seen:
+    """What was seen, and what reading back the rows of a folder adds, where nobody has counted them."""
+    goes_on, is_over = seen.outcome.state is ImportState.WAIT, seen.outcome.state is ImportState.FAILED
+    if verification is None or seen.evidence.kind == COUNTED or is_over or is_unreadable(seen.outcome):
+        return seen
+    begun = goes_on or seen.is_shown
+    try:
+        verified = verification.run(folder, begun)
+        return (seen.verified_by if begun else seen.found_by)(verified, report.accepted)
+    except (ApiError, UnreadableAnswer) as error:
+        if error.retry_helps:
+            raise
+        report.note(f"the rows could not be read back one by one, as verify asks: {error}")
+        return _Seen.of(unreadable(report.s3_keys, error), report) if goes_on else seen
+
+
+def _enter(ledger: Ledger, lease: Lease, journal: Journal, seen: _Seen) -> None:
+    if not seen.is_shown:
         ledger.resolve_as_unknown(lease)
         return
     if journal.stage is not Stage.COMMITTED:  # once: a retry of the task may come after another load
-        ledger.commit(lease, Plan.from_json(journal.plan).as_commit(ledger.staging.surroundings.now()))
+        commit = Plan.from_json(journal.plan).as_commit(ledger.staging.surroundings.now(), seen.evidence)
+        ledger.commit(lease, commit, seen.verified.dropped, sent_before=True)  # what it holds of those is not known
         journal.committed()
     compaction.maintain(ledger, lease)
 
 
-def _apply(report: Report, outcome: Outcome) -> None:
-    """Take over how the import itself ended: rows that the history reports failed are rejected. Where nothing shows
-    that it has, the state stays "uploaded".
+def _apply(report: Report, seen: _Seen) -> None:
+    """Take over how the import itself ended: rows that the history reports failed, or that were looked for and are not
+    there, are rejected. Where nothing shows that it has ended, the state stays "uploaded".
 
     Raises ImportFailed if there are any, or if a file failed as a whole.
     """
+    outcome = seen.outcome
+    if seen.verified.dropped:
+        _tell_dropped(report, seen.verified)
+        raise RowsDropped(report.problem)
     if outcome.state is ImportState.DONE:
-        if is_shown(outcome):
+        if seen.is_shown:
             report.state = "committed"
         else:
             report.note(f"nothing shows whether the files are imported, so {UNKNOWN}: {outcome.sentence}")
@@ -140,6 +230,23 @@ def _apply(report: Report, outcome: Outcome) -> None:
         report.state, report.accepted = "failed", 0
     report.problem = f"the import failed: {outcome.sentence}. Mend what it names, and clear the task"
     raise ImportFailed(report.problem)
+
+
+def _tell_dropped(report: Report, verified: Verified) -> None:
+    """Rows that were looked for and are not there are rejected; the others stay accepted."""
+    for row in verified.dropped:
+        count(report, row, DROPPED)
+    dropped = len(verified.dropped)
+    report.state, report.rejected, report.accepted = "committed", report.rejected + dropped, report.accepted - dropped
+    if report.rejected_file:
+        report.note(f"rows that are not there after the import: {verified.file}")
+    else:
+        report.rejected_file = verified.file
+    report.problem = (
+        f"{dropped} of the {verified.read} rows that were read back are not there, such as those of "
+        f"{', '.join(f'{one!r:.100}' for one in verified.examples)}: the vendor seems to have dropped them. All of "
+        f"them: {verified.file}. Mend them in the source, and clear the task"
+    )
 
 
 def _tell_counts(report: Report, outcome: Outcome) -> None:

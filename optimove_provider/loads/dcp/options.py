@@ -1,7 +1,7 @@
 """One import into a table: what is to be done, and all that it needs for that."""
 
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Literal
 
 from optimove_provider.loads.dcp.in_doubt import InDoubtFiles, OutcomeOf
@@ -18,16 +18,20 @@ from optimove_provider.loads.validation.row_sinks import OnRefused, no_more
 from optimove_provider.options import Guards
 from optimove_provider.records.observe.observer import ObserverFactory, no_observers
 
+REVERIFY_AFTER = timedelta(days=30)
+
 
 @dataclass(frozen=True, slots=True)
 class ChangedOptions:
     """How rows are compared with the ledger. `assume_settled`: files of earlier loads that nobody confirmed are taken
-    for imported."""
+    for imported. `reverify_after`: rows that were accepted that long ago, and that nobody counted, are sent again; None
+    for never."""
 
     source_is: Literal["snapshot", "delta"] = "snapshot"
     guards: Guards = field(default_factory=Guards)
     expected_plan: str | None = None
     assume_settled: bool = False
+    reverify_after: timedelta | None = REVERIFY_AFTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +39,11 @@ class TableImport:
     """One try of a load into a table.
 
     `to` is where its files go, `report` tells the story. `ledger` is the table's, None where staging can hold none.
-    `outcome_of` tells what became of files, of this load or another; `remember` takes some rows of each file before it
-    is visible. `generation` is the instant that the rows stand for, None the one at which the source is opened;
-    `opened` when they were read for the first time, if they are sent again.
-    `changed` says how to compare, with that mode. `overwrite_newer`: a full import may overwrite what the ledger has
-    newer.
+    `outcome_of` tells what became of files, of this load or another; `remember` takes some rows of each file before
+    it is visible. `generation` is the instant that the rows stand for, None the one at which the source is opened;
+    `opened` when they were read for the first time, if they are sent again. `verify` is the share of the rows that
+    will be read back one by one; 0 for a sample only. `changed` says how to compare, with that mode.
+    `overwrite_newer`: a full import may overwrite what the ledger has newer.
     """
 
     source: CsvFile | OpenRows
@@ -54,12 +58,18 @@ class TableImport:
     generation: datetime | None = None
     try_number: int = 1
     overwrite_newer: bool = False
+    verify: float = 0
     opened: datetime | None = None
 
     @property
     def load_id(self) -> str:
         """The load that this is a try of."""
         return self.to.load_id
+
+    @property
+    def destination(self) -> Destination:
+        """Where its files go; what is odd on the way is noted in the report."""
+        return replace(self.to, note=self.report.note)
 
     @property
     def staging(self) -> Staging:
@@ -72,7 +82,7 @@ class TableImport:
 
     def publication(self, journal: Journal) -> Publication:
         """The load's files. Once they are aborted, they are in doubt no more."""
-        return Publication(self.to, journal, self.report, self.remember, self._forget_files)
+        return Publication(self.destination, journal, self.report, self.remember, self._forget_files)
 
     @property
     def delimiter(self) -> str:

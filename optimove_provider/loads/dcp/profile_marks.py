@@ -16,11 +16,16 @@ from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.state.age import Age
 
 
+def profiles_of(folder: str) -> str:
+    """Where it is, beside the ledger in a folder."""
+    return f"{folder}/profiles"
+
+
 class ProfileMarks:
     """The customers who are marked in it; keys are JSON texts. Whoever asks or marks has the lease of the table."""
 
     def __init__(self, table: Ledger) -> None:
-        self.ledger = Ledger(table.staging, f"{table.manifest_file.folder.removeprefix('ledgers/')}/profiles")
+        self.ledger = Ledger(table.staging, profiles_of(table.manifest_file.folder.removeprefix("ledgers/")))
         self._columns = TableColumns(self.ledger)
 
     def newer(self, names: Collection[str], keys: Iterable[pa.Array], age: Age) -> set[str]:

@@ -1,11 +1,13 @@
-"""Housekeeping of a ledger after a commit: layers compacted into one, and files that no manifest names vacuumed."""
+"""Housekeeping of a ledger: after a commit, layers compacted into one, and files that no manifest names vacuumed; and,
+if a person wants it, all of it forgotten."""
 
 import logging
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.loads.ledger import layers
-from optimove_provider.loads.ledger.lease import Lease
+from optimove_provider.loads.ledger.lease import Held, Lease, TargetBusy, acquire
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.ledger.manifest import CommitConflict, Layer, Manifest, PlanRef
 from optimove_provider.loads.ledger.query import MAX_MEMORY, current
@@ -19,6 +21,12 @@ MAX_SHARE_ABOVE = 0.25
 """Also if they hold more than this share of the bottom's rows."""
 GRACE = timedelta(days=1)
 """How long a file stays after the manifest has let it go: a plan made without the lease may still be reading it."""
+
+FORGETTING = "airflow optimove ledger forget"
+
+
+class StillPending(OptimoveProviderError):
+    """Loads may have sent rows that the ledger does not have yet."""
 
 
 def maintain(ledger: Ledger, lease: Lease) -> None:
@@ -76,3 +84,46 @@ def _merged(ledger: Ledger, manifest: Manifest, max_memory: str) -> Layer:
     mask = current(ledger.staging, manifest, max_memory)
     found = layers.read(ledger.staging, layers.of_all(ledger.staging, manifest), LEDGER.names, mask)
     return ledger.layers.write((batch.select(LEDGER.names) for batch in found), distinct=True)
+
+
+def forget(ledger: Ledger, force: bool = False, beside: str = "") -> None:
+    """Drop all that a ledger says, under its lease, and remove its files, with one that lies `beside` its manifest.
+
+    Raises as `check_forgettable`. The version goes on counting: a plan that was made before must not look as if it was
+    made against the new ledger.
+    """
+    staging = ledger.staging
+    if force:
+        ledger.manifest_file.change(lambda manifest: replace(manifest, holder=None))
+    lease = acquire(ledger.manifest_file, str(staging.surroundings.new_id()), 1, FORGETTING)
+    if isinstance(lease, Held):
+        raise TargetBusy(lease)
+
+    def emptied(manifest: Manifest) -> Manifest:
+        _refuse_pending(manifest, force)
+        return Manifest(version=manifest.version + 1, holder=manifest.holder)
+
+    with lease:
+        lease.change(emptied)
+        if beside:
+            staging.remove_folder(f"{ledger.manifest_file.folder}/{beside}")
+        vacuum(ledger, lease, staging.surroundings.now() + GRACE)
+
+
+def check_forgettable(ledger: Ledger, force: bool) -> None:
+    """Unless forced, raise TargetBusy while a load works on the target, and StillPending where one may have sent rows
+    that are not entered."""
+    manifest = ledger.read()
+    holder = manifest.holder
+    if holder and holder.until > ledger.staging.surroundings.now() and not force:
+        raise TargetBusy(Held(holder.load_id, holder.try_number, holder.until, holder.task))
+    _refuse_pending(manifest, force)
+
+
+def _refuse_pending(manifest: Manifest, force: bool) -> None:
+    if manifest.intents and not force:
+        raise StillPending(
+            f"loads may have sent rows that are not entered yet: {', '.join(sorted(manifest.intents))}. Let their "
+            "retries, or the next load, end first; with --force the ledger forgets that these rows may be there, so "
+            "that the next load must have every key"
+        )

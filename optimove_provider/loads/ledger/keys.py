@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -10,7 +11,17 @@ import pyarrow.compute as pc
 
 from optimove_provider.loads.ledger import layers
 from optimove_provider.loads.ledger.manifest import Manifest
-from optimove_provider.loads.ledger.query import CURRENT, MAX_MEMORY, NEWER, OLDER, age_parameters, masked, open_ledger
+from optimove_provider.loads.ledger.query import (
+    CURRENT,
+    MAX_MEMORY,
+    NEWER,
+    OLDER,
+    THERE,
+    age_parameters,
+    masked,
+    micros,
+    open_ledger,
+)
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import LEDGER, ROW_GROUP, Batches
 from optimove_provider.loads.state.age import Age
@@ -55,6 +66,14 @@ def newer_rows(staging: Staging, manifest: Manifest, rows: Batches, last: int, a
     """The same of rows with `_row`, up to `last`, and `_key`: which of them, by their numbers."""
     with _newer(staging, manifest, rows, _NUMBERED, age) as relation:
         return masked(relation, last)
+
+
+def known_count(staging: Staging, manifest: Manifest, keys: Batches, now: datetime) -> int:
+    """How many of these rows, with their `_key`, have a key that the ledger takes for being there."""
+    with open_ledger(staging, manifest, MAX_MEMORY) as (connection, _):
+        connection.register("asked", _reader(keys, _KEYS))
+        query = f"SELECT count(*) FROM ({CURRENT}) JOIN asked ON key = _key WHERE {THERE}"  # noqa: S608
+        return int(connection.execute(query, {"now": micros(now)}).fetchall()[0][0])
 
 
 @contextmanager

@@ -26,7 +26,8 @@ class LayerWriter:
     def write(self, batches: Batches, distinct: bool = False) -> Layer:
         """A layer of rows of a ledger."""
         path = self._new_path()
-        return Layer(path, row_files.write(self._staging, path, batches, LEDGER), ALGORITHM, distinct=distinct)
+        rows = row_files.write(self._staging, path, batches, LEDGER)
+        return Layer(path, rows, ALGORITHM, distinct=distinct, has_evidence=True)
 
     def link(self, folder: str, origin: Origin) -> list[Layer]:
         """Layers of what a load sent, as it is: nothing is written again."""
@@ -40,8 +41,13 @@ class LayerWriter:
 
     def copy(self, folder: str) -> list[Layer]:
         """Layers of files that have rows of a ledger already."""
-        paths = row_files.paths(self._staging, folder)
-        return [self.write(row_files.read(self._staging, path, LEDGER.names)) for path in paths]
+        return [self._copied(path) for path in row_files.paths(self._staging, folder)]
+
+    def _copied(self, path: str) -> Layer:
+        """The plan may be of a try of format 1."""
+        source = layers.stored_rows(path, has_evidence="evidence" in row_files.columns(self._staging, path))
+        found = layers.read(self._staging, [source], LEDGER.names)
+        return self.write(batch.select(LEDGER.names) for batch in found)
 
     def resolved(self, manifest: Manifest, without: str = "") -> list[Layer]:
         """What all loads but one may have sent, as unknown."""
@@ -83,7 +89,8 @@ class LayerWriter:
         for batch in self._rows_of(folder):
             some = _without(batch, rejected)
             made = row_files.fingerprints(some["_record"])
-            yield layers.rows_of(some["_key"], some["_record"], made, origin.age, origin.expires)
+            rows = layers.rows_of(some["_key"], some["_record"], made, origin.age, origin.expires)
+            yield layers.with_values(rows, evidence=origin.evidence, unproven_since=origin.unproven_since)
 
     def _doubtful(self, folder: str, origin: Origin, rejected: Integers) -> Iterator[pa.RecordBatch]:
         for batch in self._rows_of(folder):

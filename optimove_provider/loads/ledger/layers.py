@@ -4,7 +4,7 @@ Every stored row has a `position` in that order, from 0. Of the rows with one ke
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -21,37 +21,44 @@ from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.arrow.types import Mask
 
 _OF_ROWS = {"key": "_key", "record": "_record", "fingerprint": "_fingerprint", "judged_by": "_fingerprint"}
+_OF_FORMAT_1 = {**{name: name for name in LEDGER.names}, "unproven_since": "opened"}
+_OF_LEDGER = {name: name for name in LEDGER.names}
 _MADE = ("fingerprint", "judged_by")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file whose rows belong to the ledger. `constants`: what is true of all of them, if they are rows of a load.
+    """A file whose rows belong to the ledger. `constants`: what is true of all of them; `names`: which column of the
+    file any other column of the ledger is.
 
     Fingerprints that were made in another way, or that a load's rows have none of yet, are made from the records.
     """
 
     path: str
     algorithm: str = ALGORITHM
-    constants: Mapping[str, Any] | None = None
+    constants: Mapping[str, Any] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=lambda: _OF_LEDGER)
 
     def stored(self, columns: Sequence[str]) -> list[str]:
         """The columns of the file that are needed to make these columns of the ledger."""
         makes = self.remade and any(name in columns for name in _MADE)
         needed = dict.fromkeys([*columns, *(["record"] if makes else [])])
-        if self.constants is None:
-            return list(needed)
-        return list(dict.fromkeys(_OF_ROWS[name] for name in needed if name not in self.constants))
+        return list(dict.fromkeys(self.names[name] for name in needed if name not in self.constants))
 
     def column(self, batch: pa.RecordBatch, name: str) -> pa.Array:
         """A column of the ledger."""
-        if self.constants is not None and name in self.constants:
+        if name in self.constants:
             return pa.repeat(pa.scalar(self.constants[name], LEDGER.field(name).type), batch.num_rows)
         found = self._stored(batch, name)
         if name not in _MADE or not self.remade:
             return found
         made = row_files.fingerprints(self._stored(batch, "record"))
-        return made if self.constants is not None else pc.if_else(found.is_null(), pa.scalar(None, pa.binary()), made)
+        return made if self.is_of_load else pc.if_else(found.is_null(), pa.scalar(None, pa.binary()), made)
+
+    @property
+    def is_of_load(self) -> bool:
+        """Whether it has rows of a load, as they were frozen."""
+        return self.names is _OF_ROWS
 
     @property
     def remade(self) -> bool:
@@ -59,23 +66,38 @@ class Source:
         return self.algorithm != ALGORITHM
 
     def _stored(self, batch: pa.RecordBatch, name: str) -> pa.Array:
-        return batch.column(name if self.constants is None else _OF_ROWS[name])
+        return batch.column(self.names[name])
+
+
+def stored_rows(path: str, algorithm: str = ALGORITHM, has_evidence: bool = True) -> Source:
+    """A file of rows of a ledger. Without evidence, as format 1 wrote them, they were accepted, for all that is known,
+    when their source was opened."""
+    return Source(path, algorithm) if has_evidence else Source(path, algorithm, {"evidence": None}, _OF_FORMAT_1)
 
 
 def _of_layer(layer: Layer) -> Source:
-    if layer.origin is None:
-        return Source(layer.path, layer.algorithm)
-    constants = {**asdict(layer.origin.age), "judged_by": None, "expires": layer.origin.expires, "state": "live"}
-    return Source(layer.path, layer.algorithm, constants)
+    origin = layer.origin
+    if origin is None:
+        return stored_rows(layer.path, layer.algorithm, layer.has_evidence)
+    constants = {
+        **asdict(origin.age),
+        "judged_by": None,
+        "expires": origin.expires,
+        "state": "live",
+        "evidence": origin.evidence,
+        "unproven_since": origin.unproven_since,
+    }
+    return Source(layer.path, layer.algorithm, constants, _OF_ROWS)
 
 
 def _of_intent(staging: Staging, path: str, intent: Intent) -> Source:
     """What a load may have sent is not known to have arrived, so it has no fingerprint, but is judged by it."""
-    nothing = {"fingerprint": None, "expires": None}
+    constants = {**dict.fromkeys(_NOT_KNOWN), **asdict(intent.age), "state": intent.state}
     _, has_fingerprints = row_files.describe(staging, path)
-    return Source(
-        path, ALGORITHM if has_fingerprints else "", constants={**asdict(intent.age), "state": intent.state, **nothing}
-    )
+    return Source(path, ALGORITHM if has_fingerprints else "", constants, _OF_ROWS)
+
+
+_NOT_KNOWN = ("fingerprint", "expires", "evidence", "unproven_since")
 
 
 def of_layers(layers: Sequence[Layer]) -> list[Source]:
@@ -145,12 +167,10 @@ def rows_of(
     state: str = "live",
     judged_by: pa.Array | None = None,
 ) -> pa.RecordBatch:
-    """Rows of a ledger that have one age, expiry and state."""
+    """Rows of a ledger that have one age, expiry and state, and no evidence."""
     judged_by = pa.nulls(len(keys), pa.binary()) if judged_by is None else judged_by
-    rest = (
-        pa.repeat(pa.scalar(value, LEDGER.field(name).type), len(keys))
-        for name, value in {**asdict(age), "expires": expires, "state": state}.items()
-    )
+    constants = {**asdict(age), "expires": expires, "state": state, "evidence": None, "unproven_since": None}
+    rest = (pa.repeat(pa.scalar(value, LEDGER.field(name).type), len(keys)) for name, value in constants.items())
     return pa.record_batch([keys, records, fingerprints, judged_by, *rest], schema=LEDGER)
 
 

@@ -29,6 +29,7 @@ from datetime import datetime
 from itertools import chain
 from typing import Literal
 
+from optimove_provider.loads.ledger.key_type import KeyType
 from optimove_provider.loads.ledger.keys import Rejected
 from optimove_provider.loads.ledger.layer_writer import LayerWriter
 from optimove_provider.loads.ledger.lease import Lease
@@ -80,16 +81,20 @@ class Commit:
 
 
 class Ledger:
-    """The ledger of one target."""
+    """The ledger of one target. `key_type` is that of whoever writes to it; None where keys have one type only."""
 
-    def __init__(self, staging: Staging, target: str) -> None:
-        self.staging = staging
+    def __init__(self, staging: Staging, target: str, key_type: KeyType | None = None) -> None:
+        self.staging, self._key_type = staging, key_type
         self.manifest_file = ManifestFile(staging, target)
         self.layers = LayerWriter(staging, f"{self.manifest_file.folder}/layers")
 
     def read(self) -> Manifest:
         """The manifest as it is now."""
         return self.manifest_file.read()
+
+    def check_key_type(self) -> str:
+        """Raise OtherKeyType where the ledger has keys of another type; in words, what is odd about its keys."""
+        return self._key_type.check(self.staging, self.read()) if self._key_type else ""
 
     def write_intent(
         self,
@@ -101,13 +106,13 @@ class Ledger:
     ) -> Manifest:
         """Write the intent of a load, which is write-ahead: before its first request, the rows that it may send.
 
-        Raises CommitConflict where the ledger is no longer what was planned against, and LeaseLost.
+        Raises CommitConflict where the ledger is no longer what was planned against, LeaseLost, and OtherKeyType.
         """
 
         def edit(manifest: Manifest) -> Manifest:
             manifest.check_base_of(PlanRef(lease.load_id, planned_against))
             own = Intent(folder, age.not_after(self._now), state, planned_against, manifest.version + 1)
-            return manifest.changed(intents={**manifest.intents, lease.load_id: own})
+            return self._keyed(manifest).changed(intents={**manifest.intents, lease.load_id: own})
 
         return lease.change(edit)
 
@@ -116,7 +121,8 @@ class Ledger:
 
         def edit(manifest: Manifest) -> Manifest:
             others = {load_id: intent for load_id, intent in manifest.intents.items() if load_id != lease.load_id}
-            return manifest.changed(intents=others)
+            key_type = manifest.key_type if manifest.layers or others else ""  # nothing there has a key
+            return manifest.changed(intents=others, key_type=key_type)
 
         return lease.change(edit)
 
@@ -231,9 +237,12 @@ class Ledger:
         def add(manifest: Manifest) -> Manifest:
             if (manifest.version, manifest.layers) != (before.version, before.layers):
                 raise CommitConflict.of(PlanRef(lease.load_id, before.version), manifest.version)
-            return edit(manifest).changed(layers=(*manifest.layers, *layers))
+            return self._keyed(edit(manifest)).changed(layers=(*manifest.layers, *layers))
 
         return lease.change(add)
+
+    def _keyed(self, manifest: Manifest) -> Manifest:
+        return self._key_type.fixed_in(manifest) if self._key_type else manifest
 
 
 def _intent_to_expire(commit: Commit, version: int) -> dict[str, Intent]:
@@ -247,8 +256,14 @@ def _without_intents(manifest: Manifest) -> Manifest:
     return replace(manifest, intents={})
 
 
-def ledger_of(staging: Staging, kind: str, host: str, target: str, alias: str = "") -> Ledger | None:
-    """The ledger of a target, as `folder_of` finds it; None where staging cannot hold one. Raises SettingsError."""
+def ledger_of(
+    staging: Staging, kind: str, host: str, target: str, alias: str = "", key_type: str = ""
+) -> Ledger | None:
+    """The ledger of a target, as `folder_of` finds it; None where staging cannot hold one. Raises SettingsError.
+
+    `key_type` is that of the keys which are written, if there are several.
+    """
     if not compare_and_swap.supports_compare_and_swap(staging.fs):
         return None
-    return Ledger(staging, folder_of(staging, kind, host, target, alias))
+    folder = folder_of(staging, kind, host, target, alias)
+    return Ledger(staging, folder, KeyType(key_type, target) if key_type else None)

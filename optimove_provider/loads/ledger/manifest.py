@@ -17,7 +17,8 @@ from optimove_provider.loads.state import compare_and_swap
 from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
 
-FORMAT = 1
+FORMAT = 2
+"""2 keeps by what evidence rows were accepted."""
 _ATTEMPTS = 50
 _TARGETS = uuid.uuid5(uuid.NAMESPACE_URL, "https://pypi.org/project/airflow-provider-optimove/targets")
 
@@ -70,21 +71,24 @@ class PlanRef:
 class Origin:
     """Where all rows of a layer come from that has them as a load sent them, and what is true of each.
 
-    It names the plan, since a load that was overtaken between its commit and its end may commit again.
+    It names the plan, since a load that was overtaken between its commit and its end may commit again. `evidence` and
+    `unproven_since` are those of `row_files.LEDGER`.
     """
 
     plan: PlanRef
     age: Age
     expires: datetime | None
+    evidence: str | None = None
+    unproven_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
     """An immutable Parquet file of the ledger: its path in staging, its rows, and how its fingerprints were made.
 
-    It has rows of a ledger; or, with an `origin`, rows of a load as they were sent, whose fingerprints may be wanting
-    (algorithm ""). `distinct`: no key is in it twice, which is not so of what intents and invalidations left. It was
-    entered at `committed_at`, and has no age later than that.
+    It has rows of a ledger, those of format 1 without their evidence; or, with an `origin`, rows of a load as they
+    were sent, whose fingerprints may be wanting (algorithm ""). `distinct`: no key is in it twice, which is not so
+    of what intents and invalidations left. It was entered at `committed_at`, and has no age later than that.
     """
 
     path: str
@@ -93,6 +97,7 @@ class Layer:
     origin: Origin | None = None
     distinct: bool = False
     committed_at: datetime | None = None
+    has_evidence: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +148,8 @@ class Manifest:
     """The document. `layers`: the oldest first, the newest wins. `newest_snapshot`: of those that were committed.
 
     `committed` is the last plan that was, and `committed_at` when. `intents` are those of loads by their ids. `let_go`
-    says of files that were layers when they ceased to be: who reads without the lease may still need them.
+    says of files that were layers when they ceased to be: who reads without the lease may still need them. `key_type`
+    is that of all keys of a data connection, "string" or "integer"; "" until rows may have been sent, and of a table.
     """
 
     format: int = FORMAT
@@ -155,6 +161,7 @@ class Manifest:
     intents: Mapping[str, Intent] = field(default_factory=dict)
     let_go: Mapping[str, datetime] = field(default_factory=dict)
     holder: Holder | None = None
+    key_type: str = ""
 
     def is_base_of(self, plan: PlanRef) -> bool:
         """The optimistic check: whether nobody but the load itself, by its intent, changed the base of its plan."""
@@ -253,7 +260,6 @@ def _texts(value: Any) -> Any:
 def _from_json(found: dict[str, Any]) -> Manifest:
     snapshot, committed, holder = (found[name] for name in ("newest_snapshot", "committed", "holder"))
     return Manifest(
-        format=found["format"],
         version=found["version"],
         layers=tuple(_layer(one) for one in found["layers"]),
         newest_snapshot=snapshot and SourceSnapshot(**_aged(snapshot)),
@@ -262,6 +268,7 @@ def _from_json(found: dict[str, Any]) -> Manifest:
         intents={load_id: Intent(**_aged(one)) for load_id, one in found["intents"].items()},
         let_go={path: datetime.fromisoformat(at) for path, at in found["let_go"].items()},
         holder=holder and Holder(**_times(holder, "renewed_at", "until")),
+        key_type=found.get("key_type", ""),
     )
 
 
@@ -270,7 +277,9 @@ def _layer(found: dict[str, Any]) -> Layer:
 
 
 def _origin(found: dict[str, Any]) -> Origin:
-    return Origin(**{**_aged(_times(found, "expires")), "plan": PlanRef(**found["plan"])})
+    """Of format 1 nobody knows the evidence, and that it was accepted about when its source was opened."""
+    known = {"evidence": None, "unproven_since": found["age"]["opened"], **found}
+    return Origin(**{**_aged(_times(known, "expires", "unproven_since")), "plan": PlanRef(**found["plan"])})
 
 
 def _aged(found: dict[str, Any]) -> dict[str, Any]:

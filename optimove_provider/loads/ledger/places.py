@@ -37,6 +37,23 @@ def folder_of(staging: Staging, kind: str, host: str, target: str, alias: str = 
     return own
 
 
+def ledgers_of(staging: Staging, target: str) -> tuple[str, Mapping[str, str]]:
+    """How a target is called, a data connection's uuid or a table's id; and its ledgers, the folder and the host of
+    each. Raises SettingsError for what names no target."""
+    kind = "dcp" if target.strip().isdecimal() else "optix"
+    target = _IDS[kind](target)
+    index = f"targets/{kind}-{target}"
+    folders = [name.removesuffix(".json") for name in staging.names(index)]
+    hosts = {folder: str(_told(staging, index, folder).get("host", "")) for folder in folders}
+    return _named(kind, target), {folder: host for folder, host in hosts.items() if _has_ledger(staging, folder)}
+
+
+def unlist(staging: Staging, target: str, folder: str) -> None:
+    """A target has no ledger in this folder any more."""
+    kind = "dcp" if target.strip().isdecimal() else "optix"
+    staging.remove_folder(f"targets/{kind}-{_IDS[kind](target)}/{folder}.json")
+
+
 def _others(staging: Staging, index: str, own: str) -> Mapping[str, str]:
     """The folders of other hosts' ledgers of the same id, with the hosts; not of those that the user told apart."""
     found = {}
@@ -49,11 +66,12 @@ def _others(staging: Staging, index: str, own: str) -> Mapping[str, str]:
 
 
 def _only_one(staging: Staging, kind: str, host: str, target: str, own: str, others: Mapping[str, str]) -> str:
-    if len(others) > 1 or _has_ledger(staging, own):
+    is_listed = bool(_told(staging, f"targets/{kind}-{target}", own))
+    if len(others) > 1 or (is_listed and _has_ledger(staging, own)):
         raise SettingsError(
             f'target_alias "same": {_named(kind, target)} has ledgers of its own for '
-            f"{' and '.join(sorted({host, *others.values()}))}, and loads go on with one: remove the folder "
-            f"of the other from {staging.url('ledgers')}"
+            f"{' and '.join(sorted({host, *others.values()}))}, and loads go on with one: remove the "
+            f"other with airflow optimove ledger forget --host HOST {target}"
         )
     return next(iter(others))
 

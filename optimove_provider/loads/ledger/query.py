@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _EPOCH = datetime.fromtimestamp(0, UTC)
 MAX_MEMORY = "1.2GB"
 """What DuckDB may take before it goes on in temporary files."""
-_COMPARED = ("key", "fingerprint", "judged_by", "generation", "opened", "expires", "state")
+_COMPARED = ("key", "fingerprint", "judged_by", "generation", "opened", "expires", "state", "unproven_since")
 _COMPARED_SCHEMA = pa.schema(  # times as microseconds: DuckDB need not know of zones
     [
         ("key", pa.string()),
@@ -34,11 +34,12 @@ _COMPARED_SCHEMA = pa.schema(  # times as microseconds: DuckDB need not know of 
         ("opened", pa.int64()),
         ("expires", pa.int64()),
         ("state", pa.string()),
+        ("unproven_since", pa.int64()),
         ("position", pa.int64()),
     ]
 )
 _ASKED = pa.schema([("key", pa.string()), ("record", pa.string())])
-_TIMES = ("generation", "opened", "expires")
+_TIMES = ("generation", "opened", "expires", "unproven_since")
 _SQL_TYPES = {pa.string(): "VARCHAR", pa.binary(): "BLOB", pa.int64(): "BIGINT"}
 _ABOVE = """CREATE TABLE above AS SELECT * FROM stored_above
     QUALIFY row_number() OVER (PARTITION BY key ORDER BY position DESC) = 1"""
@@ -49,6 +50,8 @@ NEWER = "(generation > $generation OR generation = $generation AND opened > $ope
 """Whether a row that counts is of a later age than the one that `age_parameters` gives."""
 OLDER = "(generation < $generation OR generation = $generation AND opened < $opened)"
 """Whether it is of an earlier one."""
+THERE = "state <> 'tombstone' AND coalesce(expires > $now, true)"
+"""Whether the target has, or may have, a key."""
 _NEVER = Age(datetime.min.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC))
 _MANY = 100
 """Of more files, each a part of one view, the query would be too deep for DuckDB."""
@@ -77,7 +80,7 @@ def with_last_known(
 def live_keys(staging: Staging, manifest: Manifest, now: datetime, max_memory: str = MAX_MEMORY) -> int:
     """How many keys the target has or may have, each counted once; what has expired is none of them."""
     with open_ledger(staging, manifest, max_memory) as (connection, _):
-        query = f"SELECT count(*) FROM ({CURRENT}) WHERE state <> 'tombstone' AND coalesce(expires > $now, true)"  # noqa: S608
+        query = f"SELECT count(*) FROM ({CURRENT}) WHERE {THERE}"  # noqa: S608
         return int(connection.execute(query, {"now": micros(now)}).fetchall()[0][0])
 
 
@@ -126,7 +129,7 @@ def _in_sql(source: layers.Source, name: str) -> str:
     """A column of the ledger, of the type that `_COMPARED_SCHEMA` says."""
     if columns := source.stored([name]):
         return f"epoch_us({columns[0]})" if name in _TIMES else columns[0]
-    value = source.constants and source.constants[name]
+    value = source.constants[name]
     literal = "NULL" if value is None else micros(value) if isinstance(value, datetime) else f"'{value}'"
     return f"CAST({literal} AS {_SQL_TYPES[_COMPARED_SCHEMA.field(name).type]})"
 

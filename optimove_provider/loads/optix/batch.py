@@ -7,6 +7,7 @@ Nothing of a batch is visible before it is completed. One direction: `send_batch
 import logging
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import islice
 
 from optimove_provider.contract.optix.data_connections import Records, upload_data
 from optimove_provider.contract.wire.errors import DataError, OptimoveProviderError, Refused
@@ -27,8 +28,9 @@ class NothingAccepted(DataError):
     """The server refused every row, one by one: the batch stays open, as there is no row to complete it with."""
 
 
-class _CompletionInDoubt(Exception):
-    """A repeated request to complete the batch was refused: the batch may have been completed before."""
+class _BatchInDoubt(Exception):
+    """A request was refused that may have been carried out before: its rows may be in the batch, or the batch
+    completed, and some servers take nothing twice."""
 
 
 def upload_puts(target: OptixTarget, journal: Journal, completing: bool = False) -> MakePut:
@@ -71,7 +73,9 @@ def send_batch(sender: SliceSender, target: OptixTarget, report: Report) -> Slic
 
 class _Batch:
     def __init__(self, sender: SliceSender, target: OptixTarget) -> None:
-        self._sender, self._journal = sender, sender.journal
+        self._sender, self._journal, self._perhaps_sent = sender, sender.journal, set[int]()
+        self._put_of = sender.put_of
+        sender.put_of = self._put
         self._completing = upload_puts(target, sender.journal, completing=True)
         self._last = sender.parts.slices - 1
 
@@ -84,14 +88,31 @@ class _Batch:
             try:
                 sender.send(range(self._last))
                 self._complete()
-            except _CompletionInDoubt as doubt:
+            except _BatchInDoubt as doubt:
                 log.warning("%s. Everything goes once more, as a batch of its own that replaces each row", doubt)
                 journal.begin_batch()
-                outcomes = {}
+                outcomes, self._perhaps_sent = {}, set()
         if self._last not in outcomes:  # an earlier try died between completing the batch and saying so
             outcomes[self._last] = SliceOutcome(sender.parts.last_rows)
         sender.outcomes = SliceOutcomes(outcomes)
         return sender.outcomes
+
+    def _put(self, slice_: Slice) -> Put:
+        """Sends rows of a slice. A refusal of what was perhaps sent before tells nothing about rows."""
+        put = self._put_of(slice_)
+
+        def tried(rows: Sequence[int]) -> Flow[None]:
+            try:
+                yield from put(rows)
+            except Refused as refusal:
+                is_again = slice_.number in self._perhaps_sent and len(rows) == len(slice_)
+                if refusal.status in BAD_ROWS and (refusal.repeated or is_again):
+                    raise _BatchInDoubt(
+                        f"a request that may have been carried out before was refused: {refusal}"
+                    ) from None
+                raise
+
+        return tried
 
     def _resume_or_begin(self, report: Report) -> dict[int, SliceOutcome]:
         """What is known of an earlier try's batch that is gone on with; the report says what that relies on."""
@@ -99,6 +120,9 @@ class _Batch:
         before, was_completed = journal.batch, journal.is_completed
         outcomes = journal.resume_or_begin_batch(sender.sending.resume_span, sender.last_bisected)
         taken = sum(outcome.accepted for outcome in outcomes.values())
+        if not journal.has_begun_batch and not was_completed:  # what an earlier try had under way when it died
+            unknown = (number for number in range(self._last) if number not in outcomes)
+            self._perhaps_sent = set(islice(unknown, sender.sending.max_in_flight))
         if before == journal.batch and taken and not was_completed:
             silence = timedelta(seconds=round(journal.silent_for(outcomes, sender.last_bisected).total_seconds()))
             said = (
@@ -133,7 +157,7 @@ class _Batch:
             sender.run(self._completing(slice_)(rows))
         except Refused as refusal:
             if repeated or refusal.repeated:
-                raise _CompletionInDoubt(f"the repeated request to complete the batch was refused: {refusal}") from None
+                raise _BatchInDoubt(f"the repeated request to complete the batch was refused: {refusal}") from None
             journal.completing_refused()
             if not is_open or refusal.status not in (*BAD_ROWS, TOO_LARGE):
                 raise

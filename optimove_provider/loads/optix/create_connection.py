@@ -4,8 +4,10 @@ import uuid
 from typing import Any
 
 from optimove_provider.clients.optix import OptixClient
+from optimove_provider.contract.wire import members
 from optimove_provider.contract.wire.errors import ApiError, Disagreement, SettingsError, Unreachable
 from optimove_provider.contract.wire.messages import json_body
+from optimove_provider.contract.wire.targets import connection_uuid
 from optimove_provider.disk.room import keeping
 from optimove_provider.loads.state.staging import Staging
 
@@ -31,7 +33,8 @@ def create_once(
         path, known = _moved(staging, identity) or (path, known)
     wanted = {**identity, "primary_key": primary_key}
     if data_connection_uuid or known:
-        return _recall(staging, path, known, {**wanted, "data_connection_uuid": data_connection_uuid})
+        passed = connection_uuid(data_connection_uuid) if data_connection_uuid else None
+        return _recall(staging, path, known, {**wanted, "data_connection_uuid": passed})
     try:
         staging.create(path, {**wanted, "data_connection_uuid": None})
     except FileExistsError:
@@ -80,7 +83,7 @@ def _create(client: OptixClient, staging: Staging, path: str, wanted: dict[str, 
 def _recall(staging: Staging, path: str, known: dict[str, Any] | None, wanted: dict[str, Any]) -> str:
     """The uuid that staging holds, or that a person has passed, if all agree."""
     name, passed = wanted["name"], wanted["data_connection_uuid"]
-    held = _uuid_in(known)
+    held = _held(known) if known else None
     if known and known["primary_key"] != wanted["primary_key"]:
         raise Disagreement(
             f"data connection {name!r} was created with primary_key {known['primary_key']!r}, not "
@@ -98,10 +101,12 @@ def _recall(staging: Staging, path: str, known: dict[str, Any] | None, wanted: d
     return str(held or passed)
 
 
-def _uuid_in(known: dict[str, Any] | None) -> str | None:
-    """The uuid that staging holds. Once an answer without one was kept as the text "None"."""
-    held = known.get("data_connection_uuid") if known else None
-    return None if held == "None" else held
+def _held(known: dict[str, Any]) -> str | None:
+    """The uuid that was remembered; None for what is none: an earlier version took whatever was answered for one."""
+    try:
+        return members.uuid(known, "data_connection_uuid")
+    except members.OddMember:
+        return None
 
 
 def _in_doubt(staging: Staging, path: str, name: str) -> str:

@@ -6,14 +6,14 @@ from functools import partial
 import pyarrow as pa
 
 from optimove_provider.clients.optix import OptixClient
-from optimove_provider.contract.optix.data_connections import formula
+from optimove_provider.contract.optix.data_connections import formula, has_formula
 from optimove_provider.disk.room import at_the_end
-from optimove_provider.loads.ledger.ledger import NO_LEDGER, Ledger, ledger_of
+from optimove_provider.loads.ledger.ledger import NO_LEDGER, Ledger
 from optimove_provider.loads.optix.batch import send_batch, upload_puts
 from optimove_provider.loads.optix.options import UploadOptions
 from optimove_provider.loads.optix.rejected_rows import SliceOutcomes, keep_rejected
 from optimove_provider.loads.optix.sender import SliceSender
-from optimove_provider.loads.optix.transaction import Transaction
+from optimove_provider.loads.optix.transaction import Transaction, target_ledger
 from optimove_provider.loads.report.bookkeeping import keep_account, run_once
 from optimove_provider.loads.report.max_rejected import judge, judge_expired
 from optimove_provider.loads.report.report import Report
@@ -47,7 +47,7 @@ def load(
 
     with run_once(report, journal, judge_end) as unfinished:
         if unfinished:
-            ledger = _ledger(client, staging, options)
+            ledger = target_ledger(client, staging, options.target, report)
             spool = _frozen(open_rows, journal, options, resumed, options.compares or _guards_changes(options, ledger))
             _tell_spool(spool, journal, report, options)
             if ledger:
@@ -61,20 +61,15 @@ def plan(client: OptixClient, open_rows: OpenRows, staging: Staging, report: Rep
     journal, options = Journal(staging, report.load_id), replace(options, dry_run=True)
     remove_rows = partial(staging.remove_folder, journal.folder)
     with at_the_end("to remove the frozen rows", remove_rows), keep_account(report, staging):
+        ledger = target_ledger(client, staging, options.target, report)
         spool = _frozen(open_rows, journal, options, resumed=False, compared=True)
         _tell_spool(spool, journal, report, options)
-        ledger = _ledger(client, staging, options)
         if ledger:
             Transaction(client, ledger, options, journal, spool, report).plan()
         else:
             options.without_ledger()
             report.note(NO_LEDGER)
         report.state = "planned"
-
-
-def _ledger(client: OptixClient, staging: Staging, options: UploadOptions) -> Ledger | None:
-    settings = client.settings
-    return ledger_of(staging, "optix", settings.host, options.target.data_connection_uuid, settings.target_alias)
 
 
 def _guards_changes(options: UploadOptions, ledger: Ledger | None) -> bool:
@@ -103,7 +98,8 @@ def _tell_spool(spool: Spool, journal: Journal, report: Report, options: UploadO
         "nulls": options.nulls,
         **journal.age.as_json(),
     }
-    report.formulas = {name: formula(options.target.data_connection_uuid, name) for name in sorted(spool.columns)}
+    named = filter(has_formula, sorted(spool.columns))
+    report.formulas = {name: formula(options.target.data_connection_uuid, name) for name in named}
     keep_rejected(journal, spool, SliceOutcomes(), report, spool.parts)
     judge(report, options.max_rejected, "Nothing was sent")
 

@@ -11,10 +11,10 @@ from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.disk.room import keeping
 from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.lease import Lease, LeaseLost, acquired
-from optimove_provider.loads.ledger.ledger import Ledger
+from optimove_provider.loads.ledger.ledger import Ledger, ledger_of
 from optimove_provider.loads.optix.batch import NothingAccepted, send_batch, upload_puts
 from optimove_provider.loads.optix.expiry import TTL_SECONDS, begin_expiry, commit_expiry
-from optimove_provider.loads.optix.options import UploadOptions
+from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
 from optimove_provider.loads.optix.rejected_rows import SliceOutcomes, keep_rejected
 from optimove_provider.loads.optix.sender import SliceSender
 from optimove_provider.loads.plan.plan import Plan
@@ -24,9 +24,21 @@ from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.spool.freeze import Spool
 from optimove_provider.loads.spool.slices import RowFiles, one_file
 from optimove_provider.loads.state.journal import Journal, Stage
+from optimove_provider.loads.state.staging import Staging
 
 FEW = 100
 """Of fewer rows all may be bad, so that they are looked at one by one: what is the same with all is not the request."""
+
+
+def target_ledger(client: OptixClient, staging: Staging, target: OptixTarget, report: Report) -> Ledger | None:
+    """The ledger of a target that is to be written to, None where staging can hold none; `report` is told what is odd
+    about its keys. Raises OtherKeyType, before anything is read or sent, and SettingsError."""
+    settings = client.settings
+    uuid, alias = target.data_connection_uuid, settings.target_alias
+    ledger = ledger_of(staging, "optix", settings.host, uuid, alias, target.key_type)
+    if ledger and (remark := ledger.check_key_type()):
+        report.note(remark)
+    return ledger
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,15 @@ from optimove_provider.contract.optix.data_connections import Items, update_data
 from optimove_provider.contract.wire.messages import Flow
 from optimove_provider.disk.room import at_the_end
 from optimove_provider.loads.ledger import compaction
-from optimove_provider.loads.ledger.keys import newer_rows
+from optimove_provider.loads.ledger.keys import known_count, newer_rows
 from optimove_provider.loads.ledger.lease import Lease, acquired
-from optimove_provider.loads.ledger.ledger import Ledger, ledger_of
+from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.ledger.manifest import Manifest, PartlyVisible
 from optimove_provider.loads.optix.bisect import Put
 from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
 from optimove_provider.loads.optix.rejected_rows import SliceOutcomes, keep_rejected
 from optimove_provider.loads.optix.sender import MakePut, SliceSender
+from optimove_provider.loads.optix.transaction import target_ledger
 from optimove_provider.loads.plan.planner import is_below_watermark
 from optimove_provider.loads.report.bookkeeping import run_once
 from optimove_provider.loads.report.max_rejected import judge
@@ -68,12 +69,13 @@ def load_update(
     judge_end = partial(judge, report, options.max_rejected, "Everything else was accepted")
     with run_once(report, journal, judge_end) as unfinished:
         if unfinished:
+            ledger = target_ledger(client, staging, options.target, report)
             spool = _frozen(open_rows, update, journal, resumed)
             report.rows = spool.rows
             report.tell_warnings(spool.warnings, spool.warning_note)
             keep_rejected(journal, spool, SliceOutcomes(), report, spool.parts)
             judge(report, options.max_rejected, "Nothing was sent")
-            with _marked(client, journal, update, spool, try_number, report) as (parts, may_send):
+            with _marked(ledger, journal, update, spool, try_number, report) as (parts, may_send):
                 puts = _update_puts(options.target)
                 _update(SliceSender(client, parts, journal, options.sending, puts, may_send), spool, report, update)
 
@@ -92,20 +94,23 @@ def _frozen(open_rows: OpenRows, update: Update, journal: Journal, resumed: bool
 
 @contextmanager
 def _marked(
-    client: OptixClient, journal: Journal, update: Update, spool: Spool, try_number: int, report: Report
+    ledger: Ledger | None, journal: Journal, update: Update, spool: Spool, try_number: int, report: Report
 ) -> Iterator[tuple[RowFiles, Callable[[], None]]]:
     """The rows to send, and the right to: the lease of the target, with their keys marked unknown in its ledger.
 
     What the ledger has newer is left out. Raises TargetBusy, and PartlyVisible.
     """
-    uuid, alias = update.options.target.data_connection_uuid, client.settings.target_alias
-    ledger = ledger_of(journal.staging, "optix", client.settings.host, uuid, alias)
     if ledger is None or not spool.rows:
         yield spool.parts, lambda: None
         return
     with acquired(ledger.manifest_file, journal.load_id, try_number, report.task) as lease:
         parts = _known_parts(journal, spool) if journal.has_sent else _mark(ledger, lease, journal, spool)
         report.stale = spool.fit - parts.rows
+        if not_known := journal.plan.get("not_known"):
+            report.note(
+                f"{not_known} of the rows have keys that the ledger does not know to be there. Whether an update "
+                "stores those, or leaves them out without a word, is not documented: upload them to be sure"
+            )
         if journal.has_sent and ledger.read().version != journal.invalidated_as:
             outcomes = SliceOutcomes(journal.outcomes())
             report.accepted = outcomes.accepted
@@ -126,7 +131,9 @@ def _mark(ledger: Ledger, lease: Lease, journal: Journal, spool: Spool) -> RowFi
     if newer is None or newer.any():
         folder = f"{journal.folder}/update"
         parts = _without(journal.staging, spool.parts.folder, folder, newer)
-    journal.planned({"parts": asdict(parts)})
+    keys_sent = parts.columns(journal.staging, ["_key"]) if parts.rows else ()
+    known = known_count(journal.staging, manifest, keys_sent, journal.staging.surroundings.now())
+    journal.planned({"parts": asdict(parts), "not_known": parts.rows - known})
     keys = (key.as_py() for batch in parts.columns(journal.staging, ["_key"]) for key in batch.column(0))
     unfit = None if newer is None else row_files.refused_keys(journal.staging, spool.parts.folder)
     if parts.rows or unfit:

@@ -6,7 +6,7 @@ DuckDB joins keys, fingerprints and times only. The records stay in their files.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -41,6 +41,7 @@ _KIND = f"""CASE
     WHEN fingerprint <> _fingerprint THEN 'changed'
     WHEN $trust_nothing THEN 'unknown'
     WHEN expires < $expires_before THEN 'expiring'
+    WHEN unproven_since < $reverify_before THEN 'reverified'
     ELSE 'unchanged' END"""
 
 # Of a snapshot, an unchanged row needs nothing, unless it was removed before and has come back.
@@ -56,16 +57,21 @@ _DIFF = f"""CREATE TABLE diff AS
 
 _FEW = 10
 """One in so many rows, or fewer, DuckDB finds and sorts in less time than it takes to read all of them."""
-CHANGE_KINDS = ("new", "changed", "unknown", "expiring", "unchanged", "stale", "removed", "reported")
+CHANGE_KINDS = ("new", "changed", "unknown", "expiring", "reverified", "unchanged", "stale", "removed", "reported")
 """What becomes of a row: docs/ledger.md says when. Of `reported`, it was removed and reported before."""
+
+
+NEVER = datetime.min.replace(tzinfo=UTC)
+"""Before anything was accepted."""
 
 
 @dataclass(frozen=True, slots=True)
 class DiffOptions:
-    """What a load is compared by, `now`. `expires_before`: a row that goes earlier is sent again. `asks_for_changes`:
-    fingerprints that the rows lack are made, or else such rows are unknown. `trust_nothing`: a row that looks unchanged
-    is unknown. `tells_gone`: what a snapshot lacks is removed. `expires_removed`: it will be made to expire, so that it
-    is removed also if it was reported before.
+    """What a load is compared by, `now`. `expires_before`: a row that goes earlier is sent again.
+    `asks_for_changes`: fingerprints that the rows lack are made, or else such rows are unknown. `trust_nothing`: a
+    row that looks unchanged is unknown. `reverify_before`: what was accepted earlier, and counted by nobody, is
+    sent again. `tells_gone`: what a snapshot lacks is removed. `expires_removed`: it will be made to expire, so
+    that it is removed also if it was reported before.
     """
 
     source_is: Literal["snapshot", "delta"]
@@ -76,6 +82,7 @@ class DiffOptions:
     trust_nothing: bool = False
     tells_gone: bool = True
     expires_removed: bool = False
+    reverify_before: datetime = NEVER
 
 
 class Diff:
@@ -151,6 +158,7 @@ def compare(
             "trust_nothing": options.trust_nothing,
             "tells_gone": options.tells_gone,
             "expires_removed": options.expires_removed,
+            "reverify_before": micros(options.reverify_before),
             "is_snapshot": is_snapshot,
         }
         connection.execute(_DIFF.format(join="FULL" if is_snapshot and options.tells_gone else "RIGHT"), parameters)

@@ -9,13 +9,16 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from optimove_provider.contract.dcp.evidence import COUNTED, Evidence
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.loads.ledger.ledger import Commit
 from optimove_provider.loads.ledger.manifest import Origin, PlanRef, SourceSnapshot
 from optimove_provider.loads.state.age import Age
 
-SENT_KINDS = ("new", "changed", "unknown", "expiring")
+SENT_KINDS = ("new", "changed", "unknown", "expiring", "reverified")
 """The kinds of change that are sent."""
+COUNTED_ROWS = Evidence()
+"""Each row was in a request that was answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,7 @@ class PlanInput:
     unless `judged`, no guard how many of them change: without either, their fingerprints need not be made. Of a
     snapshot that is not `is_complete`, some row's key is not known: so what it seems to lack is not gone.
 
+    `reverify_after`, in seconds: what was accepted that long ago, and counted by nobody, is sent again; None for never.
     With `mode="full"` the ledger's fingerprints are not trusted: every row is sent that is not stale.
     """
 
@@ -39,6 +43,7 @@ class PlanInput:
     compared: bool = True
     judged: bool = True
     is_complete: bool = True
+    reverify_after: float | None = None
 
     def __post_init__(self) -> None:
         """Raise SettingsError for what contradicts itself."""
@@ -104,12 +109,14 @@ class Plan:
     @property
     def to_send(self) -> int:
         """How many rows will be sent, those that are to expire left out."""
-        return sum(self.counts[kind] for kind in SENT_KINDS)
+        return sum(self.counts.get(kind, 0) for kind in SENT_KINDS)  # a plan of an older version knows fewer kinds
 
-    def as_commit(self, committed_at: datetime) -> Commit:
+    def as_commit(self, committed_at: datetime, evidence: Evidence = COUNTED_ROWS) -> Commit:
         """What is true once all of it is sent. Rows count as accepted when they were planned: they expire no sooner."""
         ttl = None if self.load.ttl_seconds is None else timedelta(seconds=self.load.ttl_seconds)
-        origin = Origin(self.ref, self.load.age, None if ttl is None else self.planned_at + ttl)
+        unproven_since = None if evidence.kind == COUNTED else committed_at
+        expires = None if ttl is None else self.planned_at + ttl
+        origin = Origin(self.ref, self.load.age, expires, str(evidence), unproven_since)
         return Commit(origin, committed_at, self.sent, self.kept, self.removed, self._snapshot, self.load.rows_folder)
 
     @property

@@ -8,7 +8,7 @@ from optimove_provider.contract.wire.messages import json_body
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.ledger.manifest import Manifest
 from optimove_provider.loads.ledger.query import MAX_MEMORY, live_keys
-from optimove_provider.loads.plan.diff import CHANGE_KINDS, DiffOptions, compare
+from optimove_provider.loads.plan.diff import CHANGE_KINDS, NEVER, DiffOptions, compare
 from optimove_provider.loads.plan.plan import SENT_KINDS, Gone, Plan, PlanInput
 from optimove_provider.loads.plan.writer import PlanWriter
 from optimove_provider.loads.spool import row_files
@@ -59,7 +59,7 @@ def make_plan(ledger: Ledger, load: PlanInput, folder: str, now: datetime, max_m
         may_change=may_change,
         digest=_digest(ledger, manifest, load, counts, changes),
         examples=written.examples,
-        warnings=(*written.warnings, *_warnings(manifest, load, now)),
+        warnings=(*written.warnings, *_warnings(manifest, load, now, counts["reverified"])),
         sent=written.sent,
         kept=written.kept,
         removed=written.removed,
@@ -88,16 +88,28 @@ def _diff_options(manifest: Manifest, load: PlanInput, now: datetime) -> DiffOpt
         trust_nothing=load.mode == "full",
         tells_gone=load.is_complete,
         expires_removed=load.on_removed == "expire",
+        reverify_before=_reverify_before(load, now),
     )
+
+
+def _reverify_before(load: PlanInput, now: datetime) -> datetime:
+    if load.reverify_after is None or load.reverify_after >= (now - NEVER).total_seconds():
+        return NEVER
+    return now - timedelta(seconds=load.reverify_after)
 
 
 def _since_last(manifest: Manifest, now: datetime) -> timedelta:
     return now - manifest.committed_at if manifest.committed_at else timedelta()
 
 
-def _warnings(manifest: Manifest, load: PlanInput, now: datetime) -> Iterator[str]:
+def _warnings(manifest: Manifest, load: PlanInput, now: datetime, reverified: int) -> Iterator[str]:
     if not (manifest.layers or manifest.committed_at):
         yield NO_LEDGER_YET
+    if reverified:
+        yield (
+            f"{reverified} rows that look unchanged are sent again: nobody counted them when they were accepted, more "
+            f"than {timedelta(seconds=load.reverify_after or 0)} ago (reverify_after)"
+        )
     twice = 2 * _since_last(manifest, now)
     if load.ttl_seconds is not None and timedelta(seconds=load.ttl_seconds) < twice:
         yield (

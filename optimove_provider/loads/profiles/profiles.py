@@ -1,16 +1,19 @@
 """Profiles over REST, for small sets: written one request each, and read back."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from optimove_provider.clients.dcp import DcpClient
-from optimove_provider.contract.cells.datatypes import KEY_COLUMN, Attribute, Verdict, by_name, is_key_column
+from optimove_provider.contract.cells.datatypes import KEY_COLUMN, Attribute, Verdict, is_key_column
 from optimove_provider.contract.cells.ids import is_empty_id
+from optimove_provider.contract.cells.registered import Registered, problems, usable
 from optimove_provider.contract.cells.values import JsonValue, comparable, json_value
+from optimove_provider.contract.dcp.config import service_of, writable
 from optimove_provider.contract.dcp.profiles import UNADDRESSABLE
-from optimove_provider.contract.wire.errors import DataError, SettingsError
+from optimove_provider.contract.wire.errors import ApiError, DataError, SettingsError, UnreadableAnswer
+from optimove_provider.contract.wire.outside import cut
 from optimove_provider.loads.ledger.ledger import ledger_of
 from optimove_provider.loads.profiles.profile_turn import profile_turn
 from optimove_provider.loads.profiles.rest_load import OnDoubt, Record, RestLoad, UnfitRecord
@@ -50,11 +53,13 @@ class ProfileEncoder:
 
     attributes: Mapping[str, Attribute]
     strict: bool = False
+    problems: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def to(cls, attributes: Sequence[Attribute], strict: bool = False) -> "ProfileEncoder":
+    def to(cls, attributes: Sequence[Registered], strict: bool = False) -> "ProfileEncoder":
         """The encoder for a table with these attributes."""
-        return cls({name: one for name, one in by_name(attributes).items() if not one.archived}, strict)
+        live = {one.name: one for one in usable(attributes) if not one.archived}
+        return cls(live, strict, problems(attributes))
 
     def encode(self, record: Record, on_doubt: OnDoubt) -> dict[str, JsonValue]:
         """The record's values as JSON carries them; null and empty text write nothing, like an empty cell.
@@ -67,10 +72,10 @@ class ProfileEncoder:
             if is_key_column(name):
                 continue
             attribute = self.attributes.get(name)
+            if name in self.problems:
+                raise UnfitRecord(f"leave {name!r} out: {self.problems[name]}")
             if attribute is None:
                 raise UnfitRecord(f"attribute {name!r} is not registered, or archived: register it, or leave it out")
-            if attribute.problem:
-                raise UnfitRecord(f"attribute {name!r} cannot be written, as {attribute.problem}: leave it out")
             if cell := _cell(name, _in_form(attribute, value)):
                 self._judge(attribute, cell, on_doubt)
                 found[name] = json_value(attribute, cell)
@@ -118,10 +123,9 @@ def write_profiles(
     """Write one profile a record: {"customerId": ..., attribute: value, ...}. Attributes that it lacks stay.
 
     What the table's ledger has newer is left out, as stale; it learns which customers are written. Raises TargetBusy
-    while another load works on the table, and Disagreement if it is archived.
+    while another load works on the table.
     """
-    table = client.read_table(table_id)
-    table.refuse_if_archived()
+    service_id = service_of(writable(client.read_table(table_id)))
     settings = client.settings
     ledger = ledger_of(load.staging, "dcp", settings.host, str(table_id), settings.target_alias)
 
@@ -132,7 +136,7 @@ def write_profiles(
         return customer_id(record), encoder.attributes.keys() & record.keys()
 
     def send(profile: tuple[str, dict[str, JsonValue]]) -> None:
-        client.write_profile(table.service_id, table_id, *profile)
+        client.write_profile(service_id, table_id, *profile)
 
     load.run(records, prepare, send, profile_turn(ledger, load, about))
 
@@ -174,7 +178,9 @@ def _aliases(record: Record, known: set[str]) -> dict[str, str]:
     for alias in given:
         table_id = str(alias.get("table_id"))
         if table_id not in known or table_id in found:
-            raise UnfitRecord(f"table_id {table_id!r} is named twice, or is no table of the service: check the aliases")
+            raise UnfitRecord(
+                f"table_id {table_id!r} is named twice, archived, or no table of the service: check the aliases"
+            )
         found[table_id] = checked_id("customer_id", alias.get("customer_id"))
     if not found:
         raise UnfitRecord("aliases: at least one table_id with a customer_id is expected")
@@ -183,22 +189,32 @@ def _aliases(record: Record, known: set[str]) -> dict[str, str]:
 
 def missing_values(client: DcpClient, table_id: int, expected: Mapping[str, Record]) -> Iterator[str]:
     """Read profiles back; one sentence for each that is not there, or holds other values than those expected."""
-    table, attributes = client.read_table(table_id), by_name(client.list_attributes(table_id))
-    table.refuse_if_archived()
+    service_id = service_of(client.read_table(table_id))
+    registered = client.list_attributes(table_id)
+    attributes, unusable = {one.name: one for one in usable(registered)}, problems(registered)
     for customer, values in expected.items():
+        if odd := [unusable[name] for name in values if name in unusable]:
+            raise SettingsError(
+                f"table {table_id} has attributes that cannot be compared, leave them out: {'; '.join(odd)}"
+            )
         if unknown := [name for name in values if name not in attributes]:
             raise SettingsError(
                 f"table {table_id} has no attribute {', '.join(map(repr, unknown))}: check the names, or register them"
             )
-        if archived := [name for name in values if attributes[name].archived]:
-            raise SettingsError(
-                f"table {table_id}: nobody can read {', '.join(map(repr, archived))}, which is archived: leave it out"
-            )
-        profile = client.read_profile(table.service_id, table_id, customer)
+        profile = _read(client, service_id, table_id, customer)
         if profile is None:
             yield f"customer {customer!r} has no profile yet"
         elif other := [name for name, value in values.items() if not _same(attributes[name], value, profile.get(name))]:
             yield f"customer {customer!r} has other values of {', '.join(map(repr, other))}"
+
+
+def _read(client: DcpClient, service_id: int, table_id: int, customer: str) -> dict[str, Any] | None:
+    """A profile; an error says whose it is."""
+    try:
+        return client.read_profile(service_id, table_id, customer)
+    except (ApiError, UnreadableAnswer) as error:
+        error.args = (cut(f"the profile of customer {customer!r:.200} cannot be read: {error}"),)
+        raise
 
 
 def _same(attribute: Attribute, expected: Any, found: Any) -> bool:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+from optimove_provider.contract.dcp.evidence import COUNTED, Evidence
+
 _STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif }
 body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
@@ -33,6 +35,7 @@ def page(report: Mapping[str, Any]) -> str:
         f"<p>{escape(report['task'])}</p>" if report["task"] else "",
         f'<p class="failed">{escape(report["problem"])}</p>' if report["problem"] else "",
         _table(("", "rows"), [(words, report[name]) for name, words in _COUNTS if report[name] or name == "rows"]),
+        f"<p>The accepted rows are {escape(_evidence(report))}.</p>" if report["accepted"] else "",
         _section("Why rows were rejected", ("reason", "rows"), report["reasons"].items()),
         f"<p>Rejected rows: <code>{escape(report['rejected_file'])}</code></p>" if report["rejected_file"] else "",
         _section("Warnings", ("rule", "findings"), report.get("warnings", {}).items()),
@@ -46,6 +49,10 @@ def page(report: Mapping[str, Any]) -> str:
     ]
     head = f"<meta charset=utf-8><title>Load {state}</title><style>{_STYLE}</style>"
     return f"<!doctype html><html lang=en>{head}<body>{''.join(body)}</body></html>\n"
+
+
+def _evidence(report: Mapping[str, Any]) -> str:
+    return Evidence.from_json(report.get("evidence", {})).sentence or COUNTED
 
 
 def _section(title: str, names: tuple[str, ...], rows: Any) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from optimove_provider.contract.dcp.evidence import Evidence
 from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.loads.report.html import page
 from optimove_provider.loads.state.staging import Staging
@@ -25,9 +26,11 @@ class Unaccounted(OptimoveProviderError):
 class Report:
     """The account of one load: rows = accepted + rejected + unchanged + stale + unsent, always.
 
-    `accepted` are rows that the vendor took and that are, or will be, visible; rows of a batch that was never
-    completed are `unsent`, and `problem` says how many of them had been answered with success. `rejected_file` holds
-    the rejected rows with their reasons, and a replay reads it; `reasons` counts them, `examples` are the first.
+    `accepted` are rows that the vendor took and that are, or will be, visible; `evidence` says who counted them, or
+    that nobody did, in the form of `Evidence.as_json`: a request that was answered counts its rows. Rows of a batch
+    that was never completed are `unsent`, and `problem` says how many of them had been answered with success.
+    `rejected_file` holds the rejected rows with their reasons, and a replay reads it; `reasons` counts them, `examples`
+    are the first.
     `warnings` are counted by the rules that `validate` has. `notes` are remarks and warnings. `plan` has the plan's
     digest, its counts, and samples of what changes; `expired` are records that the source lacks and that were made to
     expire, `not_expired` those of them that the vendor refused: they are no rows of it. `replay` has what a replay of
@@ -57,6 +60,7 @@ class Report:
     replay: dict[str, Any] = field(default_factory=dict)
     s3_keys: tuple[str, ...] = field(default=())
     task: str = ""
+    evidence: dict[str, Any] = field(default_factory=Evidence().as_json)
 
     @property
     def unsent(self) -> int:
@@ -69,8 +73,17 @@ class Report:
         counts = ", ".join(f"{getattr(self, name)} {name}" for name in COUNTS if getattr(self, name))
         expired = f"; {self.expired} records that the source lacks were made to expire" if self.expired else ""
         rejected = f"; the rejected rows, with reasons: {self.rejected_file}" if self.rejected_file else ""
+        evidence = f" ({self._evidence.sentence})" if self.accepted and self._evidence.sentence else ""
         said = f"load {self.load_id}: {self.state}, {self.rows} rows" + (f": {counts}" if counts else "")
-        return said + expired + rejected
+        return said + evidence + expired + rejected
+
+    @property
+    def _evidence(self) -> Evidence:
+        return Evidence.from_json(self.evidence)
+
+    def tell_evidence(self, evidence: Evidence) -> None:
+        """Take over what shows that the accepted rows are stored."""
+        self.evidence = evidence.as_json()
 
     def note(self, text: str) -> None:
         """Add a remark, once, and say it in the log."""
@@ -133,8 +146,10 @@ class Report:
         """The task's result: small and JSON-able, with the URL of the filed report."""
         counts = {name: getattr(self, name) for name in ("load_id", "state", "rows", *COUNTS)}
         result = counts | {"report": staging.url(self._path)}
+        if self.accepted:
+            result["evidence"] = self.evidence
         if self.state == "planned" and self.plan:
-            result |= {"plan": self.plan["digest"], **{name: self.plan[name] for name in PLANNED}}
+            result |= {"plan": self.plan["digest"], **{name: self.plan.get(name, 0) for name in PLANNED}}
         return result
 
     @property
@@ -142,5 +157,5 @@ class Report:
         return f"reports/{self.load_id}.json"
 
 
-PLANNED = ("new", "changed", "unknown", "expiring", "unchanged", "removed", "stale")
+PLANNED = ("new", "changed", "unknown", "expiring", "reverified", "unchanged", "removed", "stale")
 COUNTS = ("accepted", "rejected", "unchanged", "stale", "unsent")

@@ -5,7 +5,7 @@ Rows that cannot travel are put aside with their reasons.
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 import pyarrow as pa
 
+from optimove_provider.contract.optix.data_connections import has_formula
 from optimove_provider.loads.progress import Progress
 from optimove_provider.loads.spool.id_warnings import IdWarnings
 from optimove_provider.loads.spool.row_files import REFUSED, fingerprints, rows_batch
@@ -24,7 +25,8 @@ from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.arrow.filled import filled
 from optimove_provider.records.arrow.shown import shown
-from optimove_provider.records.findings.findings import Findings
+from optimove_provider.records.findings import file_rules
+from optimove_provider.records.findings.findings import Finding, Findings
 from optimove_provider.records.rejected_lines import REJECTED_FILE, rejected_line, unread_line
 from optimove_provider.records.rows import Rows, Unread
 from optimove_provider.records.to_json.encode import Encoded, Unfit, missing_key
@@ -45,9 +47,9 @@ class Spool:
     """`rows` of the source, of which `fit` are frozen and `rejected` put aside; `columns` counts the cells of each that
     are filled.
 
-    `warnings` about the keys are counted by rule; `warning_note` tells the first, and where all are. Of the rejected
-    rows, `keyless` are without a key that could be told. The keys of the others lie beside the parts,
-    without a record: a snapshot has them, although they are not sent.
+    `warnings` about keys and columns are counted by rule; `warning_note` tells the first, and where all are. Of the
+    rejected rows, `keyless` are without a key that could be told. The keys of the others lie beside the parts, without
+    a record: a snapshot has them, although they are not sent.
     """
 
     rows: int
@@ -106,20 +108,33 @@ def open_spool(
     with open_rows() as rows:
         aside, findings = f"{journal.folder}/{REJECTED_FILE}", Findings("the source's rows")
         spool = freeze(rows, journal.staging, folder, aside, make_encoder, primary_key, compared, findings)
+    _warn_of_columns(spool.columns, findings)
     spool = _with_warnings(spool, findings, journal)
     journal.rows_read(spool.as_json())
     log.info("%d rows read, %d of them rejected", spool.rows, spool.rejected)
     return spool
 
 
+def _warn_of_columns(columns: Iterable[str], findings: Findings) -> None:
+    rule = file_rules.HEADER_COLON
+    for name in columns:
+        if not has_formula(name):
+            findings.add(Finding(0, 1, 0, name, rule.name, name, file_rules.COLON, rule.severity))
+
+
 def _with_warnings(spool: Spool, findings: Findings, journal: Journal) -> Spool:
-    """Tell in the log and in staging what is odd about the keys, as an import does; the spool remembers it."""
+    """Tell in the log and in staging what is odd about keys and columns, as an import does; the spool remembers it."""
     if not findings.total:
         return spool
     findings.rows, findings.valid_rows = spool.rows, spool.fit
     url = journal.staging.write(f"reports/{journal.load_id}-findings.json", findings.as_json())
     log.warning("%s\nFull report: %s", findings.describe(), url)
-    return replace(spool, warnings=findings.warnings(), warning_note=findings.warning_note(url))
+    told = findings.warnings()
+    notes = [findings.warning_note(url)]
+    if file_rules.HEADER_COLON.name in told:
+        columns = [name for name in spool.columns if not has_formula(name)]
+        notes.append(f"columns {', '.join(map(repr, columns))}: {file_rules.COLON}")
+    return replace(spool, warnings=told, warning_note=". ".join(filter(None, notes)))
 
 
 def freeze(

@@ -40,6 +40,11 @@ LEDGER = pa.schema(
         ("opened", pa.timestamp("us", "UTC")),  # with the generation, the age
         ("expires", pa.timestamp("us", "UTC")),  # null: never
         ("state", pa.string()),
+        ("evidence", pa.string()),  # what showed that it was accepted: contract.dcp.evidence; null: not known
+        (
+            "unproven_since",
+            pa.timestamp("us", "UTC"),
+        ),  # null: somebody counted it; else when it was accepted all the same
     ]
 )
 """A layer. state: live; removed (gone from the source and reported, still in the target); tombstone (not there: expired
@@ -104,10 +109,13 @@ def write(staging: Staging, path: str, batches: Batches, schema: pa.Schema) -> i
     return rows
 
 
+_REPEATED = ("generation", "opened", "expires", "state", "evidence", "unproven_since")
+
+
 def _packing(staging: Staging, schema: pa.Schema) -> dict[str, Any]:
     """Texts hardly repeat, and a load's rows soon go: on a disk, to pack them takes more time than to make them."""
     brief = schema.equals(ROWS) and staging.is_local
-    repeated = [name for name in ("generation", "opened", "expires", "state") if name in schema.names]
+    repeated = [name for name in _REPEATED if name in schema.names]
     return {"compression": "none" if brief else "zstd", "use_dictionary": repeated or False}
 
 
@@ -226,6 +234,12 @@ def _groups(staging: Staging, paths: Sequence[str]) -> Iterator[Any]:
         with staging.open(path) as stream:
             found = pq.read_metadata(stream)
         yield from (found.row_group(number) for number in range(found.num_row_groups))
+
+
+def columns(staging: Staging, path: str) -> list[str]:
+    """The columns that a file has."""
+    with staging.open(path) as stream:
+        return list(pq.read_schema(stream).names)
 
 
 def describe(staging: Staging, path: str) -> tuple[int, bool]:

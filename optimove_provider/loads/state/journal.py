@@ -378,6 +378,11 @@ class Journal:
         self.begin_batch()
         return {}
 
+    @property
+    def has_begun_batch(self) -> bool:
+        """Whether the present batch was begun by this try."""
+        return self._has_begun_batch
+
     def _may_resume(self, resume_within: timedelta | None, outcomes: Mapping[int, SliceOutcome], bisected: str) -> bool:
         return resume_within is None or self._has_begun_batch or self.silent_for(outcomes, bisected) <= resume_within
 

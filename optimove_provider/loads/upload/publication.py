@@ -2,9 +2,9 @@
 
 | phase | what is true | a process that dies here |
 | --- | --- | --- |
-| sending | some parts of some files are sent | a retry makes every part again, and sends what is missing |
+| sending | some parts of some files are sent, or in staging | a retry makes them again, and sends what is missing |
 | prepared | every row was checked, every part sent; the journal has the report | a retry commits, and reads no row |
-| committing | some files are visible | the same; a file that is visible is not completed twice |
+| committing | some files are visible | the same; a file that is visible, or may have been, is not made so twice |
 | aborted | no file that was not visible will ever be | a retry begins anew |
 """
 
@@ -18,11 +18,14 @@ from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.journal import Journal, Stage
 from optimove_provider.loads.upload.destination import Destination
-from optimove_provider.loads.upload.multipart import UploadLost, files_of
+from optimove_provider.loads.upload.file import UploadLost
+from optimove_provider.loads.upload.files import files_of
 from optimove_provider.loads.upload.uploads import Uploads
+from optimove_provider.loads.upload.visibility import Right, make_visible
 
 log = logging.getLogger(__name__)
 
+_ANYBODYS = Right()
 RememberRows = Callable[[str, list[dict[str, str]]], object]
 """Takes a file's S3 key and some of its rows before that file becomes visible."""
 
@@ -30,7 +33,7 @@ RememberRows = Callable[[str, list[dict[str, str]]], object]
 class Publication:
     """The files of a load, and how far they are from being visible.
 
-    `on_aborted` is called when the files were aborted, and none of them can ever become visible any more.
+    `on_aborted` is called when the files were aborted, or lost, and none of them was or ever will be visible.
     """
 
     def __init__(
@@ -54,8 +57,8 @@ class Publication:
 
     @property
     def visible(self) -> int:
-        """How many files are visible."""
-        return sum(file.is_visible() for file in files_of(self._to))
+        """How many files are visible, or may have been."""
+        return sum(file.may_be_visible for file in files_of(self._to))
 
     def prepare(self, uploads: Uploads, age: Age | None = None) -> None:
         """From here on the files can only be committed, or aborted: their rows, of that `age`, stay the same."""
@@ -65,15 +68,14 @@ class Publication:
         self._report.s3_keys = tuple(file.key for file in uploads.files)
         self._journal.prepared(self._report.as_json(), age)
 
-    def commit(self, may_complete: Callable[[], None] = lambda: None) -> None:
-        """Make the files visible. `may_complete` is asked before each, and raises where the right to was lost."""
+    def commit(self, right: Right = _ANYBODYS) -> None:
+        """Make the files visible, each only while the `right` to is there."""
         self._report.s3_keys, files = tuple(self._report.s3_keys), list(files_of(self._to))
         if lost := set(self._report.s3_keys) - {file.key for file in files}:
             raise UploadLost(f"staging knows no more of the uploads of {', '.join(sorted(lost))}. A retry begins anew")
         for file in files:
             if file.key in self._report.s3_keys:
-                may_complete()
-                file.complete()
+                make_visible(file, right)
             else:  # of an earlier try, when the source held more
                 file.abort()
 
@@ -81,6 +83,12 @@ class Publication:
         """Throw away what is not visible: a retry sends the rows anew."""
         self._unprepare()  # first: prepared means that there are uploads to complete
         if all([file.abort() for file in list(files_of(self._to))]):
+            self._on_aborted()
+
+    def _begin_anew(self) -> None:
+        """A file was lost, and was never visible; if no other one was, none of them is in doubt."""
+        self._unprepare()
+        if not self.visible:
             self._on_aborted()
 
     def _unprepare(self) -> None:
@@ -99,5 +107,5 @@ class Publication:
                 if not error.retry_helps:
                     self.abort()
                 elif isinstance(error, UploadLost):
-                    self._unprepare()
+                    self._begin_anew()
             raise

@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Self
 
+from optimove_provider.clients.s3 import NotPermitted
 from optimove_provider.contract.cells.datatypes import MAX_IMPORT_BYTES
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.loads.upload.destination import MAX_FILE_BYTES, Destination
+from optimove_provider.loads.upload.file import UploadFile
+from optimove_provider.loads.upload.files import open_file
 from optimove_provider.loads.upload.multipart import PART_BYTES, MultipartFile
 
 MIN_FILE_BYTES = 2 * PART_BYTES
@@ -17,7 +20,8 @@ IN_FLIGHT = 3
 class Uploads:
     """A sink that uploads: a file ends before `max_file_bytes`, and the next begins with the header again.
 
-    A few parts are in flight at a time; whoever writes faster waits.
+    A few parts are in flight at a time; whoever writes faster waits. The first one goes alone: if S3 refuses parts,
+    nothing is lost yet, and the file goes up whole.
     """
 
     def __init__(self, to: Destination, max_file_bytes: int = MAX_FILE_BYTES) -> None:
@@ -28,7 +32,8 @@ class Uploads:
         self._discarding = False
         self._in_flight: deque[Future[int]] = deque()
         self._pool = to.staging.surroundings.pool(IN_FLIGHT, "upload")
-        self.files: list[MultipartFile] = []
+        self._parts_are_taken = False
+        self.files: list[UploadFile] = []
         self.sent = 0
 
     def __enter__(self) -> Self:
@@ -36,13 +41,15 @@ class Uploads:
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
+        for file in self.files:
+            file.discard()
 
     def write(self, text: bytes, /) -> int:
         """Take the header, then rows. No upload begins before there is a row."""
         if not self._header:
             self._header = text
         elif text and not self._discarding:
-            if not self.files or self.files[-1].size + len(text) > self._max_file_bytes:
+            if not self.files or self.files[-1].size + len(text) > self._most_bytes:
                 self._next_file()
             self._add(text)
         return len(text)
@@ -61,11 +68,14 @@ class Uploads:
         for file in self.files:
             file.close()
 
+    @property
+    def _most_bytes(self) -> int:
+        return min(self._max_file_bytes, self.files[-1].most_bytes)
+
     def _next_file(self) -> None:
         if self.files:
             self._send(self.files[-1].end())
-        number = len(self.files) + 1
-        self.files.append(MultipartFile.resume(self.to, number) or MultipartFile.begin(self.to, number, PART_BYTES))
+        self.files.append(open_file(self.to, len(self.files) + 1))
         self._add(self._header)
 
     def _add(self, text: bytes) -> None:
@@ -74,9 +84,28 @@ class Uploads:
     def _send(self, parts: Iterator[tuple[int, bytes]]) -> None:
         for number, body in parts:
             self._await(IN_FLIGHT - 1)
-            self._in_flight.append(self._pool.submit(self.files[-1].send, number, body))
+            if self._parts_are_taken:
+                self._in_flight.append(self._pool.submit(self.files[-1].send, number, body))
+            else:
+                self._try_part(number, body, parts)
+
+    def _try_part(self, number: int, body: bytes, more: Iterator[tuple[int, bytes]]) -> None:
+        """Send a part while it is not known whether S3 takes any."""
+        file = self.files[-1]
+        try:
+            sent = file.send(number, body)
+        except NotPermitted as error:
+            if number > 1 or self.to.method != "auto" or not isinstance(file, MultipartFile):
+                raise file.refused(error) from None
+            self.files[-1] = file.continued_whole(error, (body, *(later for _, later in more)))
+            return
+        self.sent += sent
+        self._parts_are_taken = sent > 0
 
     def _await(self, leave: int) -> None:
         """Wait for the oldest parts until `leave` of them are in flight."""
         while len(self._in_flight) > leave:
-            self.sent += self._in_flight.popleft().result()
+            try:
+                self.sent += self._in_flight.popleft().result()
+            except NotPermitted as error:  # those before it were taken
+                raise self.files[-1].refused(error) from None

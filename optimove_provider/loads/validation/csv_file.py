@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from optimove_provider.contract.cells.datatypes import Attribute
+from optimove_provider.contract.cells.registered import Registered
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.loads.progress import Progress
 from optimove_provider.loads.state.staging import Staging
@@ -50,7 +50,7 @@ class CsvFile:
 
 
 def check_file(
-    file: CsvFile, attributes: Sequence[Attribute] | None, options: Options, staging: Staging, report_path: str
+    file: CsvFile, attributes: Sequence[Registered] | None, options: Options, staging: Staging, report_path: str
 ) -> tuple[Findings, str]:
     """Validate a whole CSV file; returns what was found and the URL of the full report in staging.
 

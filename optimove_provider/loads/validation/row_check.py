@@ -9,6 +9,7 @@ from functools import partial
 from typing import BinaryIO, cast
 
 from optimove_provider.contract.cells.datatypes import Attribute
+from optimove_provider.contract.cells.registered import Registered, usable
 from optimove_provider.contract.wire.errors import DataError, SettingsError
 from optimove_provider.loads.progress import Progress
 from optimove_provider.loads.report.max_rejected import check_max_rejected
@@ -44,7 +45,7 @@ class ImportOptions:
     `allow_pii` names columns that may look like personal data. A file ends before it has more than `max_file_bytes`.
     """
 
-    attributes: Sequence[Attribute]
+    attributes: Sequence[Registered]
     on_invalid: str = "fail"
     max_rejected: float | None = None
     allow_pii: Collection[str] = ()
@@ -83,7 +84,7 @@ class RowCheck:
         """Check all rows. Raises DataError if nothing may be imported: the findings are its text."""
         options, load_id = self._options, self._report.load_id
         with self._row_sink(sink) as row_sink:
-            text = CsvText(options.attributes, row_sink.on_unfit)
+            text = CsvText(usable(options.attributes), row_sink.on_unfit)
             numbered, on_progress = SourceNumbers(row_sink, text.source_row), self._on_progress(row_sink, sink)
             with self._opened(text) as stream:
                 findings = check_csv(stream, options.attributes, self._check_options(), on_progress, numbered)
@@ -124,6 +125,7 @@ class RowCheck:
         file, allowed = self._source, self._options.allow_pii
         return Options(
             file=file.name if isinstance(file, CsvFile) else "the source's rows",
+            rewrites=True,
             delimiter=self._delimiter,
             observers=self._all_observers,
             about_names=partial(pii_names, allowed=allowed),

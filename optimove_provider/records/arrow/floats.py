@@ -1,4 +1,4 @@
-"""Floats as Arrow would write them, but for whole numbers, of which it leaves out digits."""
+"""Floats as Arrow would write them, but for whole numbers, of which it leaves out digits; and without exponents."""
 
 from typing import Any
 
@@ -7,10 +7,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from optimove_provider.contract.cells.rules import plain_digits
 from optimove_provider.records.arrow.text_arrays import numbers
 
 EXACT_INTEGERS = 2**53
 """Below it every whole number is a double."""
+_PLAIN_FROM = 1e-5
+"""Numbers that are nearer to 0 Arrow may write with an exponent."""
 _NOT_ALL_DIGITS = {"float": 2**24, "double": 10**10}
 """From here on Arrow fills a float's shortest digits up with zeros, and writes a double with an exponent."""
 
@@ -33,3 +36,15 @@ def all_digits(column: pa.Array, values: npt.NDArray[Any]) -> pa.Array:
     long = (size >= start) & (size < EXACT_INTEGERS) & (values == np.trunc(values))
     whole = pa.array(np.where(long, values, 0).astype(np.int64)).cast(pa.string())
     return pc.if_else(pa.array(long), whole, column.cast(pa.string()))
+
+
+def without_exponents(cells: pa.Array, values: npt.NDArray[Any]) -> pa.Array:
+    """What `all_digits` gives, with plain digits for what Arrow writes with an exponent: the same numbers."""
+    size = np.abs(values)
+    may_have_one = (size >= _NOT_ALL_DIGITS["double"]) | (size < _PLAIN_FROM) & (size > 0)
+    if not may_have_one.any():
+        return cells
+    texts = cells.cast(pa.string())
+    odd = pc.match_substring(texts, "e").fill_null(False)
+    plain = pa.array(map(plain_digits, texts.filter(odd).to_pylist()), pa.string())
+    return pc.replace_with_mask(texts, odd, plain)

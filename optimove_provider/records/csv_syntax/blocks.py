@@ -166,6 +166,31 @@ def _not_utf8(block: bytes, size: int) -> int | None:
     return None
 
 
+def cell_spans(block: bytes, part: RegularPart, delimiter: str, records: Offsets, columns: Offsets) -> Offsets:
+    """Where some cells of a regular part stand, quotes included: two columns, start and end.
+
+    `records` have as many cells as the header, and `columns` says which one of each is meant.
+    """
+    bytes_ = np.frombuffer(block, np.uint8, part.size)
+    borders = np.flatnonzero(bytes_ == ord(delimiter))
+    borders = borders[_outside(borders, np.flatnonzero(bytes_ == _QUOTE))]
+    starts, ends = np.append(0, part.ends)[records], part.ends[records]
+    first = np.searchsorted(borders, starts)
+    before, after = first + columns - 1, first + columns
+    padded = np.append(borders, part.size)
+    is_last = padded[np.minimum(after, len(borders))] >= ends
+    start = np.where(columns == 0, starts, padded[np.maximum(before, 0)] + 1)
+    return np.stack(
+        [start, np.where(is_last, _before_newline(bytes_, ends), padded[np.minimum(after, len(borders))])], 1
+    )
+
+
+def _before_newline(bytes_: Bytes, ends: Offsets) -> Offsets:
+    """The ends of records without their line ends; the last one may have none."""
+    ends = ends - (bytes_[ends - 1] == _LF)
+    return np.asarray(ends - (bytes_[np.maximum(ends - 1, 0)] == _CR))
+
+
 Parsed = tuple[pa.Table, list[tuple[int, int]]]
 
 

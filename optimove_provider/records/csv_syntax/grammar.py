@@ -1,6 +1,7 @@
 """What RFC 4180 allows, and the faults of a record's text."""
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from optimove_provider.records.findings import file_rules
@@ -25,10 +26,28 @@ class Fault(NamedTuple):
 REPEATED = "the header once more: put files together without the headers of all but the first"
 DOUBT = "this may be a part of the cell that is broken on line {line}: where that record ends is not certain; mend it"
 NUL_MESSAGE = "a NUL character: no reader agrees with another about it"
-_SPACE = "a space before an opening quote: readers disagree whether the quotes are part of the value"
+_SPACE = (
+    "a space before an opening quote, as in the vendor's own sample row: common readers take the quotes for a part of "
+    "the value, and an import writes the cell without the space"
+)
 _BARE_CR = "a carriage return without a line feed: end lines with LF or CRLF"
 _BARE_QUOTE = "a double quote in a cell that is not quoted: quote the cell and double the quote"
 _TEXT_AFTER = "text after a closing quote: a double quote that is part of a value must be doubled"
+
+
+_SPACED_QUOTE = re.compile(' ++"')
+_SPACE_AND_LINES = (
+    "a space before an opening quote, and a line end within the quotes: readers disagree where the row ends"
+)
+
+
+class Span(NamedTuple):
+    """Where a cell stands in the text of its record, spaces before its quotes included, and its value."""
+
+    start: int
+    end: int
+    value: str
+    spaced: bool
 
 
 class Grammar:
@@ -40,7 +59,7 @@ class Grammar:
         self._delimiter = delimiter
         self._plain, self._quoted = re.compile(plain), re.compile(quoted)
         self._cell = re.compile(
-            rf"(?:{quoted}|(?P<spaced> ++{quoted})|{plain})(?P<end>{re.escape(delimiter)}|\r?\n|\Z)"
+            rf"(?P<cell>{quoted}|(?P<spaced> ++{quoted})|{plain})(?P<end>{re.escape(delimiter)}|\r?\n|\Z)"
         )
 
     def faults(self, text: str, first_line: int, ended: bool) -> tuple[list[Fault], int]:
@@ -51,10 +70,13 @@ class Grammar:
         unquoted = '"' not in text and text.count("\r") == text.endswith("\r\n")
         if unquoted and len(text) <= MAX_CELL_CHARACTERS:
             return [], 0
-        faults, index, position = [], 0, 0
+        faults, index, position = list[Fault](), 0, 0
         while found := self._cell.match(text, position):
+            if found["spaced"] and "\n" in found["spaced"]:
+                return [*faults, Fault(file_rules.QUOTE_SPACE.name, index, text[position:], _SPACE_AND_LINES)], position
             if found["spaced"]:
-                faults.append(Fault(file_rules.QUOTE_SPACE.name, index, found["spaced"], _SPACE))
+                spaced = file_rules.QUOTE_SPACE
+                faults.append(Fault(spaced.name, index, found["spaced"], _SPACE, spaced.severity))
             if len(found[0]) > MAX_CELL_CHARACTERS:
                 message = f"the cell is longer than {MAX_CELL_CHARACTERS} characters"
                 faults.append(Fault(file_rules.TOO_LONG.name, index, found[0], message))
@@ -63,6 +85,18 @@ class Grammar:
             position, index = found.end(), index + 1
         rule, message = self._stopped(text, position, first_line, ended)
         return [*faults, Fault(rule, index, text[position:], message)], position
+
+    def spans(self, text: str) -> Iterator[Span]:
+        """The cells of a record that is not broken."""
+        position = 0
+        while found := self._cell.match(text, position):
+            start, end = found.span("cell")
+            bare = found["cell"].lstrip(" ") if found["spaced"] else found["cell"]
+            value = bare[1:-1].replace('""', '"') if bare.startswith('"') else bare
+            yield Span(start, end, value, bool(found["spaced"]))
+            position = found.end()
+            if found["end"] != self._delimiter:
+                return
 
     def count(self, text: str) -> int:
         """Count the cells of a line that is a whole record; 0 if it is none."""
@@ -75,6 +109,8 @@ class Grammar:
 
     def _stopped(self, text: str, position: int, first_line: int, ended: bool) -> tuple[str, str]:
         """Say why no cell could be read at `position`."""
+        if bare := _SPACED_QUOTE.match(text, position):
+            position = bare.end() - 1
         if text[position] == '"':
             opened = first_line + text.count("\n", 0, position)
             if quoted := self._quoted.match(text, position):
@@ -87,9 +123,7 @@ class Grammar:
         start = plain.end() if plain else position
         if text[start] == "\r":
             return file_rules.BARE_CR.name, _BARE_CR
-        if text[position:start].strip(" "):
-            return file_rules.QUOTE.name, _BARE_QUOTE
-        return file_rules.QUOTE_SPACE.name, _SPACE
+        return file_rules.QUOTE.name, _BARE_QUOTE
 
 
 SEPARATORS = ";\t|,"

@@ -20,13 +20,15 @@ from typing import NamedTuple
 from optimove_provider.records.csv_syntax.grammar import MAX_RECORD_BYTES, NUL_MESSAGE, Fault, Grammar
 from optimove_provider.records.csv_syntax.lookahead import LookaheadStream
 from optimove_provider.records.findings import file_rules
+from optimove_provider.records.findings.findings import ERROR
 
 _UNDECODABLE = re.compile("[\udc80-\udcff]")
 
 
 @dataclass(slots=True)
 class Record:
-    """One record. `broken`: its cells are not to be trusted. A blank line has no cells and is not broken.
+    """One record. `broken`: its cells are not to be trusted. A blank line has no cells and is not broken. Of a quoted
+    cell with spaces before it, which is no more than a warning, `cells` has what is in the quotes.
 
     `line` is the physical line (from 1) and `byte` the offset where it starts; `text` is as it stands, with
     line ends, and with undecodable bytes as surrogate escapes. `is_cut`: it is too long to be kept, and has quotes.
@@ -41,6 +43,11 @@ class Record:
     broken: bool
     is_cut: bool = False
     doubt: int = 0
+
+    @property
+    def errors(self) -> list[Fault]:
+        """The faults of its text that are no mere warnings."""
+        return [fault for fault in self.faults if fault.severity == ERROR]
 
     @property
     def is_blank(self) -> bool:
@@ -156,8 +163,9 @@ class RecordReader:
 
     def __init__(self, stream: "LookaheadStream", delimiter: str = ",", line: int = 1, byte: int = 0) -> None:
         self._lines = _Lines(stream, line, byte)
-        self._reader = csv.reader(self._lines, delimiter=delimiter)
-        self._grammar = Grammar(delimiter)
+        # Only a quoted cell may have spaces before it: of others, the grammar knows that they are part of the value.
+        self._reader = csv.reader(self._lines, delimiter=delimiter, skipinitialspace=True)
+        self._grammar, self._delimiter = Grammar(delimiter), delimiter
         self.width: int | None = None
 
     @property
@@ -200,17 +208,26 @@ class RecordReader:
         lines = self._lines
         text = "".join([line.text for line in lines.taken])
         faults, keep = self._structure(text, complaint)
-        if faults and keep < len(lines.taken) and (complaint or lines.ended or self._is_row(keep)):
+        broken = any(fault.severity == ERROR for fault in faults)
+        if broken and keep < len(lines.taken) and (complaint or lines.ended or self._is_row(keep)):
             lines.give_back(keep)
             text, cells = "".join([line.text for line in lines.taken]), []
         is_cut = any(line.quoted for line in lines.taken)
-        record = Record(lines.line, lines.byte, text, cells, faults, broken=bool(faults), is_cut=is_cut)
+        if cells and not broken and " " in text:
+            cells = self._with_spaces(text, cells)
+        record = Record(lines.line, lines.byte, text, cells, faults, broken, is_cut)
         record.faults += self._encoding(cells)
         if "\0" in text:
             record.faults += [
                 Fault(file_rules.NUL.name, i, cell, NUL_MESSAGE) for i, cell in enumerate(cells) if "\0" in cell
             ]
         return record
+
+    def _with_spaces(self, text: str, cells: list[str]) -> list[str]:
+        """The cells with the spaces before those that have no quotes."""
+        if not (text.startswith(" ") or f"{self._delimiter} " in text):
+            return cells
+        return [span.value for span in self._grammar.spans(text)]
 
     def _is_row(self, index: int) -> bool:
         """Whether a line that was read into a broken record would be a row by itself."""

@@ -28,7 +28,9 @@ EARLY_BLANK_LINE = FileRule("blank-line", "a blank line before the header")
 BLANK_LINE = FileRule("blank-line", "a blank line after the header, which is no row", WARNING)
 
 QUOTE = FileRule("quote", "a quote that is not closed, or not doubled, or in a cell that is not quoted")
-QUOTE_SPACE = FileRule("quote-space", "a space before an opening quote")
+QUOTE_SPACE = FileRule(
+    "quote-space", "a space before an opening quote, as in the vendor's sample row (strict: an error)", WARNING
+)
 BARE_CR = FileRule("bare-cr", "a carriage return outside of quotes without a line feed after it")
 TOO_LONG = FileRule("too-long", "a cell of more than 131,072 characters, a record of more than 1 MiB")
 ENCODING = FileRule("encoding", "bytes that are not UTF-8")
@@ -39,9 +41,16 @@ HEADER_CUSTOMER_ID = FileRule("header-customer-id", "not one column `customerId`
 HEADER_KEY = FileRule("header-key", "Opti-X: not one column that is the key, but none or several")
 HEADER_DUPLICATE = FileRule("header-duplicate", "a name that is there before")
 HEADER_ARCHIVED = FileRule("header-archived", "the name of an attribute that is archived")
-HEADER_UNJUDGED = FileRule("header-unjudged", "the name of an attribute of a datatype or format that is unknown here")
+HEADER_UNUSABLE = FileRule(
+    "header-unusable", "the name of an attribute of an unknown datatype or format, or of two that are not archived"
+)
 HEADER_PADDED = FileRule("header-padded", "the name of an attribute with white space around it")
 HEADER_UNKNOWN = FileRule("header-unknown", "a name that no attribute has")
+HEADER_COLON = FileRule("header-colon", "Opti-X: a name with a colon, which no campaign's formula can name", WARNING)
+COLON = (
+    "a colon in a column's name: a campaign's formula, DC_<uuid>:<key>::<column>:<default>, cannot name it, since "
+    "colons separate its parts; rename the column in the query or file"
+)
 
 RAGGED = FileRule("ragged", "a row with more or fewer cells than the header")
 HEADER_REPEATED = FileRule("header-repeated", "a row that is the header once more, as in files put together with `cat`")
@@ -69,8 +78,8 @@ FILE_RULES: dict[str, tuple[FileRule, ...]] = {
     "The file": (*(EMPTY_FILE, NOT_CSV, CONVERTED, HEADER_ONLY, SIZE, BOM, LINE_ENDS, EARLY_BLANK_LINE, BLANK_LINE),),
     "The text": (QUOTE, QUOTE_SPACE, BARE_CR, TOO_LONG, ENCODING, NUL),
     "The header": (
-        *(SEPARATOR, HEADER_CUSTOMER_ID, HEADER_KEY, HEADER_DUPLICATE, HEADER_ARCHIVED, HEADER_UNJUDGED),
-        *(HEADER_PADDED, HEADER_UNKNOWN),
+        *(SEPARATOR, HEADER_CUSTOMER_ID, HEADER_KEY, HEADER_DUPLICATE, HEADER_ARCHIVED, HEADER_UNUSABLE),
+        *(HEADER_PADDED, HEADER_UNKNOWN, HEADER_COLON),
     ),
     "Rows": (RAGGED, HEADER_REPEATED, AFTER_QUOTE, CUSTOMER_ID, KEY, NULL_MARKER),
     "Ids": (*(ID_LEADING_ZEROS, ID_EXPONENT, ID_PADDING, ID_UNSEEN, ID_NULL, ID_CASE, ID_LOOKALIKE, ID_DUPLICATE),),

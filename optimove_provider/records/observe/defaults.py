@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from optimove_provider.contract.cells.datatypes import Attribute, by_name, is_key_column
+from optimove_provider.contract.cells.datatypes import Attribute, is_key_column
 from optimove_provider.records.key import DCP_KEY, Key
 from optimove_provider.records.observe.identifiers import KeyObserver, OnCompared, no_progress
 from optimove_provider.records.observe.observer import ColumnObserver
@@ -27,8 +27,7 @@ def observers_for(
     holds the ids. `allowed_pii` names columns that may look like personal data; `folder` is where ids go that
     do not fit in memory; `on_compared` is told how many ids were compared, and how many there are.
     """
-    registered = by_name(attributes)
-    texts = {name: one.datatype == "string" for name, one in registered.items() if name and not is_key_column(name)}
+    texts = {name: one.datatype == "string" for one in attributes if (name := one.name) and not is_key_column(name)}
     keys = [column for column, name in enumerate(names) if name in key]
     observers: list[ColumnObserver] = [
         KeyObserver(column, names[column], folder, on_compared=on_compared, errors=key.errors)

@@ -1,10 +1,13 @@
 """The rows of a CSV file as text: 00123 stays 00123, an empty cell is the empty text.
 
 Blocks that keep to RFC 4180 are parsed by Arrow; where the text is odd, it comes record by record. A row whose own text
-is wrong, and whose end is certain, is `Unread`. After an unclosed quote, or bytes that are not UTF-8, nothing that
-follows can be trusted: the file is refused.
+is wrong, and whose end is certain, is `Unread`; a space before an opening quote is no part of the value, and the log
+tells of it. After an unclosed quote, or bytes that are not UTF-8, nothing that follows can be trusted: the file is
+refused.
 """
 
+import logging
+from array import array
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -22,6 +25,8 @@ from optimove_provider.records.csv_syntax.scan import RegularBlock, scan
 from optimove_provider.records.file_kind import HEAD_BYTES, other_kind, unmarked_utf16
 from optimove_provider.records.files import delimiter_of
 from optimove_provider.records.rows import BATCH_ROWS, Reading, Rows, Unread, one_chunk, refuse_doubled, small_batches
+
+log = logging.getLogger(__name__)
 
 BLOCK_BYTES = 2 << 20
 
@@ -42,6 +47,7 @@ class _CsvFile:
         self._stream, self._name, self._block_bytes = stream, name, block_bytes
         self._delimiter = delimiter_of(name)
         self._row = 0
+        self._spaced = array("q")
         self._header: list[str] = []
         self._repeated = RepeatedHeader([])
 
@@ -63,13 +69,23 @@ class _CsvFile:
             self._row += item.rows if isinstance(item, RegularBlock) else not item.is_blank
         if rows:
             yield _text_batch(self._header, rows)
+        if self._spaced:
+            log.warning(
+                "source %r: %d rows have a space before an opening quote, the first is row %d: their cells are read "
+                "without it",
+                self._name,
+                len(self._spaced),
+                self._spaced[0],
+            )
 
     def _cells(self, item: RegularBlock | Record) -> list[str] | None:
         """The cells of a row that was read exactly; None if this is none, or a faulty one."""
-        if isinstance(item, RegularBlock) or item.faults or item.doubt or len(item.cells) != len(self._header):
+        if isinstance(item, RegularBlock) or item.errors or item.doubt or len(item.cells) != len(self._header):
             return None
         if self._repeated.is_repeat(item.raw_cells):
             return None
+        if item.faults:
+            self._spaced.append(self._row + 1)
         return item.cells
 
     def _refuse_other_kind(self) -> None:
@@ -91,8 +107,8 @@ class _CsvFile:
             )
         if separator := other_separator(record.text, self._delimiter, record.cells):
             raise DataError(f"source {self._name!r}: {separator_message(separator)}")
-        if record.faults:
-            raise self._refusal(record, record.faults[0])
+        if record.errors:
+            raise self._refusal(record, record.errors[0])
         self._header = record.cells
         refuse_doubled(self._header, f"source {self._name!r}")
         self._stream.push(records.rest or b"")
@@ -128,11 +144,11 @@ class _CsvFile:
 
     def _unread(self, record: Record) -> Iterator[Unread]:
         """A record that is no row as it should be; nothing if it is a blank line."""
-        for fault in record.faults:
+        for fault in record.errors:
             if _hides_the_end(fault):
                 raise self._refusal(record, fault)
-        if record.faults:
-            yield Unread(_unended(record.text), record.faults[0].message)
+        if record.errors:
+            yield Unread(_unended(record.text), record.errors[0].message)
         elif record.doubt:
             yield Unread(_unended(record.text), DOUBT.format(line=record.doubt))
         elif not record.is_blank:
@@ -149,7 +165,7 @@ def _raw(batch: pa.RecordBatch, row: int) -> list[bytes]:
 
 def _hides_the_end(fault: Fault) -> bool:
     """Whether nobody can say where the record ends: a cell that began with a quote went wrong, or it is no text."""
-    return fault.rule in ("encoding", "nul") or (fault.rule == "quote" and fault.value.startswith('"'))
+    return fault.rule in ("encoding", "nul") or (fault.rule == "quote" and fault.value.lstrip(" ").startswith('"'))
 
 
 def _unended(text: str) -> str:

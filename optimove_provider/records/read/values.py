@@ -8,6 +8,7 @@ from uuid import UUID
 
 import numpy as np
 
+from optimove_provider.contract.cells.rules import plain_digits
 from optimove_provider.records.arrow.mixed import Forms
 from optimove_provider.records.arrow.shown import MAX_CHARACTERS
 from optimove_provider.records.arrow.text_arrays import NOT_UNICODE
@@ -52,6 +53,8 @@ def _with_cell(value: Value, text: str) -> Forms:
         return Forms(text, text[1:-1], no_cell=NO_CELL)
     if isinstance(value, str) and not isinstance(value, JsonText):
         return Forms(text, str.__str__(value))  # of an enum's member str() would give its name
+    if isinstance(value, int | float | Decimal | np.number):
+        return Forms(text, plain_digits(text))
     return Forms(text, text[1:-1] if isinstance(value, np.datetime64) else text)
 
 

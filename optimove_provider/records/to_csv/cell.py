@@ -5,9 +5,11 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+from optimove_provider.contract.cells.rules import plain_digits
+
 
 def csv_value(value: Any) -> str:
-    """The text of a cell: empty for null, a number's digits, a date, an instant in UTC with Z (without a zone: UTC).
+    """The text of a cell: empty for null, a number in plain digits, a date, an instant in UTC with Z (no zone: UTC).
 
     Raises ValueError, which says why, for a value that has none.
     """
@@ -27,7 +29,7 @@ def csv_value(value: Any) -> str:
 def _number(value: int | float | Decimal) -> str:
     if not math.isfinite(value):
         raise ValueError("NaN and infinities are no numbers of CSV or JSON: give None")
-    return format(value, "f") if isinstance(value, Decimal) else repr(value)
+    return plain_digits(str(value) if isinstance(value, Decimal) else repr(value))
 
 
 def _instant(value: datetime) -> str:

@@ -11,7 +11,7 @@ import pyarrow.types as kinds
 from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.records.arrow.calendar import NO_SUCH_YEAR, NO_WHOLE_DAY, no_whole_days, outside_of_years
 from optimove_provider.records.arrow.coded import plain
-from optimove_provider.records.arrow.floats import all_digits, float_values
+from optimove_provider.records.arrow.floats import EXACT_INTEGERS, all_digits, float_values, without_exponents
 from optimove_provider.records.arrow.mixed import MixedType, form, told
 from optimove_provider.records.arrow.text_arrays import as_text, characters, indices, mask, unicode, without
 from optimove_provider.records.to_csv.instants import epochs, midnights, zulu
@@ -19,6 +19,7 @@ from optimove_provider.records.to_csv.instants import epochs, midnights, zulu
 Cells = tuple[pa.Array, dict[int, str]]
 """A column as it can be written, and by index why a value is not."""
 NOT_FINITE = "NaN and infinities are no numbers to a CSV reader: write null instead"
+NOT_EXACT = "a float from 2^53 on may have lost digits, and this is a whole number or a key: give an integer or a text"
 _ALWAYS_PLAIN = 6
 """Up to this scale Arrow writes no decimal with an exponent."""
 NUL = "a NUL character, which no CSV file can have"
@@ -35,6 +36,8 @@ def cells_of(column: pa.Array, attribute: Attribute | None) -> Cells:
         return _instants(column, attribute)
     if kinds.is_decimal(column.type):
         return _decimals(column, attribute), {}
+    if kinds.is_floating(column.type):
+        return _floats(column, attribute)
     for test, make in _COLUMNS:
         if test(column.type):
             return make(column)
@@ -77,11 +80,16 @@ def _text(column: pa.Array) -> Cells:
     return without(column, bad), dict.fromkeys(indices(bad), NUL) | unfit
 
 
-def _floats(column: pa.Array) -> Cells:
+def _floats(column: pa.Array, attribute: Attribute | None) -> Cells:
+    """Plain digits. In a key, and in a long, what may have lost digits would be another one."""
     column = column.cast(pa.float32()) if kinds.is_float16(column.type) else column
     values = float_values(column)
-    unfit = ~np.isfinite(values)
-    return all_digits(column, np.where(unfit, 0, values)), dict.fromkeys(indices(unfit), NOT_FINITE)
+    infinite = ~np.isfinite(values)
+    finite = np.where(infinite, 0, values)
+    unfit = dict.fromkeys(indices(infinite), NOT_FINITE)
+    if attribute is None or attribute.datatype == "long":
+        unfit |= dict.fromkeys(indices(np.abs(finite) >= EXACT_INTEGERS), NOT_EXACT)
+    return without_exponents(all_digits(column, finite), finite), unfit
 
 
 def _decimals(column: pa.Array, attribute: Attribute | None) -> pa.Array:
@@ -114,7 +122,6 @@ _COLUMNS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[Any], Cells]], ..
     (_is_text, _text),
     (kinds.is_integer, _as_it_is),
     (kinds.is_boolean, _as_it_is),
-    (kinds.is_floating, _floats),
     (kinds.is_date32, _within_years),
     (kinds.is_date64, _milliseconds),
     (kinds.is_null, _as_it_is),

@@ -4,9 +4,9 @@
 | --- | --- |
 | null | empty; counted by column |
 | boolean | true, false |
-| integer, decimal | the number |
-| float | the shortest number that reads back the same; a whole one below 2^53 has all its digits. NaN and infinities |
-| | are refused |
+| integer, decimal | the number, in plain digits |
+| float | the shortest number that reads back the same, in plain digits, never with an exponent; a whole one below |
+| | 2^53 has all of its own. NaN and infinities are refused; from 2^53 on, a key too, and what is to be a long |
 | text | in quotes, quotes inside doubled |
 | date | 2022-05-02 |
 | date with time | 2022-05-02T10:10:59Z in UTC, one without a zone is taken as UTC; or as the attribute's format asks: |
@@ -26,7 +26,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from optimove_provider.contract.cells.datatypes import Attribute, by_name
+from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.records.arrow.shown import shown
 from optimove_provider.records.arrow.types import Mask
@@ -49,7 +49,7 @@ class CsvText:
     """
 
     def __init__(self, attributes: Sequence[Attribute] = (), on_unfit: OnUnfit | None = None) -> None:
-        self._attributes, self._on_unfit = by_name(attributes), on_unfit
+        self._attributes, self._on_unfit = {one.name: one for one in attributes}, on_unfit
         self._names: list[str] | None = None
         self.nulls: Counter[str] = Counter()
         self.left_out = 0

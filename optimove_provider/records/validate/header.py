@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 
-from optimove_provider.contract.cells.datatypes import Attribute, Rule, Verdict, by_name
+from optimove_provider.contract.cells.datatypes import Rule, Verdict
 from optimove_provider.contract.cells.ids import is_empty_id, is_null_marker
+from optimove_provider.contract.cells.registered import Registered, problems, usable
+from optimove_provider.contract.optix.data_connections import has_formula
 from optimove_provider.records.csv_syntax.grammar import DOUBT, REPEATED, Fault, other_separator, separator_message
 from optimove_provider.records.csv_syntax.reader import Record
 from optimove_provider.records.csv_syntax.repeated_header import RepeatedHeader
@@ -22,7 +24,6 @@ MAX_HINTS = 100
 _NAME_RULES = {
     file_rules.HEADER_DUPLICATE.name: "the column is there more than once",
     file_rules.HEADER_ARCHIVED.name: "the attribute is archived: leave the column out, as if it were not registered",
-    file_rules.HEADER_UNJUDGED.name: "its cells cannot be checked; leave the column out, or replace the attribute",
     file_rules.HEADER_PADDED.name: "white space around the name",
     file_rules.HEADER_UNKNOWN.name: "no attribute has this name",
 }
@@ -33,7 +34,8 @@ class CellCheck:
     """How the cells of one column are decided.
 
     `judge` is exact. `plain` says of many cells at once which are right beyond doubt, so that `judge` need not be asked
-    about those. `invalid` is the message about cells of which it says so, `doubt` tells why another is warned of.
+    about those. `invalid` is the message about cells of which it says so, `doubt` tells why another is warned of, and
+    `undisputed` writes its value as nobody disputes it, where there is such a form.
     """
 
     column: int
@@ -42,6 +44,7 @@ class CellCheck:
     judge: Callable[[str], Verdict]
     invalid: str
     doubt: Callable[[str], str] = lambda cell: ""
+    undisputed: Callable[[str], str] = lambda cell: cell
 
     def decide(self, cell: str) -> Fault | None:
         """The fault of a cell, if it has one."""
@@ -64,7 +67,7 @@ class HeaderSchema:
     def __init__(
         self,
         header: Record,
-        attributes: Sequence[Attribute] | None,
+        attributes: Sequence[Registered] | None,
         strict: bool,
         make_observers: ObserverFactory = no_observers,
         key: Key = DCP_KEY,
@@ -75,13 +78,13 @@ class HeaderSchema:
         self._any_name = attributes is None
         attributes = attributes or ()
         self._names = [] if header.broken else header.cells
-        registered = by_name(attributes)
-        self._active = {name: one for name, one in registered.items() if not one.archived}
-        self._archived = registered.keys() - self._active.keys()
+        self._active = {one.name: one for one in usable(attributes) if not one.archived}
+        self._unusable = problems(attributes)
+        self._archived = {one.name for one in attributes if one.archived} - self._active.keys()
         self._keys = [i for i, name in enumerate(self._names) if name in key]
         self.checks = tuple(self._cell_checks())
         self.repeated = RepeatedHeader(self._names)
-        self.observers = tuple(make_observers(self._names, attributes))
+        self.observers = tuple(make_observers(self._names, usable(attributes)))
 
     @property
     def crlf(self) -> bool:
@@ -104,7 +107,7 @@ class HeaderSchema:
         for index, name in enumerate(self._names):
             if name in self._key:
                 continue
-            if name in self._active and not self._active[name].problem:
+            if name in self._active:
                 yield _cell_check(index, self._active[name].rule, self._strict)
             elif self._any_name:
                 yield _text_check(index)
@@ -116,7 +119,7 @@ class HeaderSchema:
             message = separator_message(separator)
             yield self._finding(self._header, 0, Fault(file_rules.SEPARATOR.name, None, self._header.text, message))
             return
-        for fault in self._header.faults:
+        for fault in self._text_faults(self._header):
             yield self._finding(self._header, 0, fault)
         if self._header.broken:
             return
@@ -127,8 +130,12 @@ class HeaderSchema:
         seen: set[str] = set()
         for index, name in enumerate(self._names):
             if rule := self._name_rule(name, seen):
-                message = _NAME_RULES[rule] + self._detail(rule, name)
+                hint = self._nearest(name) if rule == file_rules.HEADER_UNKNOWN.name else ""
+                message = self._unusable[name] if rule == file_rules.HEADER_UNUSABLE.name else _NAME_RULES[rule] + hint
                 yield self._finding(self._header, 0, Fault(rule, index, name, message))
+            if self._any_name and not has_formula(name):
+                colon = file_rules.HEADER_COLON
+                yield self._finding(self._header, 0, Fault(colon.name, index, name, file_rules.COLON, colon.severity))
             seen.add(name)
 
     def _other_separator(self) -> str | None:
@@ -140,19 +147,15 @@ class HeaderSchema:
             return None
         if name in seen:
             return file_rules.HEADER_DUPLICATE.name
+        if name in self._unusable:
+            return file_rules.HEADER_UNUSABLE.name
         if name in self._archived:
             return file_rules.HEADER_ARCHIVED.name
         if self._any_name or name in self._active:
-            unjudged = name in self._active and self._active[name].problem
-            return file_rules.HEADER_UNJUDGED.name if unjudged else None
+            return None
         bare = name.strip()
         padded = bare != name and (bare in self._active or bare in self._key)
         return file_rules.HEADER_PADDED.name if padded else file_rules.HEADER_UNKNOWN.name
-
-    def _detail(self, rule: str, name: str) -> str:
-        if rule == file_rules.HEADER_UNJUDGED.name:
-            return f" ({self._active[name].problem})"
-        return self._nearest(name) if rule == file_rules.HEADER_UNKNOWN.name else ""
 
     def _nearest(self, name: str) -> str:
         """Suggest a name: names are case-sensitive, so one that differs in case only is the nearest."""
@@ -163,7 +166,7 @@ class HeaderSchema:
 
     def row_findings(self, record: Record, row: int) -> Iterator[Finding]:
         """Faults of one row: of its text, of the number of its cells, of the cells in their order."""
-        for fault in record.faults:
+        for fault in self._text_faults(record):
             yield self._finding(record, row, fault)
         if record.doubt:
             message = DOUBT.format(line=record.doubt)
@@ -180,13 +183,18 @@ class HeaderSchema:
             return
         yield from self._cell_findings(record, row)
 
+    def _text_faults(self, record: Record) -> Iterator[Fault]:
+        """The faults of a record's text: of those that are disputed, strict makes errors."""
+        for fault in record.faults:
+            yield fault._replace(severity=ERROR) if self._strict else fault
+
     def is_row(self, record: Record) -> bool:
         """Whether the record has the cells of a row, right or wrong."""
         is_whole = not record.broken and not record.doubt and len(record.cells) == self.width
         return is_whole and not self.repeated.is_repeat(record.raw_cells)
 
     def _cell_findings(self, record: Record, row: int) -> Iterator[Finding]:
-        faulty = {fault.cell for fault in record.faults}
+        faulty = {fault.cell for fault in record.errors}
         for check in self.checks:
             fault = check.decide(record.cells[check.column])
             if fault and check.column not in faulty:
@@ -229,6 +237,7 @@ def _cell_check(column: int, rule: Rule, strict: bool) -> CellCheck:
         judge,
         invalid,
         lambda cell: f"{invalid}: {rule.doubt_about(cell)}",
+        rule.undisputed,
     )
 
 

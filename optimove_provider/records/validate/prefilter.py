@@ -85,14 +85,13 @@ def long(column: pa.BinaryArray) -> Mask:
 
 def epoch(column: pa.BinaryArray) -> Mask:
     """Integers of 7 to 11 digits without a sign, but for those of 8 that begin as the years 1900 to 2199 do: as
-    seconds, up to the year 5138; and a lone 0."""
+    seconds, up to the year 5138."""
     cells = _cells(column)
     right = (cells.lengths >= 7) & (cells.lengths <= 11) & (cells.first != _ZERO) & (cells.first != _MINUS)
     dates = np.flatnonzero((cells.lengths == 8) & (cells.first - np.uint8(ord("1")) <= 1))
     centuries = (cells.first[dates] - _ZERO) * np.uint8(10) + cells.data[cells.starts[dates] + 1] - _ZERO
     right[dates[(centuries >= 19) & (centuries <= 21)]] = False
-    right |= (cells.lengths == 0) | (cells.lengths == 1) & (cells.first == _ZERO)
-    return _without(cells, right, np.flatnonzero(cells.text - _ZERO > 9))
+    return _without(cells, right | (cells.lengths == 0), np.flatnonzero(cells.text - _ZERO > 9))
 
 
 def epoch_milliseconds(column: pa.BinaryArray) -> Mask:

@@ -7,8 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pyarrow as pa
 
-from optimove_provider.records.arrow.types import Integers
-from optimove_provider.records.csv_syntax.grammar import Fault
+from optimove_provider.records.csv_syntax.grammar import Fault, Grammar
 from optimove_provider.records.csv_syntax.locations import Location, Locations
 from optimove_provider.records.csv_syntax.lookahead import LookaheadStream
 from optimove_provider.records.csv_syntax.reader import Record, one_record
@@ -19,6 +18,7 @@ from optimove_provider.records.findings.findings import ERROR, WARNING, Finding,
 from optimove_provider.records.validate.cells import BlockResult, ColumnPlan, FaultyCells, PipelinedCheck
 from optimove_provider.records.validate.header import HeaderSchema
 from optimove_provider.records.validate.row_sink import RowSink
+from optimove_provider.records.validate.undisputed import EditedBlock, edited, undisputed
 
 BLOCK_BYTES = 6 << 20
 MAX_PENDING = 2
@@ -63,7 +63,8 @@ class RowValidator:
     """Checks the rows of one file, from where its first row starts, and adds what is found to `findings`.
 
     There are two ways to the same findings: a regular block is checked column by column (`_report_columnar`), a record
-    that was read exactly by itself (`_report_exact`).
+    that was read exactly by itself (`_report_exact`). `rewrites`: the row sink is given disputed cells in their
+    undisputed form.
     """
 
     def __init__(
@@ -74,9 +75,11 @@ class RowValidator:
         findings: Findings,
         start: Location,
         row_sink: RowSink | None,
+        rewrites: bool = False,
     ) -> None:
         self._stream, self._delimiter, self._schema, self._findings = stream, delimiter, schema, findings
-        self._start, self._row_sink = start, row_sink
+        self._start, self._row_sink, self._rewrites = start, row_sink, rewrites
+        self._grammar = Grammar(delimiter)
         self.line_ends = LineEnds(schema.crlf)
         observed = tuple(observer.column for observer in schema.observers)
         self._plan = ColumnPlan(schema.width or 0, delimiter, schema.checks, observed, schema.crlf, schema.repeated)
@@ -116,7 +119,7 @@ class RowValidator:
             self.line_ends.add_other(block.location(result.other_line_end))
         self._observe_columnar(block, result)
         if self._row_sink:
-            self._hand_over_columnar(self._row_sink, block, result.refused)
+            self._hand_over_columnar(self._row_sink, block, result)
 
     def _keep_findings(self, block: RegularBlock, result: BlockResult) -> None:
         """Keep findings in the order of their rows, and in a row in the order of the checks, while there is room."""
@@ -159,19 +162,24 @@ class RowValidator:
         for observer, cells in zip(self._schema.observers, result.observed, strict=False):
             observer.see(locations, cells)
 
-    def _hand_over_columnar(self, row_sink: RowSink, block: RegularBlock, refused: Integers) -> None:
+    def _hand_over_columnar(self, row_sink: RowSink, block: RegularBlock, result: BlockResult) -> None:
+        text: RegularBlock | EditedBlock = block
+        if self._rewrites:
+            text = edited(block, self._delimiter, self._schema.checks, result.faulty)
         first = 0
-        for index in refused.tolist():
-            row_sink.accept(block.between(first, index), index - first)
-            self._hand_over_exact(row_sink, *self._parsed_again(block, index))
+        for index in result.refused.tolist():
+            row_sink.accept(text.between(first, index), index - first)
+            record, row = self._parsed_again(block, index)
+            self._hand_over_exact(row_sink, record, row, list(self._schema.row_findings(record, row)))
             first = index + 1
-        row_sink.accept(block.between(first, block.rows), block.rows - first)
+        row_sink.accept(text.between(first, block.rows), block.rows - first)
 
-    def _hand_over_exact(self, row_sink: RowSink, record: Record, row: int) -> None:
-        findings = self._schema.row_findings(record, row)
+    def _hand_over_exact(self, row_sink: RowSink, record: Record, row: int, findings: Sequence[Finding]) -> None:
         reasons = [f"{one.column}: {one.message}".removeprefix(": ") for one in findings if one.severity == ERROR]
         if reasons:
             row_sink.refuse(row, record.line, record.raw, reasons)
+        elif findings and self._rewrites:
+            row_sink.accept(undisputed(record, self._grammar, self._schema.checks), 1)
         else:
             row_sink.accept(record.raw, 1)
 
@@ -180,11 +188,12 @@ class RowValidator:
             self._findings.add(blank_line(record, "a blank line: skipped", file_rules.BLANK_LINE))
             return
         row = self._findings.rows + 1
-        self._findings.add_row(self._schema.row_findings(record, row))
+        found = list(self._schema.row_findings(record, row))
+        self._findings.add_row(found)
         if record.ends_with_crlf is (not self.line_ends.crlf):
             self.line_ends.add_other(Location(row, record.line, record.byte))
         if self._row_sink:
-            self._hand_over_exact(self._row_sink, record, row)
+            self._hand_over_exact(self._row_sink, record, row, found)
         if self._schema.is_row(record):
             self._observe_exact(record, row)
 

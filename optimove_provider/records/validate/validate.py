@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import BinaryIO
 
-from optimove_provider.contract.cells.datatypes import MAX_IMPORT_BYTES, Attribute
+from optimove_provider.contract.cells.datatypes import MAX_IMPORT_BYTES
+from optimove_provider.contract.cells.registered import Registered
+from optimove_provider.records.csv_syntax.grammar import Grammar
 from optimove_provider.records.csv_syntax.locations import Location
 from optimove_provider.records.csv_syntax.lookahead import LookaheadStream
 from optimove_provider.records.csv_syntax.reader import Record, RecordReader
@@ -25,20 +27,23 @@ from optimove_provider.records.observe.observer import ColumnObserver, ObserverF
 from optimove_provider.records.validate.header import HeaderSchema
 from optimove_provider.records.validate.row_sink import RowSink
 from optimove_provider.records.validate.row_validator import BLOCK_BYTES, OnProgress, RowValidator, blank_line
+from optimove_provider.records.validate.undisputed import undisputed
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """How a file is checked. `file` is its name in the findings.
 
-    `strict` makes errors of the warnings about cells on which the vendor contradicts itself. `max_findings` are kept at
-    most, all are counted. A file of `max_bytes` or more is an error. Text is looked at `block_bytes` at a time.
-    `observers` see whole columns, and `about_names` has something to say of the names in the header. `converted` says
-    how the text was made what it is, if the file was another.
+    `strict` makes errors of the warnings about cells on which the vendor contradicts itself; `rewrites` hands these to
+    the row sink in the form on which it does not. `max_findings` are kept at most, all are counted. A file of
+    `max_bytes` or more is an error. Text is looked at `block_bytes` at a time. `observers` see whole columns, and
+    `about_names` has something to say of the names in the header. `converted` says how the text was made what it is, if
+    the file was another.
     """
 
     file: str = ""
     strict: bool = False
+    rewrites: bool = False
     delimiter: str = ","
     max_findings: int = 10_000
     max_bytes: int = MAX_IMPORT_BYTES
@@ -51,7 +56,7 @@ class Options:
 
 def check_csv(
     stream: BinaryIO,
-    attributes: Sequence[Attribute] | None,
+    attributes: Sequence[Registered] | None,
     options: Options | None = None,
     on_progress: OnProgress | None = None,
     row_sink: RowSink | None = None,
@@ -78,13 +83,13 @@ def check_csv(
         findings.add_all(replace(one, line=header.line, byte=header.byte) for one in about_names)
         is_wrong = findings.errors > 0
         if row_sink:
-            _hand_over_header(row_sink, header, findings)
+            _hand_over_header(row_sink, header, findings, options)
         lookahead.push(records.rest or b"")
         start = Location(1, records.line, records.byte)
         with ExitStack() as stack:
             for observer in schema.observers:
                 stack.callback(observer.close)
-            rows = RowValidator(lookahead, options.delimiter, schema, findings, start, row_sink)
+            rows = RowValidator(lookahead, options.delimiter, schema, findings, start, row_sink, options.rewrites)
             rows.run(options.block_bytes, on_progress)
             findings.add_all(rows.line_ends.findings)
             for observer in schema.observers:
@@ -105,10 +110,11 @@ def _read_header(records: RecordReader, findings: Findings) -> Record | None:
     return None
 
 
-def _hand_over_header(row_sink: RowSink, header: Record, findings: Findings) -> None:
+def _hand_over_header(row_sink: RowSink, header: Record, findings: Findings, options: Options) -> None:
     if findings.errors:
         row_sink.refuse_header(findings.describe())
-    row_sink.header(header.raw)
+    rewritten = options.rewrites and header.faults and not header.broken
+    row_sink.header(undisputed(header, Grammar(options.delimiter), ()) if rewritten else header.raw)
 
 
 def _add_observed(findings: Findings, observer: ColumnObserver, column: str, key: Key) -> None:

@@ -192,9 +192,10 @@ def test_another_description_is_no_disagreement(client, table):
     assert client.ensure_attributes(table, [Attribute("ltv", "double", description="another")]) == ensure.Ensured(table)
 
 
-def test_an_archived_attribute_is_a_disagreement():
-    archived = {"id": 1, "name": "ltv", "datatype": "double", "format": None, "archived": True}
-    assert "'ltv' is archived" in refused(ensure.ensure_attributes(1, WANTED), [archived])
+def test_an_archived_attribute_is_replaced():
+    archived = {"id": 1, "name": "ltv", "datatype": "long", "format": None, "archived": True}
+    found, _ = converse(ensure.ensure_attributes(1, WANTED[:1]), [archived], {"id": 2})
+    assert found.created == ("ltv",)
 
 
 def test_a_table_is_read_with_its_keys_and_shows_none():
@@ -220,7 +221,7 @@ def test_a_services_aws_keys_are_left_behind():
         (partial(ensure.ensure_table, 1, "customers", "uid"), [[], []]),
         (partial(dcp.read_table, 1), [{"id": "no number", "name": "customers", "aws_secret_key": "very secret"}]),
         (partial(dcp.list_attributes, 1), [["no object"]]),
-        (partial(dcp.list_attributes, 1), [[{"name": None, "datatype": "long"}]]),
+        (partial(dcp.list_attributes, 1), [[{"datatype": "long"}, {"name": 5, "datatype": "long"}]]),
         (partial(dcp.upload_history, 1), [{}]),
         (partial(dcp.upload_history, 1, ["t/no status"]), [[{"file": "no status"}]]),
         (partial(dcp.upload_history, 1, ["f"]), [[{"file": "f", "status": "failed", "rows_failed": "some"}]]),

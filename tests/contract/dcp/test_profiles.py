@@ -215,6 +215,25 @@ def test_failed_polls_are_borne_if_there_are_few_in_a_row():
     assert naps == [30] * 5
 
 
+def busy(seconds):
+    return Response(429, asked_seconds=seconds)
+
+
+def test_after_a_failed_poll_a_server_is_left_alone_for_as_long_as_it_asks():
+    flow = waiting(max_failed_polls=3)
+    next(flow)
+    assert flow.send(busy(900.0)).seconds == 900
+    flow.send(None)
+    assert flow.send(busy(1.0)).seconds == 30
+
+
+def test_a_server_that_asks_for_more_than_a_wait_may_last_ends_it():
+    flow = waiting(max_failed_polls=3)
+    next(flow)
+    with pytest.raises(ServerTrouble):
+        flow.send(busy(4000.0))
+
+
 def test_too_many_failed_polls_in_a_row_end_the_wait():
     with pytest.raises(ServerTrouble):
         run(waiting(2), polls(500, 500, 500), lambda _: None)
@@ -231,3 +250,37 @@ def test_a_settled_profile_is_asked_for_in_one_loop(client, state, service, tabl
     client.write_profile(service, table, "1", {"ltv": 2.5, "vip": True})
     outcome = asyncio.run(client.wait(partial(readback.read_back, [sample]), 0))
     assert outcome.entries[0].evidence == "read_back"
+
+
+FORMS_OF_NOTHING = [
+    (404, b"{}"),
+    (204, b""),
+    *((200, body) for body in (b"", b"null", b"[]", b"{}", b'{"data": null}')),
+]
+
+
+@pytest.mark.parametrize(("status", "body"), FORMS_OF_NOTHING)
+def test_a_profile_that_nobody_wrote_is_none_in_every_form(status, body):
+    answer = Response(status, body, {"content-type": "application/json"})
+    assert run(profiles.read_profile(1, 2, "3"), lambda _: answer) is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{"ltv": None}, {"ltv": {"value": 1}}, {"ltv": [1]}, {"ltv": "1"}, {"ltv": 1e300}, {"ltv": True}, {"other": 1}],
+)
+def test_odd_values_are_values(data):
+    answer = Response(200, json_body({"data": data}), {"content-type": "application/json"})
+    assert run(profiles.read_profile(1, 2, "3"), lambda _: answer) == data
+    one = readback.sampled(SAMPLE, "3", {"ltv": "2.5"}, None)
+    sample = readback.Sample(SAMPLE.s3_key, 1, 2, SAMPLE.attributes, (one,))
+    assert readback.compare(sample, {"3": data}).state in ImportState
+
+
+@pytest.mark.parametrize("found", [2, 2.0, "2", "2.0", "+2", "2e0"])
+def test_a_whole_number_is_the_same_in_every_form(found):
+    assert comparable(Attribute("n", "long"), found) == "2"
+
+
+def test_what_is_no_whole_number_stays_what_it_is():
+    assert [comparable(Attribute("n", "long"), one) for one in ("2.5", "x", "inf", "nan")] == ["2.5", "x", "inf", "nan"]

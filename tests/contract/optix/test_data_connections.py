@@ -44,24 +44,6 @@ def test_an_answer_without_the_uuid_is_unreadable(body):
         converse(optix.create_connection("customers", "id"), Response(201, body))
 
 
-@pytest.mark.parametrize(
-    "said", [None, True, 7, 1.5, "", " ", "None", "null", "created", [UUID], {"uuid": UUID}, UUID[1:]]
-)
-def test_what_is_no_uuid_is_shown_and_never_taken_for_one(said):
-    body = json.dumps({"data_connection_uuid": said, "job": "42"}).encode()
-    with pytest.raises(
-        UnreadableAnswer, match="lacks data_connection_uuid, as the text of a uuid; it says: "
-    ) as caught:
-        converse(optix.create_connection("customers", "id"), Response(201, body, secrets=("42",)))
-    assert '"job": "***"' in str(caught.value)
-
-
-@pytest.mark.parametrize("said", [UUID.upper(), UUID.replace("-", ""), f" {UUID}\n"])
-def test_a_uuid_may_be_written_otherwise(said):
-    body = json.dumps({"data_connection_uuid": said}).encode()
-    assert converse(optix.create_connection("customers", "id"), Response(201, body))[0] == said.strip()
-
-
 @pytest.mark.parametrize("ttl_seconds", [None, 3600])
 def test_an_upload_carries_the_slice_untouched_and_the_batch(ttl_seconds):
     records = optix.Records(2, '[{"id":1.10},{"id":"é"}]'.encode())

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from optimove_provider.emulator import TOKEN
 from optimove_provider.emulator.model.switches import Switches
 
 BASE = "/experiment/v1"
@@ -32,6 +33,18 @@ def test_the_token_is_asked_for(ask, headers, status, path):
     assert answer.status == status
     assert answer.json()["message"] == "Authentication Failed"
     assert set(answer.json()) == {"message", "uuid"}
+
+
+@pytest.mark.parametrize(
+    ("accepted", "token", "bearer"), [("token", 200, 401), ("bearer", 401, 200), ("both", 200, 200)]
+)
+def test_a_token_is_looked_for_where_the_switch_says(ask, state, accepted, token, bearer):
+    state.switches = Switches(accepted_auth=accepted)
+    for headers, status in (({"Token": TOKEN}, token), ({"Authorization": f"Bearer {TOKEN}"}, bearer)):
+        assert ask("GET", f"{BASE}/dcp_services", headers=headers).status == status
+    wrong = {"Token": "wrong", "Authorization": "Bearer wrong"}
+    assert ask("GET", f"{BASE}/dcp_services", headers=wrong).status == 403
+    assert ask("GET", f"{BASE}/dcp_services", headers={"Authorization": "Basic x"}).status == 401
 
 
 def test_a_service(ask, service):

@@ -72,6 +72,19 @@ def test_an_unknown_profile_can_be_empty_instead(ask, state, profile):
     assert ask.json("GET", profile)["data"] == {}
 
 
+@pytest.mark.parametrize("status", [400, 401, 403, 500])
+def test_the_reading_of_profiles_can_be_refused(ask, state, profile, status):
+    ask("POST", profile, {"data": {"LTV": 100}})
+    state.switches = Switches(profile_read=status)
+    assert (ask("GET", profile).status, ask("POST", profile, {"data": {"LTV": 1}}).status) == (status, 201)
+
+
+def test_a_page_can_be_answered_for_a_profile(ask, state, profile):
+    state.switches = Switches(profile_read="html")
+    answer = ask("GET", profile)
+    assert (answer.status, answer.headers["content-type"], answer.body[:6]) == (200, "text/html", b"<html>")
+
+
 def test_what_is_written_can_be_read_later_only(ask, state, clock, table, profile):
     state.switches = Switches(profile_lag_seconds=60)
     ask("POST", profile, {"data": {"LTV": 1}})

@@ -284,3 +284,76 @@ def test_a_batch_that_is_used_after_its_completion_is_open_again(ask, upload, sh
 def test_too_many_records_are_a_violation(ask, upload):
     upload(*({"id": number} for number in range(5001)))
     assert ["5001" in violation for violation in ask.control("state")["violations"]] == [True]
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_success_status(switch, upload, update, status):
+    switch(success_status=status)
+    answers = [upload({"id": 1}), update(item(1))]
+    assert [(answer.status, bool(answer.body)) for answer in answers] == [(status, status != 204)] * 2
+
+
+@pytest.mark.parametrize(
+    ("nulls", "stored"), [("stored", {"id": "a", "v": None}), ("absent", {"id": "a"}), ("refuse", None)]
+)
+def test_null_values(switch, upload, records, nulls, stored):
+    switch(null_values=nulls)
+    assert upload({"id": "a", "v": None}).ok is (stored is not None)
+    assert records().get("a") == stored
+
+
+@pytest.mark.parametrize("nested", ["stored", "refuse"])
+def test_nested_values(switch, upload, nested):
+    switch(nested_values=nested)
+    assert upload({"id": "a", "v": [1]}).ok is (nested == "stored")
+
+
+def test_visible_after_seconds(switch, clock, upload, update, records):
+    switch(visible_after_seconds=10, absent_key="ignore")
+    upload({"id": "a", "v": 1})
+    update(item("a"), item("b"))
+    assert records() == {}
+    clock.now += 10
+    assert records() == {"a": {"v": 2, "id": "a"}}
+
+
+@pytest.mark.parametrize(("starts", "left"), [("request", {"b"}), ("completion", {"a", "b"})])
+def test_ttl_starts(switch, clock, upload, records, starts, left):
+    switch(ttl_starts=starts)
+    upload({"id": "a"}, ttl_seconds=60, **OPEN)
+    clock.now += 50
+    upload({"id": "b"}, ttl_seconds=60, **CLOSING)
+    clock.now += 20
+    assert set(records()) == left
+
+
+def test_max_ttl_seconds(switch, upload, update):
+    switch(max_ttl_seconds=60)
+    answers = [upload({"id": 1}, ttl_seconds=61), upload({"id": 1}, ttl_seconds=60), update(item(1, ttl=61))]
+    assert [answer.status for answer in answers] == [400, 200, 400]
+
+
+@pytest.mark.parametrize("status", [413, 400])
+def test_too_large_status(switch, upload, status):
+    switch(max_body_bytes=10, too_large_status=status)
+    assert upload({"id": 1}).status == status
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_rate_limit_status(ask, switch, status):
+    switch(requests_per_10s=1, rate_limit_status=status)
+    assert [ask("GET", BASE).status for _ in range(2)] == [404, status]
+
+
+def test_an_error_may_have_no_body(switch, upload):
+    switch(error_envelope="empty")
+    assert (upload({}).status, upload({}).body) == (400, b"")
+
+
+def test_a_switch_is_met_only_where_it_matters(ask, upload, update):
+    upload({"id": "a"})
+    update(item("a"))
+    met = set(ask.control("state")["switches_met"])
+    unmet = {"schema_status", "key_identity", "duplicate_keys", "absent_key", "old_rows_stay", "completed_batch"}
+    assert not met & (unmet | {"open_batch_seconds", "zero_ttl", "max_ttl_seconds", "null_values", "poison_named"})
+    assert {"success_body", "success_status", "update_limit"} <= met

@@ -1,11 +1,16 @@
 """Imports of what changed, and profile writes, that die before any of their steps: what the ledger knows stays true."""
 
+import base64
+import hashlib
+import io
+
 import pytest
 
 from optimove_provider.clients.s3 import Bucket, NameTaken, UploadGone
 from optimove_provider.contract.dcp.config import IMPORT_BUCKET
 from optimove_provider.emulator import EmulatorServer
 from optimove_provider.loads.ledger.manifest import CommitConflict
+from optimove_provider.loads.upload.file import MayBeImported
 from tests.support.crash.dying import deaths, fate
 from tests.support.crash.dying_table import DyingTable
 from tests.support.crash.memory_s3 import MemoryS3
@@ -16,6 +21,7 @@ LTV = ["ltv"]
 FIRST = {"1": "1", "2": "1", "3": "1"}
 SECOND = {"1": "2", "2": "1", "4": "2"}
 THIRD = {"1": "3", "2": "3", "3": "3", "4": "3"}
+MD5 = base64.b64encode(hashlib.md5(b"text", usedforsecurity=False).digest()).decode()
 WRITTEN = {"2": "2", "4": "2", "5": "refused"}
 
 
@@ -144,6 +150,46 @@ def test_what_is_older_than_a_profile_write_that_died_does_not_overwrite_it(dead
         assert table.values["3", "ltv"] == "0"
 
 
+@pytest.fixture(scope="module", params=[False, True], ids=["objects stay", "objects are taken away"])
+def dead_puts(request, quick_disk):
+    """Tables after an import died before each of its steps, where keys may GET and PUT, and nothing else."""
+    with fate() as one:
+        table = DyingTable(quick_disk / f"put {request.param}", one, MemoryS3("get_put_only"))
+        table.takes_away = request.param
+        table.changed(FIRST, LTV, night(0))
+        other = table.another()
+        found = deaths(other, quick_disk / f"dead puts {request.param}", lambda: other.changed(SECOND, LTV, night(2)))
+        begun = [table for table in found if table.is_sending]  # otherwise it is as with uploads in parts
+        assert 5 < len(begun) < 20
+        yield checked(begun)
+
+
+def test_a_put_is_never_made_twice_and_a_retry_that_cannot_know_says_so(dead_puts, folder):
+    """Between the word that a PUT will be sent and the word that it was, nobody knows whether it was: one death, if the
+    object is there to be seen, and two if it may be gone."""
+    unknown = 0
+    for table in copies(dead_puts, folder):
+        try:
+            report = import_again(table)
+        except MayBeImported:
+            unknown += 1
+            table.check()
+        else:
+            assert (report.state, report.rows, report.unsent) == ("committed", 3, 0)
+            check_mended(table, {"1": "2", "2": "1", "3": "1", "4": "2"})
+        assert len(set(table.s3.made)) == len(table.s3.made)
+        import_other(table, THIRD, night(3))
+        check_mended(table, THIRD)
+    assert unknown == (2 if dead_puts[0].takes_away else 1)
+
+
+def test_without_a_retry_the_next_snapshot_makes_it_good_with_puts_too(dead_puts, folder):
+    for table in copies(dead_puts, folder):
+        import_other(table, THIRD, night(3))
+        check_mended(table, THIRD)
+        assert len(set(table.s3.made)) == len(table.s3.made)
+
+
 @pytest.mark.parametrize("where", ["in memory", "on a server"])
 def test_s3_in_memory_answers_as_a_server_does(where):
     if where == "in memory":
@@ -165,7 +211,13 @@ def check_answers(s3):
     assert s3.get_object(Bucket=IMPORT_BUCKET, Key="dcp/a")["Body"].read() == b"row"
     with pytest.raises(NameTaken):
         bucket.complete("dcp/a", second, etags)
+    assert bucket.is_open("dcp/a", third)
     bucket.abort("dcp/a", third)
+    assert not bucket.is_open("dcp/a", third)
+    bucket.put("dcp/b", "load/9", io.BytesIO(b"text"), 4, MD5)
+    assert (bucket.find("dcp/b").size, bucket.find("dcp/b").load) == (4, "load/9")
+    with pytest.raises(NameTaken):
+        bucket.put("dcp/b", "load/9", io.BytesIO(b"text"), 4, MD5)
     for over in (first, third):
         with pytest.raises(UploadGone):
             bucket.abort("dcp/a", over)

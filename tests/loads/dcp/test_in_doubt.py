@@ -16,7 +16,8 @@ from optimove_provider.loads.dcp.load import ImportFailed, confirm, run
 from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.lease import Lease, LeaseLost
 from optimove_provider.loads.state.staging import Staging
-from optimove_provider.loads.upload.multipart import UploadLost
+from optimove_provider.loads.upload.file import UploadLost
+from optimove_provider.loads.upload.multipart import MultipartRefused
 from optimove_provider.loads.upload.uploads import MIN_FILE_BYTES
 from tests.support import s3_target
 from tests.support.dcp_imports import WAIT, another, break_off, dead_full_import, full, load
@@ -104,7 +105,7 @@ def test_a_file_of_which_no_profile_shows_anything_counts_as_unknown_and_open_fo
 
 
 def test_after_an_upload_that_was_refused_and_aborted_a_cleared_task_can_load(target):
-    with Calls(target.s3, "CompleteMultipartUpload", refuse), pytest.raises(S3Refused):
+    with Calls(target.s3, "CompleteMultipartUpload", refuse), pytest.raises(MultipartRefused):
         changed(target, ONE, history_of())
     assert (target.open_uploads(), target.stored()) == ([], {})
     assert changed(another(target), ONE, history_of()).state == "uploaded"

@@ -28,6 +28,8 @@ def test_a_commit_enters_what_was_sent(target):
         "opened": hour(1),
         "expires": target.clock.now + timedelta(seconds=3600),
         "state": "live",
+        "evidence": "counted",
+        "unproven_since": None,
     }
 
 

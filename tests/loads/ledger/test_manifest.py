@@ -7,6 +7,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from optimove_provider.contract.wire.errors import DataError, SettingsError
 from optimove_provider.loads.ledger.manifest import (
+    FORMAT,
     Holder,
     Intent,
     Layer,
@@ -26,7 +27,9 @@ FULL = Manifest(
     version=7,
     layers=(
         Layer("ledgers/x/layers/1.parquet", 3, "md5, 1"),
-        Layer("ledgers/x/layers/2.parquet", 1, "", Origin(PlanRef("load-1", 5), age(1), None), True, NOON),
+        Layer(
+            "ledgers/x/layers/2.parquet", 1, "", Origin(PlanRef("load-1", 5), age(1), None, "none", NOON), True, NOON
+        ),
     ),
     newest_snapshot=SourceSnapshot(age(1, 2), 3, {"id": 1.0, "é": 0.5}),
     committed_at=NOON,
@@ -122,9 +125,10 @@ def test_both_file_systems_are_known(any_staging):
 
 
 def test_a_newer_format_is_an_error(file):
-    file.staging.write(f"{file.folder}/manifest.json", {"format": 2})
+    file.staging.write(f"{file.folder}/manifest.json", {"format": FORMAT + 1})
     for use in (file.read, lambda: file.change(Manifest.changed)):
-        with pytest.raises(DataError, match=r"newer version of this provider \(format 2, this one knows 1\): upgrade"):
+        told = rf"newer version of this provider \(format {FORMAT + 1}, this one knows {FORMAT}\): upgrade"
+        with pytest.raises(DataError, match=told):
             use()
 
 

@@ -75,7 +75,7 @@ def test_another_target_begins_a_ledger_and_neither_is_asked_again(staging):
     other = begin(staging, "optix", OTHER, UUID, alias="other")
     assert other != begun
     assert (folder(staging), folder(staging, OTHER), folder(staging, OTHER, alias="other")) == (begun, other, other)
-    with pytest.raises(SettingsError, match="remove the folder"):
+    with pytest.raises(SettingsError, match="remove the other with airflow optimove ledger forget --host"):
         folder(staging, OTHER, alias="same")
 
 

@@ -20,7 +20,7 @@ from optimove_provider.contract.wire.errors import (
     UnreadableAnswer,
 )
 from optimove_provider.contract.wire.messages import Lost, Response
-from optimove_provider.emulator import API_KEY, BRAND_KEY, Fault, State, Switches, send
+from optimove_provider.emulator import API_KEY, BRAND_KEY, Fault, State, send
 from optimove_provider.loads.optix.create_connection import create_once
 from optimove_provider.loads.state.staging import Staging
 from tests.support.virtual_time import ClientTime
@@ -112,6 +112,52 @@ def test_another_primary_key_is_a_disagreement(vendor, staging):
     for passed in (None, created):
         with pytest.raises(Disagreement, match="created with primary_key 'id', not 'email'"):
             create_once(vendor.client(), staging, "customers", "email", data_connection_uuid=passed)
+
+
+ODD_UUIDS = [
+    None,
+    "None",
+    "",
+    " ",
+    "null",
+    0,
+    7,
+    True,
+    1.5,
+    [UUID],
+    {"uuid": UUID},
+    UUID[:-1],
+    12345678901234567890123456789012,
+]
+
+
+@pytest.mark.parametrize("odd", ODD_UUIDS)
+def test_an_answer_with_no_uuid_stays_in_doubt_until_a_person_says_which(vendor, staging, odd):
+    vendor.troubles = [Response(201, json.dumps({"data_connection_uuid": odd}).encode())]
+    with pytest.raises(UnreadableAnswer, match=r"(?s)lacks data_connection_uuid.*Look in the Opti-X UI.*pass its uuid"):
+        create_once(vendor.client(), staging, "customers", "id")
+    with pytest.raises(Disagreement, match="pass its uuid as data_connection_uuid="):
+        create_once(vendor.client(), staging, "customers", "id")
+    assert not vendor.state.connections
+    assert create_once(vendor.client(), staging, "customers", "id", data_connection_uuid=UUID) == UUID
+    assert create_once(vendor.client(), staging, "customers", "id") == UUID
+
+
+@pytest.mark.parametrize("remembered", ["None", "null", "", None, 7])
+def test_what_an_earlier_version_remembered_and_is_no_uuid_is_not_used(vendor, staging, remembered):
+    create_once(vendor.client(), staging, "customers", "id")
+    (path,) = staging.fs.find(staging.root)
+    staging.fs.pipe_file(path, json.dumps({**files(staging)[0], "data_connection_uuid": remembered}).encode())
+    with pytest.raises(Disagreement, match="got no certain answer"):
+        create_once(vendor.client(), staging, "customers", "id")
+    assert create_once(vendor.client(), staging, "customers", "id", data_connection_uuid=UUID) == UUID
+    assert len(vendor.state.connections) == 1
+
+
+def test_a_uuid_that_is_passed_and_is_none_is_refused(vendor, staging):
+    with pytest.raises(SettingsError, match="'None' is no uuid"):
+        create_once(vendor.client(), staging, "customers", "id", data_connection_uuid="None")
+    assert files(staging) == []
 
 
 @pytest.mark.parametrize(
@@ -266,25 +312,3 @@ def test_of_many_at_once_one_creates(vendor, staging):
         thread.join()
     (created,) = vendor.state.connections
     assert (len(ends), set(ends) - {None}) == (8, {created})
-
-
-@pytest.mark.parametrize("form", ["null", "missing", "number", "no_uuid"])
-def test_an_answer_without_a_uuid_is_in_doubt_and_nothing_of_it_is_kept(vendor, staging, form):
-    vendor.state.switches = Switches(created_uuid=form)
-    with pytest.raises(UnreadableAnswer, match=r"lacks data_connection_uuid, as the text of a uuid; it says: \{"):
-        create_once(vendor.client(), staging, "customers", "id")
-    with pytest.raises(Disagreement, match="Look in the Opti-X UI"):
-        create_once(vendor.client(), staging, "customers", "id")
-    assert len(vendor.state.connections) == 1
-    (made,) = vendor.state.connections
-    assert create_once(vendor.client(), staging, "customers", "id", data_connection_uuid=made) == made
-    assert create_once(vendor.client(), staging, "customers", "id") == made
-
-
-def test_a_uuid_none_that_was_kept_before_is_none(vendor, staging):
-    made = create_once(vendor.client(), staging, "customers", "id")
-    (path,) = (f"connections/{name}" for name in staging.names("connections"))
-    staging.write(path, {**staging.read(path), "data_connection_uuid": "None"})
-    with pytest.raises(Disagreement, match="Look in the Opti-X UI"):
-        create_once(vendor.client(), staging, "customers", "id")
-    assert create_once(vendor.client(), staging, "customers", "id", data_connection_uuid=made) == made

@@ -491,3 +491,35 @@ def test_a_failure_that_no_retry_mends_does_not_promise_one(target):
     target.state.faults.order(Fault("upload_data", times=9999, lost="before"))
     with pytest.raises(Unreachable, match="a retry of this task goes on from here"):
         target.load(numbered(3), load_id="6f0f5d3a-0000-4000-8000-00000000a9a2")
+
+
+# Refusals of what was perhaps there before
+
+
+@pytest.mark.parametrize("max_in_flight", [1, 4])
+def test_a_slice_that_is_refused_when_it_is_sent_again_is_not_taken_for_bad(target, max_in_flight):
+    target.state.switches = Switches(duplicate_keys="refuse_in_batch")
+    target.state.faults.order(Fault("upload_data", lost="after"))
+    report = target.load(numbered(10_001), max_in_flight=max_in_flight)
+    assert counts(report) == ("committed", 10_001, 10_001, 0, 0)
+    assert len(target.visible) == 10_001
+    assert len(target.completed) == 1
+    assert len({batch for _, _, batch in target.requests}) == 2
+
+
+def test_a_slice_that_died_with_its_process_may_be_refused_by_the_retry(target):
+    target.state.switches = Switches(duplicate_keys="refuse_in_batch")
+    target.kill_at, target.killed_after = 2, True
+    with pytest.raises(Killed):
+        target.load(numbered(12_001))
+    target.kill_at = 0
+    assert counts(target.load(iter(()))) == ("committed", 12_001, 12_001, 0, 0)
+    assert len(target.visible) == 12_001
+
+
+def test_bad_rows_of_a_slice_whose_first_answer_was_lost_are_found_in_another_batch(target):
+    poisonous(target)
+    target.state.faults.order(Fault("upload_data", lost="before"))
+    report = target.load(numbered(6000, poison=[7]), max_rejected=1)
+    assert counts(report) == ("committed", 6000, 5999, 1, 0)
+    assert len(target.visible) == 5999

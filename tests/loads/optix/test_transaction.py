@@ -386,35 +386,3 @@ def test_a_ledger_of_a_newer_version_is_refused(target):
     target.staging.write(path, {**target.staging.read(path), "format": 99})
     with pytest.raises(DataError, match="newer version of this provider"):
         target.sync({"a": "2"}, night(1))
-
-
-@pytest.mark.parametrize(
-    "switches",
-    [
-        {"create_status": 200},
-        {"success_body": "empty"},
-        {"success_body": "success"},
-        {"error_envelope": "detail", "poison": "2"},
-        {"error_envelope": "x", "poison": "2"},
-        {"error_envelope": "text", "poison": "2"},
-        {"schema_status": 422, "poison": "2"},
-        {"key_identity": "text"},
-        {"duplicate_keys": "refuse_in_request"},
-        {"old_rows_stay": False},
-        {"completed_batch": "refuse"},
-        {"absent_key": "404"},
-        {"retry_after": False},
-        {"max_body_bytes": 250},
-        {"bad_record": "record", "poison": "2"},
-        {"poison": "2", "poison_named": "none"},
-    ],
-    ids=str,
-)
-def test_what_the_vendor_leaves_open_makes_no_difference(target, switches):
-    target.state.switches = Switches(**switches)
-    values = {str(number): f"v{number}" for number in range(9)}
-    report = target.sync(values, night(0), max_rejected=1)
-    refused = {"2"} if "poison" in switches else set()
-    assert (report.state, report.accepted, report.rejected) == ("committed", 9 - len(refused), len(refused))
-    assert target.values == {key: value for key, value in values.items() if key not in refused}
-    assert len(target.completed) == 1

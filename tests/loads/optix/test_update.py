@@ -133,3 +133,16 @@ def test_a_time_to_live_beyond_the_calendar_is_rejected_with_its_row(target, lif
 def test_the_key_is_no_time_to_live(target):
     with pytest.raises(DataError, match="column 'id' is to be the key and the time to live"):
         target.update(list_batches([{"id": "1"}]), ttl_column="id")
+
+
+def test_an_update_of_keys_that_are_not_known_to_be_there_says_so(target):
+    target.state.switches = Switches(absent_key="ignore")
+    target.load(list_batches([{"id": "a", "n": 1}]), load_id=ANOTHER_ID)
+    report = target.update(list_batches([{"id": "a", "n": 2}, {"id": "b", "n": 2}]))
+    assert (report.accepted, set(target.visible)) == (2, {"a"})
+    assert [note for note in report.notes if note.startswith("1 of the rows have keys that the ledger does not know")]
+
+
+def test_an_update_of_keys_that_are_there_says_nothing(target):
+    target.load(list_batches([{"id": "a", "n": 1}]), load_id=ANOTHER_ID)
+    assert target.update(list_batches([{"id": "a", "n": 2}])).notes == []

@@ -7,6 +7,7 @@ from fsspec.implementations.local import LocalFileSystem
 from hypothesis import given
 from hypothesis import strategies as st
 
+from optimove_provider.contract.dcp.evidence import Evidence
 from optimove_provider.loads.report.bookkeeping import keep_account
 from optimove_provider.loads.report.report import STATES, Report, Unaccounted
 from optimove_provider.loads.state.staging import Staging
@@ -31,6 +32,10 @@ def test_the_sentence_leaves_out_what_is_none():
     assert Report("1", TARGET, "failed", 3, accepted=1, rejected=1).sentence == (
         "load 1: failed, 3 rows: 1 accepted, 1 rejected, 1 unsent"
     )
+    sampled = Report("1", TARGET, "committed", 3, accepted=3, evidence=Evidence("sampled", 2, 3).as_json())
+    assert sampled.sentence == (
+        "load 1: committed, 3 rows: 3 accepted (sampled: 2 rows of 3 were read back, and nobody counted the others)"
+    )
     assert Report("1", TARGET, "nothing_to_send").sentence == "load 1: nothing_to_send, 0 rows"
 
 
@@ -47,6 +52,7 @@ def test_a_filed_report_holds_everything_and_the_tasks_result_little(tmp_path):
         "unchanged": 0,
         "stale": 0,
         "unsent": 3,
+        "evidence": {"kind": "counted"},
         "report": staging.url("reports/1.json"),
     }
     assert json.loads(json.dumps(result)) == result

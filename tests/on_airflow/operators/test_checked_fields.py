@@ -19,7 +19,6 @@ from optimove_provider.operators.dcp import (
     DcpLinkProjectOperator,
     DcpRegisterAttributesOperator,
     DcpS3ImportOperator,
-    DcpUpdateTableOperator,
     DcpWriteProfilesOperator,
 )
 from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUpdateOperator, OptixUploadOperator
@@ -45,15 +44,14 @@ OPERATORS = {
     DcpCreateTableOperator: {"service_id": 1, "name": "Customers", "keyfield_locator_type": "uid"},
     DcpRegisterAttributesOperator: {"table_id": 1, "attributes": []},
     DcpLinkProjectOperator: {"project_id": 1, "service_id": 1},
-    DcpUpdateTableOperator: {"table_id": 1},
-    DcpArchiveAttributesOperator: {"table_id": 1, "names": []},
+    DcpArchiveAttributesOperator: {"table_id": 1, "names": ["age"]},
 }
 TEMPLATE = "{{ params.value }}"
 # Of each field: literals that are refused, rendered texts that are refused, and what one that is taken becomes.
 FIELDS = {
     "mode": (["merge", None], ["merge", "None", ""], ("changed", "changed")),
     "dry_run": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
-    "missing_ok": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
+    "update": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
     "overwrite_newer": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
     "ttl_seconds": ([0, True, "60", 3 * 10**11], ["0", "never", "None", "", "3e11", "1_0"], ("60", 60)),
     "window_grain": (
@@ -63,6 +61,8 @@ FIELDS = {
     ),
     "lock_timeout": (["1h", None, -1, float("inf")], ["1h", "-1", "None", ""], ("60", timedelta(minutes=1))),
     "wait_timeout": (["1h", None, -1, float("nan")], ["1h", "-1", "None", ""], ("0.5", timedelta(seconds=0.5))),
+    "verify": (["some", None, 0, -0.5, 1.5, True], ["some", "0", "1.5", "None", ""], ("0.25", 0.25)),
+    "reverify_after": (["1h", -1, float("nan"), True], ["1h", "-1", "None", ""], ("off", None)),
     "max_rejected": ([-1, 1.5, float("nan"), True, "3"], ["-1", "1.5", "nan", "None", ""], ("0.25", 0.25)),
 }
 MEMBERS = {
@@ -289,12 +289,12 @@ def test_a_run_that_gives_a_template_nothing_fails_for_good(emulator, uuid, miss
 
 
 def test_operators_of_this_test_are_all_that_check_something():
-    from optimove_provider.operators import dcp, dcp_config, dcp_import, optix
+    from optimove_provider.operators import dcp, dcp_import, optix
     from optimove_provider.tasks.checked_fields import CheckedOperator
 
     checking = {
         one
-        for module in (dcp, dcp_config, dcp_import, optix)
+        for module in (dcp, dcp_import, optix)
         for one in vars(module).values()
         if isinstance(one, type) and issubclass(one, BaseOperator) and issubclass(one, CheckedOperator)
         if one.__module__ == module.__name__ and not one.__name__.startswith("_")

@@ -1,7 +1,5 @@
 """Importing only what changed, by the operator: plan, upload, wait and commit, and whatever may come in between."""
 
-import asyncio
-import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -22,8 +20,7 @@ from optimove_provider.operators.dcp import (
     DcpS3ImportOperator,
 )
 from optimove_provider.tasks.staging import staging
-from optimove_provider.triggers.dcp import DcpUploadTrigger
-from tests.support.running import context, run
+from tests.support.running import context, finished, run
 
 ATTRIBUTES = [{"name": "age", "datatype": "long"}, {"name": "note", "datatype": "string"}]
 ROWS = [("00123", 30, 'a "b", c'), ("00124", None, ""), ("00125", 31, "x")]
@@ -69,18 +66,6 @@ def ledger_holder(table):
     return ledger_of(table).read().holder
 
 
-def finish(operator, **try_):
-    """The result of a task that waits, in the triggerer too if it defers, as Airflow does it."""
-    try_context = context(operator, **try_)
-    try:
-        return operator.execute(try_context)
-    except TaskDeferred as deferred:
-        _, kwargs = deferred.trigger.serialize()
-        trigger = DcpUploadTrigger(**{**json.loads(json.dumps(kwargs)), "first_poll_seconds": 0})
-        payload = json.loads(json.dumps(asyncio.run(anext(trigger.run())).payload))
-        return operator.resume_execution(deferred.method_name, {**deferred.kwargs, "event": payload}, try_context)
-
-
 def some(result):
     """The counts that are not zero, and the state."""
     counts = ("rows", "accepted", "rejected", "unchanged", "stale", "unsent")
@@ -93,13 +78,13 @@ def test_only_what_changed_is_uploaded(emulator, change_connection, table, defer
     emulator.state.switches = Switches(import_after_polls=2 if history else 0)
     if not history:
         change_connection("dcp_default", extra={"upload_history_url": ""})
-    first = finish(importing(table, deferrable=deferrable))
+    first = finished(importing(table, deferrable=deferrable))
     assert some(first) == {"state": "committed", "rows": 3, "accepted": 3}
-    again = finish(importing(table, deferrable=deferrable))
+    again = finished(importing(table, deferrable=deferrable))
     assert some(again) == {"state": "nothing_to_send", "rows": 3, "unchanged": 3}
     assert again["s3_keys"] == []
     changed = [*ROWS[:2], ("00125", 32, "x")]
-    third = finish(importing(table, changed, deferrable=deferrable))
+    third = finished(importing(table, changed, deferrable=deferrable))
     assert some(third) == {"state": "committed", "rows": 3, "accepted": 1, "unchanged": 2}
     assert texts(emulator, table)[1:] == ['customerId,age,note\n"00125","32","x"\n']
     assert emulator.state.tables[table].profiles == {

@@ -9,19 +9,15 @@ import pyarrow.parquet as pq
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from optimove_provider.emulator.model.switches import Switches
 from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.operators.dcp import (
-    DcpArchiveAttributesOperator,
     DcpCreateAliasesOperator,
     DcpCreateServiceOperator,
     DcpCreateTableOperator,
     DcpLinkProjectOperator,
     DcpRegisterAttributesOperator,
-    DcpUpdateTableOperator,
     DcpWriteProfilesOperator,
 )
-from optimove_provider.sensors.dcp import DcpProfileSensor
 
 
 def run(operator, **kwargs):
@@ -67,70 +63,6 @@ def test_a_dry_run_goes_on_where_something_disagrees_and_a_real_one_fails(table,
     assert run(DcpRegisterAttributesOperator, **parameters, dry_run=True) == table
     with pytest.raises(AirflowFailException, match="registered as long, not double, and the API cannot change that"):
         run(DcpRegisterAttributesOperator, **parameters)
-
-
-def test_a_table_is_described_once_and_says_what_it_did(emulator, table, capsys):
-    assert run(DcpUpdateTableOperator, table_id=str(table), description="of the shop", dry_run=True) == table
-    assert f"table would be changed: 'description of table {table}'" in capsys.readouterr().out
-    assert emulator.state.tables[table].description is None
-    for _ in range(2):
-        assert run(DcpUpdateTableOperator, table_id=table, name="Shoppers", description="of the shop") == table
-    found = emulator.state.tables[table]
-    assert (found.name, found.description) == ("Shoppers", "of the shop")
-    assert "table kept as it is" in capsys.readouterr().out
-    assert [one["endpoint"] for one in emulator.state.requests].count("update_table") == 1
-
-
-@pytest.mark.parametrize("order", ["archived_first", "archived_last"])
-def test_an_attribute_gets_another_datatype_every_night(emulator, table, order):
-    emulator.state.switches = Switches(archived_order=order)
-    run(DcpRegisterAttributesOperator, table_id=table, attributes={"age": "double"})
-    for _ in range(2):
-        run(DcpArchiveAttributesOperator, table_id=table, names={"age": "double"})
-        run(DcpRegisterAttributesOperator, table_id=table, attributes={"age": "long"})
-    assert attributes(table) == {"age": "long"}
-    run(DcpWriteProfilesOperator, table_id=table, profiles=[{"customerId": "1", "age": 30}])
-    assert emulator.state.tables[table].profiles == {"1": {"age": 30}}
-    poke = DcpProfileSensor(task_id="sensor", table_id=table, profiles={"1": {"age": 30}}).poke({})
-    assert poke.is_done
-
-
-def test_what_is_archived_already_stays_so_and_a_name_that_is_none_is_an_error(emulator, table):
-    run(DcpRegisterAttributesOperator, table_id=table, attributes={"age": "long"})
-    with pytest.raises(AirflowFailException, match="lists no attribute 'agee', only 'age'"):
-        run(DcpArchiveAttributesOperator, table_id=table, names=["age", "agee"])
-    assert run(DcpArchiveAttributesOperator, table_id=table, names=["age", "agee"], missing_ok=True) == table
-    assert run(DcpArchiveAttributesOperator, table_id=table, names=["age"]) == table
-    assert [one["endpoint"] for one in emulator.state.requests].count("delete_attribute") == 1
-    with pytest.raises(AirflowFailException, match="nobody can read 'age', which is archived"):
-        DcpProfileSensor(task_id="sensor", table_id=table, profiles={"1": {"age": 30}}).poke({})
-
-
-@pytest.mark.parametrize(
-    ("names", "says"),
-    [("age", "expected a list of names"), ([1], "expected a list"), ({"age": "logn"}, "datatype 'logn' is unknown")],
-)
-def test_names_to_archive_are_names(table, names, says):
-    with pytest.raises(AirflowFailException, match=says):
-        run(DcpArchiveAttributesOperator, table_id=table, names=names)
-
-
-def test_profiles_are_not_written_into_an_archived_table(emulator, filled):
-    emulator.state.tables[filled].archived = True
-    with pytest.raises(AirflowFailException, match=f"table {filled} .* is archived, so nothing is sent"):
-        run(DcpWriteProfilesOperator, table_id=filled, profiles=[{"customerId": "1", "age": 30}])
-    with pytest.raises(AirflowFailException, match="is archived"):
-        DcpProfileSensor(task_id="sensor", table_id=filled, customer_ids=["1"]).poke({})
-    assert "write_profile" not in [one["endpoint"] for one in emulator.state.requests]
-
-
-def test_an_attribute_of_an_unknown_datatype_matters_only_to_who_writes_it(emulator, filled):
-    emulator.state.switches = Switches(odd_attribute="datatype")
-    run(DcpWriteProfilesOperator, table_id=filled, profiles=[{"customerId": "1", "age": 30}])
-    with pytest.raises(
-        AirflowFailException, match="attribute 'odd' cannot be written, as datatype 'decimal' is unknown"
-    ):
-        run(DcpWriteProfilesOperator, table_id=filled, profiles=[{"customerId": "1", "odd": "x"}])
 
 
 def test_a_project_is_linked(emulator, service):

@@ -7,7 +7,6 @@ from datetime import timedelta
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, TaskDeferred
 
-from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.emulator.importer.importer import advance
 from optimove_provider.emulator.model.faults import ImportFault
 from optimove_provider.emulator.model.switches import Switches
@@ -45,8 +44,9 @@ def file(tmp_path):
 
 
 def importing(table, source=None, **kwargs) -> DcpS3ImportOperator:
-    source = source if source is None or isinstance(source, list) else str(source)
-    return DcpS3ImportOperator(task_id="import", table_id=table, source=source, **kwargs)
+    return DcpS3ImportOperator(
+        task_id="import", table_id=table, source=None if source is None else str(source), **kwargs
+    )
 
 
 def put(emulator, table):
@@ -85,38 +85,6 @@ def test_a_bad_file_is_never_visible(emulator, table, file, content, message):
     with pytest.raises(AirflowFailException, match=message):
         run(importing(table, file))
     assert put(emulator, table) == []
-
-
-@pytest.mark.parametrize("mode", ["full", "changed"])
-def test_nothing_is_uploaded_for_an_archived_table(emulator, table, file, mode):
-    emulator.state.tables[table].archived = True
-    with pytest.raises(AirflowFailException, match=f"table {table} .* is archived, so nothing is sent"):
-        run(importing(table, source=file, mode=mode, wait=mode == "changed"))
-    assert not put(emulator, table)
-
-
-@pytest.mark.parametrize("form", ["datatype", "format", "null"])
-@pytest.mark.parametrize("source", ["file", "list"])
-def test_an_attribute_of_an_unknown_kind_stops_only_a_source_that_has_it(emulator, table, tmp_path, form, source):
-    emulator.state.switches = Switches(odd_attribute=form)
-    good, bad = [{"customerId": "1", "age": 30}], [{"customerId": "1", "age": 30, "odd": "x"}]
-    sources = {"list": (good, bad), "file": (str(tmp_path / "good.csv"), str(tmp_path / "bad.csv"))}
-    (tmp_path / "good.csv").write_text("customerId,age\n1,30\n")
-    (tmp_path / "bad.csv").write_text("customerId,age,odd\n1,30,x\n")
-    good, bad = sources[source]
-    assert run(importing(table, source=good))["state"] == "uploaded"
-    with pytest.raises(AirflowFailException, match=r"header-unjudged.*'odd'.*(datatype|format).* is"):
-        run(importing(table, source=bad))
-    assert len(put(emulator, table)) == 1
-
-
-@pytest.mark.parametrize("order", ["archived_first", "archived_last"])
-def test_an_archived_attribute_of_the_name_does_not_judge_the_values(emulator, table, file, order):
-    with DcpHook().get_conn() as client:
-        client.archive_attributes(table, {"age": None})
-        client.ensure_attributes(table, [Attribute("age", "string")])
-    emulator.state.switches = Switches(archived_order=order)
-    assert run(importing(table, source=[{"customerId": "1", "age": "thirty"}]))["state"] == "uploaded"
 
 
 def test_the_valid_rows_of_a_bad_file_can_be_imported(emulator, table, file):

@@ -12,6 +12,7 @@ from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.emulator.model.faults import Fault
 from optimove_provider.operators.csv import ValidateCsvOperator
 from optimove_provider.operators.dcp import (
+    DcpArchiveAttributesOperator,
     DcpCreateAliasesOperator,
     DcpCreateServiceOperator,
     DcpCreateTableOperator,
@@ -302,6 +303,7 @@ def test_an_id_that_is_none_is_named_and_not_guessed(emulator, wrong):
         (DcpWriteProfilesOperator(task_id="w", table_id=wrong, profiles=profiles), "table"),
         (DcpS3ImportOperator(task_id="i", table_id=wrong, source=profiles), "table"),
         (DcpRegisterAttributesOperator(task_id="r", table_id=wrong, attributes={"a": "long"}), "table"),
+        (DcpArchiveAttributesOperator(task_id="o", table_id=wrong, names=["a"]), "table"),
         (DcpCreateAliasesOperator(task_id="a", service_id=wrong, aliases=[]), "service"),
         (DcpLinkProjectOperator(task_id="l", project_id=wrong, service_id=1), "project"),
     ):

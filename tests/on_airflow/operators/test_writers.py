@@ -14,6 +14,7 @@ from optimove_provider import get_provider_info, options
 from optimove_provider.emulator.model.switches import Switches
 from optimove_provider.operators.csv import ValidateCsvOperator
 from optimove_provider.operators.dcp import (
+    DcpArchiveAttributesOperator,
     DcpCreateAliasesOperator,
     DcpCreateServiceOperator,
     DcpCreateTableOperator,
@@ -68,6 +69,7 @@ CALLS = {
     DcpCreateTableOperator: lambda at: {"service_id": at.service, "name": "More", "keyfield_locator_type": "uid"},
     DcpRegisterAttributesOperator: lambda at: {"table_id": at.table, "attributes": {"more": "long"}},
     DcpLinkProjectOperator: lambda at: {"project_id": at.project, "service_id": at.service},
+    DcpArchiveAttributesOperator: lambda at: {"table_id": at.table, "names": ["age"]},
     ValidateCsvOperator: lambda at: {"source": "rows.csv", "attributes": [{"name": "age", "datatype": "long"}]},
 }
 """How each operator is called so that it does what it is there for."""

@@ -12,6 +12,7 @@ from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.sdk import ObjectStoragePath
 
 from optimove_provider.contract.wire.errors import DataError, SettingsError
+from optimove_provider.emulator import AWS_ACCESS_KEY, AWS_SECRET_KEY
 from optimove_provider.records.read.cursors import opened_cursor
 from optimove_provider.records.read.sources import BATCH_ROWS, cursor_batches
 from optimove_provider.records.to_json.encode import Encoder
@@ -123,7 +124,12 @@ def test_files_are_named_by_a_glob_or_a_list(tmp_path):
 
 
 def test_a_glob_on_s3_keeps_the_connection(emulator, monkeypatch):
-    aws = {"conn_type": "aws", "login": "x", "password": "y", "extra": {"endpoint_url": emulator.s3_url}}
+    aws = {
+        "conn_type": "aws",
+        "login": AWS_ACCESS_KEY,
+        "password": AWS_SECRET_KEY,
+        "extra": {"endpoint_url": emulator.s3_url},
+    }
     monkeypatch.setenv("AIRFLOW_CONN_EMULATED_AWS", json.dumps(aws))
     base = "s3://emulated_aws@optimizely-import/many"
     for number in (2, 1):

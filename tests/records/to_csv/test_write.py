@@ -5,13 +5,15 @@ import io
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 
+import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimove_provider.contract.cells.datatypes import Attribute, in_unit
 from optimove_provider.contract.wire.errors import DataError
+from optimove_provider.records.read.typed_columns import Columns
 from optimove_provider.records.rows import Unread
 from optimove_provider.records.to_csv.columns import cells_of
 from optimove_provider.records.to_csv.write import Chunks, CsvText, with_commas
@@ -207,3 +209,59 @@ def test_a_whole_decimal_is_a_long_whatever_stands_beside_it_and_none_has_an_exp
     found, unfit = cells_of(column, Attribute("n", datatype, None))
     assert [one or "" for one in found.cast(pa.string()).to_pylist()] == cells
     assert not unfit
+
+
+def cells_in(values, datatype):
+    """The cells of one column as they stand in the file, without quotes."""
+    chunks = CsvText([Attribute("x", datatype, None)]).chunks(
+        [pa.record_batch({"customerId": ["a"] * len(values), "x": values})]
+    )
+    return [row[1] for row in csv.reader(io.StringIO(b"".join(chunks).decode()))][1:]
+
+
+DOUBLES = st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from(
+    [1e-07, 1e16, 5e-324, -0.0, 1.7976931348623157e308, 2.0**53, 1e22, 9.999999e-6, 1e-5]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(DOUBLES, min_size=1, max_size=8), st.sampled_from(["double", "string"]))
+def test_a_double_has_plain_digits_and_reads_back_the_same(values, datatype):
+    cells = cells_in(pa.array(values, pa.float64()), datatype)
+    assert set("".join(cells)) <= set("-.0123456789")
+    assert np.array(list(map(float, cells))).tobytes() == np.array(values).tobytes()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False, width=32), min_size=1, max_size=8))
+def test_a_single_has_plain_digits_and_reads_back_the_same(values):
+    cells = cells_in(pa.array(values, pa.float32()), "double")
+    assert set("".join(cells)) <= set("-.0123456789")
+    assert np.array(list(map(np.float32, cells))).tobytes() == np.array(values, np.float32).tobytes()
+
+
+def test_a_half_has_plain_digits():
+    assert cells_in(pa.array(np.array([6e-8, 65504, -1.5], np.float16)), "double") == [
+        "0.000000059604645",
+        "65504",
+        "-1.5",
+    ]
+
+
+@pytest.mark.parametrize("values", [[1e-07, "x"], [Decimal("1E-7"), 1e16], [{"a": 1}, 1e-07, np.float32(1e-7)]])
+def test_numbers_among_values_of_other_kinds_have_plain_digits(values):
+    (batch,) = [Columns().of_rows([{"x": value} for value in values])]
+    cells = cells_of(batch.column(0), Attribute("x", "double", None))[0].cast(pa.string()).to_pylist()
+    numbers = [cell for cell in cells if cell and cell[0].isdigit()]
+    assert numbers
+    assert not any("e" in cell.lower() for cell in numbers)
+
+
+@pytest.mark.parametrize(("name", "datatype"), [("x", "long"), ("customerId", "")])
+def test_a_float_that_may_have_lost_digits_is_no_key_and_no_long(name, datatype):
+    attributes = [Attribute("x", datatype, None)] if datatype else []
+    rows = pa.record_batch({name: pa.array([1.0, 2.0**53, 2.0**53 - 1])})
+    told = []
+    list(CsvText(attributes, lambda row, reason, _: told.append((row, reason))).chunks([rows]))
+    assert [row for row, _ in told] == [2]
+    assert "may have lost digits" in told[0][1]

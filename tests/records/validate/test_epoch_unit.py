@@ -66,6 +66,6 @@ def test_strict_refuses_what_the_vendor_disputes_and_only_warns_of_what_we_doubt
     assert found(["20220502", MILLISECONDS], "seconds", strict=True) == [(1, "epoch", "warning"), (2, "epoch", "error")]
 
 
-@pytest.mark.parametrize("cell", ["0", "44582400", "100000", "99999999999", "-0"[1:]])
+@pytest.mark.parametrize("cell", ["44582400", "100000", "99999999999"])
 def test_the_first_years_after_1970_are_plausible(cell):
     assert found([cell], "seconds") == []

@@ -244,7 +244,10 @@ def test_a_space_before_an_opening_quote_as_in_the_vendors_sample():
     report = check("customerId,name,height\n" + sample, attributes)
     assert places(report) == [(1, 2, 23, "name", "quote-space"), (1, 2, 23, "height", "quote-space")]
     assert [one.value for one in report.findings] == [' "John Doe"', ' "Height: 6\'1"""']
-    assert report.valid_rows == 0
+    assert (report.valid_rows, report.errors) == (1, 0)
+    strict = check("customerId,name,height\n" + sample, attributes, strict=True)
+    assert places(strict) == places(report)
+    assert (strict.valid_rows, strict.errors) == (0, 2)
 
 
 def test_a_quoted_value_that_starts_with_a_space_and_a_quote_is_fine():
@@ -259,8 +262,8 @@ def test_a_quoted_value_that_starts_with_a_space_and_a_quote_is_fine():
         ('a,"he said "hi" ok",5', "name", "quote", "text after a closing quote"),
         ("a,6'1\",5", "name", "quote", "a cell that is not quoted"),
         ('"a"b,x,5', "customerId", "quote", "text after a closing quote"),
-        ('a, "x"y,5', "name", "quote-space", "space before an opening quote"),
-        ('a, "x,5', "name", "quote-space", "space before an opening quote"),
+        ('a, "x"y,5', "name", "quote", "text after a closing quote"),
+        ('a, "x,5', "name", "quote", "a quote opened on line 3 is not closed"),
         ('a,"x\ny"z,x', "name", "quote", "text after a closing quote"),
         ("a,x\ry,5", "name", "bare-cr", "carriage return"),
         ("a,x,5\r\r", "LTV", "bare-cr", "carriage return"),

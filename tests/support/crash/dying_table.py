@@ -55,6 +55,10 @@ class DyingBucket(Bucket):
         self._table.fate.step(super().complete, key, *arguments)
         self._table.import_file(key)
 
+    def put(self, key, *arguments):
+        self._table.fate.step(super().put, key, *arguments)
+        self._table.import_file(key)
+
     def abort(self, *arguments):
         return self._table.fate.step(super().abort, *arguments)
 
@@ -62,8 +66,11 @@ class DyingBucket(Bucket):
 class DyingTable(Target):
     """A table, its bucket and its profiles, with the age and the value of the newest that ever came there, by cell.
 
-    `refused` is a value that the vendor refuses in a profile. Every try of anything is made with `attempt`.
+    `refused` is a value that the vendor refuses in a profile. Every try of anything is made with `attempt`. The vendor
+    `takes_away` an object once it is imported.
     """
+
+    takes_away = False
 
     def __init__(self, folder, fate, s3=None, state=None, newest=None, refused=""):
         super().__init__(s3 or MemoryS3(), folder, s3_path="dcp/table")
@@ -80,12 +87,14 @@ class DyingTable(Target):
         state = State()
         state.services, state.tables = deepcopy((self.state.services, self.state.tables))
         other = DyingTable(folder, self.fate, deepcopy(self.s3), state, dict(self.newest), self.refused)
-        other.load_id = self.load_id
+        other.load_id, other.takes_away = self.load_id, self.takes_away
         return other
 
     def another(self):
         """The same table, for another load."""
-        return DyingTable(self.folder, self.fate, self.s3, self.state, self.newest, self.refused)
+        other = DyingTable(self.folder, self.fate, self.s3, self.state, self.newest, self.refused)
+        other.takes_away = self.takes_away
+        return other
 
     def spell(self, host):
         """From now on the target is called so."""
@@ -97,6 +106,11 @@ class DyingTable(Target):
         """It, as the vendor has it."""
         (table,) = (one for one in self.state.tables.values() if not one.is_optimizely)
         return table
+
+    @property
+    def is_sending(self):
+        """Whether its load has begun a file, and does not know it visible."""
+        return (self.staging.read(self.to.progress_path(1)) or {"completed": True})["completed"] is False
 
     @property
     def staging(self):
@@ -168,6 +182,8 @@ class DyingTable(Target):
             values = {name: json_value(ATTRIBUTES[name], cell) for name, cell in row.items()}
             self.table.profiles.setdefault(customer, {}).update(values)
             self.remember(customer, values, journal.prepared_age or journal.age)
+        if self.takes_away:
+            del self.s3.objects[key]
 
     def remember_rows(self, rows, columns):
         """The last import of what changed has said of these rows that they are there."""

@@ -33,7 +33,8 @@ class Unknown:
 
     `values` are settings besides the default, where its type does not name them. `beside` are other switches without
     which it would not matter. `red` and `told` have for each setting, or for "*", the words of errors, or of notes,
-    that are allowed. `unmet` says why nothing that a client does meets it.
+    that are allowed. `unmet` says why nothing that a client does meets it. `parts` are those that are run, where all
+    would only say the same more often.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Unknown:
     red: Mapping[str, str] = field(default_factory=dict)
     told: Mapping[str, str] = field(default_factory=dict)
     unmet: str = ""
+    parts: tuple[str, ...] = tuple(PARTS)
 
     @property
     def default(self) -> Any:
@@ -72,6 +74,7 @@ class Ended:
     met: frozenset[str]
 
 
+@cache
 def table() -> tuple[dict[str, Unknown], list[dict[str, str]]]:
     """What is known of each switch, and the unknowns that need none."""
     found = tomllib.loads(TABLE.read_text("utf-8"))
@@ -109,7 +112,7 @@ def run_case(name: str, setting: Any) -> dict[str, Ended]:
     """The parts that meet a switch, under one setting of it."""
     known, _ = table()
     beside = Switches(**known[name].beside)
-    meeting = [part for part in PARTS if name in run_part(part, beside).met]
+    meeting = [part for part in known[name].parts if name in run_part(part, beside).met]
     tells = known[name].words(known[name].told, setting)
     return {part: run_part(part, replace(beside, **{name: setting}), tells) for part in meeting}
 

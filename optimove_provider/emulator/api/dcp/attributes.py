@@ -23,10 +23,10 @@ def _list_attributes(call: Call) -> Response:
 
 def _odd(call: Call) -> list[dict[str, Any]]:
     """An attribute of a kind that no page knows, if the switch asks for one."""
-    kinds = {"datatype": ("decimal", None), "format": ("datetime", "rfc-2822"), "null": (None, None)}
+    kinds = {"datatype": ("decimal", None), "format": ("datetime", "rfc-2822")}
     datatype, format = kinds.get(call.state.switches.odd_attribute, ("", None))
     odd = Registered(1, Attribute("odd", "string"), call.state.timestamp()).as_json()
-    return [{**odd, "datatype": datatype, "format": format}] if datatype != "" else []
+    return [{**odd, "datatype": datatype, "format": format}] if datatype else []
 
 
 def _create_attribute(call: Call) -> Response:
@@ -36,7 +36,7 @@ def _create_attribute(call: Call) -> Response:
     # registered already (names are case-sensitive, so "ltv" and "LTV" are two), and one that no file could hold because
     # its column is the customer id.
     there = table.attributes.get(attribute.name)
-    if there and (not there.attribute.archived or state.switches.archived_name == "taken"):
+    if there and not there.attribute.archived:
         raise Refusal(400, f"the table has an attribute {attribute.name!r} already")
     if is_key_column(attribute.name):
         raise Refusal(400, f"{attribute.name!r} is the name of the key column")

@@ -11,7 +11,7 @@ from optimove_provider.contract.dcp import config as dcp
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.contract.wire.messages import Endpoint, Response
 from optimove_provider.emulator.api.dcp import attributes
-from optimove_provider.emulator.api.dcp.lists import in_form, listed, table_of
+from optimove_provider.emulator.api.dcp.lists import listed, table_of
 from optimove_provider.emulator.api.rate import keep_the_rate
 from optimove_provider.emulator.api.routes import PREFIXES, Api, Call, Handler
 from optimove_provider.emulator.model.dcp import Credentials, Project, Service, Table
@@ -20,22 +20,25 @@ from optimove_provider.emulator.replies import Refusal, json_answer, json_object
 
 
 def admit(call: Call) -> None:
-    """REST reference, responses: a missing token is 401, an invalid or revoked one 403."""
-    token, bearer = call.header(dcp.TOKEN_HEADER), _bearer(call)
-    given = [one for one in (token, bearer) if one is not None]
-    if given and (accepted := call.state.switches.dcp_auth) != "both":
-        given = [one for one in [token if accepted == "token" else bearer] if one is not None]
-    if not given:
+    """REST reference, responses: a missing token is 401, an invalid or revoked one 403. One in a header that is not
+    looked at is missing."""
+    tokens = _tokens(call)
+    if not tokens:
         raise Refusal(401, "Authentication Failed")
-    if given != [TOKEN]:
+    if TOKEN not in tokens:
         raise Refusal(403, "Authentication Failed")
     keep_the_rate(call.state, call.state.dcp_recent, call.state.switches.dcp_requests_per_minute, 60.0)
 
 
-def _bearer(call: Call) -> str | None:
-    """The archived reference, oauth/7-api-access: `Authorization: Bearer [token]` instead of `Token: [token]`."""
-    scheme, _, token = (call.header("Authorization") or "").partition(" ")
-    return token.strip() if scheme.casefold() == "bearer" else None
+def _tokens(call: Call) -> list[str]:
+    """The tokens in the headers that are looked at."""
+    accepted, found = call.state.switches.accepted_auth, list[str]()
+    classic, (scheme, _, bearer) = call.header(dcp.TOKEN_HEADER), (call.header("authorization") or "").partition(" ")
+    if accepted != "bearer" and classic is not None:
+        found.append(classic)
+    if accepted != "token" and scheme.casefold() == "bearer":
+        found.append(bearer.strip())
+    return found
 
 
 def refuse(state: State, refusal: Refusal) -> Response:
@@ -68,8 +71,8 @@ def _create_service(call: Call) -> Response:
             state.switches.second_service_status, "the account has a DCP service already, and can have one only"
         )
     # Guess: the shape of AWS keys. They are made up.
-    credentials = Credentials("AKIA" + state.ids.secret(16), state.ids.secret(40))
-    service = Service(state.ids.number(), name, credentials, state.timestamp())
+    credentials = Credentials("AKIA" + state.ids.secret(16), state.ids.secret(40), state.switches.table_keys)
+    service = Service(state.ids.number(), name, credentials, state.timestamp(), state.switches.s3_path)
     state.services[service.id] = service
     if state.switches.optimizely_table == "created":
         _add_table(state, service, "Optimizely", ("uid", None), "Optimizely datasource").is_optimizely = True
@@ -141,11 +144,11 @@ def _update_table(call: Call) -> Response:
         "keyfield_locator_type": table.keyfield_locator_type,
         "keyfield_locator_name": table.keyfield_locator_name,
     }
-    locator_type, locator_name = _locator({**locator, **wanted})
-    name = required_text(wanted, "name") if "name" in wanted else table.name
-    description = optional_text(wanted, "description") if "description" in wanted else table.description
-    table.keyfield_locator_type, table.keyfield_locator_name = locator_type, locator_name
-    table.name, table.description = name, description
+    table.keyfield_locator_type, table.keyfield_locator_name = _locator({**locator, **wanted})
+    if "name" in wanted:
+        table.name = required_text(wanted, "name")
+    if "description" in wanted:
+        table.description = optional_text(wanted, "description")
     table.last_modified = call.state.timestamp()
     return json_answer(202, table.as_json())
 
@@ -180,13 +183,13 @@ def _update_project(call: Call) -> Response:
     project, wanted = _project(call), json_object(call.json)
     if "dcp_service_id" in wanted:
         linked = wanted["dcp_service_id"]
-        if linked is not None and (not isinstance(linked, int) or linked not in call.state.services):
+        if linked is not None and linked not in call.state.services:
             raise Refusal(400, f"there is no DCP service {linked!r}")
         project.dcp_service_id = linked
     return json_answer(202, project.as_json())
 
 
-_HANDLERS: dict[Endpoint, Handler] = {
+HANDLERS: dict[Endpoint, Handler] = {
     dcp.LIST_SERVICES: _list_services,
     dcp.CREATE_SERVICE: _create_service,
     dcp.READ_SERVICE: _read_service,
@@ -202,5 +205,4 @@ _HANDLERS: dict[Endpoint, Handler] = {
     dcp.READ_PROJECT: _read_project,
     dcp.UPDATE_PROJECT: _update_project,
 }
-HANDLERS: dict[Endpoint, Handler] = {row: in_form(handler) for row, handler in _HANDLERS.items()}
 DCP = Api(PREFIXES[dcp.API], HANDLERS, admit, refuse, trailing_slash=True)

@@ -1,11 +1,11 @@
-"""How the config API answers: what is archived, in which order, on how many pages, which ids. No I/O here."""
+"""What is listed of DCP, and how: archived or not, in which order, on how many pages. No I/O here."""
 
 from collections.abc import Iterable
 from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from optimove_provider.contract.wire.messages import Response
-from optimove_provider.emulator.api.routes import Call, Handler
+from optimove_provider.emulator.api.routes import Call
 from optimove_provider.emulator.model.dcp import Table
 from optimove_provider.emulator.replies import Refusal, json_answer
 
@@ -24,31 +24,6 @@ def table_of(call: Call) -> Table:
     if table is None:
         raise Refusal(404, "there is no such table")
     return table
-
-
-_IDS = ("id", "account_id", "dcp_service_id", "dcp_datasource_id")
-
-
-def in_form(handler: Handler) -> Handler:
-    """The handler, with the ids of its answers as the switch wants them: numbers, or texts."""
-
-    def answered(call: Call) -> Response:
-        found = handler(call)
-        if not found.body or call.state.switches.config_ids == "number":
-            return found
-        return Response(found.status, json_answer(found.status, _with_texts(found.json())).body, found.headers)
-
-    return answered
-
-
-def _with_texts(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_with_texts(one) for one in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        name: str(one) if name in _IDS and isinstance(one, int) else _with_texts(one) for name, one in value.items()
-    }
 
 
 def listed(call: Call, found: Iterable[Shown]) -> Response:
@@ -78,6 +53,4 @@ def on_pages(call: Call, found: list[dict[str, Any]]) -> Response:
     if page * size >= len(found):
         return answer
     link = url._replace(query=f"page={page + 1}").geturl()
-    if call.state.switches.next_page == "elsewhere":
-        link = f"https://elsewhere.example{url.path}?page={page + 1}"
     return Response(answer.status, answer.body, {**answer.headers, "link": f'<{link}>; rel="next"'})

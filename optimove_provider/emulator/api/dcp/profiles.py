@@ -49,9 +49,17 @@ def _envelope(table: Table, customer_id: str, data: object) -> dict[str, Any]:
     }
 
 
+_PAGE = Response(200, b"<html><body>Please log in</body></html>", {"content-type": "text/html"})
+
+
 def _read_profile(call: Call) -> Response:
     table, customer_id = _table(call, "table_id"), call.path["customer_id"]
-    advance(call.state)
+    advance(call.state, polled_table=table.id)
+    wanted = call.state.switches.profile_read
+    if wanted == "html":
+        return _PAGE
+    if wanted != "ok":
+        raise Refusal(wanted, "profiles are not read here (profile_read)")
     data = table.profiles.get(customer_id)
     if data is None and call.state.switches.unknown_profile == "404":
         raise Refusal(404, "there is no such profile")
@@ -71,22 +79,8 @@ def _write_profile(call: Call) -> Response:
 
 
 def _read_consolidated_view(call: Call) -> Response:
-    if call.state.switches.consolidated_path == "2016":
-        raise Refusal(404, "there is no such path")
-    return _consolidated_view(call, _optimizely_table(call))
-
-
-def _read_consolidated_view_2016(call: Call) -> Response:
-    if call.state.switches.consolidated_path == "2020":
-        raise Refusal(404, "there is no such path")
-    service, tables = _service(call), call.state.tables.values()
-    optimizely = [one for one in tables if one.service is service and one.is_optimizely and not one.archived]
-    return _consolidated_view(call, optimizely[0]) if optimizely else _unknown_view(call)
-
-
-def _consolidated_view(call: Call, optimizely: Table) -> Response:
     """The profile in each table that knows the user: in the Optimizely table by its id, in others by an alias."""
-    user_id = call.path["optimizely_user_id"]
+    optimizely, user_id = _optimizely_table(call), call.path["optimizely_user_id"]
     advance(call.state)
     ids = {str(optimizely.id): user_id, **optimizely.service.aliases.get(user_id, {})}
     tables = {str(table.id): table for table in call.state.tables.values()}
@@ -95,14 +89,9 @@ def _consolidated_view(call: Call, optimizely: Table) -> Response:
         for table_id, customer_id in ids.items()
         if customer_id in tables[table_id].profiles
     ]
-    return json_answer(200, found) if found else _unknown_view(call)
-
-
-def _unknown_view(call: Call) -> Response:
-    form = call.state.switches.unknown_view
-    if form == "404":
+    if not found and call.state.switches.unknown_view == "404":
         raise Refusal(404, "no table knows this user")
-    return Response(200) if form == "no_body" else json_answer(200, None if form == "null" else [])
+    return json_answer(200, found)
 
 
 def _shown(call: Call, table: Table, customer_id: str) -> dict[str, Any]:
@@ -137,7 +126,6 @@ HANDLERS: dict[Endpoint, Handler] = {
     profiles.READ_PROFILE: _read_profile,
     profiles.WRITE_PROFILE: _write_profile,
     profiles.READ_CONSOLIDATED: _read_consolidated_view,
-    profiles.READ_CONSOLIDATED_2016: _read_consolidated_view_2016,
     profiles.READ_ALIASES: _read_aliases,
     profiles.CREATE_ALIASES: _create_aliases,
 }

@@ -7,17 +7,20 @@ import io
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import partial
 from itertools import islice
+from typing import Any
 
 from optimove_provider.clients.dcp import DcpClient
 from optimove_provider.clients.s3 import Bucket
-from optimove_provider.contract.cells.datatypes import Attribute, by_name, is_key_column
+from optimove_provider.contract.cells.datatypes import Attribute, is_key_column
+from optimove_provider.contract.cells.registered import Registered, usable
 from optimove_provider.contract.dcp.config import Table
-from optimove_provider.contract.dcp.profiles import MAX_ID, UNADDRESSABLE
-from optimove_provider.contract.dcp.readback import Sample, sampled
+from optimove_provider.contract.dcp.profiles import MAX_ID, UNADDRESSABLE, read_profile
+from optimove_provider.contract.dcp.readback import Sample, sampled, unreadable
 from optimove_provider.contract.dcp.upload_history import Outcome
-from optimove_provider.contract.wire.errors import DataError, S3Refused
+from optimove_provider.contract.wire.errors import DataError, OptimoveProviderError, Refused, S3Refused
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.loads.upload.publication import RememberRows
 from optimove_provider.records.files import delimiter_of
@@ -26,6 +29,8 @@ log = logging.getLogger(__name__)
 
 SAMPLE_ROWS = 20
 _FIRST_BYTES = 1 << 20
+_PATIENCE = timedelta(minutes=2)
+"""With profiles that an upload can do without; long enough for the minute that the reference asks for after a 429."""
 
 Row = Mapping[str, str]
 
@@ -41,11 +46,19 @@ class UploadHistory:
     told: set[str] = field(default_factory=set)
 
     def outcome(self, s3_keys: Sequence[str]) -> Outcome:
-        """How the import of files stands. Raises DataError for a file that nobody remembers and that is not there."""
+        """How the import of files stands. Profiles that cannot be read are told of; where that may pass, it is raised.
+
+        Raises DataError for a file that nobody remembers and that is not there.
+        """
         remembered = self.remembered(s3_keys)
         if remembered is None:
             return self.client.upload_outcome(self.table_id, s3_keys, self.told)
-        return self.client.read_back(remembered)
+        try:
+            return self.client.read_back(remembered)
+        except OptimoveProviderError as error:
+            if error.retry_helps:
+                raise
+            return unreadable(s3_keys, error)
 
     def remembered(self, s3_keys: Iterable[str]) -> list[Sample] | None:
         """The profiles by which the import of each file is seen; None where the connection names a history.
@@ -57,15 +70,17 @@ class UploadHistory:
             return None
         return [recall(self.staging, s3_key) or self._remember_now(s3_key) for s3_key in dict.fromkeys(s3_keys)]
 
-    def remembering(self, table: Table, attributes: Sequence[Attribute]) -> RememberRows | None:
-        """What takes some rows of each file before it is uploaded; None where the connection names a history."""
+    def remembering(self, table: Table, attributes: Sequence[Registered]) -> RememberRows | None:
+        """What takes some rows of each file before it is uploaded; None where the connection names a history.
+
+        Nothing is raised for profiles that cannot be read: the upload needs none.
+        """
         if self.client.settings.upload_history_url:
             return None
-        return partial(remember, self.staging, self.client, table, attributes)
+        return partial(remember, self.staging, self.client, table, attributes, read=_optional_profiles)
 
     def _remember_now(self, s3_key: str) -> Sample:
         table = self.client.read_table(self.table_id)
-        table.refuse_if_archived()
         rows = first_rows(self.open_bucket(table), s3_key)
         return remember(self.staging, self.client, table, self.client.list_attributes(self.table_id), s3_key, rows)
 
@@ -74,9 +89,10 @@ def remember(
     staging: Staging,
     client: DcpClient,
     table: Table,
-    attributes: Sequence[Attribute],
+    attributes: Sequence[Registered],
     s3_key: str,
     rows: Sequence[Row],
+    read: "ReadProfiles | None" = None,
 ) -> Sample:
     """Store what the profiles of these rows hold now and what the file will write: call it before the upload.
 
@@ -89,14 +105,39 @@ def remember(
     earlier = recall(staging, s3_key)
     if earlier and {one.customer_id for one in earlier.customers} == row_of.keys():
         return earlier
-    customers = [
-        sampled(empty, customer_id, row, client.read_profile(table.service_id, table.id, customer_id))
-        for customer_id, row in row_of.items()
-    ]
-    found = replace(empty, customers=tuple(customers))
+    profiles, problem = (read or _profiles)(client, table, row_of)
+    customers = tuple(sampled(empty, one, row_of[one], profile) for one, profile in profiles.items())
+    found = replace(empty, customers=customers, unreadable=problem)
     staging.write(_path(s3_key), found.as_json())
     log.info("%d profiles are remembered, to see by them when %s is imported", len(customers), s3_key)
+    if problem:
+        log.warning(
+            "the upload of %s goes on, and profiles that would show its import cannot be read: %s", s3_key, problem
+        )
     return found
+
+
+Profiles = Mapping[str, Mapping[str, Any] | None]
+ReadProfiles = Callable[[DcpClient, Table, Iterable[str]], tuple[Profiles, str]]
+"""Gives the profiles of customers, and why some are missing."""
+
+
+def _profiles(client: DcpClient, table: Table, customer_ids: Iterable[str]) -> tuple[Profiles, str]:
+    return {one: client.read_profile(table.service_id, table.id, one) for one in customer_ids}, ""
+
+
+def _optional_profiles(client: DcpClient, table: Table, customer_ids: Iterable[str]) -> tuple[Profiles, str]:
+    """As many as can be read: a refusal may be about one id, after anything else nobody asks for more."""
+    found, problem = {}, ""
+    for one in customer_ids:
+        try:
+            reading = read_profile(table.service_id, table.id, one)
+            found[one] = client.run(reading, give_up_after=_PATIENCE)
+        except OptimoveProviderError as error:
+            problem = problem or str(error)
+            if not isinstance(error, Refused):
+                break
+    return found, problem
 
 
 def recall(staging: Staging, s3_key: str) -> Sample | None:
@@ -126,10 +167,11 @@ def first_rows(bucket: Bucket, s3_key: str) -> list[Row]:
     return list(islice(whole, SAMPLE_ROWS))
 
 
-def _compared(attributes: Sequence[Attribute], rows: Sequence[Row]) -> tuple[Attribute, ...]:
-    columns = {name for row in rows for name in row if not is_key_column(name)}
-    registered = by_name(attributes).values()
-    return tuple(one for one in registered if one.name in columns and not one.archived and not one.problem)
+def _compared(attributes: Sequence[Registered], rows: Sequence[Row]) -> tuple[Attribute, ...]:
+    columns = {name for row in rows for name in row}
+    return tuple(
+        one for one in usable(attributes) if one.name in columns and not one.archived and not is_key_column(one.name)
+    )
 
 
 def _customer_id(row: Row) -> str:

@@ -1,0 +1,118 @@
+"""Prints docs/unknowns.md, of a table and a run of the matrix: `PYTHONPATH=. python docs/print_unknowns.py`.
+
+A test compares what is printed here with what is in the repository.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from optimove_provider.emulator.model.switches import DcpSwitches, OptixSwitches
+from tests.support.unknowns.cases import Unknown, more_requests, run_case, table
+
+DOCS = Path(__file__).parent
+_HEAD = """\
+# What neither vendor documents, and what happens under each guess
+
+Printed from `docs/unknowns.toml` and a run of the matrix by `docs/print_unknowns.py`; change those, not this page.
+
+Much of both APIs is documented nowhere. The emulator has a switch for each such question, with its guess in bold here
+(`PUT /_emulator/switches`). `tests/unknowns` runs the same courses under every setting of every switch: data
+connections are created, loaded as a whole and by what changed, made to expire, updated; tables are made, rows and
+files imported, with a history to be asked and without; profiles are written and read. Two answers are lost on the way,
+and one process is killed.
+
+* *right*: the target holds what the rows say, and so do report and ledger. The number is that of requests more than
+  under the guess.
+* *red*: the task fails, and its error has the words that are quoted. What the report calls accepted is there.
+* *told*: the task is green, and a note in its report says what cannot be known.
+"""
+
+
+def page() -> str:
+    """The text of the page."""
+    known, lines = table()
+    return "\n".join(
+        [_HEAD, *_section("Opti-X", known, lines), *_section("DCP", known, lines), *_section("Both", known, lines)]
+    )
+
+
+def _section(part: str, known: Mapping[str, Unknown], lines: list[dict[str, str]]) -> Iterator[str]:
+    yield f"## {part}\n"
+    yield from _row("unknown", "switch", "settings", "what is relied on")
+    yield from _row(*["---"] * 4)
+    for name, one in known.items():
+        if _part(name) == part:
+            yield from _row(one.unknown, f"`{name}`", "<br>".join(_settings(one)), one.relies)
+    yield ""
+    if found := [line for line in lines if line["part"] == part]:
+        yield "Without a switch, because it cannot matter:\n"
+        yield from _row("unknown", "why")
+        yield from _row("---", "---")
+        for line in found:
+            yield from _row(line["unknown"], line["why"])
+        yield ""
+
+
+def _part(name: str) -> str:
+    for part, switches in (("Opti-X", OptixSwitches), ("DCP", DcpSwitches)):
+        if name in switches.__dataclass_fields__:
+            return part
+    return "Both"
+
+
+def _row(*cells: str) -> Iterator[str]:
+    yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _settings(one: Unknown) -> Iterator[str]:
+    if one.unmet:
+        yield f"{', '.join(_shown(one, setting) for setting in one.settings)}: never met, since {one.unmet}"
+        return
+    outcomes: dict[str, list[str]] = {}
+    for setting in one.settings:
+        outcomes.setdefault(_outcome(one, setting), []).append(_shown(one, setting))
+    for outcome, settings in outcomes.items():
+        yield f"{', '.join(settings)}: {outcome}"
+    if one.beside:
+        yield f"(with {', '.join(f'`{name}={value}`' for name, value in one.beside.items())})"
+
+
+def _shown(one: Unknown, setting: Any) -> str:
+    return f"**`{setting!r}`**" if setting == one.default else f"`{setting!r}`"
+
+
+def _outcome(one: Unknown, setting: Any) -> str:
+    ended = run_case(one.name, setting)
+    if told := [note for some in ended.values() for note in some.told.values()]:
+        return f"told: “{_words(one.words(one.told, setting), told[0])}”"
+    reds = {step: said for some in ended.values() for step, said in some.outcomes.items() if said != "right"}
+    if reds:
+        return "; ".join(_red(one.words(one.red, setting), reds))
+    more = more_requests(one.name, ended)
+    return f"right ({more} more)" if more > 0 else "right"
+
+
+def _red(words: str, reds: Mapping[str, str]) -> Iterator[str]:
+    said: dict[str, list[str]] = {}
+    for step, text in reds.items():
+        said.setdefault(_words(words, text), []).append(step)
+    for text, steps in said.items():
+        some = ", ".join(dict.fromkeys(steps)) if len(steps) < 4 else "every write"
+        yield f"red ({some}): “{text}”"
+
+
+def _words(pattern: str, text: str) -> str:
+    """The words that an error or a note must have, of those that are allowed."""
+    found = next((one for one in pattern.split("|") if re.search(one, text)), text)
+    return found.replace(".*", " … ").replace("[0-9]+", "N")
+
+
+def main() -> None:
+    """Print the page."""
+    DOCS.joinpath("unknowns.md").write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
