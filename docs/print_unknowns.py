@@ -85,11 +85,11 @@ def _shown(one: Unknown, setting: Any) -> str:
 
 def _outcome(one: Unknown, setting: Any) -> str:
     ended = run_case(one.name, setting)
-    if told := [note for some in ended.values() for note in some.told.values()]:
-        return f"told: “{_words(one.words(one.told, setting), told[0])}”"
+    told = [note for some in ended.values() for note in some.told.values()]
+    notes = [f"told: “{_words(one.words(one.told, setting), told[0])}”"] if told else []
     reds = {step: said for some in ended.values() for step, said in some.outcomes.items() if said != "right"}
-    if reds:
-        return "; ".join(_red(one.words(one.red, setting), reds))
+    if reds or notes:
+        return "; ".join([*_red(one.words(one.red, setting), reds), *notes])
     more = more_requests(one.name, ended)
     return f"right ({more} more)" if more > 0 else "right"
 

@@ -8,6 +8,7 @@ from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionW
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, Connection, mask_secret
 
 from optimove_provider.clients.s3 import Bucket
+from optimove_provider.contract.dcp.config import own_keys
 from optimove_provider.contract.wire.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -42,19 +43,8 @@ class ImportBucketHook(S3Hook):
         return super().conn_config
 
     def _own_keys(self) -> AwsConnectionWrapper:
-        keys = {"aws_access_key": self._table.aws_access_key, "aws_secret_key": self._table.aws_secret_key}
-        if lacking := [name for name, key in keys.items() if not key.strip()]:
-            # boto would look for a login of the machine's then.
-            raise SettingsError(
-                f"table {self._table.id} has no AWS keys of its own ({' and '.join(lacking)} is empty): name a "
-                f"connection that may write under {self._table.s3_path!r} in aws_conn_id"
-            )
-        own = Connection(
-            conn_id=f"keys_of_dcp_table_{self._table.id}",
-            conn_type="aws",
-            login=self._table.aws_access_key,
-            password=self._table.aws_secret_key,
-        )
+        login, password = own_keys(self._table)
+        own = Connection(conn_id=f"keys_of_dcp_table_{self._table.id}", conn_type="aws", login=login, password=password)
         return AwsConnectionWrapper(conn=own, region_name=self._region_name)
 
 

@@ -134,6 +134,7 @@ def drive_profiles(run, service, table):
     run(profiles.create_aliases(service, optimizely, "oeu1", {str(table): "1"}))
     run(profiles.read_aliases(service, optimizely, "oeu1"))
     run(profiles.read_consolidated_view(service, optimizely, "oeu1"))
+    run(profiles.read_consolidated_view(service, 1, "oeu1"))
     run(readback.read_back([]))
     looking = partial(dcp.upload_outcome, table, [])
     for history in (dcp.upload_history(table), looking(), waiting.wait(looking, 0)):

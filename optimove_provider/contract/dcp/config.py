@@ -324,6 +324,18 @@ def writable(table: Table) -> Table:
     return table
 
 
+def own_keys(table: Table) -> tuple[str, str]:
+    """The AWS keys that the table gives for its imports. Raises SettingsError where one is lacking: boto would look for
+    a login of the machine's then."""
+    keys = {"aws_access_key": table.aws_access_key, "aws_secret_key": table.aws_secret_key}
+    if lacking := [name for name, key in keys.items() if not key.strip()]:
+        raise SettingsError(
+            f"table {table.id} has no AWS keys of its own ({' and '.join(lacking)} is empty): name a connection that "
+            f"may write under {table.s3_path!r} in aws_conn_id"
+        )
+    return table.aws_access_key, table.aws_secret_key
+
+
 def service_of(table: Table) -> int:
     """The service whose profiles the table has. Raises Disagreement if the API has not named one."""
     if not table.service_id:

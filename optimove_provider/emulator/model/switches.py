@@ -39,6 +39,9 @@ class OptixSwitches:
 
     # The status of a connection that was created. Guess: as a POST that creates usually answers.
     create_status: Literal[200, 201] = 201
+    # What the answer calls the uuid. Guess: "uuid", one, as the walkthrough shows it. The others say nothing that could
+    # be used, although the connection is there.
+    created_uuid: Literal["uuid", "null", "missing", "number", "no_uuid"] = "uuid"
     # The status of an upload or update that was accepted. The walkthrough's script counts 200 alone as success; nothing
     # is said of updates. Guess: 200 for both. 204 has no body.
     success_status: Literal[200, 201, 202, 204] = 200
@@ -197,6 +200,8 @@ class DcpSwitches:
     odd_attribute: Literal["none", "datatype", "format"] = "none"
     # What is read of a customer whom no table knows. Guess: 200, and an empty list.
     unknown_view: Literal["empty", "404"] = "empty"
+    # The path of that: with the table's id in the reference of 2020, without it in that of 2016. Guess: the newer one.
+    consolidated_path: Literal["2020", "2016"] = "2020"
     # In which header a token is looked for: the guide says that DCP takes classic tokens only (the header Token), and
     # "highly recommends" OAuth 2.0 (Authorization: Bearer) all the same. Guess: classic ones only.
     accepted_auth: Literal["token", "bearer", "both"] = "token"

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from optimove_provider.contract.dcp.evidence import COUNTED, SAMPLED, Evidence, evidence_of
+from optimove_provider.contract.dcp.evidence import evidence_of
 from optimove_provider.contract.dcp.readback import has_begun, is_shown, is_unreadable, unreadable
 from optimove_provider.contract.dcp.upload_history import ImportState, Outcome, common_state, counted
 from optimove_provider.contract.wire.errors import ApiError, OptimoveProviderError, UnreadableAnswer
+from optimove_provider.contract.wire.evidence import COUNTED, SAMPLED, Evidence
 from optimove_provider.loads.dcp.changed_import import ChangedImport
 from optimove_provider.loads.dcp.full_import import FullImport
 from optimove_provider.loads.dcp.in_doubt import UNKNOWN, InDoubtFiles

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.optix.data_connections import Items, update_data
+from optimove_provider.contract.wire.evidence import NONE, Evidence
 from optimove_provider.contract.wire.messages import Flow
 from optimove_provider.disk.room import at_the_end
 from optimove_provider.loads.ledger import compaction
@@ -109,9 +110,11 @@ def _marked(
         parts = _known_parts(journal, spool) if journal.has_sent else _mark(ledger, lease, journal, spool)
         report.stale = spool.fit - parts.rows
         if not_known := journal.plan.get("not_known"):
+            why = f"{not_known} of the rows have keys that the ledger does not know to be there"
+            report.tell_evidence(Evidence(NONE, why=f"{why}, and an update may leave those out"))
             report.note(
-                f"{not_known} of the rows have keys that the ledger does not know to be there. Whether an update "
-                "stores those, or leaves them out without a word, is not documented: upload them to be sure"
+                f"{why}. Whether an update stores those, or leaves them out without a word, is not documented: upload "
+                "them to be sure"
             )
         if journal.has_sent and ledger.read().version != journal.invalidated_as:
             outcomes = SliceOutcomes(journal.outcomes())

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from optimove_provider.contract.dcp.evidence import COUNTED, Evidence
 from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.contract.wire.evidence import COUNTED, Evidence
 from optimove_provider.loads.ledger.ledger import Commit
 from optimove_provider.loads.ledger.manifest import Origin, PlanRef, SourceSnapshot
 from optimove_provider.loads.state.age import Age

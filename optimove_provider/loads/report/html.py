@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from optimove_provider.contract.dcp.evidence import COUNTED, Evidence
+from optimove_provider.contract.wire.evidence import COUNTED, Evidence
 
 _STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif }

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from optimove_provider.contract.dcp.evidence import Evidence
 from optimove_provider.contract.wire.errors import OptimoveProviderError
+from optimove_provider.contract.wire.evidence import Evidence
 from optimove_provider.loads.report.begun import over
 from optimove_provider.loads.report.html import page
 from optimove_provider.loads.state.staging import Staging
@@ -28,7 +28,8 @@ class Report:
     """The account of one load: rows = accepted + rejected + unchanged + stale + unsent, always.
 
     `accepted` are rows that the vendor took and that are, or will be, visible; `evidence` says who counted them, or
-    that nobody did, in the form of `Evidence.as_json`: a request that was answered counts its rows. Rows of a batch
+    that nobody did, in the form of `Evidence.as_json`: a request that was answered counts its rows, but for those that
+    an update may leave out. Rows of a batch
     that was never completed are `unsent`, and `problem` says how many of them had been answered with success.
     `rejected_file` holds the rejected rows with their reasons, and a replay reads it; `reasons` counts them, `examples`
     are the first.

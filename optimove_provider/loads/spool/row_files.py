@@ -40,7 +40,7 @@ LEDGER = pa.schema(
         ("opened", pa.timestamp("us", "UTC")),  # with the generation, the age
         ("expires", pa.timestamp("us", "UTC")),  # null: never
         ("state", pa.string()),
-        ("evidence", pa.string()),  # what showed that it was accepted: contract.dcp.evidence; null: not known
+        ("evidence", pa.string()),  # what showed that it was accepted: contract.wire.evidence; null: not known
         (
             "unproven_since",
             pa.timestamp("us", "UTC"),

@@ -5,11 +5,12 @@ from functools import partial
 import pytest
 
 from optimove_provider.clients.dcp import DcpClient
+from optimove_provider.clients.patience import Retries
 from optimove_provider.clients.settings import DcpSettings
 from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.dcp.ensure import Ensured
 from optimove_provider.contract.wire.errors import Disagreement, Refused
-from optimove_provider.emulator import TOKEN, State, send
+from optimove_provider.emulator import TOKEN, Fault, State, send
 
 SETTINGS = DcpSettings(conn_id="dcp_default", host="http://emulator/experiment/v1", token=TOKEN)
 PROJECT = 1234
@@ -86,3 +87,18 @@ def test_only_the_description_of_an_attribute_can_change(client, state):
     registered = state.tables[table].attributes["ltv"]
     client.describe_attribute(registered.id, "lifetime value")
     assert client.list_attributes(table) == [Attribute("ltv", "long", description="lifetime value")]
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_an_archival_that_is_not_found_any_more_was_done_if_an_answer_was_lost(state, is_lost):
+    client = DcpClient(SETTINGS, send=partial(send, state), retries=Retries(attempts=2, first_wait=0))
+    table = client.ensure_table(client.ensure_service("profiles").id, "customers", "uid").id
+    client.ensure_attributes(table, [Attribute("ltv", "long")])
+    (attribute,) = (one.id for one in client.list_attributes(table))
+    lost = [Fault("delete_attribute", lost="after")] if is_lost else []
+    state.faults.order(*lost, Fault("delete_attribute", status=404))
+    if is_lost:
+        assert client.archive_attributes(table, {"ltv": None}) == [attribute]
+    else:
+        with pytest.raises(Refused):
+            client.archive_attributes(table, {"ltv": None})

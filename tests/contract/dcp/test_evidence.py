@@ -7,8 +7,9 @@ import pytest
 
 from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.dcp import readback
-from optimove_provider.contract.dcp.evidence import Evidence, evidence_of
+from optimove_provider.contract.dcp.evidence import evidence_of
 from optimove_provider.contract.dcp.upload_history import HistoryEntry, ImportState, Outcome
+from optimove_provider.contract.wire.evidence import Evidence
 
 
 def test_a_file_whose_profiles_cannot_be_read_is_over_and_shown_by_nothing():

@@ -284,3 +284,16 @@ def test_a_whole_number_is_the_same_in_every_form(found):
 
 def test_what_is_no_whole_number_stays_what_it_is():
     assert [comparable(Attribute("n", "long"), one) for one in ("2.5", "x", "inf", "nan")] == ["2.5", "x", "inf", "nan"]
+
+
+@pytest.mark.parametrize("unknown", ["empty", "404"])
+@pytest.mark.parametrize("path", ["2020", "2016"])
+def test_the_view_is_read_under_either_of_its_paths(client, state, service, path, unknown):
+    optimizely = next(table.id for table in client.list_tables(service) if table.is_optimizely)
+    client.ensure_attributes(optimizely, [Attribute("ltv", "long")])
+    client.write_profile(service, optimizely, "known", {"ltv": 1})
+    state.switches = Switches(consolidated_path=path, unknown_view=unknown)
+    assert client.read_consolidated_view(service, optimizely, "nobody") == []
+    assert client.read_consolidated_view(service, optimizely, "known") == [
+        profiles.Profile(str(optimizely), "known", {"ltv": 1})
+    ]

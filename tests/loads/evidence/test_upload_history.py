@@ -10,7 +10,7 @@ from optimove_provider.emulator.model.faults import Fault
 from optimove_provider.loads.dcp.in_doubt import StillImporting
 from tests.support.dcp.importing import Vendor
 
-ROWS = {"a": ("true", 1), "b": ("false", 2)}
+ROWS = {"a": (1651676123, 1), "b": (1651676124, 2)}
 GET = "GET read_profile was answered"
 STATUSES = [400, 401, 403, 500, "html"]
 MODES = pytest.mark.parametrize("mode", ["changed", "full"])
@@ -34,14 +34,17 @@ def test_the_upload_goes_on_and_the_report_says_what_was_not_seen(vendor, mode, 
         assert f"profiles cannot be read: connection 'dcp_default': {GET} {status}" in unescape(told)
     assert any("the next load sends them again" in note for note in report.notes)
     vendor.switch(profile_read="ok")
-    assert vendor.client.read_profile(vendor.table.service_id, vendor.table.id, "b") == {"vip": False, "ltv": 2.0}
+    assert vendor.client.read_profile(vendor.table.service_id, vendor.table.id, "b") == {
+        "since": 1651676124,
+        "ltv": 2.0,
+    }
     assert vendor.known() == {}
 
 
 def test_the_next_step_is_named(vendor):
     vendor.switch(profile_read=401)
     told = vendor.load(ROWS).evidence["why"]
-    assert "Check Token in the connection" in told
+    assert "Check Token (auth_scheme Token) in the connection" in told
     assert vendor.settings.token not in told
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pyarrow.parquet as pq
 import pytest
 
-from optimove_provider.contract.dcp.evidence import NONE, SAMPLED, Evidence
+from optimove_provider.contract.wire.evidence import NONE, SAMPLED, Evidence
 from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.plan import guards
 from optimove_provider.loads.plan.plan import COUNTED_ROWS, Plan

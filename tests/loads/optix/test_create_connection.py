@@ -20,7 +20,7 @@ from optimove_provider.contract.wire.errors import (
     UnreadableAnswer,
 )
 from optimove_provider.contract.wire.messages import Lost, Response
-from optimove_provider.emulator import API_KEY, BRAND_KEY, Fault, State, send
+from optimove_provider.emulator import API_KEY, BRAND_KEY, Fault, State, Switches, send
 from optimove_provider.loads.optix.create_connection import create_once
 from optimove_provider.loads.state.staging import Staging
 from tests.support.virtual_time import ClientTime
@@ -312,3 +312,15 @@ def test_of_many_at_once_one_creates(vendor, staging):
         thread.join()
     (created,) = vendor.state.connections
     assert (len(ends), set(ends) - {None}) == (8, {created})
+
+
+@pytest.mark.parametrize("form", ["null", "missing", "number", "no_uuid"])
+def test_an_answer_without_a_uuid_is_in_doubt_until_a_person_passes_it(vendor, staging, form):
+    vendor.state.switches = Switches(created_uuid=form)
+    with pytest.raises(UnreadableAnswer, match=r"lacks data_connection_uuid"):
+        create_once(vendor.client(), staging, "customers", "id")
+    with pytest.raises(Disagreement, match="Look in the Opti-X UI"):
+        create_once(vendor.client(), staging, "customers", "id")
+    (made,) = vendor.state.connections
+    assert create_once(vendor.client(), staging, "customers", "id", data_connection_uuid=made) == made
+    assert create_once(vendor.client(), staging, "customers", "id") == made

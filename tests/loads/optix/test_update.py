@@ -141,8 +141,12 @@ def test_an_update_of_keys_that_are_not_known_to_be_there_says_so(target):
     report = target.update(list_batches([{"id": "a", "n": 2}, {"id": "b", "n": 2}]))
     assert (report.accepted, set(target.visible)) == (2, {"a"})
     assert [note for note in report.notes if note.startswith("1 of the rows have keys that the ledger does not know")]
+    why = "1 of the rows have keys that the ledger does not know to be there, and an update may leave those out"
+    assert report.evidence == {"kind": "none", "why": why}
+    assert f"2 accepted (counted by nobody: {why})" in report.sentence
 
 
 def test_an_update_of_keys_that_are_there_says_nothing(target):
     target.load(list_batches([{"id": "a", "n": 1}]), load_id=ANOTHER_ID)
-    assert target.update(list_batches([{"id": "a", "n": 2}])).notes == []
+    report = target.update(list_batches([{"id": "a", "n": 2}]))
+    assert (report.notes, report.evidence) == ([], {"kind": "counted"})

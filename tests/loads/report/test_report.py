@@ -7,7 +7,7 @@ from fsspec.implementations.local import LocalFileSystem
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimove_provider.contract.dcp.evidence import Evidence
+from optimove_provider.contract.wire.evidence import Evidence
 from optimove_provider.loads.report.bookkeeping import keep_account
 from optimove_provider.loads.report.report import STATES, Report, Unaccounted
 from optimove_provider.loads.state.staging import Staging

@@ -28,7 +28,7 @@ from tests.support.optix_transactions import NO_GUARDS
 from tests.support.s3_target import of
 from tests.support.virtual_time import START, VirtualTime
 
-ATTRIBUTES = (Attribute("vip", "bool"), Attribute("ltv", "double"))
+ATTRIBUTES = (Attribute("since", "datetime", "epoch"), Attribute("ltv", "double"))
 HISTORY = "http://e/_emulator/uploads/{table_id}"
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
@@ -147,5 +147,5 @@ class Vendor:
 
 
 def text(rows):
-    """{customer: (vip, ltv)} as a CSV file."""
-    return b"customerId,vip,ltv\n" + b"".join(f"{key},{vip},{ltv}\n".encode() for key, (vip, ltv) in rows.items())
+    """{customer: (since, ltv)} as a CSV file."""
+    return b"customerId,since,ltv\n" + b"".join(f"{key},{since},{ltv}\n".encode() for key, (since, ltv) in rows.items())

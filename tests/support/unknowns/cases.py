@@ -19,11 +19,15 @@ from tests.support.unknowns.optix_course import OptixCourse
 from tests.support.unknowns.quick import quick
 
 TABLE = Path(__file__).parents[3] / "docs" / "unknowns.toml"
+_OPTIX = ("upload", "update", "odd_rows", "wrong_keys")
+_DCP = ("tables", "retype", "imports", "read_back", "verified", "files", "profiles", "tokens")
 PARTS: Mapping[str, Callable[[Path, Switches, str], Any]] = {
-    **dict.fromkeys(("upload", "update", "odd_rows", "wrong_keys"), OptixCourse),
-    **dict.fromkeys(("tables", "imports", "read_back", "files", "profiles"), DcpCourse),
+    **dict.fromkeys(_OPTIX, OptixCourse),
+    **dict.fromkeys(_DCP, DcpCourse),
 }
 """By the name of the method: each begins in a world of its own."""
+ON_DEMAND = ("verified", "tokens")
+"""Parts that are run only for switches that name them."""
 ANY = "*"
 
 
@@ -45,7 +49,7 @@ class Unknown:
     red: Mapping[str, str] = field(default_factory=dict)
     told: Mapping[str, str] = field(default_factory=dict)
     unmet: str = ""
-    parts: tuple[str, ...] = tuple(PARTS)
+    parts: tuple[str, ...] = tuple(part for part in PARTS if part not in ON_DEMAND)
 
     @property
     def default(self) -> Any:

@@ -1,28 +1,27 @@
 """Everything that is done with a DCP table, against a plain model of what its profiles are to hold."""
 
-import hashlib
-import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pytest
 
 from optimove_provider.clients.dcp import DcpClient
-from optimove_provider.clients.s3 import Bucket
+from optimove_provider.clients.settings import UploadMethod
 from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.cells.values import comparable
-from optimove_provider.contract.dcp.config import IMPORT_BUCKET
+from optimove_provider.contract.dcp.config import writable
 from optimove_provider.contract.wire.errors import AuthenticationError, Disagreement
-from optimove_provider.emulator import StoredObject, Switches
+from optimove_provider.emulator import Switches
 from optimove_provider.emulator.importer.importer import advance
 from optimove_provider.loads.dcp.load import confirm, outcome, run
 from optimove_provider.loads.dcp.options import ChangedOptions, TableImport, table_ledger
 from optimove_provider.loads.evidence.upload_history import UploadHistory
+from optimove_provider.loads.evidence.verification import Verification
 from optimove_provider.loads.profiles.profiles import ProfileEncoder, create_aliases, missing_values, write_profiles
 from optimove_provider.loads.profiles.rest_load import RestLoad
 from optimove_provider.loads.report.report import Report
@@ -30,10 +29,10 @@ from optimove_provider.loads.upload.destination import Destination
 from optimove_provider.loads.validation.row_check import ImportOptions
 from optimove_provider.options import Guards
 from optimove_provider.records.read.sources import list_batches
-from tests.support.crash.memory_s3 import MemoryS3
 from tests.support.dcp.profiles import SETTINGS
 from tests.support.ledgers import ledger_rows
 from tests.support.s3_target import of, rows_of
+from tests.support.unknowns.bucket import ImportBucket
 from tests.support.unknowns.course import Course
 
 NO_GUARDS = Guards(max_changed_share=None, max_removed_share=None, min_rows_share=None, min_filled_share=None)
@@ -46,7 +45,6 @@ ATTRIBUTES = (
     Attribute("born", "datetime", "yyyy-mm-dd"),
     Attribute("note", "string"),
 )
-BY_NAME = {one.name: one for one in ATTRIBUTES}
 WAIT, PAUSE = timedelta(hours=12), timedelta(minutes=30)
 HISTORY = "http://e/_emulator/uploads/{table_id}"
 
@@ -60,25 +58,6 @@ def row(customer: str, number: int, **changed: Any) -> dict[str, Any]:
     return {"customerId": customer, **values, "born": date(1990, 1, 1 + number), "note": f"n{number}", **changed}
 
 
-@dataclass(frozen=True)
-class Objects:
-    """What the importer sees of the bucket."""
-
-    s3: MemoryS3
-
-    def list(self) -> Iterable[StoredObject]:
-        """Every object."""
-        return [_stored(key, body) for key, (body, _) in self.s3.objects.items()]
-
-    def read(self, found: StoredObject) -> BinaryIO:
-        """An object's bytes."""
-        return io.BytesIO(self.s3.objects[found.key][0])
-
-
-def _stored(key: str, body: bytes) -> StoredObject:
-    return StoredObject(key, hashlib.sha256(body).hexdigest(), len(body))
-
-
 class DcpCourse(Course):
     """A table, what its profiles are to hold by customer (`model`), and what is written into it.
 
@@ -87,10 +66,10 @@ class DcpCourse(Course):
 
     def __init__(self, folder: Path, switches: Switches, tells: str = "") -> None:
         super().__init__(folder, switches, tells)
-        self.s3 = MemoryS3()
-        self.state.objects = Objects(self.s3)
+        self.bucket = ImportBucket(self.state)
         self.client = self.client_of()
         self.table_id, self.service_id, self.model = 0, 0, dict[str, dict[str, Any]]()
+        self.by_name = {one.name: one for one in ATTRIBUTES}
         self.also = dict[str, dict[str, Any]]()
 
     def client_of(self, **changed: Any) -> DcpClient:
@@ -113,20 +92,50 @@ class DcpCourse(Course):
         with pytest.raises(AuthenticationError, match="was answered 403"):
             self.client_of(token="another").list_services()
 
-    def imports(self) -> None:
-        """Import everything, then what changed, with a history to be asked."""
+    def retype(self) -> None:
+        """Give an attribute another datatype, as the vendor documents it: archive it, and create a replacement."""
         self._make()
+        replacement = Attribute("note", "long")
+        for again in ("", ", again"):
+            with self.step(f"archive and replace{again}"):
+                self.client.archive_attributes(self.table_id, {"note": "string"})
+                self.client.ensure_attributes(self.table_id, [replacement])
+        with self.step("look at it"):
+            (found,) = (one for one in self.client.list_attributes(self.table_id) if one.name == "note")
+            assert (found.datatype, found.archived) == ("long", False)
+        assert sorted(one.archived for one in self._registered("note")) == [False, True]
+        self.by_name["note"] = replacement
+        self.write("profiles", [row("p1", 1, note=5)])
+        self.import_rows("import", self.client_of(upload_history_url=HISTORY), [row("p2", 2, note=6)], mode="full")
+
+    def tokens(self) -> None:
+        """Send the token in either of the two ways that the guide names."""
+        for name, scheme in (("a classic token", "Token"), ("a token of OAuth 2.0", "Bearer")):
+            with self.step(name):
+                assert self.client_of(auth_scheme=scheme).list_services() == []
+
+    def imports(self) -> None:
+        """Import everything, then what changed, with a history to be asked; the answers of S3 to two files are lost."""
+        self._make()
+        self.bucket.lost |= {2, 3}
         asked = self.client_of(upload_history_url=HISTORY)
         self.import_rows("full import", asked, [row(f"c{one}", one) for one in range(6)], mode="full")
         changed = [row("c0", 0), row("c1", 7), row("c2", 2, note=None), row("c3", 3, ltv=1e-7), row("c9", 9)]
         self.import_rows("changed import", asked, changed)
-        self.import_rows("import again", asked, [row("c0", 0), row("c1", 8), row("c9", 9)])
+        self.import_rows("import again", asked, [row("c0", 0), row("c1", 8), row("c9", 9)], method="put")
 
     def read_back(self) -> None:
         """The same where no history can be asked: profiles show what became of a file."""
         self._make()
         self.import_rows("full import", self.client, [row(f"c{one}", one) for one in range(3)], mode="full")
         self.import_rows("changed import", self.client, [row(f"c{one}", one + 5) for one in range(3)])
+
+    def verified(self) -> None:
+        """The same, and each row is looked for: one has values of which the guide says two things."""
+        self._make()
+        odd = row("c2", 2, since=datetime(1970, 1, 1, tzinfo=UTC), visits=-(2**63))
+        self.import_rows("full import", self.client, [row("c1", 1), odd, row("c3", 3)], mode="full", verify=1)
+        self.import_rows("changed import", self.client, [row("c1", 5), odd, row("c3", 6)], verify=1)
 
     def files(self) -> None:
         """Import files that somebody else wrote, with all that is right by some of the vendor's words."""
@@ -197,6 +206,10 @@ class DcpCourse(Course):
         """It, as the vendor has it."""
         return self.state.tables[self.table_id]
 
+    def _registered(self, name: str) -> list[Attribute]:
+        """All attributes of a name, archived or not."""
+        return [one.attribute for one in self.table.registered if one.attribute.name == name]
+
     @property
     def names(self) -> list[str]:
         """The attributes that it has."""
@@ -218,31 +231,49 @@ class DcpCourse(Course):
         self._import(name, client, of(text.encode(), file), values, mode="full")
 
     def _import(
-        self, name: str, client: DcpClient, source: Any, values: Mapping[str, Row], mode: str = "changed"
+        self, name: str, client: DcpClient, source: Any, values: Mapping[str, Row], verify: float = 0, **how: Any
     ) -> None:
         report = Report(self.load_id(), client.settings.target("dcp", self.table_id))
         with self.step(name, red=partial(self._take_what_is_left, values, report)):
-            table = client.read_table(self.table_id)
-            bucket = Bucket(self.s3, IMPORT_BUCKET)
-            history = UploadHistory(client, self.table_id, self.staging, lambda _: bucket)
-            options = ImportOptions(client.list_attributes(self.table_id))
-            load = TableImport(
-                source=source,
-                options=options,
-                to=Destination(bucket, table.s3_path, report.load_id, self.staging),
-                report=report,
-                ledger=table_ledger(self.staging, report),
-                outcome_of=history.outcome,
-                remember=history.remembering(table, options.attributes),
-                mode=mode,
-                changed=ChangedOptions(guards=NO_GUARDS),
-            )
+            load = self._load(client, source, report, verify, **how)
             run(load, WAIT)
             if report.state == "uploaded":
-                confirm(self.staging, report, outcome(load, WAIT, PAUSE))
-            assert report.state in ("committed", "nothing_to_send"), report.notes
+                rows = Verification(client, self.table_id, self.staging, report.load_id, verify, PAUSE, WAIT)
+                confirm(self.staging, report, outcome(load, WAIT, PAUSE), verification=rows if verify else None)
+            if report.state == "uploaded":
+                assert self.may_differ(name, report), report.notes
+                assert report.evidence["kind"] == "none"
+            else:
+                assert report.state in ("committed", "nothing_to_send"), report.notes
+                assert not verify or report.evidence["kind"] == "counted"
             self._expect(name, values, report)
         self._check_ledger(name)
+
+    def _load(
+        self,
+        client: DcpClient,
+        source: Any,
+        report: Report,
+        verify: float,
+        mode: str = "changed",
+        method: UploadMethod = "auto",
+    ) -> TableImport:
+        table = writable(client.read_table(self.table_id))
+        bucket = self.bucket.of(table)
+        history = UploadHistory(client, self.table_id, self.staging, self.bucket.of)
+        options = ImportOptions(client.list_attributes(self.table_id))
+        return TableImport(
+            source=source,
+            options=options,
+            to=Destination(bucket, table.s3_path, report.load_id, self.staging, method),
+            report=report,
+            ledger=table_ledger(self.staging, report),
+            outcome_of=history.outcome,
+            remember=history.remembering(table, options.attributes),
+            mode=mode,
+            changed=ChangedOptions(guards=NO_GUARDS),
+            verify=verify,
+        )
 
     def write(self, name: str, records: Sequence[Row]) -> None:
         """Write profiles as a step."""
@@ -260,20 +291,25 @@ class DcpCourse(Course):
             create_aliases(self.client, self.service_id, [alias], RestLoad(self.staging, Report(self.load_id(), {})))
             found = self.client.read_aliases(self.service_id, optimizely, "u1")
             assert found[str(table)] == customer
-        views = self.client.read_consolidated_view(self.service_id, optimizely, "u1")
-        assert all(view.customer_id in ("p1", "u1") for view in views)
+            views = self.client.read_consolidated_view(self.service_id, optimizely, "u1")
+            wanted = ["p1"] if "p1" in self.stored else []
+            assert table != self.table_id or [view.customer_id for view in views] == wanted
+        assert self.client.read_consolidated_view(self.service_id, optimizely, "nobody") == []
 
     def _expect(self, name: str, values: Mapping[str, Row], report: Report) -> None:
         """What is green has brought every value; an empty cell promises nothing, and the report counts it."""
         assert (report.rejected, report.unsent) == (0, 0)
+        told = self.may_differ(name, report)
         self.settle()
         found = self.stored
         for customer in found.keys() | self.model | values.keys():
             wanted = {**self.model.get(customer, {}), **values.get(customer, {})}
             wrong = [
-                one for one, value in wanted.items() if value is not None and not _same(one, value, found, customer)
+                one
+                for one, value in wanted.items()
+                if value is not None and not self._same(one, value, found, customer)
             ]
-            assert not wrong or self.may_differ(name, report), (name, customer, wrong, found.get(customer))
+            assert not wrong or told, (name, customer, wrong, found.get(customer))
         self.model = found
 
     def _take_what_is_left(self, values: Mapping[str, Row], report: Report) -> None:
@@ -284,8 +320,8 @@ class DcpCourse(Course):
             for name, value in found.get(customer, {}).items():
                 before = self.model.get(customer, {}).get(name)
                 sent = [one.get(customer, {}).get(name) for one in (values, self.also)]
-                assert value == before or any(_same(name, one, found, customer) for one in sent), (customer, name)
-        came = sum(all(_same(one, value, found, key) for one, value in row.items()) for key, row in values.items())
+                assert value == before or any(self._same(name, one, found, customer) for one in sent), (customer, name)
+        came = sum(all(self._same(one, value, found, key) for one, value in row.items()) for key, row in values.items())
         assert came >= report.accepted + report.unchanged or report.state == "uploaded"
         self.model = found
 
@@ -300,18 +336,17 @@ class DcpCourse(Course):
             if row["fingerprint"] is not None and row["record"] is not None:
                 customer, record = json.loads(key), json.loads(row["record"])
                 del record["customerId"]
-                assert all(_same(one, cell, found, customer) for one, cell in record.items() if cell), (name, key)
+                assert all(self._same(one, cell, found, customer) for one, cell in record.items() if cell), (name, key)
+
+    def _same(self, name: str, value: Any, found: Mapping[str, Row], customer: str) -> bool:
+        """Whether a profile holds a value of the source."""
+        if isinstance(value, datetime):
+            value = f"{value:%Y-%m-%dT%H:%M:%SZ}"
+        elif isinstance(value, date):
+            value = value.isoformat()
+        attribute = self.by_name[name]
+        return comparable(attribute, value) == comparable(attribute, found.get(customer, {}).get(name))
 
 
 def _values(record: Row) -> dict[str, Any]:
     return {name: value for name, value in record.items() if name != "customerId"}
-
-
-def _same(name: str, value: Any, found: Mapping[str, Row], customer: str) -> bool:
-    """Whether a profile holds a value of the source."""
-    if isinstance(value, datetime):
-        value = f"{value:%Y-%m-%dT%H:%M:%SZ}"
-    elif isinstance(value, date):
-        value = value.isoformat()
-    attribute = BY_NAME[name]
-    return comparable(attribute, value) == comparable(attribute, found.get(customer, {}).get(name))

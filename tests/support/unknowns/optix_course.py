@@ -124,7 +124,7 @@ class OptixCourse(Course):
                 self._update(rows, report)
             else:
                 self._load(self.client, self.uuid, rows, report, **wanted)
-            self._expect(name, rows, report, wanted)
+            self._expect(name, rows, report, wanted, update)
         self._check_ledger(name, report)
 
     def _load(self, client: OptixClient, uuid: str, rows: Rows, report: Report, **wanted: Any) -> None:
@@ -157,16 +157,18 @@ class OptixCourse(Course):
         found = connection.visible(self.state.clock(), lambda: self.state.switches.old_rows_stay)
         return {key: record.data for key, record in found.items()}
 
-    def _expect(self, name: str, rows: Rows, report: Report, wanted: Mapping[str, Any]) -> None:
+    def _expect(self, name: str, rows: Rows, report: Report, wanted: Mapping[str, Any], is_update: bool) -> None:
         """A load that is green has brought every row, and taken away what it was asked to."""
         assert report.state in ("committed", "nothing_to_send")
         assert (report.rejected, report.unsent) == (0, 0)
+        told = self.may_differ(name, report)
         kept = {} if wanted.get("on_removed") == "expire" else self.model
         expected = {**kept, **rows}
         self.settle()
         found = self.visible
         if wrong := [key for key in found.keys() | expected if not agree(found.get(key), expected.get(key))]:
-            assert self.may_differ(name, report), (name, wrong, found, report.notes)
+            assert told, (name, wrong, found, report.notes)
+            assert not is_update or report.evidence["kind"] == "none"
         self.model = found
 
     def _take_what_is_left(self, rows: Rows, report: Report, wanted: Mapping[str, Any]) -> None:

@@ -79,8 +79,22 @@ def _write_profile(call: Call) -> Response:
 
 
 def _read_consolidated_view(call: Call) -> Response:
+    if call.state.switches.consolidated_path == "2016":
+        raise Refusal(404, "there is no such path")
+    return _consolidated_view(call, _optimizely_table(call))
+
+
+def _read_consolidated_view_2016(call: Call) -> Response:
+    service, tables = _service(call), call.state.tables.values()
+    optimizely = [one for one in tables if one.service is service and one.is_optimizely and not one.archived]
+    if call.state.switches.consolidated_path == "2020" or not optimizely:
+        raise Refusal(404, "there is no such path")
+    return _consolidated_view(call, optimizely[0])
+
+
+def _consolidated_view(call: Call, optimizely: Table) -> Response:
     """The profile in each table that knows the user: in the Optimizely table by its id, in others by an alias."""
-    optimizely, user_id = _optimizely_table(call), call.path["optimizely_user_id"]
+    user_id = call.path["optimizely_user_id"]
     advance(call.state)
     ids = {str(optimizely.id): user_id, **optimizely.service.aliases.get(user_id, {})}
     tables = {str(table.id): table for table in call.state.tables.values()}
@@ -126,6 +140,7 @@ HANDLERS: dict[Endpoint, Handler] = {
     profiles.READ_PROFILE: _read_profile,
     profiles.WRITE_PROFILE: _write_profile,
     profiles.READ_CONSOLIDATED: _read_consolidated_view,
+    profiles.READ_CONSOLIDATED_2016: _read_consolidated_view_2016,
     profiles.READ_ALIASES: _read_aliases,
     profiles.CREATE_ALIASES: _create_aliases,
 }

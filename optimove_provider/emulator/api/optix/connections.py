@@ -59,7 +59,13 @@ def _create_connection(call: Call) -> Response:
         optional_text(wanted, "description"),
     )
     call.state.connections[connection.data_connection_uuid] = connection
-    return json_answer(call.state.switches.create_status, {"data_connection_uuid": connection.data_connection_uuid})
+    switches = call.state.switches
+    return json_answer(switches.create_status, _created(switches.created_uuid, connection.data_connection_uuid))
+
+
+def _created(form: str, data_connection_uuid: str) -> dict[str, Any]:
+    said = {"uuid": data_connection_uuid, "null": None, "number": 7, "no_uuid": "created"}
+    return {} if form == "missing" else {"data_connection_uuid": said[form]}
 
 
 def _upload_data(call: Call) -> Response:
