@@ -344,6 +344,7 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator, DataOperator):
     def load(self, context: "Context", waiting: Waiting) -> dict[str, Any]:
         """One try of the load."""
         from optimove_provider.contract.cells.datatypes import in_unit
+        from optimove_provider.contract.dcp.config import service_of, writable
         from optimove_provider.loads.profiles.profiles import ProfileEncoder, write_profiles
         from optimove_provider.loads.profiles.rest_load import RestLoad
 
@@ -353,7 +354,7 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator, DataOperator):
             report = begun_report(context, place, waiting.load_id, target, "profiles")
             self.tells_of(report, place, client)
             self.note_missed_points(report)
-            report.service_id = client.read_table(table_id).service_id
+            report.service_id = service_of(writable(client.read_table(table_id)))
             attributes = in_unit(client.list_attributes(table_id), self.epoch_unit)
             self.tells_of(report, place, client, attributes)
             encoder, records = ProfileEncoder.to(attributes, self.strict), self._records()

@@ -17,7 +17,8 @@ from optimove_provider.operators.dcp import (
 )
 from tests.support.running import finished, run
 
-ROWS = [{"customerId": f"c{number}", "vip": "true"} for number in range(30)]
+SINCE = {"name": "since", "datatype": "datetime", "format": "epoch"}
+ROWS = [{"customerId": f"c{number}", "since": "1651676123"} for number in range(30)]
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def table(emulator, change_connection) -> int:
     change_connection("dcp_default", extra={"upload_history_url": ""})
     service = run(DcpCreateServiceOperator(task_id="service", name="Shop"))
     table = run(DcpCreateTableOperator(task_id="t", service_id=service, name="Customers", keyfield_locator_type="uid"))
-    return run(DcpRegisterAttributesOperator(task_id="a", table_id=table, attributes={"vip": "bool"}))
+    return run(DcpRegisterAttributesOperator(task_id="a", table_id=table, attributes=[SINCE]))
 
 
 def importing(table, rows=ROWS, **how):
@@ -42,8 +43,8 @@ def test_a_sample_is_told_as_one(emulator, table):
 @pytest.mark.parametrize(("mode", "deferrable"), [("full", True), ("changed", False)])
 def test_all_rows_are_read_back_and_what_was_dropped_is_named(emulator, table, mode, deferrable):
     rows = [dict(row) for row in ROWS]
-    rows[20]["vip"] = "TRUE"
-    emulator.state.switches = Switches(import_after_seconds=0.1, row_failure="row", bool_case="lower")
+    rows[20]["since"] = "0"
+    emulator.state.switches = Switches(import_after_seconds=0.1, row_failure="row", epoch_zero="refuse")
     told = "1 of the 30 rows that were read back are not there, such as those of 'c20'"
     with pytest.raises(AirflowFailException, match=told):
         finished(importing(table, rows, mode=mode, deferrable=deferrable, verify="all"))
