@@ -177,7 +177,7 @@ def archive_attributes(table_id: int, names: Mapping[str, str | None], dry_run: 
         raise Disagreement(_unknown(table_id, sorted(unknown), listed, odd))
     live = [one for one in listed if one.name in names and not one.archived and _is_of(one, names[one.name])]
     if nameless := [one.name for one in live if one.id is None]:
-        raise Disagreement(f"table {table_id}: {nameless[0]!r} is listed without its id: archive it in the web UI")
+        raise Disagreement(f"table {table_id}: {nameless[0]!r} is listed without its id: use the web UI to archive it")
     ids = [one.id for one in live if one.id is not None]
     for attribute_id in () if dry_run else ids:
         yield from edits.archive_attribute(attribute_id)

@@ -73,7 +73,7 @@ class ProfileEncoder:
                 continue
             attribute = self.attributes.get(name)
             if name in self.problems:
-                raise UnfitRecord(self.problems[name])
+                raise UnfitRecord(f"attribute {name!r} cannot be used: {self.problems[name]}")
             if attribute is None:
                 raise UnfitRecord(f"attribute {name!r} is not registered, or archived: register it, or leave it out")
             if cell := _cell(name, _in_form(attribute, value)):
