@@ -20,8 +20,8 @@ Printed from `docs/unknowns.toml` and a run of the matrix by `docs/print_unknown
 Much of both APIs is documented nowhere. The emulator has a switch for each such question, with its guess in bold here
 (`PUT /_emulator/switches`). `tests/unknowns` runs the same courses under every setting of every switch: data
 connections are created, loaded as a whole and by what changed, made to expire, updated; tables are made, rows and
-files imported, with a history to be asked and without; profiles are written and read. Two answers are lost on the way,
-and one process is killed.
+files imported, with a history to be asked and without; an attribute is archived and replaced; profiles are written and
+read. Two answers of Opti-X and two of S3 are lost on the way, and one process is killed.
 
 * *right*: the target holds what the rows say, and so do report and ledger. The number is that of requests more than
   under the guess.

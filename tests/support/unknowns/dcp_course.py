@@ -34,28 +34,11 @@ from tests.support.ledgers import ledger_rows
 from tests.support.s3_target import of, rows_of
 from tests.support.unknowns.bucket import ImportBucket
 from tests.support.unknowns.course import Course
+from tests.support.unknowns.dcp_rows import ATTRIBUTES, ODD_EARLIER, ODD_FILE, ODD_VALUES, Row, row, values_of
 
 NO_GUARDS = Guards(max_changed_share=None, max_removed_share=None, min_rows_share=None, min_filled_share=None)
-ATTRIBUTES = (
-    Attribute("ltv", "double"),
-    Attribute("visits", "long"),
-    Attribute("vip", "bool"),
-    Attribute("since", "datetime", "epoch"),
-    Attribute("seen", "datetime", "yyyy-mm-ddThh:mm:ssZ"),
-    Attribute("born", "datetime", "yyyy-mm-dd"),
-    Attribute("note", "string"),
-)
 WAIT, PAUSE = timedelta(hours=12), timedelta(minutes=30)
 HISTORY = "http://e/_emulator/uploads/{table_id}"
-
-Row = Mapping[str, Any]
-
-
-def row(customer: str, number: int, **changed: Any) -> dict[str, Any]:
-    """A row with a value of each datatype."""
-    seen = datetime(2026, 1, 1, 12, tzinfo=UTC) + timedelta(days=number)
-    values = {"ltv": number + 0.5, "visits": number, "vip": number % 2 == 0, "since": seen, "seen": seen}
-    return {"customerId": customer, **values, "born": date(1990, 1, 1 + number), "note": f"n{number}", **changed}
 
 
 class DcpCourse(Course):
@@ -141,34 +124,8 @@ class DcpCourse(Course):
         """Import files that somebody else wrote, with all that is right by some of the vendor's words."""
         self._make()
         asked = self.client_of(upload_history_url=HISTORY)
-        odd = [
-            "\ufeffcustomerId,ltv,visits,vip,since,seen,note",
-            '1,1e5,-9223372036854775808,TRUE,0,1999-01-01T00:00:00,"a ""b"", c"',
-            "2,2.5,2,false,1651676123,2022-05-02T10:10:59Z,",
-            "1,3.5,3,False,1651676124,2022-05-02T10:10:59Z,x",
-        ]
-        values = {
-            "1": {
-                "ltv": 3.5,
-                "visits": 3,
-                "vip": False,
-                "since": 1651676124,
-                "seen": "2022-05-02T10:10:59Z",
-                "note": "x",
-            },
-            "2": {"ltv": 2.5, "visits": 2, "vip": False, "since": 1651676123, "seen": "2022-05-02T10:10:59Z"},
-        }
-        self.also = {
-            "1": {
-                "ltv": 1e5,
-                "visits": -(2**63),
-                "vip": True,
-                "since": 0,
-                "seen": "1999-01-01T00:00:00",
-                "note": 'a "b", c',
-            }
-        }
-        self.import_file("a file of somebody else's", asked, "rows.csv", "\r\n".join(odd), values)
+        self.also = ODD_EARLIER
+        self.import_file("a file of somebody else's", asked, "rows.csv", "\r\n".join(ODD_FILE), ODD_VALUES)
         tabs = "customerId\tltv\tnote\n3\t1.5\ta,b\n"
         self.import_file("a file with tabs", asked, "rows.tsv", tabs, {"3": {"ltv": 1.5, "note": "a,b"}})
 
@@ -179,7 +136,7 @@ class DcpCourse(Course):
         self.write("profiles", records)
         self.write("profiles again", [row("p1", 4)])
         with self.step("look for them"):
-            expected = {"p1": _values(row("p1", 4)), "p3": _values(row("p3", 3)), "nobody": {"visits": 1}}
+            expected = {"p1": values_of(row("p1", 4)), "p3": values_of(row("p3", 3)), "nobody": {"visits": 1}}
             told = list(missing_values(self.client, self.table_id, expected))
             assert told.pop() == "customer 'nobody' has no profile yet"
             if told:  # a sensor waits until it is red
@@ -224,7 +181,7 @@ class DcpCourse(Course):
     def import_rows(self, name: str, client: DcpClient, rows: Sequence[Row], **how: Any) -> None:
         """Import rows as a step."""
         source = rows_of(*list_batches(list(rows)))
-        self._import(name, client, source, {one["customerId"]: _values(one) for one in rows}, **how)
+        self._import(name, client, source, {one["customerId"]: values_of(one) for one in rows}, **how)
 
     def import_file(self, name: str, client: DcpClient, file: str, text: str, values: Any) -> None:
         """Import a file as a step."""
@@ -277,7 +234,7 @@ class DcpCourse(Course):
 
     def write(self, name: str, records: Sequence[Row]) -> None:
         """Write profiles as a step."""
-        values = {one["customerId"]: _values(one) for one in records}
+        values = {one["customerId"]: values_of(one) for one in records}
         report = Report(self.load_id(), {})
         with self.step(name, red=partial(self._take_what_is_left, values, report)):
             encoder = ProfileEncoder.to(self.client.list_attributes(self.table_id))
@@ -332,9 +289,9 @@ class DcpCourse(Course):
             self.stored,
         )
         assert ledger
-        for key, row in ledger_rows(ledger).items() if ledger.read().layers else ():
-            if row["fingerprint"] is not None and row["record"] is not None:
-                customer, record = json.loads(key), json.loads(row["record"])
+        for key, stored in ledger_rows(ledger).items() if ledger.read().layers else ():
+            if stored["fingerprint"] is not None and stored["record"] is not None:
+                customer, record = json.loads(key), json.loads(stored["record"])
                 del record["customerId"]
                 assert all(self._same(one, cell, found, customer) for one, cell in record.items() if cell), (name, key)
 
@@ -346,7 +303,3 @@ class DcpCourse(Course):
             value = value.isoformat()
         attribute = self.by_name[name]
         return comparable(attribute, value) == comparable(attribute, found.get(customer, {}).get(name))
-
-
-def _values(record: Row) -> dict[str, Any]:
-    return {name: value for name, value in record.items() if name != "customerId"}
