@@ -111,11 +111,12 @@ class Bucket:
     def begin(self, key: str, load: str) -> str:
         """Begin an upload; returns its upload id."""
         call = self.s3.create_multipart_upload
-        return str(self._ask(call, key, ContentType="text/csv", Metadata={LOAD: load})["UploadId"])
+        return self._member(key, "UploadId", self._ask(call, key, ContentType="text/csv", Metadata={LOAD: load}))
 
     def put_part(self, key: str, upload_id: str, number: int, body: bytes) -> str:
         """Upload a part, numbered from 1; returns its ETag. Raises UploadGone."""
-        return str(self._ask(self.s3.upload_part, key, UploadId=upload_id, PartNumber=number, Body=body)["ETag"])
+        asked = self._ask(self.s3.upload_part, key, UploadId=upload_id, PartNumber=number, Body=body)
+        return self._member(key, "ETag", asked)
 
     def complete(self, key: str, upload_id: str, etags: Sequence[str], only_new: bool = True) -> None:
         """Make the object of its parts, all at once. Raises UploadGone; if `only_new`, NameTaken."""
@@ -167,6 +168,14 @@ class Bucket:
                 return bytes(body.read(size))
         except _NotThere:
             return None
+
+    def _member(self, key: str, name: str, answer: Mapping[str, Any]) -> str:
+        """What S3 always tells; a success without it is a proxy's."""
+        if found := answer.get(name):
+            return str(found)
+        raise S3Trouble(
+            self._told(key, f"a success without {name}, which is not S3's: check s3_endpoint_url, and proxies")
+        )
 
     def _ask(self, call: Callable[..., Any], key: str, **named: Any) -> Any:
         from botocore.exceptions import BotoCoreError

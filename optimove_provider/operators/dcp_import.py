@@ -308,7 +308,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         samples = None if remembered is None else [one.as_json() for one in remembered]
         poll = as_timedelta("poke_interval", self.poke_interval).total_seconds()
         first = max(poll, FIRST_POLL_SECONDS)
-        begun = self._share >= 1
+        begun = self._share > 0
         trigger = DcpUploadTrigger(table, keys, self.dcp_conn_id, poll, first, samples=samples, until_begun=begun)
         self.defer(trigger=trigger, method_name="execute_complete", kwargs={"load_id": report.load_id}, timeout=left)
 

@@ -64,7 +64,7 @@ def outcome(
     load: TableImport, wait: timedelta, pause: timedelta, defer: Callable[[timedelta], object] | None = None
 ) -> Outcome:
     """Look every `pause`, until it is known how the import of the load's files ended; that it has begun is enough where
-    every row will be looked at.
+    rows will be read back one by one: one of the sample may be one that was dropped.
 
     Where the first look cannot tell, and there is a `defer`, that is called with the time that is left, and does not
     return: somebody else goes on looking. Raises NotImported where the next look would come after `wait`.
@@ -72,7 +72,7 @@ def outcome(
     surroundings = load.staging.surroundings
     until = after(surroundings.now(), wait)
     while (found := load.outcome_of(load.report.s3_keys)).state is ImportState.WAIT:
-        if load.verify >= 1 and has_begun(found):
+        if load.verify and has_begun(found):
             return found
         log.info("%s", found.sentence)
         left = until - surroundings.now()

@@ -29,6 +29,8 @@ def csv_value(value: Any) -> str:
 def _number(value: int | float | Decimal) -> str:
     if not math.isfinite(value):
         raise ValueError("NaN and infinities are no numbers of CSV or JSON: give None")
+    if isinstance(value, float):
+        value = float(value)  # NumPy's is one too, and has another repr
     return plain_digits(str(value) if isinstance(value, Decimal) else repr(value))
 
 

@@ -65,6 +65,14 @@ def test_reading_all_back_finds_each_and_names_it(vendor, mode):
 
 
 @MODES
+def test_a_share_begins_when_the_import_has_begun_too(vendor, mode):
+    """One of the dropped rows is in the sample, which it would be waited for."""
+    rows = {f"c{number:04}": (0 if number % 8 == 5 else 1651676123, number) for number in range(40)}
+    with pytest.raises(RowsDropped):
+        vendor.load(rows, mode=mode, verify=0.99)
+
+
+@MODES
 def test_a_history_counts_them_and_nobody_reads_anything_back(vendor, mode):
     vendor.with_history()
     with pytest.raises(ImportFailed, match="995 rows processed, 5 failed") as raised:

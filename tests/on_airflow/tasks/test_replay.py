@@ -40,7 +40,7 @@ def words(emulator, connection):
 
 def printed(capfd):
     """The account; in these tests Airflow logs to stdout too."""
-    return json.loads("{\n" + capfd.readouterr().out.rpartition("{\n")[2])
+    return json.loads("{\n" + f"\n{capfd.readouterr().out}".rpartition("\n{\n")[2])
 
 
 def edit(file, old, new, count=-1):
@@ -248,7 +248,7 @@ def test_a_report_that_does_not_tell_the_target_is_no_traceback(rejected, capfd)
 
 def test_a_connection_that_is_not_there_is_named(rejected, capfd):
     assert main(["replay", rejected, "--optix-conn-id", "nowhere"]) == 2
-    assert "look at the Airflow connection 'nowhere'" in capfd.readouterr().err
+    assert "connection 'nowhere' is not there: make it in Airflow" in capfd.readouterr().err
 
 
 def test_a_file_that_a_spreadsheet_has_saved_is_not_taken_for_rows_of_now(emulator, connection, rejected, capfd):
