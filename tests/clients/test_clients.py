@@ -54,7 +54,7 @@ def test_a_wrong_opti_x_key_names_the_connection_and_both_headers(wrong):
 
 def test_a_wrong_dcp_token_names_the_connection_and_the_header():
     client = DcpClient(dcp_settings(token="revoked"), send=partial(send, State()))
-    with pytest.raises(AuthenticationError, match=r"connection 'mine'.*403.*Token \(auth_scheme Token\) in the connection"):
+    with pytest.raises(AuthenticationError, match=r"'mine'.*403.*Token \(auth_scheme Token\) in the connection"):
         client.list_services()
 
 
