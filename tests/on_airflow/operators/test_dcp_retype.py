@@ -134,7 +134,7 @@ def test_nothing_is_registered_beside_an_entry_that_may_be_it(emulator, table):
 
 def archive(emulator, table, **more):
     shown = {**emulator.state.tables[table].as_json(), "archived": True, **more}
-    emulator.state.faults.order(Fault("read_table", status=200, body=json.dumps(shown)))
+    emulator.state.faults.order(Fault("read_table", times=100, status=200, body=json.dumps(shown)))
 
 
 def test_nothing_is_read_or_sent_for_an_archived_table(emulator, table, tmp_path):
