@@ -13,6 +13,7 @@ from s3fs import S3FileSystem
 
 from optimove_provider.emulator import EmulatorServer
 from optimove_provider.emulator.model.optix import Connection
+from optimove_provider.emulator.model.state import AWS_ACCESS_KEY, AWS_SECRET_KEY
 from optimove_provider.emulator.model.switches import Switches
 from tests.support.crash.killed_load import Course, run_killed
 from tests.support.optix_target import record
@@ -102,7 +103,7 @@ def test_while_refused_rows_are_looked_for(server, course, point):
 
 
 def test_with_staging_on_s3(server, course):
-    options = {"key": "emulator", "secret": "emulator", "endpoint_url": server.s3_url}
+    options = {"key": AWS_ACCESS_KEY, "secret": AWS_SECRET_KEY, "endpoint_url": server.s3_url}
     options["client_kwargs"] = {"region_name": "us-east-1"}
     S3FileSystem(**options).call_s3("create_bucket", Bucket="staging")
     course = replace(course, staging=f"staging/{course.data_connection_uuid}", protocol="s3", options=options)
