@@ -3,8 +3,9 @@
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import asdict
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from optimove_provider.clients.s3 import NotPermitted
 from optimove_provider.contract.wire.errors import OptimoveProviderError, S3Refused
@@ -37,6 +38,7 @@ class Progress(Protocol):
     """What staging knows of a file. `asked`: the request that makes it visible may have been sent, and was not refused;
     `size` is known once the file has its end."""
 
+    __dataclass_fields__: ClassVar[dict[str, Any]]
     size: int
     asked: bool
     completed: bool
@@ -55,10 +57,6 @@ class UploadFile(ABC):
     @property
     @abstractmethod
     def progress(self) -> Progress: ...
-
-    @abstractmethod
-    def as_json(self) -> dict[str, Any]:
-        """Its progress, as staging keeps it."""
 
     @abstractmethod
     def add(self, text: bytes) -> Iterator[tuple[int, bytes]]:
@@ -138,7 +136,7 @@ class UploadFile(ABC):
 
     def write_progress(self) -> None:
         """Write down how far it came."""
-        self.to.staging.write(self.to.progress_path(self.number), self.as_json())
+        self.to.staging.write(self.to.progress_path(self.number), asdict(self.progress))
 
     def forget(self) -> None:
         """Remove what staging knows of it."""

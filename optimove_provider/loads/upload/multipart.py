@@ -8,7 +8,7 @@ import hashlib
 import logging
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from optimove_provider.clients.s3 import NotPermitted, UploadGone
@@ -70,10 +70,6 @@ class MultipartFile(UploadFile):
     def progress(self) -> _Multipart:
         """What staging knows of it."""
         return self._progress
-
-    def as_json(self) -> dict[str, Any]:
-        """The same, for staging."""
-        return asdict(self._progress)
 
     def add(self, text: bytes) -> Iterator[tuple[int, bytes]]:
         """Take some text; gives every part that is full, with its number."""

@@ -8,7 +8,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from optimove_provider.contract.wire.errors import Disagreement
@@ -57,10 +57,6 @@ class PutFile(UploadFile):
     def progress(self) -> _Put:
         """What staging knows of it."""
         return self._progress
-
-    def as_json(self) -> dict[str, Any]:
-        """The same, for staging."""
-        return asdict(self._progress)
 
     def add(self, text: bytes) -> Iterator[tuple[int, bytes]]:
         """Take some text, which stays here: there are no parts."""
