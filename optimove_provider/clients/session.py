@@ -1,7 +1,6 @@
 """One vendor's conversations, run with one connection's settings."""
 
 import logging
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -9,10 +8,11 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Generic, Self, TypeVar
 
-from optimove_provider.clients.drive import Budget, Send, arun, polite, run
-from optimove_provider.clients.patience import Patience, Retries
+from optimove_provider.clients.http.drive import Budget, Send, arun, polite, run
+from optimove_provider.clients.http.patience import Patience, Retries
+from optimove_provider.clients.http.transport import Transport
 from optimove_provider.clients.settings import Settings
-from optimove_provider.clients.transport import Transport
+from optimove_provider.clients.timeline import Timeline
 from optimove_provider.contract.wire.errors import ApiError, Unreachable, UnreadableAnswer
 from optimove_provider.contract.wire.messages import Answer, Flow, Lost, Request, T
 from optimove_provider.contract.wire.outside import MAX_TEXT, cut, redact
@@ -24,25 +24,10 @@ log = logging.getLogger(__name__)
 S = TypeVar("S", bound=Settings)
 
 
-class Tally:
-    """How many requests a client has sent, and how many of them were answered with 429; for all its threads."""
-
-    def __init__(self) -> None:
-        self.requests, self.throttled = 0, 0
-        self._lock = threading.Lock()
-
-    def count(self, answer: Answer) -> None:
-        """One more."""
-        with self._lock:
-            self.requests += 1
-            self.throttled += not isinstance(answer, Lost) and answer.status == 429
-
-
 class Client(Generic[S]):
     """Runs flows with the settings' keys, retries and rate. Close it, or use it in a `with` statement.
 
-    `send` replaces HTTP, for instance by the emulator in process. `see`, which may be set, is shown every answer, by
-    several threads.
+    `send` replaces HTTP, for instance by the emulator in process. `timeline` counts its answers.
     """
 
     def __init__(
@@ -57,9 +42,8 @@ class Client(Generic[S]):
         self._budget = Budget(settings.requests_per_10s, surroundings.monotonic)
         self._transport = Transport(settings.timeout_seconds)
         self._send = send or self._transport
-        self.tally = Tally()
+        self.timeline = Timeline(surroundings)
         self._learnt: tuple[str, ...] = ()
-        self.see: Callable[[Answer], object] = lambda answer: None
         for warning in settings.warnings:
             log.warning("%s", warning)
 
@@ -121,8 +105,7 @@ class Client(Generic[S]):
         secrets = (*self.settings.struck_out, *self._learnt)
         addressed = self.settings.address(request)
         answer = self._send(addressed)
-        self.tally.count(answer)
-        self.see(answer)
+        self.timeline.see(answer)
         if isinstance(answer, Lost):
             return replace(answer, reason=shown(redact(answer.reason, secrets, MAX_TEXT)))
         answer = replace(answer, secrets=secrets, url=addressed.url)

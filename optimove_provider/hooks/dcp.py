@@ -8,7 +8,7 @@ from optimove_provider.hooks.connection_fields import aread_fields, read_fields
 
 if TYPE_CHECKING:
     from optimove_provider.clients.dcp import DcpClient
-    from optimove_provider.clients.patience import Retries
+    from optimove_provider.clients.http.patience import Retries
 
 
 class DcpHook(BaseHook):
@@ -44,7 +44,7 @@ class DcpHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """List the account's services."""
-        from optimove_provider.clients.patience import TESTING
+        from optimove_provider.clients.http.patience import TESTING
         from optimove_provider.contract.wire.errors import OptimoveProviderError
         from optimove_provider.contract.wire.outside import MAX_TEXT, cut
 

@@ -7,8 +7,8 @@ from airflow.providers.common.compat.sdk import BaseHook
 from optimove_provider.hooks.connection_fields import read_fields
 
 if TYPE_CHECKING:
+    from optimove_provider.clients.http.patience import Retries
     from optimove_provider.clients.optix import OptixClient
-    from optimove_provider.clients.patience import Retries
 
 
 class OptixHook(BaseHook):
@@ -40,7 +40,7 @@ class OptixHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Reach the host, without a write. No read is documented, so what that does not show is said."""
-        from optimove_provider.clients.patience import TESTING
+        from optimove_provider.clients.http.patience import TESTING
         from optimove_provider.contract.wire.errors import OptimoveProviderError
         from optimove_provider.contract.wire.messages import Lost
 

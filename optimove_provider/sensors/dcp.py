@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from optimove_provider.clients.patience import POLLING
+from optimove_provider.clients.http.patience import POLLING
 from optimove_provider.contract.dcp.evidence import evidence_of
 from optimove_provider.contract.dcp.readback import is_unreadable
 from optimove_provider.contract.dcp.upload_history import ImportState, Outcome, common_state, counted

@@ -88,7 +88,7 @@ class DcpUploadTrigger(BaseTrigger):
             return {"error": cut(f"{type(self).__name__} failed: {type(error).__name__}: {error}"), "retry_helps": True}
 
     async def _wait(self) -> dict[str, Any]:
-        from optimove_provider.clients.patience import POLLING
+        from optimove_provider.clients.http.patience import POLLING
         from optimove_provider.contract.dcp.readback import has_begun
 
         poll_seconds = _seconds("poll_seconds", self.poll_seconds)

@@ -19,12 +19,12 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.staticfiles import StaticFiles
 
 from optimove_provider.addresses import MOUNT
+from optimove_provider.clients.timeline import KINDS
 from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.loads.history.loads import BEGUN, Load, LoadIndex, Target, report_of
 from optimove_provider.loads.history.record import manifest_of, sightings
 from optimove_provider.loads.history.rejected import RejectedRow, rejected_path, rejected_rows
 from optimove_provider.loads.report.begun import writers
-from optimove_provider.loads.report.timeline import KINDS
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.surroundings import REAL
 from optimove_provider.tasks.staging import staging

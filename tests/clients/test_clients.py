@@ -10,8 +10,8 @@ from urllib.parse import quote
 import pytest
 
 from optimove_provider.clients.dcp import DcpClient
+from optimove_provider.clients.http.patience import Retries
 from optimove_provider.clients.optix import OptixClient
-from optimove_provider.clients.patience import Retries
 from optimove_provider.clients.settings import DcpSettings, OptixSettings
 from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.dcp import config as dcp

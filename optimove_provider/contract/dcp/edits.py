@@ -5,7 +5,8 @@ What somebody wants to be there is in `contract.dcp.ensure`; these are for peopl
 
 from optimove_provider.contract.dcp import config as dcp
 from optimove_provider.contract.wire.answers import tell
-from optimove_provider.contract.wire.messages import Flow
+from optimove_provider.contract.wire.errors import Refused
+from optimove_provider.contract.wire.messages import Endpoint, Flow
 
 
 def rename_service(service_id: int, name: str) -> Flow[None]:
@@ -16,7 +17,7 @@ def rename_service(service_id: int, name: str) -> Flow[None]:
 def delete_service(service_id: int) -> Flow[None]:
     """Delete a service. "This archives all files in the corresponding AWS account"; what becomes of its tables and
     profiles is not documented, nor how to bring it back."""
-    yield from tell(dcp.DELETE_SERVICE, None, service_id=service_id)
+    yield from _delete(dcp.DELETE_SERVICE, service_id=service_id)
 
 
 def update_table(table_id: int, name: str | None = None, description: str | None = None) -> Flow[None]:
@@ -30,7 +31,7 @@ def update_table(table_id: int, name: str | None = None, description: str | None
 
 def delete_table(table_id: int) -> Flow[None]:
     """Delete a table. What becomes of its profiles and files is not documented, nor how to bring it back."""
-    yield from tell(dcp.DELETE_TABLE, None, table_id=table_id)
+    yield from _delete(dcp.DELETE_TABLE, table_id=table_id)
 
 
 def describe_attribute(attribute_id: int, description: str) -> Flow[None]:
@@ -40,4 +41,13 @@ def describe_attribute(attribute_id: int, description: str) -> Flow[None]:
 
 def archive_attribute(attribute_id: int) -> Flow[None]:
     """Archive an attribute: its values are neither read nor written any more. It can be brought back in the web UI."""
-    yield from tell(dcp.DELETE_ATTRIBUTE, None, attribute_id=attribute_id)
+    yield from _delete(dcp.DELETE_ATTRIBUTE, attribute_id=attribute_id)
+
+
+def _delete(endpoint: Endpoint, **path: object) -> Flow[None]:
+    """Delete by id. Where it is not found after a try whose answer was lost, that try has deleted it."""
+    try:
+        yield from tell(endpoint, None, **path)
+    except Refused as error:
+        if error.status not in (404, 410) or not error.repeated:
+            raise

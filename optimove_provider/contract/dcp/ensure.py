@@ -13,7 +13,7 @@ from optimove_provider.contract.dcp import config as dcp
 from optimove_provider.contract.dcp import edits
 from optimove_provider.contract.dcp.config import Table
 from optimove_provider.contract.wire.answers import create, tell
-from optimove_provider.contract.wire.errors import Disagreement, Refused
+from optimove_provider.contract.wire.errors import Disagreement
 from optimove_provider.contract.wire.messages import Flow
 
 
@@ -182,17 +182,8 @@ def archive_attributes(table_id: int, names: Mapping[str, str | None], dry_run: 
         )
     ids = [one.id for one in live if one.id is not None]
     for attribute_id in () if dry_run else ids:
-        yield from _archive(attribute_id)
-    return ids
-
-
-def _archive(attribute_id: int) -> Flow[None]:
-    """Archive one. Where it is not found after a try whose answer was lost, that has archived it."""
-    try:
         yield from edits.archive_attribute(attribute_id)
-    except Refused as error:
-        if error.status != 404 or not error.repeated:
-            raise
+    return ids
 
 
 def _is_of(attribute: Registered, kind: str | None) -> bool:

@@ -105,7 +105,7 @@ class Profile:
     def from_json(cls, profile: Mapping[str, Any]) -> "Profile":
         """Read a profile as the API returns it."""
         table_id, customer_id = members.number(profile, "datasourceId"), members.customer_id(profile, "customerId")
-        return cls(str(table_id), customer_id, members.values(profile, "data"))
+        return cls(str(table_id), customer_id, _data(profile))
 
 
 def _user(service_id: int, optimizely_table_id: int, optimizely_user_id: str) -> dict[str, object]:
@@ -116,12 +116,19 @@ def _user(service_id: int, optimizely_table_id: int, optimizely_user_id: str) ->
     }
 
 
+_IDS = {"datasourceId", "customerId", "serviceId", "dcpServiceId", "optimizelyUserId"}
+"""Members that say of whom an answer is, and nothing of what is stored."""
+
+
 def _data(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What is under `data`. An answer of other members has its values elsewhere: it is not one without values."""
+    if "data" not in found and (others := found.keys() - _IDS):
+        raise members.OddMember(f"data is missing, beside {len(others)} other members; expected an object")
     return members.values(found, "data")
 
 
 def _aliases(found: Mapping[str, Any]) -> dict[str, str]:
-    data = members.values(found, "data")
+    data = _data(found)
     return {table_id: members.customer_id(data, table_id) for table_id in data}
 
 

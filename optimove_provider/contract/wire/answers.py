@@ -55,19 +55,29 @@ def ask_list(endpoint: Endpoint, reader: Reader[T], odd: list[str] | None = None
 
 
 def read_list(endpoint: Endpoint, pages: list[Page], reader: Reader[T], odd: list[str]) -> list[T]:
-    """The entries of all pages, as `reader` makes them; see `ask_list`."""
-    listed = list[T]()
-    for _, entries in pages:
-        for found in entries:
-            try:
-                listed.append(reader(found))
-            except _ODD as error:
-                odd.append(_told(error))
+    """The entries of all pages, as `reader` makes them; see `ask_list`.
+
+    What is there twice, as where a list grew between two of its pages, counts once, as it was last.
+    """
+    listed = dict[object, T]()
+    for number, found in enumerate(entry for _, entries in pages for entry in entries):
+        try:
+            listed[_identity(found) or number] = reader(found)
+        except _ODD as error:
+            odd.append(_told(error))
     if odd and not listed:
         raise UnreadableAnswer(endpoint, pages[0][0], f"an object as documented ({odd[0]})")
     if odd:
         log.warning("%s: %d odd entries are passed over: %s", endpoint.name, len(odd), "; ".join(odd[:3]))
-    return listed
+    return list(listed.values())
+
+
+def _identity(found: object) -> tuple[str, str] | None:
+    """Id and name of an entry that has both."""
+    if not isinstance(found, Mapping):
+        return None
+    id, name = found.get("id"), found.get("name")
+    return (str(id), name) if isinstance(id, int | str) and isinstance(name, str) else None
 
 
 def tell(endpoint: Endpoint, wanted: Mapping[str, Any] | None, **path: object) -> Flow[Response]:

@@ -1,7 +1,7 @@
 """What crosses the wire, as values: no I/O here.
 
 A conversation with a vendor is a generator, a `Flow`. It yields a `Request` (or a `Sleep`) and is sent the answer: a
-`Response`, or `Lost` when no answer came. Flows decide; the drivers in `clients.drive` only send and wait.
+`Response`, or `Lost` when no answer came. Flows decide; the drivers in `clients.http.drive` only send and wait.
 """
 
 import json

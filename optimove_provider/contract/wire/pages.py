@@ -1,14 +1,14 @@
 """Lists that come in several pages: each is read, or the list is refused. No I/O here.
 
 Neither vendor documents pages. A server that has them leads from one to the next by a Link header (RFC 8288); the keys
-go along, so the next page has to be where the first one was.
+go along, so the next page has to be where the first one was. A server that names a next page in another way is refused.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
-from urllib.parse import SplitResult, urldefrag, urljoin, urlsplit
+from urllib.parse import SplitResult, unquote, urldefrag, urljoin, urlsplit
 
 from optimove_provider.contract.wire.errors import UnreadableAnswer, succeed
 from optimove_provider.contract.wire.messages import MAX_LINK, Answer, Endpoint, Flow, Response
@@ -24,6 +24,9 @@ Page = tuple[Response, list[Any]]
 _TOKEN, _QUOTED = r"[^\s=;,<>\"]{1,100}", r'"(?:[^"\\]|\\.)*"'
 _PARAMETER = re.compile(rf";\s{{0,9}}({_TOKEN})\s{{0,9}}(?:=\s{{0,9}}({_QUOTED}|[^\s\";,]*))?\s{{0,9}}")
 _LINK = re.compile(rf"<([^<>]*)>\s{{0,9}}((?:{_PARAMETER.pattern})*)(?:,|$)")
+_NAME = re.compile(r"[^\W_][\w.:/-]{0,200}", re.ASCII)
+_KNOWN = ("next", "next-archive")
+_OTHERS = ("x-next-page", "x-next-cursor", "x-next-token", "x-continuation-token", "next-page", "next-cursor")
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -75,11 +78,14 @@ def _too_much(pages: list[Page]) -> str:
 
 def _following(response: Response, asked: set[str]) -> tuple[str, str]:
     """The next page's URL, empty where there is none; and why it cannot be asked for."""
+    if other := next((name for name in _OTHERS if response.headers.get(name, "").strip()), ""):
+        return "", f"its header {other} names one, by which none can be asked for here"
     header = response.headers.get("link", "")
     links = list(_links(header))
     targets = {target for target, names, _ in links if "next" in names}
     rest = links[-1][2] if links else header
-    if len(header) >= MAX_LINK or (rest and "next" in rest.lower()):
+    odd = any("next" in name for _, names, _ in links for name in names if name not in _KNOWN)
+    if len(header) >= MAX_LINK or odd or (rest and "next" in rest.lower()):
         return "", "its Link header is none that can be understood"
     if len(targets) > 1:
         return "", "its Link header names several"
@@ -95,10 +101,10 @@ def _links(header: str) -> Iterator[tuple[str, list[str], str]]:
 
 
 def _relations(parameters: str) -> list[str]:
-    """The names in `rel`; where that is there twice, the first one counts."""
+    """The names in `rel` or `rel*`, in whatever quotes; where there are several, the first one counts."""
     for name, value in _PARAMETER.findall(parameters):
-        if name.casefold() == "rel":
-            return str(value).strip('"').casefold().split()
+        if name.casefold() in ("rel", "rel*"):
+            return _NAME.findall(unquote(str(value)).casefold())
     return []
 
 

@@ -17,7 +17,6 @@ from optimove_provider.loads.optix.transaction import Transaction, target_ledger
 from optimove_provider.loads.report.bookkeeping import keep_account, run_once
 from optimove_provider.loads.report.max_rejected import judge, judge_expired
 from optimove_provider.loads.report.report import Report
-from optimove_provider.loads.report.timeline import Timeline
 from optimove_provider.loads.spool.every_column import columns_for
 from optimove_provider.loads.spool.freeze import OpenRows, Spool, open_spool
 from optimove_provider.loads.state.journal import Journal
@@ -40,7 +39,7 @@ def load(
     visible. Raises TargetBusy while another load works on the target: call again, with `resumed`, and the source is not
     read again. Raises TooManyRejected also after the good rows were committed.
     """
-    journal, client.see = Journal(staging, report.load_id), Timeline(report, staging.surroundings).see
+    journal, report.requests = Journal(staging, report.load_id), client.timeline.counts
 
     def judge_end() -> None:
         judge(report, options.max_rejected, "Everything else was committed")

@@ -26,7 +26,6 @@ from optimove_provider.loads.plan.planner import is_below_watermark
 from optimove_provider.loads.report.bookkeeping import run_once
 from optimove_provider.loads.report.max_rejected import judge
 from optimove_provider.loads.report.report import Report
-from optimove_provider.loads.report.timeline import Timeline
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.every_column import columns_for
 from optimove_provider.loads.spool.freeze import OpenRows, Spool, open_spool
@@ -68,7 +67,7 @@ def load_update(
     hold is not known, and how old it is; or only how old, where the row was put aside. Raises TargetBusy as `load`.
     """
     journal, options = Journal(staging, report.load_id), update.options
-    client.see = Timeline(report, staging.surroundings).see
+    report.requests = client.timeline.counts
     judge_end = partial(judge, report, options.max_rejected, "Everything else was accepted")
     with run_once(report, journal, judge_end) as unfinished:
         if unfinished:

@@ -11,7 +11,7 @@ OUTCOMES = ("accepted", "rejected", "unchanged", "stale", "unsent")
 
 
 def count(story: "Story", now: datetime, dag_id: str, task_id: str) -> None:
-    """Count rows by outcome, requests, those answered with 429; time the load; tell how old what it brought is."""
+    """Count rows by outcome, requests, those that were throttled; time the load; tell how old what it brought is."""
     from airflow.providers.common.compat.sdk import Stats
 
     if not story.report or not story.has_ended:
@@ -19,9 +19,8 @@ def count(story: "Story", now: datetime, dag_id: str, task_id: str) -> None:
     tags = {"kind": story.kind, "dag_id": dag_id, "task_id": task_id}
     for outcome in OUTCOMES:
         Stats.incr(f"optimove.rows_{outcome}", getattr(story.report, outcome), tags=tags)
-    if story.tally:
-        Stats.incr("optimove.requests", story.tally.requests, tags=tags)
-        Stats.incr("optimove.requests_throttled", story.tally.throttled, tags=tags)
+    Stats.incr("optimove.requests", story.requests(), tags=tags)
+    Stats.incr("optimove.requests_throttled", story.requests("throttled"), tags=tags)
     Stats.timing("optimove.load_duration", timedelta(seconds=story.report.seconds), tags=tags)
     if story.failure is None and not 0 < story.report.rows == story.report.stale:  # else the target has newer rows
         lag = (now - story.generation).total_seconds()

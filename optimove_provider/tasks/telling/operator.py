@@ -72,7 +72,8 @@ class TellingOperator(BaseOperator):
 
         if self._story:
             self._story.report, self._story.place = report, place
-            self._story.tally = client.tally if client else None
+            if client:
+                report.requests = client.timeline.counts
             self._story.attributes = {one.name: one.datatype for one in usable(attributes)}
 
     def get_openlineage_facets_on_complete(self, ti: Any) -> Any:

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from optimove_provider.clients.timeline import total
+
 if TYPE_CHECKING:
-    from optimove_provider.clients.session import Tally
     from optimove_provider.loads.plan.window import Window
     from optimove_provider.loads.report.report import Report
     from optimove_provider.loads.state.staging import Staging
@@ -25,7 +26,6 @@ class Story:
     began: datetime
     report: "Report | None" = None
     place: "Staging | None" = None
-    tally: "Tally | None" = None
     attributes: Mapping[str, str] = field(default_factory=dict)
     window: "Window | None" = None
     failure: BaseException | None = None
@@ -63,6 +63,10 @@ class Story:
             return datetime.fromisoformat(replay["generation"])
         return min(self.window.end, self.began) if self.window else self.began
 
+    def requests(self, *kinds: str) -> int:
+        """How many requests of the load's last try were answered in these ways, or at all or never."""
+        return total(self.report.requests, *kinds) if self.report else 0
+
     def account(self) -> dict[str, Any]:
         """What became of every row, small and JSON-able, without secrets and without anything of a row."""
         return {
@@ -74,8 +78,8 @@ class Story:
             "window": _span(self.window),
             "generation": self.generation.isoformat(),
             "seconds": round(self.report.seconds, 3) if self.report else 0.0,
-            "requests": self.tally.requests if self.tally else 0,
-            "throttled": self.tally.throttled if self.tally else 0,
+            "requests": self.requests(),
+            "throttled": self.requests("throttled"),
             "report": self._filed(),
         }
 

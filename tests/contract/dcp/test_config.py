@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from optimove_provider.clients.dcp import DcpClient
-from optimove_provider.clients.drive import run
+from optimove_provider.clients.http.drive import run
 from optimove_provider.clients.settings import DcpSettings
 from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.dcp import config as dcp

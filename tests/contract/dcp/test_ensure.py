@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from optimove_provider.clients.dcp import DcpClient
-from optimove_provider.clients.patience import Retries
+from optimove_provider.clients.http.patience import Retries
 from optimove_provider.clients.settings import DcpSettings
 from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.dcp.ensure import Ensured
@@ -90,15 +90,22 @@ def test_only_the_description_of_an_attribute_can_change(client, state):
 
 
 @pytest.mark.parametrize("is_lost", [True, False])
-def test_an_archival_that_is_not_found_any_more_was_done_if_an_answer_was_lost(state, is_lost):
+@pytest.mark.parametrize("kind", ["service", "table", "attribute"])
+def test_what_is_not_found_any_more_was_deleted_if_an_answer_was_lost(state, kind, is_lost):
     client = DcpClient(SETTINGS, send=partial(send, state), retries=Retries(attempts=2, first_wait=0))
-    table = client.ensure_table(client.ensure_service("profiles").id, "customers", "uid").id
+    service = client.ensure_service("profiles").id
+    table = client.ensure_table(service, "customers", "uid").id
     client.ensure_attributes(table, [Attribute("ltv", "long")])
     (attribute,) = (one.id for one in client.list_attributes(table))
-    lost = [Fault("delete_attribute", lost="after")] if is_lost else []
-    state.faults.order(*lost, Fault("delete_attribute", status=404))
+    delete = {
+        "service": lambda: client.delete_service(service),
+        "table": lambda: client.delete_table(table),
+        "attribute": lambda: client.archive_attributes(table, {"ltv": None}),
+    }[kind]
+    lost = [Fault(f"delete_{kind}", lost="after")] if is_lost else []
+    state.faults.order(*lost, Fault(f"delete_{kind}", status=404))
     if is_lost:
-        assert client.archive_attributes(table, {"ltv": None}) == [attribute]
+        assert delete() == ([attribute] if kind == "attribute" else None)
     else:
         with pytest.raises(Refused):
-            client.archive_attributes(table, {"ltv": None})
+            delete()

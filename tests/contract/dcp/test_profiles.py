@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from optimove_provider.clients.dcp import DcpClient
-from optimove_provider.clients.drive import run
+from optimove_provider.clients.http.drive import run
 from optimove_provider.clients.settings import DcpSettings
 from optimove_provider.contract.cells.datatypes import Attribute, Verdict, in_unit
 from optimove_provider.contract.cells.values import comparable, json_value
@@ -14,7 +14,7 @@ from optimove_provider.contract.dcp import config as dcp
 from optimove_provider.contract.dcp import profiles, readback
 from optimove_provider.contract.dcp.upload_history import ImportState, Outcome
 from optimove_provider.contract.dcp.waiting import wait
-from optimove_provider.contract.wire.errors import Refused, ServerTrouble, SettingsError
+from optimove_provider.contract.wire.errors import Refused, ServerTrouble, SettingsError, UnreadableAnswer
 from optimove_provider.contract.wire.messages import Response, json_body
 from optimove_provider.emulator import TOKEN, State, Switches, send
 
@@ -72,6 +72,19 @@ def test_an_unknown_customer_has_no_profile(client, state, service, table, unkno
 @pytest.mark.parametrize("body", [b"", b" ", b"{}", b'{"data":null}', b'{"data":{}}'])
 def test_any_empty_answer_is_no_profile(body):
     assert run(profiles.read_profile(1, 2, "3"), lambda _: Response(200, body)) is None
+
+
+@pytest.mark.parametrize("body", [b'{"ltv":5}', b'{"customerId":"3","values":{"ltv":5}}', b'{"profile":null}'])
+def test_an_answer_that_keeps_its_values_elsewhere_is_not_taken_for_an_unknown_customer(body):
+    with pytest.raises(UnreadableAnswer, match="data is missing"):
+        run(profiles.read_profile(1, 2, "3"), lambda _: Response(200, body))
+    with pytest.raises(UnreadableAnswer, match="data is missing"):
+        run(profiles.read_aliases(1, 2, "3"), lambda _: Response(200, body))
+
+
+def test_an_answer_of_ids_alone_is_no_profile():
+    said = b'{"customerId":"3","datasourceId":2}'
+    assert run(profiles.read_profile(1, 2, "3"), lambda _: Response(200, said)) is None
 
 
 def test_a_refused_write_keeps_the_servers_words(client, service, table):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from optimove_provider.clients.drive import run
+from optimove_provider.clients.http.drive import run
 from optimove_provider.contract.optix import data_connections as optix
 from optimove_provider.contract.optix.named_rows import named_rows
 from optimove_provider.contract.wire.errors import DataError, Refused, UnreadableAnswer

@@ -51,6 +51,12 @@ def refusal(server):
         ('<dcp_services?cursor=a,b;c>; title="a, <b>; rel=prev"; REL="prev NEXT"', f"{FIRST}?cursor=a,b;c"),
         (f'<{FIRST}?page=9>; rel="last", , <{FIRST}?page=2#top> ; rel = "next"', f"{FIRST}?page=2"),
         ("<HTTPS://WWW.EXAMPLE.COM:443/experiment/v1/dcp_services?page=2>; rel=next", None),
+        ("<?page=2>; rel='next'", f"{FIRST}?page=2"),
+        ("<?page=2>; rel=\u201cnext\u201d", f"{FIRST}?page=2"),
+        ("<?page=2>; rel=\u201cnext\u201d".encode().decode("latin-1"), f"{FIRST}?page=2"),
+        ("<?page=2>; rel*=UTF-8''next", f"{FIRST}?page=2"),
+        ("<?page=2>; rel*=UTF-8'en'n%65xt", f"{FIRST}?page=2"),
+        ('<?page=2>; rel="next-archive"', ""),
         (f'<{FIRST}>; rel="self", <{FIRST}?page=0>; rel=prev; rel=next', ""),
         ("", ""),
     ],
@@ -81,6 +87,9 @@ def test_a_next_page_is_read_whatever_the_form_of_the_header(link, second):
         ('?page=2; rel="next"', "none that can be understood"),
         ('<?page=2; rel="next"', "none that can be understood"),
         ('<?page=1>; rel="prev" <?page=2>; rel="next"', "none that can be understood"),
+        ('<?page=2>; rel="next-page"', "none that can be understood"),
+        ('<?page=2>; rel="https://example.com/relations/next"', "none that can be understood"),
+        ("<?page=2>; rel='last next'", "none that can be understood"),
         (f'<?page=1>; rel="prev"{"," * MAX_LINK}', "none that can be understood"),
     ],
 )
@@ -88,6 +97,17 @@ def test_a_next_page_that_cannot_be_read_refuses_the_list_and_sends_no_token(lin
     server = Server({FIRST: ([1, 2], link)})
     assert re.search(why, refusal(server))
     assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("header", ["X-Next-Page", "x-next-cursor", "X-Continuation-Token"])
+def test_a_next_page_that_another_header_names_refuses_the_list(header):
+    assert f"its header {header.lower()} names one" in refusal(Server({FIRST: ([1, 2], "2")}, name=header))
+    assert Server({FIRST: ([1, 2], " ")}, name=header).ids() == [1, 2]
+
+
+def test_what_pages_have_in_common_is_there_once():
+    second = f"{FIRST}?page=2"
+    assert Server({FIRST: ([1, 2], f"<{second}>; rel=next"), second: ([2, 3], "")}).ids() == [1, 2, 3]
 
 
 def test_pages_that_go_around_in_circles_end():

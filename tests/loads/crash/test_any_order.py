@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from optimove_provider.clients.http.patience import Retries
 from optimove_provider.clients.optix import OptixClient
-from optimove_provider.clients.patience import Retries
 from optimove_provider.emulator.model.switches import Switches
 from optimove_provider.loads.ledger.manifest import PartlyVisible
 from optimove_provider.loads.optix.batch import NothingAccepted

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimove_provider.clients.drive import run
+from optimove_provider.clients.http.drive import run
 from optimove_provider.contract.optix.data_connections import UPLOAD_DATA
 from optimove_provider.contract.wire.errors import AuthenticationError, Refused, succeed
 from optimove_provider.contract.wire.messages import Flow, Request, Response

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from optimove_provider.clients.drive import Retries
+from optimove_provider.clients.http.drive import Retries
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.emulator.model.faults import Fault
 from tests.support.optix_target import SETTINGS, numbered

@@ -11,7 +11,7 @@ from dataclasses import replace
 from urllib.parse import unquote
 
 from optimove_provider.clients.dcp import DcpClient
-from optimove_provider.clients.patience import Retries
+from optimove_provider.clients.http.patience import Retries
 from optimove_provider.clients.s3 import Bucket
 from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.cells.values import json_value

@@ -8,9 +8,9 @@ from typing import Any
 
 import fsspec
 
-from optimove_provider.clients.drive import Send
+from optimove_provider.clients.http.drive import Send
+from optimove_provider.clients.http.transport import Transport
 from optimove_provider.clients.optix import OptixClient
-from optimove_provider.clients.transport import Transport
 from optimove_provider.loads.optix.load import load
 from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
 from optimove_provider.loads.report.report import Report

@@ -2,29 +2,27 @@
 
 import json
 
+from optimove_provider.clients.timeline import KINDS, MOST, Timeline, total
 from optimove_provider.contract.wire.messages import Lost, Response
-from optimove_provider.loads.report.report import Report
-from optimove_provider.loads.report.timeline import KINDS, MOST, Timeline
 from tests.support.optix_target import Target, numbered
 from tests.support.virtual_time import ClientTime
 
 
 def test_answers_are_counted_by_what_they_mean():
-    report = Report("1", {})
-    timeline = Timeline(report, ClientTime().surroundings)
+    timeline = Timeline(ClientTime().surroundings)
     for answer in (*(Response(status, b"") for status in (200, 204, 429, 503, 400, 500, 301)), Lost("gone")):
         timeline.see(answer)
-    assert report.requests["spans"] == {"0": {"answered": 2, "throttled": 2, "refused": 1, "failed": 2, "lost": 1}}
-    assert set(report.requests["spans"]["0"]) == set(KINDS)
+    assert timeline.counts["spans"] == {"0": {"answered": 2, "throttled": 2, "refused": 1, "failed": 2, "lost": 1}}
+    assert set(timeline.counts["spans"]["0"]) == set(KINDS)
 
 
 def test_spans_are_few_however_long_a_load_lasts():
-    report, time = Report("1", {}), ClientTime()
-    timeline = Timeline(report, time.surroundings)
+    time = ClientTime()
+    timeline = Timeline(time.surroundings)
     for _ in range(500):
         timeline.see(Response(200, b""))
         time.surroundings.sleep(7)
-    told = json.loads(json.dumps(report.requests))
+    told = json.loads(json.dumps(timeline.counts))
     assert len(told["spans"]) <= MOST
     assert told["seconds"] * MOST >= 500 * 7
     assert sum(span["answered"] for span in told["spans"].values()) == 500
@@ -34,5 +32,4 @@ def test_a_report_has_the_requests_of_its_load(tmp_path):
     target = Target(tmp_path)
     target.load(numbered(8, poison=[3]), max_rejected=1)
     filed = target.staging.read(f"reports/{target.report.load_id}.json")["requests"]
-    counts = [sum(span.get(kind, 0) for span in filed["spans"].values()) for kind in KINDS]
-    assert sum(counts) == len(target.bodies)
+    assert total(filed) == total(filed, "answered") == len(target.bodies) + 1  # and the one that made the connection

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimove_provider.clients.drive import Budget, arun, polite, run
-from optimove_provider.clients.patience import TESTING, Patience, Retries
+from optimove_provider.clients.http.drive import Budget, arun, polite, run
+from optimove_provider.clients.http.patience import TESTING, Patience, Retries
 from optimove_provider.clients.settings import DcpSettings, OptixSettings
 from optimove_provider.contract.dcp import config as dcp
 from optimove_provider.contract.optix import data_connections as optix
@@ -213,8 +213,25 @@ def test_who_asks_for_more_than_is_left_is_quoted_and_not_waited_for(asked):
         ("  90 ", 90),
         ("0.25", 1),
         ("-90", 1),
-        ("+90", 1),
-        ("90s", 1),
+        ("-90s", 1),
+        ("+90", 90),
+        ("90s", 90),
+        ("90 Seconds", 90),
+        ("1m30s", 90),
+        ("1 minute", 60),
+        ("2 min", 120),
+        ("90000ms", 90),
+        ("90,", 90),
+        ('"90"', 90),
+        ("'90'", 90),
+        ("90.", 90),
+        ("90; ", 90),
+        ("1795824091", 90),
+        ("2026-11-28T00:01:31Z", 90),
+        ("2026-11-28 00:01:31 UTC", 90),
+        ("2026-11-28T01:01:31+01:00", 90),
+        ("in a while", 1),
+        ("90 bananas", 1),
         ("5, 90", 90),
         ("Saturday, 28-Nov-26 00:01:31 GMT", 90),
         ("Sat Nov 28 00:01:31 2026", 90),

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from optimove_provider import __version__
-from optimove_provider.clients.transport import MAX_ANSWER_BYTES, Transport
+from optimove_provider.clients.http.transport import MAX_ANSWER_BYTES, Transport
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.contract.wire.messages import Lost, Request, Response
 

@@ -17,7 +17,7 @@ from requests.exceptions import ConnectTimeout, InvalidProxyURL, InvalidSchema, 
 from urllib3.exceptions import HTTPError, LocationParseError, MaxRetryError, NewConnectionError, SSLError
 
 from optimove_provider import __version__
-from optimove_provider.clients.deadline import Deadline, is_under_way, watched
+from optimove_provider.clients.http.deadline import Deadline, is_under_way, watched
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.contract.wire.messages import MAX_LINK, Answer, Lost, Request, Response
 from optimove_provider.contract.wire.outside import MAX_TEXT

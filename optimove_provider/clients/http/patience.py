@@ -1,16 +1,13 @@
 """How long a client asks again: as long as anything succeeds, and for some time after that."""
 
-import re
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 
+from optimove_provider.clients.http.retry_after import seconds_asked_for
 from optimove_provider.contract.wire.messages import Answer, Lost, Request, Response
 from optimove_provider.contract.wire.success import AnswerMeaning, judge
 from optimove_provider.surroundings import REAL, Surroundings
 
-_NUMBERS = re.compile(r"\d+(?:\.\d+)?(?:\s*,\s*\d+(?:\.\d+)?)*", re.ASCII)
-"""Of seconds; there are several where a proxy has added its own."""
 _UNNOTICED = 0.001
 
 
@@ -143,14 +140,16 @@ class Tries:
             return 0.0
         endpoint = self.request.endpoint
         least = endpoint.least_wait_seconds if endpoint and answer.status in (429, 503) else 0.0
-        return max(least, _retry_after(answer, self.patience.surroundings.now()))
+        return max(least, seconds_asked_for(answer.headers, self.patience.surroundings.now()))
 
     def _told(self, answer: Answer, asked: float, would_wait: bool) -> str:
         """Why there is no other try, and what the answer asks for."""
         left = max(self._left, 0.0)
         if not asked:
             return ", until nothing had succeeded for give_up_after" if would_wait else ""
-        header = answer.shown(_header(answer), 100) if isinstance(answer, Response) else ""
+        header = (
+            answer.shown(answer.headers.get("retry-after", "").strip(), 100) if isinstance(answer, Response) else ""
+        )
         if not header and not would_wait:
             return ""
         wanted = f"Retry-After: {header}" if header else f"a wait of {asked:.0f} s"
@@ -166,29 +165,5 @@ def _from(now: datetime, seconds: float) -> str:
         return ""
 
 
-def _header(answer: Answer, name: str = "retry-after") -> str:
-    return answer.headers.get(name, "").strip() if isinstance(answer, Response) else ""
-
-
 def _perhaps_done(answer: Answer) -> bool:
     return answer.sent if isinstance(answer, Lost) else judge(answer) is AnswerMeaning.IN_DOUBT
-
-
-def _retry_after(answer: Answer, now: datetime) -> float:
-    """Seconds that a Retry-After asks for, a number or a date; 0 where it is neither.
-
-    A date is the server's: it counts from the answer's own Date, if there is one, as the clocks may differ.
-    """
-    text = _header(answer)
-    if _NUMBERS.fullmatch(text):
-        return max(map(float, text.split(",")))
-    date = _date(text)
-    return max(0.0, (date - (_date(_header(answer, "date")) or now)).total_seconds()) if date else 0.0
-
-
-def _date(text: str) -> datetime | None:
-    try:
-        date = parsedate_to_datetime(text)
-        return (date if date.tzinfo else date.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None

@@ -15,7 +15,7 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import TypeVar
 
-from optimove_provider.clients.patience import Patience, Retries, Tries
+from optimove_provider.clients.http.patience import Patience, Retries, Tries
 from optimove_provider.contract.wire.messages import Answer, Flow, Lost, Request, Response, Sleep, T
 from optimove_provider.contract.wire.success import contradiction
 from optimove_provider.surroundings import REAL

@@ -1,0 +1,1 @@
+"""How requests go out: over HTTP, with deadlines, retries and waits, blocking or from an event loop."""
