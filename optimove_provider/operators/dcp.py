@@ -354,7 +354,8 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator, DataOperator):
             report = begun_report(context, place, waiting.load_id, target, "profiles")
             self.tells_of(report, place, client)
             self.note_missed_points(report)
-            report.service_id = service_of(writable(client.read_table(table_id)))
+            table = writable(client.read_table(table_id))
+            report.service_id = service_of(table)
             attributes = in_unit(client.list_attributes(table_id), self.epoch_unit)
             self.tells_of(report, place, client, attributes)
             encoder, records = ProfileEncoder.to(attributes, self.strict), self._records()
@@ -362,7 +363,7 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator, DataOperator):
             generation = marker.generation if marker else self.generation(self.window)
             report.generation = generation.isoformat() if generation else ""
             load = RestLoad(place, report, self.max_rejected, marker.opened if marker else taken, generation)
-            write_profiles(client, table_id, records, encoder, load)
+            write_profiles(client, table, records, encoder, load)
         return report.result(place)
 
     def _taken(self, waiting: Waiting) -> datetime:

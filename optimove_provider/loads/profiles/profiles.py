@@ -10,7 +10,7 @@ from optimove_provider.contract.cells.datatypes import KEY_COLUMN, Attribute, Ve
 from optimove_provider.contract.cells.ids import is_empty_id
 from optimove_provider.contract.cells.registered import Registered, problems, usable
 from optimove_provider.contract.cells.values import JsonValue, comparable, json_value
-from optimove_provider.contract.dcp.config import service_of, writable
+from optimove_provider.contract.dcp.config import Table, service_of
 from optimove_provider.contract.dcp.profiles import UNADDRESSABLE
 from optimove_provider.contract.wire.errors import ApiError, DataError, SettingsError, UnreadableAnswer
 from optimove_provider.contract.wire.outside import cut
@@ -118,16 +118,15 @@ def _cell(name: str, value: Any) -> str:
 
 
 def write_profiles(
-    client: DcpClient, table_id: int, records: Sequence[Record], encoder: ProfileEncoder, load: RestLoad
+    client: DcpClient, table: Table, records: Sequence[Record], encoder: ProfileEncoder, load: RestLoad
 ) -> None:
     """Write one profile a record: {"customerId": ..., attribute: value, ...}. Attributes that it lacks stay.
 
     What the table's ledger has newer is left out, as stale; it learns which customers are written. Raises TargetBusy
     while another load works on the table.
     """
-    service_id = service_of(writable(client.read_table(table_id)))
-    settings = client.settings
-    ledger = ledger_of(load.staging, "dcp", settings.host, str(table_id), settings.target_alias)
+    service_id, settings = service_of(table), client.settings
+    ledger = ledger_of(load.staging, "dcp", settings.host, str(table.id), settings.target_alias)
 
     def prepare(record: Record, on_doubt: OnDoubt) -> tuple[str, dict[str, JsonValue]]:
         return customer_id(record), encoder.encode(record, on_doubt)
@@ -136,7 +135,7 @@ def write_profiles(
         return customer_id(record), encoder.attributes.keys() & record.keys()
 
     def send(profile: tuple[str, dict[str, JsonValue]]) -> None:
-        client.write_profile(service_id, table_id, *profile)
+        client.write_profile(service_id, table.id, *profile)
 
     load.run(records, prepare, send, profile_turn(ledger, load, about))
 

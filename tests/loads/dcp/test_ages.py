@@ -40,7 +40,7 @@ def written(client, table, load, ages, taken, load_id="load", **values):
     report = Report(load_id, {})
     records = [{"customerId": key, "ltv": age, **values} for key, age in ages.items()]
     encoder = ProfileEncoder.to(ATTRIBUTES)
-    write_profiles(client, table, records, encoder, RestLoad(load.staging, report, taken=taken))
+    write_profiles(client, client.read_table(table), records, encoder, RestLoad(load.staging, report, taken=taken))
     return report
 
 
@@ -65,7 +65,7 @@ def test_a_write_that_is_stale_as_a_whole_sends_nothing(client, state, table, lo
 def test_a_window_that_is_not_over_makes_a_write_no_newer_than_it_is(client, state, table, load):
     future = RestLoad(load.staging, Report("future", {}), taken=NOON, generation=NOON + 24 * HOUR)
     encoder = ProfileEncoder.to(ATTRIBUTES)
-    write_profiles(client, table, [{"customerId": "1", "ltv": 1}], encoder, future)
+    write_profiles(client, client.read_table(table), [{"customerId": "1", "ltv": 1}], encoder, future)
     assert written(client, table, load, {"1": 2}, NOON + HOUR).accepted == 1
 
 

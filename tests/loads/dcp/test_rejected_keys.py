@@ -76,7 +76,7 @@ def written(client, table, load, taken, ltv, load_id, **how):
     report = Report(load_id, {})
     records = [{"customerId": key, "ltv": value} for key, value in ltv.items()]
     rest = RestLoad(load.staging, report, taken=taken, **how)
-    write_profiles(client, table, records, ProfileEncoder.to(ATTRIBUTES), rest)
+    write_profiles(client, client.read_table(table), records, ProfileEncoder.to(ATTRIBUTES), rest)
     return report
 
 

@@ -19,7 +19,7 @@ __all__ = ["client", "load", "state", "table"]  # fixtures
 
 
 def write(client, table, records, load, **writing):
-    write_profiles(client, table, records, ProfileEncoder.to(ATTRIBUTES, **writing), load)
+    write_profiles(client, client.read_table(table), records, ProfileEncoder.to(ATTRIBUTES, **writing), load)
 
 
 def rejected(tmp_path):
@@ -126,7 +126,7 @@ INSTANT = datetime(2022, 5, 4, 14, 55, 23, tzinfo=UTC)
 )
 def test_an_instant_becomes_an_epoch_of_that_unit(client, state, table, load, value, unit, number):
     encoder = ProfileEncoder.to(in_unit(ATTRIBUTES, unit), strict=True)
-    write_profiles(client, table, [{"customerId": "1", "since": value}], encoder, load)
+    write_profiles(client, client.read_table(table), [{"customerId": "1", "since": value}], encoder, load)
     assert state.tables[table].profiles["1"] == {"since": number}
 
 
@@ -137,7 +137,7 @@ def test_an_instant_that_an_epoch_cannot_say_is_refused(client, table, load):
 
 def test_epochs_in_milliseconds_are_fine_where_that_is_declared(client, state, table, load):
     encoder = ProfileEncoder.to(in_unit(ATTRIBUTES, "milliseconds"), strict=True)
-    write_profiles(client, table, [{"customerId": "1", "since": 1651676123000}], encoder, load)
+    write_profiles(client, client.read_table(table), [{"customerId": "1", "since": 1651676123000}], encoder, load)
     assert load.report.notes == []
     assert state.tables[table].profiles["1"] == {"since": 1651676123000}
 

@@ -157,7 +157,8 @@ class DyingTable(Target):
         """One try of a profile write, which is a load of its own: the report."""
         writing = RestLoad(self.staging, Report(str(uuid.uuid4()), {}), 99, generation=generation)
         self.writing, records = writing, [{"customerId": key, **values} for key, values in cells(rows, columns)]
-        write_profiles(self.client, self.table.id, records, ProfileEncoder.to(list(ATTRIBUTES.values())), writing)
+        table, encoder = self.client.read_table(self.table.id), ProfileEncoder.to(list(ATTRIBUTES.values()))
+        write_profiles(self.client, table, records, encoder, writing)
         return writing.report
 
     def send(self, request):

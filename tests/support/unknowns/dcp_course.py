@@ -238,7 +238,8 @@ class DcpCourse(Course):
         report = Report(self.load_id(), {})
         with self.step(name, red=partial(self._take_what_is_left, values, report)):
             encoder = ProfileEncoder.to(self.client.list_attributes(self.table_id))
-            write_profiles(self.client, self.table_id, records, encoder, RestLoad(self.staging, report))
+            table = self.client.read_table(self.table_id)
+            write_profiles(self.client, table, records, encoder, RestLoad(self.staging, report))
             self._expect(name, values, report)
 
     def _aliases(self) -> None:

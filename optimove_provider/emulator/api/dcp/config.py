@@ -11,7 +11,7 @@ from optimove_provider.contract.dcp import config as dcp
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.contract.wire.messages import Endpoint, Response
 from optimove_provider.emulator.api.dcp import attributes
-from optimove_provider.emulator.api.dcp.lists import listed, table_of
+from optimove_provider.emulator.api.dcp.lists import listed, service_of, table_of
 from optimove_provider.emulator.api.rate import keep_the_rate
 from optimove_provider.emulator.api.routes import PREFIXES, Api, Call, Handler
 from optimove_provider.emulator.model.dcp import Credentials, Project, Service, Table
@@ -52,13 +52,6 @@ def refuse(state: State, refusal: Refusal) -> Response:
     return Response(answer.status, answer.body, {**answer.headers, **refusal.headers})
 
 
-def _service(call: Call) -> Service:
-    service = call.state.services.get(call.number("service_id"))
-    if service is None:
-        raise Refusal(404, "there is no such service")
-    return service
-
-
 def _list_services(call: Call) -> Response:
     return listed(call, call.state.services.values())
 
@@ -80,12 +73,12 @@ def _create_service(call: Call) -> Response:
 
 
 def _read_service(call: Call) -> Response:
-    return json_answer(200, _service(call).as_json())
+    return json_answer(200, service_of(call).as_json())
 
 
 def _update_service(call: Call) -> Response:
     """Only the name is editable. Guess: other members are ignored."""
-    service, wanted = _service(call), json_object(call.json)
+    service, wanted = service_of(call), json_object(call.json)
     if "name" in wanted:
         service.name, service.last_modified = required_text(wanted, "name"), call.state.timestamp()
     return json_answer(202, service.as_json())
@@ -93,7 +86,7 @@ def _update_service(call: Call) -> Response:
 
 def _delete_service(call: Call) -> Response:
     """Documented: it archives all files. Guess: the service and its tables are archived too."""
-    service = _service(call)
+    service = service_of(call)
     service.archived, service.last_modified = True, call.state.timestamp()
     for table in call.state.tables.values():
         if table.service is service:
@@ -102,13 +95,13 @@ def _delete_service(call: Call) -> Response:
 
 
 def _list_tables(call: Call) -> Response:
-    service = _service(call)
+    service = service_of(call)
     return listed(call, [table for table in call.state.tables.values() if table.service is service])
 
 
 def _create_table(call: Call) -> Response:
     # Guesses: names need not be unique, and members that are not known are ignored.
-    service, state = _service(call), call.state
+    service, state = service_of(call), call.state
     wanted = json_object(call.json)
     locator = _locator(wanted)
     name, description = required_text(wanted, "name"), optional_text(wanted, "description")

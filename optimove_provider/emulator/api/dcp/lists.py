@@ -1,4 +1,4 @@
-"""What is listed of DCP, and how: archived or not, in which order, on how many pages. No I/O here."""
+"""What a path of DCP names, and what is listed: archived or not, in which order, on how many pages. No I/O here."""
 
 from collections.abc import Iterable
 from typing import Any, Protocol
@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from optimove_provider.contract.wire.messages import Response
 from optimove_provider.emulator.api.routes import Call
-from optimove_provider.emulator.model.dcp import Table
+from optimove_provider.emulator.model.dcp import Service, Table
 from optimove_provider.emulator.replies import Refusal, json_answer
 
 
@@ -18,12 +18,20 @@ class Shown(Protocol):
         ...
 
 
-def table_of(call: Call) -> Table:
-    """The table that the path names. Raises Refusal 404."""
-    table = call.state.tables.get(call.number("table_id"))
+def table_of(call: Call, name: str = "table_id") -> Table:
+    """The table that the path names, in this member. Raises Refusal 404."""
+    table = call.state.tables.get(call.number(name))
     if table is None:
         raise Refusal(404, "there is no such table")
     return table
+
+
+def service_of(call: Call) -> Service:
+    """The service that the path names. Raises Refusal 404."""
+    service = call.state.services.get(call.number("service_id"))
+    if service is None:
+        raise Refusal(404, "there is no such service")
+    return service
 
 
 def listed(call: Call, found: Iterable[Shown]) -> Response:

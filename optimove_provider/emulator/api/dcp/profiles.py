@@ -10,23 +10,17 @@ from typing import Any
 from optimove_provider.contract.dcp import profiles
 from optimove_provider.contract.wire.messages import Endpoint, Response
 from optimove_provider.emulator.api.dcp.config import admit, refuse
+from optimove_provider.emulator.api.dcp.lists import service_of, table_of
 from optimove_provider.emulator.api.dcp.profile_values import shown_values, written_value
 from optimove_provider.emulator.api.routes import PREFIXES, Api, Call, Handler
 from optimove_provider.emulator.importer.importer import advance
-from optimove_provider.emulator.model.dcp import Service, Table
+from optimove_provider.emulator.model.dcp import Table
 from optimove_provider.emulator.replies import Refusal, json_answer, json_object
 
 
-def _service(call: Call) -> Service:
-    service = call.state.services.get(call.number("service_id"))
-    if service is None:
-        raise Refusal(404, "there is no such service")
-    return service
-
-
 def _table(call: Call, name: str) -> Table:
-    table = call.state.tables.get(call.number(name))
-    if table is None or table.service is not _service(call):
+    table = table_of(call, name)
+    if table.service is not service_of(call):
         raise Refusal(404, "there is no such table in the service")
     if table.archived:  # a guess
         raise Refusal(404, "the table is archived")
@@ -85,7 +79,7 @@ def _read_consolidated_view(call: Call) -> Response:
 
 
 def _read_consolidated_view_2016(call: Call) -> Response:
-    service, tables = _service(call), call.state.tables.values()
+    service, tables = service_of(call), call.state.tables.values()
     optimizely = [one for one in tables if one.service is service and one.is_optimizely and not one.archived]
     if call.state.switches.consolidated_path == "2020" or not optimizely:
         raise Refusal(404, "there is no such path")
