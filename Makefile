@@ -21,6 +21,8 @@ LOWEST_READY := $(LOWEST)/.ready
 RUN_DIR := $(CURDIR)/.run
 # Many tests wait, so two processes share the test files out among them. WORKERS=0: all in this one, as a debugger needs.
 WORKERS ?= 2
+# The rest is about what we say to the vendors, and in which order: the same in any version.
+LOWEST_TESTS := tests/on_airflow tests/dags tests/records $(addprefix tests/loads/,dcp ledger plan spool)
 SPREAD = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # Nothing is written to the home folder: it may be missing, or hold another Airflow.
@@ -47,8 +49,7 @@ test: $(READY)  ## the whole test suite; ARGS="-k name" narrows it
 	$(VENV)/bin/python -m pytest $(SPREAD) $(ARGS)
 
 test-lowest: $(LOWEST_READY)  ## what touches Airflow, Arrow or DuckDB, on their lowest supported versions
-	$(LOWEST)/bin/python -m pytest $(SPREAD) tests/on_airflow tests/dags tests/records tests/loads \
-	  --ignore-glob='*every_step.py' --ignore-glob='*any_order.py' $(ARGS)  # they are about our own steps, in any version
+	$(LOWEST)/bin/python -m pytest $(SPREAD) $(LOWEST_TESTS) $(ARGS)
 
 check: $(READY)  ## format, lint, types, layers
 	$(VENV)/bin/ruff format --check

@@ -103,8 +103,11 @@ class LoadingOperator(TellingOperator, CheckedOperator):
 
 
 def task_of(context: "Context") -> str:
-    """What people call a task instance: its DAG and task, its run, and which of the mapped ones it is."""
+    """What people call a task instance: its DAG and task, its run, and which of the mapped ones it is; without a DAG,
+    who loads."""
     ti = context["ti"]
+    if not ti.dag_id:
+        return str(ti.task_id)
     mapped = "" if ti.map_index is None or ti.map_index < 0 else f" [{ti.map_index}]"
     return f"task {ti.dag_id}.{ti.task_id}{mapped} of run {ti.run_id}"
 

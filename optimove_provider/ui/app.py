@@ -21,14 +21,14 @@ from starlette.staticfiles import StaticFiles
 from optimove_provider.addresses import MOUNT
 from optimove_provider.clients.timeline import KINDS
 from optimove_provider.contract.wire.errors import OptimoveProviderError
+from optimove_provider.loads.history import words
 from optimove_provider.loads.history.loads import BEGUN, Load, LoadIndex, Target, report_of
-from optimove_provider.loads.history.record import manifest_of, sightings
+from optimove_provider.loads.history.record import manifest_of, sightings, with_loads
 from optimove_provider.loads.history.rejected import RejectedRow, rejected_path, rejected_rows
 from optimove_provider.loads.report.begun import writers
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.surroundings import REAL
 from optimove_provider.tasks.staging import staging
-from optimove_provider.ui import words
 from optimove_provider.ui.access import Reader, reader_of, shows_records
 from optimove_provider.ui.actions import NAMES, Offer, is_sensible, offer_of, same_origin, trigger
 from optimove_provider.ui.chart import HEIGHT, PARTS, WIDTH, chart
@@ -281,10 +281,8 @@ def _record(visit: Visited, kind: str, id: str, host: str, key: str = "") -> HTM
         raise HTTPException(403, "A record is shown to who may read every DAG that has ever written to its target.")
     manifest, now = manifest_of(visit.place, target), visit.place.surroundings.now()
     found = sightings(visit.place, manifest, key, now) if key and manifest else []
-    by_age = {load.generation: load for load in loads if load.generation}
-    known = {load.load_id: load for load in loads}
     return _render(
-        visit.request, "record.html", target=target, key=key, found=found, manifest=manifest, by_age=by_age, known=known
+        visit.request, "record.html", target=target, key=key, found=with_loads(found, loads), manifest=manifest
     )
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from optimove_provider.cli import COMMANDS, _size, main
+from optimove_provider.cli import COMMANDS, main
+from optimove_provider.cli.files import _size
 
 ATTRIBUTES = [
     {"name": "day", "datatype": "datetime", "format": "yyyy-mm-dd"},

@@ -27,12 +27,24 @@ def test_the_output_shown_is_the_output(command, output):
     assert lines == output.splitlines()
 
 
+ABOUT_FILES = ("validate", "infer", "template")
+ON_OTHER_PAGES = ("replay", "ledger forget")
+
+
 def test_every_command_and_format_is_shown():
-    checking = [command for command in COMMANDS if command.name not in ("replay", "ledger forget")]
+    checking = [command for command in COMMANDS if command.name in ABOUT_FILES]
     assert {command.split()[3] for command, _ in SHOWN_COMMANDS} == {command.name for command in checking}
     assert set(re.findall(r"^\* `(\w+)`", PAGE, re.MULTILINE)) == set(FORMATS)
     assert f"with more than {MANY} findings they come by rule and column first, and {SHOWN} of them are shown" in PAGE
     assert _named(checking) <= set(re.findall(r"--[a-z-]+", PAGE))
+
+
+def test_every_other_command_is_on_the_page_of_the_command_line():
+    page = (DOCS / "command-line.md").read_text()
+    others = [command for command in COMMANDS if command.name not in (*ABOUT_FILES, *ON_OTHER_PAGES)]
+    for command in COMMANDS:
+        assert f"`{command.name}`" in page
+    assert _named(others) <= set(re.findall(r"--[a-z-]+", page))
 
 
 def test_the_replay_is_shown_where_its_file_is_explained():

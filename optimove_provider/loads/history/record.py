@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from optimove_provider.loads.history.loads import Target
+from optimove_provider.loads.history.loads import Load, Target
 from optimove_provider.loads.ledger import layers
 from optimove_provider.loads.ledger.manifest import Manifest, ManifestFile, target_id
 from optimove_provider.loads.spool.row_files import LEDGER
@@ -81,6 +81,14 @@ def sightings(staging: Staging, manifest: Manifest, key: str, now: datetime) -> 
         *_of_intents(staging, manifest, _as_stored(key), now),
     ]
     return found[::-1]
+
+
+def with_loads(found: Iterable[Sighting], loads: Sequence[Load]) -> list[tuple[Sighting, Load | None]]:
+    """Each with the load that brought it: the one it names, or, where loads were compacted into one layer, the one that
+    stood for the same instant; None where its report is gone. `loads` are those into the target."""
+    by_id = {load.load_id: load for load in loads}
+    by_age = {load.generation: load for load in loads if load.generation and load.has_arrived}
+    return [(one, by_id.get(one.load_id) or by_age.get(one.generation.isoformat())) for one in found]
 
 
 def _as_stored(key: str) -> list[str]:

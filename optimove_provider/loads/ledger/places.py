@@ -48,6 +48,11 @@ def ledgers_of(staging: Staging, target: str) -> tuple[str, Mapping[str, str]]:
     return _named(kind, target), {folder: host for folder, host in hosts.items() if _has_ledger(staging, folder)}
 
 
+def targets_of(staging: Staging) -> list[str]:
+    """All targets that have, or had, a ledger: uuids of data connections and ids of tables."""
+    return sorted(name.partition("-")[2] for name in staging.names("targets") if name.startswith(("optix-", "dcp-")))
+
+
 def unlist(staging: Staging, target: str, folder: str) -> None:
     """A target has no ledger in this folder any more."""
     kind = "dcp" if target.strip().isdecimal() else "optix"

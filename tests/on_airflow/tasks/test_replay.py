@@ -54,7 +54,7 @@ def edit(file, old, new, count=-1):
 
 def test_mended_rows_land_and_the_account_is_printed(emulator, connection, rejected, capfd):
     edit(rejected, '"word":"poison"', '"word":"mended"')
-    assert main(["replay", rejected]) == 0
+    assert main(["replay", "--output", "json", rejected]) == 0
     account = printed(capfd)
     assert (account["state"], account["rows"], account["accepted"], account["rejected"]) == ("committed", 2, 2, 0)
     assert words(emulator, connection) == {"1": "well", "2": "mended", "3": "well", "4": "mended", "5": "well"}
@@ -62,17 +62,17 @@ def test_mended_rows_land_and_the_account_is_printed(emulator, connection, rejec
 
 def test_what_is_still_wrong_is_rejected_again_into_a_file_of_its_own(emulator, connection, rejected, capfd):
     edit(rejected, '"word":"poison"', '"word":"mended"', 1)
-    assert main(["replay", rejected]) == 1
+    assert main(["replay", "--output", "json", rejected]) == 1
     account = printed(capfd)
     assert (account["accepted"], account["rejected"]) == (1, 1)
     assert account["rejected_file"] != rejected
-    assert main(["replay", account["rejected_file"]]) != 0
+    assert main(["replay", "--output", "json", account["rejected_file"]]) != 0
 
 
 def test_a_dry_run_sends_nothing(emulator, connection, rejected, capfd):
     edit(rejected, '"word":"poison"', '"word":"mended"')
     before = len(emulator.state.requests)
-    assert main(["replay", rejected, "--dry-run"]) == 0
+    assert main(["replay", "--output", "json", rejected, "--dry-run"]) == 0
     account = printed(capfd)
     assert (account["state"], account["new"]) == ("planned", 2)
     assert len(emulator.state.requests) == before
@@ -85,14 +85,28 @@ def test_newer_values_are_not_overwritten(emulator, connection, rejected, capfd)
         )
     )
     edit(rejected, '"word":"poison"', '"word":"mended"')
-    assert main(["replay", rejected]) == 0
+    assert main(["replay", "--output", "json", rejected]) == 0
     account = printed(capfd)
     assert (account["accepted"], account["stale"]) == (1, 1)
     assert words(emulator, connection)["2"] == "newer"
 
 
 def test_requests_to_find_refused_rows_are_bounded_as_in_a_load(emulator, connection, rejected, capfd):
-    assert main(["replay", rejected, "--sending", "max_bisect_requests=0", "--sending", "max_in_flight=1"]) == 2
+    assert (
+        main(
+            [
+                "replay",
+                "--output",
+                "json",
+                rejected,
+                "--sending",
+                "max_bisect_requests=0",
+                "--sending",
+                "max_in_flight=1",
+            ]
+        )
+        == 2
+    )
     assert "0 requests (max_bisect_requests) were not enough" in capfd.readouterr().err
 
 
@@ -104,9 +118,9 @@ def test_a_guard_stops_a_replay_too(emulator, connection, capfd):
     result = run(OptixUploadOperator(task_id="one", source=ROWS[:3], max_rejected=1, **upload))
     rejected = result["report"].removesuffix(".json") + ".rejected.jsonl"
     edit(rejected, '"word":"poison"', '"word":"mended"')
-    assert main(["replay", rejected, "--guards", "max_changed_share=0"]) == 2
+    assert main(["replay", "--output", "json", rejected, "--guards", "max_changed_share=0"]) == 2
     assert "max_changed_share=0.0" in capfd.readouterr().err
-    assert main(["replay", rejected, "--guards", "max_changed_share=off"]) == 0
+    assert main(["replay", "--output", "json", rejected, "--guards", "max_changed_share=off"]) == 0
     assert words(emulator, connection)["2"] == "mended"
 
 
@@ -119,7 +133,7 @@ def test_a_guard_stops_a_replay_too(emulator, connection, capfd):
     ],
 )
 def test_options_that_make_no_sense_are_named(emulator, rejected, option, complaint, capfd):
-    assert main(["replay", rejected, *option]) == 2
+    assert main(["replay", "--output", "json", rejected, *option]) == 2
     assert complaint in capfd.readouterr().err
 
 
@@ -131,13 +145,13 @@ def test_options_that_make_no_sense_are_named(emulator, rejected, option, compla
     ],
 )
 def test_another_file_is_refused(emulator, file, complaint, capfd):
-    assert main(["replay", file]) == 2
+    assert main(["replay", "--output", "json", file]) == 2
     assert complaint in capfd.readouterr().err
 
 
 def test_another_host_is_refused(emulator, rejected, change_connection, capfd):
     change_connection("optix_default", host="http://elsewhere.test")
-    assert main(["replay", rejected]) == 2
+    assert main(["replay", "--output", "json", rejected]) == 2
     assert "name the connection that the load used" in capfd.readouterr().err
 
 
@@ -166,7 +180,7 @@ def test_it_is_known_by_its_lines_whatever_it_is_called(emulator, connection, re
     moved.write_bytes(Path(rejected.removeprefix("file://")).read_bytes())
     result = run(OptixUploadOperator(task_id="again", source=str(moved), **where))
     assert (result["accepted"], result["stale"]) == (1, 1)
-    assert main(["replay", str(moved)]) == 0
+    assert main(["replay", "--output", "json", str(moved)]) == 0
 
 
 def test_each_line_says_of_which_load_it_is_and_how_old(rejected):
@@ -195,7 +209,7 @@ def test_a_replay_of_which_nothing_is_new_enough_says_so(emulator, connection, r
     newer = [{"id": key, "word": "tuesday"} for key in (2, 4)]
     run(OptixUploadOperator(task_id="t", data_connection_uuid=connection, primary_key="id", source=newer))
     edit(rejected, '"word":"poison"', '"word":"monday"')
-    assert main(["replay", rejected]) == 1
+    assert main(["replay", "--output", "json", rejected]) == 1
     assert "2 of 2 rows are stale" in capfd.readouterr().err
 
 
@@ -209,7 +223,7 @@ def test_a_replay_is_not_stopped_by_a_guard_that_its_load_has_passed(emulator, c
     result = run(OptixUploadOperator(task_id="two", source=bad, guards=guards, max_rejected=30, **upload))
     file = result["report"].removesuffix(".json") + ".rejected.jsonl"
     edit(file, '"word":"poison"', '"word":"mended"')
-    assert main(["replay", file]) == 0
+    assert main(["replay", "--output", "json", file]) == 0
 
 
 def test_what_was_refused_for_a_null_is_refused_again_unless_it_is_mended(emulator, connection, capfd):
@@ -217,11 +231,11 @@ def test_what_was_refused_for_a_null_is_refused_again_unless_it_is_mended(emulat
     result = run(OptixUploadOperator(task_id="x", source=[{"id": 1, "word": None}, {"id": 2, "word": "a"}], **upload))
     assert (result["accepted"], result["rejected"]) == (1, 1)
     file = result["report"].removesuffix(".json") + ".rejected.jsonl"
-    assert main(["replay", file]) == 1
+    assert main(["replay", "--output", "json", file]) == 1
     account = printed(capfd)
     assert (account["accepted"], account["rejected"]) == (0, 1)
     edit(file, '"word":null', '"word":"mended"')
-    assert main(["replay", file]) == 0
+    assert main(["replay", "--output", "json", file]) == 0
     assert words(emulator, connection) == {"1": "mended", "2": "a"}
 
 
@@ -233,7 +247,7 @@ def test_where_the_report_of_the_load_is_gone_it_says_what_else_can_be_done(reje
     path.unlink() if report is None else path.write_text(report)
     if named == "otherwise":
         file = file.rename(tmp_path / "mended.jsonl")
-    assert main(["replay", str(file)]) == 2
+    assert main(["replay", "--output", "json", str(file)]) == 2
     told = capfd.readouterr().err
     assert f"the report of its load, file://{path}, is not there, or is damaged" in told
     assert "Load the file as source= of a task" in told
@@ -242,18 +256,18 @@ def test_where_the_report_of_the_load_is_gone_it_says_what_else_can_be_done(reje
 def test_a_report_that_does_not_tell_the_target_is_no_traceback(rejected, capfd):
     path = Path(rejected.removeprefix("file://").replace(".rejected.jsonl", ".json"))
     path.write_text('{"replay": {"generation": "2026-11-01T00:00:00+00:00"}}')
-    assert main(["replay", rejected]) == 2
+    assert main(["replay", "--output", "json", rejected]) == 2
     assert "does not tell where its rows went" in capfd.readouterr().err
 
 
 def test_a_connection_that_is_not_there_is_named(rejected, capfd):
-    assert main(["replay", rejected, "--optix-conn-id", "nowhere"]) == 2
+    assert main(["replay", "--output", "json", rejected, "--optix-conn-id", "nowhere"]) == 2
     assert "connection 'nowhere' is not there: make it in Airflow" in capfd.readouterr().err
 
 
 def test_a_file_that_a_spreadsheet_has_saved_is_not_taken_for_rows_of_now(emulator, connection, rejected, capfd):
     edit(rejected, "+00:00", "")
-    assert main(["replay", rejected]) == 2
+    assert main(["replay", "--output", "json", rejected]) == 2
     assert "has a damaged marker" in capfd.readouterr().err
     with pytest.raises(AirflowFailException, match="has a damaged marker"):
         run(OptixUploadOperator(task_id="u", data_connection_uuid=connection, primary_key="id", source=rejected))

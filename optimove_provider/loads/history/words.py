@@ -1,4 +1,4 @@
-"""How numbers, times and states are written on the pages."""
+"""How numbers, times and states are written for people."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta

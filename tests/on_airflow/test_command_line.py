@@ -1,0 +1,137 @@
+"""Loads, plans, history and ledgers from the command line: on the emulator, with the connections of Airflow."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from airflow.models.connection import Connection
+from airflow.utils.session import create_session
+
+from optimove_provider.cli import main
+from optimove_provider.emulator.model.switches import Switches
+from optimove_provider.operators.dcp import (
+    DcpCreateServiceOperator,
+    DcpCreateTableOperator,
+    DcpRegisterAttributesOperator,
+)
+from optimove_provider.operators.optix import OptixCreateConnectionOperator
+
+
+@pytest.fixture
+def connection(emulator) -> str:
+    return OptixCreateConnectionOperator(task_id="create", name="Customers", primary_key="id").execute({})
+
+
+@pytest.fixture
+def table(emulator) -> int:
+    service = DcpCreateServiceOperator(task_id="service", name="Shop").execute({})
+    table = DcpCreateTableOperator(task_id="table", service_id=service, name="T", keyfield_locator_type="uid")
+    attributes = {"ltv": "long"}
+    return DcpRegisterAttributesOperator(
+        task_id="attributes", table_id=table.execute({}), attributes=attributes
+    ).execute({})
+
+
+@pytest.fixture
+def customers(tmp_path) -> Path:
+    path = tmp_path / "customers.csv"
+    path.write_text("id,word\n1,well\n2,poison\n3,well\n")
+    return path
+
+
+def printed(capfd):
+    """The result, which is JSON; in these tests Airflow logs to stdout too."""
+    out = capfd.readouterr().out
+    begin = min(found for found in (f"\n{out}".rfind("\n{\n"), f"\n{out}".rfind("\n[")) if found >= 0)
+    return json.loads(f"\n{out}"[begin:])
+
+
+def as_json(capfd, *arguments, code=0):
+    capfd.readouterr()
+    assert main([*map(str, arguments), "--output", "json"]) == code
+    return printed(capfd)
+
+
+def test_a_load_its_history_and_what_the_ledger_has_of_a_key(emulator, connection, customers, capfd):
+    into = ("--data-connection", connection, "--primary-key", "id", "--mode", "changed")
+    emulator.state.switches = Switches(poison="poison")
+    planned = as_json(capfd, "plan", customers, *into)
+    assert (planned["state"], planned["plan"]["new"]) == ("planned", 3)
+    assert not emulator.state.connections[connection].visible(emulator.state.clock())
+    account = as_json(capfd, "load", customers, *into, "--set", "max_rejected=1", code=1)
+    assert (account["state"], account["accepted"], account["rejected"]) == ("committed", 2, 1)
+    assert set(emulator.state.connections[connection].visible(emulator.state.clock())) == {"1", "3"}
+
+    listed = as_json(capfd, "history", "--target", connection)
+    assert [(load["state"], load["rows"]) for load in listed] == [("committed", 3), ("planned", 3)]
+    told = as_json(capfd, "history", account["load_id"], code=1)
+    assert told["task"].startswith("command line of ")
+    assert [row["row"] for row in told["rejected_rows"]] == ["2"]
+
+    (ledger,) = as_json(capfd, "ledger", "list")
+    assert (ledger["target"], ledger["rows"]) == (connection, 2)
+    (sighting,) = as_json(capfd, "ledger", "show", connection, "1")
+    assert (sighting["state"], sighting["load_id"], json.loads(sighting["record"])["word"]) == (
+        "live",
+        account["load_id"],
+        "well",
+    )
+    assert as_json(capfd, "ledger", "show", connection, "unknown", code=1) == []
+
+
+def test_an_import_that_was_interrupted_goes_on(emulator, table, tmp_path, capfd):
+    path = tmp_path / "profiles.csv"
+    path.write_text("customerId,ltv\nc1,7\n")
+    begun = as_json(capfd, "load", path, "--table", table, "--no-wait")
+    assert begun["state"] == "uploaded"
+    ended = as_json(capfd, "load", path, "--table", table, "--load-id", begun["load_id"], "--set", "poke_interval=0.1")
+    assert (ended["state"], ended["accepted"], ended["s3_keys"]) == ("committed", 1, begun["s3_keys"])
+    assert emulator.state.tables[table].profiles == {"c1": {"ltv": 7}}
+
+
+def test_people_get_tables(emulator, connection, customers, capfd):
+    into = ("--data-connection", connection, "--primary-key", "id")
+    assert main(["load", str(customers), *into]) == 0
+    told = capfd.readouterr()
+    load_id = next(word for word in told.err.split() if word.endswith(":") and word.count("-") == 4)[:-1]
+    assert main(["history"]) == 0
+    assert load_id in capfd.readouterr().out
+    assert main(["history", load_id]) == 0
+    assert f"optix:{connection} at http" in capfd.readouterr().out
+    assert main(["ledger", "show", connection, "1"]) == 0
+    assert "accepted, and there" in capfd.readouterr().out
+    assert main(["ledger", "show", connection]) == 0
+    assert connection in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["load", "a.csv"], "give either --data-connection UUID"),
+        (["load", "a.csv", "--data-connection", "x"], "--primary-key is lacking"),
+        (["plan", "a.csv", "--table", "7", "--primary-key", "id"], "--primary-key is for Opti-X"),
+        (["plan", "a.csv", "--table", "7", "--set", "mdoe=full"], "--set mdoe: expected one of"),
+        (["plan", "a.csv", "--table", "7", "--set", "mode"], "'mode': expected NAME=VALUE"),
+        (["plan", "a.csv", "--table", "7", "--set", "max_rejected=many"], "max_rejected"),
+        (["history", "nothing"], "no load 'nothing' is known"),
+        (["ledger", "show", "nobody"], "nobody"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence(emulator, arguments, complaint, capfd):
+    assert main(arguments) == 2
+    told = capfd.readouterr()
+    assert complaint in told.err
+    assert "Traceback" not in told.err
+
+
+def test_connections_that_are_kept_in_the_database_are_found(emulator, airflow_db, table):
+    with create_session() as session:
+        stored = json.loads(os.environ["AIRFLOW_CONN_DCP_DEFAULT"])
+        named = {name: value for name, value in stored.items() if name != "extra"}
+        session.add(Connection(conn_id="made_in_the_ui", extra=json.dumps(stored["extra"]), **named))
+    command = [sys.executable, "-m", "optimove_provider", "template", "--table", str(table)]
+    done = subprocess.run([*command, "--dcp-conn-id", "made_in_the_ui"], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "customerId,ltv\n"), done.stderr
