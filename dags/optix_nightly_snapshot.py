@@ -33,7 +33,10 @@ with DAG(
     max_active_runs=1,
     doc_md=__doc__,
     tags=["optimove", "opti-x", "example"],
-    params={"send_all": Param(False, type="boolean", description="Send the rows that did not change, too")},
+    params={
+        "send_all": Param(False, type="boolean", description="Send the rows that did not change, too"),
+        "dry_run": Param(False, type="boolean", description="Plan only, and send nothing"),
+    },
     default_args={
         "retries": 2,
         "retry_delay": timedelta(minutes=5),
@@ -52,6 +55,7 @@ with DAG(
 
     target = {"data_connection_uuid": connection.output, "primary_key": "customerId"}
     rows = {"sql": "sql/customer_profiles.sql", "sql_conn_id": "warehouse_default", "source_is": "snapshot"}
+    rows["dry_run"] = "{{ params.dry_run }}"  # for the buttons "Plan now" and "Send all rows now" of the Sync history
     changes = OptixUploadOperator(task_id="send_changes", mode="changed", **target, **rows)
     everything = OptixUploadOperator(task_id="send_all", mode="full", **target, **rows)
     how_much() >> [changes, everything]

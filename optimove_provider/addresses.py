@@ -8,8 +8,11 @@ IN_MENU = "optimove_nav"
 """The view of Airflow's menu that shows them."""
 
 
-REPLAY, RELEASE = "replay", "release"
-"""What the Sync history has done for a load: its rejected rows sent again, or its lease released."""
+REPLAY, RELEASE, PLAN, SEND_ALL = "replay", "release", "plan", "send_all"
+"""What the Sync history has done: the rejected rows of a load sent again, or its lease released; or its DAG run once
+more, to plan only, or to send all rows."""
+PARAMS = {PLAN: "dry_run", SEND_ALL: "send_all"}
+"""The param of the load's own DAG that says so, true or false."""
 
 
 def replay_dag_id(for_dag: str) -> str:

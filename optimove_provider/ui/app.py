@@ -162,7 +162,7 @@ def _list(visit: Visited, wanted: Wanted, page: Annotated[int, Query(ge=1)] = 1)
     )
 
 
-def _load(visit: Visited, id: str, run: str = "") -> HTMLResponse:
+def _load(visit: Visited, id: str, run: str = "", by: str = "") -> HTMLResponse:
     load = visit.find(id)
     report = {**_EMPTY, **(report_of(visit.place, id) or {})}
     path = rejected_path(visit.place, report)
@@ -174,6 +174,7 @@ def _load(visit: Visited, id: str, run: str = "") -> HTMLResponse:
         states=states_of([load]),
         has_rejected=path is not None,
         run=run,
+        by=by,
         actions=[name for name in NAMES if is_sensible(visit.place, load, report, name)],
         action_names=NAMES,
         shows_records=shows_records(),
@@ -189,9 +190,9 @@ def _act(visit: Visited, id: str, action: str) -> RedirectResponse:
     _, offer = _offer(visit, id, action)
     if offer.obstacle:
         raise HTTPException(409, offer.obstacle)
-    run_id = trigger(offer, id, visit.user)
+    run_id = trigger(offer, visit.user)
     root = visit.request.scope.get("root_path", "")
-    return RedirectResponse(f"{root}/load?{urlencode({'id': id, 'run': run_id})}", 303)
+    return RedirectResponse(f"{root}/load?{urlencode({'id': id, 'run': run_id, 'by': offer.dag_id})}", 303)
 
 
 def _offer(visit: Visit, id: str, action: str) -> tuple[Load, Offer]:

@@ -5,21 +5,24 @@ from pathlib import Path
 import pytest
 from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
+from airflow.sdk import DAG, Param
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
 from optimove_provider.contract.wire.errors import DataError, SettingsError
 from optimove_provider.demo import journey
 from optimove_provider.emulator.model.switches import Switches
-from optimove_provider.loads.history.loads import Target
+from optimove_provider.loads.history.loads import LoadIndex, Target
 from optimove_provider.loads.history.record import ledger_of
 from optimove_provider.loads.ledger.lease import acquire
+from optimove_provider.operators.optix import OptixUploadOperator
 from optimove_provider.operators.replay import act_for, replay_dag
 from optimove_provider.tasks.staging import staging
 from tests.on_airflow.ui.conftest import DAGS
 from tests.support.ui.pages import VIEWER, Browser, who_reads
 
 ROWS = [{"id": n, "name": "poison" if n == 2 else "well"} for n in range(1, 4)]
+PARAMS = ("dry_run", "send_all")
 AGAIN = f"{DAGS[0]}__replay"
 
 
@@ -36,14 +39,14 @@ def load_id(upload):
     return upload(ROWS)["load_id"]
 
 
-def _pause(paused):
+def _pause(paused, dag_id=AGAIN):
     with create_session() as session:
-        session.scalars(select(DagModel).filter_by(dag_id=AGAIN)).one().is_paused = paused
+        session.scalars(select(DagModel).filter_by(dag_id=dag_id)).one().is_paused = paused
 
 
-def runs():
+def runs(dag_id=AGAIN):
     with create_session() as session:
-        found = session.scalars(select(DagRun).filter_by(dag_id=AGAIN))
+        found = session.scalars(select(DagRun).filter_by(dag_id=dag_id))
         return [(run.run_id, run.conf, run.triggering_user_name) for run in found]
 
 
@@ -87,9 +90,50 @@ def test_a_dag_that_is_paused_or_not_there_is_told(admin, again, upload, load_id
 
 def test_only_what_makes_sense_is_offered(admin, again, upload):
     load_id = upload(ROWS[2:])["load_id"]
-    assert 'class="button"' not in admin.page("load", id=load_id)
-    for action in ("replay", "release", "no such action"):
+    page = admin.page("load", id=load_id)
+    assert (page.count('class="button"'), "Plan now" in page) == (1, True)
+    for action in ("replay", "release", "send_all", "no such action"):
         assert admin.get("/optimove/act", id=load_id, action=action).status_code == 404
+
+
+def with_params(connection):
+    """A DAG with the two params: anew for each run, as Airflow writes a run's conf into the params of the object."""
+    with DAG("with_params", schedule=None, params={name: Param(False, type="boolean") for name in PARAMS}) as dag:
+        OptixUploadOperator(
+            task_id="upload",
+            data_connection_uuid=connection,
+            primary_key="id",
+            source=ROWS[2:],
+            mode="{{ 'full' if params.send_all else 'changed' }}",
+            dry_run="{{ params.dry_run }}",
+        )
+    return dag
+
+
+def test_a_plan_or_a_load_of_all_rows_is_a_run_of_the_dag_itself(admin, known_dags, connection):
+    journey.register(with_params(connection))
+    _pause(False, "with_params")
+    journey.run(with_params(connection))
+    (load,) = [one for one in LoadIndex().loads(staging()) if one.dag_id == "with_params"]
+    for action, param, mode, state in (
+        ("plan", "dry_run", "changed", "planned"),
+        ("send_all", "send_all", "full", "committed"),
+    ):
+        assert "The DAG of this load runs once more" in admin.page("act", id=load.load_id, action=action)
+        answer = admin.post("/optimove/act", id=load.load_id, action=action)
+        assert "dags/with_params/runs/" in admin.get(answer.headers["location"]).text
+        ((conf, who),) = [(conf, who) for _, conf, who in runs("with_params") if param in (conf or {})]
+        assert (conf, who) == ({param: True}, "admin")
+        journey.run(with_params(connection), conf=conf)
+        newest = LoadIndex().loads(staging())[0]
+        assert (newest.mode, newest.state) == (mode, state)
+
+
+def test_a_dag_without_the_param_is_told(admin, again, upload):
+    load_id = upload(ROWS[2:], mode="changed")["load_id"]
+    for action, param in (("plan", "dry_run"), ("send_all", "send_all")):
+        assert f"has no param &#39;{param}&#39;" in admin.page("act", id=load_id, action=action)
+        assert admin.post("/optimove/act", id=load_id, action=action).status_code == 409
 
 
 def test_the_dag_sends_the_rejected_rows_again(again, emulator, connection, load_id):
