@@ -1,5 +1,6 @@
 """The buttons of every task that loads rows: they read what the task itself has pushed to XCom."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -23,6 +24,14 @@ _OPTIX_GUIDE = "https://developer.optimove.com/docs/data-connections-api"
 def told(ti: Any, key: str) -> Any:
     """What a task instance, this mapped one, has pushed under a key; None if it has not, or was killed before."""
     return ti.xcom_pull(task_ids=ti.task_id, key=key, map_indexes=ti.map_index)
+
+
+def vendor_page(target: Mapping[str, Any]) -> str:
+    """Where the vendor shows what a load has sent, by the target that its report names; empty where that names none."""
+    place = urlsplit(str(target.get("host", "")))
+    if is_loopback(place.hostname or ""):
+        return f"{place.scheme}://{place.netloc}/"  # the emulator's start page
+    return _DCP_UI if "dcp" in target else _OPTIX_GUIDE if "optix" in target else ""
 
 
 class _LoadLink(BaseOperatorLink):
@@ -64,11 +73,7 @@ class VendorLink(_LoadLink):
     name = "Vendor's UI"
 
     def _address(self, known: dict[str, Any]) -> str:
-        target = known.get("target") or {}
-        place = urlsplit(str(target.get("host", "")))
-        if is_loopback(place.hostname or ""):
-            return f"{place.scheme}://{place.netloc}/"  # the emulator's start page
-        return _DCP_UI if "dcp" in target else _OPTIX_GUIDE if "optix" in target else ""
+        return vendor_page(known.get("target") or {})
 
 
 LINKS = (LoadReportLink(), RejectedRowsLink(), VendorLink())

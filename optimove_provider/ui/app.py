@@ -21,6 +21,7 @@ from starlette.staticfiles import StaticFiles
 from optimove_provider.addresses import MOUNT
 from optimove_provider.clients.timeline import KINDS
 from optimove_provider.contract.wire.errors import OptimoveProviderError
+from optimove_provider.links.load import vendor_page
 from optimove_provider.loads.history import words
 from optimove_provider.loads.history.loads import BEGUN, Load, LoadIndex, Target, report_of
 from optimove_provider.loads.history.record import manifest_of, sightings, with_loads
@@ -173,6 +174,7 @@ def _load(visit: Visited, id: str, run: str = "", by: str = "") -> HTMLResponse:
         report=report,
         states=states_of([load]),
         has_rejected=path is not None,
+        vendor=vendor_page(report.get("target") or {}),
         run=run,
         by=by,
         actions=[name for name in NAMES if is_sensible(visit.place, load, report, name)],

@@ -78,6 +78,10 @@ def test_a_loads_page_tells_its_story(admin, upload):
     assert "sync_orders.upload" in page
 
 
+def test_a_loads_page_leads_to_where_the_vendor_shows_it(admin, emulator, upload):
+    assert f'data-airflow="{emulator.url}/"' in admin.page("load", id=upload(ROWS)["load_id"])
+
+
 def test_samples_and_contents_are_shown_only_if_a_setting_says_so(admin, upload, monkeypatch):
     upload([{"id": 3, "name": "before"}])
     result = upload([{"id": 3, "name": "after"}, {"id": 4, "name": "poison pill"}], mode="changed", source_is="delta")
