@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from optimove_provider.contract.cells.datatypes import in_unit
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.contract.wire.targets import id_number
 from optimove_provider.hooks.dcp import DcpHook
@@ -111,6 +110,8 @@ class ValidateCsvOperator(BaseOperator):
         return Options(strict=self.strict, observers=observers, about_names=about_names)
 
     def _attributes(self) -> "list[Registered] | None":
+        from optimove_provider.contract.cells.datatypes import in_unit
+
         if [self.table_id, self.attributes, self.primary_key].count(None) != 2:
             raise SettingsError("give one of table_id=, attributes= and primary_key=")
         if self.primary_key is not None:

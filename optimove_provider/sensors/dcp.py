@@ -13,9 +13,6 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from optimove_provider.clients.http.patience import POLLING
-from optimove_provider.contract.dcp.evidence import evidence_of
-from optimove_provider.contract.dcp.readback import is_unreadable
 from optimove_provider.contract.dcp.upload_history import ImportState, Outcome, common_state, counted
 from optimove_provider.contract.dcp.waiting import MAX_FAILED_POLLS, tolerable
 from optimove_provider.contract.wire.errors import OptimoveProviderError, SettingsError
@@ -30,6 +27,8 @@ from optimove_provider.triggers.dcp import FIRST_POLL_SECONDS, DcpUploadTrigger
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+    from optimove_provider.clients.dcp import DcpClient
 
 
 class _DcpSensor(BaseSensorOperator):
@@ -62,6 +61,11 @@ class _DcpSensor(BaseSensorOperator):
 
     def _ask(self) -> PokeReturnValue:
         raise NotImplementedError
+
+    def _polling(self) -> "DcpClient":
+        from optimove_provider.clients.http.patience import POLLING
+
+        return DcpHook(self.dcp_conn_id).get_conn(POLLING)
 
     @contextmanager
     def _skipping_if_soft(self) -> Iterator[None]:
@@ -135,7 +139,7 @@ class DcpUploadSensor(_DcpSensor):
         if not self._keys:
             self.log.info("no file was uploaded, so there is nothing to wait for")
             return PokeReturnValue(True, _result(common_state(()), 0))
-        with DcpHook(self.dcp_conn_id).get_conn(POLLING) as client:
+        with self._polling() as client:
             history = upload_history(client, id_number("table_id", self.table_id), staging(), self._told)
             return self._judge(history.outcome(self._keys))
 
@@ -144,7 +148,7 @@ class DcpUploadSensor(_DcpSensor):
         return _sent(self.s3_key)[0]
 
     def _defer(self) -> None:
-        with self._skipping_if_soft(), airflow_failures(), DcpHook(self.dcp_conn_id).get_conn(POLLING) as client:
+        with self._skipping_if_soft(), airflow_failures(), self._polling() as client:
             remembered = upload_history(client, id_number("table_id", self.table_id), staging()).remembered(self._keys)
         trigger = DcpUploadTrigger(
             table_id=id_number("table_id", self.table_id),
@@ -158,6 +162,8 @@ class DcpUploadSensor(_DcpSensor):
         self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=self.timeout))
 
     def _judge(self, outcome: Outcome) -> PokeReturnValue:
+        from optimove_provider.contract.dcp.readback import is_unreadable
+
         _, rows = _sent(self.s3_key)
         if rows is not None:
             outcome = counted(outcome, rows)
@@ -197,6 +203,8 @@ _EXPECTED = "expected an S3 key, a list of them, or the output of a DcpS3ImportO
 
 
 def _result(outcome: Outcome, sent: int | None) -> dict[str, Any]:
+    from optimove_provider.contract.dcp.evidence import evidence_of
+
     counts = [entry.rows_processed for entry in outcome.entries]
     rows = None if None in counts else sum(count for count in counts if count is not None)
     files = [entry.as_json() for entry in outcome.entries]
@@ -239,7 +247,7 @@ class DcpProfileSensor(_DcpSensor):
         if (self.customer_ids is None) == (self.profiles is None):
             raise SettingsError("give either customer_ids= or profiles=, not both and not neither")
         wanted = self.profiles if self.profiles is not None else {one: {} for one in self.customer_ids or ()}
-        with DcpHook(self.dcp_conn_id).get_conn(POLLING) as client:
+        with self._polling() as client:
             missing = list(missing_values(client, id_number("table_id", self.table_id), wanted))
         for sentence in missing[:_SHOWN]:
             self.log.info("%s", sentence)

@@ -1,16 +1,18 @@
 """A table's attributes as a DAG states them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.tasks.sources import open_file
+
+if TYPE_CHECKING:
+    from optimove_provider.contract.cells.datatypes import Attribute
 
 Attributes = str | Sequence[Mapping[str, Any]] | Mapping[str, str]
 """A path, a list of {"name", "datatype", "format"}, or a mapping of names to datatypes."""
 
 
-def read_attributes(attributes: Attributes) -> list[Attribute]:
+def read_attributes(attributes: Attributes) -> "list[Attribute]":
     """Attributes as they are listed, or from a path: a JSON file with a list, or a .parquet or .arrow file's types.
 
     In a mapping a datatype is one word, and for datetime the format follows: {"LTV": "long", "born": "datetime
