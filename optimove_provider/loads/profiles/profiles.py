@@ -42,7 +42,9 @@ def checked_id(name: str, value: Any) -> str:
         raise UnfitRecord(f"{name} {value!r:.200} has half a character, which no URL can carry: mend it in the source")
     forms = forms_of(value) if isinstance(value, str | int | float | np.number) else None
     if forms and forms.no_id:
-        raise UnfitRecord(f"{name} {shown_value(value)} can be no id: {forms.no_id}")
+        raise UnfitRecord(
+            f"{name} {shown_value(value)}: a float from 2^53 on may be another id: give an integer or a text"
+        )
     text = "" if isinstance(value, bool) or not forms or forms.no_cell else str(forms.cell)
     if is_empty_id(text) or (not isinstance(value, str) and not text.lstrip("-").isdecimal()):
         raise UnfitRecord(f"{name} {shown_value(value)}: text that is not empty is expected, or a whole number")

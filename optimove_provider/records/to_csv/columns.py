@@ -63,8 +63,12 @@ def _mixed(column: pa.ExtensionArray, attribute: Attribute | None) -> Cells:
 
 
 def is_id(attribute: Attribute | None) -> bool:
-    """Whether another number would be another thing: in a column that is no attribute, such as the key, and a long."""
-    return attribute is None or attribute.datatype == "long"
+    """Whether another number would be another thing: in a column that is no attribute (the key), or a whole number."""
+    return attribute is None or _is_whole(attribute)
+
+
+def _is_whole(attribute: Attribute) -> bool:
+    return attribute.datatype == "long" or attribute.format == "epoch"
 
 
 def _documents(column: pa.ExtensionArray, attribute: Attribute | None) -> Cells:
@@ -108,7 +112,7 @@ def _text(column: pa.Array) -> Cells:
 
 
 def _floats(column: pa.Array, attribute: Attribute | None) -> Cells:
-    """Plain digits. In a key, and in a long, what may have lost digits would be another one."""
+    """Plain digits. In a key, and in a whole number, what may have lost digits would be another one."""
     column = column.cast(pa.float32()) if kinds.is_float16(column.type) else column
     values = float_values(column)
     infinite = ~np.isfinite(values)
@@ -124,21 +128,21 @@ def _decimals(column: pa.Array, attribute: Attribute | None) -> Cells:
 
 
 def _digits(column: pa.Array, attribute: Attribute | None) -> pa.Array:
-    """Plain digits. A column has one scale, so that 5 beside 1.5 is 5.0: for a long it is 5 again.
+    """Plain digits. A column has one scale, so that 5 beside 1.5 is 5.0: for a long or an epoch it is 5 again.
 
     Arrow writes 1.0E+3 where the scale is negative, and 0E-9 and 1.0E-8 where it is great.
     """
     scale = column.type.scale
     if scale <= 0:
         return column.cast(pa.decimal256(76, 0)) if scale < 0 else column
-    is_long = attribute is not None and attribute.datatype == "long"
-    if scale <= _ALWAYS_PLAIN and not is_long:
+    whole = attribute is not None and _is_whole(attribute)
+    if scale <= _ALWAYS_PLAIN and not whole:
         return column
     cells = column.cast(pa.string())
     odd = pc.match_substring(cells, "E").fill_null(False)
     values = [f"{value:f}" for value in column.filter(odd).to_pylist()]
     cells = pc.replace_with_mask(cells, odd, pa.array(values, pa.string()))
-    return pc.replace_substring_regex(cells, r"\.0+$", "") if is_long else cells
+    return pc.replace_substring_regex(cells, r"\.0+$", "") if whole else cells
 
 
 def _is_text(kind: pa.DataType) -> bool:

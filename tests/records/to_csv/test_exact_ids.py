@@ -45,6 +45,14 @@ def test_such_a_float_is_no_long_and_no_key_whatever_stands_beside_it(great, bes
     assert "may have lost digits" in fates(keys, column="customerId")[-1]
 
 
+def test_an_epoch_is_a_whole_number_too():
+    epoch = Attribute("v", "datetime", "epoch")
+    found = fates(listed(1651676123.0, 1.651676123e18, "x"), epoch)
+    assert (found[0], found[2]) == ("1651676123", "x")
+    assert "may have lost digits" in found[1]
+    assert fates(listed(Decimal("1651676123.00"), Decimal("0.5")), epoch) == ["1651676123", "0.50"]
+
+
 @pytest.mark.parametrize("beside", BESIDE, ids=repr)
 def test_it_is_a_double_and_below_2_53_all_is_well(beside):
     assert fates(listed(*beside, 1e16), DOUBLE)[-1] == "10000000000000000"
