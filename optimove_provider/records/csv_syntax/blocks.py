@@ -131,7 +131,7 @@ def _spaces(bytes_: Bytes, quotes: Offsets, delimiter: int) -> Offsets:
 
 def _lines_after(spaces: Offsets, ends: Offsets, newlines: Offsets) -> int | None:
     """The first record with such spaces that has a line end in it: readers disagree about where that one ends."""
-    records = np.unique(np.searchsorted(ends, spaces[:, 0], "right"))
+    records = np.searchsorted(ends, spaces[:, 0], "right")
     starts = np.append(0, ends)[records]
     lines = np.searchsorted(newlines, ends[records] - 1) - np.searchsorted(newlines, starts)
     return _first(starts[lines > 0])
@@ -191,7 +191,8 @@ def _odd_quote(bytes_: Bytes, quotes: Offsets, size: int, delimiter: int, spaced
     before = bytes_[opening[opening > 0] - 1]
     wrong_opening = opening[opening > 0][(before != delimiter) & (before != _LF) & (before != _QUOTE)]
     if len(spaced):
-        wrong_opening = np.setdiff1d(wrong_opening, spaced, assume_unique=True)
+        nearest = spaced.take(np.searchsorted(spaced, wrong_opening), mode="clip")
+        wrong_opening = wrong_opening[nearest != wrong_opening]
     inner = closing[closing + 1 < len(bytes_)]
     after = bytes_[inner + 1]
     wrong_closing = inner[(after != delimiter) & (after != _LF) & (after != _CR) & (after != _QUOTE)]
@@ -249,8 +250,8 @@ def cell_spans(block: bytes, part: RegularPart, delimiter: str, records: Offsets
 
 def _borders(bytes_: Bytes, delimiter: str) -> Offsets:
     """Where the delimiters between cells are."""
-    borders = np.flatnonzero(bytes_ == ord(delimiter))
-    return borders[_outside(borders, np.flatnonzero(bytes_ == _QUOTE))]
+    is_inside = np.cumsum((bytes_ == _QUOTE).view(np.uint8), dtype=np.uint8) & 1  # modulo 256, so modulo 2
+    return np.flatnonzero((bytes_ == ord(delimiter)) & ~is_inside.view(bool))
 
 
 def spaced_cells(block: bytes, part: RegularPart, delimiter: str) -> tuple[Offsets, Offsets]:

@@ -113,8 +113,9 @@ class RowValidator:
     def _report_columnar(self, block: RegularBlock, result: BlockResult) -> None:
         findings = self._findings
         severity = self._schema.severity_of(file_rules.QUOTE_SPACE.severity)
-        for column, count in zip(*np.unique(result.spaced_columns, return_counts=True), strict=True):
-            findings.count(file_rules.QUOTE_SPACE.name, self._schema.name(column), severity, int(count))
+        for column, count in enumerate(np.bincount(result.spaced_columns).tolist()):
+            if count:
+                findings.count(file_rules.QUOTE_SPACE.name, self._schema.name(column), severity, count)
         for check, cells in zip(self._schema.checks, result.faulty, strict=False):
             for severity, count in cells.counts():
                 findings.count(check.rule, self._schema.name(check.column), severity, count)
