@@ -24,7 +24,7 @@ _COMMON = 0xFF ^ _LF ^ _QUOTE
 
 _SLICE = 1 << 18
 """So many bytes, and what is derived from them, stay in a processor's cache."""
-_MOST_SPACES = 16
+_MOST_SPACES = 256
 """Before a quote. Where there are more, the text is odd."""
 
 
@@ -119,11 +119,13 @@ def _spaces(bytes_: Bytes, quotes: Offsets, delimiter: int) -> Offsets:
     opening = quotes[0::2]
     opening = opening[(opening > 0) & (bytes_.take(opening - 1, mode="clip") == _SPACE)]
     starts = opening - 1
+    longer = np.arange(len(starts))
     for _ in range(_MOST_SPACES - 1):
-        more = (starts > 0) & (bytes_.take(starts - 1, mode="clip") == _SPACE)
-        if not more.any():
+        before = starts[longer] - 1
+        longer = longer[(before >= 0) & (bytes_.take(before, mode="clip") == _SPACE)]
+        if not len(longer):
             break
-        starts = starts - more
+        starts[longer] -= 1
     before = bytes_.take(starts - 1, mode="clip")
     is_start = (starts == 0) | (before == delimiter) | (before == _LF)
     return np.stack([starts[is_start], opening[is_start]], 1)

@@ -18,6 +18,7 @@ from optimove_provider.records.read.json_lines import json_rows
 from optimove_provider.records.read.parquet_files import parquet_rows
 from optimove_provider.records.read.sources import list_batches
 from optimove_provider.records.to_json.scalars import JsonText
+from optimove_provider.records.to_json.update_items import ItemEncoder
 from tests.support.rows.fates import cells, records
 
 GREAT = 2.0**53
@@ -103,6 +104,14 @@ def test_keys_of_opti_x_are_as_strict():
         *others, (column, reason) = records(list_batches([{"id": one} for one in [*beside, 1e16]]))
         assert (column, len(others)) == ("id", len(beside))
         assert "a key must be text or an integer, not a float" in reason
+
+
+def test_keys_of_an_update_too():
+    for beside in ([], ["a"], [2**70], [5.0]):
+        (batch,) = list_batches([{"id": one, "v": 1} for one in [*beside, 1e16]])
+        found = ItemEncoder(batch.schema, "id").encode(batch)
+        assert (len(found.positions), [one.position for one in found.unfit]) == (len(beside), [len(beside)])
+        assert "a key must be text or an integer, not a float" in found.unfit[0].reason
 
 
 NESTED_VALUES = [[1], (1,), [], {}, {"x": 1e-07}, [1e16], [None], JsonText('{"x":1}'), JsonText(" [1]")]

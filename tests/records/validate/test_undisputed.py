@@ -73,6 +73,7 @@ SPACED = """\
 c, "d ""e"" "
   "f","g"
                  "seventeen spaces",h
+long,@"more than a block looks for"
 "i\nj",k
 l, "m\nn"
 o,"p"
@@ -85,6 +86,7 @@ y, ""
 z, NULL
 z, "NULL"
 """
+SPACED = SPACED.replace("@", 300 * " ")
 OF_FILE = ("line-ends", "header-only")
 NOTES = [Attribute("height", "string")]
 
