@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ def checked_id(name: str, value: Any) -> str:
     """An id as text, fit for a URL; `name` is what errors call it. A whole number is one too. Raises UnfitRecord."""
     if isinstance(value, str) and not is_unicode(value):
         raise UnfitRecord(f"{name} {value!r:.200} has half a character, which no URL can carry: mend it in the source")
-    forms = forms_of(value) if isinstance(value, str | int | float | np.number) else None
+    forms = forms_of(value) if isinstance(value, str | int | float | Decimal | np.number) else None
     if forms and forms.no_id:
         raise UnfitRecord(
             f"{name} {shown_value(value)}: a float from 2^53 on may be another id: give an integer or a text"

@@ -82,7 +82,9 @@ def test_a_float_that_may_have_lost_digits_is_refused_by_row_and_name(client, st
     assert state.tables[table].profiles == {}
 
 
-@pytest.mark.parametrize(("id", "found"), [(5.0, "5"), (np.int64(7), "7"), (np.float64(8), "8"), (2**70, str(2**70))])
+@pytest.mark.parametrize(
+    ("id", "found"), [(5.0, "5"), (np.int64(7), "7"), (np.float64(8), "8"), (Decimal("9.0"), "9"), (2**70, str(2**70))]
+)
 def test_a_whole_number_is_an_id(client, state, table, load, id, found):
     write_profiles(client, table, [{"customerId": id}], ProfileEncoder.to([]), load)
     assert list(state.tables[table].profiles) == [found]
