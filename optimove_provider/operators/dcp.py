@@ -138,7 +138,8 @@ class DcpCreateTableOperator(_EnsuringOperator):
 class DcpRegisterAttributesOperator(_EnsuringOperator):
     """Ensure that a table has attributes, and return the table's id. One that disagrees is an error, and nothing is
     registered then: the API can change neither datatype nor format. The vendor's way to do that is to archive the
-    attribute, as `DcpArchiveAttributesOperator` does, and to create a replacement; an archived one is no obstacle.
+    attribute, as `DcpArchiveAttributesOperator` does, and to create a replacement; an archived one is no obstacle. One
+    that had the same datatype is created anew too, with a warning: take out of `attributes` what is to stay archived.
 
     :param table_id: the table.
     :param attributes: a list of {"name", "datatype", "format", "description"}, or the path of a JSON file with it; a
@@ -184,7 +185,7 @@ class DcpArchiveAttributesOperator(_EnsuringOperator):
     :param table_id: the table.
     :param names: the attributes' names; or, for a DAG that runs again and again, a mapping of names to the datatypes
         that they had, such as {"LTV": "long", "born": "datetime yyyy-mm-dd"}: an attribute of another datatype, which
-        is the replacement, stays, and a name that the table has not is passed over.
+        is the replacement, stays, and a name that the table does not list is passed over with a warning.
     :param dry_run: change nothing, and return the ids of those that would be archived.
     """
 

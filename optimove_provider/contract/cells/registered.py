@@ -37,11 +37,18 @@ def registered(entry: Mapping[str, Any]) -> Registered:
     except ValueError as error:
         odd = error if isinstance(error, members.OddMember) else None
     # An odd flag, too, is found here: then it is not archived.
-    archived, id = entry.get("archived") is True, entry.get("id")
-    number = id if isinstance(id, int) and not isinstance(id, bool) else None
+    archived, number = entry.get("archived") is True, _id(entry)
     problem = f"{odd} (id {number})" if odd else f"{_named(name, [number])} has {_kind(entry)}"
     advice = "leave it out, or archive it and create a replacement of another datatype"
     return UnusableAttribute(name, f"{problem}: {advice}", archived, number)
+
+
+def _id(entry: Mapping[str, Any]) -> int | None:
+    """The id, as every other attribute has it; an odd one is none."""
+    try:
+        return members.number_or_none(entry, "id")
+    except members.OddMember:
+        return None
 
 
 def _kind(entry: Mapping[str, Any]) -> str:

@@ -256,7 +256,7 @@ class Table:
             name=members.text(table, "name"),
             service_id=members.number_or_none(table, "dcp_service_id") or 0,
             keyfield_locator_type=members.text_or_none(table, "keyfield_locator_type") or "",
-            keyfield_locator_name=members.text_or_none(table, "keyfield_locator_name"),
+            keyfield_locator_name=members.text_or_none(table, "keyfield_locator_name") or None,
             description=members.text_or_none(table, "description"),
             archived=members.flag(table, "archived"),
             is_optimizely=members.flag(table, "is_optimizely"),
@@ -362,11 +362,11 @@ def list_projects() -> Flow[list[Project]]:
 
 
 def check_locator(locator_type: str, locator_name: str | None) -> None:
-    """Raise SettingsError unless type and name are what the API documents."""
+    """Raise SettingsError unless type and name are what the API documents; an empty name is none."""
     if locator_type not in LOCATOR_TYPES:
         raise SettingsError(f"keyfield_locator_type {locator_type!r}: expected one of {', '.join(LOCATOR_TYPES)}")
     if locator_type == "uid":
-        if locator_name is not None:
+        if locator_name:
             raise SettingsError("keyfield_locator_name: a table located by uid has none; leave it out")
     elif not LOCATOR_NAME.fullmatch(locator_name or ""):
         raise SettingsError(

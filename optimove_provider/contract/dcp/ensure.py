@@ -4,17 +4,20 @@ A dry run changes nothing and says what a real one would do; otherwise what disa
 created.
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from optimove_provider.contract.cells.datatypes import Attribute
-from optimove_provider.contract.cells.registered import Registered, UnusableAttribute
+from optimove_provider.contract.cells.registered import Registered, UnusableAttribute, one_of_each_name
 from optimove_provider.contract.dcp import config as dcp
 from optimove_provider.contract.dcp import edits
 from optimove_provider.contract.dcp.config import Table
 from optimove_provider.contract.wire.answers import create, tell
 from optimove_provider.contract.wire.errors import Disagreement
 from optimove_provider.contract.wire.messages import Flow
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ def ensure_table(
     The description is set at creation and not compared, since people edit it; with `update` it is made the one that is
     given. Of the tables of one name a live one counts, whatever is archived beside it.
     """
+    keyfield_locator_name = keyfield_locator_name or None  # None and "" are no name, here and at the vendor
     dcp.check_locator(keyfield_locator_type, keyfield_locator_name)
     odd = list[str]()
     named = [table for table in (yield from dcp.list_tables(service_id, odd)) if table.name == name]
@@ -134,10 +138,12 @@ def ensure_attributes(table_id: int, attributes: Iterable[Attribute], dry_run: b
     """Keep the registered attributes and register the missing ones. Nothing is registered if one disagrees.
 
     The API can change neither name, datatype nor format of an attribute (REST reference, dcpattributes, update): it is
-    archived, and a replacement created. So an archived one is no obstacle; it is as if it were missing.
+    archived, and a replacement created. So an archived one is no obstacle; it is as if it were missing. But where the
+    newest one of a name has the datatype that is wanted, somebody may have archived it for good: a warning tells so.
     """
     wanted, odd = list(attributes), list[str]()
-    registered = {one.name: one for one in (yield from dcp.list_attributes(table_id, odd)) if not one.archived}
+    listed = yield from dcp.list_registered(table_id, odd)
+    registered = {one.name: one for one in one_of_each_name(listed) if not one.archived}
     missing = [attribute for attribute in wanted if attribute.name not in registered]
     names = tuple(attribute.name for attribute in missing)
     complaints = list(_complaints(wanted, registered))
@@ -145,9 +151,28 @@ def ensure_attributes(table_id: int, attributes: Iterable[Attribute], dry_run: b
         complaints.append(_in_the_dark(f"attribute {names[0]!r}", odd))
     if complaints:
         return _disagreeing(table_id, [f"table {table_id}: " + "; ".join(complaints)], dry_run, names)
+    for old in _archived_alike(missing, listed):
+        log.warning(_REVIVED, table_id, old.name, old.kind, old.id, "would be" if dry_run else "is")
     for attribute in () if dry_run else missing:
         yield from tell(dcp.CREATE_ATTRIBUTE, attribute.as_json(), table_id=table_id)
     return Ensured(table_id, names)
+
+
+_REVIVED = (
+    "table %d: attribute %r (%s, id %s) is archived, and it is wanted again with the datatype that it had: another one "
+    "of that name %s created, without the old one's values. If it is to stay away, take it out of the attributes that "
+    "are registered"
+)
+
+
+def _archived_alike(missing: Sequence[Attribute], listed: Sequence[Registered]) -> Iterator[Attribute]:
+    """The archived attributes that would come back as they were. Where the newest of a name is of another datatype, its
+    kind is being changed."""
+    for attribute in missing:
+        same = [one for one in listed if one.name == attribute.name]
+        newest = max(same, key=lambda one: one.id or 0, default=None)
+        if isinstance(newest, Attribute) and newest.kind == attribute.kind:
+            yield newest
 
 
 def _complaints(wanted: Sequence[Attribute], registered: Mapping[str, Registered]) -> Iterator[str]:
@@ -170,11 +195,17 @@ def archive_attributes(table_id: int, names: Mapping[str, str | None], dry_run: 
 
     A name may come with the datatype, and the format, that the attribute has: only then it is archived, so that a
     replacement of another datatype stays. Without, an unknown name is a Disagreement, and nothing is archived then.
+    With it an unknown name is a warning: whether archived attributes are listed is not documented, so that it may have
+    been archived long ago, or be misspelt.
     """
     odd = list[str]()
     listed = yield from dcp.list_registered(table_id, odd)
-    if unknown := names.keys() - {one.name for one in listed} - {name for name, kind in names.items() if kind}:
-        raise Disagreement(_unknown(table_id, sorted(unknown), listed, odd))
+    unknown = names.keys() - {one.name for one in listed}
+    if untold := sorted(name for name in unknown if not names[name]):
+        raise Disagreement(_unknown(table_id, untold, listed, odd))
+    if unknown:
+        told = _unknown(table_id, sorted(unknown), listed, odd)
+        log.warning("nothing is archived for a name that is not listed, archived long ago or misspelt: %s", told)
     live = [one for one in listed if one.name in names and not one.archived and _is_of(one, names[one.name])]
     if nameless := [one.name for one in live if one.id is None]:
         raise Disagreement(

@@ -1,7 +1,8 @@
 """One type for all keys of a ledger of Opti-X: whether 1 and "1" are one record there is documented nowhere.
 
 If they are, a record that was written under the one key would be overwritten under the other, and the ledger would
-still say that it is there. So the type is fixed with the first rows that may be sent, and no other one is sent.
+still say that it is there. So the type is fixed with the first rows that may be sent, and no other one is sent. A load
+that sends nothing, such as an empty first one, fixes none.
 """
 
 from dataclasses import dataclass, replace
@@ -58,10 +59,10 @@ class KeyType:
 
 
 def stored_types(staging: Staging, manifest: Manifest) -> set[str]:
-    """The types of the keys in all rows of a ledger, and of what may have been sent."""
+    """The types of the keys in all rows of a ledger, and of what may have been sent. Tombstones are of no record."""
     found = set[str]()
-    for batch in layers.read(staging, layers.of_all(staging, manifest), ["key"]):
-        found |= _types(batch["key"])
+    for batch in layers.read(staging, layers.of_all(staging, manifest), ["key", "state"]):
+        found |= _types(batch["key"].filter(pc.not_equal(batch["state"], "tombstone")))
         if len(found) > 1:
             break
     return found

@@ -225,10 +225,12 @@ class Ledger:
     ) -> Manifest:
         """Put layers on top, and resolve the intents of all loads but `load_id`: their rows go below, as unknown.
 
-        What was rejected is raised to its load's age where it is older even with these layers.
+        What was rejected is raised to its load's age where it is older even with these layers. The type of the keys is
+        fixed with those that may be at the target: a load that sends nothing fixes none.
         """
         before = lease.owned(self.read())
         stack, now = [*self.layers.resolved(before, without=load_id), *added], self._now
+        may_be_there = any(layer.rows for layer in stack)
         if rejected:
             base = replace(before, layers=(*before.layers, *(one for one in stack if one.rows)), intents={})
             stack.append(self.layers.rejected(base, rejected))
@@ -237,7 +239,10 @@ class Ledger:
         def add(manifest: Manifest) -> Manifest:
             if (manifest.version, manifest.layers) != (before.version, before.layers):
                 raise CommitConflict.of(PlanRef(lease.load_id, before.version), manifest.version)
-            return self._keyed(edit(manifest)).changed(layers=(*manifest.layers, *layers))
+            edited = edit(manifest)
+            if may_be_there or edited.intents:
+                edited = self._keyed(edited)
+            return edited.changed(layers=(*manifest.layers, *layers))
 
         return lease.change(add)
 

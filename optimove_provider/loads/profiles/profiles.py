@@ -3,7 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
+
+import numpy as np
 
 from optimove_provider.clients.dcp import DcpClient
 from optimove_provider.contract.cells.datatypes import KEY_COLUMN, Attribute, Verdict, is_key_column
@@ -17,8 +20,8 @@ from optimove_provider.contract.wire.outside import cut
 from optimove_provider.loads.ledger.ledger import ledger_of
 from optimove_provider.loads.profiles.profile_turn import profile_turn
 from optimove_provider.loads.profiles.rest_load import OnDoubt, Record, RestLoad, UnfitRecord
-from optimove_provider.records.read.values import is_unicode
-from optimove_provider.records.to_csv.cell import csv_value
+from optimove_provider.records.read.values import forms_of, is_unicode, shown_value
+from optimove_provider.records.to_csv.columns import is_id
 
 
 def customer_id(record: Record) -> str:
@@ -35,14 +38,20 @@ def customer_id(record: Record) -> str:
 
 
 def checked_id(name: str, value: Any) -> str:
-    """An id as text, fit for a URL; `name` is what errors call it. Raises UnfitRecord."""
-    if isinstance(value, bool) or not isinstance(value, str | int) or is_empty_id(str(value)):
-        raise UnfitRecord(f"{name} {value!r:.200}: text that is not empty is expected")
-    if not is_unicode(str(value)):
+    """An id as text, fit for a URL; `name` is what errors call it. A whole number is one too. Raises UnfitRecord."""
+    if isinstance(value, str) and not is_unicode(value):
         raise UnfitRecord(f"{name} {value!r:.200} has half a character, which no URL can carry: mend it in the source")
-    if str(value) in UNADDRESSABLE:
+    forms = forms_of(value) if isinstance(value, str | int | float | Decimal | np.number) else None
+    if forms and forms.no_id:
+        raise UnfitRecord(
+            f"{name} {shown_value(value)}: a float from 2^53 on may be another id: give an integer or a text"
+        )
+    text = "" if isinstance(value, bool) or not forms or forms.no_cell else str(forms.cell)
+    if is_empty_id(text) or (not isinstance(value, str) and not text.lstrip("-").isdecimal()):
+        raise UnfitRecord(f"{name} {shown_value(value)}: text that is not empty is expected, or a whole number")
+    if text in UNADDRESSABLE:
         raise UnfitRecord(f"{name} {value!r} cannot be part of a URL: import it with a file")
-    return str(value)
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +85,7 @@ class ProfileEncoder:
                 raise UnfitRecord(f"leave {name!r} out: {self.problems[name]}")
             if attribute is None:
                 raise UnfitRecord(f"attribute {name!r} is not registered, or archived: register it, or leave it out")
-            if cell := _cell(name, _in_form(attribute, value)):
+            if cell := _cell(attribute, value):
                 self._judge(attribute, cell, on_doubt)
                 found[name] = json_value(attribute, cell)
         return found
@@ -94,27 +103,24 @@ class ProfileEncoder:
 _1970 = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _in_form(attribute: Attribute, value: Any) -> Any:
-    """An instant as the attribute's format has it, where that says it exactly; every other value as it is."""
-    if not isinstance(value, datetime):
-        return value
-    utc = value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+def _cell(attribute: Attribute, value: Any) -> str:
+    """The cell that a value would have in a CSV file, by the same rules; empty for None. Raises UnfitRecord."""
+    forms = forms_of(value)
+    if forms is None:
+        return ""
+    if reason := forms.no_cell or (forms.no_id if is_id(attribute) else None):
+        raise UnfitRecord(f"attribute {attribute.name!r}, value {shown_value(value)}: {reason}")
+    return str(forms.cell if forms.instant is None else _in_form(attribute, forms.instant, str(forms.cell)))
+
+
+def _in_form(attribute: Attribute, instant: datetime, cell: str) -> str:
+    """An instant in UTC as the attribute's format has it, where that says it exactly; or else its cell."""
     if attribute.format == "epoch":
         unit = timedelta(milliseconds=1) if attribute.epoch_unit == "milliseconds" else timedelta(seconds=1)
-        number, rest = divmod(utc - _1970, unit)
-        return value if rest else number
-    midnight = attribute.format == "yyyy-mm-dd" and utc.time() == datetime.min.time()
-    return utc.date() if midnight else value
-
-
-def _cell(name: str, value: Any) -> str:
-    try:
-        cell = csv_value(value)
-    except (ValueError, OverflowError) as error:
-        raise UnfitRecord(f"attribute {name!r}, value {value!r:.200}: {error}") from None
-    if not is_unicode(cell):
-        raise UnfitRecord(f"attribute {name!r}, value {value!r:.200} has half a character: mend it in the source")
-    return cell
+        number, rest = divmod(instant.replace(tzinfo=UTC) - _1970, unit)
+        return cell if rest else str(number)
+    midnight = attribute.format == "yyyy-mm-dd" and instant.time() == datetime.min.time()
+    return instant.date().isoformat() if midnight else cell
 
 
 def write_profiles(
@@ -217,4 +223,4 @@ def _read(client: DcpClient, service_id: int, table_id: int, customer: str) -> d
 
 
 def _same(attribute: Attribute, expected: Any, found: Any) -> bool:
-    return comparable(attribute, _cell(attribute.name, expected)) == comparable(attribute, found)
+    return comparable(attribute, _cell(attribute, expected)) == comparable(attribute, found)

@@ -19,7 +19,7 @@ from optimove_provider.loads.report.max_rejected import check_max_rejected, coun
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
-from optimove_provider.records.read.values import is_unicode
+from optimove_provider.records.read.values import is_unicode, python_values
 from optimove_provider.records.rejected_lines import REJECTED_ENDING, Marker, marked, rejected_line
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,8 @@ def records_of(batches: Iterable[pa.RecordBatch]) -> list[Record]:
     """The rows of a source as mappings. Raises DataError if there are more than 5000."""
     records: list[Record] = []
     for batch in batches:
-        records += batch.to_pylist()
+        columns = [python_values(column) for column in batch.columns]
+        records += [dict(zip(batch.schema.names, row, strict=True)) for row in zip(*columns, strict=True)]
         check_size(records)
     return records
 

@@ -1,5 +1,6 @@
 """Floats as Arrow would write them, but for whole numbers, of which it leaves out digits; and without exponents."""
 
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,14 @@ from optimove_provider.records.arrow.text_arrays import numbers
 
 EXACT_INTEGERS = 2**53
 """Below it every whole number is a double."""
+NOT_EXACT = "a float from 2^53 on may have lost digits, and this is a whole number or a key: give an integer or a text"
+
+
+def inexact(number: float | Decimal | np.floating[Any]) -> str | None:
+    """Why a float, or what was one before, is no key and no whole number; None if it has all of its digits."""
+    return NOT_EXACT if abs(float(number)) >= EXACT_INTEGERS else None
+
+
 _PLAIN_FROM = 1e-5
 """Numbers that are nearer to 0 Arrow may write with an exponent."""
 _NOT_ALL_DIGITS = {"float": 2**24, "double": 10**10}

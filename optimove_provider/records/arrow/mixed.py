@@ -12,13 +12,16 @@ import pyarrow as pa
 from optimove_provider.records.arrow.text_arrays import indices, mask
 from optimove_provider.records.arrow.types import Mask
 
+NESTED = "a list or an object has no form in CSV: cast it to text, or give its members columns of their own"
+
 
 class Forms(NamedTuple):
     """What one value becomes.
 
     `json` is JSON text, `cell` the text of a CSV cell. Where `no_json` says why there is none, `json` is JSON that is
     refused for the same reason when it is read, if there is such; where `no_cell` does, `cell` is for people. An
-    `instant`, in UTC, has its cell from the column's format, as in a column of instants.
+    `instant`, in UTC, has its cell from the column's format, as in a column of instants. `no_id` says why a value that
+    has a cell is no key and no whole number.
     """
 
     json: str | None
@@ -26,6 +29,7 @@ class Forms(NamedTuple):
     no_json: str | None = None
     no_cell: str | None = None
     instant: datetime | None = None
+    no_id: str | None = None
 
 
 _STORAGE = pa.struct(
@@ -56,7 +60,9 @@ class MixedScalar(pa.ExtensionScalar):  # type: ignore[misc] # Arrow ships no ty
         if forms.instant is not None:
             return forms.instant
         document = str(forms.json)
-        return document if document[0] in "[{" else json.loads(document, parse_float=Decimal)
+        if document[0] in "[{":
+            return document
+        return json.loads(document, parse_float=Decimal if forms.no_id is None else float)
 
 
 class MixedType(pa.ExtensionType):  # type: ignore[misc] # Arrow ships no types
@@ -98,7 +104,7 @@ def form(column: pa.ExtensionArray, name: str) -> pa.Array:
 
 
 def told(column: pa.ExtensionArray, name: str) -> tuple[Mask, dict[int, str]]:
-    """Where there is a reason (`no_json` or `no_cell`), and each by its index."""
+    """Where there is a reason (`no_json`, `no_cell` or `no_id`), and each by its index."""
     reasons = form(column, name)
     there = mask(reasons.is_valid())
     return there, {index: reasons[index].as_py() for index in indices(there)}

@@ -2,11 +2,14 @@
 
 A block is cut at the end of a record. In the part of it that is called regular, RFC 4180 is kept to the letter: that
 Arrow may parse. Whatever is odd about the text itself ends the part, and `reader` reads on from there.
+
+Spaces before opening quotes are odd, but may stand in every row, as in the vendor's sample. So a part may have them,
+where it is known which they are: Arrow is given the text without them.
 """
 
 import codecs
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -15,12 +18,18 @@ import pyarrow.csv as pacsv
 from optimove_provider.records.arrow.types import Bytes, Mask, Offsets
 from optimove_provider.records.csv_syntax.grammar import MAX_CELL_CHARACTERS, MAX_RECORD_BYTES
 
-_LF, _CR, _QUOTE = 10, 13, 34
+_LF, _CR, _SPACE, _QUOTE = 10, 13, 32, 34
 _COMMON = 0xFF ^ _LF ^ _QUOTE
 """The bits in which a line feed and a quote are alike: one comparison finds both, and two characters that are rare."""
 
 _SLICE = 1 << 18
 """So many bytes, and what is derived from them, stay in a processor's cache."""
+_MOST_SPACES = 256
+"""Before a quote. Where there are more, the text is odd."""
+
+
+def _no_spaces() -> Offsets:
+    return np.empty((0, 2), np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +38,14 @@ class RegularPart:
 
     `ends` are the offsets after each record, `newlines` those of all line feeds; `has_returns` is False if there is no
     carriage return. `odd` says that a record which is not regular follows; otherwise the rest of the block is the
-    beginning of a record.
+    beginning of a record. `spaces`: two columns, where spaces before an opening quote start, and where the quote is.
     """
 
     ends: Offsets
     newlines: Offsets
     has_returns: bool
     odd: bool
+    spaces: Offsets = field(default_factory=_no_spaces)
 
     @property
     def size(self) -> int:
@@ -64,23 +74,69 @@ class RegularPart:
         """How many lines end in the part."""
         return int(np.searchsorted(self.newlines, self.size))
 
+    @property
+    def spaced_records(self) -> Offsets:
+        """The record that each of the `spaces` is in."""
+        return np.searchsorted(self.ends, self.spaces[:, 0], "right")
 
-def regular_part(block: bytes, delimiter: str, final: bool) -> RegularPart:
-    """Find the regular beginning of a block, which starts where a record does. `final`: the file ends with it."""
+    def without_spaces(self, block: bytes, start: int, end: int) -> bytes:
+        """The text from one offset to another, without the `spaces`, of which none is cut."""
+        first, last = np.searchsorted(self.spaces[:, 0], (start, end))
+        if first == last:
+            return block[start:end]
+        edges = np.zeros(end - start + 1, np.int8)
+        edges[self.spaces[first:last, 0] - start] = 1
+        edges[self.spaces[first:last, 1] - start] = -1
+        kept = np.cumsum(edges[:-1], dtype=np.int8) == 0
+        return np.frombuffer(block, np.uint8)[start:end].compress(kept).tobytes()
+
+
+def regular_part(block: bytes, delimiter: str, final: bool, spaced: bool = False) -> RegularPart:
+    """Find the regular beginning of a block, which starts where a record does. `final`: the file ends with it.
+
+    `spaced`: it may have spaces before opening quotes.
+    """
     bytes_ = np.frombuffer(block, np.uint8)
     newlines, quotes, ends = _marks(bytes_)
     size = int(ends[-1]) if len(ends) else 0
     if final and size < len(block) and len(quotes) % 2 == 0:
         ends, size = np.append(ends, len(block)), len(block)
     has_returns = b"\r" in block
-    found = _odd_offsets(block, bytes_, quotes, ends, delimiter, has_returns)
-    odd = min((offset for offset in found if offset is not None), default=None)
+    spaces = _spaces(bytes_, quotes[: np.searchsorted(quotes, size)], ord(delimiter)) if spaced else _no_spaces()
+    found = _odd_offsets(block, bytes_, quotes, ends, delimiter, has_returns, spaces)
+    odd = min((offset for offset in (*found, _lines_after(spaces, ends, newlines)) if offset is not None), default=None)
     if odd is None:
         # What is left is a record without an end: more may come, unless it is too long already or the file is over.
-        return RegularPart(
-            ends, newlines, has_returns, odd=(final and size < len(block)) or len(block) - size > MAX_RECORD_BYTES
-        )
-    return RegularPart(ends[: np.searchsorted(ends, odd, "right")], newlines, has_returns, odd=True)
+        over = (final and size < len(block)) or len(block) - size > MAX_RECORD_BYTES
+        return RegularPart(ends, newlines, has_returns, over, spaces)
+    ends = ends[: np.searchsorted(ends, odd, "right")]
+    before = np.searchsorted(spaces[:, 0], ends[-1] if len(ends) else 0)
+    return RegularPart(ends, newlines, has_returns, True, spaces[:before])
+
+
+def _spaces(bytes_: Bytes, quotes: Offsets, delimiter: int) -> Offsets:
+    """Where spaces stand between the start of a cell and its opening quote: two columns, as in a `RegularPart`."""
+    opening = quotes[0::2]
+    opening = opening[(opening > 0) & (bytes_.take(opening - 1, mode="clip") == _SPACE)]
+    starts = opening - 1
+    longer = np.arange(len(starts))
+    for _ in range(_MOST_SPACES - 1):
+        before = starts[longer] - 1
+        longer = longer[(before >= 0) & (bytes_.take(before, mode="clip") == _SPACE)]
+        if not len(longer):
+            break
+        starts[longer] -= 1
+    before = bytes_.take(starts - 1, mode="clip")
+    is_start = (starts == 0) | (before == delimiter) | (before == _LF)
+    return np.stack([starts[is_start], opening[is_start]], 1)
+
+
+def _lines_after(spaces: Offsets, ends: Offsets, newlines: Offsets) -> int | None:
+    """The first record with such spaces that has a line end in it: readers disagree about where that one ends."""
+    records = np.searchsorted(ends, spaces[:, 0], "right")
+    starts = np.append(0, ends)[records]
+    lines = np.searchsorted(newlines, ends[records] - 1) - np.searchsorted(newlines, starts)
+    return _first(starts[lines > 0])
 
 
 def _marks(bytes_: Bytes) -> tuple[Offsets, Offsets, Offsets]:
@@ -103,14 +159,20 @@ def _outside(positions: Offsets, quotes: Offsets) -> Mask:
 
 
 def _odd_offsets(
-    block: bytes, bytes_: Bytes, quotes: Offsets, ends: Offsets, delimiter: str, has_returns: bool
+    block: bytes,
+    bytes_: Bytes,
+    quotes: Offsets,
+    ends: Offsets,
+    delimiter: str,
+    has_returns: bool,
+    spaces: Offsets,
 ) -> Iterator[int | None]:
     """The offset of the first thing of each kind that is not regular within whole records, if there is one."""
     size = int(ends[-1]) if len(ends) else 0
     if size and block.startswith(codecs.BOM_UTF8):
         yield 0  # part of a value here, but Arrow would skip it
         return
-    yield _odd_quote(bytes_, quotes, size, ord(delimiter))
+    yield _odd_quote(bytes_, quotes, size, ord(delimiter), spaces[:, 1])
     yield _odd_record(bytes_, ends)
     if (nul := block.find(b"\0", 0, size)) >= 0:
         yield nul
@@ -123,12 +185,16 @@ def _first(positions: Offsets) -> int | None:
     return int(positions[0]) if len(positions) else None
 
 
-def _odd_quote(bytes_: Bytes, quotes: Offsets, size: int, delimiter: int) -> int | None:
-    """The first quote that neither opens a cell, nor closes one, nor is one half of a doubled quote."""
+def _odd_quote(bytes_: Bytes, quotes: Offsets, size: int, delimiter: int, spaced: Offsets) -> int | None:
+    """The first quote that neither opens a cell, nor closes one, nor is one half of a doubled quote. `spaced` ones open
+    a cell."""
     quotes = quotes[: np.searchsorted(quotes, size)]
     opening, closing = quotes[0::2], quotes[1::2]
     before = bytes_[opening[opening > 0] - 1]
     wrong_opening = opening[opening > 0][(before != delimiter) & (before != _LF) & (before != _QUOTE)]
+    if len(spaced):
+        nearest = spaced.take(np.searchsorted(spaced, wrong_opening), mode="clip")
+        wrong_opening = wrong_opening[nearest != wrong_opening]
     inner = closing[closing + 1 < len(bytes_)]
     after = bytes_[inner + 1]
     wrong_closing = inner[(after != delimiter) & (after != _LF) & (after != _CR) & (after != _QUOTE)]
@@ -172,8 +238,7 @@ def cell_spans(block: bytes, part: RegularPart, delimiter: str, records: Offsets
     `records` have as many cells as the header, and `columns` says which one of each is meant.
     """
     bytes_ = np.frombuffer(block, np.uint8, part.size)
-    borders = np.flatnonzero(bytes_ == ord(delimiter))
-    borders = borders[_outside(borders, np.flatnonzero(bytes_ == _QUOTE))]
+    borders = _borders(bytes_, delimiter)
     starts, ends = np.append(0, part.ends)[records], part.ends[records]
     first = np.searchsorted(borders, starts)
     before, after = first + columns - 1, first + columns
@@ -183,6 +248,22 @@ def cell_spans(block: bytes, part: RegularPart, delimiter: str, records: Offsets
     return np.stack(
         [start, np.where(is_last, _before_newline(bytes_, ends), padded[np.minimum(after, len(borders))])], 1
     )
+
+
+def _borders(bytes_: Bytes, delimiter: str) -> Offsets:
+    """Where the delimiters between cells are."""
+    is_inside = np.cumsum((bytes_ == _QUOTE).view(np.uint8), dtype=np.uint8) & 1  # modulo 256, so modulo 2
+    return np.flatnonzero((bytes_ == ord(delimiter)) & ~is_inside.view(bool))
+
+
+def spaced_cells(block: bytes, part: RegularPart, delimiter: str) -> tuple[Offsets, Offsets]:
+    """The cells with spaces before their quotes, in their order: the records that they are in, and the columns."""
+    records = part.spaced_records
+    if not len(records):
+        return records, records
+    borders = _borders(np.frombuffer(block, np.uint8, part.size), delimiter)
+    starts = np.append(0, part.ends)[records]
+    return records, np.searchsorted(borders, part.spaces[:, 0]) - np.searchsorted(borders, starts)
 
 
 def _before_newline(bytes_: Bytes, ends: Offsets) -> Offsets:
@@ -205,11 +286,13 @@ def parse_columns(block: bytes, part: RegularPart, delimiter: str, width: int, c
         ragged.append((row.number - 1, row.actual_columns))
         return "skip"
 
+    text = pa.py_buffer(part.without_spaces(block, 0, part.size) if len(part.spaces) else block)
+    text = text if len(part.spaces) else text.slice(0, part.size)
     names = [str(column) for column in columns]
     table = pacsv.read_csv(
-        pa.BufferReader(pa.py_buffer(block).slice(0, part.size)),
+        pa.BufferReader(text),
         read_options=pacsv.ReadOptions(
-            column_names=[str(column) for column in range(width)], use_threads=False, block_size=part.size + 1
+            column_names=[str(column) for column in range(width)], use_threads=False, block_size=text.size + 1
         ),
         parse_options=pacsv.ParseOptions(
             delimiter=delimiter, newlines_in_values=True, invalid_row_handler=remember, ignore_empty_lines=False

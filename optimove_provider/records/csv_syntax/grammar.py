@@ -50,6 +50,11 @@ class Span(NamedTuple):
     spaced: bool
 
 
+def spaced_fault(cell: int, value: str) -> Fault:
+    """What is to be said of a cell with spaces before its quotes."""
+    return Fault(file_rules.QUOTE_SPACE.name, cell, value, _SPACE, file_rules.QUOTE_SPACE.severity)
+
+
 class Grammar:
     """What RFC 4180 allows as a cell and, to go on after it, a quoted cell with spaces before it."""
 
@@ -75,8 +80,7 @@ class Grammar:
             if found["spaced"] and "\n" in found["spaced"]:
                 return [*faults, Fault(file_rules.QUOTE_SPACE.name, index, text[position:], _SPACE_AND_LINES)], position
             if found["spaced"]:
-                spaced = file_rules.QUOTE_SPACE
-                faults.append(Fault(spaced.name, index, found["spaced"], _SPACE, spaced.severity))
+                faults.append(spaced_fault(index, found["spaced"]))
             if len(found[0]) > MAX_CELL_CHARACTERS:
                 message = f"the cell is longer than {MAX_CELL_CHARACTERS} characters"
                 faults.append(Fault(file_rules.TOO_LONG.name, index, found[0], message))

@@ -62,7 +62,7 @@ def scan(
     """
     size, run, certainty = block_bytes, 1, Certainty(delimiter)
     while text := stream.look(size):
-        part = regular_part(text, delimiter, stream.is_last(text))
+        part = regular_part(text, delimiter, stream.is_last(text), spaced=True)
         if part.size:
             block = RegularBlock(start, text, part)
             stream.skip(part.size)
@@ -86,7 +86,7 @@ def _exactly(
         certainty.take(record)
         yield record
         row += not record.is_blank
-        regular = 0 if record.is_blank or record.faults else regular + 1
+        regular = 0 if record.is_blank or record.errors else regular + 1
         if regular >= run and not certainty.is_lost and records.rest is not None:  # the rest may be all of the file
             break
     stream.push(records.rest or b"")

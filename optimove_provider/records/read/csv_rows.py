@@ -118,6 +118,8 @@ class _CsvFile:
         """The rows of a regular part; those with another number of cells come in their turn."""
         batch, ragged = _parse_block(block, self._header, self._delimiter)
         batch, unlike = self._without_repeats(block, batch, dict(ragged))
+        spaced = np.unique(block.part.spaced_records)
+        self._spaced.extend((spaced[np.isin(spaced, list(unlike), invert=True)] + self._row + 1).tolist())
         taken = before = 0
         for record in sorted(unlike):
             yield from small_batches(batch.slice(taken, record - before))

@@ -12,7 +12,7 @@
 | date with time | 2022-05-02T10:10:59Z in UTC, one without a zone is taken as UTC; or as the attribute's format asks: |
 | | a number in its `epoch_unit`, or a date. What that cannot say exactly keeps its full form, which a check refuses |
 | values of several kinds | each as its own kind |
-| bytes, list, struct and other, years outside of 0001 to 9999 | refused |
+| bytes, list, struct (also as Python values and as JSON) and other, years outside of 0001 to 9999 | refused |
 """
 
 import csv

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from optimove_provider.contract.cells.datatypes import Verdict
 from optimove_provider.records.arrow.types import Integers, Mask
-from optimove_provider.records.csv_syntax.blocks import Parsed, RegularPart, parse_columns
+from optimove_provider.records.csv_syntax.blocks import Parsed, RegularPart, parse_columns, spaced_cells
 from optimove_provider.records.csv_syntax.reader import one_record
 from optimove_provider.records.csv_syntax.repeated_header import RepeatedHeader
 from optimove_provider.records.findings.findings import ERROR, WARNING
@@ -26,8 +26,8 @@ from optimove_provider.records.validate.header import CellCheck
 @dataclass(frozen=True, slots=True)
 class ColumnPlan:
     """What to look for in every block: `width` cells in a record (0: the cells do not matter), how each column's are
-    decided, columns to hand out whole, how records should end: with CR and LF, or with LF alone; and the header, which
-    may be there once more."""
+    decided, columns to hand out whole, how records should end: with CR and LF, or with LF alone; the header, which may
+    be there once more; and whether a space before an opening quote is an error."""
 
     width: int
     delimiter: str
@@ -35,6 +35,7 @@ class ColumnPlan:
     observed: tuple[int, ...]
     crlf: bool
     repeated: RepeatedHeader
+    strict: bool
 
     @property
     def columns(self) -> Sequence[int]:
@@ -72,7 +73,8 @@ class FaultyCells:
 class BlockResult:
     """What was found in the regular part of a block, by records (from 0): the `unlike` ones, which have another number
     of cells or are the header once more, the `faulty` cells by check, the `refused` ones, which have an error, and the
-    first with an `other_line_end`.
+    first with an `other_line_end`; and the cells with spaces before their quotes: `spaced` are the records that they
+    are in, `spaced_columns` their columns.
 
     `observed` are whole columns, of the `whole` records: those that are not unlike.
     """
@@ -83,6 +85,8 @@ class BlockResult:
     other_line_end: int | None
     whole: Integers
     observed: Sequence[pa.BinaryArray]
+    spaced: Integers
+    spaced_columns: Integers
 
 
 class PipelinedCheck:
@@ -111,8 +115,9 @@ class PipelinedCheck:
     def _parse(self, block: bytes, part: RegularPart) -> Parsed | BlockResult:
         plan = self._plan
         if not plan.width:
-            nothing = np.empty(0, np.int64)
-            return BlockResult((), (), nothing, part.first_ending(block, not plan.crlf), nothing, ())
+            nothing, spaced = np.empty(0, np.int64), spaced_cells(block, part, plan.delimiter)
+            refused = np.unique(spaced[0]) if plan.strict else nothing
+            return BlockResult((), (), refused, part.first_ending(block, not plan.crlf), nothing, (), *spaced)
         found = parse_columns(block, part, plan.delimiter, plan.width, plan.columns)
         self._parsed += 1
         return found if self._parsed < self._submitted else _check(block, part, found, plan)
@@ -131,9 +136,14 @@ def _check(block: bytes, part: RegularPart, parsed: Parsed, plan: ColumnPlan) ->
     refused[unlike] = True
     for cells in faulty:
         refused[cells.records[cells.is_error]] = True
+    spaced, columns = spaced_cells(block, part, plan.delimiter)
+    if unlike:  # they are read once more, with all that is wrong with them
+        of_rows = np.isin(spaced, unlike, invert=True)
+        spaced, columns = spaced[of_rows], columns[of_rows]
+    refused[spaced] |= plan.strict
     observed = [_column(table, column) for column in plan.observed]
     other_line_end = part.first_ending(block, not plan.crlf)
-    return BlockResult(unlike, faulty, np.flatnonzero(refused), other_line_end, whole, observed)
+    return BlockResult(unlike, faulty, np.flatnonzero(refused), other_line_end, whole, observed, spaced, columns)
 
 
 def _repeats(block: bytes, part: RegularPart, table: pa.Table, plan: ColumnPlan, whole: Integers) -> list[int]:

@@ -74,7 +74,7 @@ class HeaderSchema:
         delimiter: str = ",",
     ) -> None:
         self._delimiter = delimiter
-        self._header, self._strict, self._hints, self._key = header, strict, MAX_HINTS, key
+        self._header, self.strict, self._hints, self._key = header, strict, MAX_HINTS, key
         self._any_name = attributes is None
         attributes = attributes or ()
         self._names = [] if header.broken else header.cells
@@ -108,7 +108,7 @@ class HeaderSchema:
             if name in self._key:
                 continue
             if name in self._active:
-                yield _cell_check(index, self._active[name].rule, self._strict)
+                yield _cell_check(index, self._active[name].rule, self.strict)
             elif self._any_name:
                 yield _text_check(index)
 
@@ -186,7 +186,11 @@ class HeaderSchema:
     def _text_faults(self, record: Record) -> Iterator[Fault]:
         """The faults of a record's text: of those that are disputed, strict makes errors."""
         for fault in record.faults:
-            yield fault._replace(severity=ERROR) if self._strict else fault
+            yield fault._replace(severity=self.severity_of(fault.severity))
+
+    def severity_of(self, severity: str) -> str:
+        """That of a fault of a row's text: strict knows no warnings there."""
+        return ERROR if self.strict else severity
 
     def is_row(self, record: Record) -> bool:
         """Whether the record has the cells of a row, right or wrong."""

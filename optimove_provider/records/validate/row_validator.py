@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pyarrow as pa
 
-from optimove_provider.records.csv_syntax.grammar import Fault, Grammar
+from optimove_provider.records.csv_syntax.blocks import cell_spans
+from optimove_provider.records.csv_syntax.grammar import Fault, Grammar, spaced_fault
 from optimove_provider.records.csv_syntax.locations import Location, Locations
 from optimove_provider.records.csv_syntax.lookahead import LookaheadStream
 from optimove_provider.records.csv_syntax.reader import Record, one_record
@@ -82,7 +83,9 @@ class RowValidator:
         self._grammar = Grammar(delimiter)
         self.line_ends = LineEnds(schema.crlf)
         observed = tuple(observer.column for observer in schema.observers)
-        self._plan = ColumnPlan(schema.width or 0, delimiter, schema.checks, observed, schema.crlf, schema.repeated)
+        self._plan = ColumnPlan(
+            schema.width or 0, delimiter, schema.checks, observed, schema.crlf, schema.repeated, schema.strict
+        )
         self._pending: deque[tuple[RegularBlock, Callable[[], BlockResult]]] = deque()
 
     def run(self, block_bytes: int, on_progress: OnProgress | None) -> None:
@@ -109,6 +112,10 @@ class RowValidator:
 
     def _report_columnar(self, block: RegularBlock, result: BlockResult) -> None:
         findings = self._findings
+        severity = self._schema.severity_of(file_rules.QUOTE_SPACE.severity)
+        for column, count in enumerate(np.bincount(result.spaced_columns).tolist()):
+            if count:
+                findings.count(file_rules.QUOTE_SPACE.name, self._schema.name(column), severity, count)
         for check, cells in zip(self._schema.checks, result.faulty, strict=False):
             for severity, count in cells.counts():
                 findings.count(check.rule, self._schema.name(check.column), severity, count)
@@ -125,6 +132,7 @@ class RowValidator:
         """Keep findings in the order of their rows, and in a row in the order of the checks, while there is room."""
         found: list[tuple[int, Finding | Fault]] = [
             *self._unlike_findings(block, result.unlike),
+            *self._spaced_faults(block, result),
             *self._cell_faults(result.faulty),
         ]
         found.sort(key=lambda one: one[0])
@@ -142,6 +150,17 @@ class RowValidator:
             for finding in self._schema.row_findings(record, row):
                 self._findings.count(finding.rule, finding.column, finding.severity)
                 yield index, finding
+
+    def _spaced_faults(self, block: RegularBlock, result: BlockResult) -> Iterator[tuple[int, Fault]]:
+        """As many as there is room for: all cells may have spaces before their quotes."""
+        severity = self._schema.severity_of(file_rules.QUOTE_SPACE.severity)
+        room = max(self._findings.room(severity), 0)
+        records, columns = result.spaced[:room], result.spaced_columns[:room]
+        if not len(records):
+            return
+        spans = cell_spans(block.text, block.part, self._delimiter, records, columns).tolist()
+        for record, column, (start, end) in zip(records.tolist(), columns.tolist(), spans, strict=True):
+            yield record, spaced_fault(column, block.text[start:end].decode())._replace(severity=severity)
 
     def _cell_faults(self, faulty: Sequence[FaultyCells]) -> Iterator[tuple[int, Fault]]:
         """Of each column as many as there is room for: all cells may be faulty."""

@@ -26,7 +26,7 @@ class Edit(NamedTuple):
 
 
 class EditedBlock:
-    """A regular block with some of its cells in another form."""
+    """A regular block with some of its cells in another form, and without spaces before quotes."""
 
     def __init__(self, block: RegularBlock, edits: Iterable[Edit]) -> None:
         self._block, self._edits = block, sorted(edits)
@@ -36,13 +36,11 @@ class EditedBlock:
         part, text = self._block.part, self._block.text
         start, end = part.start(first), part.start(last)
         inside = self._edits[bisect_left(self._edits, (start,)) : bisect_left(self._edits, (end,))]
-        if not inside:
-            return text[start:end]
         pieces = []
         for edit in inside:
-            pieces += [text[start : edit.start], edit.text]
+            pieces += [part.without_spaces(text, start, edit.start), edit.text]
             start = edit.end
-        return b"".join([*pieces, text[start:end]])
+        return b"".join([*pieces, part.without_spaces(text, start, end)])
 
 
 def edited(

@@ -44,6 +44,15 @@ def test_what_cannot_be_used_says_why_and_what_to_do(odd, told):
     assert "archive it and create a replacement" in problem
 
 
+@pytest.mark.parametrize(
+    ("id", "found"), [("123", 123), (123, 123), ("12a", None), (True, None), (1.5, None), (None, None)]
+)
+def test_the_id_of_what_cannot_be_used_is_read_as_any_other(id, found):
+    unusable = registered({**entry(7, datatype="geo"), "id": id})
+    assert (type(unusable), unusable.id) == (UnusableAttribute, found)
+    assert f"(id {found})" in unusable.problem
+
+
 def test_what_has_no_name_is_no_attribute():
     for name in (None, "", 7):
         with pytest.raises(OddMember, match="name is"):

@@ -125,6 +125,7 @@ def test_an_archived_table_is_a_disagreement():
     ("locator_type", "locator_name"),
     [
         ("uid", None),
+        ("uid", ""),
         ("cookie", "cid"),
         ("query parameter", "_id$1"),
         ("js_variable", "C"),
@@ -139,7 +140,6 @@ def test_locators_that_are_documented(locator_type, locator_name):
     [
         ("header", "cid", "keyfield_locator_type 'header'"),
         ("uid", "cid", "located by uid has none"),
-        ("uid", "", "located by uid has none"),
         ("cookie", None, "needs a name"),
         ("cookie", "", "needs a name"),
         ("cookie", "1st", "needs a name"),

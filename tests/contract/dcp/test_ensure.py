@@ -1,5 +1,6 @@
 """Dry runs and links: what a flow would do, what it does, and what it refuses."""
 
+import json
 from functools import partial
 
 import pytest
@@ -52,6 +53,27 @@ def test_a_dry_run_tells_what_disagrees_and_what_would_be_created(client):
     found = client.ensure_attributes(table, [Attribute("ltv", "double"), Attribute("vip", "bool")], dry_run=True)
     assert found.created == ("vip",)
     assert "'ltv' is registered as long, not double, and the API cannot change that" in found.disagreements[0]
+
+
+@pytest.mark.parametrize("shown", [None, ""])
+@pytest.mark.parametrize("wanted", [None, ""])
+def test_no_name_of_a_locator_is_none_in_either_form(client, state, shown, wanted):
+    service = client.ensure_service("profiles").id
+    table = client.ensure_table(service, "customers", "uid", wanted).id
+    listed = {**state.tables[table].as_json(), "keyfield_locator_name": shown}
+    state.faults.order(Fault("list_tables", status=200, body=json.dumps([listed])))
+    assert client.ensure_table(service, "customers", "uid", wanted) == Ensured(table)
+    assert state.tables[table].keyfield_locator_name is None
+
+
+def test_an_attribute_that_nobody_knows_is_archived_by_the_text_of_its_id(client, state):
+    table = client.ensure_table(client.ensure_service("profiles").id, "customers", "uid").id
+    client.ensure_attributes(table, [Attribute("ltv", "long")])
+    (listed,) = (one.as_json() for one in state.tables[table].attributes.values())
+    odd = {**listed, "id": str(listed["id"]), "datatype": "geo"}
+    state.faults.order(Fault("list_attributes", status=200, body=json.dumps([odd])))
+    assert client.archive_attributes(table, {"ltv": None}) == [listed["id"]]
+    assert client.list_attributes(table)[0].archived
 
 
 def test_a_project_is_linked_once(client, state):

@@ -107,6 +107,60 @@ def test_a_load_of_which_certainly_nothing_arrived_fixes_no_type(target):
     assert target.sync({"1": "b"}, night(1)).accepted == 1
 
 
+def empty(target):
+    return target.sync({}, night(0), key_type="integer")
+
+
+def no_key_is_one(target):
+    return target.sync({"abc": "a"}, night(0), key_type="integer", max_rejected=5)
+
+
+def nor_of_a_delta(target):
+    return changed(target, {"abc": "a"}, 0, key_type="integer", max_rejected=5)
+
+
+def none_is_fit(target):
+    """Keys that are right, of rows that cannot travel: the ledger learns of them that they are not there."""
+    nulls = {"key_type": "integer", "max_rejected": 5, "nulls": "refuse", "source_is": "delta"}
+    return target.sync({"1": None, "2": None}, night(0), **nulls)
+
+
+def an_update_without_rows(target):
+    return target.update({}, night(0), key_type="integer")
+
+
+def an_update_of_which_none_is_fit(target):
+    return target.update({"1": None}, night(0), key_type="integer", max_rejected=5, nulls="refuse")
+
+
+def a_full_load_of_nothing(target):
+    return full(target, {}, 0, key_type="integer")
+
+
+SENDING_NOTHING = [empty, no_key_is_one, nor_of_a_delta, none_is_fit, a_full_load_of_nothing, an_update_without_rows]
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["", "of an older version"])
+@pytest.mark.parametrize("first", [*SENDING_NOTHING, an_update_of_which_none_is_fit])
+def test_a_load_that_sends_nothing_fixes_no_type(target, first, old):
+    first(target)
+    assert (target.sent, key_type(target)) == (0, "")
+    if old and first is not an_update_without_rows:  # which leaves no ledger
+        of_an_older_version(target)
+    assert expiring(target, {"1": "b"}, 1).accepted == 1
+    assert (target.values, key_type(target)) == ({"1": "b"}, "string")
+
+
+@pytest.mark.parametrize("later", [empty, an_update_without_rows])
+def test_nor_does_it_change_one(target, later):
+    target.sync({"1": "a"}, night(0))
+    with pytest.raises(OtherKeyType):
+        later(target)
+    assert expiring(target, {}, 1).expired == 1
+    assert expiring(target, {}, 2).state == "nothing_to_send"
+    assert key_type(target) == "string"
+
+
 @IDENTITIES
 @pytest.mark.parametrize(("known", "other"), [("string", "integer"), ("integer", "string")])
 def test_a_ledger_of_an_older_version_has_the_type_of_its_keys(target, identity, known, other):

@@ -53,8 +53,8 @@ def test_records_become_profiles_by_datatype(client, state, table, load):
     [
         ({"customerId": "1", "height": 1}, "attribute 'height' is not registered, or archived"),
         ({"customerId": "1", "ltv": "2,3"}, "attribute 'ltv', value '2,3': expected a decimal number"),
-        ({"customerId": "1", "ltv": float("nan")}, "NaN and infinities are no numbers"),
-        ({"customerId": "1", "ltv": [1]}, "a list has no form in CSV"),
+        ({"customerId": "1", "ltv": float("nan")}, "NaN and infinities are no JSON numbers"),
+        ({"customerId": "1", "ltv": [1]}, "a list or an object has no form in CSV"),
         ({"ltv": 1}, "expected one customerId, found 0"),
         ({"customerId": "1", "CustomerID": "1"}, "expected one customerId, found 2"),
         ({"customerId": " "}, "customerId ' ': text that is not empty is expected"),

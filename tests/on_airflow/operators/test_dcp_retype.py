@@ -68,6 +68,49 @@ def test_what_is_archived_stays_so_and_an_unknown_name_archives_nothing(emulator
     assert len(deletes(emulator)) == 1
 
 
+ORDERS = pytest.mark.parametrize("order", ["archived_first", "archived_last"])
+
+
+@ORDERS
+def test_what_was_archived_for_good_comes_back_with_a_warning_only(emulator, table, caplog, order):
+    """Nobody knows whether it was meant: so it is created, as ever, but not in silence."""
+    emulator.state.switches = Switches(archived_order=order)
+    (old,) = run(DcpArchiveAttributesOperator, table_id=table, names=["vip"])
+    for dry_run, says in ((True, "would be created"), (False, "is created")):
+        caplog.clear()
+        run(DcpRegisterAttributesOperator, table_id=table, attributes={"ltv": "long", "vip": "bool"}, dry_run=dry_run)
+        (told,) = [one.message for one in caplog.records if "is archived, and it is wanted again" in one.message]
+        assert f"attribute 'vip' (bool, id {old})" in told
+        assert says in told
+        assert "take it out of the attributes" in told
+    caplog.clear()
+    run(DcpRegisterAttributesOperator, table_id=table, attributes={"ltv": "long", "vip": "bool"})
+    assert "wanted again" not in caplog.text
+
+
+@ORDERS
+def test_another_datatype_is_no_such_case_even_back_and_forth(emulator, table, caplog, order):
+    emulator.state.switches = Switches(archived_order=order)
+    for old, new in (("long", "double"), ("double", "long"), ("long", "double")):
+        run(DcpArchiveAttributesOperator, table_id=table, names={"ltv": old})
+        run(DcpRegisterAttributesOperator, table_id=table, attributes={"ltv": new, "vip": "bool"})
+        assert attributes(table)["ltv"] == (new, False)
+    assert not [one for one in caplog.records if one.levelname == "WARNING" and "http://" not in one.message]
+
+
+@pytest.mark.parametrize("listed", ["yes", "no"])
+def test_a_misspelt_name_with_a_datatype_is_told_and_the_nightly_journey_is_silent(emulator, table, caplog, listed):
+    emulator.state.switches = Switches(archived_in_lists=listed)
+    for night in range(2):
+        assert len(run(DcpArchiveAttributesOperator, table_id=table, names={"ltv": "long"})) == (night == 0)
+        run(DcpRegisterAttributesOperator, table_id=table, attributes={"ltv": "double", "vip": "bool"})
+    assert "not listed" not in caplog.text
+    assert run(DcpArchiveAttributesOperator, table_id=table, names={"LTVV": "double", "vip": "bool"})
+    (told,) = [one.message for one in caplog.records if "not listed" in one.message]
+    assert f"table {table} has no attribute 'LTVV'" in told
+    assert "it has 'ltv', 'vip'" in told
+
+
 @pytest.mark.parametrize("names", [[], {}, "vip", ["vip", ""], [7], [["vip"]], None, {"vip": "boolean"}, {"vip": None}])
 def test_names_that_are_none_are_refused(emulator, table, names):
     with pytest.raises(AirflowFailException, match=r"names .*: expected a list|datatype .* is unknown"):

@@ -13,13 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.records.read.arrow_files import arrow_rows
 from optimove_provider.records.read.csv_rows import csv_rows
 from optimove_provider.records.read.json_lines import json_rows
 from optimove_provider.records.read.parquet_files import parquet_rows
 from optimove_provider.records.read.sources import list_batches
-from tests.support.rows.fates import parsed, records
+from tests.support.rows.fates import cells, parsed, records
 
 
 def listed(*values):
@@ -122,3 +123,28 @@ def test_any_bytes_are_rows_or_an_error_of_ours(data, block_bytes):
                 pass
         except DataError as error:
             assert "source 'x." in str(error)  # noqa: PT017
+
+
+def test_an_exporters_9007199254740992_0_is_nobodys_id():
+    """datasets, and whatever makes a frame of integers with nulls: the id ...993 stands in JSON Lines as ...992.0."""
+    text = '{"customerId":9007199254740992.0,"n":1}\n{"customerId":"a","n":9007199254740992.0}\n{"customerId":5.0}'
+    found = cells(json_rows(io.BytesIO(text.encode()), "rows.jsonl"), [Attribute("n", "long")])
+    assert [one.partition(",")[0] for one in found[:2]] == ["column 'customerId'", "column 'n'"]
+    assert all("may have lost digits" in one for one in found[:2])
+    assert found[2]["customerId"] == "5"
+
+
+def test_integers_with_nulls_are_no_19_0():
+    """Airflow's MySQL to S3, Superset, awswrangler: a frame has floats for integers with nulls, the file 19.0."""
+    rows = [{"customerId": 19.0, "n": 3.0}, {"customerId": 20.0, "n": None}, {"customerId": 21, "n": 5}]
+    found = cells(list_batches(rows), [Attribute("n", "long")])
+    assert [(one["customerId"], one["n"]) for one in found] == [("19", "3"), ("20", ""), ("21", "5")]
+
+
+def test_a_tweets_id_that_became_a_float_beside_texts_is_refused():
+    """twint, twarc, snscrape: 791557233689870338 becomes 7.9155723368987E+17 in a column that has texts too."""
+    rows = [{"customerId": "791557233689870338"}, {"customerId": float(791557233689870338)}, {"customerId": "nan"}]
+    found = cells(list_batches(rows))
+    assert found[0]["customerId"] == "791557233689870338"
+    assert "value 791557233689870336.0" in found[1].replace("7.915572336898703e+17", "791557233689870336.0")
+    assert "may have lost digits" in found[1]

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.cells.values import comparable
 from optimove_provider.records.findings.findings import ERROR
+from optimove_provider.records.key import Key
 from optimove_provider.records.validate.row_sink import Split
 from optimove_provider.records.validate.validate import Options, check_csv
+from tests.support.rowwise import check_rowwise
 
 ATTRIBUTES = [
     Attribute("vip", "bool"),
@@ -63,6 +66,79 @@ def test_a_space_in_front_is_told_from_one_that_belongs_to_the_value(delimiter):
     findings, rows = handed_on(text, attributes, delimiter=delimiter)
     assert rows == 'customerId,name,note\na,"x y",  z\n'.replace(",", delimiter)
     assert [(one.row, one.rule) for one in findings.findings if one.severity == ERROR] == [(2, "ragged")]
+
+
+SPACED = """\
+ "a, b",x
+c, "d ""e"" "
+  "f","g"
+                 "seventeen spaces",h
+long,@"more than a block looks for"
+"i\nj",k
+l, "m\nn"
+o,"p"
+q,  "r", "one too many"
+name, "height"
+" s"," ""t"
+u v "w",x
+y, ""
+, " z"
+z, NULL
+z, "NULL"
+"""
+SPACED = SPACED.replace("@", 300 * " ")
+OF_FILE = ("line-ends", "header-only")
+NOTES = [Attribute("height", "string")]
+
+
+def both_ways(text, attributes, **options):
+    """What is handed on, whatever the size of blocks; what is found is what the plain way finds, in its order."""
+    wanted = {"key": Key("name", any_case=False), "max_findings": 100_000, **options}
+    plain, handed = check_rowwise(text.encode(), attributes, Options(**wanted)), set()
+    for block_bytes in (1, 30, 200, 1 << 20):
+        findings, rows = handed_on(text, attributes, block_bytes=block_bytes, **wanted)
+        assert [one for one in findings.findings if one.rule not in OF_FILE] == plain.findings
+        assert (findings.rows, findings.valid_rows) == (plain.rows, plain.valid_rows)
+        assert all(findings.groups[group] == count for group, count in plain.groups.items())
+        handed.add(rows)
+    (rows,) = handed
+    return rows
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("times", [1, 40])
+def test_blocks_with_spaces_before_quotes_are_read_as_single_records_are(strict, end, times):
+    rows = both_ways(f"name,height\n{SPACED * times}".replace("\n", end), NOTES, strict=strict)
+    assert rows.count(f'c,"d ""e"" "{end}') == (0 if strict else times)
+    assert rows.count(f'"a, b",x{end}') == (0 if strict else times)
+    assert rows.count(f'"i{end}j",k{end}') == times
+    assert ', "' not in rows
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.text('a," \n', max_size=12) | st.sampled_from(['a, "b"', ' "a",b', 'a,  "b\nc"', "a,b"]), max_size=12)
+)
+def test_whatever_stands_around_spaces_and_quotes(lines):
+    both_ways("name,height\n" + "\n".join(lines), NOTES)
+
+
+def cpu_seconds(separator, rows=40_000):
+    text = HEADER + "".join(
+        separator.join((f'"c{n}"', '"true"', '"1.5"', '"2024-01-31T00:00:00Z"', '"x"')) + "\n" for n in range(rows)
+    )
+    start = time.process_time()
+    findings, handed = handed_on(text)
+    assert (findings.valid_rows, handed.count(" ")) == (rows, 0)
+    return time.process_time() - start
+
+
+def test_a_file_in_which_every_row_is_like_the_vendors_sample_costs_little_more():
+    """It took a hundred times as long."""
+    cpu_seconds(",", 1000)
+    ordinary = min(cpu_seconds(",") for _ in range(3))
+    assert min(cpu_seconds(", ") for _ in range(3)) < 8 * ordinary + 0.2
 
 
 def test_a_cell_of_several_lines_with_a_space_before_it_stays_an_error():
