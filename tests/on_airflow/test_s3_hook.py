@@ -82,9 +82,7 @@ def test_where_the_table_lacks_a_key_nothing_is_sent_unless_aws_conn_id_says_oth
 ):
     before = stored(emulator)
     table = make(table_keys=shown)
-    with pytest.raises(
-        AirflowFailException, match=r"has no AWS keys of its own .*aws_secret_key is empty, or no key\)"
-    ):
+    with pytest.raises(AirflowFailException, match=r"has no AWS keys of its own .*aws_secret_key is empty, or no key"):
         run(importing(table))
     assert stored(emulator) == before
     name_keys(monkeypatch, change_connection)
