@@ -182,10 +182,12 @@ class Bucket:
         return self._found(key, got)
 
     def _found(self, key: str, answer: Mapping[str, Any]) -> Found:
-        size = self._member(key, "ContentLength", answer, NotTaken)
+        size = int(self._member(key, "ContentLength", answer, NotTaken))
         # Servers and proxies write the names of headers as they like.
         marks = {name.lower(): text for name, text in answer.get("Metadata", {}).items()}
-        return Found(int(size), marks.get(LOAD, ""))
+        if LOAD not in marks:  # a page is none of ours, and no object
+            self._member(key, "ETag", answer, NotTaken)
+        return Found(size, marks.get(LOAD, ""))
 
     def beginning(self, key: str, size: int) -> bytes | None:
         """The first bytes of an object, at most so many; None if there is none."""
@@ -199,9 +201,9 @@ class Bucket:
         except _NotThere:
             return None
 
-    def _member(self, key: str, name: str, answer: Mapping[str, Any], kind: type[S3Trouble] = S3Trouble) -> str:
+    def _member(self, key: str, name: str, answer: Mapping[str, Any] | None, kind: type[S3Trouble] = S3Trouble) -> str:
         """What S3 always tells; a success without it is a proxy's."""
-        if (found := answer.get(name)) not in (None, ""):
+        if (found := (answer or {}).get(name)) not in (None, ""):
             return str(found)
         raise kind(self._told(key, f"a success without {name}, which is not S3's: check s3_endpoint_url, and proxies"))
 

@@ -93,7 +93,7 @@ class MemoryS3:
         if key not in self.objects:
             raise _error(code, 404, operation)
         body, metadata = self.objects[key]
-        return {"ContentLength": len(body), "Metadata": metadata}
+        return {"ContentLength": len(body), "Metadata": metadata, "ETag": _etag(body)}
 
     def _permit(self, operation: Operation, called: str, condition: str = "") -> None:
         if refused := why_not_permitted(self.permissions, operation, bool(condition)):
