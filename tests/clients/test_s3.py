@@ -4,7 +4,7 @@ import io
 import threading
 import time
 import uuid
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -112,16 +112,23 @@ class Refusing(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-@pytest.fixture(scope="module")
-def refusing():
-    """A function that makes a bucket of which every call is refused in one way."""
+@contextmanager
+def serving(handler):
+    """A server with this handler, and a client of it."""
     with ExitStack() as stack:
-        server = stack.enter_context(HTTPServer(("127.0.0.1", 0), Refusing))
+        server = stack.enter_context(HTTPServer(("127.0.0.1", 0), handler))
         thread = threading.Thread(target=server.serve_forever, args=[0.01])
         thread.start()
         stack.callback(thread.join)
         stack.callback(server.shutdown)
         client = stack.enter_context(s3_client(f"http://127.0.0.1:{server.server_port}"))
+        yield server, client
+
+
+@pytest.fixture(scope="module")
+def refusing():
+    """A function that makes a bucket of which every call is refused in one way."""
+    with serving(Refusing) as (server, client):
 
         def start(status, code, date=None):
             server.status, server.code, server.date = status, code, date
@@ -276,13 +283,7 @@ class Answering(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def answering():
     """A function that makes a bucket of which every call is answered so."""
-    with ExitStack() as stack:
-        server = stack.enter_context(HTTPServer(("127.0.0.1", 0), Answering))
-        thread = threading.Thread(target=server.serve_forever, args=[0.01])
-        thread.start()
-        stack.callback(thread.join)
-        stack.callback(server.shutdown)
-        client = stack.enter_context(s3_client(f"http://127.0.0.1:{server.server_port}"))
+    with serving(Answering) as (server, client):
 
         def start(status=200, body=b"", sized=True, **headers):
             named = {name.replace("_", "-"): text for name, text in headers.items()}
