@@ -35,8 +35,16 @@ class NotTaken(S3Trouble):
     """S3 does not take the request as it is, for a reason that is not known here: one of its headers, perhaps."""
 
 
+class Conflict(NotTaken):
+    """Another request about the same name was under way (409), says S3, and asks for the request again."""
+
+
 class InDoubt(S3Trouble):
-    """No answer came, or one that does not tell whether S3 did what was asked."""
+    """An answer came that does not tell whether S3 did what was asked."""
+
+
+class NoAnswer(InDoubt):
+    """No answer came: S3 may be about to do what was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +98,16 @@ _OF_THE_OPERATION: Mapping[str, str] = {
     "OperationNotSupported": _NOT_OFFERED,
 }
 _BY_STATUS: Mapping[int, str] = {401: _THE_KEYS, 403: _THE_KEYS, 405: _NOT_OFFERED, 501: _NOT_OFFERED}
+_ANSWERED_FOR_GOOD = frozenset(range(300, 500)) - {408, 425, 429}
+"""Statuses by which a request is not carried out, now or later; those left out ask for patience."""
 _MAX_SKEW = timedelta(minutes=14)
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
     """A bucket. S3's error code decides: a call raises S3Refused for what only a person can mend, S3Trouble for the
-    rest, both without the `secrets`, with bucket, key, operation, code and what to do. NotPermitted, NotTaken and
-    InDoubt are the kinds that a caller may answer.
+    rest, both without the `secrets`, with bucket, key, operation, code and what to do. NotPermitted, NotTaken, Conflict
+    and InDoubt are the kinds that a caller may answer. A success that lacks what S3 always tells is none.
 
     `once` is a client that asks once, for requests that must not be repeated unseen; None where `s3` serves.
     """
@@ -122,13 +132,15 @@ class Bucket:
         """Make the object of its parts, all at once. Raises UploadGone; if `only_new`, NameTaken."""
         parts = {"Parts": [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)]}
         call = (self.once or self.s3).complete_multipart_upload
-        self._ask(call, key, UploadId=upload_id, MultipartUpload=parts, **_ONLY_NEW if only_new else {})
+        asked = self._ask(call, key, UploadId=upload_id, MultipartUpload=parts, **_ONLY_NEW if only_new else {})
+        self._member(key, "ETag", asked, InDoubt)
 
     def put(self, key: str, load: str, body: BinaryIO, size: int, md5: str, only_new: bool = True) -> None:
         """Put an object whole. `md5` is base64, and S3 compares it. If `only_new`, raises NameTaken."""
         named = {"ContentLength": size, "ContentMD5": md5, "ContentType": "text/csv", "Metadata": {LOAD: load}}
         call = (self.once or self.s3).put_object
-        self._ask(call, key, Body=body, **named, **_ONLY_NEW if only_new else {})
+        asked = self._ask(call, key, Body=body, **named, **_ONLY_NEW if only_new else {})
+        self._member(key, "ETag", asked, InDoubt)
 
     def abort(self, key: str, upload_id: str) -> None:
         """Throw the parts away. Raises UploadGone."""
@@ -137,21 +149,29 @@ class Bucket:
     def is_open(self, key: str, upload_id: str) -> bool:
         """Whether an upload is still to be completed: it never was, then."""
         try:
-            self._ask(self.s3.list_parts, key, UploadId=upload_id, MaxParts=1)
+            asked = self._ask(self.s3.list_parts, key, UploadId=upload_id, MaxParts=1)
         except UploadGone:
             return False
-        return True
+        return bool(self._member(key, "UploadId", asked, NotTaken))
 
     def find(self, key: str) -> Found | None:
-        """Look for an object: with HEAD or, where that is refused, with GET, of which nothing is read."""
+        """Look for an object: with HEAD and, unless that shows it, with GET, of which nothing is read.
+
+        A HEAD's answer has no body that tells S3's from a proxy's. Raises S3Refused or NotTaken where nobody may look.
+        """
+        is_missed = False
         try:
-            head = self._ask(self.s3.head_object, key)
+            return self._found(key, self._ask(self.s3.head_object, key))
         except _NotThere:
-            return None
-        except NotPermitted as error:
+            is_missed = True
+        except (S3Refused, S3Trouble) as error:
             log.info("%s. The object is looked for with GET", error)
+        try:
             return self._find_with_get(key)
-        return _found(head)
+        except (S3Refused, NotTaken):
+            if not is_missed:
+                raise
+            return None
 
     def _find_with_get(self, key: str) -> Found | None:
         try:
@@ -159,23 +179,33 @@ class Bucket:
         except _NotThere:
             return None
         got["Body"].close()
-        return _found(got)
+        return self._found(key, got)
+
+    def _found(self, key: str, answer: Mapping[str, Any]) -> Found:
+        size = int(self._member(key, "ContentLength", answer, NotTaken))
+        # Servers and proxies write the names of headers as they like.
+        marks = {name.lower(): text for name, text in answer.get("Metadata", {}).items()}
+        if LOAD not in marks:  # a page is none of ours, and no object
+            self._member(key, "ETag", answer, NotTaken)
+        return Found(size, marks.get(LOAD, ""))
 
     def beginning(self, key: str, size: int) -> bytes | None:
         """The first bytes of an object, at most so many; None if there is none."""
-        try:
-            with closing(self._ask(self.s3.get_object, key)["Body"]) as body:
+
+        def read(**named: Any) -> bytes:
+            with closing(self.s3.get_object(**named)["Body"]) as body:
                 return bytes(body.read(size))
+
+        try:
+            return bytes(self._ask(read, key))
         except _NotThere:
             return None
 
-    def _member(self, key: str, name: str, answer: Mapping[str, Any]) -> str:
+    def _member(self, key: str, name: str, answer: Mapping[str, Any] | None, kind: type[S3Trouble] = S3Trouble) -> str:
         """What S3 always tells; a success without it is a proxy's."""
-        if found := answer.get(name):
+        if (found := (answer or {}).get(name)) not in (None, ""):
             return str(found)
-        raise S3Trouble(
-            self._told(key, f"a success without {name}, which is not S3's: check s3_endpoint_url, and proxies")
-        )
+        raise kind(self._told(key, f"a success without {name}, which is not S3's: check s3_endpoint_url, and proxies"))
 
     def _ask(self, call: Callable[..., Any], key: str, **named: Any) -> Any:
         from botocore.exceptions import BotoCoreError
@@ -184,9 +214,9 @@ class Bucket:
         try:
             return call(Bucket=self.name, Key=key, **named)
         except self.s3.exceptions.ClientError as error:
-            problem = self._problem(key, error)
+            problem = self._problem(key, error, named)
         except (BotoCoreError, ResponseParserError) as error:
-            problem = _kind_of(error)(self._told(key, f"{_words_of(error)} ({error})"))
+            problem = _if_done(named, _kind_of(error))(self._told(key, f"{_words_of(error)} ({error})"))
         except Exception as error:
             # boto follows a redirect, and asks where the bucket is, which is answered so, too.
             if not isinstance(error, RecursionError) and not isinstance(error.__context__, RecursionError):
@@ -194,21 +224,21 @@ class Bucket:
             problem = S3Refused(self._told(key, f"{_THE_REGION} (PermanentRedirect, without an end)"))
         raise problem  # here, and not above: what S3 said, which may be a key, hangs on to its own error
 
-    def _problem(self, key: str, error: Any) -> Exception:
-        """What a refusal means."""
+    def _problem(self, key: str, error: Any, named: Mapping[str, Any]) -> Exception:
+        """What a refusal of a request means that has `named` besides its key: one that only looks has nothing."""
         code, status = str(error.response.get("Error", {}).get("Code", "")), _status(error.response)
-        if code == "NoSuchUpload":
+        if code == "NoSuchUpload" and "UploadId" in named:
             return UploadGone(key)
-        if status == 412:
-            return NameTaken(key)
-        if code in ("404", "NoSuchKey", "NotFound"):
+        if status == 412 and "IfNoneMatch" in named:
+            return NameTaken(self._told(key, str(error)))
+        if code in ("404", "NoSuchKey", "NotFound") and not named:
             return _NotThere(self._told(key, str(error)))
         if status == 403 and code not in _PASSING and self._skewed(error.response):
             code = "RequestTimeTooSkewed"
         words = (
             _PASSING.get(code) or _FINAL.get(code) or _OF_THE_OPERATION.get(code) or _BY_STATUS.get(status) or _UNKNOWN
         )
-        return _kind(code, status)(self._told(key, f"{words} ({error})"))
+        return _if_done(named, _kind(code, status))(self._told(key, f"{words} ({error})"))
 
     def _told(self, key: str, text: str) -> str:
         return f"s3://{self.name}/{key}: {shown(redact(text, self.secrets, MAX_TEXT))}"
@@ -235,9 +265,14 @@ def _kind(code: str, status: int) -> type[Exception]:
         return S3Refused
     if code not in _PASSING and (code in _OF_THE_OPERATION or status in _BY_STATUS):
         return NotPermitted
-    if code not in _PASSING and status == 400:
-        return NotTaken
+    if code not in _PASSING and status in _ANSWERED_FOR_GOOD:
+        return Conflict if status == 409 else NotTaken
     return InDoubt if _tells_nothing(status) else S3Trouble
+
+
+def _if_done(named: Mapping[str, Any], kind: type[Exception]) -> type[Exception]:
+    """The error of a request that has `named` besides its key: one that only looks leaves nothing in doubt."""
+    return kind if named or not issubclass(kind, InDoubt) else S3Trouble
 
 
 def _tells_nothing(status: int) -> bool:
@@ -257,7 +292,7 @@ def _kind_of(error: Exception) -> type[Exception]:
     if isinstance(error, boto.SSLError) and _UNTRUSTED in str(error):
         return S3Trouble
     lost = boto.HTTPClientError | boto.ConnectionError | boto.IncompleteReadError | ResponseParserError
-    return InDoubt if isinstance(error, lost) else S3Trouble
+    return NoAnswer if isinstance(error, lost) else S3Trouble
 
 
 def _words_of(error: Exception) -> str:
@@ -272,10 +307,6 @@ def _words_of(error: Exception) -> str:
     if isinstance(error, boto.HTTPClientError | boto.ConnectionError | boto.IncompleteReadError):
         return "no answer came: check s3_endpoint_url, region and proxies, and run the task again"
     return "boto could not sign or ask: check aws_conn_id, region and s3_endpoint_url"
-
-
-def _found(answer: Mapping[str, Any]) -> Found:
-    return Found(answer["ContentLength"], answer["Metadata"].get(LOAD, ""))
 
 
 def _status(response: Mapping[str, Any]) -> int:

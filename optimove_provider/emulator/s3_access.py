@@ -27,12 +27,28 @@ _TEXTS: Mapping[str, str] = {
     "NoSuchUpload": "The specified upload does not exist. The upload ID may be invalid, or the upload may have been "
     "aborted or completed.",
     "EntityTooLarge": "Your proposed upload exceeds the maximum allowed size.",
+    "NoSuchKey": "The specified key does not exist.",
+    "PreconditionFailed": "At least one of the pre-conditions you specified did not hold",
+    "ConditionalRequestConflict": "A conflicting conditional operation is currently in progress against this resource.",
+    "InternalError": "We encountered an internal error. Please try again.",
+    "InvalidRequest": "Invalid Request",
+    "ExpectationFailed": "Expectation Failed",
+    "UnprocessableEntity": "Unprocessable Entity",
+    "PreconditionRequired": "Precondition Required",
 }
 _STATUS: Mapping[str, int] = {
     "NoSuchUpload": 404,
     "MethodNotAllowed": 405,
     "NotImplemented": 501,
     "EntityTooLarge": 400,
+    "NoSuchKey": 404,
+    "PreconditionFailed": 412,
+    "ConditionalRequestConflict": 409,
+    "InternalError": 500,
+    "InvalidRequest": 400,
+    "ExpectationFailed": 417,
+    "UnprocessableEntity": 422,
+    "PreconditionRequired": 428,
 }
 _REFUSED: Mapping[S3Permissions, tuple[str, frozenset[Operation]]] = {
     "all": ("", frozenset()),
@@ -45,6 +61,7 @@ _REFUSED: Mapping[S3Permissions, tuple[str, frozenset[Operation]]] = {
     "no_complete": ("AccessDenied", frozenset({"complete"})),
     "no_abort": ("AccessDenied", frozenset({"abort"})),
     "no_head": ("AccessDenied", frozenset({"head"})),
+    "no_look": ("AccessDenied", frozenset({"head", "get"})),
     "no_if_none_match": ("NotImplemented", frozenset()),
 }
 
@@ -90,6 +107,7 @@ class S3Access:
             return refused
         is_conditional = "if-none-match" in asked.headers
         refused = why_not_permitted(self._state.switches.s3_permissions, operation, is_conditional)
+        refused = refused or self._why_odd(operation, is_conditional)
         upload = self._upload_bytes(query["uploadId"]) if operation in ("part", "complete", "list_parts") else 0
         if upload is None and not refused:
             return Refused("NoSuchUpload")
@@ -105,6 +123,12 @@ class S3Access:
         where = query.get("prefix", "") if operation == "bucket" else key
         paths = [one.path for one in self._services if one.credentials.access_key == asked.access_key]
         return None if any(where.startswith(f"{path}/") for path in paths) else Refused("AccessDenied")
+
+    def _why_odd(self, operation: Operation, is_conditional: bool) -> Refused | None:
+        head, condition = self._state.switches.s3_head, self._state.switches.s3_condition
+        if operation == "head" and head != "answered":
+            return Refused(head)
+        return Refused(condition) if is_conditional and condition != "kept" else None
 
     def _why_too_large(self, asked: Signed, operation: Operation, upload: int) -> Refused | None:
         if operation not in ("put", "complete"):

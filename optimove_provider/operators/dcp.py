@@ -300,6 +300,7 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator, DataOperator):
         "profiles",
         "source",
         "epoch_unit",
+        "strict",
         "window",
         "window_grain",
         "lock_timeout",
@@ -307,7 +308,9 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator, DataOperator):
         "dcp_conn_id",
     )
     row_fields = ("profiles",)
-    checked = MappingProxyType({"max_rejected": MAX_REJECTED, "window_grain": GRAIN, "lock_timeout": SPAN})
+    checked = MappingProxyType(
+        {"strict": FLAG, "max_rejected": MAX_REJECTED, "window_grain": GRAIN, "lock_timeout": SPAN}
+    )
 
     def __init__(
         self,

@@ -82,6 +82,8 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         again, a timedelta or seconds; 0 sends them with every load, None never.
     :param assume_settled: with "changed": files of earlier loads that nobody saw imported are taken for imported.
     :param overwrite_newer: with "full": also what the ledger has newer is overwritten.
+    :param strict: what the vendor's guide calls right here and wrong there: False warns, and writes it as both ways are
+        right; True makes the row invalid, as `ValidateCsvOperator` does.
     :param allow_pii: columns that look like personal data, which the vendor's terms forbid to send, and are none.
     :param on_invalid: "fail" imports nothing if a row is invalid; "split" imports the valid rows, and keeps the others
         with their reasons in staging.
@@ -114,6 +116,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         "verify",
         "reverify_after",
         "overwrite_newer",
+        "strict",
         "allow_pii",
         "max_rejected",
         "dry_run",
@@ -129,6 +132,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
             "max_rejected": ANY_REJECTED,
             "dry_run": FLAG,
             "overwrite_newer": FLAG,
+            "strict": FLAG,
             "window_grain": GRAIN,
             "lock_timeout": SPAN,
             "wait_timeout": SPAN,
@@ -157,6 +161,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         reverify_after: timedelta | float | None = timedelta(days=30),
         assume_settled: bool = False,
         overwrite_newer: bool = False,
+        strict: bool = False,
         allow_pii: Sequence[str] = (),
         on_invalid: str = "fail",
         max_rejected: float | None = None,
@@ -187,6 +192,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         self.reverify_after = reverify_after
         self.assume_settled = assume_settled
         self.overwrite_newer = overwrite_newer
+        self.strict = strict
         self.allow_pii = allow_pii
         self.on_invalid = on_invalid
         self.max_rejected = max_rejected
@@ -340,6 +346,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
             allow_pii=self.allow_pii,
             max_file_bytes=self.max_file_bytes,
             dry_run=self.dry_run,
+            strict=self.strict,
         )
 
     def _rows(self) -> "CsvFile | OpenRows":

@@ -4,7 +4,7 @@ import io
 import threading
 import time
 import uuid
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -92,7 +92,8 @@ class Refusing(BaseHTTPRequestHandler):
 
     def do_POST(self):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        said = f"no; your key is AKIA-canary, its secret {quote(SECRET)} {SECRET}"
+        echoed = (quote(SECRET), SECRET, SECRET.upper(), f"{SECRET[:6]}\n{SECRET[6:]}")
+        said = f"no; your key is AKIA-canary, its secret {' '.join(echoed)}"
         body = f"<Error><Code>{self.server.code}</Code><Message>{said}</Message></Error>".encode()
         self.send_response_only(self.server.status)
         self.send_header("Date", formatdate(self.server.date))
@@ -111,16 +112,23 @@ class Refusing(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-@pytest.fixture(scope="module")
-def refusing():
-    """A function that makes a bucket of which every call is refused in one way."""
+@contextmanager
+def serving(handler):
+    """A server with this handler, and a client of it."""
     with ExitStack() as stack:
-        server = stack.enter_context(HTTPServer(("127.0.0.1", 0), Refusing))
+        server = stack.enter_context(HTTPServer(("127.0.0.1", 0), handler))
         thread = threading.Thread(target=server.serve_forever, args=[0.01])
         thread.start()
         stack.callback(thread.join)
         stack.callback(server.shutdown)
         client = stack.enter_context(s3_client(f"http://127.0.0.1:{server.server_port}"))
+        yield server, client
+
+
+@pytest.fixture(scope="module")
+def refusing():
+    """A function that makes a bucket of which every call is refused in one way."""
+    with serving(Refusing) as (server, client):
 
         def start(status, code, date=None):
             server.status, server.code, server.date = status, code, date
@@ -177,7 +185,8 @@ def test_the_code_decides_what_a_refusal_means(refusing, status, code, kind, tol
         refusing(status, code).put_part("dcp/1.csv", "id", 1, b"x")
     error = caught.value
     while error:
-        assert not [one for one in ("AKIA-canary", SECRET, quote(SECRET)) if one in f"{error!r}{vars(error)}"]
+        said = f"{error!r}{vars(error)}".lower()
+        assert not [one for one in ("AKIA-canary", SECRET, quote(SECRET), SECRET[6:]) if one.lower() in said]
         error = error.__cause__ or error.__context__
 
 
@@ -246,3 +255,118 @@ def test_an_answer_that_is_none_of_s3s_shows_no_key(refusing):
 def test_no_more_than_the_beginning_of_an_object_is_read(bucket, key):
     bucket.s3.put_object(Bucket=bucket.name, Key=key, Body=b"customerId\n1\n")
     assert bucket.beginning(key, 8) == b"customer"
+
+
+class Answering(BaseHTTPRequestHandler):
+    """Answers as a proxy may: whatever `server.answer` says, of whatever is asked."""
+
+    protocol_version = "HTTP/1.1"  # or boto waits a second to be told to continue
+
+    def do_GET(self):
+        self.close_connection = True
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        status, headers, body = self.server.answer
+        self.send_response_only(status)
+        self.send_header("Connection", "close")
+        for name, text in headers.items():
+            self.send_header(name, text)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_PUT = do_POST = do_HEAD = do_GET
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def answering():
+    """A function that makes a bucket of which every call is answered so."""
+    with serving(Answering) as (server, client):
+
+        def start(status=200, body=b"", sized=True, **headers):
+            named = {name.replace("_", "-"): text for name, text in headers.items()}
+            server.answer = status, named | ({"Content-Length": str(len(body))} if sized else {}), body
+            return Bucket(client, IMPORT_BUCKET)
+
+        yield start
+
+
+PUT = lambda bucket: bucket.put("k", "load/1", io.BytesIO(b"text"), 4, "HLLS5iFe4t/HNHFQ3JQcpg==")  # noqa: E731
+PAGES = [
+    b"",
+    b"<html><body>Welcome</body></html>",
+    b"<CompleteMultipartUploadResult><Key>k</Key></CompleteMultipartUploadResult>",
+]
+
+
+@pytest.mark.parametrize("body", [*PAGES, b"<Error><Code>InternalError</Code></Error>", b"<html><p>Welcome"])
+def test_a_completion_is_done_if_s3_says_so_and_in_doubt_if_200_says_anything_else(answering, body):
+    """Public reports: a 200 with an error in it, an empty one, or a proxy's page was taken for a completed upload."""
+    with pytest.raises(InDoubt, match=r"CompleteMultipartUpload|without ETag, which is not S3's|none of S3's"):
+        answering(body=body).complete("k", "id", ["etag"])
+
+
+def test_what_s3_says_of_a_completion_is_enough(answering):
+    done = b"<CompleteMultipartUploadResult><ETag>x-1</ETag></CompleteMultipartUploadResult>"
+    answering(body=done).complete("k", "id", ["etag"])
+    PUT(answering(ETag="x"))
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "member"),
+    [
+        (lambda bucket: bucket.begin("k", "load/1"), S3Trouble, "UploadId"),
+        (lambda bucket: bucket.put_part("k", "id", 1, b"x"), S3Trouble, "ETag"),
+        (PUT, InDoubt, "ETag"),
+        (lambda bucket: bucket.is_open("k", "id"), NotTaken, "UploadId"),
+    ],
+)
+@pytest.mark.parametrize("body", PAGES[:2], ids=["nothing", "a page"])
+def test_a_success_that_lacks_what_s3_always_tells_is_none(answering, call, kind, member, body):
+    with pytest.raises(kind, match=f"a success without {member}, which is not S3's: check") as caught:
+        call(answering(body=body))
+    assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize(("lacking", "told"), [("ContentLength", {"ETag": "x", "sized": False}), ("ETag", {})])
+def test_an_object_without_what_s3_tells_of_each_is_none_that_anybody_has_seen(answering, lacking, told):
+    with pytest.raises(NotTaken, match=f"a success without {lacking}"):
+        answering(body=b"Welcome", **told).find("k")
+
+
+@pytest.mark.parametrize("name", ["x_amz_meta_optimove_load", "X_Amz_Meta_Optimove_Load", "X_AMZ_META_OPTIMOVE_LOAD"])
+def test_the_mark_of_a_load_is_read_however_its_header_is_written(answering, name):
+    """Public reports: servers written in Go give metadata back with capitals, and their own objects were not known."""
+    assert answering(body=b"text", ETag="x", **{name: "load/1"}).find("k") == Found(4, "load/1")
+    assert answering(body=b"text", ETag="x").find("k") == Found(4, "")
+
+
+def test_an_object_that_breaks_off_is_told_as_an_answer_that_did_not_come(answering):
+    with pytest.raises(S3Trouble, match=r"s3://optimizely-import/k: no answer came"):
+        answering(body=b"no size of a chunk", sized=False, Transfer_Encoding="chunked").beginning("k", 9)
+
+
+@pytest.mark.parametrize("status", [412, 404, 409, 410, 417, 422, 428])
+def test_what_s3_does_not_take_has_a_kind_whatever_was_asked(answering, status):
+    bucket = answering(status, b"<Error><Code>Odd</Code></Error>")
+    for call in (CALLS[0], lambda one: one.begin("k", "load/1"), lambda one: one.beginning("k", 9)):
+        with pytest.raises(NotTaken, match="Odd"):
+            call(bucket)
+
+
+@pytest.mark.parametrize("code", ["NoSuchKey", "NoSuchUpload"])
+def test_codes_that_say_what_is_not_there_mean_so_only_where_it_was_asked_for(answering, code):
+    """Public reports: a store answers a conditional write NoSuchKey where there is no object."""
+    with pytest.raises(NotTaken, match=code):
+        PUT(answering(404, f"<Error><Code>{code}</Code></Error>".encode()))
+
+
+@pytest.mark.parametrize("status", [400, 403, 409, 501])
+def test_a_look_that_is_refused_is_refused_for_good_and_one_that_fails_is_not(answering, status):
+    with pytest.raises((S3Refused, NotTaken)):
+        answering(status).find("k")
+    with pytest.raises(S3Trouble) as caught:
+        answering(500).find("k")
+    assert type(caught.value) is S3Trouble

@@ -1,6 +1,7 @@
 """Whose keys an import signs with: the table's, those of `aws_conn_id`, and never a login that the machine may have."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
@@ -81,7 +82,7 @@ def test_where_the_table_lacks_a_key_nothing_is_sent_unless_aws_conn_id_says_oth
 ):
     before = stored(emulator)
     table = make(table_keys=shown)
-    with pytest.raises(AirflowFailException, match=r"has no AWS keys of its own .*aws_secret_key.* is empty\)"):
+    with pytest.raises(AirflowFailException, match=r"has no AWS keys of its own .*aws_secret_key is empty, or no key"):
         run(importing(table))
     assert stored(emulator) == before
     name_keys(monkeypatch, change_connection)
@@ -92,6 +93,104 @@ def test_a_connection_that_is_not_there_is_no_reason_to_take_the_machines_login(
     table = make(s3_credentials="any")
     change_connection("dcp_default", extra={"aws_conn_id": "no_such_connection"})
     with pytest.raises(AirflowFailException, match="aws_conn_id 'no_such_connection': there is no such connection"):
+        run(importing(table))
+
+
+@pytest.fixture
+def elsewhere(monkeypatch, tmp_path):
+    """Two more logins that boto would look for: web identity, and a container's role, which nobody answers for."""
+    token = tmp_path / "token"
+    token.write_text("AMBIENTTOKEN")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/worker")
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:9/")
+    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:9/")
+
+
+@pytest.mark.parametrize("named", ["", None])
+def test_without_aws_conn_id_no_login_of_the_machines_is_ever_looked_for(
+    make, change_connection, monkeypatch, elsewhere, named
+):
+    change_connection("dcp_default", extra={"aws_conn_id": named})
+    table = make()
+
+    def look(*_):
+        raise AssertionError("boto looks for a login")
+
+    monkeypatch.setattr("botocore.credentials.CredentialResolver.load_credentials", look)
+    with DcpHook().get_conn() as client:
+        found = client.read_table(table)
+        assert import_bucket(client.settings, found).find(f"{found.s3_path}/x") is None
+        for keys in (
+            {"aws_access_key": ""},
+            {"aws_secret_key": ""},
+            {"aws_access_key": "\u200b"},
+            {"aws_secret_key": " "},
+        ):
+            with pytest.raises(SettingsError, match="has no AWS keys of its own"):
+                import_bucket(client.settings, replace(found, **keys))
+
+
+def test_a_connection_without_keys_asks_for_the_workers_own_login_and_the_log_says_so(
+    make, monkeypatch, change_connection, caplog
+):
+    table = make(table_keys="null")
+    monkeypatch.setenv("AIRFLOW_CONN_WRITER", "aws://")
+    monkeypatch.delenv("AWS_PROFILE")
+    monkeypatch.delenv("AWS_SESSION_TOKEN")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", AWS_ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", AWS_SECRET_KEY)
+    change_connection("dcp_default", extra={"aws_conn_id": "writer"})
+    assert run(importing(table))["state"] == "uploaded"
+    (said,) = [one.getMessage() for one in caplog.records if "the worker's own login" in one.getMessage()]
+    assert said.startswith("aws_conn_id 'writer' names neither keys nor a role nor a profile")
+    assert said.endswith("(env)")
+    assert AWS_SECRET_KEY not in caplog.text
+
+
+def test_a_connection_with_keys_or_a_profile_is_no_reason_to_say_so(make, monkeypatch, change_connection, caplog):
+    table = make()
+    name_keys(monkeypatch, change_connection)
+    run(importing(table))
+    monkeypatch.setenv("AIRFLOW_CONN_WRITER", json.dumps({"conn_type": "aws", "extra": {"profile_name": "worker"}}))
+    with DcpHook().get_conn() as client:
+        import_bucket(client.settings, client.read_table(table))
+    assert "own login" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"login": "AKIAHALF"},
+        {"password": "half-s3cret"},
+        {"extra": {"aws_access_key_id": "AKIAHALF"}},
+        {"extra": {"aws_secret_access_key": "half-s3cret"}},
+    ],
+)
+def test_a_connection_with_half_of_the_keys_is_refused(emulator, make, monkeypatch, change_connection, fields):
+    """Airflow's hook would go on with a login of the machine's."""
+    before = stored(emulator)
+    table = make(s3_credentials="any")
+    monkeypatch.setenv("AIRFLOW_CONN_WRITER", json.dumps({"conn_type": "aws", **fields}))
+    change_connection("dcp_default", extra={"aws_conn_id": "writer"})
+    with pytest.raises(
+        AirflowFailException, match="aws_conn_id 'writer': the connection has one key of the two"
+    ) as caught:
+        run(importing(table))
+    assert stored(emulator) == before
+    assert "half-s3cret" not in str(caught.value)
+
+
+def test_a_connection_without_keys_on_a_worker_without_a_login_is_told(make, monkeypatch, change_connection):
+    table = make()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_CONFIG_FILE"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AIRFLOW_CONN_WRITER", "aws://")
+    change_connection("dcp_default", extra={"aws_conn_id": "writer"})
+    with pytest.raises(AirflowFailException, match="this worker has no login of its own"):
         run(importing(table))
 
 

@@ -324,13 +324,17 @@ def writable(table: Table) -> Table:
     return table
 
 
+_A_KEY = re.compile(r"[!-~]+")
+"""Keys are of printable ASCII, without blanks."""
+
+
 def own_keys(table: Table) -> tuple[str, str]:
-    """The AWS keys that the table gives for its imports. Raises SettingsError where one is lacking: boto would look for
-    a login of the machine's then."""
+    """The AWS keys that the table gives for its imports. Raises SettingsError where one is lacking, as boto would look
+    for a login of the machine's then, or cannot be one."""
     keys = {"aws_access_key": table.aws_access_key, "aws_secret_key": table.aws_secret_key}
-    if lacking := [name for name, key in keys.items() if not key.strip()]:
+    if lacking := " and ".join(name for name, key in keys.items() if not _A_KEY.fullmatch(key)):
         raise SettingsError(
-            f"table {table.id} has no AWS keys of its own ({' and '.join(lacking)} is empty): name a connection that "
+            f"table {table.id} has no AWS keys of its own ({lacking} is empty, or no key): name a connection that "
             f"may write under {table.s3_path!r} in aws_conn_id"
         )
     return table.aws_access_key, table.aws_secret_key

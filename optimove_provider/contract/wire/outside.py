@@ -25,10 +25,14 @@ _LONGEST_VALUE = 1000
 _NAMED = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
 _BACKSLASHES, _AMPERSAND = r"\\{1,8}", "&(?:amp;){0,4}"
 """What an escape begins with, how often soever it was escaped again; bounded, so that no text takes long."""
+_WRAPPED = rf"(?:\s|{_BACKSLASHES}[nrt]){{0,4}}"
+"""What may stand between two characters of a secret that was broken into lines or groups."""
+_LEAST_WRAPPED = 8
+"""Characters of a secret that is looked for so: of fewer, any words might be made."""
 _BASE64_LEAST = 8
 """Characters of Basic authentication that are a secret's own: fewer might be anything's."""
-_LONGEST_FORM = 48
-"""Characters that one character of a secret may take, escaped: redaction looks so far beyond what is shown."""
+_LONGEST_FORM = 84
+"""Characters that one character of a secret may take, escaped and wrapped: so far redaction looks beyond the shown."""
 
 
 _LONGEST_SIGNATURE = 4000
@@ -54,7 +58,8 @@ def cut(text: str, limit: int = MAX_MESSAGE) -> str:
 
 
 def redact(text: str, secrets: Iterable[str], limit: int | None = None) -> str:
-    """The text, at most so many characters of it, with *** for every secret, however it is escaped.
+    """The text, at most so many characters of it, with *** for every secret, however it is escaped, in capitals or not,
+    and in however many lines.
 
     Where one secret holds another, the longer one counts. None of a secret is shown where the limit cuts through it. A
     table's AWS keys are struck out by their names as well: a vendor may tell of them before anybody knows them.
@@ -72,33 +77,35 @@ def redact(text: str, secrets: Iterable[str], limit: int | None = None) -> str:
 @lru_cache(maxsize=64)
 def _pattern(secrets: tuple[str, ...]) -> re.Pattern[str]:
     """What finds the secrets: whole ones first, then their Base64, the longest first."""
-    plain = ["".join(map(_forms, secret)) for secret in secrets]
+    plain = [(_WRAPPED if len(secret) >= _LEAST_WRAPPED else "").join(map(_forms, secret)) for secret in secrets]
     packed = sorted({form for secret in secrets for form in _base64(secret)}, key=len, reverse=True)
-    return re.compile("|".join([*plain, *(f"{re.escape(form)}[\\w+/-]{{0,2}}=*" for form in packed)]))
+    return re.compile("|".join([*plain, *(f"{re.escape(form)}[\\w+/-]{{0,2}}=*" for form in packed)]), re.IGNORECASE)
 
 
 def _forms(character: str) -> str:
+    """One character in each of its cases, and in each way to write it."""
+    cases = {character, *(one for one in (character.lower(), character.upper()) if len(one) == 1)}
+    return f"(?:{'|'.join(dict.fromkeys(form for one in sorted(cases) for form in _written(one)))})"
+
+
+def _written(character: str) -> list[str]:
     """One character as it stands, or percent-encoded, or as JSON, Python or HTML escape it; escaped twice, too."""
     code = ord(character)
     bytes_ = character.encode("utf-8", "surrogatepass")
-    percent = "".join(f"%(?:25){{0,4}}{_any_case(f'{byte:02x}')}" for byte in bytes_)
+    percent = "".join(f"%(?:25){{0,4}}{byte:02x}" for byte in bytes_)
     units = character.encode("utf-16-be", "surrogatepass")
-    utf16 = "".join(rf"{_BACKSLASHES}u{_any_case(units[at : at + 2].hex())}" for at in range(0, len(units), 2))
-    html = f"{_AMPERSAND}#(?:0{{0,4}}{code}|[xX]0{{0,4}}{_any_case(f'{code:x}')});"
+    utf16 = "".join(rf"{_BACKSLASHES}u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+    html = f"{_AMPERSAND}#(?:0{{0,4}}{code}|x0{{0,4}}{code:x});"
     forms = [re.escape(character), percent, utf16, html]
     if code < 256:
-        forms.append(rf"{_BACKSLASHES}x{_any_case(f'{code:02x}')}")
+        forms.append(rf"{_BACKSLASHES}x{code:02x}")
     if character in "\"'/\\":
         forms.append(rf"{_BACKSLASHES}{re.escape(character)}")
     if character in _NAMED:
         forms.append(f"{_AMPERSAND}{_NAMED[character]};")
     if character == " ":
         forms.append(r"\+")
-    return f"(?:{'|'.join(forms)})"
-
-
-def _any_case(digits: str) -> str:
-    return "".join(f"[{one}{one.upper()}]" if one.isalpha() else one for one in digits)
+    return forms
 
 
 def _base64(secret: str) -> Iterable[str]:

@@ -27,7 +27,18 @@ DoubtfulSuccess = Literal[
 ]
 
 S3Permissions = Literal[
-    "all", "get_put_only", "no_create", "no_part", "no_complete", "no_abort", "no_head", "no_if_none_match"
+    "all", "get_put_only", "no_create", "no_part", "no_complete", "no_abort", "no_head", "no_look", "no_if_none_match"
+]
+OddHead = Literal["answered", "InvalidRequest", "NoSuchKey", "ConditionalRequestConflict", "UnprocessableEntity"]
+OddCondition = Literal[
+    "kept",
+    "InvalidRequest",
+    "ConditionalRequestConflict",
+    "PreconditionFailed",
+    "ExpectationFailed",
+    "UnprocessableEntity",
+    "PreconditionRequired",
+    "InternalError",
 ]
 TableKeys = Literal["both", "null", "empty", "access_key_only"]
 PathForm = Literal["ids", "opaque", "slashes", "null"]
@@ -210,8 +221,15 @@ class DcpSwitches:
 
     # What the keys of a table may do in the import bucket: the guide names GET and PUT. Guess: "all" that an upload in
     # parts needs too, since files above the 5 GB of one PUT are allowed. "get_put_only" answers 405 to other methods,
-    # "no_if_none_match" 501 to that header, and the others 403 to the one operation that they name.
+    # "no_if_none_match" 501 to that header, and the others 403 to what they name, "no_look" to HEAD and GET.
     s3_permissions: S3Permissions = "all"
+    # How HEAD is answered, which the guide does not name. Guess: as AWS does. A proxy, or another store, may refuse it
+    # with other codes, or find nothing.
+    s3_head: OddHead = "answered"
+    # What becomes of a request with If-None-Match, which the guide does not name. Guess: AWS keeps the condition. Other
+    # stores refuse each such request with these codes; "ConditionalRequestConflict" (409) is what AWS documents, too,
+    # for requests at the same time.
+    s3_condition: OddCondition = "kept"
     # Whether the bucket checks who signs. AWS always does. "any": it takes whatever is signed with, for tests.
     s3_credentials: Literal["checked", "any"] = "checked"
     # Which AWS keys a service that is created, and its tables, show: all that the reference prints. Whether each table

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any
 
 from optimove_provider.clients.dcp import DcpClient
-from optimove_provider.clients.s3 import Bucket
+from optimove_provider.clients.s3 import Bucket, NotTaken
 from optimove_provider.contract.cells.datatypes import Attribute, is_key_column
 from optimove_provider.contract.cells.registered import Registered, usable
 from optimove_provider.contract.dcp.config import Table
@@ -151,7 +151,7 @@ def first_rows(bucket: Bucket, s3_key: str) -> list[Row]:
     place = f"s3://{bucket.name}/{s3_key}"
     try:
         beginning, problem = bucket.beginning(s3_key, _FIRST_BYTES), "there is none"
-    except S3Refused as error:
+    except (S3Refused, NotTaken) as error:
         beginning, problem = None, str(error)
     if beginning is None:
         raise DataError(

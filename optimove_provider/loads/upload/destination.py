@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from optimove_provider.clients.s3 import Bucket
 from optimove_provider.clients.settings import UploadMethod
-from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.contract.dcp.import_path import import_folder
 from optimove_provider.loads.state.staging import Staging
 
 log = logging.getLogger(__name__)
@@ -22,8 +22,7 @@ def _warn(text: str) -> None:
 class Destination:
     """Where the files of a load go, how, and where it is remembered how far they came.
 
-    `note` tells a person what is odd on the way. Raises SettingsError without an `s3_path`: the bucket is shared, and
-    nothing belongs at its root.
+    `note` tells a person what is odd on the way. Raises SettingsError for an `s3_path` that is no folder.
     """
 
     bucket: Bucket
@@ -34,15 +33,11 @@ class Destination:
     note: Callable[[str], None] = _warn
 
     def __post_init__(self) -> None:
-        if not self.s3_path.strip("/ ."):
-            raise SettingsError(
-                f"the table names no folder of its own for imports (its s3_path is {self.s3_path!r}), and nothing is "
-                "uploaded to the root of a bucket: ask the vendor, or look at the table in the vendor's pages"
-            )
+        import_folder(self.s3_path)
 
     def key(self, number: int) -> str:
         """The key of a file, numbered from 1."""
-        return f"{self.s3_path.strip('/')}/optimove-{self.load_id}{f'-{number}' if number > 1 else ''}.csv"
+        return f"{import_folder(self.s3_path)}/optimove-{self.load_id}{f'-{number}' if number > 1 else ''}.csv"
 
     def place(self, number: int) -> str:
         """A file as people name it."""

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from enum import Enum
 from typing import Any, ClassVar, Protocol
 
-from optimove_provider.clients.s3 import NotPermitted
+from optimove_provider.clients.s3 import NotPermitted, NotTaken
 from optimove_provider.contract.wire.errors import OptimoveProviderError, S3Refused
 from optimove_provider.loads.upload.destination import Destination
 from optimove_provider.loads.upload.reservoir import ReservoirSample
@@ -26,12 +26,12 @@ class MayBeImported(OptimoveProviderError):
 
 
 class Sight(Enum):
-    """What is seen under a file's name: it, another object, none, or that nobody may look."""
+    """What is seen under a file's name: it, another object, none, or that nobody may look; in words."""
 
-    OWN = "own"
-    OTHER = "other"
-    ABSENT = "absent"
-    UNSEEN = "unseen"
+    OWN = "it is there"
+    OTHER = "another object is there now"
+    ABSENT = "it is not there now"
+    UNSEEN = "nobody may look whether it is there"
 
 
 class Progress(Protocol):
@@ -101,21 +101,25 @@ class UploadFile(ABC):
         """What to raise where the request was refused for good."""
         return error
 
-    def unknown(self) -> MayBeImported:
-        """What to raise where the answer to the request was lost, and there is no object."""
+    def never_was_visible(self) -> bool:
+        """Whether it is certain that no request has made it visible so far."""
+        return False
+
+    def unknown(self, sight: Sight, then: str = "") -> MayBeImported:
+        """What to raise where the answer to the request was lost, no object is seen, and `then` something happened."""
         return MayBeImported(
-            f"{self.place}: the answer to the request that makes it visible was lost, and it is not there now: it "
-            "never arrived, or the vendor has imported it and taken it away. It is not sent again, as that might "
-            "overwrite what others have written since; what the table holds of this load's keys is unknown. Look at "
-            "the table's upload history in the vendor's pages, and clear the task to import under a new name"
+            f"{self.place}: the answer to the request that makes it visible was lost, and {sight.value}: it never "
+            f"arrived, or it did, and the vendor may have imported it, and taken it away.{then} It is not sent "
+            "again: that might overwrite what others have written since; what the table holds of this load's keys is "
+            "unknown. Look at the upload history in the vendor's pages, and clear the task to import under a new name"
         )
 
     def look(self) -> Sight:
-        """Look what is under its name."""
+        """Look what is under its name. Raises S3Trouble where somebody may look, and the answer does not come."""
         try:
             found = self.to.bucket.find(self.key)
-        except S3Refused as error:  # some keys may write, and may not look
-            log.warning("%s. So nobody looks whether the file is there", error)
+        except (S3Refused, NotTaken) as error:  # some keys may write, and may not look
+            self.to.note(f"{error}. So nobody looks whether the file is there")
             return Sight.UNSEEN
         if found is None:
             return Sight.ABSENT

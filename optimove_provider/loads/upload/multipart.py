@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from optimove_provider.clients.s3 import NotPermitted, UploadGone
+from optimove_provider.clients.s3 import NotPermitted, NotTaken, UploadGone
 from optimove_provider.contract.cells.datatypes import MAX_IMPORT_BYTES
 from optimove_provider.contract.wire.errors import Disagreement, S3Refused
 from optimove_provider.loads.upload.destination import Destination
@@ -105,18 +105,28 @@ class MultipartFile(UploadFile):
         if self.progress.parts.get(str(number), [""])[0] == digest:
             return 0
         if self.progress.completed:
-            raise Disagreement(
-                f"{self.place} was completed by an earlier try, and the source holds other rows since. Clear the task "
-                "to import them under a new name"
-            )
+            raise self._other_rows()
         try:
             etag = self.to.bucket.put_part(self.key, self.progress.upload_id, number, body)
         except UploadGone:
-            raise (self.unknown() if self.progress.asked else self.lost()) from None
+            raise self._gone() from None
         with self._lock:
             self.progress.parts[str(number)] = [digest, etag]
             self.write_progress()
         return len(body)
+
+    def _gone(self) -> Exception:
+        """What to raise where S3 knows the upload no more, and a part is missing."""
+        if not self.progress.asked:
+            return self.lost()
+        sight = self.look()
+        return self._other_rows() if sight is Sight.OWN else self.unknown(sight)
+
+    def _other_rows(self) -> Disagreement:
+        return Disagreement(
+            f"{self.place} was completed by an earlier try, and the source holds other rows since. Clear the task to "
+            "import them under a new name"
+        )
 
     def close(self) -> None:
         """Remember that all parts have gone up, and what they make."""
@@ -133,13 +143,15 @@ class MultipartFile(UploadFile):
         """Whether it was completed, or may have been: where S3 knows the upload still, it never was."""
         if self.progress.completed or not self.progress.asked:
             return self.progress.completed
-        if self.look() is Sight.OWN:
-            return True
+        return self.look() is Sight.OWN or not self.never_was_visible()
+
+    def never_was_visible(self) -> bool:
+        """Whether S3 knows the upload still: then no request has completed it."""
         try:
-            return not self.to.bucket.is_open(self.key, self.progress.upload_id)
-        except S3Refused as error:
+            return self.to.bucket.is_open(self.key, self.progress.upload_id)
+        except (S3Refused, NotTaken) as error:
             log.warning("%s. So nobody knows whether the file was there once", error)
-            return True
+            return False
 
     def lost(self) -> UploadLost:
         """S3 knows the upload no more, which was never completed."""

@@ -7,7 +7,7 @@ there says nothing: the file may never have arrived, or may be imported and gone
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from optimove_provider.clients.s3 import InDoubt, NameTaken, NotPermitted, NotTaken, UploadGone
+from optimove_provider.clients.s3 import Conflict, InDoubt, NameTaken, NoAnswer, NotPermitted, NotTaken, UploadGone
 from optimove_provider.contract.wire.errors import Disagreement, S3Refused, S3Trouble
 from optimove_provider.loads.upload.file import Sight, UploadFile
 
@@ -43,14 +43,21 @@ def _is_there_by_earlier_try(file: UploadFile) -> bool:
     sight = file.look()
     if sight is Sight.OWN:
         return True
-    raise _taken(file) if sight is Sight.OTHER else file.unknown()
+    raise _taken(file) if sight is Sight.OTHER else file.unknown(sight)
 
 
 class _Asking:
-    """The requests that make one file visible, until there is an answer. `is_in_doubt`: one of them had none."""
+    """The requests that make one file visible, until there is an answer.
+
+    `is_in_doubt`: one of them may have been carried out; `sight` is what was seen after the last of those. `refusal` is
+    why S3 does not check that the name is free, and `failure` why the last request has to be sent again.
+    """
 
     def __init__(self, file: UploadFile, right: Right) -> None:
         self._file, self._right, self._is_in_doubt = file, right, file.progress.asked
+        self._sight = Sight.UNSEEN
+        self._refusal: Exception | None = None
+        self._failure: S3Trouble | None = None
 
     def run(self) -> None:
         """Ask, a few times."""
@@ -63,52 +70,109 @@ class _Asking:
     def _try(self, is_last: bool) -> bool:
         """Whether the file is there."""
         self._right.check()
+        if is_last and self._failure and not isinstance(self._failure, NoAnswer):
+            self._refusal = self._refusal or self._failure  # it may be about the condition
         self._file.remember_asked()
         try:
-            _ask_once(self._file)
-        except NameTaken:
-            self._accept_name_taken()
+            self._ask(is_last)
         except UploadGone:
             self._accept_gone()
         except InDoubt as error:
             return self._look_after(error, is_last)
         except (S3Refused, S3Trouble) as error:
             return self._not_done(error, is_last)
-        else:
-            self._tell_second_put()
         return True
 
+    def _ask(self, is_last: bool) -> None:
+        """Ask under the condition that the name is free; where S3 does not take that, look, and ask without it."""
+        if not self._refusal:
+            try:
+                self._file.ask(only_new=True)
+                return self._tell_second_put()
+            except Conflict:
+                raise  # which asks for the same once more
+            except (NameTaken, NotPermitted, NotTaken) as error:
+                self._refusal = error
+        return self._ask_unchecked(self._refusal, is_last)
+
+    def _ask_unchecked(self, refusal: Exception, is_last: bool) -> None:
+        """As S3 does not check that the name is free; or says that it is not, which a look has to show."""
+        file, sight, is_taken = self._file, self._look_before(is_last), isinstance(refusal, NameTaken)
+        if sight is Sight.OWN:
+            return None
+        if sight is Sight.OTHER:
+            raise _taken(file)
+        if sight is Sight.UNSEEN and is_taken:
+            return self._accept_unseen()
+        file.ask(only_new=False)
+        looked = "nobody could look" if sight is Sight.UNSEEN else "a moment before it was"
+        file.to.note(
+            f"whether the name {file.place} was free is not checked by S3 ({looked}): it refused to: {refusal}"
+        )
+        return self._tell_second_put()
+
+    def _accept_unseen(self) -> None:
+        """The name is taken, says S3, and nobody may look by whom: by this file, if it may have been, or raise."""
+        place = self._file.place
+        if not self._is_in_doubt:
+            raise Disagreement(
+                f"{place} exists already, says S3, and nobody may look whose it is: nothing is overwritten. Let the "
+                "keys GET objects, and clear the task to import under a new name"
+            )
+        self._file.to.note(f"{place} is there, and nobody may look whether it is this load's: taken for its own")
+
+    def _look_before(self, is_last: bool) -> Sight:
+        """What is under the name. Where nothing was sent that might be there, an upload does not wait for ever until
+        somebody can look: the name holds a random id."""
+        try:
+            return self._file.look()
+        except S3Trouble:
+            if self._is_in_doubt or not is_last or isinstance(self._refusal, NameTaken):
+                raise
+            return Sight.UNSEEN
+
     def _look_after(self, error: InDoubt, is_last: bool) -> bool:
-        if self._file.look() is Sight.OWN:
+        self._sight = self._file.look()
+        if self._sight is Sight.OWN:
             return True
+        if self._sight is Sight.OTHER:
+            raise _taken(self._file)
         if is_last or not (self._file.repeats_safely or self._right.is_exclusive):
             raise error
-        self._is_in_doubt = True
+        self._is_in_doubt, self._failure = True, error
         return False
 
     def _not_done(self, error: S3Refused | S3Trouble, is_last: bool) -> bool:
+        if self._is_in_doubt and isinstance(error, S3Refused):
+            return self._is_there_and_refused(error)
         if not self._is_in_doubt:
             self._file.remember_asked(False)
             if isinstance(error, NotPermitted):
                 raise self._file.refused(error) from None
         if is_last or isinstance(error, S3Refused):
             raise error
+        self._failure = error
         return False
+
+    def _is_there_and_refused(self, error: S3Refused) -> bool:
+        """Whether an earlier request has made it visible, since a later one is refused; or raise what is known."""
+        file, sight = self._file, self._file.look()
+        if sight is Sight.OWN:
+            return True
+        if sight is Sight.OTHER:
+            raise _taken(file)
+        if not file.never_was_visible():
+            raise file.unknown(sight, f" The request was sent again, and refused: {error}")
+        file.remember_asked(False)
+        raise (file.refused(error) if isinstance(error, NotPermitted) else error) from None
 
     def _tell_second_put(self) -> None:
         if self._is_in_doubt and not self._file.repeats_safely:
+            seen = "no object was there" if self._sight is Sight.ABSENT else "nobody could look whether it was there"
             self._file.to.note(
-                f"{self._file.place} may have been imported twice: the answer to the request that put it was lost, no "
-                "object was there, and it was put once more. No other load wrote to the table meanwhile"
+                f"{self._file.place} may have been imported twice: the answer to the request that put it was lost, "
+                f"{seen}, and it was put once more. No other load wrote to the table meanwhile"
             )
-
-    def _accept_name_taken(self) -> None:
-        """The name is taken: by this file itself, or raise."""
-        file, sight = self._file, self._file.look()
-        if sight is Sight.UNSEEN and self._is_in_doubt:
-            file.to.note(f"{file.place} is there, and nobody may look whether it is this load's: taken for its own")
-        elif sight is not Sight.OWN:
-            raise _taken(file)
 
     def _accept_gone(self) -> None:
         """The upload is gone: into the file, or raise."""
@@ -118,29 +182,12 @@ class _Asking:
         if sight is not Sight.OWN and not self._is_in_doubt:
             raise file.lost()
         if sight is Sight.ABSENT:
-            raise file.unknown()
+            raise file.unknown(sight)
         if sight is Sight.UNSEEN:
             file.to.note(
                 f"{file.place} was completed by a request without an answer, says its upload, which is gone; nobody "
                 "may look whether the file is there"
             )
-
-
-def _ask_once(file: UploadFile) -> None:
-    """Ask under the condition that the name is free; where S3 does not take that, look, and ask without it."""
-    try:
-        return file.ask(only_new=True)
-    except (NotPermitted, NotTaken) as error:
-        refused = error
-    sight = file.look()
-    if sight is Sight.OWN:
-        return None
-    if sight is Sight.OTHER:
-        raise _taken(file)
-    file.ask(only_new=False)
-    looked = "nobody could look" if sight is Sight.UNSEEN else "a moment before it was"
-    file.to.note(f"whether the name {file.place} was free is not checked by S3 ({looked}): it refused to: {refused}")
-    return None
 
 
 def _taken(file: UploadFile) -> Disagreement:

@@ -43,6 +43,7 @@ class ImportOptions:
     `on_invalid`: "fail" imports nothing if a row is invalid, "split" imports the valid rows and keeps the others with
     their reasons; `max_rejected` of them may be, or that share of all rows if it is below 1; None for any number.
     `allow_pii` names columns that may look like personal data. A file ends before it has more than `max_file_bytes`.
+    `strict`: what the vendor calls right here and wrong there makes a row invalid, and is not rewritten.
     """
 
     attributes: Sequence[Registered]
@@ -51,6 +52,7 @@ class ImportOptions:
     allow_pii: Collection[str] = ()
     max_file_bytes: int = MAX_FILE_BYTES
     dry_run: bool = False
+    strict: bool = False
 
     def __post_init__(self) -> None:
         if self.on_invalid not in ON_INVALID:
@@ -125,6 +127,7 @@ class RowCheck:
         file, allowed = self._source, self._options.allow_pii
         return Options(
             file=file.name if isinstance(file, CsvFile) else "the source's rows",
+            strict=self._options.strict,
             rewrites=True,
             delimiter=self._delimiter,
             observers=self._all_observers,

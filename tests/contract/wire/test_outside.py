@@ -33,6 +33,12 @@ FORMS = {
     "Base64": lambda one: base64.b64encode(one.encode()).decode(),
     "Basic authentication": lambda one: base64.b64encode(f"user:{one}".encode()).decode(),
     "Basic authentication of another user": lambda one: base64.b64encode(f"me:{one}".encode()).decode(),
+    "in capitals": str.upper,
+    "in small letters": str.lower,
+    "percent, in capitals": lambda one: quote(one.upper(), safe=""),
+    "broken into lines": lambda one: "\n".join(one[at : at + 6] for at in range(0, len(one), 6)),
+    "in groups": lambda one: " ".join(one[at : at + 4] for at in range(0, len(one), 4)),
+    "broken into lines, as JSON": lambda one: json.dumps("\r\n".join([one[:9], one[9:]])),
     "Base64 for URLs": lambda one: base64.urlsafe_b64encode(f"u:{one}".encode()).decode(),
 }
 
@@ -42,7 +48,12 @@ def test_a_secret_is_struck_out_in_every_form(form):
     shown = redact(f"<{form(SECRET)}> and so on", [SECRET, "another"])
     assert "***" in shown
     assert shown.endswith("> and so on")
-    assert not [part for part in ("secretKEY", form("secretKEY").strip("\"'")[4:-2]) if part in shown]
+    parts = ("secretKEY", form("secretKEY").strip("\"'")[4:-2])
+    assert not [part for part in parts if part.lower() in shown.lower()]
+
+
+def test_a_short_secret_is_not_put_together_from_several_words():
+    assert redact("in a box", ["nab"]) == "in a box"
 
 
 @settings(max_examples=30)

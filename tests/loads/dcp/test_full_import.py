@@ -4,7 +4,7 @@ import csv
 import gzip
 import io
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pyarrow as pa
 import pytest
@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.dcp.config import IMPORT_BUCKET
 from optimove_provider.contract.wire.errors import DataError, Disagreement, S3Trouble, SettingsError
+from optimove_provider.loads.dcp import load
 from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.upload.file import UploadLost
 from optimove_provider.loads.upload.multipart import PART_BYTES
@@ -137,6 +138,35 @@ def test_a_packed_file_with_tabs_goes_up_unpacked_and_with_commas(target):
     report = target.run(of(packed, "rows.tsv.gz"))
     assert (report.rows, report.s3_keys[0][-4:]) == (2, ".csv")
     assert list(target.stored().values()) == [b'customerId,ltv,since\n1,2.5,2026-01-31\n"a,b",,\n']
+
+
+DISPUTED = {
+    "a space before a quote": b'customerId, "note"\n1, "a"\n',
+    "an exponent": b"customerId,ltv\n1,1e5\n",
+}
+
+
+@pytest.mark.parametrize("data", DISPUTED.values(), ids=DISPUTED)
+@pytest.mark.parametrize("mode", ["full", "changed"])
+def test_what_the_vendor_disputes_is_rewritten_or_if_strict_an_error(target, data, mode):
+    def import_it(strict):
+        one = Target(target.s3, target.folder)
+        report = one.report()
+        load.run(one.load(data, report, one.ledger, mode=mode, strict=strict), timedelta(hours=1))
+        return one, report
+
+    one, report = import_it(strict=False)
+    (stored,) = one.stored().values()
+    assert (report.state, stored != data) == ("uploaded", True)
+    with pytest.raises(DataError, match=r"[12] errors?, 0 warnings"):
+        import_it(strict=True)
+
+
+def test_if_strict_only_the_disputed_rows_are_split_off(target):
+    data = b"customerId,ltv\n1,1e5\n2,2.5\n"
+    report = target.run(data, on_invalid="split", strict=True)
+    assert (report.accepted, report.rejected) == (1, 1)
+    assert list(target.stored().values()) == [b"customerId,ltv\n2,2.5\n"]
 
 
 def test_blank_lines_and_a_byte_order_mark_stay_behind(target):

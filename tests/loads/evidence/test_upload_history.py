@@ -5,10 +5,14 @@ from html import unescape
 
 import pytest
 
-from optimove_provider.contract.wire.errors import AuthenticationError, Refused, ServerTrouble
+from optimove_provider.clients.s3 import Bucket
+from optimove_provider.contract.dcp.config import IMPORT_BUCKET
+from optimove_provider.contract.wire.errors import AuthenticationError, DataError, Refused, ServerTrouble
 from optimove_provider.emulator.model.faults import Fault
 from optimove_provider.loads.dcp.in_doubt import StillImporting
+from optimove_provider.loads.evidence.upload_history import first_rows
 from tests.support.dcp.importing import Vendor
+from tests.support.dcp.s3_refusals import refuse
 
 ROWS = {"a": (1651676123, 1), "b": (1651676124, 2)}
 GET = "GET read_profile was answered"
@@ -92,3 +96,11 @@ def test_a_file_that_nobody_remembers_is_not_called_seen(vendor, profile_read, e
     with pytest.raises(error):
         vendor.history.outcome(report.s3_keys)
     assert vendor.staging.names("samples") == []
+
+
+@pytest.mark.parametrize(("status", "code"), [(403, "AccessDenied"), (409, "Odd"), (400, "InvalidRequest")])
+def test_a_file_that_s3_refuses_to_give_is_told_as_one_that_cannot_be_read(vendor, status, code):
+    """Which no retry mends, whatever it is refused with."""
+    vendor.s3.get_object = lambda **_: refuse(status, code)(1)
+    with pytest.raises(DataError, match=rf"dcp/x\.csv cannot be read \(.*{code}"):
+        first_rows(Bucket(vendor.s3, IMPORT_BUCKET), "dcp/x.csv")

@@ -5,8 +5,6 @@ a lost answer for a failure and made a second object; that refused to write wher
 a store which does not know If-None-Match.
 """
 
-from datetime import UTC, datetime
-
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
@@ -16,40 +14,16 @@ from optimove_provider.loads.dcp.in_doubt import StillImporting
 from optimove_provider.loads.dcp.load import run
 from optimove_provider.loads.ledger.lease import Lease, LeaseLost
 from optimove_provider.loads.upload.file import MayBeImported, UploadLost
+from tests.support.dcp.one_file import ASK, BOTH, ROWS, TWICE, import_full, of, take_away, versions
 from tests.support.dcp.s3_refusals import lose, refuse
-from tests.support.dcp_imports import WAIT, another, changed, full
+from tests.support.dcp_imports import WAIT, another, changed
 from tests.support.ledgers import let_lease_end
 from tests.support.optix_target import Killed
 from tests.support.s3_target import Calls, Target, many, rows_of
 
-ROWS = b"customerId,ltv\n1,2.5\n2,1\n"
-NIGHT = datetime(2026, 1, 31, tzinfo=UTC)
-ASK = {"multipart": "CompleteMultipartUpload", "put": "PutObject"}
-BOTH = pytest.mark.parametrize("method", ASK)
-TWICE = "may have been imported twice"
-
 
 def die(_):
     raise Killed
-
-
-def of(target, method):
-    return Target(target.s3, target.folder, method=method)
-
-
-def versions(target):
-    """How often each key was put."""
-    found = target.s3.list_object_versions(Bucket=target.to.bucket.name, Prefix=target.s3_path).get("Versions", [])
-    return [one["Key"] for one in found]
-
-
-def take_away(target):
-    """What a vendor may do with a file that it has imported."""
-    target.s3.delete_object(Bucket=target.to.bucket.name, Key=target.to.key(1))
-
-
-def import_full(target, try_number=1):
-    return full(target, ROWS, try_number, NIGHT)
 
 
 @BOTH

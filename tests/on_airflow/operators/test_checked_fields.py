@@ -53,6 +53,7 @@ FIELDS = {
     "dry_run": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
     "update": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
     "overwrite_newer": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
+    "strict": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
     "ttl_seconds": ([0, True, "60", 3 * 10**11], ["0", "never", "None", "", "3e11", "1_0"], ("60", 60)),
     "window_grain": (
         ["1h", None, 0, -3600, timedelta(hours=5), timedelta(days=1.5), 7 * 3600],

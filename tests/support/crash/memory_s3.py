@@ -52,17 +52,22 @@ class MemoryS3:
         self._may_be_taken(Key, IfNoneMatch, "CompleteMultipartUpload")
         wanted = MultipartUpload["Parts"]
         assert [_etag(parts[one["PartNumber"]]) for one in wanted] == [one["ETag"] for one in wanted]
-        self._make(Key, b"".join(parts[one["PartNumber"]] for one in wanted), metadata)
+        body = b"".join(parts[one["PartNumber"]] for one in wanted)
+        self._make(Key, body, metadata)
         del self.uploads[UploadId]
+        return {"ETag": _etag(body)}
 
     def put_object(self, Key: str, Body: Any, Metadata: dict[str, str], IfNoneMatch: str = "", **_: Any) -> Any:
         self._permit("put", "PutObject", IfNoneMatch)
         self._may_be_taken(Key, IfNoneMatch, "PutObject")
-        self._make(Key, Body.read(), Metadata)
+        body = Body.read()
+        self._make(Key, body, Metadata)
+        return {"ETag": _etag(body)}
 
     def list_parts(self, Key: str, UploadId: str, **_: Any) -> Any:
         self._permit("list_parts", "ListParts")
         self._open(Key, UploadId, "ListParts")
+        return {"UploadId": UploadId}
 
     def abort_multipart_upload(self, Key: str, UploadId: str, **_: Any) -> Any:
         self._permit("abort", "AbortMultipartUpload")
@@ -88,7 +93,7 @@ class MemoryS3:
         if key not in self.objects:
             raise _error(code, 404, operation)
         body, metadata = self.objects[key]
-        return {"ContentLength": len(body), "Metadata": metadata}
+        return {"ContentLength": len(body), "Metadata": metadata, "ETag": _etag(body)}
 
     def _permit(self, operation: Operation, called: str, condition: str = "") -> None:
         if refused := why_not_permitted(self.permissions, operation, bool(condition)):

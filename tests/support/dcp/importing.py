@@ -41,8 +41,9 @@ class PuttingS3(MemoryS3):
         self.put = objects.put
 
     def complete_multipart_upload(self, Key, **how):
-        super().complete_multipart_upload(Key=Key, **how)
+        made = super().complete_multipart_upload(Key=Key, **how)
         self.put(Key, self.objects[Key][0])
+        return made
 
 
 @dataclass
