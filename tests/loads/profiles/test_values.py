@@ -75,10 +75,9 @@ def test_a_value_is_written_as_what_it_is(name, value, found):
 def test_a_float_that_may_have_lost_digits_is_refused_by_row_and_name(client, state, table, load, value):
     client.ensure_attributes(table, ATTRIBUTES)
     encoder = ProfileEncoder.to(ATTRIBUTES)
+    records = [{"customerId": "a", "long": 5.0}, {"customerId": "b", "long": value}]
     with pytest.raises(TooManyRejected, match=r"row 2: attribute 'long', value .* a float from 2\^53 on may have lost"):
-        write_profiles(
-            client, table, [{"customerId": "a", "long": 5.0}, {"customerId": "b", "long": value}], encoder, load
-        )
+        write_profiles(client, client.read_table(table), records, encoder, load)
     assert state.tables[table].profiles == {}
 
 
@@ -86,14 +85,14 @@ def test_a_float_that_may_have_lost_digits_is_refused_by_row_and_name(client, st
     ("id", "found"), [(5.0, "5"), (np.int64(7), "7"), (np.float64(8), "8"), (Decimal("9.0"), "9"), (2**70, str(2**70))]
 )
 def test_a_whole_number_is_an_id(client, state, table, load, id, found):
-    write_profiles(client, table, [{"customerId": id}], ProfileEncoder.to([]), load)
+    write_profiles(client, client.read_table(table), [{"customerId": id}], ProfileEncoder.to([]), load)
     assert list(state.tables[table].profiles) == [found]
 
 
 @pytest.mark.parametrize("id", [1e16, 1.5, True, np.float64(2.0**53), np.float32(0.5), Decimal("1.5"), b"a", [1]])
 def test_another_number_is_none(client, table, load, id):
     with pytest.raises(TooManyRejected, match="row 1: customerId "):
-        write_profiles(client, table, [{"customerId": id}], ProfileEncoder.to([]), load)
+        write_profiles(client, client.read_table(table), [{"customerId": id}], ProfileEncoder.to([]), load)
 
 
 VALUES = (
