@@ -23,6 +23,7 @@ from optimove_provider.clients.timeline import KINDS
 from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.links.load import vendor_page
 from optimove_provider.loads.history import words
+from optimove_provider.loads.history.findings import findings_of
 from optimove_provider.loads.history.loads import BEGUN, Load, LoadIndex, Target, report_of
 from optimove_provider.loads.history.record import manifest_of, sightings, with_loads
 from optimove_provider.loads.history.rejected import RejectedRow, rejected_path, rejected_rows
@@ -174,6 +175,7 @@ def _load(visit: Visited, id: str, run: str = "", by: str = "") -> HTMLResponse:
         report=report,
         states=states_of([load]),
         has_rejected=path is not None,
+        findings=findings_of(visit.place, {**report, "load_id": id}),
         vendor=vendor_page(report.get("target") or {}),
         run=run,
         by=by,

@@ -15,6 +15,8 @@ _TOGETHER = 64
 """Reports in memory at once while they are read; most are a few kB."""
 _SAME_INSTANT = 2.0
 """Seconds in which a folder may change without looking younger, on the coarsest of file systems."""
+FINDINGS_ENDING = "-findings.json"
+"""Of files beside the reports, which tell of rows and may be long."""
 BEGUN = "begun"
 """The state of a load that has no report: it is running, it waits, or its process was killed."""
 
@@ -132,7 +134,8 @@ class LoadIndex:
         return [load for _, load in self._known[folder].values() if load]
 
     def _list(self, staging: Staging, folder: str) -> None:
-        files, known = staging.files(folder, ".json"), self._known[folder]
+        listed, known = staging.files(folder, ".json"), self._known[folder]
+        files = {name: changed for name, changed in listed.items() if not name.endswith(FINDINGS_ENDING)}
         names = sorted(files, key=lambda name: files[name], reverse=True)[: self._most]
         unknown = [name for name in names if known.get(name, ("",))[0] != files[name]]
         for first in range(0, len(unknown), _TOGETHER):

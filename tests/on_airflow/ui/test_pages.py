@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from html import unescape
+from pathlib import Path
 
 import pytest
 
@@ -80,6 +81,18 @@ def test_a_loads_page_tells_its_story(admin, upload):
 
 def test_a_loads_page_leads_to_where_the_vendor_shows_it(admin, emulator, upload):
     assert f'data-airflow="{emulator.url}/"' in admin.page("load", id=upload(ROWS)["load_id"])
+
+
+def test_findings_are_told_by_rule_with_examples_and_their_values_only_if_a_setting_says_so(admin, upload, monkeypatch):
+    rows = [{"id": key, "name": "x"} for key in ("KUNDE 1", "kunde 1", "n/a")]
+    load_id = upload(rows)["load_id"]
+    page = admin.page("load", id=load_id)
+    assert "id-null warning 1 row 3 column id : a marker of null" in text_of(page)
+    assert "<code>n/a</code>" not in page
+    monkeypatch.setenv("AIRFLOW__OPTIMOVE__SHOW_RECORDS", "True")
+    assert "<code>n/a</code>" in admin.page("load", id=load_id)
+    Path(staging().path(f"reports/{load_id}-findings.json")).unlink()
+    assert "id-null warning 1 " in text_of(admin.page("load", id=load_id))
 
 
 def test_samples_and_contents_are_shown_only_if_a_setting_says_so(admin, upload, monkeypatch):
