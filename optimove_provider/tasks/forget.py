@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from optimove_provider.contract.how_many import how_many
 from optimove_provider.contract.wire.errors import DataError, SettingsError
 from optimove_provider.contract.wire.targets import host_url
 from optimove_provider.loads.dcp.columns import COLUMNS_FILE
@@ -40,7 +41,10 @@ class Found:
         keys = f", keys of type {manifest.key_type}" if manifest.key_type else ""
         newest = manifest.newest_snapshot
         snapshot = f", the newest snapshot of {newest.age.generation:%Y-%m-%d %H:%M:%S} UTC" if newest else ""
-        return f"{self.named} at {self.host}: {manifest.rows} rows{keys}{snapshot}, in {place.url(self.folder_path)}"
+        return (
+            f"{self.named} at {self.host}: {how_many(manifest.rows, 'row')}{keys}{snapshot}, in "
+            f"{place.url(self.folder_path)}"
+        )
 
     @property
     def folder_path(self) -> str:
