@@ -10,7 +10,7 @@ from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.disk.room import keeping
 from optimove_provider.loads.ledger.lease import TargetBusy
 from optimove_provider.loads.report.report import COUNTS, Report
-from optimove_provider.loads.report.visibility import Doubt, no_doubt, visibility_of
+from optimove_provider.loads.report.visibility import ENDED, Doubt, no_doubt, visibility_of
 from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
 
@@ -36,7 +36,6 @@ class ReportNotWritten(OptimoveProviderError):
 
 
 _FILING = "to write the report"
-ENDED = ("committed", "nothing_to_send")
 
 
 @contextmanager

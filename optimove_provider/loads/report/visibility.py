@@ -19,7 +19,7 @@ class Visibility(StrEnum):
 
 Doubt = Callable[[BaseException | None], bool]
 """Whether rows may be visible that do not count as accepted, once a try has ended with this error, or with none."""
-ENDED_WELL = ("committed", "nothing_to_send")
+ENDED = ("committed", "nothing_to_send")
 
 
 def no_doubt(error: BaseException | None) -> bool:
@@ -49,9 +49,9 @@ def visibility_of(state: str, accepted: int, kept: int, in_doubt: bool) -> Visib
 
     Files that are uploaded are not known to be visible until their import is confirmed.
     """
-    if state == "uploaded" or (in_doubt and state not in ENDED_WELL):
+    if state == "uploaded" or (in_doubt and state not in ENDED):
         return Visibility.NOT_KNOWN
-    return Visibility.VISIBLE if accepted or (state in ENDED_WELL and kept) else Visibility.NOT_VISIBLE
+    return Visibility.VISIBLE if accepted or (state in ENDED and kept) else Visibility.NOT_VISIBLE
 
 
 AT_ONCE = ("update", "profiles", "aliases")
@@ -73,7 +73,7 @@ def sentence(report: Mapping[str, Any]) -> str:
     if found == Visibility.NOT_KNOWN:
         return _not_known(state, accepted)
     if found == Visibility.NOT_VISIBLE:
-        has_sent = state == "failed" or (state in ENDED_WELL and report["rejected"])
+        has_sent = state == "failed" or (state in ENDED and report["rejected"])
         return "Nothing of this load is visible" if has_sent else "Nothing was sent"
     if not found or not accepted:
         return ""
