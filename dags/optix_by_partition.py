@@ -13,6 +13,8 @@ has a newer day are not sent, and are counted as `stale`. The consumer runs for 
 **Needs** the pool `optix`: `airflow pools set optix 2 "loads to Opti-X at a time"`. The limit `requests_per_10s` of the
 connection holds for each running task, so give it the account's limit divided by the slots.
 
+**Trigger form:** with `recreate`, the uuid of a data connection that is gone, another one is made in its place, once.
+
 **If it fails:** the log of `upload` says what was read, sent and refused, and whether anything is visible in Opti-X.
 The consumer does not run. Mend the cause and clear the task: it selects the same day again.
 """
@@ -36,6 +38,7 @@ with DAG(
     doc_md=__doc__,
     tags=["optimove", "opti-x", "example"],
     params={
+        "recreate": Param("", type="string", description="Uuid of one that is gone, to be made anew"),
         "since": Param(None, type=["null", "string"], format="date-time", description="Start of a window by hand"),
         "until": Param(None, type=["null", "string"], format="date-time", description="Its end, which is left out"),
     },
@@ -50,6 +53,7 @@ with DAG(
         task_id="connection",
         name="CDNOW customers by partition",
         primary_key="customerId",
+        recreate="{{ params.recreate }}",
         max_active_tis_per_dag=1,  # of the runs of a backfill, one creates it
     )
     OptixUploadOperator(

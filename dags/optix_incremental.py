@@ -14,6 +14,8 @@ days run, a customer ends up as of the last day: rows for which Opti-X has a new
 **Needs** the pool `optix`: `airflow pools set optix 2 "loads to Opti-X at a time"`. The limit `requests_per_10s` of the
 connection holds for each running task, so give it the account's limit divided by the slots.
 
+**Trigger form:** with `recreate`, the uuid of a data connection that is gone, another one is made in its place, once.
+
 **If it fails:** the log of `upload` says what was read, sent and refused, and whether anything is visible in Opti-X.
 Mend the cause and clear the task: it selects the same day again. Later days need not wait for it.
 """
@@ -34,6 +36,7 @@ with DAG(
     doc_md=__doc__,
     tags=["optimove", "opti-x", "example"],
     params={
+        "recreate": Param("", type="string", description="Uuid of one that is gone, to be made anew"),
         "since": Param(None, type=["null", "string"], format="date-time", description="Start of a window by hand"),
         "until": Param(None, type=["null", "string"], format="date-time", description="Its end, which is left out"),
     },
@@ -48,6 +51,7 @@ with DAG(
         task_id="connection",
         name="CDNOW customers by day",
         primary_key="customerId",
+        recreate="{{ params.recreate }}",
         max_active_tis_per_dag=1,  # of the runs of a backfill, one creates it
     )
     OptixUploadOperator(

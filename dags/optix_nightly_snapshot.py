@@ -9,6 +9,7 @@ DAG's file lets them expire.
 
 **Trigger form:** with `send_all`, every row is sent. Do that once in a while, and after anyone else has written to the
 data connection: the comparison knows only what was sent from here.
+With `recreate`, the uuid of a data connection that is gone, another one is made in its place, once.
 
 **Not to be back-filled:** the query reads the warehouse as it is now, whatever the date of the run.
 
@@ -34,6 +35,7 @@ with DAG(
     doc_md=__doc__,
     tags=["optimove", "opti-x", "example"],
     params={
+        "recreate": Param("", type="string", description="Uuid of one that is gone, to be made anew"),
         "send_all": Param(False, type="boolean", description="Send the rows that did not change, too"),
         "dry_run": Param(False, type="boolean", description="Plan only, and send nothing"),
     },
@@ -45,7 +47,10 @@ with DAG(
     },
 ):
     connection = OptixCreateConnectionOperator(
-        task_id="connection", name="CDNOW customers by night", primary_key="customerId"
+        task_id="connection",
+        name="CDNOW customers by night",
+        primary_key="customerId",
+        recreate="{{ params.recreate }}",
     )
 
     @task.branch(pool="default_pool")

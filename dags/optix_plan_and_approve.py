@@ -2,10 +2,12 @@
 ### All customers into Opti-X, after a person has seen what would change
 
 `plan` compares the query's rows with what Opti-X took before and sends nothing. If more than `ask_above_share` of the
-customers would be new, changed or gone, `approve` waits until somebody has looked at the numbers: Browse > Required
-Actions. Then `upload` carries out that plan and no other: if the source or the target has changed since, it fails.
+customers would be new, changed or gone, or it is unknown what Opti-X has of them, as after a load that died, `approve`
+waits until somebody has looked at the numbers and samples: Browse > Required Actions. Then `upload` carries out that
+plan and no other: if the source or the target has changed since, it fails.
 
 **Trigger form:** the share above which a person is asked; with 0, any change is shown, with 1, nobody is asked.
+With `recreate`, the uuid of a data connection that is gone, another one is made in its place, once.
 
 **Not to be back-filled:** the query reads the warehouse as it is now, whatever the date of the run.
 
@@ -22,6 +24,7 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Param, task
 
+from optimove_provider.operators.approval import plan_text, share_of_change
 from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUploadOperator
 from optimove_provider.options import Guards
 
@@ -35,11 +38,19 @@ with DAG(
     max_active_runs=1,
     doc_md=__doc__,
     tags=["optimove", "opti-x", "example"],
-    params={"ask_above_share": Param(0.1, type="number", minimum=0, maximum=1, description="Share of the customers")},
+    user_defined_macros={"plan_text": plan_text},
+    params={
+        "recreate": Param("", type="string", description="Uuid of one that is gone, to be made anew"),
+        "ask_above_share": Param(0.1, type="number", minimum=0, maximum=1, description="Share of the customers"),
+    },
     default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},
 ):
     connection = OptixCreateConnectionOperator(
-        task_id="connection", name="CDNOW customers, approved", primary_key="customerId", **LOAD
+        task_id="connection",
+        name="CDNOW customers, approved",
+        primary_key="customerId",
+        recreate="{{ params.recreate }}",
+        **LOAD,
     )
     rows = {
         "data_connection_uuid": connection.output,
@@ -54,22 +65,13 @@ with DAG(
 
     @task.branch
     def is_it_much(plan: dict[str, Any], params: dict[str, float] | None = None) -> str:
-        """The next task: a person is asked if a larger share of the customers would change."""
-        changing = plan["new"] + plan["changed"] + plan["removed"]
-        share = changing / max(plan["rows"] + plan["removed"], 1)
-        return "approve" if params and share > params["ask_above_share"] else "upload"
+        """The next task: a person is asked if a larger share of the customers may change."""
+        return "approve" if params and share_of_change(plan) > params["ask_above_share"] else "upload"
 
     approve = ApprovalOperator(
         task_id="approve",
         subject="Upload {{ ti.xcom_pull('plan')['rows'] }} customers to Opti-X?",
-        body="""{% set plan = ti.xcom_pull('plan') %}
-| new | changed | unchanged | expiring | removed | stale |
-| --- | --- | --- | --- | --- | --- |
-| {{ plan['new'] }} | {{ plan['changed'] }} | {{ plan['unchanged'] }} | {{ plan['expiring'] }} | {{ plan['removed'] }} |
-{{- ' ' }}{{ plan['stale'] }} |
-
-Plan {{ plan['plan'] }}; samples of old and new records: {{ plan['report'] }}
-""",
+        body="{{ plan_text(ti.xcom_pull('plan')) }}",
         response_timeout=timedelta(days=3),
     )
     upload = OptixUploadOperator(

@@ -6,6 +6,8 @@ of [the vendor's walkthrough](https://developer.optimove.com/docs/walkthrough-ex
 
 Run it as often as you like: the data connection is created once, and a record replaces the stored one of the same key.
 
+**Trigger form:** with `recreate`, the uuid of a data connection that is gone, another one is made in its place, once.
+
 **If it fails:** the task's log names the row, the file or the connection's field, and what to do, and
 whether anything is visible in Opti-X. Clear the task once the cause is mended.
 """
@@ -13,7 +15,7 @@ whether anything is visible in Opti-X. Clear the task once the cause is mended.
 from datetime import timedelta
 from pathlib import Path
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, Param
 
 from optimove_provider.operators.optix import (
     OptixCreateConnectionOperator,
@@ -26,10 +28,15 @@ with DAG(
     schedule=None,
     doc_md=__doc__,
     tags=["optimove", "opti-x", "example"],
+    params={"recreate": Param("", type="string", description="Uuid of one that is gone, to be made anew")},
     default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
 ):
     create_connection = OptixCreateConnectionOperator(
-        task_id="create_connection", name="New Test DC", primary_key="user_id", description="."
+        task_id="create_connection",
+        name="New Test DC",
+        primary_key="user_id",
+        recreate="{{ params.recreate }}",
+        description=".",
     )
     upload_file = OptixUploadOperator(
         task_id="upload_file",

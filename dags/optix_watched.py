@@ -11,6 +11,8 @@ A process that was killed tells nothing: for that the DAG has a deadline.
 `after_optix_loads` is scheduled on the asset of all loads into Opti-X, and reads from the event what each has done.
 With `schedule=optix_asset("<uuid>")` it would run for one data connection alone.
 
+**Trigger form:** with `recreate`, the uuid of a data connection that is gone, another one is made in its place, once.
+
 **If it fails:** the notice, or the button "Load report" of the task, says what became of every row. Mend the cause and
 clear the task.
 """
@@ -18,7 +20,7 @@ clear the task.
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow.sdk import DAG, task
+from airflow.sdk import DAG, Param, task
 from airflow.sdk.definitions.callback import SyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
@@ -41,13 +43,17 @@ with DAG(
     max_active_runs=1,
     doc_md=__doc__,
     tags=["optimove", "opti-x", "example"],
+    params={"recreate": Param("", type="string", description="Uuid of one that is gone, to be made anew")},
     default_args=DEFAULTS,
     deadline=DeadlineAlert(
         reference=DeadlineReference.DAGRUN_QUEUED_AT, interval=timedelta(hours=3), callback=SyncCallback(tell_late)
     ),
 ):
     connection = OptixCreateConnectionOperator(
-        task_id="connection", name="CDNOW customers, watched", primary_key="customerId"
+        task_id="connection",
+        name="CDNOW customers, watched",
+        primary_key="customerId",
+        recreate="{{ params.recreate }}",
     )
     OptixUploadOperator(
         task_id="watched",

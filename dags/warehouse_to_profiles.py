@@ -7,13 +7,15 @@ CSV file to a DCP table, where a sensor waits until they are imported.
 The query selects each customer's whole profile: in Opti-X a record replaces the stored one, so a field that is not
 selected is removed.
 
+**Trigger form:** with `recreate`, the uuid of a data connection that is gone, another one is made in its place, once.
+
 **If it fails:** the log of the red task says what was read, sent and refused, and whether Opti-X shows anything of it.
 A file with a bad row is not uploaded to DCP. Mend the query or the data, and clear the task.
 """
 
 from datetime import datetime, timedelta
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, Param
 
 from optimove_provider.operators.dcp import (
     DcpCreateServiceOperator,
@@ -34,10 +36,11 @@ with DAG(
     max_active_runs=1,
     doc_md=__doc__,
     tags=["optimove", "opti-x", "dcp", "example"],
+    params={"recreate": Param("", type="string", description="Uuid of one that is gone, to be made anew")},
     default_args={"retries": 2, "retry_delay": timedelta(minutes=5), "execution_timeout": timedelta(hours=2)},
 ):
     connection = OptixCreateConnectionOperator(
-        task_id="optix_connection", name="CDNOW customers", primary_key="customerId"
+        task_id="optix_connection", name="CDNOW customers", primary_key="customerId", recreate="{{ params.recreate }}"
     )
     OptixUploadOperator(
         task_id="optix_upload",

@@ -62,7 +62,7 @@ class Command:
             with stopping(), _results_only() as out:
                 return self.run(wanted, out)
         except OptimoveProviderError as error:
-            problem = str(error)
+            problem = error.told or str(error)
         except OSError as error:
             where = f"{error.filename!r}: " if error.filename else ""
             problem = f"{where}{error.strerror or error}; mend that and start again"

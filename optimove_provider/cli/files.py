@@ -43,7 +43,7 @@ def validate(wanted: argparse.Namespace, out: TextIO) -> int:
     from optimove_provider.records.validate.validate import Options, check_csv
 
     temporary.sweep()
-    attributes = _attributes(wanted) if wanted.primary_key is None else None
+    attributes = None if _is_for_optix(wanted) else _attributes(wanted)
     inputs, outputs = (wanted.file, wanted.attributes), (wanted.output, *(wanted.split or ()))
     check_outputs(filter(None, inputs), (one for one in outputs if one is not None))
     delimiter = _delimiter(wanted)
@@ -114,6 +114,19 @@ def _attributes(wanted: argparse.Namespace) -> Sequence[Registered]:
     if wanted.table is not None:
         return _table_attributes(wanted.table, wanted.dcp_conn_id)
     return _file_attributes(wanted.attributes)
+
+
+def _is_for_optix(wanted: argparse.Namespace) -> bool:
+    """Whether rows for Opti-X are checked. Raises SettingsError for attributes too, by which no cell would be."""
+    if wanted.primary_key is None:
+        return False
+    for given, flag in ((wanted.attributes, "--attributes"), (wanted.table, "--table")):
+        if given is not None:
+            raise SettingsError(
+                f"{flag} is about a table of DCP, --primary-key about a data connection of Opti-X, which has no "
+                "datatypes: give one of the two"
+            )
+    return True
 
 
 def _file_attributes(path: str) -> list[Attribute]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from optimove_provider.contract.next_steps import NextStep
 from optimove_provider.contract.wire.errors import OptimoveProviderError
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ class NotWritten(OptimoveProviderError):
     """A disk took no more: full, read-only, or not this user's. What was written before is as it was."""
 
     retry_helps = True
+    then = NextStep.GOES_ON
 
 
 def not_written(

@@ -18,6 +18,7 @@ from urllib.parse import urljoin
 from airflow.providers.common.compat.sdk import BaseNotifier, conf
 
 from optimove_provider.addresses import load_page, prefix_of
+from optimove_provider.contract.how_many import how_many
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.links.load import ACCOUNT, told
 from optimove_provider.notifications.state import Found, told_once
@@ -114,7 +115,7 @@ class RejectedRowsNotifier(_LoadNotifier):
         rejected, rows = account.get("rejected", 0), account.get("rows", 0)
         allowed = self.max_rejected * rows if self.max_rejected < 1 else self.max_rejected
         if rejected > allowed:
-            yield f"{rejected} of {rows} rows were rejected"
+            yield f"{rejected} of {how_many(rows, 'row')} {'was' if rejected == 1 else 'were'} rejected"
 
 
 class DegradedLoadNotifier(_LoadNotifier):
@@ -149,7 +150,7 @@ class DegradedLoadNotifier(_LoadNotifier):
             yield "the task failed"
         rows, seconds = account.get("rows", 0), account.get("seconds", 0.0)
         if rows < self.min_rows and not has_failed:
-            yield f"{rows} rows, of at least {self.min_rows}"
+            yield f"{how_many(rows, 'row')}, of at least {self.min_rows}"
         if self.max_duration is not None and seconds > self.max_duration.total_seconds():
             yield f"the load took {timedelta(seconds=round(seconds))}, of at most {self.max_duration}"
         age = self._age(account)

@@ -214,8 +214,12 @@ class DcpArchiveAttributesOperator(_EnsuringOperator):
             wanted = _names(self.names)
             ids = client.archive_attributes(id_number("table_id", self.table_id), wanted, self.dry_run)
         told = ("would be archived" if self.dry_run else "archived") if ids else "none had to be archived"
-        self.log.info("attributes %s: %s %s", ", ".join(map(repr, wanted)), told, ids or "")
+        self.log.info("attributes %s: %s", ", ".join(map(repr, wanted)), told + (f": {_listed(ids)}" if ids else ""))
         return ids
+
+
+def _listed(ids: Sequence[int]) -> str:
+    return ", ".join(map(str, ids))
 
 
 def _names(names: Any) -> dict[str, str | None]:
@@ -295,6 +299,7 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator, DataOperator):
         anything is sent, and at the end: then the good ones are written, and the task fails all the same.
     """
 
+    told_mode = "profiles"
     template_fields: Sequence[str] = (
         "table_id",
         "profiles",
@@ -397,6 +402,7 @@ class DcpCreateAliasesOperator(TellingOperator, CheckedOperator, DataOperator):
     :param max_rejected: how many of them may be rejected, or which share if it is below 1.
     """
 
+    told_mode = "aliases"
     template_fields: Sequence[str] = ("service_id", "aliases", "max_rejected", "dcp_conn_id")
     row_fields = ("aliases",)
     checked = MappingProxyType({"max_rejected": MAX_REJECTED})

@@ -87,8 +87,8 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
     :param allow_pii: columns that look like personal data, which the vendor's terms forbid to send, and are none.
     :param on_invalid: "fail" imports nothing if a row is invalid; "split" imports the valid rows, and keeps the others
         with their reasons in staging.
-    :param max_rejected: with "split", how many rows may be invalid, or which share of all rows if it is below 1; None
-        for any number. If there are more, nothing is imported.
+    :param max_rejected: with "split", how many rows may be invalid, or which share of all rows if it is below 1: 0
+        unless it is given, as for an upload into Opti-X; None for any number. If there are more, nothing is imported.
     :param epoch_unit: "seconds" or "milliseconds": what dates with a time become in attributes of the format epoch.
     :param max_file_bytes: a file ends before this size, and the next begins; the vendor takes less than 10 GB.
     :param dry_run: check and count only; nothing is uploaded. With "changed" the result has the plan's counts, and its
@@ -164,7 +164,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         strict: bool = False,
         allow_pii: Sequence[str] = (),
         on_invalid: str = "fail",
-        max_rejected: float | None = None,
+        max_rejected: float | None = 0,
         epoch_unit: "EpochUnit" = "seconds",
         max_file_bytes: int = 9_900_000_000,
         dry_run: bool = False,

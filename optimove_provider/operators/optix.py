@@ -41,6 +41,9 @@ class OptixCreateConnectionOperator(BaseOperator):
     :param primary_key: the name of the key field in every record that will be uploaded.
     :param description: optional; set at creation.
     :param data_connection_uuid: adopt this existing data connection instead of creating one.
+    :param recreate: the uuid of one that is gone, as it was deleted in Opti-X or an emulator was reset: another one is
+        created in its place, with a ledger of its own, but only while that is the uuid that staging remembers. So it
+        does no harm to leave it there. Campaigns name the uuid in their formulas: give them the new one.
     """
 
     template_fields: Sequence[str] = (
@@ -48,6 +51,7 @@ class OptixCreateConnectionOperator(BaseOperator):
         "primary_key",
         "description",
         "data_connection_uuid",
+        "recreate",
         "optix_conn_id",
     )
 
@@ -58,6 +62,7 @@ class OptixCreateConnectionOperator(BaseOperator):
         primary_key: str,
         description: str | None = None,
         data_connection_uuid: str | None = None,
+        recreate: str | None = None,
         optix_conn_id: str = OptixHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -66,6 +71,7 @@ class OptixCreateConnectionOperator(BaseOperator):
         self.primary_key = primary_key
         self.description = description
         self.data_connection_uuid = data_connection_uuid
+        self.recreate = recreate
         self.optix_conn_id = optix_conn_id
 
     def execute(self, context: "Context") -> str:
@@ -74,7 +80,13 @@ class OptixCreateConnectionOperator(BaseOperator):
 
         with airflow_failures(), OptixHook(self.optix_conn_id).get_conn() as client:
             return create_once(
-                client, staging(), self.name, self.primary_key, self.description, self.data_connection_uuid
+                client,
+                staging(),
+                self.name,
+                self.primary_key,
+                self.description,
+                self.data_connection_uuid,
+                (self.recreate or "").strip() or None,
             )
 
 
@@ -276,6 +288,7 @@ class OptixUpdateOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         of its members.
     """
 
+    told_mode = "update"
     template_fields: Sequence[str] = (
         "data_connection_uuid",
         "primary_key",

@@ -6,6 +6,7 @@ Two lines beside the DAG whose loads they are for:
     again = replay_dag(for_dag="crm_nightly")
 """
 
+import logging
 import uuid
 from typing import Any
 
@@ -15,6 +16,8 @@ from optimove_provider.addresses import RELEASE, REPLAY, replay_dag_id
 from optimove_provider.contract.wire.errors import DataError, SettingsError
 from optimove_provider.hooks.optix import OptixHook
 from optimove_provider.tasks.failures import airflow_failures
+
+log = logging.getLogger(__name__)
 
 
 def replay_dag(*, for_dag: str, optix_conn_id: str = OptixHook.default_conn_name, **settings: Any) -> DAG:
@@ -30,7 +33,7 @@ def replay_dag(*, for_dag: str, optix_conn_id: str = OptixHook.default_conn_name
     given = {"schedule": None, "catchup": False, "max_active_runs": 1, "tags": ["optimove"], **settings}
     with DAG(replay_dag_id(for_dag), params=params, doc_md=replay_dag.__doc__, **given) as dag:
 
-        @task(task_id="act")
+        @task(task_id="act", show_return_value_in_logs=False)
         def act(params: Any = None) -> dict[str, Any]:
             """Do what the run was triggered for."""
             with airflow_failures():
@@ -54,7 +57,14 @@ def act_for(for_dag: str, optix_conn_id: str, action: str, load_id: str) -> dict
             f"load {load_id} is no load of DAG {for_dag!r}, or its report is gone: this DAG acts for loads of that one "
             "only; trigger it from the load's page"
         )
-    return _release(report) if action == RELEASE else _replay(report, optix_conn_id)
+    result = _release(report) if action == RELEASE else _replay(report, optix_conn_id)
+    log.info(
+        "%s of load %s: %s", action, load_id, ", ".join(f"{name} {result[name]}" for name in _TOLD if name in result)
+    )
+    return result
+
+
+_TOLD = ("state", "rows", "accepted", "rejected", "released")
 
 
 def _id(load_id: str) -> str:

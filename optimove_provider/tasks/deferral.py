@@ -95,7 +95,7 @@ class LoadingOperator(TellingOperator, CheckedOperator):
         if waited > longest:
             raise as_airflow_failure(
                 f"{busy}. It was waited for {waited}; raise lock_timeout to wait longer", retry_helps=True
-            )
+            ) from None
         pause = min(SHORTEST * 2 ** min(waiting.times, 3), LONGEST)
         self.log.info("%s; trying again in %.0f s", busy, pause.total_seconds())
         again = Waiting(waiting.load_id, waiting.since, waiting.times + 1)
@@ -120,9 +120,17 @@ def begun_report(
     from optimove_provider.loads.report.report import Report
 
     task, run = (task_of(context), run_of(context)) if context else ("", {})
-    report = Report(load_id, target, task=task, run=run, mode=mode)
+    report = Report(load_id, target, task=task, run=run, mode=mode, tries_left=tries_left(context))
     tell_begun(place, report)
     return report
+
+
+def tries_left(context: "Context | None") -> int | None:
+    """How often Airflow will try a task again after this try; None where no task is behind it."""
+    if not context:
+        return None
+    ti = context["ti"]
+    return max((ti.max_tries or 0) + 1 - ti.try_number, 0)
 
 
 def run_of(context: "Context") -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """How this package's errors become Airflow's: the one place that decides what Airflow retries."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,6 +9,8 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.contract.wire.outside import cut
 from optimove_provider.disk.room import OF_WRITING, not_written
+
+log = logging.getLogger(__name__)
 
 
 def as_airflow_failure(message: str, *, retry_helps: bool) -> AirflowException:
@@ -24,11 +27,21 @@ def airflow_failures(passing: type[OptimoveProviderError] | tuple[()] = ()) -> I
         raise
     except AirflowNotFoundException as error:  # a connection, of whatever kind: a retry would not find it either
         told = f"{error}: make it in Airflow under Admin > Connections, then clear the task"
-        raise as_airflow_failure(told, retry_helps=False) from None
+        raise _told(as_airflow_failure(told, retry_helps=False), error) from None
     except OptimoveProviderError as error:
-        raise as_airflow_failure(str(error), retry_helps=error.retry_helps) from error
+        raise _told(as_airflow_failure(error.told or str(error), retry_helps=error.retry_helps), error) from None
     except OSError as error:
         failed = not_written(error, error.filename or "a file of this task") if error.errno in OF_WRITING else None
         if failed:
-            raise as_airflow_failure(str(failed), retry_helps=failed.retry_helps) from error
+            raise _told(as_airflow_failure(str(failed), retry_helps=failed.retry_helps), error) from None
         raise
+
+
+def _told(failure: AirflowException, error: Exception) -> AirflowException:
+    """The failure, after the log has said it: what Airflow adds is one traceback, which leads to where it began."""
+    if not getattr(error, "told", ""):
+        log.error("%s", failure)
+    for note in getattr(error, "__notes__", ()):
+        failure.add_note(note)
+    log.debug("what that comes from", exc_info=error)
+    return failure.with_traceback(error.__traceback__)

@@ -54,6 +54,7 @@ def replay(
         generation=generation,
         opened=opened,
         max_rejected=told["rejected"],
+        all_may_be_bad=True,
         guards=guards,
         sending=sending,
     )

@@ -73,6 +73,11 @@ def _executors() -> list[str]:
     return [name.split(":")[-1].split("=")[-1].rpartition(".")[2].strip() for name in named if name.strip()]
 
 
+def shows_records() -> bool:
+    """Whether people may be shown values of records: samples, contents of rejected rows, and a record's page."""
+    return bool(conf.getboolean(SECTION, "show_records", fallback=False))
+
+
 def sweep(staging: "Staging") -> None:
     """Remove what is older than `[optimove] keep_days`: reports, rejected rows, loads that nobody took up again.
 

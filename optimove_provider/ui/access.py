@@ -6,13 +6,11 @@ from typing import Any
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagDetails
-from airflow.configuration import conf
 from airflow.models.dag import DagModel
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
 from optimove_provider.loads.history.loads import Load
-from optimove_provider.tasks.staging import SECTION
 
 _OF_NO_DAG = "no DAG, of this or any other name"
 
@@ -52,8 +50,3 @@ def _may(method: Any, user: Any) -> bool:
 def _known_dags() -> set[str]:
     with create_session() as session:
         return set(session.scalars(select(DagModel.dag_id)))
-
-
-def shows_records() -> bool:
-    """Whether the pages may show values of records: samples, contents of rejected rows, and a record's page."""
-    return bool(conf.getboolean(SECTION, "show_records", fallback=False))

@@ -27,11 +27,14 @@ from optimove_provider.loads.history.findings import findings_of
 from optimove_provider.loads.history.loads import BEGUN, Load, LoadIndex, Target, report_of
 from optimove_provider.loads.history.record import manifest_of, sightings, with_loads
 from optimove_provider.loads.history.rejected import RejectedRow, rejected_path, rejected_rows
+from optimove_provider.loads.report import visibility
 from optimove_provider.loads.report.begun import writers
+from optimove_provider.loads.report.report import PLANNED
+from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.surroundings import REAL
-from optimove_provider.tasks.staging import staging
-from optimove_provider.ui.access import Reader, reader_of, shows_records
+from optimove_provider.tasks.staging import shows_records, staging
+from optimove_provider.ui.access import Reader, reader_of
 from optimove_provider.ui.actions import NAMES, Offer, is_sensible, offer_of, same_origin, trigger
 from optimove_provider.ui.chart import HEIGHT, PARTS, WIDTH, chart
 from optimove_provider.ui.task_states import states_of
@@ -179,10 +182,20 @@ def _load(visit: Visited, id: str, run: str = "", by: str = "") -> HTMLResponse:
         vendor=vendor_page(report.get("target") or {}),
         run=run,
         by=by,
+        seen=_seen(visit.place, load, report),
         actions=[name for name in NAMES if is_sensible(visit.place, load, report, name)],
         action_names=NAMES,
         shows_records=shows_records(),
     )
+
+
+def _seen(place: Staging, load: Load, report: dict[str, Any]) -> str:
+    """Whether what was sent is visible, in words; of a load without a report, as far as its journal tells."""
+    if load.state != BEGUN:
+        return visibility.sentence(report)
+    found = visibility.of_journal(Journal(place, load.load_id), load.mode, was_killed=True)
+    told = {"state": "failed", "accepted": 0, "unsent": 0, "rejected": 0, "visibility": found}
+    return visibility.sentence(told)
 
 
 def _confirm(visit: Visited, id: str, action: str) -> HTMLResponse:
@@ -210,8 +223,11 @@ def _offer(visit: Visit, id: str, action: str) -> tuple[Load, Offer]:
 _EMPTY: dict[str, Any] = {
     **{name: {} for name in ("warnings", "reasons", "plan", "formulas", "run", "requests")},
     **{name: [] for name in ("examples", "notes", "expiry_examples", "s3_keys")},
-    **{name: "" for name in ("problem", "rejected_file", "batch_uuid", "task", "generation")},
-    **{name: 0 for name in ("expired", "not_expired", "ledger_version")},
+    **{
+        name: ""
+        for name in ("state", "visibility", "next_step", "problem", "rejected_file", "batch_uuid", "task", "generation")
+    },
+    **{name: 0 for name in ("accepted", "rejected", "unsent", "expired", "not_expired", "ledger_version")},
 }
 """What an older report, or a load that has only begun, does not tell."""
 
@@ -322,7 +338,14 @@ _PAGES.filters.update(
     state=words.state,
 )
 _PAGES.globals.update(
-    BEGUN=BEGUN, A_PAGE=A_PAGE, PARTS=PARTS, WIDTH=WIDTH, HEIGHT=HEIGHT, STATES=words.STATES, KINDS=KINDS
+    BEGUN=BEGUN,
+    A_PAGE=A_PAGE,
+    PARTS=PARTS,
+    WIDTH=WIDTH,
+    HEIGHT=HEIGHT,
+    STATES=words.STATES,
+    KINDS=KINDS,
+    PLANNED=PLANNED,
 )
 
 

@@ -126,7 +126,7 @@ def test_output_takes_the_report(folder, capfd):
     )
     shown = capfd.readouterr()
     assert not shown.out
-    assert shown.err == "bad.csv: 3 rows, 2 valid, 1 errors, 0 warnings\nAll findings: r.html\n"
+    assert shown.err == "bad.csv: 3 rows, 2 valid, 1 error, 0 warnings\nAll findings: r.html\n"
     assert Path("r.html").read_text().startswith("<!doctype html>")
 
 
@@ -398,3 +398,20 @@ def test_any_number_of_findings_may_be_asked_for(folder, capfd):
     arguments = ["validate", "bad.csv", "--attributes", "attributes.json", "--max-findings", "9" * 30]
     assert main(arguments) == 1
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_attributes_beside_a_key_are_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("any.csv").write_text("id,age\n1,2\n")
+    Path("a.json").write_text("[]")
+    assert main(["validate", "any.csv", "--primary-key", "id", "--attributes", "a.json"]) == 2
+    assert "--attributes is about a table of DCP, --primary-key about a data connection" in capsys.readouterr().err
+    assert main(["validate", "any.csv", "--primary-key", "id", "--table", "7"]) == 2
+    assert "--table is about a table of DCP" in capsys.readouterr().err
+
+
+def test_a_key_twice_is_an_error_for_opti_x(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    Path("twice.csv").write_text("id,age\n1,2\n2,3\n1,4\n")
+    assert main(["validate", "twice.csv", "--primary-key", "id"]) == 1
+    assert "1 error" in capfd.readouterr().out

@@ -159,7 +159,7 @@ def test_a_failed_import_fails_in_the_historys_own_words(emulator, uploaded, def
 def test_a_completed_file_with_failed_rows_is_a_failure(emulator, table, put):
     emulator.state.switches = Switches(row_failure="row")
     key = put([{"customerId": "1", "age": "30"}, {"customerId": "2", "age": "old"}])
-    with pytest.raises(AirflowFailException, match="1 rows processed, 1 failed"):
+    with pytest.raises(AirflowFailException, match="1 row processed, 1 failed"):
         DcpUploadSensor(task_id="wait", table_id=table, s3_key=key).execute({})
 
 

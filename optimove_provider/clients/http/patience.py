@@ -105,7 +105,8 @@ class Tries:
 
     def last(self, answer: Answer) -> Answer:
         """The last answer, with what is known of the tries before it."""
-        tries = f"tried {self.count} times in {self.patience.surroundings.monotonic() - self.began:.0f} s{self.told}"
+        times = "once" if self.count == 1 else f"{self.count} times"
+        tries = f"tried {times} in {self.patience.surroundings.monotonic() - self.began:.0f} s{self.told}"
         if self.count == 1 and not self.told:
             return answer
         if isinstance(answer, Response):

@@ -15,6 +15,7 @@ from enum import Enum
 from typing import Any
 from urllib.parse import unquote
 
+from optimove_provider.contract.how_many import how_many
 from optimove_provider.contract.wire.members import OddMember
 from optimove_provider.contract.wire.messages import Response
 from optimove_provider.contract.wire.outside import MAX_TEXT, cut
@@ -105,8 +106,8 @@ class HistoryEntry:
         """The entry in words, for a log or an error."""
         is_known = self.status.lower() in STATES or self.evidence == UNREADABLE
         unknown = "" if is_known else " (a state this package does not know)"
-        counted = self.rows_processed is not None
-        rows = f", {self.rows_processed} rows processed, {self.rows_failed or 0} failed" if counted else ""
+        done, failed = self.rows_processed, self.rows_failed or 0
+        rows = "" if done is None else f", {how_many(done, 'row')} processed, {failed} failed"
         evidence = f" ({self.evidence})" if self.evidence else ""
         return f"{self.file}: {self.status}{unknown}{evidence}{rows}" + (f": {self.message}" if self.message else "")
 

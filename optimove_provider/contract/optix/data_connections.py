@@ -7,8 +7,8 @@ Connections", developer.optimove.com.
 from dataclasses import dataclass, field
 
 from optimove_provider.contract.wire import members
-from optimove_provider.contract.wire.errors import DataError, UnreadableCreation, succeed
-from optimove_provider.contract.wire.messages import Answer, Endpoint, Flow, Lost, json_body
+from optimove_provider.contract.wire.errors import DataError, TargetGone, UnreadableCreation, succeed
+from optimove_provider.contract.wire.messages import Answer, Endpoint, Flow, Lost, Response, json_body
 
 _DOCS = "https://developer.optimove.com/docs"
 _WALKTHROUGH = f"{_DOCS}/walkthrough-example-for-an-upload-data-connection"
@@ -117,7 +117,8 @@ def upload_data(
     """
     rest = json_body({"ttl_seconds": ttl_seconds, "batch_uuid": batch_uuid, "batch_completed": batch_completed})
     body = b"".join([b'{"data":', records.text, b",", rest[1:]])  # one copy of a megabyte, not three
-    succeed(UPLOAD_DATA, (yield UPLOAD_DATA.request(body, data_connection_uuid=data_connection_uuid)))
+    answer = yield UPLOAD_DATA.request(body, data_connection_uuid=data_connection_uuid)
+    _stored(UPLOAD_DATA, answer, data_connection_uuid)
 
 
 def update_data(data_connection_uuid: str, items: Items) -> Flow[None]:
@@ -126,7 +127,15 @@ def update_data(data_connection_uuid: str, items: Items) -> Flow[None]:
     Each item replaces the stored record whole: fields that are not sent are removed. Whether a key that is not there is
     inserted is not documented.
     """
-    succeed(UPDATE_DATA, (yield UPDATE_DATA.request(items.text, data_connection_uuid=data_connection_uuid)))
+    answer = yield UPDATE_DATA.request(items.text, data_connection_uuid=data_connection_uuid)
+    _stored(UPDATE_DATA, answer, data_connection_uuid)
+
+
+def _stored(endpoint: Endpoint, answer: Answer | None, to: str) -> None:
+    """What `succeed` does; a data connection that is not known there has an error of its own (assumed: 404)."""
+    if isinstance(answer, Response) and answer.status == 404:
+        raise TargetGone(endpoint, answer, to)
+    succeed(endpoint, answer)
 
 
 def reach() -> Flow[Answer]:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from optimove_provider.contract.how_many import how_many
 from optimove_provider.contract.wire import members
 from optimove_provider.contract.wire.errors import UnreadableAnswer, succeed
 from optimove_provider.contract.wire.members import OddMember
@@ -68,7 +69,8 @@ def read_list(endpoint: Endpoint, pages: list[Page], reader: Reader[T], odd: lis
     if odd and not listed:
         raise UnreadableAnswer(endpoint, pages[0][0], f"an object as documented ({odd[0]})")
     if odd:
-        log.warning("%s: %d odd entries are passed over: %s", endpoint.name, len(odd), "; ".join(odd[:3]))
+        told = how_many(len(odd), "odd entry is", "odd entries are")
+        log.warning("%s: %s passed over: %s", endpoint.name, told, "; ".join(odd[:3]))
     return list(listed.values())
 
 

@@ -56,7 +56,9 @@ class ChangedImport:
         Where nothing changed, the load is committed at once, and has no files. `resumed`: this try has read the source
         before. Raises TargetBusy, StillImporting, and what checking, planning and uploading raise.
         """
-        with run_once(self._report, self._journal, all_or_nothing=True) as unfinished:
+        with run_once(
+            self._report, self._journal, all_or_nothing=True, in_doubt=self._publication.in_doubt
+        ) as unfinished:
             if unfinished:
                 with self._publication.abort_if_refused():
                     self._run(wait, resumed)

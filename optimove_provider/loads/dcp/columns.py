@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from optimove_provider.contract.cells.datatypes import is_key_column
+from optimove_provider.contract.how_many import how_many
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.state.age import Age
@@ -63,8 +64,9 @@ class TableColumns:
         own = _attributes(columns)
         lacking = [some for some, newest in self._loads().items() if newest >= age and not own <= some]
         if stale and lacking:
+            rows = how_many(stale, f"row of {age} is", f"rows of {age} are")
             raise OtherColumns(
-                f"{stale} rows of {age} are older than rows of other columns: newer loads of this table lack "
+                f"{rows} older than rows of other columns: newer loads of this table lack "
                 f"{_quoted(own - lacking[0])}, whose values would be lost with them. Nothing was sent. {instead}"
             )
 

@@ -28,7 +28,9 @@ class FullImport:
         What is refused is aborted; what broke off, a retry of the same load continues: it sends only what is missing,
         under the same names. Raises TargetBusy, PartlyVisible, and what checking and uploading raise.
         """
-        with run_once(self._report, self._journal, all_or_nothing=True) as unfinished:
+        with run_once(
+            self._report, self._journal, all_or_nothing=True, in_doubt=self._publication.in_doubt
+        ) as unfinished:
             if unfinished:
                 with invalidation_of(self._load) as invalidation, self._publication.abort_if_refused():
                     self._run(invalidation)

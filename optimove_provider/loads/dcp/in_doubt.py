@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from optimove_provider.contract.dcp.profiles import READ_PROFILE
 from optimove_provider.contract.dcp.readback import is_shown, is_unreadable, unreadable
 from optimove_provider.contract.dcp.upload_history import Outcome
+from optimove_provider.contract.next_steps import NextStep
 from optimove_provider.contract.wire.errors import ApiError, OptimoveProviderError, Unreachable, UnreadableAnswer
 from optimove_provider.loads.ledger.ledger import Ledger
 
@@ -26,6 +27,7 @@ class StillImporting(OptimoveProviderError):
     """Files of an earlier load are not known to be imported: they might overwrite what comes after them."""
 
     retry_helps = True
+    then = NextStep.WAITS_ON
 
 
 class InDoubtFiles:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from optimove_provider.contract.dcp.evidence import evidence_of
 from optimove_provider.contract.dcp.readback import has_begun, is_shown, is_unreadable, unreadable
 from optimove_provider.contract.dcp.upload_history import ImportState, Outcome, common_state, counted
+from optimove_provider.contract.next_steps import NextStep
 from optimove_provider.contract.wire.errors import ApiError, OptimoveProviderError, UnreadableAnswer
 from optimove_provider.contract.wire.evidence import COUNTED, SAMPLED, Evidence
 from optimove_provider.loads.dcp.changed_import import ChangedImport
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 class ImportFailed(OptimoveProviderError):
     """The vendor refused a file, or rows of it. The text is the history's."""
 
+    then = NextStep.MEND_SOURCE
+
 
 class RowsDropped(ImportFailed):
     """The import is over, and rows that were looked for are not there; the others are."""
@@ -42,6 +45,7 @@ class NotImported(OptimoveProviderError):
     """It was waited long enough for an import. A retry goes on waiting."""
 
     retry_helps = True
+    then = NextStep.WAITS_ON
 
 
 def run(load: TableImport, wait: timedelta = timedelta(0), resumed: bool = False) -> None:
@@ -112,7 +116,7 @@ def confirm(
         return
     outcome = counted(outcome, report.accepted)
     log.info("%s", outcome.sentence)
-    with keep_account(report, staging, all_or_nothing=True):
+    with keep_account(report, staging, all_or_nothing=True, in_doubt=lambda error: True):
         seen = _resolve(
             table_ledger(staging, report), journal, report, _Seen.of(outcome, report), try_number, verification
         )

@@ -20,6 +20,7 @@ from optimove_provider.contract.dcp.config import Table
 from optimove_provider.contract.dcp.profiles import MAX_ID, UNADDRESSABLE, read_profile
 from optimove_provider.contract.dcp.readback import Sample, sampled, unreadable
 from optimove_provider.contract.dcp.upload_history import Outcome
+from optimove_provider.contract.how_many import how_many
 from optimove_provider.contract.wire.errors import DataError, OptimoveProviderError, Refused, S3Refused
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.loads.upload.publication import RememberRows
@@ -109,7 +110,8 @@ def remember(
     customers = tuple(sampled(empty, one, row_of[one], profile) for one, profile in profiles.items())
     found = replace(empty, customers=customers, unreadable=problem)
     staging.write(_path(s3_key), found.as_json())
-    log.info("%d profiles are remembered, to see by them when %s is imported", len(customers), s3_key)
+    told = how_many(len(customers), "profile is", "profiles are")
+    log.info("%s remembered, to see by them when %s is imported", told, s3_key)
     if problem:
         log.warning(
             "the upload of %s goes on, and profiles that would show its import cannot be read: %s", s3_key, problem

@@ -26,6 +26,7 @@ from optimove_provider.contract.cells.datatypes import KEY_COLUMN, Attribute
 from optimove_provider.contract.cells.registered import usable
 from optimove_provider.contract.cells.values import comparable
 from optimove_provider.contract.dcp.profiles import MAX_ID, UNADDRESSABLE
+from optimove_provider.contract.how_many import how_many
 from optimove_provider.contract.wire.errors import Refused
 from optimove_provider.loads.progress import Progress
 from optimove_provider.loads.spool import row_files
@@ -91,7 +92,7 @@ class Verification:
         until, silent = after(surroundings.now(), self.wait), 0
         unseen = looks.look(folder)
         while unseen and silent < SILENT_LOOKS and surroundings.now() + self.pause <= until:
-            log.info("%d rows are not seen yet; looking again in %s", unseen, self.pause)
+            log.info("%s not seen yet; looking again in %s", how_many(unseen, "row is", "rows are"), self.pause)
             surroundings.sleep(self.pause.total_seconds())
             before, unseen = unseen, looks.look_again()
             silent = silent + 1 if unseen == before else 0

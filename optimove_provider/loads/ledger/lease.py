@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
+from optimove_provider.contract.next_steps import NextStep
 from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.loads.ledger.manifest import Holder, Manifest, ManifestFile
 from optimove_provider.surroundings import Repetition
@@ -27,6 +28,7 @@ class LeaseLost(OptimoveProviderError):
     """Another load may be working on the target. Run again, the load waits for it and plans anew."""
 
     retry_helps = True
+    then = NextStep.PLANS_AGAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class TargetBusy(OptimoveProviderError):
     """Another load works on the target. `acquired` tells which, and until when if it says nothing more."""
 
     retry_helps = True
+    then = NextStep.WAITS_ON
 
     def __init__(self, held: Held) -> None:
         self.held = held

@@ -11,6 +11,7 @@ from datetime import datetime
 from itertools import takewhile
 from typing import Any, Literal
 
+from optimove_provider.contract.next_steps import NextStep
 from optimove_provider.contract.wire.errors import DataError, OptimoveProviderError
 from optimove_provider.contract.wire.messages import json_body
 from optimove_provider.loads.state import compare_and_swap
@@ -27,12 +28,14 @@ class SwapContention(OptimoveProviderError):
     """The manifest changed again and again while it was being replaced."""
 
     retry_helps = True
+    then = NextStep.PLANS_AGAIN
 
 
 class CommitConflict(OptimoveProviderError):
     """The ledger has another version than the `expected` one: the one `found`, which others have made of it since."""
 
     retry_helps = True
+    then = NextStep.PLANS_AGAIN
 
     def __init__(self, problem: str, expected: int, found: int) -> None:
         self.expected, self.found = expected, found

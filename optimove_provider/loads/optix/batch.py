@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 from itertools import islice
 
+from optimove_provider.contract.how_many import how_many
+from optimove_provider.contract.next_steps import NextStep
 from optimove_provider.contract.optix.data_connections import Records, upload_data
-from optimove_provider.contract.wire.errors import DataError, OptimoveProviderError, Refused
+from optimove_provider.contract.wire.errors import ApiError, DataError, OptimoveProviderError, Refused
 from optimove_provider.contract.wire.messages import Flow
 from optimove_provider.loads.optix.bisect import BAD_ROWS, TOO_LARGE, Put
 from optimove_provider.loads.optix.options import OptixTarget
@@ -26,6 +28,8 @@ log = logging.getLogger(__name__)
 
 class NothingAccepted(DataError):
     """The server refused every row, one by one: the batch stays open, as there is no row to complete it with."""
+
+    then = NextStep.MEND_ROWS
 
 
 class _BatchInDoubt(Exception):
@@ -60,16 +64,17 @@ def send_batch(sender: SliceSender, target: OptixTarget, report: Report) -> Slic
     try:
         outcomes = _Batch(sender, target).send(report)
     except OptimoveProviderError as error:
-        goes_on = ", and a retry of this task goes on from here" if error.retry_helps else ""
+        rows = how_many(sender.parts.rows, "row")
+        ended = "may have been completed" if sender.journal.completing_may_be_done else "was never completed"
         error.args = (
-            f"{error}. {sender.outcomes.accepted} of {sender.parts.rows} rows had been answered with success under "
-            f"batch {sender.journal.batch_uuid}, which is not known to be completed: they count as unsent{goes_on}",
+            f"{error}. {sender.outcomes.accepted} of {rows} had been answered with success under batch "
+            f"{sender.journal.batch_uuid}, which {ended}: they count as unsent",
         )
         raise
     finally:
         report.batch_uuid = report.batch_uuid or sender.journal.batch_uuid
     if sender.budget.requests:
-        report.note(f"{sender.budget.requests} requests were spent on finding refused rows")
+        report.note(f"{how_many(sender.budget.requests, 'request was', 'requests were')} spent on finding refused rows")
     return outcomes
 
 
@@ -127,8 +132,9 @@ class _Batch:
             self._perhaps_sent = set(islice(unknown, sender.sending.max_in_flight))
         if before == journal.batch and taken and not was_completed:
             silence = timedelta(seconds=round(journal.silent_for(outcomes, sender.last_bisected).total_seconds()))
+            rows = how_many(taken, "row")
             said = (
-                f"batch {journal.batch_uuid} of an earlier try is gone on with: Opti-X has acknowledged {taken} rows "
+                f"batch {journal.batch_uuid} of an earlier try is gone on with: Opti-X has acknowledged {rows} "
                 f"of it, the last ones {silence} ago, and is relied on to have them still. It does not say how long it "
                 "keeps an open batch: Sending(resume_within=0) sends everything again instead"
             )
@@ -157,17 +163,26 @@ class _Batch:
             journal.intend_to_complete()
         try:
             sender.run(self._completing(slice_)(rows))
-        except Refused as refusal:
-            if repeated or refusal.repeated:
-                raise _BatchInDoubt(f"the repeated request to complete the batch was refused: {refusal}") from None
-            journal.completing_refused()
-            if not is_open or refusal.status not in (*BAD_ROWS, TOO_LARGE):
+        except ApiError as error:
+            self._remember_not_completed(error, repeated)
+            if not (is_open and isinstance(error, Refused) and error.status in (*BAD_ROWS, TOO_LARGE)):
                 raise
-            sender.bisect(slice_, refusal)
+            sender.bisect(slice_, error)
         else:
             journal.completed()
             if is_open:
                 sender.record(slice_, ())
+
+    def _remember_not_completed(self, error: ApiError, repeated: bool) -> None:
+        """Where the batch is surely open still, say so: whatever the request was refused for, a key that expired, too.
+
+        Raises _BatchInDoubt for a request that may have been carried out before.
+        """
+        is_refused = isinstance(error, Refused)
+        if is_refused and (repeated or error.repeated):
+            raise _BatchInDoubt(f"the repeated request to complete the batch was refused: {error}") from None
+        if is_refused or (error.certainly_not_done and not repeated):
+            self._journal.completing_refused()
 
     def _accepted_row(self) -> tuple[Slice, int]:
         """A row that the server took, to complete the batch with: sent again, byte for byte."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import ceil, log2
 
+from optimove_provider.contract.next_steps import NextStep
 from optimove_provider.contract.optix.named_rows import named_rows
 from optimove_provider.contract.wire.errors import OptimoveProviderError, Refused
 from optimove_provider.contract.wire.messages import Flow
@@ -34,9 +35,13 @@ Put = Callable[[Sequence[int]], Flow[None]]
 class RequestIsWrong(OptimoveProviderError):
     """Rows from different places are refused in the same words: it is the request that is wrong, not a row."""
 
+    then = NextStep.MEND_COLUMNS
+
 
 class BisectTooLong(OptimoveProviderError):
     """More requests were needed to find the refused rows than `max_bisect_requests` allows."""
+
+    then = NextStep.SPEND_MORE
 
 
 @dataclass(slots=True)

@@ -1,5 +1,6 @@
 """Creating a data connection once, although Opti-X neither lists connections nor says that creating is idempotent."""
 
+import logging
 import uuid
 from typing import Any
 
@@ -11,6 +12,8 @@ from optimove_provider.contract.wire.targets import connection_uuid
 from optimove_provider.disk.room import keeping
 from optimove_provider.loads.state.staging import Staging
 
+log = logging.getLogger(__name__)
+
 
 def create_once(
     client: OptixClient,
@@ -19,8 +22,12 @@ def create_once(
     primary_key: str,
     description: str | None = None,
     data_connection_uuid: str | None = None,
+    recreate: str | None = None,
 ) -> str:
     """Create the connection unless staging knows it; returns its `data_connection_uuid`.
+
+    `recreate` is the uuid of one that is gone: while that is the one that staging knows, another one is created in its
+    place. So the same `recreate`, once more, creates nothing.
 
     The intent is written before the request and the uuid after it, so a crash between the two cannot end in a second
     connection: an intent without a uuid raises Disagreement until a person passes `data_connection_uuid`. Under another
@@ -32,6 +39,13 @@ def create_once(
     if not known and client.settings.target_alias == "same":
         path, known = _moved(staging, identity) or (path, known)
     wanted = {**identity, "primary_key": primary_key}
+    gone = connection_uuid(recreate) if recreate else None
+    if gone and data_connection_uuid:
+        raise SettingsError(
+            "recreate= makes another data connection, data_connection_uuid= names one: give one of them"
+        )
+    if known and gone and _held(known) == gone:
+        return _recreate(client, staging, path, wanted | {"replaces": gone}, description)
     if data_connection_uuid or known:
         passed = connection_uuid(data_connection_uuid) if data_connection_uuid else None
         return _recall(staging, path, known, {**wanted, "data_connection_uuid": passed})
@@ -39,13 +53,51 @@ def create_once(
         staging.create(path, {**wanted, "data_connection_uuid": None})
     except FileExistsError:
         raise Disagreement(_in_doubt(staging, path, name)) from None
+    return _remembered(client, staging, path, wanted, description)
+
+
+def _recreate(client: OptixClient, staging: Staging, path: str, wanted: dict[str, Any], description: str | None) -> str:
+    """Create another one in the place of one that is gone: of two callers at once, one does."""
+    gone = wanted["replaces"]
+    claim, known = f"recreated/{gone}.json", staging.read_whole(path) or {}
+    try:
+        staging.create(claim, wanted)
+    except FileExistsError:
+        raise Disagreement(
+            f"another task makes data connection {wanted['name']!r} anew, or one ended while it did: run this task "
+            f"again. If it says so still, look in the Opti-X UI: if there is a new one, pass its uuid as "
+            f"data_connection_uuid= and remove {staging.url(path)}; if not, remove {staging.url(claim)} and run again"
+        ) from None
+    try:
+        staging.write(path, {**wanted, "data_connection_uuid": None})
+        created = _remembered(client, staging, path, wanted, description)
+    except BaseException as error:
+        if staging.read_whole(path) in (None, known):  # surely nothing was made
+            with keeping(error, f"to remember that {gone} is there no more"):
+                staging.write(path, known)
+                staging.remove(claim)
+        raise
+    log.warning(
+        "data connection %r was made anew as %s, in the place of %s. Its ledger is new, so the next load sends every "
+        "row. Campaigns name the uuid in their formulas, and assets in their names: give them the new one",
+        wanted["name"],
+        created,
+        gone,
+    )
+    return created
+
+
+def _remembered(
+    client: OptixClient, staging: Staging, path: str, wanted: dict[str, Any], description: str | None
+) -> str:
+    """Create one, and remember its uuid where the intent to stands already."""
     created = _create(client, staging, path, wanted, description)
     try:
         staging.write(path, {**wanted, "data_connection_uuid": created})
     except Exception as error:  # whatever a storage raises: what was created must not be lost, nor made once more
         raise Disagreement(
-            f"data connection {name!r} was created as {created}, but staging could not be told: {error}. Mend that, "
-            f'and pass data_connection_uuid="{created}" in the next run'
+            f"data connection {wanted['name']!r} was created as {created}, but staging could not be told: {error}. "
+            f'Mend that, and pass data_connection_uuid="{created}" in the next run'
         ) from error
     return created
 

@@ -9,7 +9,7 @@ from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.optix.data_connections import formula, has_formula
 from optimove_provider.disk.room import at_the_end
 from optimove_provider.loads.ledger.ledger import NO_LEDGER, Ledger
-from optimove_provider.loads.optix.batch import send_batch, upload_puts
+from optimove_provider.loads.optix.batch import NothingAccepted, send_batch, upload_puts
 from optimove_provider.loads.optix.options import UploadOptions
 from optimove_provider.loads.optix.rejected_rows import SliceOutcomes, keep_rejected
 from optimove_provider.loads.optix.sender import SliceSender
@@ -17,6 +17,7 @@ from optimove_provider.loads.optix.transaction import Transaction, target_ledger
 from optimove_provider.loads.report.bookkeeping import keep_account, run_once
 from optimove_provider.loads.report.max_rejected import judge, judge_expired
 from optimove_provider.loads.report.report import Report
+from optimove_provider.loads.report.visibility import batch_doubt
 from optimove_provider.loads.spool.every_column import columns_for
 from optimove_provider.loads.spool.freeze import OpenRows, Spool, open_spool
 from optimove_provider.loads.state.journal import Journal
@@ -45,7 +46,8 @@ def load(
         judge(report, options.max_rejected, "Everything else was committed")
         judge_expired(report, options.max_rejected)
 
-    with run_once(report, journal, judge_end) as unfinished:
+    in_doubt = batch_doubt(journal, lambda: report.accepted)
+    with run_once(report, journal, judge_end, in_doubt=in_doubt) as unfinished:
         if unfinished:
             ledger = target_ledger(client, staging, options.target, report)
             spool = _frozen(open_rows, journal, options, resumed, options.compares or _guards_changes(options, ledger))
@@ -111,8 +113,13 @@ def _send_all(client: OptixClient, spool: Spool, journal: Journal, report: Repor
     if not spool.fit:
         report.state = "nothing_to_send"
         return
-    sender = SliceSender(client, spool.parts, journal, options.sending, upload_puts(options.target, journal))
-    outcomes = send_batch(sender, options.target, report)
-    report.accepted = outcomes.accepted
-    keep_rejected(journal, spool, outcomes, report, spool.parts)
+    puts, probe = upload_puts(options.target, journal), not options.all_may_be_bad
+    sender = SliceSender(client, spool.parts, journal, options.sending, puts, probe=probe)
+    try:
+        send_batch(sender, options.target, report)
+    except NothingAccepted:
+        if not options.all_may_be_bad:
+            raise
+    report.accepted = sender.outcomes.accepted
+    keep_rejected(journal, spool, sender.outcomes, report, spool.parts)
     report.state = "committed"

@@ -49,7 +49,8 @@ class UploadOptions:
     for the first time, if they are sent again. `nulls`: "omit" leaves a null field out,
     "null" sends it, "refuse" rejects the row. `max_rejected`: how many rows may be rejected, or which share of all rows
     if it is below 1. `expected_plan` is the digest of the one plan that may be carried out. `dry_run` is
-    set by `load.plan`.
+    set by `load.plan`. `all_may_be_bad`: each row may be refused in the same words, since each was before: that is no
+    failure of the load, as long as `max_rejected` allows it.
     """
 
     target: OptixTarget
@@ -63,6 +64,7 @@ class UploadOptions:
     opened: datetime | None = None
     expected_plan: str | None = None
     dry_run: bool = False
+    all_may_be_bad: bool = False
     sending: Sending = field(default_factory=Sending)
 
     def __post_init__(self) -> None:

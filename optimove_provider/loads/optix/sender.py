@@ -6,6 +6,7 @@ from datetime import timedelta
 from functools import partial
 
 from optimove_provider.clients.optix import OptixClient
+from optimove_provider.contract.how_many import how_many
 from optimove_provider.contract.wire.errors import Refused
 from optimove_provider.contract.wire.messages import Flow, T
 from optimove_provider.loads.optix.bisect import BisectBudget, Put, bisect_refused, send_or_bisect
@@ -54,8 +55,11 @@ class SliceSender:
         self.budget.requests = max(self.budget.requests, self._log.requests)
         self.budget.accepted = self.budget.accepted or self.outcomes.accepted > 0
         self._before = self.outcomes.rows
-        resumed = f"; what became of {self._before} rows is known from an earlier try" if self._before else ""
-        log.info("sending %d rows in %d slices%s", self.parts.rows, self.parts.slices, resumed)
+        resumed = (
+            f"; what became of {how_many(self._before, 'row')} is known from an earlier try" if self._before else ""
+        )
+        rows, slices = how_many(self.parts.rows, "row"), how_many(self.parts.slices, "slice")
+        log.info("sending %s in %s%s", rows, slices, resumed)
 
     @property
     def last_bisected(self) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from optimove_provider.clients.optix import OptixClient
+from optimove_provider.contract.how_many import how_many
 from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.disk.room import keeping
 from optimove_provider.loads.ledger import compaction
@@ -69,7 +70,8 @@ class Transaction:
         frozen = options.frozen(report.load_id, spool, self.journal.age)
         if options.source_is == "snapshot" and spool.keyless:
             report.note(
-                f"{spool.keyless} rows have no key that could be told, so any key may be among them: nothing is taken "
+                f"{how_many(spool.keyless, 'row has', 'rows have')} no key that could be told, so any key may be "
+                "among them: nothing is taken "
                 "for removed from the source, neither reported nor made to expire"
             )
         return plan_or_reuse(self.ledger, self.journal, frozen, report, options.guards, options.expected_plan)
@@ -95,7 +97,8 @@ class Transaction:
     def _sender(self, lease: Lease, parts: RowFiles) -> SliceSender:
         """Where few rows are sent and all of them may be bad, what is the same with all is not the request."""
         all_may_be_bad = parts.rows + self.spool.rejected <= self._allowed
-        probe = not (parts.rows < min(self.report.rows, FEW) and all_may_be_bad)
+        is_replay = self.options.all_may_be_bad
+        probe = not (is_replay or (parts.rows < min(self.report.rows, FEW) and all_may_be_bad))
         puts = upload_puts(self.options.target, self.journal)
         return SliceSender(self.client, parts, self.journal, self.options.sending, puts, lease.check, probe=probe)
 
@@ -106,7 +109,8 @@ class Transaction:
         except NothingAccepted as error:
             with keeping(error, "to write the rejected rows"):
                 self._keep_rejected(sender)
-            if self.report.rejected == self.report.rows or self.report.rejected > self._allowed:
+            nothing_else = self.report.rejected == self.report.rows and not self.options.all_may_be_bad
+            if nothing_else or self.report.rejected > self._allowed:
                 self._withdraw_intent(lease)
                 raise
             self.journal.completed()

@@ -26,6 +26,7 @@ from optimove_provider.loads.plan.planner import is_below_watermark
 from optimove_provider.loads.report.bookkeeping import run_once
 from optimove_provider.loads.report.max_rejected import judge
 from optimove_provider.loads.report.report import Report
+from optimove_provider.loads.report.visibility import request_doubt
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.every_column import columns_for
 from optimove_provider.loads.spool.freeze import OpenRows, Spool, open_spool
@@ -69,7 +70,8 @@ def load_update(
     journal, options = Journal(staging, report.load_id), update.options
     report.requests = client.timeline.counts
     judge_end = partial(judge, report, options.max_rejected, "Everything else was accepted")
-    with run_once(report, journal, judge_end) as unfinished:
+    in_doubt = request_doubt(lambda: journal.has_sent, lambda: journal.has_begun_batch)
+    with run_once(report, journal, judge_end, in_doubt=in_doubt) as unfinished:
         if unfinished:
             ledger = target_ledger(client, staging, options.target, report)
             spool = _frozen(open_rows, update, journal, resumed)

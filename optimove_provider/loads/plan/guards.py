@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from optimove_provider.contract.next_steps import NextStep
 from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.loads.ledger.manifest import Manifest, SourceSnapshot
 from optimove_provider.loads.plan.plan import Plan
@@ -13,6 +14,8 @@ FEW = 20
 
 class GuardStopped(OptimoveProviderError):
     """The rows look like an accident in the source. Nothing was sent."""
+
+    then = NextStep.CHANGE_GUARD
 
 
 def check(plan: Plan, manifest: Manifest, guards: Guards) -> None:

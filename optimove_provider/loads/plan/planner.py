@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
+from optimove_provider.contract.how_many import how_many
 from optimove_provider.contract.wire.messages import json_body
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.ledger.manifest import Manifest
@@ -106,8 +107,9 @@ def _warnings(manifest: Manifest, load: PlanInput, now: datetime, reverified: in
     if not (manifest.layers or manifest.committed_at):
         yield NO_LEDGER_YET
     if reverified:
+        rows = how_many(reverified, "row that looks unchanged is", "rows that look unchanged are")
         yield (
-            f"{reverified} rows that look unchanged are sent again: nobody counted them when they were accepted, more "
+            f"{rows} sent again: nobody counted them when they were accepted, more "
             f"than {timedelta(seconds=load.reverify_after or 0)} ago (reverify_after)"
         )
     twice = 2 * _since_last(manifest, now)

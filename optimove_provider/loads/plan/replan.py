@@ -2,6 +2,7 @@
 
 import logging
 
+from optimove_provider.contract.next_steps import NextStep
 from optimove_provider.contract.wire.errors import Disagreement
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.ledger.manifest import Manifest, PlanRef
@@ -17,6 +18,12 @@ log = logging.getLogger(__name__)
 
 _LOOKS = 5
 """How often a dry run plans again because others commit meanwhile, and then once more."""
+
+
+class PlanChanged(Disagreement):
+    """The plan is another one than the one that was approved."""
+
+    then = NextStep.APPROVE_AGAIN
 
 
 def is_committed(journal: Journal, manifest: Manifest) -> bool:
@@ -67,7 +74,7 @@ def plan_or_reuse(
         journal.planned(plan.as_json())
     report.tell_plan(plan)
     if expected_plan and plan.digest != expected_plan:
-        raise Disagreement(
+        raise PlanChanged(
             f"the plan is {plan.digest} now, not {expected_plan}: {report.plan_sentence}. The source or the target "
             "changed since it was made; make a new plan, and have it approved"
         )

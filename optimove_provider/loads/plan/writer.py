@@ -17,7 +17,11 @@ from optimove_provider.loads.spool.row_files import LEDGER, ROWS
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.arrow.types import Mask
 
-MAX_EXAMPLES, MAX_GONE = 10, 3
+MAX_GONE = 3
+EXAMPLES = {"changed": 10, "unknown": 3, "new": 3, "removed": 3}
+"""How many of each kind of change are shown to people."""
+MAX_COLUMNS = 20
+"""Of one of them, unless it is a change, which is shown whole."""
 
 
 class PlanWriter:
@@ -45,8 +49,8 @@ class PlanWriter:
             self._write_removed(found, counts["removed"])
         if counts["removed"] or counts["reported"]:
             self.gone_examples = self._gone_examples(found)
-        if counts["changed"]:
-            self.examples = self._examples(found)
+        if counts["changed"] or self.load.compared:
+            self.examples = tuple(self._examples(found, counts))
 
     def _write_removed(self, found: Diff, removed: int) -> None:
         expirable = Expirable(self._first_key())
@@ -78,9 +82,12 @@ class PlanWriter:
         keys = (key for batch in self._stored(positions) for key in batch["key"].to_pylist())
         return tuple(keys)
 
-    def _examples(self, found: Diff) -> tuple[Mapping[str, Any], ...]:
-        new = found.picked("changed", most=MAX_EXAMPLES)
-        return tuple(change_examples(new, self._stored(found.positions("changed", most=MAX_EXAMPLES))))
+    def _examples(self, found: Diff, counts: Mapping[str, int]) -> Iterator[Mapping[str, Any]]:
+        """Some of each kind that is there: what is new has nothing before, what is removed nothing after."""
+        for kind in (kind for kind in EXAMPLES if counts[kind]):
+            new = found.picked(kind, most=EXAMPLES[kind]) if kind != "removed" else iter(())
+            old = self._stored(found.positions(kind, most=EXAMPLES[kind])) if kind != "new" else iter(())
+            yield from change_examples(kind, new, old)
 
 
 class Expirable:
@@ -123,11 +130,16 @@ class Expirable:
             )
 
 
-def change_examples(new: Iterable[pa.RecordBatch], old: Iterable[pa.RecordBatch]) -> Iterator[Mapping[str, Any]]:
-    """Of rows of a load, and the same keys in the ledger: key, and [old, new] by each column that changes."""
-    before = {row["key"]: json.loads(row["record"]) for batch in old for row in batch.to_pylist()}
-    for row in (row for batch in new for row in batch.to_pylist()):
-        was, is_now = before[row["_key"]], json.loads(row["_record"])
+def change_examples(
+    kind: str, new: Iterable[pa.RecordBatch], old: Iterable[pa.RecordBatch]
+) -> Iterator[Mapping[str, Any]]:
+    """Of rows of a load, and the same keys in the ledger: kind, key, and [old, new] by each column that differs; None
+    where a record is not there, or what it holds is not known."""
+    before = {row["key"]: row["record"] for batch in old for row in batch.to_pylist()}
+    after = {row["_key"]: row["_record"] for batch in new for row in batch.to_pylist()}
+    for key in after or before:
+        was, is_now = (json.loads(side.get(key) or "{}") for side in (before, after))
         differs = [name for name in sorted(was.keys() | is_now.keys()) if was.get(name) != is_now.get(name)]
-        columns = {name: [was.get(name), is_now.get(name)] for name in differs}
-        yield {"key": json.loads(row["_key"]), "columns": columns}
+        shown = differs if kind == "changed" else differs[:MAX_COLUMNS]
+        columns = {name: [was.get(name), is_now.get(name)] for name in shown}
+        yield {"kind": kind, "key": json.loads(key), "columns": columns}

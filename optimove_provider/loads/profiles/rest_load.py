@@ -17,6 +17,7 @@ from optimove_provider.loads.progress import Progress
 from optimove_provider.loads.report.bookkeeping import keep_account, told_after
 from optimove_provider.loads.report.max_rejected import check_max_rejected, count, judge
 from optimove_provider.loads.report.report import Report
+from optimove_provider.loads.report.visibility import request_doubt
 from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.read.values import is_unicode, python_values
@@ -136,15 +137,15 @@ class RestLoad:
         Anything but a refusal stops the load: what is not sent counts as unsent. Raises TargetBusy as `take_turn` does.
         """
         check_size(records)
-        report, rejected = self.report, list[Rejected]()
+        report, rejected, begun = self.report, list[Rejected](), set[int]()
         report.rows = len(records)
-        with keep_account(report, self.staging, sends_again=True):
+        with keep_account(report, self.staging, sends_again=True, in_doubt=request_doubt(lambda: bool(begun))):
             try:
                 fit = list(self._prepared(records, prepare, rejected))
                 self._judge(rejected, "Nothing was sent")
                 with take_turn(fit, [one.record for one in rejected]) as turn:
                     report.stale = len(fit) - len(turn.records)
-                    self._send(turn, send, rejected)
+                    self._send(turn, send, rejected, begun)
                 with told_after(report, sends_again=True):
                     self._write_rejected(rejected)
                 self._judge(rejected, "Everything else was accepted")
@@ -168,10 +169,11 @@ class RestLoad:
             log.warning("row %d: %s", row, doubt)
             self.report.notes.append(f"row {row}: {doubt}")
 
-    def _send(self, turn: Turn[T], send: Callable[[T], None], rejected: list[Rejected]) -> None:
+    def _send(self, turn: Turn[T], send: Callable[[T], None], rejected: list[Rejected], begun: set[int]) -> None:
         progress = Progress(self.staging.surroundings.monotonic)
         for row, record, prepared in turn.records:
             turn.check()
+            begun.add(row)
             try:
                 send(prepared)
                 self.report.accepted += 1

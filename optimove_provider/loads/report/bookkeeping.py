@@ -4,10 +4,13 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from optimove_provider.contract.how_many import how_many
+from optimove_provider.contract.next_steps import RETRIES, NextStep
 from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.disk.room import keeping
 from optimove_provider.loads.ledger.lease import TargetBusy
 from optimove_provider.loads.report.report import COUNTS, Report
+from optimove_provider.loads.report.visibility import ENDED, Doubt, no_doubt, visibility_of
 from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
 
@@ -25,24 +28,28 @@ class ReportNotWritten(OptimoveProviderError):
         )
         counts = ", ".join(f"{getattr(report, name)} {name}" for name in COUNTS)
         super().__init__(
-            f"load {report.load_id} is through ({report.rows} rows: {counts}), but its report could not be written: "
-            f"{error}. {next_step}"
+            f"load {report.load_id} is through ({how_many(report.rows, 'row')}: {counts}), but its report could not be "
+            f"written: {error}. {next_step}"
         )
         self.retry_helps = not sends_again
+        self.then = NextStep.SENDS_AGAIN if sends_again else NextStep.GOES_ON
 
 
 _FILING = "to write the report"
-ENDED = ("committed", "nothing_to_send")
 
 
 @contextmanager
 def run_once(
-    report: Report, journal: Journal, judge: Callable[[], None] = lambda: None, all_or_nothing: bool = False
+    report: Report,
+    journal: Journal,
+    judge: Callable[[], None] = lambda: None,
+    all_or_nothing: bool = False,
+    in_doubt: Doubt = no_doubt,
 ) -> Iterator[bool]:
     """Keep account of a try, and tell whether there is anything left to do: a finished load is never run again.
 
     The result is remembered, unless the report's state is "uploaded": how such a load ends is known once its files are
-    imported. `judge` comes after that, on every try, and may raise.
+    imported. `judge` comes after that, on every try, and may raise. `in_doubt` tells what may be visible uncounted.
     """
     if journal.result:
         log.info("load %s was finished by an earlier try", report.load_id)
@@ -51,16 +58,18 @@ def run_once(
         try:
             judge()
         except BaseException as error:
+            _tell(report, error)
             with keeping(error, _FILING):
                 _file(report, journal.staging)
             raise
         with told_after(report):
             _file(report, journal.staging)
         return
-    with _filed(report, journal.staging, all_or_nothing):
+    with _filed(report, journal.staging, all_or_nothing, in_doubt=in_doubt):
         with _timed(report, journal.staging):
             yield True
         report.refuse_unaccounted()
+        _see(report, in_doubt(None))
         if report.state != "uploaded":
             journal.finish(report.as_json())
         judge()
@@ -68,14 +77,18 @@ def run_once(
 
 @contextmanager
 def keep_account(
-    report: Report, staging: Staging, all_or_nothing: bool = False, sends_again: bool = False
+    report: Report,
+    staging: Staging,
+    all_or_nothing: bool = False,
+    sends_again: bool = False,
+    in_doubt: Doubt = no_doubt,
 ) -> Iterator[None]:
     """Keep time, state and problem in the report, and file it; not while the load has to wait, as nothing has ended.
 
     `all_or_nothing`: of a load that fails, no row counts as accepted. A load that has ended keeps its state and numbers
     where its report has been told already what the error says. `sends_again`: so a retry would.
     """
-    with _filed(report, staging, all_or_nothing, sends_again), _timed(report, staging):
+    with _filed(report, staging, all_or_nothing, sends_again, in_doubt), _timed(report, staging):
         yield
 
 
@@ -91,7 +104,9 @@ def _timed(report: Report, staging: Staging) -> Iterator[None]:
 
 
 @contextmanager
-def _filed(report: Report, staging: Staging, all_or_nothing: bool, sends_again: bool = False) -> Iterator[None]:
+def _filed(
+    report: Report, staging: Staging, all_or_nothing: bool, sends_again: bool = False, in_doubt: Doubt = no_doubt
+) -> Iterator[None]:
     try:
         yield
         report.refuse_unaccounted()
@@ -101,11 +116,44 @@ def _filed(report: Report, staging: Staging, all_or_nothing: bool, sends_again: 
         if report.state not in ENDED or report.problem != str(error):
             report.state, report.problem = "failed", str(error)
             report.accepted = 0 if all_or_nothing else report.accepted
+        _see(report, in_doubt(error))
+        _tell(report, error, sends_again)
         with keeping(error, _FILING):
             _file(report, staging)
         raise
+    _see(report, in_doubt(None))
     with told_after(report, sends_again):
         _file(report, staging)
+
+
+def _see(report: Report, in_doubt: bool) -> None:
+    kept = report.unchanged + report.stale + report.expired
+    report.visibility = visibility_of(report.state, report.accepted, kept, in_doubt)
+
+
+def _tell(report: Report, error: BaseException, sends_again: bool = False) -> None:
+    """Say first what a person has to know: in the report, in the log, and to whoever shows the error."""
+    report.next_step = next_step_after(error, report.tries_left, sends_again)
+    told = _with_ending(str(error), report.visibility_sentence, report.next_step)
+    log.error("load %s: %s", report.load_id, told)
+    if isinstance(error, OptimoveProviderError):
+        error.told = told
+
+
+def _with_ending(problem: str, *sentences: str) -> str:
+    """A problem, and what else is to be said: what it says itself is not said twice."""
+    others = [one for one in sentences if one and one.casefold() not in problem.casefold()]
+    return ". ".join([problem.rstrip("."), *others])
+
+
+def next_step_after(error: BaseException, tries_left: int | None, sends_again: bool = False) -> NextStep:
+    """The row of the table that holds after an error: one about a retry only where there is one, and it goes on."""
+    is_ours = isinstance(error, OptimoveProviderError)
+    step = error.then if isinstance(error, OptimoveProviderError) else NextStep.GOES_ON
+    if step is NextStep.GOES_ON and sends_again:
+        step = NextStep.SENDS_AGAIN
+    is_tried_again = tries_left != 0 and (not is_ours or getattr(error, "retry_helps", False))
+    return step if step not in RETRIES or is_tried_again else NextStep.CLEAR
 
 
 @contextmanager
@@ -121,4 +169,6 @@ def told_after(report: Report, sends_again: bool = False) -> Iterator[None]:
 
 
 def _file(report: Report, staging: Staging) -> None:
-    log.info("%s; report: %s", report.sentence, report.file(staging)["report"])
+    is_odd = report.state == "failed" or report.rejected or report.not_expired or report.stale or report.unsent
+    url = report.file(staging)["report"]
+    log.log(logging.WARNING if is_odd else logging.INFO, "%s; report: %s", report.sentence, url)

@@ -5,6 +5,7 @@ from html import escape
 from typing import Any
 
 from optimove_provider.contract.wire.evidence import COUNTED, Evidence
+from optimove_provider.loads.report.visibility import sentence
 
 _STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif }
@@ -19,7 +20,7 @@ _COUNTS = (
     ("rejected", "rejected: kept with their reasons"),
     ("unchanged", "unchanged: the vendor has them already"),
     ("stale", "stale: the vendor has newer values"),
-    ("unsent", "unsent: nothing of them is visible"),
+    ("unsent", "unsent: not accounted for as any of these"),
     ("expired", "expired: records that the source lacks, made to go"),
     ("not_expired", "not expired: records that the source lacks, and that the vendor refused to take once more"),
 )
@@ -34,7 +35,9 @@ def page(report: Mapping[str, Any]) -> str:
         f"<p><code>{escape(report['load_id'])}</code> into {target}, {report['seconds']:.1f} s</p>",
         f"<p>{escape(report['task'])}</p>" if report["task"] else "",
         f'<p class="failed">{escape(report["problem"])}</p>' if report["problem"] else "",
-        _table(("", "rows"), [(words, report[name]) for name, words in _COUNTS if report[name] or name == "rows"]),
+        f"<p>Next: {escape(report['next_step'])}.</p>" if report.get("next_step") else "",
+        f"<p>{escape(seen)}.</p>" if (seen := sentence(report)) else "",
+        _counts(report),
         f"<p>The accepted rows are {escape(_evidence(report))}.</p>" if report["accepted"] else "",
         _section("Why rows were rejected", ("reason", "rows"), report["reasons"].items()),
         f"<p>Rejected rows: <code>{escape(report['rejected_file'])}</code></p>" if report["rejected_file"] else "",
@@ -49,6 +52,12 @@ def page(report: Mapping[str, Any]) -> str:
     ]
     head = f"<meta charset=utf-8><title>Load {state}</title><style>{_STYLE}</style>"
     return f"<!doctype html><html lang=en>{head}<body>{''.join(body)}</body></html>\n"
+
+
+def _counts(report: Mapping[str, Any]) -> str:
+    if report["state"] == "failed" and not report["rows"]:
+        return "<p>It failed before its rows were counted.</p>"
+    return _table(("", "rows"), [(words, report[name]) for name, words in _COUNTS if report[name] or name == "rows"])
 
 
 def _evidence(report: Mapping[str, Any]) -> str:

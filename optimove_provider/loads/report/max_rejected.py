@@ -1,5 +1,6 @@
 """How many rows of a load may be rejected, and what is said when they are more."""
 
+from optimove_provider.contract.next_steps import NextStep
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.kinds import MAX_REJECTED
 from optimove_provider.loads.report.report import Report
@@ -11,6 +12,8 @@ MAX_REASONS = 50
 
 class TooManyRejected(DataError):
     """More rows were rejected than `max_rejected` allows. What was accepted stays."""
+
+    then = NextStep.MEND_ROWS
 
 
 def check_max_rejected(max_rejected: float) -> None:

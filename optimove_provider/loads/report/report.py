@@ -5,8 +5,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from optimove_provider.contract.how_many import how_many
+from optimove_provider.contract.next_steps import NextStep
 from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.contract.wire.evidence import Evidence
+from optimove_provider.loads.report import visibility
 from optimove_provider.loads.report.begun import over
 from optimove_provider.loads.report.html import page
 from optimove_provider.loads.state.staging import Staging
@@ -21,6 +24,8 @@ STATES = ("planned", "uploaded", "committed", "nothing_to_send", "failed")
 
 class Unaccounted(OptimoveProviderError):
     """A load that seemed to succeed cannot say what became of every row."""
+
+    then = NextStep.REPORT_IT
 
 
 @dataclass(slots=True)
@@ -41,7 +46,8 @@ class Report:
     `began` and `ended` are ISO texts in UTC, of the last try, like `seconds`; `generation` is the instant that the rows
     stand for. `batch_uuid` is the one under which Opti-X knows its rows, `service_id` the service of a table of DCP,
     `ledger_version` what the commit made of the ledger. `requests` are those of the last try over time, as `Timeline`
-    counts them.
+    counts them. `visibility` is one of `Visibility`: of a load that failed, too. `next_step` is what a person does
+    after a failure, `tries_left` how many tries Airflow has left, None where no task is behind it.
     """
 
     load_id: str
@@ -77,6 +83,9 @@ class Report:
     generation: str = ""
     ledger_version: int = 0
     requests: dict[str, Any] = field(default_factory=dict)
+    visibility: str = ""
+    next_step: str = ""
+    tries_left: int | None = None
 
     @property
     def unsent(self) -> int:
@@ -87,11 +96,23 @@ class Report:
     def sentence(self) -> str:
         """The account in words, for the log."""
         counts = ", ".join(f"{getattr(self, name)} {name}" for name in COUNTS if getattr(self, name))
-        expired = f"; {self.expired} records that the source lacks were made to expire" if self.expired else ""
+        lacked = how_many(self.expired, "record that the source lacks was", "records that the source lacks were")
+        expired = f"; {lacked} made to expire" if self.expired else ""
         rejected = f"; the rejected rows, with reasons: {self.rejected_file}" if self.rejected_file else ""
         evidence = f" ({self._evidence.sentence})" if self.accepted and self._evidence.sentence else ""
-        said = f"load {self.load_id}: {self.state}, {self.rows} rows" + (f": {counts}" if counts else "")
-        return said + evidence + expired + rejected
+        rows = "before its rows were counted" if self._is_uncounted else how_many(self.rows, "row")
+        said = f"load {self.load_id}: {self.state}, {rows}" + (f": {counts}" if counts else "")
+        seen = f". {self.visibility_sentence}" if self.visibility_sentence else ""
+        return said + evidence + expired + rejected + seen
+
+    @property
+    def _is_uncounted(self) -> bool:
+        return self.state == "failed" and not self.rows
+
+    @property
+    def visibility_sentence(self) -> str:
+        """Whether what was sent is visible, in words."""
+        return visibility.sentence(self.as_json())
 
     @property
     def _evidence(self) -> Evidence:
@@ -113,11 +134,16 @@ class Report:
         if note:
             self.note(note)
 
+    @property
+    def _off(self) -> str:
+        way = "more" if self.unsent < 0 else "fewer"
+        return how_many(abs(self.unsent), f"row {way} is", f"rows {way} are")
+
     def refuse_unaccounted(self) -> None:
         """Raise Unaccounted if the load has succeeded and not every row is accounted for."""
         if self.state in ("committed", "nothing_to_send") and self.unsent:
             raise Unaccounted(
-                f"{self.sentence}. {abs(self.unsent)} rows {'more' if self.unsent < 0 else 'fewer'} are accounted for "
+                f"{self.sentence}. {self._off} accounted for "
                 "than there were, which is a fault of this provider: please report it. To be safe, load once more "
                 'with mode="full"'
             )
@@ -161,7 +187,7 @@ class Report:
 
     def result(self, staging: Staging) -> dict[str, Any]:
         """The task's result: small and JSON-able, with the URL of the filed report."""
-        counts = {name: getattr(self, name) for name in ("load_id", "state", "rows", *COUNTS)}
+        counts = {name: getattr(self, name) for name in ("load_id", "state", "rows", *COUNTS, "visibility")}
         result = counts | {"report": staging.url(self._path)}
         if self.accepted:
             result["evidence"] = self.evidence

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 import pyarrow as pa
 
+from optimove_provider.contract.how_many import how_many
 from optimove_provider.contract.optix.data_connections import has_formula
 from optimove_provider.loads.progress import Progress
 from optimove_provider.loads.spool.id_warnings import IdWarnings
@@ -111,7 +112,8 @@ def open_spool(
     _warn_of_columns(spool.columns, findings)
     spool = _with_warnings(spool, findings, journal)
     journal.rows_read(spool.as_json())
-    log.info("%d rows read, %d of them rejected", spool.rows, spool.rejected)
+    level = logging.WARNING if spool.rejected else logging.INFO
+    log.log(level, "%s read, %d of them rejected", how_many(spool.rows, "row"), spool.rejected)
     return spool
 
 

@@ -134,9 +134,10 @@ class LoadState:
     `opened` is when the source was opened, `generation` the instant that its rows stand for. `spools` numbers the
     frozen rows of tries that came as far as a plan. `batch` is 0 before the first request;
     `batch_opened` is empty where its progress counts no more. `in_doubt`: a batch of an earlier plan may have been
-    completed. `has_sent`: something may have been sent, of whatever plan. `plans` counts how often was planned; `plan`
-    is the last one. `invalidated_as` is the version of the ledger in which an update has marked its keys. `prepared` is
-    there from PREPARED on: the report, and the age of the rows.
+    completed. `completing_sent`: so may one that was left since, by a request without an answer. `has_sent`: something
+    may have been sent, of whatever plan. `plans` counts how often was planned; `plan` is the last one. `invalidated_as`
+    is the version of the ledger in which an update has marked its keys. `prepared` is there from PREPARED on: the
+    report, and the age of the rows.
     """
 
     format: int = FORMAT
@@ -148,6 +149,7 @@ class LoadState:
     batch: int = 0
     batch_opened: str = ""
     in_doubt: bool = False
+    completing_sent: bool = False
     has_sent: bool = False
     plans: int = 0
     plan: dict[str, Any] = field(default_factory=dict)
@@ -265,7 +267,7 @@ class Journal:
     def planned(self, plan: dict[str, Any]) -> None:
         """Remember a new plan; an open batch of the plan before is left."""
         state = self._state
-        state.in_doubt = self.may_be_visible
+        state.in_doubt, state.completing_sent = self.may_be_visible, self.completing_may_be_done
         state.plan, state.batch_opened = plan, ""
         self._move(Stage.PLANNED)
 
@@ -290,6 +292,12 @@ class Journal:
     def may_be_visible(self) -> bool:
         """Whether rows of any batch may be visible: one was to be completed, or was given up without being known."""
         return self.has_sent_before or self._state.in_doubt or self.stage in (Stage.CLOSING, Stage.COMPLETED)
+
+    @property
+    def completing_may_be_done(self) -> bool:
+        """Whether a request that completes a batch was sent, and not surely refused: what is seen of it then is not
+        known, unless it was answered."""
+        return self._state.completing_sent or self.stage in (Stage.CLOSING, Stage.COMPLETED)
 
     @property
     def is_completed(self) -> bool:
@@ -323,6 +331,7 @@ class Journal:
             )
         if state.batch:
             self.staging.remove_folder(self._batch_folder)
+        state.completing_sent = self.completing_may_be_done
         state.batch, state.has_sent = state.batch + 1, True
         state.batch_opened = self.staging.surroundings.now().isoformat()
         self._move(Stage.SENDING)

@@ -18,7 +18,9 @@ from optimove_provider.disk.modes import PRIVATE, Modes, make_folders, open_priv
 from optimove_provider.disk.room import NotWritten, telling
 from optimove_provider.surroundings import REAL, Surroundings
 
-FOLDERS = frozenset({"begun", "connections", "ledgers", "loads", "notices", "reports", "samples", "targets", "tries"})
+FOLDERS = frozenset(
+    {"begun", "connections", "ledgers", "loads", "notices", "recreated", "reports", "samples", "targets", "tries"}
+)
 """What lies directly in staging."""
 ADVICE = "make room there, or name another place in [optimove] staging, and run the task again"
 

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any, ClassVar, Protocol
 
 from optimove_provider.clients.s3 import NotPermitted, NotTaken
+from optimove_provider.contract.next_steps import NextStep
 from optimove_provider.contract.wire.errors import OptimoveProviderError, S3Refused
 from optimove_provider.loads.upload.destination import Destination
 from optimove_provider.loads.upload.reservoir import ReservoirSample
@@ -19,10 +20,13 @@ class UploadLost(OptimoveProviderError):
     """What has gone up is gone, and no file of it is visible, nor ever will be. The next try begins anew."""
 
     retry_helps = True
+    then = NextStep.BEGINS_ANEW
 
 
 class MayBeImported(OptimoveProviderError):
     """Nobody knows whether a file arrived, and it is not sent again: that might be a second import of it."""
+
+    then = NextStep.LOOK_AT_HISTORY
 
 
 class Sight(Enum):

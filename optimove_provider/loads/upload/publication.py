@@ -60,6 +60,10 @@ class Publication:
         """How many files are visible, or may have been."""
         return sum(file.may_be_visible for file in files_of(self._to))
 
+    def in_doubt(self, error: BaseException | None) -> bool:
+        """Whether the request that makes a file visible may have been carried out, as far as staging knows."""
+        return any(file.progress.asked or file.progress.completed for file in files_of(self._to))
+
     def prepare(self, uploads: Uploads, age: Age | None = None) -> None:
         """From here on the files can only be committed, or aborted: their rows, of that `age`, stay the same."""
         if self._remember:

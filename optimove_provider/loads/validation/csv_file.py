@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from optimove_provider.contract.cells.registered import Registered
+from optimove_provider.contract.how_many import how_many
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.loads.progress import Progress
 from optimove_provider.loads.state.staging import Staging
@@ -61,7 +62,7 @@ def check_file(
 
     def log_progress(rows: int, size: int) -> None:
         if progress.due():
-            log.info("%d rows validated, %d bytes", rows, size)
+            log.info("%s validated, %d bytes", how_many(rows, "row"), size)
 
     with file.opened() as stream:
         findings = check_csv(stream, attributes, options, log_progress)

@@ -10,6 +10,7 @@ from typing import BinaryIO, cast
 
 from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.cells.registered import Registered, usable
+from optimove_provider.contract.how_many import how_many
 from optimove_provider.contract.wire.errors import DataError, SettingsError
 from optimove_provider.loads.progress import Progress
 from optimove_provider.loads.report.max_rejected import check_max_rejected
@@ -48,7 +49,7 @@ class ImportOptions:
 
     attributes: Sequence[Registered]
     on_invalid: str = "fail"
-    max_rejected: float | None = None
+    max_rejected: float | None = 0
     allow_pii: Collection[str] = ()
     max_file_bytes: int = MAX_FILE_BYTES
     dry_run: bool = False
@@ -149,7 +150,9 @@ class RowCheck:
         def log_progress(checked: int, size: int) -> None:
             if self._progress.due():
                 refused = f", {row_sink.rows_refused} refused" if row_sink.rows_refused else ""
-                log.info("%d rows validated, %d bytes, %d bytes uploaded%s", checked, size, sink.sent, refused)
+                log.info(
+                    "%s validated, %d bytes, %d bytes uploaded%s", how_many(checked, "row"), size, sink.sent, refused
+                )
 
         return log_progress
 

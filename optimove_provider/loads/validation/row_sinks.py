@@ -74,7 +74,7 @@ class KeepRejected:
         staging: Staging,
         path: str,
         delimiter: str,
-        max_rejected: float | None = None,
+        max_rejected: float | None = 0,
         on_refused: OnRefused = no_more,
     ) -> None:
         self._file = _LateFile(staging, f"{path}{'.tsv' if delimiter == chr(9) else '.csv'}")
@@ -144,7 +144,8 @@ class KeepRejected:
                 f"imported. Mend them, or raise max_rejected. The rows, with their reasons: {self._file.url}. All "
                 f"findings: {url}"
             )
-        log.info("%s\nFull report: %s", findings.describe(SHOWN_FINDINGS), url)
+        level = logging.WARNING if report.rejected else logging.INFO  # those rows are not in the file
+        log.log(level, "%s\nFull report: %s", findings.describe(SHOWN_FINDINGS), url)
 
 
 class SourceNumbers:

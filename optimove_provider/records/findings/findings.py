@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from optimove_provider.contract.how_many import how_many
+
 ERROR, WARNING = "error", "warning"
 MAX_VALUE_CHARACTERS = 200
 
@@ -142,8 +144,8 @@ class Findings:
         """Lines for people: totals, the first `limit` findings (errors before warnings), how many more."""
         warnings = self.total - self.errors
         lines = [
-            f"{self.file or 'input'}: {self.rows} rows, {self.valid_rows} valid, "
-            f"{self.errors} errors, {warnings} warnings"
+            f"{self.file or 'input'}: {how_many(self.rows, 'row')}, {self.valid_rows} valid, "
+            f"{how_many(self.errors, 'error')}, {how_many(warnings, 'warning')}"
         ]
         shown = sorted(self.findings, key=lambda finding: finding.severity != ERROR)[:limit]
         lines += [finding.describe() for finding in shown]

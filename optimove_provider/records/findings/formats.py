@@ -64,7 +64,8 @@ def visible(value: str) -> str:
 
 def _totals(report: Findings) -> list[tuple[str, int]]:
     warnings = report.total - report.errors
-    return [("rows", report.rows), ("valid rows", report.valid_rows), ("errors", report.errors), ("warnings", warnings)]
+    counts = (report.rows, "row"), (report.valid_rows, "valid row"), (report.errors, "error"), (warnings, "warning")
+    return [(word if count == 1 else f"{word}s", count) for count, word in counts]
 
 
 def _verdict(report: Findings) -> str:
@@ -117,7 +118,7 @@ def _text(report: Findings, out: TextIO) -> None:
     totals = ", ".join(f"{count:,} {name}" for name, count in _totals(report))
     style = "bold red" if report.errors else "bold green"
     console.print(f"{visible(report.file or 'input')}: {_verdict(report)}", style=style, soft_wrap=True)
-    console.print(f"{totals} in {report.bytes:,} bytes", soft_wrap=True)
+    console.print(f"{totals} in {report.bytes:,} {'byte' if report.bytes == 1 else 'bytes'}", soft_wrap=True)
     many = report.total > MANY or report.truncated
     if many:
         _table(console, _GROUPED, map(_group_cells, groups(report)))

@@ -141,7 +141,7 @@ class KeyObserver:
     def cost(self) -> str:
         """What comparing the ids cost, in a sentence."""
         return (
-            f"{self._widths.ids:,} ids compared in {self._ids.seconds:.1f} s, "
+            f"{self._widths.ids:,} {'id' if self._widths.ids == 1 else 'ids'} compared in {self._ids.seconds:.1f} s, "
             f"with {self.spilled_bytes / 1e6:,.1f} MB on disk"
         )
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from optimove_provider.contract.how_many import how_many
 from optimove_provider.contract.wire.errors import DataError, SettingsError
 from optimove_provider.contract.wire.targets import host_url
 from optimove_provider.loads.dcp.profile_marks import profiles_of
@@ -33,9 +34,8 @@ class Found:
         keys = f", keys of type {manifest.key_type}" if manifest.key_type else ""
         newest = manifest.newest_snapshot
         snapshot = f", the newest snapshot of {newest.age.generation:%Y-%m-%d %H:%M:%S} UTC" if newest else ""
-        return (
-            f"{self.named} at {self.host}: {manifest.rows} rows{keys}{snapshot}, in {self.place.url(self.folder_path)}"
-        )
+        rows, folder = how_many(manifest.rows, "row"), self.place.url(self.folder_path)
+        return f"{self.named} at {self.host}: {rows}{keys}{snapshot}, in {folder}"
 
     @property
     def folder_path(self) -> str:

@@ -35,6 +35,8 @@ class TellingOperator(BaseOperator):
     surroundings: Surroundings = REAL
     vendor: ClassVar[Literal["optix", "dcp"]] = "dcp"
     _story: Story | None = None
+    told_mode: ClassVar[str] = ""
+    """What stands in a report as the mode of a load, where all loads of the operator have the same."""
 
     def __init__(self, **kwargs: Any) -> None:
         # With the first task, not with the module: a DAG loads Airflow's assets anyway.
@@ -46,7 +48,7 @@ class TellingOperator(BaseOperator):
     @contextmanager
     def telling(self, context: "Context", load_id: str) -> Iterator[None]:
         """Around one try of a load."""
-        self._story = story = Story(load_id, self.surroundings.now())
+        self._story = story = Story(load_id, self.surroundings.now(), mode=self.told_mode)
         self._try_to(partial(self._push, context, LOAD_ID, load_id), story)
         try:
             yield

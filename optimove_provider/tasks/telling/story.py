@@ -19,7 +19,8 @@ COUNTS = ("rows", "accepted", "rejected", "unchanged", "stale", "unsent")
 class Story:
     """A load of one try of a task. What is not known yet, or was never found out, is empty.
 
-    `attributes` are a table's, with their datatypes. `failure` is what ended the try.
+    `attributes` are a table's, with their datatypes. `failure` is what ended the try. `mode` is that of the
+    task, in the words of a report.
     """
 
     load_id: str
@@ -30,6 +31,7 @@ class Story:
     window: "Window | None" = None
     failure: BaseException | None = None
     waits: bool = False
+    mode: str = ""
 
     @property
     def state(self) -> str:
@@ -67,6 +69,17 @@ class Story:
         """How many requests of the load's last try were answered in these ways, or at all or never."""
         return total(self.report.requests, *kinds) if self.report else 0
 
+    @property
+    def visibility(self) -> str:
+        """Whether what the load has sent is visible: as its report says, or the journal where there is none."""
+        from optimove_provider.loads.report.visibility import of_journal
+        from optimove_provider.loads.state.journal import Journal
+
+        if self.report and self.report.visibility and not self.waits:
+            return self.report.visibility
+        place = self.place or _staging()
+        return str(of_journal(Journal(place, self.load_id), self.report.mode if self.report else self.mode))
+
     def account(self) -> dict[str, Any]:
         """What became of every row, small and JSON-able, without secrets and without anything of a row."""
         return {
@@ -74,6 +87,8 @@ class Story:
             "state": self.state,
             **{name: getattr(self.report, name, 0) for name in COUNTS},
             "target": dict(self.report.target) if self.report else {},
+            "visibility": self.visibility,
+            "next_step": self.report.next_step if self.report and self.failure else "",
             "batch_uuid": self.report.batch_uuid if self.report else "",
             "window": _span(self.window),
             "generation": self.generation.isoformat(),
@@ -88,6 +103,12 @@ class Story:
         if not (self.report and self.place) or self.waits or (self.failure and self.report.state == "planned"):
             return ""
         return str(self.report.result(self.place)["report"])
+
+
+def _staging() -> "Staging":
+    from optimove_provider.tasks.staging import staging
+
+    return staging()
 
 
 def _span(window: "Window | None") -> dict[str, str] | None:

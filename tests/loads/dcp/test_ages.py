@@ -144,7 +144,7 @@ def turn_of(target, taken, **values):
 def test_a_late_profile_is_refused_where_values_that_nothing_newer_has_would_be_lost(target, source_is):
     delta(target, LTV, NOON, source_is=source_is)
     with (
-        pytest.raises(OtherColumns, match=r"1 rows .* lack 'note'.*in a task each"),
+        pytest.raises(OtherColumns, match=r"1 row .* lack 'note'.*in a task each"),
         turn_of(target, NOON - HOUR, ltv=9.0, note="n"),
     ):
         pass

@@ -205,7 +205,7 @@ def rejected(report):
 
 
 def test_split_imports_the_valid_rows_and_keeps_the_others_with_reasons(target):
-    report = target.run(INVALID, on_invalid="split")
+    report = target.run(INVALID, on_invalid="split", max_rejected=None)
     assert list(target.stored().values()) == [b"customerId,ltv,since\n1,2.5,2026-01-31\n"]
     assert (report.state, report.rows, report.accepted, report.rejected, report.unsent) == ("uploaded", 3, 1, 2, 0)
     first, second = rejected(report)
@@ -217,7 +217,9 @@ def test_split_numbers_rows_as_the_source_does(target):
     table = pa.table({"customerId": ["1", "2", "3", "4"], "ltv": ["1", "bad", "3", "worse"]})
     floats = pa.record_batch({"customerId": ["5", "6"], "ltv": [float("nan"), 1.0]})
     unread = Unread("7,1,1,1", "4 cells, not 2")
-    report = target.run(rows_of(*table.to_batches(), floats, unread, *table.to_batches()), on_invalid="split")
+    report = target.run(
+        rows_of(*table.to_batches(), floats, unread, *table.to_batches()), on_invalid="split", max_rejected=None
+    )
     assert [row["refused_row"] for row in sorted(rejected(report), key=lambda row: int(row["refused_row"]))] == [
         "2",
         "4",
@@ -258,7 +260,7 @@ def test_settings_that_make_no_sense_are_refused(target, options):
 
 def test_a_dry_run_counts_and_uploads_nothing(target):
     with Calls(target.s3) as calls:
-        report = target.run(INVALID, on_invalid="split", dry_run=True)
+        report = target.run(INVALID, on_invalid="split", max_rejected=2, dry_run=True)
     assert (report.state, report.rows, report.accepted, report.rejected, report.unsent) == ("planned", 3, 0, 2, 1)
     assert calls.count == 0
 
@@ -337,9 +339,9 @@ def test_an_upload_whose_last_answer_was_lost_is_recognised(target, s3, known):
 
 
 def test_a_finished_load_is_told_again_not_made_again(target):
-    first = target.run(INVALID, on_invalid="split")
+    first = target.run(INVALID, on_invalid="split", max_rejected=None)
     with Calls(target.s3) as calls:
-        again = target.run(rows_of("the source is not read again"), on_invalid="split")
+        again = target.run(rows_of("the source is not read again"), on_invalid="split", max_rejected=None)
     assert calls.count == 0
     untimed = {"seconds": 0, "began": "", "ended": ""}
     assert again.as_json() | untimed == first.as_json() | untimed

@@ -26,7 +26,7 @@ REFUSED = b"customerId,ltv\n1,much\n3,1\n"
 def delta(target, source, generation):
     one = another(target)
     report = one.report()
-    how = {"mode": "changed", "generation": generation, "on_invalid": "split"}
+    how = {"mode": "changed", "generation": generation, "on_invalid": "split", "max_rejected": None}
     options = changed(one, source, report, source_is="delta", guards=NO_GUARDS).changed
     run(one.load(source, report, one.ledger, changed=options, **how), WAIT)
     if report.state == "uploaded":

@@ -324,3 +324,66 @@ def test_an_answer_without_a_uuid_is_in_doubt_until_a_person_passes_it(vendor, s
     (made,) = vendor.state.connections
     assert create_once(vendor.client(), staging, "customers", "id", data_connection_uuid=made) == made
     assert create_once(vendor.client(), staging, "customers", "id") == made
+
+
+# One that is gone
+
+
+def test_one_that_is_gone_is_made_anew_once(vendor, staging, caplog):
+    gone = create_once(vendor.client(), staging, "customers", "id")
+    vendor.state.connections.clear()
+    made = create_once(vendor.client(), staging, "customers", "id", recreate=gone.upper())
+    assert made != gone
+    assert list(vendor.state.connections) == [made]
+    assert f"was made anew as {made}, in the place of {gone}" in caplog.text
+    assert "Campaigns name the uuid" in caplog.text
+    for recreate in (gone, None, UUID):
+        assert create_once(vendor.client(), staging, "customers", "id", recreate=recreate) == made
+    assert list(vendor.state.connections) == [made]
+
+
+def test_what_is_not_remembered_is_not_made_anew(vendor, staging):
+    made = create_once(vendor.client(), staging, "customers", "id", recreate=UUID)
+    assert create_once(vendor.client(), staging, "customers", "id", recreate=UUID) == made
+    assert list(vendor.state.connections) == [made]
+
+
+def test_it_can_be_made_anew_more_than_once(vendor, staging):
+    first = create_once(vendor.client(), staging, "customers", "id")
+    second = create_once(vendor.client(), staging, "customers", "id", recreate=first)
+    third = create_once(vendor.client(), staging, "customers", "id", recreate=second)
+    assert len({first, second, third}) == 3
+    assert create_once(vendor.client(), staging, "customers", "id", recreate=first) == third
+
+
+def test_a_refusal_to_make_it_anew_leaves_what_was(vendor, staging):
+    gone = create_once(vendor.client(), staging, "customers", "id")
+    vendor.troubles.append(Response(401, b"no"))
+    with pytest.raises(AuthenticationError):
+        create_once(vendor.client(), staging, "customers", "id", recreate=gone)
+    assert create_once(vendor.client(), staging, "customers", "id") == gone
+    assert create_once(vendor.client(), staging, "customers", "id", recreate=gone) != gone
+
+
+def test_a_lost_answer_about_one_made_anew_needs_a_person_and_makes_no_third(vendor, staging):
+    gone = create_once(vendor.client(), staging, "customers", "id")
+    vendor.troubles.append(Lost("cut", sent=True))
+    with pytest.raises(Unreachable):
+        create_once(vendor.client(), staging, "customers", "id", recreate=gone)
+    for _ in range(2):
+        with pytest.raises(Disagreement, match="got no certain answer"):
+            create_once(vendor.client(), staging, "customers", "id", recreate=gone)
+    assert create_once(vendor.client(), staging, "customers", "id", data_connection_uuid=UUID) == UUID
+
+
+def test_two_that_make_it_anew_at_once_make_one(vendor, staging):
+    gone = create_once(vendor.client(), staging, "customers", "id")
+    staging.create(f"recreated/{gone}.json", {})  # the other one is at it
+    with pytest.raises(Disagreement, match="another task makes data connection 'customers' anew"):
+        create_once(vendor.client(), staging, "customers", "id", recreate=gone)
+    assert list(vendor.state.connections) == [gone]
+
+
+def test_one_made_anew_and_one_named_contradict_each_other(vendor, staging):
+    with pytest.raises(SettingsError, match="give one of them"):
+        create_once(vendor.client(), staging, "customers", "id", data_connection_uuid=UUID, recreate=UUID)

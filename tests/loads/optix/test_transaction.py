@@ -39,7 +39,10 @@ def test_what_the_target_has_already_is_not_sent(target):
         "changed": 1,
         "unchanged": 1,
     }
-    assert report.plan["samples"] == [{"key": "b", "columns": {"value": ["2", "3"]}}]
+    assert report.plan["samples"] == [
+        {"kind": "changed", "key": "b", "columns": {"value": ["2", "3"]}},
+        {"kind": "new", "key": "c", "columns": {"id": [None, "c"], "value": [None, "4"]}},
+    ]
     assert (target.values, target.sent) == ({"a": "1", "b": "3", "c": "4"}, 4)
 
 

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from optimove_provider.contract.wire.errors import DataError, SettingsError
+from optimove_provider.loads.ledger.lease import acquired
 from optimove_provider.loads.plan.plan import Plan, PlanInput
 from optimove_provider.loads.plan.planner import NO_LEDGER_YET, is_below_watermark
 from optimove_provider.loads.spool import row_files
@@ -21,7 +22,7 @@ def test_a_first_load_is_all_new(target):
     plan = target.plan(target.frozen({"a": 1, "b": 1}, hour(1), **SNAPSHOT))
     assert (some(plan), plan.rows, plan.to_send, plan.known) == ({"new": 2}, 2, 2, 0)
     assert rows_in(target.staging, plan.sent) == {"a": 1, "b": 1}
-    assert (plan.removed, plan.examples, plan.warnings) == (None, (), (NO_LEDGER_YET,))
+    assert (plan.removed, plan.warnings) == (None, (NO_LEDGER_YET,))
 
 
 def test_an_empty_load_is_planned(target):
@@ -115,7 +116,27 @@ def test_a_row_expires_no_later_than_the_ledger_says(local_target):
 def test_examples_show_what_changes(target):
     target.load({"a": 1, "b": 2}, hour(1))
     plan = target.plan(target.frozen({"a": 1, "b": "new"}, hour(2)))
-    assert plan.examples == ({"key": "b", "columns": {"value": [2, "new"]}},)
+    assert plan.examples == ({"kind": "changed", "key": "b", "columns": {"value": [2, "new"]}},)
+
+
+def test_a_first_plan_has_examples_of_what_is_new(local_target):
+    plan = local_target.plan(local_target.frozen({"a": 1}, hour(1)))
+    assert plan.examples == ({"kind": "new", "key": "a", "columns": {"id": [None, "a"], "value": [None, 1]}},)
+
+
+def test_examples_have_each_kind_that_is_there(local_target):
+    local_target.load({"a": 1, "b": 2, "c": 3}, hour(1), **SNAPSHOT)
+    ledger = local_target.ledger
+    with acquired(ledger.manifest_file, "other", 1) as lease:
+        ledger.invalidate(lease, [('"c"', None)], age(1))
+    plan = local_target.plan(local_target.frozen({"a": 9, "c": 3, "d": 4}, hour(2), **SNAPSHOT))
+    told = {one["kind"]: (one["key"], one["columns"]["value"]) for one in plan.examples}
+    assert told == {
+        "changed": ("a", [1, 9]),
+        "unknown": ("c", [None, 3]),
+        "new": ("d", [None, 4]),
+        "removed": ("b", [2, None]),
+    }
 
 
 def test_a_digest_is_of_what_is_applied(local_target):

@@ -52,6 +52,7 @@ def test_a_filed_report_holds_everything_and_the_tasks_result_little(tmp_path):
         "unchanged": 0,
         "stale": 0,
         "unsent": 3,
+        "visibility": "",
         "evidence": {"kind": "counted"},
         "report": staging.url("reports/1.json"),
     }
@@ -60,7 +61,7 @@ def test_a_filed_report_holds_everything_and_the_tasks_result_little(tmp_path):
     assert filed == {**filed, "target": TARGET, "problem": "why", "s3_keys": ["a.csv"], "seconds": 1.5, "unsent": 3}
 
 
-@pytest.mark.parametrize(("accepted", "said"), [(1, "1 rows fewer"), (3, "1 rows more")])
+@pytest.mark.parametrize(("accepted", "said"), [(1, "1 row fewer is"), (3, "1 row more is")])
 def test_a_load_that_cannot_account_for_every_row_has_failed(accepted, said, staging_on_disk):
     report = Report("load", {}, rows=2, accepted=accepted)
     with pytest.raises(Unaccounted, match=said), keep_account(report, staging_on_disk):

@@ -66,7 +66,25 @@ def test_what_is_still_wrong_is_rejected_again_into_a_file_of_its_own(emulator, 
     account = printed(capfd)
     assert (account["accepted"], account["rejected"]) == (1, 1)
     assert account["rejected_file"] != rejected
-    assert main(["replay", "--output", "json", account["rejected_file"]]) != 0
+    assert main(["replay", "--output", "json", account["rejected_file"]]) == 1
+
+
+@pytest.mark.parametrize("rows", [1, 5, 130])
+def test_rows_that_are_all_still_bad_are_rejected_again_into_a_file(emulator, connection, capfd, rows):
+    emulator.state.switches = Switches(poison="poison")
+    source = [{"id": number, "word": "poison"} for number in range(rows)] + [{"id": "x", "word": "well"}]
+    upload = {"data_connection_uuid": connection, "primary_key": "id", "max_rejected": rows}
+    guards = {"max_changed_share": None}
+    run(OptixUploadOperator(task_id="well", source=source[-1:], **upload))  # so that a refusal is about rows
+    first = run(OptixUploadOperator(task_id="upload", source=source, guards=guards, **upload))
+    assert first["rejected"] == rows
+    assert main(["replay", "--output", "json", first["report"].removesuffix(".json") + ".rejected.jsonl"]) == 1
+    account = printed(capfd)
+    assert (account["rows"], account["accepted"], account["rejected"]) == (rows, 0, rows)
+    assert account["visibility"] == "not visible"
+    with open(account["rejected_file"].removeprefix("file://")) as lines:
+        assert len(list(lines)) == rows
+    assert words(emulator, connection) == {"x": "well"}
 
 
 def test_a_dry_run_sends_nothing(emulator, connection, rejected, capfd):

@@ -55,7 +55,7 @@ def test_a_click_asks_first_and_then_triggers_a_run_for_this_load(admin, again, 
     before = runs()
     question = admin.page("act", id=load_id, action="replay")
     assert '<form method="post"' in question
-    assert "1 rows of load" in question
+    assert "1 row of load" in question
     assert runs() == before
     answer = admin.post("/optimove/act", id=load_id, action="replay")
     assert answer.status_code == 303

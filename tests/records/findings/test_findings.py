@@ -69,7 +69,7 @@ def test_description_shows_totals_errors_first_and_how_many_more():
     report.add(Finding(0, 1, 0, "", "size", "", "too big"))
     report.add(Finding(8, 12, 99, "customerId", "customer-id", "", "every row needs its customerId"))
     assert report.describe(limit=4).splitlines() == [
-        "people.csv: 9 rows, 7 valid, 3 errors, 1 warnings",
+        "people.csv: 9 rows, 7 valid, 3 errors, 1 warning",
         "row 3, line 4, column 'birthDate', rule date: value '2022-13-01': expected a day",
         "line 1, rule size: too big",
         "row 8, line 12, column 'customerId', rule customer-id: value '': every row needs its customerId",

@@ -110,7 +110,7 @@ def test_html_says_what_it_leaves_out():
 
 def test_text_shows_totals_and_each_finding():
     text = written(report("x", "1", *NASTY), "text")
-    assert "9 rows, 1 valid rows, 8 errors, 0 warnings" in text
+    assert "9 rows, 1 valid row, 8 errors, 0 warnings" in text
     for value in NASTY:
         assert visible(value) in text
     assert "\x1b" not in text

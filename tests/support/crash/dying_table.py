@@ -124,7 +124,7 @@ class DyingTable(Target):
         return Report(self.load_id, {"dcp": self.table.id, "host": self.settings.host})
 
     def load(self, source, report, ledger, **wanted):
-        wanted = {"attributes": tuple(ATTRIBUTES.values()), "on_invalid": "split", **wanted}
+        wanted = {"attributes": tuple(ATTRIBUTES.values()), "on_invalid": "split", "max_rejected": None, **wanted}
         return super().load(source, report, ledger, **wanted)
 
     def attempt(self, does, dies_at=0):

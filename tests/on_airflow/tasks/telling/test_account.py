@@ -23,6 +23,7 @@ from tests.support.telling.runs import SECRET_VALUE
 
 OF_EVERY_ACCOUNT = {"load_id", "state", "rows", "accepted", "rejected", "unchanged", "stale", "unsent", "target"}
 OF_EVERY_ACCOUNT |= {"batch_uuid", "window", "generation", "seconds", "requests", "throttled", "report"}
+OF_EVERY_ACCOUNT |= {"visibility", "next_step"}
 
 
 ENDS = {
@@ -53,6 +54,11 @@ def test_every_end_of_every_load_is_told_in_xcom_and_has_its_buttons(all_kinds):
         assert told["_link_LoadReportLink"] == f"/plugin/optimove_nav/optimove/load?id={told['load_id']}"
         assert bool(told["_link_RejectedRowsLink"]) == bool(account["rejected"])
     assert found == ENDS
+    seen = {task: told["account"]["visibility"] for task, told in all_kinds.xcoms.items()}
+    invisible = {"planned", "doubled", "keyless", "no_table"}
+    assert {task for task, one in seen.items() if one == "not visible"} == invisible
+    assert {task for task, one in seen.items() if one == "not known"} == {"uploaded"}
+    assert {task for task, told in all_kinds.xcoms.items() if told["account"]["next_step"]} == {"doubled", "keyless"}
 
 
 def test_an_account_tells_target_batch_window_and_requests_and_nothing_of_a_row(all_kinds):
