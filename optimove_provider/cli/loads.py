@@ -56,7 +56,9 @@ def _load(operator: "LoadingOperator", load_id: str) -> dict[str, Any]:
     from optimove_provider.loads.ledger.lease import TargetBusy
     from optimove_provider.tasks.deferral import Waiting, as_timedelta
 
-    by = SimpleNamespace(dag_id="", task_id=f"command line of {_user()}", run_id="", map_index=-1, try_number=1)
+    by = SimpleNamespace(
+        dag_id="", task_id=f"command line of {_user()}", run_id="", map_index=-1, try_number=1, max_tries=0
+    )
     until = time.monotonic() + as_timedelta("lock_timeout", operator.lock_timeout).total_seconds()
     operator.read_rendered()
     waiting = Waiting.begin(load_id, operator.surroundings)
@@ -128,7 +130,7 @@ def _value(text: str) -> Any:
 def _tell(result: Mapping[str, Any], report: Mapping[str, Any], out: TextIO) -> None:
     planned = report.get("plan") or {}
     if counts := {name: planned[name] for name in _PLAN if planned.get(name)}:
-        write_table(("what the load changes", "rows"), counts.items(), out)
+        write_table(("plan", "rows"), counts.items(), out)
         print(file=out)
     write_facts({name: value for name, value in result.items() if not isinstance(value, list | dict)}, out)
     for note in report.get("notes") or ():

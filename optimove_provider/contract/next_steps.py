@@ -39,6 +39,11 @@ class NextStep(StrEnum):
     WAITS_ON = "A retry of this task waits on"
 
 
+def by_command(step: NextStep) -> str:
+    """The row for a load that no task has made, but a command: it is run again, where a task is cleared."""
+    return step.replace("Clear the task", "run the command again").replace("Clear this one", "run this one again")
+
+
 RETRIES = frozenset(
     {NextStep.GOES_ON, NextStep.SENDS_AGAIN, NextStep.PLANS_AGAIN, NextStep.BEGINS_ANEW, NextStep.WAITS_ON}
 )

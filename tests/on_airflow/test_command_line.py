@@ -107,6 +107,16 @@ def test_people_get_tables(emulator, connection, customers, capfd):
     assert connection in capfd.readouterr().out
 
 
+def test_what_failed_is_told_for_who_runs_a_command(emulator, connection, tmp_path, capfd):
+    (tmp_path / "odd.csv").write_text("other,word\n1,well\n")
+    assert main(["load", str(tmp_path / "odd.csv"), "--data-connection", connection, "--primary-key", "id"]) == 2
+    told = capfd.readouterr().err.splitlines()[-1]
+    assert told.startswith("load: the key column 'id' is missing")
+    assert told.endswith("Nothing of this load is visible. Mend the source, then run the command again")
+    (listed,) = as_json(capfd, "history", "--state", "failed")
+    assert listed["problem"].startswith("the key column 'id' is missing")
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from optimove_provider.contract.how_many import how_many
-from optimove_provider.contract.next_steps import RETRIES, NextStep
+from optimove_provider.contract.next_steps import RETRIES, NextStep, by_command
 from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.disk.room import keeping
 from optimove_provider.loads.ledger.lease import TargetBusy
@@ -133,7 +133,9 @@ def _see(report: Report, in_doubt: bool) -> None:
 
 def _tell(report: Report, error: BaseException, sends_again: bool = False) -> None:
     """Say first what a person has to know: in the report, in the log, and to whoever shows the error."""
-    report.next_step = next_step_after(error, report.tries_left, sends_again)
+    step = next_step_after(error, report.tries_left, sends_again)
+    is_of_a_command = report.run.get("dag_id") == ""
+    report.next_step = by_command(step) if is_of_a_command else step
     told = _with_ending(str(error), report.visibility_sentence, report.next_step)
     log.error("load %s: %s", report.load_id, told)
     if isinstance(error, OptimoveProviderError):
