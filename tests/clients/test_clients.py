@@ -60,7 +60,7 @@ def test_a_wrong_dcp_token_names_the_connection_and_the_header():
 
 def test_other_errors_name_the_connection_too():
     client = OptixClient(optix_settings(), send=partial(send, State()))
-    with pytest.raises(ApiError, match=r"^connection 'mine': POST upload_data was answered 404"):
+    with pytest.raises(ApiError, match=r"^connection 'mine': .* POST upload_data was answered 404"):
         client.upload_data("unknown", optix.Records(1, b"[{}]"), **BATCH)
 
 
