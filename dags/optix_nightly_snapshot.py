@@ -25,6 +25,7 @@ from datetime import datetime, timedelta
 from airflow.sdk import DAG, Param, task
 
 from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUploadOperator
+from optimove_provider.operators.replay import replay_dag
 
 with DAG(
     "optix_nightly_snapshot",
@@ -64,3 +65,6 @@ with DAG(
     changes = OptixUploadOperator(task_id="send_changes", mode="changed", **target, **rows)
     everything = OptixUploadOperator(task_id="send_all", mode="full", **target, **rows)
     how_much() >> [changes, everything]
+
+# For the buttons about rejected rows and dead loads.
+again = replay_dag(for_dag="optix_nightly_snapshot")

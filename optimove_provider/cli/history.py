@@ -48,12 +48,20 @@ def _chooser(wanted: argparse.Namespace) -> Any:
 
 
 def _row(load: "Load") -> tuple[Any, ...]:
-    from optimove_provider.loads.history.words import instant, state
+    from optimove_provider.loads.history.words import instant
 
     task = f"{load.dag_id}.{load.task_id}" if load.dag_id else ""
     counts = (load.counts[name] for name in _COUNTS)
     began = instant(load.newest)
-    return (began, state(load.state), load.target.name, task, load.mode, load.rows, *counts, load.seconds, load.load_id)
+    return (began, _state(load), load.target.name, task, load.mode, load.rows, *counts, load.seconds, load.load_id)
+
+
+def _state(load: "Load") -> str:
+    """In words; whether the task of a load that has told nothing still runs, only Airflow's pages can say."""
+    from optimove_provider.loads.history.loads import BEGUN
+    from optimove_provider.loads.history.words import state
+
+    return "running, waiting, or killed" if load.state == BEGUN else state(load.state)
 
 
 def _one(place: "Staging", wanted: argparse.Namespace, out: TextIO) -> int:
@@ -77,11 +85,11 @@ def _one(place: "Staging", wanted: argparse.Namespace, out: TextIO) -> int:
 
 
 def _tell(load: "Load", report: dict[str, Any], out: TextIO) -> None:
-    from optimove_provider.loads.history.words import instant, seconds, state
+    from optimove_provider.loads.history.words import instant, seconds
 
     facts = {
         "load": load.load_id,
-        "state": state(load.state),
+        "state": _state(load),
         "problem": report.get("problem"),
         "target": f"{load.target.name} at {load.target.host}",
         "task": report.get("task"),

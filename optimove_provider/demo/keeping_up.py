@@ -27,6 +27,10 @@ def keep_up(folder: Path, dags: Path, port: int, emulator_port: int) -> int:
     if taken:
         print(f"Taken on {HOST}: port {', '.join(taken)}. Choose others: --port, --emulator-port", file=sys.stderr)
         return 1
+    if port in (emulator_port, emulator_port + 1):
+        told = f"--port {port} is one of the emulator's, which takes {emulator_port} and {emulator_port + 1}"
+        print(f"{told}. Choose another one for Airflow", file=sys.stderr)
+        return 1
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(PRIVATE.folder, parents=True)
     log = folder / "airflow.log"

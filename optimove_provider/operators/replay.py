@@ -30,7 +30,8 @@ def replay_dag(*, for_dag: str, optix_conn_id: str = OptixHook.default_conn_name
         "action": Param(REPLAY, enum=[REPLAY, RELEASE], description="What to do for the load"),
         "load_id": Param("", type="string", description="The load's id, as its report has it"),
     }
-    given = {"schedule": None, "catchup": False, "max_active_runs": 1, "tags": ["optimove"], **settings}
+    given: dict[str, Any] = {"schedule": None, "catchup": False, "max_active_runs": 1, "tags": ["optimove"]}
+    given |= {"is_paused_upon_creation": False, **settings}  # only clicks run it
     with DAG(replay_dag_id(for_dag), params=params, doc_md=replay_dag.__doc__, **given) as dag:
 
         @task(task_id="act", show_return_value_in_logs=False)

@@ -13,7 +13,6 @@ STATES: Mapping[str, str] = {
     "waiting": "waiting",
     "died": "killed before it could write a report",
     "untold": "begun, and nothing told since",
-    "begun": "running, waiting, or killed",
 }
 _UNITS = (
     (timedelta(days=2), 86400, "days"),
