@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, TextIO
 from optimove_provider.cli.command import FINDINGS, OK, Command, option
 from optimove_provider.cli.tables import JSON, OUTPUT, write_facts, write_json, write_table
 from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.contract.wire.evidence import evidence_in
 from optimove_provider.options import Guards, Sending
 
 if TYPE_CHECKING:
     from optimove_provider.tasks.deferral import LoadingOperator
 
 _AGAIN_SECONDS = 5.0
-_PLAN = ("new", "changed", "unknown", "expiring", "removed", "unchanged", "stale")
+_PLAN = ("new", "changed", "unknown", "expiring", "reverified", "removed", "unchanged", "stale")
 
 
 def load(wanted: argparse.Namespace, out: TextIO) -> int:
@@ -130,7 +131,9 @@ def _tell(result: Mapping[str, Any], report: Mapping[str, Any], out: TextIO) -> 
     if counts := {name: planned[name] for name in _PLAN if planned.get(name)}:
         write_table(("what the load changes", "rows"), counts.items(), out)
         print(file=out)
-    write_facts({name: value for name, value in result.items() if not isinstance(value, list | dict)}, out)
+    facts = {name: value for name, value in result.items() if not isinstance(value, list | dict)}
+    found = evidence_in(result)
+    write_facts({**facts, "evidence": found.words if found else ""}, out)
     for note in report.get("notes") or ():
         print(f"note: {note}", file=out)
 

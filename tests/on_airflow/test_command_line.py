@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +91,21 @@ def test_an_import_that_was_interrupted_goes_on(emulator, table, tmp_path, capfd
     ended = as_json(capfd, "load", path, "--table", table, "--load-id", begun["load_id"], "--set", "poke_interval=0.1")
     assert (ended["state"], ended["accepted"], ended["s3_keys"]) == ("committed", 1, begun["s3_keys"])
     assert emulator.state.tables[table].profiles == {"c1": {"ltv": 7}}
+
+
+def test_people_are_told_who_counted_the_rows(emulator, table, tmp_path, capfd):
+    path = tmp_path / "profiles.csv"
+    path.write_text("customerId,ltv\nc1,7\nc2,8\n")
+    for more, words in (
+        (["--no-wait"], "counted by nobody: the files are uploaded"),
+        (["--set", "poke_interval=0.1", "--set", "verify=sample"], "c"),
+    ):
+        assert main(["load", str(path), "--table", str(table), *more]) == 0
+        told = capfd.readouterr()
+        assert re.search(rf"evidence +{words}", told.out)
+        load_id = next(word for word in told.err.split() if word.endswith(":") and word.count("-") == 4)[:-1]
+        assert main(["history", load_id]) == 0
+        assert re.search(rf"evidence +{words}", capfd.readouterr().out)
 
 
 def test_people_get_tables(emulator, connection, customers, capfd):

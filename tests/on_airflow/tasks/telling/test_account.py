@@ -22,7 +22,7 @@ from tests.support.running import context
 from tests.support.telling.runs import SECRET_VALUE
 
 OF_EVERY_ACCOUNT = {"load_id", "state", "rows", "accepted", "rejected", "unchanged", "stale", "unsent", "target"}
-OF_EVERY_ACCOUNT |= {"batch_uuid", "window", "generation", "seconds", "requests", "throttled", "report"}
+OF_EVERY_ACCOUNT |= {"batch_uuid", "window", "generation", "seconds", "requests", "throttled", "report", "evidence"}
 
 
 ENDS = {
@@ -53,6 +53,8 @@ def test_every_end_of_every_load_is_told_in_xcom_and_has_its_buttons(all_kinds):
         assert told["_link_LoadReportLink"] == f"/plugin/optimove_nav/optimove/load?id={told['load_id']}"
         assert bool(told["_link_RejectedRowsLink"]) == bool(account["rejected"])
     assert found == ENDS
+    evidence = {task: told["account"]["evidence"] for task, told in all_kinds.xcoms.items()}
+    assert (evidence["queried"], evidence["uploaded"], evidence["keyless"]) == ("counted", "none", "")
 
 
 def test_an_account_tells_target_batch_window_and_requests_and_nothing_of_a_row(all_kinds):
