@@ -93,6 +93,24 @@ def test_an_import_that_was_interrupted_goes_on(emulator, table, tmp_path, capfd
     assert emulator.state.tables[table].profiles == {"c1": {"ltv": 7}}
 
 
+@pytest.mark.parametrize("load_id", ["abc", "../../x", "", "2026-01-01"])
+def test_what_is_no_load_id_is_refused(emulator, table, customers, capfd, load_id):
+    before = list(emulator.state.objects.list())
+    code = main(["load", str(customers), "--table", str(table), f"--load-id={load_id or ' '}"])
+    assert (code, list(emulator.state.objects.list())) == (2, before)
+    assert "expected the uuid that the interrupted load told" in capfd.readouterr().err
+
+
+def test_a_load_into_another_target_is_not_gone_on_with(emulator, connection, table, customers, tmp_path, capfd):
+    path = tmp_path / "profiles.csv"
+    path.write_text("customerId,ltv\nc1,7\n")
+    begun = as_json(capfd, "load", path, "--table", table, "--no-wait")
+    into = ["--data-connection", connection, "--primary-key", "id"]
+    assert main(["load", str(customers), *into, "--load-id", begun["load_id"].upper()]) == 2
+    assert f"that load went into dcp:{table}" in capfd.readouterr().err
+    assert not emulator.state.connections[connection].visible(emulator.state.clock())
+
+
 def test_people_are_told_who_counted_the_rows(emulator, table, tmp_path, capfd):
     path = tmp_path / "profiles.csv"
     path.write_text("customerId,ltv\nc1,7\nc2,8\n")
