@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from optimove_provider.cli.command import FINDINGS, OK, Command, number, option
 from optimove_provider.cli.tables import JSON, OUTPUT, write_facts, write_json, write_table
 from optimove_provider.contract.wire.errors import DataError
+from optimove_provider.contract.wire.evidence import evidence_in
 
 if TYPE_CHECKING:
     from optimove_provider.loads.history.loads import Load
@@ -102,6 +103,7 @@ def _tell(load: "Load", report: dict[str, Any], out: TextIO) -> None:
         "ledger version": report.get("ledger_version"),
         "rows": load.rows,
         **load.counts,
+        "evidence": found.words if (found := evidence_in(report)) else "",
         "expired": report.get("expired"),
     }
     write_facts(facts, out)

@@ -9,6 +9,7 @@ import inspect
 import json
 import sys
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TextIO
@@ -16,13 +17,16 @@ from typing import TYPE_CHECKING, Any, TextIO
 from optimove_provider.cli.command import FINDINGS, OK, Command, option
 from optimove_provider.cli.tables import JSON, OUTPUT, write_facts, write_json, write_table
 from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.contract.wire.evidence import evidence_in
+from optimove_provider.contract.wire.targets import connection_uuid, id_number
 from optimove_provider.options import Guards, Sending
 
 if TYPE_CHECKING:
+    from optimove_provider.loads.state.staging import Staging
     from optimove_provider.tasks.deferral import LoadingOperator
 
 _AGAIN_SECONDS = 5.0
-_PLAN = ("new", "changed", "unknown", "expiring", "removed", "unchanged", "stale")
+_PLAN = ("new", "changed", "unknown", "expiring", "reverified", "removed", "unchanged", "stale")
 
 
 def load(wanted: argparse.Namespace, out: TextIO) -> int:
@@ -39,7 +43,7 @@ def _run(wanted: argparse.Namespace, out: TextIO, more: Mapping[str, Any], load_
     from optimove_provider.tasks.staging import staging
 
     operator, place = _operator(wanted, more), staging()
-    load_id = load_id or str(place.surroundings.new_id())
+    load_id = _interrupted(place, load_id, wanted) if load_id else str(place.surroundings.new_id())
     if "dry_run" not in more:
         print(f"load {load_id}: if this is interrupted, --load-id {load_id} goes on with it", file=sys.stderr)
     result = _load(operator, load_id)
@@ -49,6 +53,27 @@ def _run(wanted: argparse.Namespace, out: TextIO, more: Mapping[str, Any], load_
     else:
         _tell(result, report, out)
     return FINDINGS if result.get("rejected") else OK
+
+
+def _interrupted(place: "Staging", load_id: str, wanted: argparse.Namespace) -> str:
+    """The id of a load into the same target, in its one form, by which files are named. Raises SettingsError."""
+    from optimove_provider.loads.history.loads import Target, report_of
+
+    try:
+        own = str(uuid.UUID(load_id))
+    except ValueError:
+        raise SettingsError(
+            f"--load-id {load_id!r:.100}: expected the uuid that the interrupted load told: give that, or leave it out"
+        ) from None
+    before = Target.of((report_of(place, own) or {}).get("target") or {})
+    named = (
+        connection_uuid(wanted.data_connection) if wanted.data_connection else str(id_number("--table", wanted.table))
+    )
+    if before.id not in ("", named):
+        raise SettingsError(
+            f"--load-id {own}: that load went into {before.name}, and this one is for {named}: leave --load-id out"
+        )
+    return own
 
 
 def _load(operator: "LoadingOperator", load_id: str) -> dict[str, Any]:
@@ -132,7 +157,9 @@ def _tell(result: Mapping[str, Any], report: Mapping[str, Any], out: TextIO) -> 
     if counts := {name: planned[name] for name in _PLAN if planned.get(name)}:
         write_table(("plan", "rows"), counts.items(), out)
         print(file=out)
-    write_facts({name: value for name, value in result.items() if not isinstance(value, list | dict)}, out)
+    facts = {name: value for name, value in result.items() if not isinstance(value, list | dict)}
+    found = evidence_in(result)
+    write_facts({**facts, "evidence": found.words if found else ""}, out)
     for note in report.get("notes") or ():
         print(f"note: {note}", file=out)
 

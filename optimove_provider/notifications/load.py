@@ -185,10 +185,17 @@ def _notice(context: "Context", account: Mapping[str, Any], troubles: Sequence[s
     subject = f"{ti.dag_id}.{ti.task_id}: {'; '.join(troubles) if troubles else 'well again'}"
     base = str(conf.get("api", "base_url", fallback="") or "")
     url = urljoin(base, load_page(prefix_of(base), load_id)) if load_id else ""
-    counts = ", ".join(f"{account[name]} {name}" for name in _COUNTS if account.get(name)) or "no rows"
+    counts = ", ".join(_counted(account, name) for name in _COUNTS if account.get(name)) or "no rows"
     since = f", after trouble since {before.since}" if not troubles else ""
     text = f"{task_of(context)}: {counts}{since}. {f'Load {load_id}: {url}' if load_id else 'It told of no load'}"
     return Notice(subject, text, not troubles, url, account)
+
+
+def _counted(account: Mapping[str, Any], name: str) -> str:
+    """So many rows; of accepted ones also who counted them, if somebody did not."""
+    evidence = str(account.get("evidence", ""))
+    told = {"": "", "counted": "", "none": " (counted by nobody)"}.get(evidence, f" ({evidence})")
+    return f"{account[name]} {name}" + (told if name == "accepted" else "")
 
 
 _COUNTS = ("rows", "accepted", "rejected", "unchanged", "stale", "unsent")

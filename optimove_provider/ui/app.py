@@ -21,6 +21,7 @@ from starlette.staticfiles import StaticFiles
 from optimove_provider.addresses import MOUNT
 from optimove_provider.clients.timeline import KINDS
 from optimove_provider.contract.wire.errors import OptimoveProviderError
+from optimove_provider.contract.wire.evidence import evidence_in
 from optimove_provider.links.load import vendor_page
 from optimove_provider.loads.history import words
 from optimove_provider.loads.history.findings import findings_of
@@ -179,6 +180,7 @@ def _load(visit: Visited, id: str, run: str = "", by: str = "") -> HTMLResponse:
         states=states_of([load]),
         has_rejected=path is not None,
         findings=findings_of(visit.place, {**report, "load_id": id}),
+        evidence=evidence_in(report),
         vendor=vendor_page(report.get("target") or {}),
         run=run,
         by=by,

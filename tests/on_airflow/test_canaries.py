@@ -216,8 +216,8 @@ def test_the_tables_keys_and_what_is_in_a_url_are_masked_in_airflows_logs(work):
 @pytest.mark.parametrize(
     ("lacks", "said"),
     [
-        ({"aws_access_key": ""}, r"no AWS keys of its own \(aws_access_key is empty\): name a connection"),
-        ({"aws_secret_key": None}, r"no AWS keys of its own \(aws_secret_key is empty\): name a connection"),
+        ({"aws_access_key": ""}, r"no AWS keys of its own \(aws_access_key is empty, or no key\): name a connection"),
+        ({"aws_secret_key": None}, r"no AWS keys of its own \(aws_secret_key is empty, or no key\): name a connection"),
         ({"aws_access_key": None, "aws_secret_key": " "}, "aws_access_key and aws_secret_key is empty"),
         ({"s3_path": None}, "names no folder of its own"),
         ({"s3_path": ""}, "names no folder of its own"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +91,39 @@ def test_an_import_that_was_interrupted_goes_on(emulator, table, tmp_path, capfd
     ended = as_json(capfd, "load", path, "--table", table, "--load-id", begun["load_id"], "--set", "poke_interval=0.1")
     assert (ended["state"], ended["accepted"], ended["s3_keys"]) == ("committed", 1, begun["s3_keys"])
     assert emulator.state.tables[table].profiles == {"c1": {"ltv": 7}}
+
+
+@pytest.mark.parametrize("load_id", ["abc", "../../x", "", "2026-01-01"])
+def test_what_is_no_load_id_is_refused(emulator, table, customers, capfd, load_id):
+    before = list(emulator.state.objects.list())
+    code = main(["load", str(customers), "--table", str(table), f"--load-id={load_id or ' '}"])
+    assert (code, list(emulator.state.objects.list())) == (2, before)
+    assert "expected the uuid that the interrupted load told" in capfd.readouterr().err
+
+
+def test_a_load_into_another_target_is_not_gone_on_with(emulator, connection, table, customers, tmp_path, capfd):
+    path = tmp_path / "profiles.csv"
+    path.write_text("customerId,ltv\nc1,7\n")
+    begun = as_json(capfd, "load", path, "--table", table, "--no-wait")
+    into = ["--data-connection", connection, "--primary-key", "id"]
+    assert main(["load", str(customers), *into, "--load-id", begun["load_id"].upper()]) == 2
+    assert f"that load went into dcp:{table}" in capfd.readouterr().err
+    assert not emulator.state.connections[connection].visible(emulator.state.clock())
+
+
+def test_people_are_told_who_counted_the_rows(emulator, table, tmp_path, capfd):
+    path = tmp_path / "profiles.csv"
+    path.write_text("customerId,ltv\nc1,7\nc2,8\n")
+    for more, words in (
+        (["--no-wait"], "counted by nobody: the files are uploaded"),
+        (["--set", "poke_interval=0.1", "--set", "verify=sample"], "c"),
+    ):
+        assert main(["load", str(path), "--table", str(table), *more]) == 0
+        told = capfd.readouterr()
+        assert re.search(rf"evidence +{words}", told.out)
+        load_id = next(word for word in told.err.split() if word.endswith(":") and word.count("-") == 4)[:-1]
+        assert main(["history", load_id]) == 0
+        assert re.search(rf"evidence +{words}", capfd.readouterr().out)
 
 
 def test_people_get_tables(emulator, connection, customers, capfd):

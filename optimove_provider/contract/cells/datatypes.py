@@ -337,7 +337,7 @@ class Attribute:
             if not isinstance(mapping.get(member), str) or not mapping[member]:
                 raise ValueError(f"attribute {dict(mapping)!r}: {member} is missing or no text; expected a text")
         try:
-            format, description = (members.text_or_none(mapping, member) for member in ("format", "description"))
+            format, description = members.text_or_none(mapping, "format"), members.prose(mapping, "description")
             archived = members.flag(mapping, "archived")
         except members.OddMember as error:
             raise members.OddMember(f"attribute {mapping['name']!r}: {error}") from None

@@ -33,7 +33,8 @@ def registered(entry: Mapping[str, Any]) -> Registered:
     """One attribute as the attributes endpoint lists it. Raises OddMember for one without a name."""
     name = members.text(entry, "name")
     try:
-        return replace(Attribute.from_json(entry), id=members.number_or_none(entry, "id"))
+        needed = {**entry, "description": members.remark(entry, "description")}
+        return replace(Attribute.from_json(needed), id=members.number_or_none(entry, "id"))
     except ValueError as error:
         odd = error if isinstance(error, members.OddMember) else None
     # An odd flag, too, is found here: then it is not archived.

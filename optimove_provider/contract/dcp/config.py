@@ -257,7 +257,7 @@ class Table:
             service_id=members.number_or_none(table, "dcp_service_id") or 0,
             keyfield_locator_type=members.text_or_none(table, "keyfield_locator_type") or "",
             keyfield_locator_name=members.text_or_none(table, "keyfield_locator_name") or None,
-            description=members.text_or_none(table, "description"),
+            description=members.remark(table, "description"),
             archived=members.flag(table, "archived"),
             is_optimizely=members.flag(table, "is_optimizely"),
             s3_path=members.text_or_none(table, "s3_path") or "",

@@ -20,7 +20,8 @@ READ_BACK, UNCHANGED_BEFORE, OVERWRITTEN, NO_VALUES = "read_back", "unchanged_be
 """What shows that a file is imported: profiles changed to its values; they had them before; they changed to others;
 the sampled rows have no values to look for. `UNREADABLE` is the fifth."""
 
-_SHOW_NOTHING = (UNCHANGED_BEFORE, NO_VALUES, UNREADABLE)
+_SHOW_NOTHING = (UNCHANGED_BEFORE, OVERWRITTEN, NO_VALUES, UNREADABLE)
+"""Others may have written before the file was imported, or although it never was."""
 
 MAX_ATTRIBUTES = 20
 """Compared in each profile: one would do, if it changes."""

@@ -42,6 +42,11 @@ class Evidence:
         return f"sampled {self.read_back}" + ("" if self.of is None else f" of {self.of}")
 
     @property
+    def words(self) -> str:
+        """The same for people."""
+        return self.sentence or COUNTED
+
+    @property
     def sentence(self) -> str:
         """The same for people; "" where there is nothing to warn of."""
         if self.kind == COUNTED:
@@ -50,3 +55,10 @@ class Evidence:
             return f"counted by nobody: {self.why}" if self.why else "counted by nobody"
         of = "" if self.of is None else f" of {self.of}"
         return f"sampled: {self.read_back} rows{of} were read back, and nobody counted the others"
+
+
+def evidence_in(account: Mapping[str, Any]) -> Evidence | None:
+    """What a report, or a task's result, says of its accepted rows; None where there are none, or where a version wrote
+    it that knew no evidence."""
+    found = account.get("evidence")
+    return Evidence.from_json(found) if found and account.get("accepted") else None

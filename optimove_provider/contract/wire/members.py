@@ -30,10 +30,24 @@ def text(found: Object, name: str) -> str:
 
 def text_or_none(found: Object, name: str) -> str | None:
     """A text, which may be empty; None where there is none."""
+    value = prose(found, name)
+    return None if value is None else _short(name, value)
+
+
+def prose(found: Object, name: str) -> str | None:
+    """What people write, of whatever length; None where there is none."""
     value = _of(found).get(name)
     if value is not None and not isinstance(value, str):
         raise OddMember(f"{name} is {kind_of(value)}; expected text or null")
-    return None if value is None else _short(name, value)
+    return value
+
+
+def remark(found: Object, name: str) -> str | None:
+    """The same where nothing depends on it: what is no text is none."""
+    try:
+        return prose(found, name)
+    except OddMember:
+        return None
 
 
 def flag(found: Object, name: str) -> bool:

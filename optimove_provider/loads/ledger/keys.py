@@ -16,7 +16,7 @@ from optimove_provider.loads.ledger.query import (
     MAX_MEMORY,
     NEWER,
     OLDER,
-    THERE,
+    SURELY_THERE,
     age_parameters,
     masked,
     micros,
@@ -69,10 +69,10 @@ def newer_rows(staging: Staging, manifest: Manifest, rows: Batches, last: int, a
 
 
 def known_count(staging: Staging, manifest: Manifest, keys: Batches, now: datetime) -> int:
-    """How many of these rows, with their `_key`, have a key that the ledger takes for being there."""
+    """How many of these rows, with their `_key`, have a key that is known to be there."""
     with open_ledger(staging, manifest, MAX_MEMORY) as (connection, _):
         connection.register("asked", _reader(keys, _KEYS))
-        query = f"SELECT count(*) FROM ({CURRENT}) JOIN asked ON key = _key WHERE {THERE}"  # noqa: S608
+        query = f"SELECT count(*) FROM ({CURRENT}) JOIN asked ON key = _key WHERE {SURELY_THERE}"  # noqa: S608
         return int(connection.execute(query, {"now": micros(now)}).fetchall()[0][0])
 
 

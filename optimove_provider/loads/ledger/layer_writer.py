@@ -1,6 +1,7 @@
 """New layers: the rows that a change of the ledger brings in, written to files of their own, or linked as they are."""
 
 from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime
 from itertools import islice
 
 import numpy as np
@@ -72,10 +73,15 @@ class LayerWriter:
         wanted = _numbers(numbers)
         return (_among(batch, wanted) for batch in self._rows_of(folder, "_row", "_key"))
 
-    def unknown(self, manifest: Manifest, rows: Iterable[tuple[str, str | None]], age: Age) -> Layer:
-        """Keys as JSON text of which nobody knows what the target holds, each with the record that it may be."""
+    def unknown(
+        self, manifest: Manifest, rows: Iterable[tuple[str, str | None]], age: Age, until: datetime | None
+    ) -> Layer:
+        """Keys as JSON text of which nobody knows what the target holds, each with the record that it may be.
+
+        Where the target surely has a key, it has it `until` then; None if it is for good.
+        """
         batches = query.with_last_known(self._staging, manifest, _keyed(rows))
-        return self.write(_unknown(batch, age) for batch in batches)
+        return self.write(_unknown(batch, age, until) for batch in batches)
 
     def tombstones(self, expired: Batches, age: Age, rejected: Collection[int]) -> Layer:
         """Rows of a load that expire, but for the rejected ones."""
@@ -96,9 +102,10 @@ class LayerWriter:
         for batch in self._rows_of(folder):
             some = _among(batch, rejected)
             made = row_files.fingerprints(some["_record"])
-            yield layers.rows_of(
+            rows = layers.rows_of(
                 some["_key"], some["_record"], pa.nulls(len(some), pa.binary()), origin.age, judged_by=made
             )
+            yield layers.with_values(rows, unproven_since=origin.age.opened)
 
     def _rows_of(self, folder: str, *columns: str) -> Iterator[pa.RecordBatch]:
         for path in row_files.sendable_paths(self._staging, folder):
@@ -124,6 +131,10 @@ def _keyed(rows: Iterable[tuple[str, str | None]]) -> Iterator[pa.RecordBatch]:
         yield pa.record_batch(columns, names=["key", "record"])
 
 
-def _unknown(batch: pa.RecordBatch, age: Age) -> pa.RecordBatch:
+def _unknown(batch: pa.RecordBatch, age: Age, until: datetime | None) -> pa.RecordBatch:
     judged_by = pc.coalesce(row_files.fingerprints(batch["record"]), batch["judged_by"])
-    return layers.rows_of(batch["key"], batch["record"], pa.nulls(len(batch), pa.binary()), age, judged_by=judged_by)
+    nothing = pa.nulls(len(batch), pa.binary())
+    rows = layers.rows_of(batch["key"], batch["record"], nothing, age, judged_by=judged_by)
+    field = LEDGER.field("unproven_since")
+    unproven = pc.if_else(batch["is_there"], pa.scalar(until, field.type), pa.scalar(age.opened, field.type))
+    return rows.set_column(LEDGER.get_field_index(field.name), field, unproven)

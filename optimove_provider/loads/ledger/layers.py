@@ -92,12 +92,13 @@ def _of_layer(layer: Layer) -> Source:
 
 def _of_intent(staging: Staging, path: str, intent: Intent) -> Source:
     """What a load may have sent is not known to have arrived, so it has no fingerprint, but is judged by it."""
-    constants = {**dict.fromkeys(_NOT_KNOWN), **asdict(intent.age), "state": intent.state}
+    unproven = {"unproven_since": intent.age.opened}
+    constants = {**dict.fromkeys(_NOT_KNOWN), **asdict(intent.age), **unproven, "state": intent.state}
     _, has_fingerprints = row_files.describe(staging, path)
     return Source(path, ALGORITHM if has_fingerprints else "", constants, _OF_ROWS)
 
 
-_NOT_KNOWN = ("fingerprint", "expires", "evidence", "unproven_since")
+_NOT_KNOWN = ("fingerprint", "expires", "evidence")
 
 
 def of_layers(layers: Sequence[Layer]) -> list[Source]:

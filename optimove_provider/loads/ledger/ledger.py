@@ -173,17 +173,23 @@ class Ledger:
         )
 
     def invalidate(
-        self, lease: Lease, rows: Iterable[tuple[str, str | None]], age: Age, rejected: Batches | None = None
+        self,
+        lease: Lease,
+        rows: Iterable[tuple[str, str | None]],
+        age: Age,
+        rejected: Batches | None = None,
+        until: datetime | None = None,
     ) -> Manifest:
         """Invalidate the keys that another way of writing concerns, before it sends: the next load sends them again.
 
         `rows` are keys as JSON text, each with its record, canonical JSON text, or None where that is not known: then a
         guard judges the key by what was last known of it. `rejected` has the keys, as `_key`, that will not be sent
-        since they are unfit: what is known of them stays true, of this age.
+        since they are unfit: what is known of them stays true, of this age. `until`: records that are there, and are
+        written to now, expire then, or later.
         Raises LeaseLost.
         """
         age = age.not_after(self._now)
-        unknown = self.layers.unknown(self.read(), rows, age)
+        unknown = self.layers.unknown(self.read(), rows, age, until)
         return self._put_on_top(
             lease, [unknown], _without_intents, rejected=Rejected(rejected, age) if rejected else None
         )

@@ -52,6 +52,10 @@ OLDER = "(generation < $generation OR generation = $generation AND opened < $ope
 """Whether it is of an earlier one."""
 THERE = "state <> 'tombstone' AND coalesce(expires > $now, true)"
 """Whether the target has, or may have, a key."""
+SURELY_THERE = f"""({THERE} AND CASE WHEN fingerprint IS NOT NULL THEN true
+    ELSE coalesce(unproven_since > $now, true) AND coalesce(judged_by, ''::BLOB) <> ''::BLOB END)"""
+"""Whether it is known to have one: accepted; or written to since by what replaces a record that is there, and may leave
+out one that is not."""
 _NEVER = Age(datetime.min.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC))
 _MANY = 100
 """Of more files, each a part of one view, the query would be too deep for DuckDB."""
@@ -68,13 +72,16 @@ def current(staging: Staging, manifest: Manifest, max_memory: str) -> Mask:
 def with_last_known(
     staging: Staging, manifest: Manifest, keys: Iterable[pa.RecordBatch], max_memory: str = MAX_MEMORY
 ) -> Iterator[pa.RecordBatch]:
-    """Batches of `key` and `record`, in any order, and `judged_by`: the fingerprint that was last known of each key."""
+    """Batches of `key` and `record`, in any order, `judged_by`: the fingerprint that was last known of each key, and
+    `is_there`: whether the target surely has it."""
     with open_ledger(staging, manifest, max_memory) as (connection, _):
         connection.register("asked", pa.RecordBatchReader.from_batches(_ASKED, keys))
-        query = f"""SELECT asked.key, record, coalesce(fingerprint, judged_by, ''::BLOB) AS judged_by
+        query = f"""SELECT asked.key, record, coalesce(fingerprint, judged_by, ''::BLOB) AS judged_by,
+            coalesce({SURELY_THERE}, false) AS is_there
             FROM asked LEFT JOIN (SELECT * FROM ({CURRENT}) WHERE state <> 'tombstone') found
             ON asked.key = found.key"""  # noqa: S608
-        yield from connection.sql(query).to_arrow_reader(row_files.ROW_GROUP)
+        now = micros(staging.surroundings.now())
+        yield from connection.sql(query, params={"now": now}).to_arrow_reader(row_files.ROW_GROUP)
 
 
 def live_keys(staging: Staging, manifest: Manifest, now: datetime, max_memory: str = MAX_MEMORY) -> int:

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from functools import partial
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.optix.data_connections import Items, update_data
@@ -15,7 +17,7 @@ from optimove_provider.disk.room import at_the_end
 from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.keys import known_count, newer_rows
 from optimove_provider.loads.ledger.lease import Lease, acquired
-from optimove_provider.loads.ledger.ledger import Ledger
+from optimove_provider.loads.ledger.ledger import NO_LEDGER, Ledger
 from optimove_provider.loads.ledger.manifest import Manifest, PartlyVisible
 from optimove_provider.loads.optix.bisect import Put
 from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
@@ -37,6 +39,7 @@ from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.arrow.types import Mask
 from optimove_provider.records.to_json.encode import slice_text
 from optimove_provider.records.to_json.update_items import ItemEncoder, as_source
+from optimove_provider.surroundings import after
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +108,15 @@ def _marked(
     What the ledger has newer is left out. Raises TargetBusy, and PartlyVisible.
     """
     if ledger is None or not spool.rows:
+        if ledger is None:
+            report.note(NO_LEDGER)
+            _tell_not_known(report, spool.parts.rows)
         yield spool.parts, lambda: None
         return
     with acquired(ledger.manifest_file, journal.load_id, try_number, report.task) as lease:
         parts = _known_parts(journal, spool) if journal.has_sent else _mark(ledger, lease, journal, spool)
         report.stale = spool.fit - parts.rows
-        if not_known := journal.plan.get("not_known"):
-            why = f"{not_known} of the rows have keys that the ledger does not know to be there"
-            report.tell_evidence(Evidence(NONE, why=f"{why}, and an update may leave those out"))
-            report.note(
-                f"{why}. Whether an update stores those, or leaves them out without a word, is not documented: upload "
-                "them to be sure"
-            )
+        _tell_not_known(report, journal.plan.get("not_known", parts.rows))  # an older version did not look
         if journal.has_sent and ledger.read().version != journal.invalidated_as:
             outcomes = SliceOutcomes(journal.outcomes())
             report.accepted = outcomes.accepted
@@ -128,6 +128,18 @@ def _marked(
             )
         yield parts, lease.check
         compaction.maintain(ledger, lease)
+
+
+def _tell_not_known(report: Report, rows: int) -> None:
+    """Say that so many rows have keys that nobody knows to be there: an answer to their update counts nothing."""
+    if not rows:
+        return
+    why = f"{rows} of the rows have keys that the ledger does not know to be there"
+    report.tell_evidence(Evidence(NONE, why=f"{why}, and an update may leave those out"))
+    report.note(
+        f"{why}. Whether an update stores those, or leaves them out without a word, is not documented: upload them to "
+        "be sure"
+    )
 
 
 def _mark(ledger: Ledger, lease: Lease, journal: Journal, spool: Spool) -> RowFiles:
@@ -143,9 +155,27 @@ def _mark(ledger: Ledger, lease: Lease, journal: Journal, spool: Spool) -> RowFi
     keys = (key.as_py() for batch in parts.columns(journal.staging, ["_key"]) for key in batch.column(0))
     unfit = None if newer is None else row_files.refused_keys(journal.staging, spool.parts.folder)
     if parts.rows or unfit:
-        manifest = ledger.invalidate(lease, ((key, None) for key in keys), journal.age, unfit)
+        until = _first_end(journal.staging, parts)
+        manifest = ledger.invalidate(lease, ((key, None) for key in keys), journal.age, unfit, until)
     journal.invalidated(manifest.version)
     return parts
+
+
+_TTL = r'"ttl":(?P<seconds>[0-9]+)\}$'
+
+
+def _first_end(staging: Staging, parts: RowFiles) -> datetime | None:
+    """When the first of these items expires, at the earliest; None if none does."""
+    found = [_shortest(batch["_record"]) for batch in parts.columns(staging, ["_record"])] if parts.rows else []
+    ttls = [ttl for ttl in found if ttl is not None]
+    return after(staging.surroundings.now(), timedelta(seconds=min(ttls))) if ttls else None
+
+
+def _shortest(items: pa.StringArray) -> int | None:
+    """The least time to live in seconds; None if no item has one."""
+    seconds = pc.struct_field(pc.extract_regex(items, pattern=_TTL), "seconds")
+    least = pc.min(pc.cast(seconds.drop_null(), pa.int64())).as_py()
+    return None if least is None else int(least)
 
 
 def _newer(ledger: Ledger, manifest: Manifest, journal: Journal, spool: Spool) -> Mask | None:

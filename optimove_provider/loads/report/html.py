@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from optimove_provider.contract.wire.evidence import COUNTED, Evidence
+from optimove_provider.contract.wire.evidence import Evidence
 from optimove_provider.loads.report.visibility import sentence
 
 _STYLE = """
@@ -61,7 +61,7 @@ def _counts(report: Mapping[str, Any]) -> str:
 
 
 def _evidence(report: Mapping[str, Any]) -> str:
-    return Evidence.from_json(report.get("evidence", {})).sentence or COUNTED
+    return Evidence.from_json(report.get("evidence", {})).words
 
 
 def _section(title: str, names: tuple[str, ...], rows: Any) -> str:

@@ -44,7 +44,8 @@ LEDGER = pa.schema(
         (
             "unproven_since",
             pa.timestamp("us", "UTC"),
-        ),  # null: somebody counted it; else when it was accepted all the same
+        ),  # null: somebody counted it; else when it was accepted all the same; where the fingerprint is null: since
+        # when, or from when on, nobody knows whether the key is there
     ]
 )
 """A layer. state: live; removed (gone from the source and reported, still in the target); tombstone (not there: expired

@@ -101,7 +101,7 @@ class UploadFile(ABC):
         """What to raise where S3 has lost what had gone up."""
         raise NotImplementedError
 
-    def refused(self, error: NotPermitted) -> Exception:
+    def refused(self, error: NotPermitted | NotTaken) -> Exception:
         """What to raise where the request was refused for good."""
         return error
 

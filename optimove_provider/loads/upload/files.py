@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 
-from optimove_provider.clients.s3 import NotPermitted
+from optimove_provider.clients.s3 import NotPermitted, NotTaken
 from optimove_provider.loads.upload.destination import Destination
 from optimove_provider.loads.upload.file import UploadFile
 from optimove_provider.loads.upload.multipart import MultipartFile
@@ -44,7 +44,7 @@ def _begin(to: Destination, number: int) -> UploadFile:
     """A new upload in parts or, where that is refused and the connection does not insist on it, one PUT."""
     try:
         return MultipartFile.begin(to, number)
-    except NotPermitted as error:
+    except (NotPermitted, NotTaken) as error:  # one PUT is what is documented; it tells whether it was about parts
         if to.method != "auto":
             raise
         log.warning("%s is put whole, since an upload in parts was refused: %s", to.place(number), error)

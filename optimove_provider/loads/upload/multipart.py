@@ -160,7 +160,7 @@ class MultipartFile(UploadFile):
             f"{self.place}: S3 knows its upload no more, and nothing of it is visible. A retry begins anew"
         )
 
-    def refused(self, error: NotPermitted) -> Exception:
+    def refused(self, error: NotPermitted | NotTaken) -> Exception:
         """Parts, or their completion, are refused: files of this table go up whole from now on, unless the connection
         says that they must not."""
         if self.to.method != "auto":
@@ -172,7 +172,7 @@ class MultipartFile(UploadFile):
             "again, and puts the file whole"
         )
 
-    def continued_whole(self, error: NotPermitted, bodies: Iterable[bytes]) -> PutFile:
+    def continued_whole(self, error: NotPermitted | NotTaken, bodies: Iterable[bytes]) -> PutFile:
         """The same file, put whole, as its first part was refused: `bodies` are that one and all that are cut."""
         log.warning("%s is put whole, since its first part was refused: %s", self.place, error)
         whole = PutFile.begin(self.to, self.number)

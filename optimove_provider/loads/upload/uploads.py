@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Self
 
-from optimove_provider.clients.s3 import NotPermitted
+from optimove_provider.clients.s3 import NotPermitted, NotTaken
 from optimove_provider.contract.cells.datatypes import MAX_IMPORT_BYTES
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.loads.upload.destination import MAX_FILE_BYTES, Destination
@@ -94,9 +94,9 @@ class Uploads:
         file = self.files[-1]
         try:
             sent = file.send(number, body)
-        except NotPermitted as error:
+        except (NotPermitted, NotTaken) as error:
             if number > 1 or self.to.method != "auto" or not isinstance(file, MultipartFile):
-                raise file.refused(error) from None
+                raise (file.refused(error) if isinstance(error, NotPermitted) else error) from None
             self.files[-1] = file.continued_whole(error, (body, *(later for _, later in more)))
             return
         self.sent += sent

@@ -6,6 +6,7 @@ there says nothing: the file may never have arrived, or may be imported and gone
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from optimove_provider.clients.s3 import Conflict, InDoubt, NameTaken, NoAnswer, NotPermitted, NotTaken, UploadGone
 from optimove_provider.contract.wire.errors import Disagreement, S3Refused, S3Trouble
@@ -147,7 +148,7 @@ class _Asking:
             return self._is_there_and_refused(error)
         if not self._is_in_doubt:
             self._file.remember_asked(False)
-            if isinstance(error, NotPermitted):
+            if isinstance(error, NotPermitted) or (is_last and _is_for_good(error)):
                 raise self._file.refused(error) from None
         if is_last or isinstance(error, S3Refused):
             raise error
@@ -188,6 +189,11 @@ class _Asking:
                 f"{file.place} was completed by a request without an answer, says its upload, which is gone; nobody "
                 "may look whether the file is there"
             )
+
+
+def _is_for_good(error: Exception) -> TypeGuard[NotTaken]:
+    """Whether S3 has not taken a request as it is, and did not ask for the same once more."""
+    return isinstance(error, NotTaken) and not isinstance(error, Conflict)
 
 
 def _taken(file: UploadFile) -> Disagreement:

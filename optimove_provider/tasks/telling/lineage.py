@@ -38,6 +38,7 @@ class LoadRunFacet(RunFacet):
     unchanged: int
     stale: int
     unsent: int
+    evidence: str
 
 
 def lineage_of(story: "Story", source: Any, sql: str | None, sql_conn_id: str | None) -> "OperatorLineage[Any, Any]":
@@ -45,8 +46,8 @@ def lineage_of(story: "Story", source: Any, sql: str | None, sql_conn_id: str | 
     inputs = [*_files(source), *(_tables(sql, sql_conn_id) if sql and sql_conn_id else ())]
     asset, account = asset_of(story), story.account()
     outputs = [_output(asset.uri, story)] if asset and story.state != "planned" else []
-    counts = {name: account[name] for name in ("state", "rows", "accepted", "rejected", "unchanged", "stale", "unsent")}
-    facet = LoadRunFacet(loadId=story.load_id, **counts)
+    names = ("state", "rows", "accepted", "rejected", "unchanged", "stale", "unsent", "evidence")
+    facet = LoadRunFacet(loadId=story.load_id, **{name: account[name] for name in names})
     return OperatorLineage(inputs=inputs, outputs=outputs, run_facets={"optimove_load": facet})
 
 

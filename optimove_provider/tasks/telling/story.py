@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from optimove_provider.clients.timeline import total
+from optimove_provider.contract.wire.evidence import evidence_in
 
 if TYPE_CHECKING:
     from optimove_provider.loads.plan.window import Window
@@ -86,6 +87,7 @@ class Story:
             "load_id": self.load_id,
             "state": self.state,
             **{name: getattr(self.report, name, 0) for name in COUNTS},
+            "evidence": self._evidence(),
             "target": dict(self.report.target) if self.report else {},
             "visibility": self.visibility,
             "next_step": self.report.next_step if self.report and self.failure else "",
@@ -97,6 +99,11 @@ class Story:
             "throttled": self.requests("throttled"),
             "report": self._filed(),
         }
+
+    def _evidence(self) -> str:
+        """Who counted the accepted rows, in a word or two: why nobody did may name customers."""
+        report = self.report
+        return str((report and evidence_in({"accepted": report.accepted, "evidence": report.evidence})) or "")
 
     def _filed(self) -> str:
         """The URL of the report; empty while there is none, or where the try ended before it came to that."""

@@ -29,7 +29,6 @@ def entry(id, name="ltv", datatype="long", **more):
         ({"datatype": None}, "datatype 'None'"),
         ({"datatype": ["long"]}, "datatype"),
         ({"archived": "false"}, "attribute 'ltv': archived is a text of another form"),
-        ({"description": 7}, "attribute 'ltv': description is a whole number"),
         ({"id": 1.5}, "id is a number with a decimal point"),
     ],
 )
@@ -89,3 +88,10 @@ def test_a_unit_is_given_to_what_has_one():
     found = in_unit([Attribute("seen", "datetime", "epoch"), registered(entry(7, datatype="geo"))], "milliseconds")
     assert found[0].epoch_unit == "milliseconds"
     assert isinstance(found[1], UnusableAttribute)
+
+
+@pytest.mark.parametrize("description", ["long " * 2000, 7, ["a"], {"en": "a"}, None])
+def test_a_description_of_any_kind_blocks_no_column(description):
+    found = registered(entry(7, description=description))
+    assert usable([found])
+    assert found.description == (description if isinstance(description, str) else None)

@@ -256,3 +256,10 @@ def test_waiting_ends_when_every_file_is_imported():
 def test_waiting_ends_with_the_first_failure():
     outcome, asked = converse(wait(partial(dcp.upload_outcome, 1, ["f.csv", "g.csv"]), 30), entry("failed"))
     assert (outcome.state, outcome.absent, len(asked)) == (ImportState.FAILED, ("g.csv",), 1)
+
+
+@pytest.mark.parametrize("description", ["long " * 2000, 7, ["a"]])
+def test_a_description_of_any_kind_blocks_no_table(description):
+    answer = {"id": 1, "name": "customers", "dcp_service_id": 2, "description": description}
+    found = dcp.Table.from_json(answer)
+    assert found.description == (description if isinstance(description, str) else None)

@@ -10,6 +10,7 @@ from optimove_provider.contract.dcp.config import IMPORT_BUCKET
 from optimove_provider.contract.wire.errors import AuthenticationError, DataError, Refused, ServerTrouble
 from optimove_provider.emulator.model.faults import Fault
 from optimove_provider.loads.dcp.in_doubt import StillImporting
+from optimove_provider.loads.dcp.load import confirm, outcome, run
 from optimove_provider.loads.evidence.upload_history import first_rows
 from tests.support.dcp.importing import Vendor
 from tests.support.dcp.s3_refusals import refuse
@@ -104,3 +105,29 @@ def test_a_file_that_s3_refuses_to_give_is_told_as_one_that_cannot_be_read(vendo
     vendor.s3.get_object = lambda **_: refuse(status, code)(1)
     with pytest.raises(DataError, match=rf"dcp/x\.csv cannot be read \(.*{code}"):
         first_rows(Bucket(vendor.s3, IMPORT_BUCKET), "dcp/x.csv")
+
+
+def overwritten(vendor, rows, wait=timedelta(hours=1)):
+    """A changed import that the vendor does not carry out yet, of customers whom others write to meanwhile."""
+    report = vendor.new_report()
+    one = vendor.importing(rows, report)
+    vendor.switch(import_after_seconds=6 * 3600.0)
+    run(one, wait)
+    for customer in rows:
+        vendor.client.write_profile(vendor.table.service_id, vendor.table.id, customer, {"ltv": 9.9})
+    confirm(vendor.staging, report, outcome(one, wait, timedelta(minutes=1)))
+    return report
+
+
+def test_what_others_wrote_does_not_show_that_a_file_is_imported(vendor):
+    vendor.load({"a": (1700000000, 1.5), "b": (1700000000, 1.5)})
+    later = {"a": (1700000000, 2.5), "b": (1700000000, 2.5)}
+    report = overwritten(vendor, later)
+    assert (report.state, report.evidence["kind"], vendor.known()) == ("uploaded", "none", {})
+    assert "2 were overwritten by others since ('a', 'b')" in report.notes[-1]
+    with pytest.raises(StillImporting):
+        vendor.load(later)
+    vendor.switch()
+    vendor.time.sleep(12 * 3600)
+    assert vendor.load(later).accepted == 2
+    assert {key: profile["ltv"] for key, profile in vendor.profiles.items()} == {"a": 2.5, "b": 2.5}

@@ -87,14 +87,13 @@ def test_neither_profiles_nor_what_they_need_are_taken_for_written(tmp_path, for
     with pytest.raises(DoubtfulSuccess):
         client.ensure_service("profiles")
     state.switches = Switches()
-    table = client.ensure_table(client.ensure_service("profiles").id, "customers", "uid").id
-    client.ensure_attributes(table, [Attribute("ltv", "double")])
+    table = client.read_table(client.ensure_table(client.ensure_service("profiles").id, "customers", "uid").id)
+    client.ensure_attributes(table.id, [Attribute("ltv", "double")])
     state.switches, report = Switches(doubtful_success=form), Report("load", {})
     load = RestLoad(Staging(LocalFileSystem(), str(tmp_path)), report)
+    encoder = ProfileEncoder.to([Attribute("ltv", "double")])
     with pytest.raises(DoubtfulSuccess):
-        write_profiles(
-            client, table, [{"customerId": "1", "ltv": 1}], ProfileEncoder.to([Attribute("ltv", "double")]), load
-        )
+        write_profiles(client, table, [{"customerId": "1", "ltv": 1}], encoder, load)
     assert (report.state, report.accepted, report.rejected) == ("failed", 0, 0)
 
 

@@ -1,6 +1,8 @@
 """Updates by key: each request counts at once, with the accounting of a load."""
 
 import json
+from dataclasses import replace
+from datetime import timedelta
 
 import pyarrow as pa
 import pytest
@@ -8,11 +10,16 @@ import pytest
 from optimove_provider.contract.wire.errors import DataError, Unreachable
 from optimove_provider.emulator import Fault
 from optimove_provider.emulator.model.state import Switches
+from optimove_provider.loads.ledger.ledger import NO_LEDGER, ledger_of
 from optimove_provider.loads.optix.update import Update, load_update
 from optimove_provider.loads.report.max_rejected import TooManyRejected
 from optimove_provider.loads.report.report import Report
+from optimove_provider.loads.state import compare_and_swap
 from optimove_provider.records.read.sources import list_batches
+from optimove_provider.surroundings import REAL
+from tests.support.ledgers import ledger_rows, let_lease_end
 from tests.support.optix_target import LOAD_ID, Target, numbered, opened
+from tests.support.optix_transactions import TransactionTarget, night
 
 ANOTHER_ID = "6f0f5d3a-0000-4000-8000-00000000a9a1"
 
@@ -23,6 +30,10 @@ class UpdatedTarget(Target):
         update = Update(self.wanted(**settings), ttl_column)
         load_update(self.client, lambda: opened(rows), self.staging, self.report, update)
         return self.report
+
+    @property
+    def ledger(self):
+        return ledger_of(self.staging, "optix", self.client.settings.host, self.data_connection_uuid)
 
     def load_again(self, rows, ttl_column):
         self.report, update = Report(ANOTHER_ID, {}), Update(self.wanted(), ttl_column)
@@ -150,3 +161,80 @@ def test_an_update_of_keys_that_are_there_says_nothing(target):
     target.load(list_batches([{"id": "a", "n": 1}]), load_id=ANOTHER_ID)
     report = target.update(list_batches([{"id": "a", "n": 2}]))
     assert (report.notes, report.evidence) == ([], {"kind": "counted"})
+
+
+@pytest.fixture
+def ignoring(tmp_path):
+    """A target that leaves out updates of keys that are not there."""
+    target = TransactionTarget(tmp_path)
+    target.state.switches = Switches(absent_key="ignore")
+    return target
+
+
+def evidence_of(report):
+    return report.evidence["kind"], [note[:29] for note in report.notes]
+
+
+UNCOUNTED = ("none", ["1 of the rows have keys that "])
+
+
+def test_an_update_makes_no_key_known_to_be_there(ignoring):
+    for number in (1, 2, 3):
+        assert evidence_of(ignoring.update({"a": str(number)}, night(number))) == UNCOUNTED
+    assert ignoring.values == {}
+
+
+def test_a_key_that_is_there_stays_so_however_often_it_is_updated(ignoring):
+    ignoring.sync({"a": "1", "b": "1"}, night(1))
+    ignoring.update({"b": "2"}, night(2))
+    reports = [ignoring.update({"a": str(number)}, night(number)) for number in (2, 3, 4)]
+    assert [evidence_of(report) for report in reports] == [("counted", [])] * 3
+    assert ignoring.values == {"a": "4", "b": "2"}
+
+
+def test_rows_that_a_load_may_have_sent_are_not_known_to_be_there(ignoring):
+    ignoring.state.faults.order(Fault("upload_data", times=1000, lost="before"))
+    with pytest.raises(Unreachable):
+        ignoring.sync({"a": "1"}, night(1))
+    ignoring.state.faults.answers.clear()
+    assert ignoring.ledger.read().intents
+    for number in (2, 3):
+        assert evidence_of(ignoring.update({"a": str(number)}, night(number))) == UNCOUNTED
+    assert ignoring.values == {}
+
+
+@pytest.mark.parametrize(("hours", "expected"), [(1, ("counted", [])), (3, UNCOUNTED)])
+def test_a_key_is_known_to_be_there_until_its_time_to_live_is_over(ignoring, hours, expected):
+    ignoring.sync({"a": "1"}, night(1))
+    ignoring.update({"a": "2"}, night(2), ttl_seconds=2 * 3600)
+    later = replace(REAL, now=lambda: REAL.now() + timedelta(hours=hours))
+    ignoring.staging = replace(ignoring.staging, surroundings=later)
+    assert evidence_of(ignoring.update({"a": "3"}, night(3))) == expected
+
+
+def test_the_shortest_time_to_live_of_a_column_counts(target):
+    target.load(list_batches([{"id": "a"}, {"id": "b"}]), load_id=ANOTHER_ID)
+    target.update(list_batches([{"id": "a", "life": 60}, {"id": "b", "life": None}]), ttl_column="life")
+    ends = {row["unproven_since"] for row in ledger_rows(target.ledger).values()}
+    (end,) = ends
+    assert timedelta(seconds=0) < end - REAL.now() <= timedelta(seconds=60)
+
+
+def test_without_a_ledger_nobody_knows_which_keys_are_there(ignoring, monkeypatch):
+    monkeypatch.setattr(compare_and_swap, "supports_compare_and_swap", lambda fs: False)
+    report = ignoring.update({"a": "1"}, night(1))
+    assert (report.accepted, report.evidence["kind"], ignoring.values) == (1, "none", {})
+    assert report.notes[0] == NO_LEDGER
+
+
+def test_a_retry_of_an_older_version_has_not_looked_which_keys_are_there(ignoring):
+    ignoring.state.faults.order(Fault("update_data", times=1000, lost="before"))
+    with pytest.raises(Unreachable):
+        ignoring.update({"a": "1"}, night(1), load_id=LOAD_ID)
+    ignoring.state.faults.answers.clear()
+    path = f"loads/{LOAD_ID}/load.json"
+    state = ignoring.staging.read(path)
+    del state["plan"]["not_known"]
+    ignoring.staging.write(path, state)
+    let_lease_end(ignoring.ledger)
+    assert evidence_of(ignoring.update({"a": "1"}, night(1), load_id=LOAD_ID)) == UNCOUNTED

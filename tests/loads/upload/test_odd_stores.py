@@ -268,3 +268,40 @@ def test_parts_that_are_missing_of_an_upload_that_is_gone_are_told_by_what_is_se
     told = (Disagreement, "the source holds other rows since") if is_there else (MayBeImported, "it is not there now")
     with pytest.raises(told[0], match=told[1]):
         Target(target.s3, target.folder, target.load_id, target.s3_path).run(b"customerId,ltv\n9,9\n")
+
+
+ODD = [(400, "InvalidRequest"), (404, "404"), (409, "OperationAborted"), (413, "413"), (422, "UnprocessableEntity")]
+
+
+@pytest.mark.parametrize("call", ["CreateMultipartUpload", "UploadPart"])
+@pytest.mark.parametrize(("status", "code"), ODD)
+def test_however_an_upload_in_parts_is_refused_the_same_try_puts_the_file(target, call, status, code):
+    with Calls(target.s3, call, refuse(status, code)) as asked:
+        assert import_full(target).state == "uploaded"
+    assert (asked.count, versions(target), target.open_uploads()) == (1, [target.to.key(1)], [])
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(400, "InvalidPart"), (400, "EntityTooSmall"), (404, "404"), (422, "422")]
+)
+def test_however_a_completion_is_refused_the_retry_puts_the_file(target, status, code):
+    with (
+        Calls(target.s3, "CompleteMultipartUpload", refuse(status, code)),
+        pytest.raises(MultipartRefused, match=code),
+    ):
+        import_full(target)
+    let_lease_end(target.ledger)
+    with Calls(target.s3, "CreateMultipartUpload") as begun:
+        assert import_full(target, 2).state == "uploaded"
+    assert (begun.count, versions(target), target.open_uploads()) == (0, [target.to.key(1)], [])
+
+
+def test_a_refusal_that_is_about_any_request_is_told_as_what_it_is_and_can_be_retried(target):
+    with (
+        Calls(target.s3, "CreateMultipartUpload", refuse(400, "KMS.DisabledException")),
+        Calls(target.s3, "PutObject", refuse(400, "KMS.DisabledException")),
+        pytest.raises(S3Trouble, match=r"KMS\.DisabledException"),
+    ):
+        import_full(target)
+    let_lease_end(target.ledger)
+    assert import_full(target, 2).state == "uploaded"

@@ -12,7 +12,7 @@ from optimove_provider.loads.state.staging import Staging
 from optimove_provider.notifications.late import tell_late
 from optimove_provider.notifications.load import DegradedLoadNotifier, RecoveredNotifier, RejectedRowsNotifier
 from optimove_provider.notifications.state import Found, told_once
-from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUploadOperator
+from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUpdateOperator, OptixUploadOperator
 from optimove_provider.tasks.staging import staging
 from tests.support.running import context
 from tests.support.telling import runs
@@ -30,10 +30,8 @@ def connection(emulator) -> str:
 def ends(connection):
     """A function that loads rows with a task, and calls a notifier as Airflow does when it ends."""
 
-    def end(notifier, rows, **arguments):
-        upload = OptixUploadOperator(
-            task_id="load", data_connection_uuid=connection, primary_key="id", source=rows, **arguments
-        )
+    def end(notifier, rows, kind=OptixUploadOperator, **arguments):
+        upload = kind(task_id="load", data_connection_uuid=connection, primary_key="id", source=rows, **arguments)
         told = context(upload)
         told["ti"].xcom_pull = lambda task_ids, key, map_indexes: told["ti"].pushed.get(key)
         try:
@@ -98,6 +96,14 @@ def test_a_notice_that_could_not_be_sent_is_sent_next_time(ends, notices):
     for _ in range(3):
         ends(watch, ROWS + KEYLESS, max_rejected=1)
     assert (len(tried), len(notices)) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"), [(OptixUploadOperator, "2 accepted,"), (OptixUpdateOperator, "2 accepted (counted by nobody),")]
+)
+def test_a_notice_says_who_counted_the_accepted_rows(ends, notices, kind, told):
+    ends(RejectedRowsNotifier(send=notices.append), ROWS + KEYLESS, kind, max_rejected=9)
+    assert told in notices[0].text
 
 
 def test_a_dry_run_is_no_end(ends, notices):

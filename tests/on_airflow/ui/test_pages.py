@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from optimove_provider import addresses
+from optimove_provider.contract.wire.evidence import Evidence
 from optimove_provider.loads.report.begun import tell_begun
 from optimove_provider.loads.report.report import Report
 from optimove_provider.tasks.staging import staging
@@ -69,7 +70,7 @@ def test_a_loads_page_tells_its_story(admin, upload):
     first = upload(ROWS)
     page = text_of(admin.page("load", id=first["load_id"]))
     for told in (
-        "accepted: taken by the vendor 3",
+        "accepted: taken by the vendor (counted) 3",
         "rejected: kept with their reasons 1",
         "Ledger version",
         "Batch",
@@ -77,6 +78,21 @@ def test_a_loads_page_tells_its_story(admin, upload):
     ):
         assert told in page
     assert "sync_orders.upload" in page
+
+
+def test_a_loads_page_says_who_counted_the_accepted_rows_and_names_none(admin):
+    run = {"dag_id": DAGS[0], "task_id": "upload", "run_id": "r", "map_index": -1, "try_number": 1}
+    about = {"state": "uploaded", "rows": 9, "accepted": 9, "run": run}
+    report = Report("22222222-0000-4000-8000-000000000000", {"dcp": "7", "host": "h"}, **about)
+    for evidence, told in (
+        (Evidence("sampled", 2, 9), "(sampled 2 of 9) 9"),
+        (Evidence("none", why="1 was overwritten by others since ('c0')"), "(counted by nobody) 9"),
+    ):
+        report.tell_evidence(evidence)
+        report.file(staging())
+        page = text_of(admin.page("load", id=report.load_id))
+        assert f"accepted: taken by the vendor {told}" in page
+        assert "c0" not in page
 
 
 def test_a_loads_page_leads_to_where_the_vendor_shows_it(admin, emulator, upload):

@@ -22,7 +22,7 @@ from tests.support.running import context
 from tests.support.telling.runs import SECRET_VALUE
 
 OF_EVERY_ACCOUNT = {"load_id", "state", "rows", "accepted", "rejected", "unchanged", "stale", "unsent", "target"}
-OF_EVERY_ACCOUNT |= {"batch_uuid", "window", "generation", "seconds", "requests", "throttled", "report"}
+OF_EVERY_ACCOUNT |= {"batch_uuid", "window", "generation", "seconds", "requests", "throttled", "report", "evidence"}
 OF_EVERY_ACCOUNT |= {"visibility", "next_step"}
 
 
@@ -59,6 +59,8 @@ def test_every_end_of_every_load_is_told_in_xcom_and_has_its_buttons(all_kinds):
     assert {task for task, one in seen.items() if one == "not visible"} == invisible
     assert {task for task, one in seen.items() if one == "not known"} == {"uploaded"}
     assert {task for task, told in all_kinds.xcoms.items() if told["account"]["next_step"]} == {"doubled", "keyless"}
+    evidence = {task: told["account"]["evidence"] for task, told in all_kinds.xcoms.items()}
+    assert (evidence["queried"], evidence["uploaded"], evidence["keyless"]) == ("counted", "none", "")
 
 
 def test_an_account_tells_target_batch_window_and_requests_and_nothing_of_a_row(all_kinds):
