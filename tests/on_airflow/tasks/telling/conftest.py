@@ -47,8 +47,8 @@ def table(emulator) -> int:
     return _table()[1]
 
 
-def _connection() -> str:
-    return OptixCreateConnectionOperator(task_id="create", name="Customers", primary_key="id").execute({})
+def _connection(name: str = "Customers") -> str:
+    return OptixCreateConnectionOperator(task_id="create", name=name, primary_key="id").execute({})
 
 
 def _table() -> tuple[int, int]:
@@ -64,7 +64,8 @@ def all_kinds(running_emulator, airflow_db, tmp_path_factory) -> Told:
     """The run. Its tasks follow each other, whatever became of the one before."""
     state, folder = running_emulator.state, tmp_path_factory.mktemp("all-kinds")
     state.reset()
-    connection, (service, table) = _connection(), _table()
+    # By a name of its own: staging may remember what another test has made, which the emulator has forgotten.
+    connection, (service, table) = _connection("Of all kinds"), _table()
     dag = _dag(connection, service, table, folder)
     state.faults.order(Fault("upload_data", status=500, times=1), Fault("upload_data", status=429, skip=1, times=1))
     with (
