@@ -76,9 +76,11 @@ class DcpClient(Client[DcpSettings]):
         """Keep the registered attributes and register the missing ones."""
         return self.run(ensure.ensure_attributes(table_id, attributes, dry_run))
 
-    def archive_attributes(self, table_id: int, names: Mapping[str, str | None], dry_run: bool = False) -> list[int]:
+    def archive_attributes(
+        self, table_id: int, names: Mapping[str, str | None], dry_run: bool = False, again: bool = False
+    ) -> list[int]:
         """Archive attributes by name, of which some may come with their datatype; returns the ids."""
-        return self.run(ensure.archive_attributes(table_id, names, dry_run))
+        return self.run(ensure.archive_attributes(table_id, names, dry_run, again))
 
     def link_project(
         self, project_id: int, service_id: int, replace: bool = False, dry_run: bool = False

@@ -211,8 +211,8 @@ class DcpArchiveAttributesOperator(_EnsuringOperator):
         """Return the ids."""
         self.read_rendered()
         with airflow_failures(), DcpHook(self.dcp_conn_id).get_conn() as client:
-            wanted = _names(self.names)
-            ids = client.archive_attributes(id_number("table_id", self.table_id), wanted, self.dry_run)
+            wanted, again = _names(self.names), "ti" in context and context["ti"].try_number > 1
+            ids = client.archive_attributes(id_number("table_id", self.table_id), wanted, self.dry_run, again)
         told = ("would be archived" if self.dry_run else "archived") if ids else "none had to be archived"
         self.log.info("attributes %s: %s", ", ".join(map(repr, wanted)), told + (f": {_listed(ids)}" if ids else ""))
         return ids

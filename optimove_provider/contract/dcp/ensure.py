@@ -190,18 +190,20 @@ def _complaints(wanted: Sequence[Attribute], registered: Mapping[str, Registered
             )
 
 
-def archive_attributes(table_id: int, names: Mapping[str, str | None], dry_run: bool = False) -> Flow[list[int]]:
+def archive_attributes(
+    table_id: int, names: Mapping[str, str | None], dry_run: bool = False, again: bool = False
+) -> Flow[list[int]]:
     """Archive the attributes of these names, and return their ids: of those only that were not archived already.
 
     A name may come with the datatype, and the format, that the attribute has: only then it is archived, so that a
     replacement of another datatype stays. Without, an unknown name is a Disagreement, and nothing is archived then.
     With it an unknown name is a warning: whether archived attributes are listed is not documented, so that it may have
-    been archived long ago, or be misspelt.
+    been archived long ago, or be misspelt. So it is `again`, when an earlier try may have archived some.
     """
     odd = list[str]()
     listed = yield from dcp.list_registered(table_id, odd)
     unknown = names.keys() - {one.name for one in listed}
-    if untold := sorted(name for name in unknown if not names[name]):
+    if untold := sorted(name for name in unknown if not (names[name] or again)):
         raise Disagreement(_unknown(table_id, untold, listed, odd))
     if unknown:
         told = _unknown(table_id, sorted(unknown), listed, odd)

@@ -111,6 +111,20 @@ def test_a_misspelt_name_with_a_datatype_is_told_and_the_nightly_journey_is_sile
     assert "it has 'ltv', 'vip'" in told
 
 
+def test_a_retry_goes_on_where_archived_attributes_are_not_listed(emulator, table):
+    emulator.state.switches = Switches(archived_in_lists="no")
+    names = ["ltv", "vip"]
+    emulator.state.faults.order(Fault("delete_attribute", skip=1, times=9, status=403))
+    operator = DcpArchiveAttributesOperator(task_id="task", table_id=table, names=names)
+    with pytest.raises(AirflowFailException):
+        run_task(operator)
+    emulator.state.faults.answers.clear()
+    assert len(run_task(operator, try_number=2)) == 1
+    assert not attributes(table)
+    with pytest.raises(AirflowFailException, match="check the names"):
+        run_task(operator)
+
+
 @pytest.mark.parametrize("names", [[], {}, "vip", ["vip", ""], [7], [["vip"]], None, {"vip": "boolean"}, {"vip": None}])
 def test_names_that_are_none_are_refused(emulator, table, names):
     with pytest.raises(AirflowFailException, match=r"names .*: expected a list|datatype .* is unknown"):
