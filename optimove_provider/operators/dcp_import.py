@@ -74,6 +74,8 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
     :param window: the window that the rows stand for, {"start": ..., "end": ...}, if no template names it.
     :param window_grain: to what the window of a run is floored that has neither a data interval nor a partition: a
         part of a day, or whole days; a timedelta or seconds.
+    :param window_lookback: how much earlier templates have `{{ window.start }}`, for rows that arrive late: a timedelta
+        or seconds. What the rows stand for stays the window.
     :param lock_timeout: how long to wait for another load into the same table, a timedelta or seconds.
     :param verify: with `wait`, which rows are read back once an import that nobody counts has begun: "sample", about
         twenty of each file; "all"; or a share of them. One request a row, at the connection's `requests_per_10s`. Rows
@@ -112,6 +114,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         "expected_plan",
         "window",
         "window_grain",
+        "window_lookback",
         "lock_timeout",
         "verify",
         "reverify_after",
@@ -134,6 +137,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
             "overwrite_newer": FLAG,
             "strict": FLAG,
             "window_grain": GRAIN,
+            "window_lookback": SPAN,
             "lock_timeout": SPAN,
             "wait_timeout": SPAN,
             "verify": READ_BACK,
@@ -142,7 +146,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
     )
     dry_run: bool  # type: ignore[assignment]  # Airflow's own, a method, only renders the templates
 
-    def __init__(
+    def __init__(  # noqa: PLR0915 - one statement a parameter
         self,
         *,
         table_id: int,
@@ -156,6 +160,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         expected_plan: str | None = None,
         window: Mapping[str, Any] | None = None,
         window_grain: timedelta | float = timedelta(days=1),
+        window_lookback: timedelta | float = timedelta(0),
         lock_timeout: timedelta | float = timedelta(hours=1),
         verify: str | float = "sample",
         reverify_after: timedelta | float | None = timedelta(days=30),
@@ -187,6 +192,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         self.expected_plan = expected_plan
         self.window = window
         self.window_grain = window_grain
+        self.window_lookback = window_lookback
         self.lock_timeout = lock_timeout
         self.verify = verify
         self.reverify_after = reverify_after

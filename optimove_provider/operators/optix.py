@@ -130,6 +130,8 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
     :param window: the window that the rows stand for, {"start": ..., "end": ...}, if no template names it.
     :param window_grain: to what the window of a run is floored that has neither a data interval nor a partition: a
         part of a day, or whole days; a timedelta or seconds.
+    :param window_lookback: how much earlier templates have `{{ window.start }}`, for rows that arrive late: a timedelta
+        or seconds. What the rows stand for stays the window.
     :param lock_timeout: how long to wait for another load into the same target, a timedelta or seconds.
     """
 
@@ -150,6 +152,7 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         "expected_plan",
         "window",
         "window_grain",
+        "window_lookback",
         "lock_timeout",
         "optix_conn_id",
     )
@@ -164,6 +167,7 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
             "sending": Sending,
             "dry_run": FLAG,
             "window_grain": GRAIN,
+            "window_lookback": SPAN,
             "lock_timeout": SPAN,
         }
     )
@@ -190,6 +194,7 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         expected_plan: str | None = None,
         window: Mapping[str, Any] | None = None,
         window_grain: timedelta | float = timedelta(days=1),
+        window_lookback: timedelta | float = timedelta(0),
         lock_timeout: timedelta | float = timedelta(hours=1),
         optix_conn_id: str = OptixHook.default_conn_name,
         **kwargs: Any,
@@ -214,6 +219,7 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         self.expected_plan = expected_plan
         self.window = window
         self.window_grain = window_grain
+        self.window_lookback = window_lookback
         self.lock_timeout = lock_timeout
         self.optix_conn_id = optix_conn_id
         self.check_literals()
@@ -283,6 +289,8 @@ class OptixUpdateOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
     :param window: the window that the rows stand for, {"start": ..., "end": ...}, if no template names it.
     :param window_grain: to what the window of a run is floored that has neither a data interval nor a partition: a
         part of a day, or whole days; a timedelta or seconds.
+    :param window_lookback: how much earlier templates have `{{ window.start }}`, for rows that arrive late: a timedelta
+        or seconds. What the rows stand for stays the window.
     :param lock_timeout: how long to wait for another load into the same target, a timedelta or seconds.
     :param sending: requests in flight, and how many may be spent on finding refused rows: `Sending(...)`, or a mapping
         of its members.
@@ -301,6 +309,7 @@ class OptixUpdateOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         "sending",
         "window",
         "window_grain",
+        "window_lookback",
         "lock_timeout",
         "optix_conn_id",
     )
@@ -312,6 +321,7 @@ class OptixUpdateOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
             "max_rejected": MAX_REJECTED,
             "sending": Sending,
             "window_grain": GRAIN,
+            "window_lookback": SPAN,
             "lock_timeout": SPAN,
         }
     )
@@ -333,6 +343,7 @@ class OptixUpdateOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         sending: Sending | Mapping[str, Any] = Sending(),
         window: Mapping[str, Any] | None = None,
         window_grain: timedelta | float = timedelta(days=1),
+        window_lookback: timedelta | float = timedelta(0),
         lock_timeout: timedelta | float = timedelta(hours=1),
         optix_conn_id: str = OptixHook.default_conn_name,
         **kwargs: Any,
@@ -353,6 +364,7 @@ class OptixUpdateOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         self.sending = sending
         self.window = window
         self.window_grain = window_grain
+        self.window_lookback = window_lookback
         self.optix_conn_id = optix_conn_id
         self.check_literals()
 
