@@ -12,7 +12,17 @@ from airflow.providers.common.compat.sdk import conf
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.contract.wire.targets import id_number
 from optimove_provider.hooks.dcp import DcpHook
-from optimove_provider.kinds import ANY_REJECTED, FLAG, GRAIN, OPTIONAL_SPAN, READ_BACK, SPAN, is_template, one_of
+from optimove_provider.kinds import (
+    ANY_REJECTED,
+    FLAG,
+    GRAIN,
+    LIMIT,
+    OPTIONAL_SPAN,
+    READ_BACK,
+    SPAN,
+    is_template,
+    one_of,
+)
 from optimove_provider.loads.plan.modes import MODES, check_modes, default_source
 from optimove_provider.options import Guards
 from optimove_provider.tasks.deferral import LoadingOperator, Waiting, as_timedelta, begun_report
@@ -93,6 +103,8 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         unless it is given, as for an upload into Opti-X; None for any number. If there are more, nothing is imported.
     :param epoch_unit: "seconds" or "milliseconds": what dates with a time become in attributes of the format epoch.
     :param max_file_bytes: a file ends before this size, and the next begins; the vendor takes less than 10 GB.
+    :param limit: only the first so many rows of the source, for a first load to a test connection; None for all. What
+        is beyond is not read, and the load counts as a delta, whatever `source_is` says.
     :param dry_run: check and count only; nothing is uploaded. With "changed" the result has the plan's counts, and its
         digest as `plan`.
     :param wait: wait until the files are imported, as a `DcpUploadSensor` does: the result's state is "committed" then,
@@ -122,6 +134,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         "strict",
         "allow_pii",
         "max_rejected",
+        "limit",
         "dry_run",
         "wait_timeout",
         "dcp_conn_id",
@@ -133,6 +146,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
             "mode": one_of(MODES),
             "guards": Guards,
             "max_rejected": ANY_REJECTED,
+            "limit": LIMIT,
             "dry_run": FLAG,
             "overwrite_newer": FLAG,
             "strict": FLAG,
@@ -172,6 +186,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         max_rejected: float | None = 0,
         epoch_unit: "EpochUnit" = "seconds",
         max_file_bytes: int = 9_900_000_000,
+        limit: int | None = None,
         dry_run: bool = False,
         wait: bool = False,
         poke_interval: float = 60,
@@ -204,6 +219,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         self.max_rejected = max_rejected
         self.epoch_unit = epoch_unit
         self.max_file_bytes = max_file_bytes
+        self.limit = limit
         self.dry_run = dry_run
         self.wait = wait
         self.poke_interval = poke_interval
@@ -353,6 +369,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
             max_file_bytes=self.max_file_bytes,
             dry_run=self.dry_run,
             strict=self.strict,
+            limit=self.limit,
         )
 
     def _rows(self) -> "CsvFile | OpenRows":
@@ -362,7 +379,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         check_one_source(self.source, self.sql, self.sql_conn_id)
         if isinstance(self.source, str) and self.source.casefold().endswith(_CSV) and not set("*?[") & set(self.source):
             return CsvFile(self.source, partial(open_file, self.source))
-        return partial(open_rows, self.source, self.sql, self.sql_conn_id, self.parameters)
+        return partial(open_rows, self.source, self.sql, self.sql_conn_id, self.parameters, self.limit)
 
 
 def _check_mode(mode: str, source_is: str | None, expected_plan: str | None, waits: bool) -> None:

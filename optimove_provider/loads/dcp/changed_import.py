@@ -115,17 +115,18 @@ class ChangedImport:
     def _plan(self, spool: Spool) -> Plan:
         load, changed, journal = self._load, self._load.changed, self._journal
         self._refuse_other_manifest()
+        source_is = changed.source_is if load.options.limit is None else "delta"
         frozen = PlanInput(
             load.load_id,
             spool["folder"],
             journal.age,
-            changed.source_is,
+            source_is,
             "changed",
             filled=spool["filled"],
             is_complete=not self._report.rejected,
             reverify_after=None if changed.reverify_after is None else changed.reverify_after.total_seconds(),
         )
-        if changed.source_is == "snapshot" and self._report.rejected:
+        if source_is == "snapshot" and self._report.rejected:
             self._report.note(
                 f"{self._report.rejected} rows are refused, and their customers are not known here: nothing is taken "
                 "for removed from the source"
