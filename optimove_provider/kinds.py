@@ -182,6 +182,7 @@ READ_BACK = Kind(
 GRAIN = Kind("whole days, or what divides a day, such as an hour: a timedelta or seconds", _grain, _parse_number)
 MAX_REJECTED = Kind("a whole number of rows, or a share of them below 1", _count_or_share, _parse_number)
 ANY_REJECTED = Kind(f"{MAX_REJECTED.expected}, or None for any number", _count_or_share, _parse_number, optional=True)
+LIMIT = Kind("a whole number of rows from 1 on, or None for all", _whole(1), _parse_number, optional=True, off=True)
 LONGEST_TTL_SECONDS = 100_000_000_000
 """3000 years: what is added to an instant must stay within the calendar."""
 TTL_SECONDS = whole_number(1, "for never", LONGEST_TTL_SECONDS)

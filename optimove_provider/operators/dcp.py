@@ -294,6 +294,8 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator, DataOperator):
     :param window: the window that the records stand for, {"start": ..., "end": ...}, if no template names it.
     :param window_grain: to what the window of a run is floored that has neither a data interval nor a partition: a
         part of a day, or whole days; a timedelta or seconds.
+    :param window_lookback: how much earlier templates have `{{ window.start }}`, for rows that arrive late: a timedelta
+        or seconds. What the rows stand for stays the window.
     :param lock_timeout: how long to wait for another load into the same table, a timedelta or seconds.
     :param max_rejected: how many records may be rejected, or which share of them if it is below 1. It is judged before
         anything is sent, and at the end: then the good ones are written, and the task fails all the same.
@@ -308,13 +310,20 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator, DataOperator):
         "strict",
         "window",
         "window_grain",
+        "window_lookback",
         "lock_timeout",
         "max_rejected",
         "dcp_conn_id",
     )
     row_fields = ("profiles",)
     checked = MappingProxyType(
-        {"strict": FLAG, "max_rejected": MAX_REJECTED, "window_grain": GRAIN, "lock_timeout": SPAN}
+        {
+            "strict": FLAG,
+            "max_rejected": MAX_REJECTED,
+            "window_grain": GRAIN,
+            "window_lookback": SPAN,
+            "lock_timeout": SPAN,
+        }
     )
 
     def __init__(
@@ -327,6 +336,7 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator, DataOperator):
         strict: bool = False,
         window: Mapping[str, Any] | None = None,
         window_grain: timedelta | float = timedelta(days=1),
+        window_lookback: timedelta | float = timedelta(0),
         lock_timeout: timedelta | float = timedelta(hours=1),
         max_rejected: float = 0,
         dcp_conn_id: str = DcpHook.default_conn_name,
@@ -340,6 +350,7 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator, DataOperator):
         self.strict = strict
         self.window = window
         self.window_grain = window_grain
+        self.window_lookback = window_lookback
         self.lock_timeout = lock_timeout
         self.max_rejected = max_rejected
         self.dcp_conn_id = dcp_conn_id

@@ -12,7 +12,17 @@ from airflow.providers.common.compat.sdk import conf
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.contract.wire.targets import id_number
 from optimove_provider.hooks.dcp import DcpHook
-from optimove_provider.kinds import ANY_REJECTED, FLAG, GRAIN, OPTIONAL_SPAN, READ_BACK, SPAN, is_template, one_of
+from optimove_provider.kinds import (
+    ANY_REJECTED,
+    FLAG,
+    GRAIN,
+    LIMIT,
+    OPTIONAL_SPAN,
+    READ_BACK,
+    SPAN,
+    is_template,
+    one_of,
+)
 from optimove_provider.loads.plan.modes import MODES, check_modes, default_source
 from optimove_provider.options import Guards
 from optimove_provider.tasks.deferral import LoadingOperator, Waiting, as_timedelta, begun_report
@@ -74,6 +84,8 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
     :param window: the window that the rows stand for, {"start": ..., "end": ...}, if no template names it.
     :param window_grain: to what the window of a run is floored that has neither a data interval nor a partition: a
         part of a day, or whole days; a timedelta or seconds.
+    :param window_lookback: how much earlier templates have `{{ window.start }}`, for rows that arrive late: a timedelta
+        or seconds. What the rows stand for stays the window.
     :param lock_timeout: how long to wait for another load into the same table, a timedelta or seconds.
     :param verify: with `wait`, which rows are read back once an import that nobody counts has begun: "sample", about
         twenty of each file; "all"; or a share of them. One request a row, at the connection's `requests_per_10s`. Rows
@@ -91,6 +103,8 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         unless it is given, as for an upload into Opti-X; None for any number. If there are more, nothing is imported.
     :param epoch_unit: "seconds" or "milliseconds": what dates with a time become in attributes of the format epoch.
     :param max_file_bytes: a file ends before this size, and the next begins; the vendor takes less than 10 GB.
+    :param limit: only the first so many rows of the source, for a first load to a test connection; None for all. What
+        is beyond is not read, and the load counts as a delta, whatever `source_is` says.
     :param dry_run: check and count only; nothing is uploaded. With "changed" the result has the plan's counts, and its
         digest as `plan`.
     :param wait: wait until the files are imported, as a `DcpUploadSensor` does: the result's state is "committed" then,
@@ -112,6 +126,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         "expected_plan",
         "window",
         "window_grain",
+        "window_lookback",
         "lock_timeout",
         "verify",
         "reverify_after",
@@ -119,6 +134,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         "strict",
         "allow_pii",
         "max_rejected",
+        "limit",
         "dry_run",
         "wait_timeout",
         "dcp_conn_id",
@@ -130,10 +146,12 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
             "mode": one_of(MODES),
             "guards": Guards,
             "max_rejected": ANY_REJECTED,
+            "limit": LIMIT,
             "dry_run": FLAG,
             "overwrite_newer": FLAG,
             "strict": FLAG,
             "window_grain": GRAIN,
+            "window_lookback": SPAN,
             "lock_timeout": SPAN,
             "wait_timeout": SPAN,
             "verify": READ_BACK,
@@ -142,7 +160,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
     )
     dry_run: bool  # type: ignore[assignment]  # Airflow's own, a method, only renders the templates
 
-    def __init__(
+    def __init__(  # noqa: PLR0915 - one statement a parameter
         self,
         *,
         table_id: int,
@@ -156,6 +174,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         expected_plan: str | None = None,
         window: Mapping[str, Any] | None = None,
         window_grain: timedelta | float = timedelta(days=1),
+        window_lookback: timedelta | float = timedelta(0),
         lock_timeout: timedelta | float = timedelta(hours=1),
         verify: str | float = "sample",
         reverify_after: timedelta | float | None = timedelta(days=30),
@@ -167,6 +186,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         max_rejected: float | None = 0,
         epoch_unit: "EpochUnit" = "seconds",
         max_file_bytes: int = 9_900_000_000,
+        limit: int | None = None,
         dry_run: bool = False,
         wait: bool = False,
         poke_interval: float = 60,
@@ -187,6 +207,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         self.expected_plan = expected_plan
         self.window = window
         self.window_grain = window_grain
+        self.window_lookback = window_lookback
         self.lock_timeout = lock_timeout
         self.verify = verify
         self.reverify_after = reverify_after
@@ -198,6 +219,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         self.max_rejected = max_rejected
         self.epoch_unit = epoch_unit
         self.max_file_bytes = max_file_bytes
+        self.limit = limit
         self.dry_run = dry_run
         self.wait = wait
         self.poke_interval = poke_interval
@@ -347,6 +369,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
             max_file_bytes=self.max_file_bytes,
             dry_run=self.dry_run,
             strict=self.strict,
+            limit=self.limit,
         )
 
     def _rows(self) -> "CsvFile | OpenRows":
@@ -356,7 +379,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         check_one_source(self.source, self.sql, self.sql_conn_id)
         if isinstance(self.source, str) and self.source.casefold().endswith(_CSV) and not set("*?[") & set(self.source):
             return CsvFile(self.source, partial(open_file, self.source))
-        return partial(open_rows, self.source, self.sql, self.sql_conn_id, self.parameters)
+        return partial(open_rows, self.source, self.sql, self.sql_conn_id, self.parameters, self.limit)
 
 
 def _check_mode(mode: str, source_is: str | None, expected_plan: str | None, waits: bool) -> None:

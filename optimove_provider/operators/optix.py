@@ -11,8 +11,8 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from optimove_provider.contract.wire.targets import connection_uuid
 from optimove_provider.hooks.optix import OptixHook
-from optimove_provider.kinds import FLAG, GRAIN, MAX_REJECTED, SPAN, TTL_SECONDS, is_template, one_of
-from optimove_provider.loads.plan.modes import MODES, check_modes, default_source
+from optimove_provider.kinds import FLAG, GRAIN, LIMIT, MAX_REJECTED, SPAN, TTL_SECONDS, is_template, one_of
+from optimove_provider.loads.plan.modes import MODES, check_limit, check_modes, default_source
 from optimove_provider.options import Guards, Sending
 from optimove_provider.tasks.deferral import LoadingOperator, Waiting, begun_report
 from optimove_provider.tasks.failures import airflow_failures
@@ -125,11 +125,15 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         anything is sent, and again at the end: then the good rows are committed, and the task fails all the same.
     :param guards: what is taken for an accident: `Guards(...)`, or a mapping of its members.
     :param sending: requests in flight, and what a retry goes on with: `Sending(...)`, or a mapping of its members.
+    :param limit: only the first so many rows of the source, for a first load to a test connection; None for all. What
+        is beyond is not read, and the load counts as a delta, whatever `source_is` says.
     :param dry_run: only plan: return counts and the plan's digest, send nothing, leave nothing behind but a report.
     :param expected_plan: the digest of a plan: only that is carried out.
     :param window: the window that the rows stand for, {"start": ..., "end": ...}, if no template names it.
     :param window_grain: to what the window of a run is floored that has neither a data interval nor a partition: a
         part of a day, or whole days; a timedelta or seconds.
+    :param window_lookback: how much earlier templates have `{{ window.start }}`, for rows that arrive late: a timedelta
+        or seconds. What the rows stand for stays the window.
     :param lock_timeout: how long to wait for another load into the same target, a timedelta or seconds.
     """
 
@@ -146,10 +150,12 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         "max_rejected",
         "guards",
         "sending",
+        "limit",
         "dry_run",
         "expected_plan",
         "window",
         "window_grain",
+        "window_lookback",
         "lock_timeout",
         "optix_conn_id",
     )
@@ -162,8 +168,10 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
             "max_rejected": MAX_REJECTED,
             "guards": Guards,
             "sending": Sending,
+            "limit": LIMIT,
             "dry_run": FLAG,
             "window_grain": GRAIN,
+            "window_lookback": SPAN,
             "lock_timeout": SPAN,
         }
     )
@@ -186,10 +194,12 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         max_rejected: float = 0,
         guards: Guards | Mapping[str, Any] = Guards(),
         sending: Sending | Mapping[str, Any] = Sending(),
+        limit: int | None = None,
         dry_run: bool = False,
         expected_plan: str | None = None,
         window: Mapping[str, Any] | None = None,
         window_grain: timedelta | float = timedelta(days=1),
+        window_lookback: timedelta | float = timedelta(0),
         lock_timeout: timedelta | float = timedelta(hours=1),
         optix_conn_id: str = OptixHook.default_conn_name,
         **kwargs: Any,
@@ -210,10 +220,12 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         self.max_rejected = max_rejected
         self.guards = guards
         self.sending = sending
+        self.limit = limit
         self.dry_run = dry_run
         self.expected_plan = expected_plan
         self.window = window
         self.window_grain = window_grain
+        self.window_lookback = window_lookback
         self.lock_timeout = lock_timeout
         self.optix_conn_id = optix_conn_id
         self.check_literals()
@@ -222,6 +234,8 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         """Raise SettingsError for words that are unknown, or contradict each other."""
         mode = "changed" if is_template(self.mode) else self.mode  # the one that contradicts nothing
         check_modes(mode, self.source_is or default_source(mode), self.on_removed)
+        if not is_template(self.limit):
+            check_limit(self.limit, self.on_removed)
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return the account: load_id, state, rows, accepted, rejected, unchanged, stale, unsent, report (a URL).
@@ -258,6 +272,7 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
             generation=marker.generation if marker else self.generation(self.window),
             opened=marker.opened if marker else None,
             expected_plan=self.expected_plan or None,
+            limit=self.limit,
         )
 
 
@@ -283,6 +298,8 @@ class OptixUpdateOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
     :param window: the window that the rows stand for, {"start": ..., "end": ...}, if no template names it.
     :param window_grain: to what the window of a run is floored that has neither a data interval nor a partition: a
         part of a day, or whole days; a timedelta or seconds.
+    :param window_lookback: how much earlier templates have `{{ window.start }}`, for rows that arrive late: a timedelta
+        or seconds. What the rows stand for stays the window.
     :param lock_timeout: how long to wait for another load into the same target, a timedelta or seconds.
     :param sending: requests in flight, and how many may be spent on finding refused rows: `Sending(...)`, or a mapping
         of its members.
@@ -301,6 +318,7 @@ class OptixUpdateOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         "sending",
         "window",
         "window_grain",
+        "window_lookback",
         "lock_timeout",
         "optix_conn_id",
     )
@@ -312,6 +330,7 @@ class OptixUpdateOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
             "max_rejected": MAX_REJECTED,
             "sending": Sending,
             "window_grain": GRAIN,
+            "window_lookback": SPAN,
             "lock_timeout": SPAN,
         }
     )
@@ -333,6 +352,7 @@ class OptixUpdateOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         sending: Sending | Mapping[str, Any] = Sending(),
         window: Mapping[str, Any] | None = None,
         window_grain: timedelta | float = timedelta(days=1),
+        window_lookback: timedelta | float = timedelta(0),
         lock_timeout: timedelta | float = timedelta(hours=1),
         optix_conn_id: str = OptixHook.default_conn_name,
         **kwargs: Any,
@@ -353,6 +373,7 @@ class OptixUpdateOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         self.sending = sending
         self.window = window
         self.window_grain = window_grain
+        self.window_lookback = window_lookback
         self.optix_conn_id = optix_conn_id
         self.check_literals()
 
@@ -409,5 +430,6 @@ def _load_of(
         report = begun_report(context, place, waiting.load_id, target, mode)
         operator.tells_of(report, place, client)
         operator.note_missed_points(report)
-        yield _What(client, partial(open_rows, *source, operator.parameters), place, report)
+        limit = operator.limit if isinstance(operator, OptixUploadOperator) else None
+        yield _What(client, partial(open_rows, *source, operator.parameters, limit), place, report)
         sweep(place)

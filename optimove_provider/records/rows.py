@@ -47,6 +47,27 @@ def only_batches(rows: Iterable[pa.RecordBatch | Unread]) -> Iterator[pa.RecordB
         yield item
 
 
+class FirstRows:
+    """The first rows of a source, at most `limit` of them; None for all. `has_more` is known once they were taken."""
+
+    def __init__(self, limit: int | None) -> None:
+        self._limit, self.has_more = limit, False
+
+    def of(self, rows: Rows) -> Rows:
+        """The same rows, up to there. No more is read than shows that there are others."""
+        left = self._limit
+        for item in rows:
+            size = 1 if isinstance(item, Unread) else item.num_rows
+            if left is None or size <= left:
+                yield item
+                left = left and left - size
+                continue
+            self.has_more = True
+            if left and not isinstance(item, Unread):
+                yield item.slice(0, left)
+            return
+
+
 _OF_VALUES = {"optimove": "values"}
 
 

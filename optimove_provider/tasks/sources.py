@@ -39,11 +39,16 @@ def open_file(source: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def open_rows(
-    source: Source | None, sql: str | None, sql_conn_id: str | None, parameters: Any = None
+    source: Source | None,
+    sql: str | None,
+    sql_conn_id: str | None,
+    parameters: Any = None,
+    limit: int | None = None,
 ) -> Iterator["Rows"]:
     """The rows of files, of a query or of a short list, as a stream of record batches and of rows not read.
 
-    A query is over before its rows are handed on: its database does not wait for whoever takes them.
+    A query is over before its rows are handed on: its database does not wait for whoever takes them. With a `limit`
+    it gives one row more, or a few, so that a load that is limited knows whether there are others.
 
     Raises SettingsError or DataError if there is no such source, and while it is read, as `records.read.sources` says.
     """
@@ -52,7 +57,7 @@ def open_rows(
     check_one_source(source, sql, sql_conn_id)
     if sql is not None:
         hook = _database(str(sql_conn_id))
-        with closing(sources.rows_read_ahead(partial(_executed, hook, sql, parameters))) as rows:
+        with closing(sources.rows_read_ahead(partial(_executed, hook, sql, parameters), limit and limit + 1)) as rows:
             yield rows
     elif names := source_names(source or []):
         with closing(sources.file_rows(names, open_file)) as rows:

@@ -13,7 +13,7 @@ from typing import Any
 from optimove_provider.contract.dcp.evidence import NOT_SEEN
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.disk.room import at_the_end
-from optimove_provider.loads.dcp.columns import OtherColumns, TableColumns
+from optimove_provider.loads.dcp.columns import OtherColumns, TableColumns, attributes_of
 from optimove_provider.loads.dcp.csv_spool import Freezer, RefusedKeys, csv_text
 from optimove_provider.loads.dcp.in_doubt import UNKNOWN, InDoubtFiles
 from optimove_provider.loads.dcp.options import TableImport
@@ -21,6 +21,7 @@ from optimove_provider.loads.dcp.profile_marks import ProfileMarks
 from optimove_provider.loads.ledger.keys import keys_in
 from optimove_provider.loads.ledger.lease import Lease, acquired
 from optimove_provider.loads.ledger.manifest import CommitConflict
+from optimove_provider.loads.plan.columns import LoadColumns
 from optimove_provider.loads.plan.guards import GuardStopped
 from optimove_provider.loads.plan.plan import Plan, PlanInput
 from optimove_provider.loads.plan.replan import plan_or_reuse, still_holds
@@ -28,6 +29,7 @@ from optimove_provider.loads.report.bookkeeping import keep_account, run_once
 from optimove_provider.loads.spool.row_files import REFUSED
 from optimove_provider.loads.spool.slices import RowFilesWriter
 from optimove_provider.loads.spool.unique_keys import refuse_duplicates
+from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.upload.files import files_of
 from optimove_provider.loads.upload.uploads import Uploads
 from optimove_provider.loads.upload.visibility import Right
@@ -84,7 +86,7 @@ class ChangedImport:
                 lease.detach(after(now(), wait))
                 return
             if not plan.below_watermark:
-                self._columns.write(spool["columns"], plan.load.age)
+                self._remember_columns(spool["columns"], plan.load.age)
                 ledger.commit(lease, plan.as_commit(now()))
         self._report.state = "nothing_to_send"
 
@@ -113,21 +115,23 @@ class ChangedImport:
     def _plan(self, spool: Spool) -> Plan:
         load, changed, journal = self._load, self._load.changed, self._journal
         self._refuse_other_manifest()
+        source_is = changed.source_is if load.options.limit is None else "delta"
         frozen = PlanInput(
             load.load_id,
             spool["folder"],
             journal.age,
-            changed.source_is,
+            source_is,
             "changed",
             filled=spool["filled"],
             is_complete=not self._report.rejected,
             reverify_after=None if changed.reverify_after is None else changed.reverify_after.total_seconds(),
         )
-        if changed.source_is == "snapshot" and self._report.rejected:
+        if source_is == "snapshot" and self._report.rejected:
             self._report.note(
                 f"{self._report.rejected} rows are refused, and their customers are not known here: nothing is taken "
                 "for removed from the source"
             )
+        LoadColumns(self._ledger, self._report).note(attributes_of(spool["columns"]))
         try:
             plan = plan_or_reuse(self._ledger, journal, frozen, self._report, changed.guards, changed.expected_plan)
         except GuardStopped as stopped:
@@ -172,9 +176,13 @@ class ChangedImport:
         if self._load.changed.assume_settled:
             self._in_doubt.forget_all()
         self._in_doubt.resolve_others(self._load.load_id, self._load.outcome_of, self._never_visible)
-        self._columns.write(columns, plan.load.age)
+        self._remember_columns(columns, plan.load.age)
         self._ledger.write_intent(lease, plan.planned_against, plan.load.age, plan.sent)
         self._journal.begin_files()
+
+    def _remember_columns(self, columns: list[str], age: Age) -> None:
+        self._columns.write(columns, age)
+        LoadColumns(self._ledger, self._report).committed(attributes_of(columns))
 
     def _never_visible(self, load_id: str) -> list[str]:
         """The files that another load began, and that never became visible: a retry of it looks at the ledger first."""

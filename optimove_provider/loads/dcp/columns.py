@@ -7,6 +7,7 @@ from optimove_provider.contract.cells.datatypes import is_key_column
 from optimove_provider.contract.how_many import how_many
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.loads.ledger.ledger import Ledger
+from optimove_provider.loads.plan.columns import difference
 from optimove_provider.loads.state.age import Age
 
 COLUMNS_FILE = "columns.json"
@@ -32,7 +33,7 @@ class TableColumns:
 
     def write(self, columns: Sequence[str], age: Age) -> None:
         """Remember a load with these columns, its key among them: before anything of it is visible."""
-        loads, own = self._loads(), _attributes(columns)
+        loads, own = self._loads(), attributes_of(columns)
         self._write({**loads, own: _later(age, loads.get(own))}, self._profiles())
 
     def write_profiles(self, names: Collection[str], age: Age) -> None:
@@ -53,7 +54,7 @@ class TableColumns:
 
     def newer_overlap(self, columns: Collection[str], age: Age) -> bool:
         """Whether any of these columns was loaded, or written as a profile, with an age that is no older."""
-        own, known = _attributes(columns), [*self._loads().items(), *self._profiles().items()]
+        own, known = attributes_of(columns), [*self._loads().items(), *self._profiles().items()]
         return any(newest >= age and not own.isdisjoint(some) for some, newest in known)
 
     def check_stale(self, columns: Collection[str], age: Age, stale: int, instead: str = _INSTEAD) -> None:
@@ -61,7 +62,7 @@ class TableColumns:
 
         `instead` says what to do.
         """
-        own = _attributes(columns)
+        own = attributes_of(columns)
         lacking = [some for some, newest in self._loads().items() if newest >= age and not own <= some]
         if stale and lacking:
             rows = how_many(stale, f"row of {age} is", f"rows of {age} are")
@@ -72,11 +73,9 @@ class TableColumns:
 
     def difference(self, columns: Sequence[str]) -> str:
         """What columns a load has, or lacks, that the load before it had not, or had; "" if there is none."""
-        known, own = self._loads(), _attributes(columns)
+        known, own = self._loads(), attributes_of(columns)
         before = max(known, key=known.__getitem__, default=own)
-        parts = [f"it also has {_quoted(own - before)}"] if own - before else []
-        parts += [f"it lacks {_quoted(before - own)}"] if before - own else []
-        return " and ".join(parts)
+        return difference(own, before)
 
     def _loads(self) -> _Newest:
         return self._read("loads")
@@ -100,7 +99,8 @@ def _as_json(sets: _Newest) -> list[dict[str, Any]]:
     return [{"columns": sorted(some), "newest": newest.as_json()} for some, newest in sets.items()]
 
 
-def _attributes(columns: Collection[str]) -> _Columns:
+def attributes_of(columns: Collection[str]) -> _Columns:
+    """The columns but for the key."""
     return frozenset(name for name in columns if not is_key_column(name))
 
 

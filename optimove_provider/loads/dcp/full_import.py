@@ -1,10 +1,14 @@
 """Importing every row into DCP: checked and uploaded in one pass, and nothing is visible unless all of it is right."""
 
+from collections.abc import Collection
+
 from optimove_provider.contract.dcp.evidence import NOT_SEEN
+from optimove_provider.loads.dcp.columns import attributes_of
 from optimove_provider.loads.dcp.invalidation import Invalidation, invalidation_of
 from optimove_provider.loads.dcp.kept_rows import kept_for_verification
 from optimove_provider.loads.dcp.options import TableImport
 from optimove_provider.loads.ledger.manifest import PartlyVisible
+from optimove_provider.loads.plan.columns import LoadColumns
 from optimove_provider.loads.report.bookkeeping import keep_account, run_once
 from optimove_provider.loads.upload.sink import Nowhere
 from optimove_provider.loads.upload.uploads import Uploads
@@ -68,11 +72,18 @@ class FullImport:
             if invalidation.is_below_watermark:
                 self._end_as_stale(invalidation, visible)
                 return
+            self._note_columns(attributes_of(invalidation.columns))
             invalidation.write(report.s3_keys)
         self._publication.commit(invalidation.right)
         report.accepted = report.rows - report.rejected
         report.state = "uploaded" if report.s3_keys else "nothing_to_send"
         report.tell_evidence(NOT_SEEN)
+
+    def _note_columns(self, columns: Collection[str]) -> None:
+        if self._load.ledger:
+            known = LoadColumns(self._load.ledger, self._report)
+            known.note(columns)
+            known.committed(columns)
 
     def _end_as_stale(self, invalidation: Invalidation, visible: int) -> None:
         """Abort, and send nothing: a newer snapshot is committed.

@@ -44,6 +44,11 @@ class Invalidation(Protocol):
         """Whether a newer snapshot is committed, so that nothing of this load may be sent."""
         ...
 
+    @property
+    def columns(self) -> Sequence[str]:
+        """Those of the rows, once they were checked; none where nothing is ordered by age."""
+        ...
+
     def of(self, age: Age | None) -> "Invalidation":
         """The same for rows of another age, if one is given."""
         ...
@@ -75,6 +80,7 @@ class NoInvalidation:
 
     age: None = None
     is_below_watermark: bool = False
+    columns: Sequence[str] = ()
 
     def of(self, age: Age | None) -> Self:
         """No age matters."""
@@ -132,11 +138,11 @@ class LedgerInvalidation:
         Raises OverwritesNewer if the ledger has any of them newer, and of the same columns.
         """
         newer = self._newer_keys()
-        overlaps = TableColumns(self.ledger).newer_overlap(self._columns, self.age)
-        marked = ProfileMarks(self.ledger).newer(self._columns, self._keys_sent(), self.age)
+        overlaps = TableColumns(self.ledger).newer_overlap(self.columns, self.age)
+        marked = ProfileMarks(self.ledger).newer(self.columns, self._keys_sent(), self.age)
         if (overwritten := (newer if overlaps else set()) | marked) and not self.overwrite_newer:
             raise self._overwrites(overwritten)
-        TableColumns(self.ledger).write(self._columns, self.age)
+        TableColumns(self.ledger).write(self.columns, self.age)
         self._remember(marked=self.age.as_json())
         InDoubtFiles(self.ledger).record(self.lease.load_id, s3_keys)
         self._mark(newer, overlaps)
@@ -174,7 +180,7 @@ class LedgerInvalidation:
 
     def check_stale(self, stale: int) -> None:
         """Raise OtherColumns if so many rows are to be left out, and what is newer lacks some of their columns."""
-        TableColumns(self.ledger).check_stale(self._columns, self.age, stale)
+        TableColumns(self.ledger).check_stale(self.columns, self.age, stale)
 
     @property
     def right(self) -> Right:
@@ -187,7 +193,8 @@ class LedgerInvalidation:
         return self.ledger.staging.read(self._told) or {}
 
     @property
-    def _columns(self) -> Sequence[str]:
+    def columns(self) -> Sequence[str]:
+        """Those of the rows, once they were checked."""
         return list(self._remembered.get("columns", ()))
 
     def _remember(self, **members: Any) -> None:

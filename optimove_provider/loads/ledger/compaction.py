@@ -86,8 +86,8 @@ def _merged(ledger: Ledger, manifest: Manifest, max_memory: str) -> Layer:
     return ledger.layers.write((batch.select(LEDGER.names) for batch in found), distinct=True)
 
 
-def forget(ledger: Ledger, force: bool = False, beside: str = "") -> None:
-    """Drop all that a ledger says, under its lease, and remove its files, with one that lies `beside` its manifest.
+def forget(ledger: Ledger, force: bool = False, *beside: str) -> None:
+    """Drop all that a ledger says, under its lease, and remove its files, with those that lie `beside` its manifest.
 
     Raises as `check_forgettable`. The version goes on counting: a plan that was made before must not look as if it was
     made against the new ledger.
@@ -105,8 +105,8 @@ def forget(ledger: Ledger, force: bool = False, beside: str = "") -> None:
 
     with lease:
         lease.change(emptied)
-        if beside:
-            staging.remove_folder(f"{ledger.manifest_file.folder}/{beside}")
+        for name in beside:
+            staging.remove_folder(f"{ledger.manifest_file.folder}/{name}")
         vacuum(ledger, lease, staging.surroundings.now() + GRACE)
 
 

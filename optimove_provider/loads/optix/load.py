@@ -19,9 +19,11 @@ from optimove_provider.loads.report.max_rejected import judge, judge_expired
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.report.visibility import batch_doubt
 from optimove_provider.loads.spool.every_column import columns_for
+from optimove_provider.loads.spool.first_rows import limit_note, opened_first
 from optimove_provider.loads.spool.freeze import OpenRows, Spool, open_spool
 from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
+from optimove_provider.records.rows import FirstRows
 from optimove_provider.records.to_json.encode import Encoder
 
 
@@ -88,13 +90,16 @@ def _frozen(open_rows: OpenRows, journal: Journal, options: UploadOptions, resum
     def encoder(schema: pa.Schema) -> Encoder:
         return Encoder(schema, target.primary_key, target.key_type, options.nulls)
 
-    opening = columns_for(options.nulls, open_rows)
-    return open_spool(journal, opening, encoder, target.primary_key, resumed, compared, options.stands_for)
+    first = FirstRows(options.limit)
+    opening = columns_for(options.nulls, opened_first(open_rows, first))
+    return open_spool(journal, opening, encoder, target.primary_key, resumed, compared, options.stands_for, first)
 
 
 def _tell_spool(spool: Spool, journal: Journal, report: Report, options: UploadOptions) -> None:
     report.rows = spool.rows
     report.tell_warnings(spool.warnings, spool.warning_note)
+    if told := limit_note(options.limit, spool.has_more):
+        report.note(told)
     report.generation = journal.age.generation.isoformat()
     report.replay = {
         **asdict(options.target),

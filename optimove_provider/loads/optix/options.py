@@ -7,7 +7,7 @@ from typing import Literal
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.contract.wire.targets import connection_uuid
 from optimove_provider.kinds import LONGEST_TTL_SECONDS
-from optimove_provider.loads.plan.modes import check_modes
+from optimove_provider.loads.plan.modes import check_limit, check_modes
 from optimove_provider.loads.plan.plan import PlanInput
 from optimove_provider.loads.report.max_rejected import check_max_rejected
 from optimove_provider.loads.spool.freeze import Spool, StandsFor
@@ -50,7 +50,8 @@ class UploadOptions:
     "null" sends it, "refuse" rejects the row. `max_rejected`: how many rows may be rejected, or which share of all rows
     if it is below 1. `expected_plan` is the digest of the one plan that may be carried out. `dry_run` is
     set by `load.plan`. `all_may_be_bad`: each row may be refused in the same words, since each was before: that is no
-    failure of the load, as long as `max_rejected` allows it.
+    failure of the load, as long as `max_rejected` allows it. `limit`: so many rows of the source are read, and the
+    load is a delta, whatever the source is.
     """
 
     target: OptixTarget
@@ -65,11 +66,15 @@ class UploadOptions:
     expected_plan: str | None = None
     dry_run: bool = False
     all_may_be_bad: bool = False
+    limit: int | None = None
     sending: Sending = field(default_factory=Sending)
 
     def __post_init__(self) -> None:
         check_max_rejected(self.max_rejected)
         check_modes(self.mode, self.source_is, self.on_removed)
+        check_limit(self.limit, self.on_removed)
+        if self.limit is not None:
+            object.__setattr__(self, "source_is", "delta")
 
     @property
     def compares(self) -> bool:

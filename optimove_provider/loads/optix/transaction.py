@@ -18,6 +18,7 @@ from optimove_provider.loads.optix.expiry import TTL_SECONDS, begin_expiry, comm
 from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
 from optimove_provider.loads.optix.rejected_rows import SliceOutcomes, keep_rejected
 from optimove_provider.loads.optix.sender import SliceSender
+from optimove_provider.loads.plan.columns import LoadColumns
 from optimove_provider.loads.plan.plan import Plan
 from optimove_provider.loads.plan.replan import plan_or_reuse
 from optimove_provider.loads.report.max_rejected import EXAMPLES, allowed_of
@@ -67,6 +68,7 @@ class Transaction:
     def plan(self) -> Plan:
         """The plan of an earlier try where it still holds, otherwise a new one; the report has its numbers."""
         options, spool, report = self.options, self.spool, self.report
+        LoadColumns(self.ledger, report).note(spool.columns)
         frozen = options.frozen(report.load_id, spool, self.journal.age)
         if options.source_is == "snapshot" and spool.keyless:
             report.note(
@@ -144,6 +146,7 @@ class Transaction:
             commit = plan.as_commit(committed_at)
             manifest = self.ledger.commit(lease, commit, refused, self.journal.has_sent_before)
             self.report.ledger_version = manifest.version
+            LoadColumns(self.ledger, self.report).committed(self.spool.columns)
         self.journal.committed()
 
     def _expire(self, lease: Lease, plan: Plan) -> None:

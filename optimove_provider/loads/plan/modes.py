@@ -20,6 +20,15 @@ def check_modes(mode: str, source_is: str, on_removed: str) -> None:
         raise SettingsError("a delta does not say what is gone: on_removed='expire' needs source_is='snapshot'")
 
 
+def check_limit(limit: object, on_removed: str) -> None:
+    """Raise SettingsError for a limited load that would make records expire; a template may be anything."""
+    if limit is not None and on_removed == "expire":
+        raise SettingsError(
+            'limit= and on_removed="expire" contradict each other: the keys beyond the limit would be taken for '
+            'removed. Leave on_removed at "report" while the load is limited'
+        )
+
+
 def default_source(mode: str) -> str:
     """What the rows are taken for where it is not said: with "full" some keys may be missing."""
     return "delta" if mode == "full" else "snapshot"

@@ -28,6 +28,21 @@ class Window:
     def __str__(self) -> str:
         return f"{self.start.isoformat()} to {self.end.isoformat()}, from {self.rule}"
 
+    def start_before(self, lookback: timedelta) -> datetime:
+        """The start, so much earlier. Whole days are days of its zone, the rest is time that passes.
+
+        Raises SettingsError where there is no such instant.
+        """
+        days = timedelta(days=lookback.days)
+        try:
+            # Of two aware datetimes in one zone Python counts by the wall clock, which may show no such time.
+            start = (self.start - days).astimezone(UTC) - (lookback - days)
+            return start.astimezone(self.start.tzinfo)
+        except OverflowError:
+            raise SettingsError(
+                f"window_lookback={lookback}: before the year 1, from {self.start.isoformat()}; give a shorter one"
+            ) from None
+
     def in_zone(self, zone: tzinfo) -> "Window":
         """The same instants, as the clocks of a zone show them."""
         return Window(self.start.astimezone(zone), self.end.astimezone(zone), self.rule)

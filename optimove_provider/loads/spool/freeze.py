@@ -29,7 +29,7 @@ from optimove_provider.records.arrow.shown import shown
 from optimove_provider.records.findings import file_rules
 from optimove_provider.records.findings.findings import Finding, Findings
 from optimove_provider.records.rejected_lines import REJECTED_FILE, rejected_line, unread_line
-from optimove_provider.records.rows import Rows, Unread
+from optimove_provider.records.rows import FirstRows, Rows, Unread
 from optimove_provider.records.to_json.encode import Encoded, Unfit, missing_key
 from optimove_provider.records.to_json.scalars import NoForm, refused_value, scalar_text, string_text
 from optimove_provider.surroundings import Surroundings
@@ -50,7 +50,8 @@ class Spool:
 
     `warnings` about keys and columns are counted by rule; `warning_note` tells the first, and where all are. Of the
     rejected rows, `keyless` are without a key that could be told. The keys of the others lie beside the parts, without
-    a record: a snapshot has them, although they are not sent.
+    a record: a snapshot has them, although they are not sent. `has_more`: the load is limited, and its source has more
+    rows.
     """
 
     rows: int
@@ -61,6 +62,7 @@ class Spool:
     parts: RowFiles
     warnings: dict[str, int] = field(default_factory=dict)
     warning_note: str = ""
+    has_more: bool = False
 
     @property
     def filled(self) -> dict[str, float]:
@@ -96,11 +98,13 @@ def open_spool(
     resumed: bool = False,
     compared: bool = False,
     stands_for: StandsFor = NOW,
+    first: FirstRows | None = None,
 ) -> Spool:
     """The rows of a load: those of an earlier try once a request was made, otherwise the source is read again.
 
     `resumed`: this try has read it before. `compared`: they will be compared with a ledger. `stands_for`: how old they
-    are, if they are older than now; rows of an earlier try keep their age.
+    are, if they are older than now; rows of an earlier try keep their age. `first` is asked, once the
+    rows are read, whether the source has more.
     """
     if found := journal.rows(resumed):
         log.info("going on with the rows that were read at %s", journal.opened)
@@ -110,7 +114,7 @@ def open_spool(
         aside, findings = f"{journal.folder}/{REJECTED_FILE}", Findings("the source's rows")
         spool = freeze(rows, journal.staging, folder, aside, make_encoder, primary_key, compared, findings)
     _warn_of_columns(spool.columns, findings)
-    spool = _with_warnings(spool, findings, journal)
+    spool = _with_warnings(replace(spool, has_more=first is not None and first.has_more), findings, journal)
     journal.rows_read(spool.as_json())
     level = logging.WARNING if spool.rejected else logging.INFO
     log.log(level, "%s read, %d of them rejected", how_many(spool.rows, "row"), spool.rejected)

@@ -4,13 +4,16 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from typing import BinaryIO
+from itertools import islice
+from typing import BinaryIO, cast
 
 from optimove_provider.contract.cells.registered import Registered
 from optimove_provider.contract.how_many import how_many
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.loads.progress import Progress
 from optimove_provider.loads.state.staging import Staging
+from optimove_provider.records.csv_syntax.lookahead import LookaheadStream
+from optimove_provider.records.csv_syntax.reader import RecordReader
 from optimove_provider.records.files import check_delimiter, converted, decompressed, delimiter_of, transcoded
 from optimove_provider.records.findings.findings import Findings
 from optimove_provider.records.validate.validate import Options, check_csv
@@ -39,6 +42,21 @@ class CsvFile:
         with self.packed() as stream:
             yield transcoded(decompressed(stream, self.name), self.name, self.encoding)
 
+    @contextmanager
+    def opened_first(self, limit: int | None) -> Iterator[tuple[BinaryIO, bool]]:
+        """The text up to the end of so many rows, of all if it is None, and whether there are more."""
+        size = None if limit is None else self._size_of_first(limit)
+        with self.opened() as stream:
+            yield (stream, False) if size is None else (cast(BinaryIO, _Beginning(stream, size)), True)
+
+    def _size_of_first(self, limit: int) -> int | None:
+        """Where the row after so many begins, in bytes; None if there is none. No more than that is read."""
+        with self.opened() as stream:
+            records = RecordReader(LookaheadStream(stream), self.delimiter)
+            rows = (record for record in records if not record.is_blank)
+            following = next(islice(rows, limit + 1, None), None)  # after the header
+        return following.byte if following else None
+
     @property
     def delimiter(self) -> str:
         """What separates cells: a tab, a comma, or what was said. SettingsError if that can be none."""
@@ -48,6 +66,18 @@ class CsvFile:
     def converted(self) -> str:
         """How the file is read if it is not as its name says."""
         return converted(self.name, self.delimiter, self.encoding)
+
+
+class _Beginning:
+    """The first bytes of a stream."""
+
+    def __init__(self, stream: BinaryIO, size: int) -> None:
+        self._stream, self._left = stream, size
+
+    def read(self, size: int = -1) -> bytes:
+        taken = self._stream.read(self._left if size < 0 else min(size, self._left))
+        self._left -= len(taken)
+        return taken
 
 
 def check_file(

@@ -15,6 +15,7 @@ from optimove_provider.contract.wire.errors import DataError, SettingsError
 from optimove_provider.loads.progress import Progress
 from optimove_provider.loads.report.max_rejected import check_max_rejected
 from optimove_provider.loads.report.report import Report
+from optimove_provider.loads.spool.first_rows import limit_note, opened_first
 from optimove_provider.loads.spool.freeze import OpenRows
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.loads.upload.destination import MAX_FILE_BYTES
@@ -25,6 +26,7 @@ from optimove_provider.records.findings.findings import ERROR, WARNING, Finding,
 from optimove_provider.records.observe.defaults import observers_for
 from optimove_provider.records.observe.observer import ColumnObserver, ObserverFactory, no_observers
 from optimove_provider.records.observe.pii import PII_RULES, pii_names
+from optimove_provider.records.rows import FirstRows
 from optimove_provider.records.to_csv.write import Chunks, CsvText
 from optimove_provider.records.validate.row_validator import OnProgress
 from optimove_provider.records.validate.validate import Options, check_csv
@@ -45,6 +47,7 @@ class ImportOptions:
     their reasons; `max_rejected` of them may be, or that share of all rows if it is below 1; None for any number.
     `allow_pii` names columns that may look like personal data. A file ends before it has more than `max_file_bytes`.
     `strict`: what the vendor calls right here and wrong there makes a row invalid, and is not rewritten.
+    `limit`: so many rows of the source are read, None for all.
     """
 
     attributes: Sequence[Registered]
@@ -54,6 +57,7 @@ class ImportOptions:
     max_file_bytes: int = MAX_FILE_BYTES
     dry_run: bool = False
     strict: bool = False
+    limit: int | None = None
 
     def __post_init__(self) -> None:
         if self.on_invalid not in ON_INVALID:
@@ -81,6 +85,7 @@ class RowCheck:
     ) -> None:
         self._source, self._options, self._staging = source, options, staging
         self._report, self._observers, self._on_refused = report, observers, on_refused
+        self._has_more = False
         self._progress = Progress(staging.surroundings.monotonic)
 
     def run(self, sink: Sink) -> None:
@@ -91,6 +96,8 @@ class RowCheck:
             numbered, on_progress = SourceNumbers(row_sink, text.source_row), self._on_progress(row_sink, sink)
             with self._opened(text) as stream:
                 findings = check_csv(stream, options.attributes, self._check_options(), on_progress, numbered)
+        if told := limit_note(options.limit, self._has_more):
+            self._report.note(told)
         _account(findings, text)
         self._report.rows = findings.rows + text.left_out
         with filed(findings, self._staging, f"reports/{load_id}-findings.json") as url:
@@ -118,11 +125,13 @@ class RowCheck:
     def _opened(self, text: CsvText) -> Iterator[BinaryIO]:
         """The text to check: the file's, or that which is written of the source's rows."""
         if isinstance(self._source, CsvFile):
-            with self._source.opened() as stream:
+            with self._source.opened_first(self._options.limit) as (stream, self._has_more):
                 yield stream
         else:
-            with self._source() as rows, closing(text.chunks(rows)) as chunks:
+            first = FirstRows(self._options.limit)
+            with opened_first(self._source, first)() as rows, closing(text.chunks(rows)) as chunks:
                 yield cast(BinaryIO, Chunks(chunks))
+            self._has_more = first.has_more
 
     def _check_options(self) -> Options:
         file, allowed = self._source, self._options.allow_pii

@@ -1,5 +1,6 @@
 """The rows of a query, fetched a few at a time, on whatever driver Airflow's connection has."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import date, datetime, time
@@ -62,24 +63,26 @@ _CONVERTERS: Mapping[str, Callable[[Any], dict[int, Convert]]] = {
 }
 
 
-def rows_read_ahead(opened: Callable[[], AbstractContextManager[Any]]) -> Reading:
+def rows_read_ahead(opened: Callable[[], AbstractContextManager[Any]], most: int | None = None) -> Reading:
     """The rows of a query, which wait in a temporary file, as `cursor_rows` gives them.
 
     All are fetched, and the query is over, before the second batch is given: however long it takes to send what is
-    read, no transaction of the database waits for it. `opened` gives a cursor on which the query has been executed.
+    read, no transaction of the database waits for it. `opened` gives a cursor on which the query has been executed. No
+    more than `most` rows are fetched, but for a few; None for all.
     """
     with waiting_rows() as waiting:
         with opened() as cursor:
-            rows = cursor_rows(cursor)
+            rows = cursor_rows(cursor, most)
             yield next(rows)
             waiting.put_aside(rows)
         yield from waiting.take_up()
 
 
-def cursor_rows(cursor: Any) -> Rows:
+def cursor_rows(cursor: Any, most: int | None = None) -> Rows:
     """The rows of a DB-API cursor on which a query has been executed; the first batch is empty.
 
-    Raises DataError for a statement without rows, a column that is named twice, and where the driver refuses a value.
+    `most` is how many are wanted, None for all: not many more are fetched. Raises DataError for a statement without
+    rows, a column that is named twice, and where the driver refuses a value.
     """
     fetch = _Fetch(cursor)
     if cursor.description is None:
@@ -90,7 +93,7 @@ def cursor_rows(cursor: Any) -> Rows:
     convert = _CONVERTERS.get(_driver(cursor), lambda _: {})(cursor)
     columns = Columns()
     yield columns.batch({name: [] for name in names})
-    for rows in _grouped(fetch):
+    for rows in _grouped(fetch, sys.maxsize if most is None else most):
         yield from small_batches(columns.batch(_by_column(names, rows, convert)))
 
 
@@ -134,11 +137,12 @@ class _Fetch:
         return rows
 
 
-def _grouped(fetch: _Fetch) -> Iterator[list[_Row]]:
-    """Rows of one batch each. No more are fetched than it has room for."""
+def _grouped(fetch: _Fetch, most: int) -> Iterator[list[_Row]]:
+    """Rows of one batch each. No more are fetched than it has room for, and than are wanted."""
     group: list[_Row] = []
     held = 0
-    while found := fetch.some(BATCH_ROWS - len(group)):
+    while most > 0 and (found := fetch.some(min(most, BATCH_ROWS - len(group)))):
+        most -= len(found)
         for row, size in found:
             if group and held + size > BATCH_BYTES:
                 yield group

@@ -6,6 +6,7 @@ from optimove_provider.loads.dcp.columns import COLUMNS_FILE
 from optimove_provider.loads.ledger.compaction import check_forgettable
 from optimove_provider.loads.ledger.compaction import forget as drop
 from optimove_provider.loads.ledger.places import unlist
+from optimove_provider.loads.plan.columns import LOAD_COLUMNS_FILE
 from optimove_provider.tasks.ledgers.found import find_ledger
 
 COST = (
@@ -40,6 +41,6 @@ def forget(
         return
     for one, line in zip(found, told, strict=True):
         for ledger in one.ledgers():
-            drop(ledger, force, COLUMNS_FILE)
+            drop(ledger, force, COLUMNS_FILE, LOAD_COLUMNS_FILE)
         unlist(one.place, one.target, one.folder)
         yield f"forgotten: {line}"

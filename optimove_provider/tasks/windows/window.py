@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from optimove_provider.kinds import GRAIN
+from optimove_provider.kinds import GRAIN, SPAN, Kind
 from optimove_provider.tasks.checked_fields import CheckedOperator
 from optimove_provider.tasks.failures import airflow_failures
 
@@ -23,10 +23,15 @@ _MADE_FOR_A_POINT, _BY_ASSETS = ("scheduled", "backfill"), "asset_triggered"
 
 
 class RunWindow:
-    """The window of the run, found when a template first asks for it; `used` says whether one did."""
+    """The window of the run, found when a template first asks for it; `used` says whether one did.
 
-    def __init__(self, find: "Callable[[], Window]") -> None:
-        self._find = find
+    Templates have it start so much earlier as `find_lookback` says.
+    """
+
+    def __init__(
+        self, find: "Callable[[], Window]", find_lookback: Callable[[], timedelta] = lambda: timedelta(0)
+    ) -> None:
+        self._find, self._find_lookback = find, find_lookback
         self._window: Window | None = None
 
     @property
@@ -36,8 +41,9 @@ class RunWindow:
 
     @property
     def start(self) -> datetime:
-        """The first instant of the window, in the DAG's zone."""
-        return self.found.start
+        """The first instant whose rows are selected, in the DAG's zone: that of the window, or earlier."""
+        with airflow_failures():
+            return self.found.start_before(self._find_lookback())
 
     @property
     def end(self) -> datetime:
@@ -56,11 +62,12 @@ class RunWindow:
 class WindowedOperator(CheckedOperator):
     """An operator whose templates know the window of the run, and which knows whether they asked for it.
 
-    It may have an attribute `window`: where that is given, the templates have that one. `window_grain` is a template
-    field that is checked.
+    Where its template field `window` is given, the other templates have that one. `window_grain` and `window_lookback`
+    are template fields that are checked.
     """
 
     window_grain: timedelta | float
+    window_lookback: timedelta | float
     stands_for: "Window | None" = None
     """The window that `generation` found."""
     _run_window: RunWindow | None = None
@@ -77,7 +84,12 @@ class WindowedOperator(CheckedOperator):
     ) -> None:
         if parent is self:
             self._context = context
-            self._run_window = RunWindow(partial(self._find_window, context, jinja_env))
+            find = partial(self._asked_for, context=context, jinja_env=jinja_env)
+            of_run = RunWindow(partial(self._window_of_run, context, partial(find, "window_grain", GRAIN)))
+            within: Any = {**context, "window": of_run}
+            super()._do_render_template_fields(parent, ("window",), within, jinja_env, seen_oids)
+            template_fields = [name for name in template_fields if name != "window"]
+            self._run_window = RunWindow(lambda: self._given_or(of_run), partial(find, "window_lookback", SPAN))
             context["window"] = self._run_window  # type: ignore[typeddict-unknown-key]
         super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
 
@@ -92,7 +104,8 @@ class WindowedOperator(CheckedOperator):
         window = used if given is None else given_window(given, self._zone_of_dag())
         self.stands_for = window
         if window:
-            self.log.info("window: %s", window)
+            lookback = self.window_lookback if used else None
+            self.log.info("window: %s%s", window, f"; templates have it start {lookback} earlier" if lookback else "")
         # Within a zone datetimes are compared by the wall clock, which shows some hours twice.
         return window.end.astimezone(UTC) if window else None
 
@@ -112,20 +125,23 @@ class WindowedOperator(CheckedOperator):
             self.log.warning("%s", missed)
             report.note(missed)
 
-    def _find_window(self, context: "Context", jinja_env: "jinja2.Environment") -> "Window":
-        """The given window, else the run's; within `window=` itself, `window` is the run's."""
-        from optimove_provider.loads.plan.window import given_window, resolve
+    def _window_of_run(self, context: "Context", find_grain: Callable[[], timedelta]) -> "Window":
+        from optimove_provider.loads.plan.window import resolve
 
-        of_run = RunWindow(lambda: resolve(_occasion(context, self), self._grain(context, jinja_env)))
-        within: Any = {**context, "window": of_run}
-        given = self.render_template(getattr(self, "window", None), within, jinja_env, set())
+        return resolve(_occasion(context, self), find_grain())
+
+    def _given_or(self, of_run: RunWindow) -> "Window":
+        """The given window, else the run's; within `window=` itself, `window` is the run's."""
+        from optimove_provider.loads.plan.window import given_window
+
+        given = getattr(self, "window", None)
         return of_run.found if given is None else given_window(given, self._zone_of_dag())
 
-    def _grain(self, context: "Context", jinja_env: "jinja2.Environment") -> timedelta:
-        """The grain, which other templates may ask for before it is its turn to be rendered."""
-        stated = self._stated["window_grain"]
+    def _asked_for(self, name: str, kind: Kind, context: "Context", jinja_env: "jinja2.Environment") -> timedelta:
+        """A span of the window's, which other templates may ask for before it is its turn to be rendered."""
+        stated = self._stated[name]
         now = self.render_template(stated, context, jinja_env, set())
-        found: timedelta = GRAIN.rendered("window_grain", now, stated)
+        found: timedelta = kind.rendered(name, now, stated)
         return found
 
     def _zone_of_dag(self) -> tzinfo:

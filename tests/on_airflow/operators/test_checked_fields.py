@@ -60,6 +60,8 @@ FIELDS = {
         ["5 hours", "0", "None", ""],
         ("5400", timedelta(minutes=90)),
     ),
+    "limit": ([0, -1, True, "5", 1.5], ["0", "all", "None", ""], ("off", None)),
+    "window_lookback": (["1d", None, -1, timedelta(-1)], ["1d", "-1", "None", ""], ("90", timedelta(seconds=90))),
     "lock_timeout": (["1h", None, -1, float("inf")], ["1h", "-1", "None", ""], ("60", timedelta(minutes=1))),
     "wait_timeout": (["1h", None, -1, float("nan")], ["1h", "-1", "None", ""], ("0.5", timedelta(seconds=0.5))),
     "verify": (["some", None, 0, -0.5, 1.5, True], ["some", "0", "1.5", "None", ""], ("0.25", 0.25)),

@@ -51,3 +51,16 @@ def test_a_template_that_asks_for_the_window_says_what_the_rows_stand_for(emulat
     told = context(older) | {"params": {"since": "2025-05-01", "until": "2025-05-02"}, "dag_run": None}
     older.render_template_fields(told)
     assert older.execute(told)["stale"] == 1
+
+
+@pytest.mark.parametrize("kind", [OptixUploadOperator, OptixUpdateOperator])
+def test_what_arrived_late_goes_with_a_later_window_and_is_as_new_as_that(connection, ages, kind):
+    looks_back = {"window_lookback": 2 * 86400, "sql_conn_id": "warehouse_default"}
+    late = "SELECT 1 AS id, 9 AS age WHERE '2025-05-01' >= '{{ window.start | ds }}'"
+    for window, age in ((DAYS[1], 1), (DAYS[2], 9)):
+        task = operator(kind, connection, window=window, sql=late.replace("9 AS", f"{age} AS"), **looks_back)
+        told = context(task) | {"dag_run": None}
+        task.render_template_fields(told)
+        assert task.execute(told)["accepted"] == 1
+    assert ages() == {"1": 9}
+    assert run(operator(kind, connection, source=[{"id": "1", "age": 2}], window=DAYS[1]))["stale"] == 1

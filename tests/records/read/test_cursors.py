@@ -48,6 +48,13 @@ def test_short_rows_come_in_whole_batches(sqlite):
     assert len(cursor.asked) < 40
 
 
+@pytest.mark.parametrize("most", [1, 7, BATCH_ROWS, BATCH_ROWS + 3])
+def test_no_more_rows_are_fetched_than_are_wanted(sqlite, most):
+    cursor = Counting(sqlite.execute(LONG.format(3 * BATCH_ROWS, 1)))
+    batches = list(cursor_rows(cursor, most))
+    assert sum(batch.num_rows for batch in batches) == sum(cursor.asked) == most
+
+
 def test_long_rows_after_many_short_ones_do_not_make_a_long_batch(sqlite):
     length = "CASE WHEN x > 900 THEN 300000 ELSE 1 END"
     sql = LONG.format(1100, length)

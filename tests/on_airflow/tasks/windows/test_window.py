@@ -1,6 +1,7 @@
 """The window in a task: what templates see, when the task asks for it, and what is said of points without a run."""
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pendulum
 import pytest
@@ -93,6 +94,61 @@ def test_a_given_window_may_be_made_of_the_runs():
     task = rendered(dag, Run(datetime(2026, 10, 26, 12, tzinfo=UTC), "manual"), window=given)
     assert task.window == {"start": "2026-10-01", "end": "2026-10-26 00:00:00+01:00"}
     assert task.sql == "SELECT '2026-10-01 00:00:00+02:00' AS id, '2026-10-26' AS day"
+
+
+def test_a_given_window_that_is_moved_from_the_runs_is_moved_once():
+    day_before = {name: f"{{{{ window.{name} - macros.timedelta(days=1) }}}}" for name in ("start", "end")}
+    task = rendered(nightly(), Run(night(27)), {"macros": SimpleNamespace(timedelta=timedelta)}, window=day_before)
+    assert task.sql == "SELECT '2026-10-25 00:00:00+02:00' AS id, '2026-10-26' AS day"
+    assert task.generation(task.window) == datetime(2026, 10, 25, 23, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("lookback", "start"),
+    [
+        (timedelta(0), "2026-10-26 00:00:00+01:00"),
+        (DAY, "2026-10-25 00:00:00+02:00"),  # a day of 25 hours
+        (3 * DAY, "2026-10-23 00:00:00+02:00"),
+        (timedelta(hours=25), "2026-10-24 23:00:00+02:00"),
+        (timedelta(hours=23), "2026-10-25 02:00:00+02:00"),
+        (1800, "2026-10-25 23:30:00+01:00"),
+        ("{{ params.hours * 3600 }}", "2026-10-25 22:00:00+01:00"),
+    ],
+)
+def test_a_lookback_moves_what_templates_select_and_nothing_else(lookback, start, caplog, capfd):
+    told = {"params": {"hours": 2}}
+    task = rendered(nightly(), Run(night(27)), told, window_lookback=lookback)
+    assert task.sql == f"SELECT '{start}' AS id, '2026-10-27' AS day"
+    task.read_rendered()
+    assert task.generation(None) == datetime(2026, 10, 26, 23, tzinfo=UTC)
+    assert str(task.stands_for).startswith("2026-10-26T00:00:00+01:00 to 2026-10-27T00:00:00+01:00")
+    assert ("earlier" in caplog.text + capfd.readouterr().out) == bool(lookback)
+
+
+def test_a_lookback_that_ends_where_no_clock_ever_was_begins_an_hour_on():
+    given = {"start": "2026-03-30T02:30:00+02:00", "end": "2026-03-31"}
+    task = rendered(DAG("a", schedule=None, start_date=SINCE), Run(None, "manual"), window=given, window_lookback=DAY)
+    assert "'2026-03-29 03:30:00+02:00'" in task.sql
+
+
+def test_a_lookback_counts_once_for_a_window_that_is_made_of_the_runs():
+    given = {"start": "{{ window.start }}", "end": "{{ window.end }}"}
+    task = rendered(nightly(), Run(night(27)), window=given, window_lookback=DAY)
+    assert task.window["start"] == "2026-10-26 00:00:00+01:00"
+    assert "'2026-10-25 00:00:00+02:00'" in task.sql
+
+
+def test_a_lookback_to_before_the_calendar_stops_the_task_and_is_named():
+    with pytest.raises(AirflowFailException, match="window_lookback=1000000 days, 0:00:00: before the year 1"):
+        rendered(nightly(), Run(night(27)), window_lookback=timedelta(days=1_000_000))
+
+
+def test_points_without_a_run_are_the_same_with_a_lookback():
+    at = night(27)
+    task = rendered(nightly(), Run(at), {"ti": Told([night(25)]), "data_interval_end": at}, window_lookback=5 * DAY)
+    notes = Notes()
+    task.note_missed_points(notes)
+    assert "has 1 point" in notes[0]
 
 
 class Told:
