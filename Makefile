@@ -22,7 +22,7 @@ RUN_DIR := $(CURDIR)/.run
 # Many tests wait, so two processes share the test files out among them. WORKERS=0: all in this one, as a debugger needs.
 WORKERS ?= 2
 # The rest is about what we say to the vendors, and in which order: the same in any version.
-LOWEST_TESTS := tests/on_airflow tests/dags tests/records $(addprefix tests/loads/,dcp ledger plan spool)
+LOWEST_TESTS := tests/on_airflow tests/dags tests/records $(addprefix tests/loads/,ledger plan spool)
 SPREAD = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # Nothing is written to the home folder: it may be missing, or hold another Airflow.
