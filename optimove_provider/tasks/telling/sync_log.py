@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import TimeoutError as TooLate
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,17 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseHook, conf
 
-from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.contract.wire.errors import OptimoveProviderError, SettingsError
 from optimove_provider.contract.wire.outside import cut, redact
-from optimove_provider.hooks.connection_fields import known_connection
 from optimove_provider.options import SyncLog
-from optimove_provider.tasks.deferral import run_of
+from optimove_provider.tasks.sources import database
 from optimove_provider.tasks.staging import SECTION, shows_records
+from optimove_provider.tasks.telling.story import run_of
 from optimove_provider.tasks.telling.sync_log_tables import Database, Row, Table, loads_table, rejected_table
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
-    from airflow.providers.common.sql.hooks.sql import DbApiHook
 
     from optimove_provider.surroundings import Surroundings
     from optimove_provider.tasks.telling.story import Story
@@ -136,7 +134,7 @@ def _write(
 ) -> None:
     before = _instant(entry.now - timedelta(days=to.keep_days)) if to.keep_days else None
     try:
-        _in_time(surroundings, lambda: _replace(to.conn_id, table, entry.story.load_id, rows, before))
+        in_time(surroundings, lambda: _replace(to.conn_id, table, entry.story.load_id, rows, before))
     except Exception as error:
         log.warning(
             "load %s is not in table %s of connection %s: %s. The load itself is %s, as its report says; mend that, "
@@ -146,40 +144,33 @@ def _write(
         log.debug("what that comes from", exc_info=error)
 
 
-def _in_time(surroundings: "Surroundings", do: Callable[[], None]) -> None:
+def in_time(surroundings: "Surroundings", do: Callable[[], None], within: timedelta = PATIENCE) -> None:
     """Do it in a thread, which is left behind if it takes too long. Raises its errors, and TimeoutError."""
     pool = surroundings.pool(1, "sync log")
+    done = pool.submit(do)
     try:
-        pool.submit(do).result(timeout=PATIENCE.total_seconds())
-    except TooLate:
-        raise TimeoutError(f"it took longer than {PATIENCE}, as if another session had a lock on it") from None
+        done.result(timeout=within.total_seconds())
+    except TimeoutError:
+        if done.done():  # the driver's own
+            raise
+        raise TimeoutError(f"it took longer than {within}, as if another session had a lock on it") from None
     finally:
         pool.shutdown(wait=False)
 
 
 def _replace(conn_id: str, table: Table, load_id: str, rows: Callable[[], Iterator[Row]], before: str | None) -> None:
     """Make the table what it should be, and put the rows in place of those of the load that are there."""
-    hook = _database(conn_id)
+    hook = database(conn_id, "sync_log.conn_id")
     with closing(hook.get_conn()) as connection:
         if hook.supports_autocommit:
             hook.set_autocommit(connection, False)
-        database = Database(connection, hook.placeholder)
-        database.ensure(table)
+        tables = Database(connection, hook.placeholder)
+        tables.ensure(table)
         try:
-            database.replace(table, load_id, rows(), before)
+            tables.replace(table, load_id, rows(), before)
         except Exception as error:  # another try of the same load may have written just now
             log.info("load %s is written into %s once more: %s", load_id, table.name, type(error).__name__)
-            database.replace(table, load_id, rows(), before)
-
-
-def _database(conn_id: str) -> "DbApiHook":
-    from airflow.providers.common.sql.hooks.sql import DbApiHook
-
-    with known_connection(conn_id):
-        hook = BaseHook.get_hook(conn_id)
-    if not isinstance(hook, DbApiHook):
-        raise SettingsError(f"it is no connection to a database, but a {hook.conn_type}: name one in sync_log=")
-    return hook
+            tables.replace(table, load_id, rows(), before)
 
 
 def _said(error: Exception, conn_id: str) -> str:
@@ -188,7 +179,8 @@ def _said(error: Exception, conn_id: str) -> str:
     secrets = []
     with suppress(Exception):  # there may be no such connection
         secrets.append(str(BaseHook.get_connection(conn_id).password or ""))
-    return cut(redact(f"{type(error).__name__}: {line}", secrets), _MOST_SAID)
+    kind = "" if isinstance(error, OptimoveProviderError) else f"{type(error).__name__}: "
+    return cut(redact(kind + line, secrets), _MOST_SAID)
 
 
 def _instant(told: datetime | str | None) -> str | None:
