@@ -105,7 +105,9 @@ def test_loads_of_every_kind_and_end_on_real_airflow(
             task_id="retried", source=[{"id": 1}], retries=1, sending={"give_up_after": 0}, **to
         )
         tasks = [
-            OptixUploadOperator.partial(task_id="mapped", **to).expand(source=[[{"id": 2}], [{"id": 3}]]),
+            OptixUploadOperator.partial(task_id="mapped", sync_log=SyncLog("log", "sync_log"), **to).expand(
+                source=[[{"id": 2}], [{"id": 3}]]
+            ),
             OptixUploadOperator(task_id="planned", source=[{"id": 4}], dry_run=True, **to),
             OptixUploadOperator(task_id="plan_fails", source="/no/such.csv", dry_run=True, **to),
             OptixUploadOperator(task_id="keyless", source=flawed(tmp_path), **to),
@@ -283,6 +285,13 @@ def test_a_value_a_mapping_and_a_text_mean_the_same():
     assert value == SyncLog.of("log:ops.loads") == SyncLog.of({"conn_id": "log", "table": "ops.loads"})
     assert value == SyncLog.of('{"conn_id": "log", "table": "ops.loads"}')
     assert upload("u", sync_log=value).sync_log == value.as_dict()
+
+
+def test_all_tasks_of_a_dag_may_have_it_by_default():
+    with DAG("by_default", default_args={"sync_log": "log:t"}):
+        by_default, own = upload("u", sync_log=False), DcpWriteProfilesOperator(task_id="w", table_id=1, profiles=[])
+    assert by_default.sync_log is False
+    assert own.sync_log == SyncLog("log", "t").as_dict()
 
 
 def test_two_loads_may_make_the_table_at_once(postgres_server):
