@@ -161,7 +161,7 @@ def _log_of(text: str) -> Any:
     """The members that a text names: conn_id:table, or JSON; the text itself if it is neither."""
     if text.lstrip().startswith("{"):
         try:
-            return json.loads(text)
+            return {name: value for name, value in json.loads(text).items() if value is not None}
         except ValueError:
             return text
     conn_id, colon, table = text.partition(":")

@@ -14,14 +14,13 @@ from optimove_provider.contract.wire.outside import cut, redact
 from optimove_provider.options import SyncLog
 from optimove_provider.tasks.sources import database
 from optimove_provider.tasks.staging import SECTION, shows_records
-from optimove_provider.tasks.telling.story import run_of
+from optimove_provider.tasks.telling.story import Story, run_of
 from optimove_provider.tasks.telling.sync_log_tables import Database, Row, Table, loads_table, rejected_table
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from optimove_provider.surroundings import Surroundings
-    from optimove_provider.tasks.telling.story import Story
 
 log = logging.getLogger(__name__)
 
@@ -37,16 +36,19 @@ def wanted(given: Any, stated: Any) -> SyncLog | None:
     """
     if given is None:
         named = str(conf.get(SECTION, "sync_log", fallback="") or "").strip()
-        return SyncLog.of(named) if named else None  # type: ignore[arg-type]  # a text stands for it
-    return SyncLog.of(SyncLog.rendered("sync_log", given, stated)) if given else None
+        # Read as rendered: nothing is a template any more, and every name is checked.
+        return SyncLog.read(named) if named else None  # type: ignore[arg-type]  # a text stands for it
+    return None if given is False else SyncLog.of(SyncLog.rendered("sync_log", given, stated))
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A load that has ended, and who tells of it: `run` is the task instance in Airflow's words."""
+    """A load that has ended, and who tells of it: `run` is the task instance in Airflow's words, `vendor` whose loads
+    its operator makes."""
 
-    story: "Story"
+    story: Story
     run: Mapping[str, Any]
+    vendor: str
     now: datetime
 
     def load(self) -> dict[str, Any]:
@@ -58,7 +60,7 @@ class Entry:
             **{name: self.run.get(name) for name in ("run_id", "map_index", "try_number")},
             **{name: account[name] for name in _AS_IN_ACCOUNT},
             **{f"rows_{name}": account[name] for name in ("accepted", "rejected", "unchanged", "stale", "unsent")},
-            "kind": story.kind,
+            "kind": story.kind or self.vendor,
             "target": target.get(story.kind),
             "host": target.get("host"),
             "load_mode": (report.mode if report else "") or story.mode,
@@ -108,7 +110,7 @@ class Entry:
 _AS_IN_ACCOUNT = ("state", "seconds", "evidence", "visibility", "next_step", "batch_uuid", "requests", "report")
 
 
-def write(given: Any, stated: Any, context: "Context", story: "Story", surroundings: "Surroundings") -> None:
+def write(given: Any, stated: Any, context: "Context", story: Story, surroundings: "Surroundings") -> None:
     """Write the row of a load that has ended, in place of that of an earlier try, and its rejected rows.
 
     What cannot be written is a warning: the load is what it is.
@@ -123,7 +125,7 @@ def write(given: Any, stated: Any, context: "Context", story: "Story", surroundi
         return
     if to is None:
         return
-    entry = Entry(story, run_of(context), surroundings.now())
+    entry = Entry(story, run_of(context), getattr(context["task"], "vendor", ""), surroundings.now())
     _write(to, loads_table(to.table), lambda: iter([entry.load()]), entry, surroundings)
     if to.rejected_rows:
         _write(to, rejected_table(to.table), entry.rejected, entry, surroundings)

@@ -137,6 +137,7 @@ def test_loads_of_every_kind_and_end_on_real_airflow(
     assert log("SELECT task_id, load_mode FROM logged_loads") == [("updated", "update")]
     labels = {task if index < 0 else f"{task}[{index}]": load_id for task, index, *_, load_id in found}
     assert all(told.xcoms[task]["load_id"] == load_id for task, load_id in labels.items())
+    assert log("SELECT kind, target FROM sync_log WHERE task_id = 'no_table'") == [("dcp", None)]
     assert log("SELECT task_id, rejected_number, source_row FROM sync_log_rejected") == [("keyless", 1, 1)]
 
 
@@ -251,6 +252,7 @@ def test_a_connection_that_is_none_is_a_warning(emulator, connection, monkeypatc
         ("log:a b", "sync_log.table='a b'"),
         ('{"conn_id": "log"}', "sync_log.table=''"),
         ("{no json", "expected SyncLog"),
+        ("log:t{{ x }}", "sync_log.table='t{{ x }}'"),
         ('{"conn_id": "log", "table": "t", "keep": 3}', "sync_log.keep=3: unknown"),
     ],
 )
@@ -283,7 +285,7 @@ def test_a_wrong_sync_log_fails_when_the_dag_is_parsed(wrong):
 def test_a_value_a_mapping_and_a_text_mean_the_same():
     value = SyncLog("log", "ops.loads")
     assert value == SyncLog.of("log:ops.loads") == SyncLog.of({"conn_id": "log", "table": "ops.loads"})
-    assert value == SyncLog.of('{"conn_id": "log", "table": "ops.loads"}')
+    assert value == SyncLog.of('{"conn_id": "log", "table": "ops.loads", "keep_days": null}')
     assert upload("u", sync_log=value).sync_log == value.as_dict()
 
 
@@ -292,6 +294,16 @@ def test_all_tasks_of_a_dag_may_have_it_by_default():
         by_default, own = upload("u", sync_log=False), DcpWriteProfilesOperator(task_id="w", table_id=1, profiles=[])
     assert by_default.sync_log is False
     assert own.sync_log == SyncLog("log", "t").as_dict()
+
+
+def test_a_name_is_checked_as_it_is_rendered(emulator, connection, log, caplog):
+    operator = upload(connection, sync_log={"conn_id": "log", "table": "{{ params.table }}"})
+    operator.sync_log = {**operator.sync_log, "table": "x; DROP TABLE y"}  # as Airflow renders it
+    assert run(operator)["state"] == "committed"
+    assert "mend sync_log of the task" in caplog.text
+    operator.sync_log = {**operator.sync_log, "table": "rendered"}
+    run(operator)
+    assert len(log("SELECT 1 FROM rendered")) == 1
 
 
 def test_two_loads_may_make_the_table_at_once(postgres_server):
