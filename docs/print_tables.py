@@ -13,6 +13,7 @@ from optimove_provider.contract.optix import data_connections as optix
 from optimove_provider.contract.wire.messages import Endpoint
 from optimove_provider.loads.state.journal import MEANING, TRANSITIONS, Stage
 from optimove_provider.records.findings.file_rules import FILE_RULES
+from optimove_provider.tasks.telling.sync_log_tables import OF_LOADS, OF_REJECTED, Column
 
 DOCS = Path(__file__).parent
 
@@ -161,6 +162,12 @@ def _stage_table() -> Iterator[str]:
         yield _row(f"`{stage}`", meaning, following)
 
 
+def sync_log(columns: tuple[Column, ...]) -> str:
+    """The columns of a table of the sync log, for docs/sync-log.md."""
+    told = (_row(f"`{one.name}`", f"`{one.sql_type}`", one.says) for one in columns)
+    return "\n".join([_row("column", "type", "what it says"), _row("---", "---", "---"), *told])
+
+
 def with_section(page: str, name: str, text: str) -> str:
     """A page in which a printed section, between two comments that name it, is this text."""
     begin, end = f"<!-- printed: {name} -->\n", f"\n<!-- end of {name} -->"
@@ -169,7 +176,11 @@ def with_section(page: str, name: str, text: str) -> str:
 
 
 PAGES = {"rules": rules, "endpoints": endpoints}
-SECTIONS = {("reliability", "stages"): stages}
+SECTIONS = {
+    ("reliability", "stages"): stages,
+    ("sync-log", "loads"): lambda: sync_log(OF_LOADS),
+    ("sync-log", "rejected rows"): lambda: sync_log(OF_REJECTED),
+}
 
 
 def main() -> None:

@@ -183,6 +183,15 @@ def get_provider_info() -> dict[str, Any]:
                         "example": None,
                         "default": "False",
                     },
+                    "sync_log": {
+                        "description": "The table that each load leaves a row in, over any database connection: "
+                        "conn_id:table, or a JSON object with conn_id, table, rejected_rows and keep_days. An "
+                        "operator's own sync_log takes its place. Empty means none.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": '{"conn_id": "warehouse", "table": "ops.sync_log", "rejected_rows": true}',
+                        "default": "",
+                    },
                     "keep_days": {
                         "description": "After how many days reports, rejected rows, and loads that nobody took up "
                         "again are removed from staging.",

@@ -186,3 +186,26 @@ LIMIT = Kind("a whole number of rows from 1 on, or None for all", _whole(1), _pa
 LONGEST_TTL_SECONDS = 100_000_000_000
 """3000 years: what is added to an instant must stay within the calendar."""
 TTL_SECONDS = whole_number(1, "for never", LONGEST_TTL_SECONDS)
+
+
+_TABLE = re.compile(r"(?:[a-z_][a-z0-9_]{0,62}\.){0,2}[a-z_][a-z0-9_]{0,49}", re.ASCII | re.IGNORECASE)
+
+
+def _name_of_table(value: Any) -> str:
+    if not isinstance(value, str) or not _TABLE.fullmatch(value):
+        raise ValueError(value)
+    return value
+
+
+def _name_of_connection(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(value)
+    return value
+
+
+TABLE = Kind(
+    "the name of a table, or schema.table: letters, digits and _, and not a digit first; at most 50 characters",
+    _name_of_table,
+    str,
+)
+CONN_ID = Kind("the id of a connection of Airflow", _name_of_connection, str)

@@ -1,16 +1,18 @@
-"""Options that belong together, as one value each: `from optimove_provider.options import Guards, Sending`.
+"""Options that belong together, as one value each: `from optimove_provider.options import Guards, Sending, SyncLog`.
 
 Operators, the command line and a replay take the same values, so a default stands here and nowhere else. DAG files
 import this module: standard library and the contract's errors only.
 """
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any, Self, cast
 
 from optimove_provider.contract.wire.errors import SettingsError
-from optimove_provider.kinds import FLAG, SHARE, SPAN, Kind, is_template, whole_number
+from optimove_provider.kinds import CONN_ID, FLAG, SHARE, SPAN, TABLE, Kind, is_template, whole_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +60,25 @@ class Group:
 
     @classmethod
     def _full(cls, member: str) -> str:
-        return f"{cls.__name__.lower()}.{member}"
+        return f"{cls._option()}.{member}"
+
+    @classmethod
+    def _option(cls) -> str:
+        """What a parameter is called that takes such a value."""
+        return re.sub("(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
+
+    @classmethod
+    def _untexted(cls, given: Any) -> Any:
+        """The mapping that a text means, where the group has such a form; anything else as it is."""
+        return given
 
     @classmethod
     def _members(cls, given: Any) -> Mapping[str, Any]:
         """The mapping itself. Raises SettingsError if it is none, or has unknown members."""
+        given = cls._untexted(given)
         name, known = cls.__name__, ", ".join(cls.kinds())
         if not isinstance(given, Mapping):
-            raise SettingsError(f"{name.lower()}={given!r:.200}: expected {name}(...), or a mapping of {known}")
+            raise SettingsError(f"{cls._option()}={given!r:.200}: expected {name}(...), or a mapping of {known}")
         if unknown := [name for name in given if name not in cls.kinds()]:
             told = ", ".join(f"{cls._full(name)}={given[name]!r:.200}" for name in unknown)
             raise SettingsError(f"{told}: unknown; expected some of {known}")
@@ -122,3 +135,34 @@ class Sending(Group):
     def patience(self) -> timedelta:
         """`give_up_after`, however it was given."""
         return cast(timedelta, self.give_up_after)
+
+
+@dataclass(frozen=True, slots=True)
+class SyncLog(Group):
+    """The table of the user's own database that each load leaves a row in. A text of `conn_id:table` stands for it too.
+
+    :param conn_id: the connection of the database.
+    :param table: the table's name, or schema.table; it is created if it is missing.
+    :param rejected_rows: each rejected row leaves a row too, in the table `<table>_rejected`.
+    :param keep_days: rows that are older are deleted; None keeps them.
+    """
+
+    conn_id: str = field(default="", metadata={"kind": CONN_ID})
+    table: str = field(default="", metadata={"kind": TABLE})
+    rejected_rows: bool = field(default=False, metadata={"kind": FLAG})
+    keep_days: int | None = field(default=None, metadata={"kind": whole_number(1, "for good", 100_000)})
+
+    @classmethod
+    def _untexted(cls, given: Any) -> Any:
+        return _log_of(given) if isinstance(given, str) else given
+
+
+def _log_of(text: str) -> Any:
+    """The members that a text names: conn_id:table, or JSON; the text itself if it is neither."""
+    if text.lstrip().startswith("{"):
+        try:
+            return {name: value for name, value in json.loads(text).items() if value is not None}
+        except ValueError:
+            return text
+    conn_id, colon, table = text.partition(":")
+    return {"conn_id": conn_id.strip(), "table": table.strip()} if colon else text

@@ -11,6 +11,7 @@ from optimove_provider.tasks.checked_fields import CheckedOperator
 from optimove_provider.tasks.failures import airflow_failures, as_airflow_failure
 from optimove_provider.tasks.staging import begin_load, resume_load, staging
 from optimove_provider.tasks.telling.operator import TellingOperator
+from optimove_provider.tasks.telling.story import run_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -131,14 +132,6 @@ def tries_left(context: "Context | None") -> int | None:
         return None
     ti = context["ti"]
     return max((ti.max_tries or 0) + 1 - ti.try_number, 0)
-
-
-def run_of(context: "Context") -> dict[str, Any]:
-    """A task instance, in Airflow's own words; `map_index` is -1 unless it is mapped."""
-    ti = context["ti"]
-    map_index = -1 if ti.map_index is None else ti.map_index
-    names = {name: getattr(ti, name) for name in ("dag_id", "task_id", "run_id")}
-    return {**names, "map_index": map_index, "try_number": ti.try_number}
 
 
 def as_timedelta(name: str, given: timedelta | float) -> timedelta:

@@ -56,7 +56,7 @@ def open_rows(
 
     check_one_source(source, sql, sql_conn_id)
     if sql is not None:
-        hook = _database(str(sql_conn_id))
+        hook = database(str(sql_conn_id))
         with closing(sources.rows_read_ahead(partial(_executed, hook, sql, parameters), limit and limit + 1)) as rows:
             yield rows
     elif names := source_names(source or []):
@@ -136,14 +136,15 @@ def check_one_source(source: Source | None, sql: str | None, sql_conn_id: str | 
         raise SettingsError("sql= needs sql_conn_id=, the connection of the warehouse")
 
 
-def _database(conn_id: str) -> "DbApiHook":
+def database(conn_id: str, named: str = "sql_conn_id") -> "DbApiHook":
+    """Airflow's hook of a database, whose connection an option names. Raises SettingsError if it is none."""
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
     with known_connection(conn_id):
         hook = BaseHook.get_hook(conn_id)
     if not isinstance(hook, DbApiHook):
         raise SettingsError(
-            f"sql_conn_id {conn_id!r} is no connection to a database, but a {hook.conn_type}: name the warehouse's"
+            f"{named} {conn_id!r} is no connection to a database, but a {hook.conn_type}: name the warehouse's"
         )
     return hook
 

@@ -1,7 +1,7 @@
 """An operator that tells Airflow what its load did, however it ends."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow.providers.common.compat.sdk import BaseOperator, TaskDeferred
 
 from optimove_provider.links.load import ACCOUNT, LINKS, LOAD_ID
+from optimove_provider.options import SyncLog
 from optimove_provider.surroundings import REAL, Surroundings
 from optimove_provider.tasks.telling.story import Story
 
@@ -29,6 +30,9 @@ class TellingOperator(BaseOperator):
 
     The account is there after a success, a failure, a retry and a deferral; only a process that was killed leaves no
     more than the id. Nothing that is told here makes a load fail.
+
+    :param sync_log: the table that each load leaves a row in: `SyncLog(...)`, a mapping of its members, or a text of
+        "conn_id:table". Left out, that of `[optimove] sync_log`; False for none.
     """
 
     operator_extra_links = LINKS
@@ -38,12 +42,21 @@ class TellingOperator(BaseOperator):
     told_mode: ClassVar[str] = ""
     """What stands in a report as the mode of a load, where all loads of the operator have the same."""
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "sync_log" not in cls.template_fields:
+            cls.template_fields = (*cls.template_fields, "sync_log")
+
+    def __init__(self, *, sync_log: "SyncLog | Mapping[str, Any] | str | bool | None" = None, **kwargs: Any) -> None:
         # With the first task, not with the module: a DAG loads Airflow's assets anyway.
         from optimove_provider.assets import LOADS
 
         super().__init__(**kwargs)
         self.outlets = [*self.outlets, LOADS[self.vendor]]
+        self.sync_log = sync_log
+        if sync_log is not None and sync_log is not False:
+            self.sync_log = SyncLog.literal("sync_log", sync_log)
+        self._stated_log = self.sync_log
 
     @contextmanager
     def telling(self, context: "Context", load_id: str) -> Iterator[None]:
@@ -103,6 +116,11 @@ class TellingOperator(BaseOperator):
             partial(metrics.count, story, now, self.dag_id, self.task_id),
         ):
             self._try_to(tell, story)
+        if story.has_ended and getattr(self, "dry_run", False) is not True:
+            from optimove_provider.tasks.telling import sync_log
+
+            writes = partial(sync_log.write, self.sync_log, self._stated_log, context, story, self.surroundings)
+            self._try_to(writes, story)
 
     def _try_to(self, tell: Callable[[], object], story: Story) -> None:
         try:

@@ -9,6 +9,8 @@ from optimove_provider.clients.timeline import total
 from optimove_provider.contract.wire.evidence import evidence_in
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
     from optimove_provider.loads.plan.window import Window
     from optimove_provider.loads.report.report import Report
     from optimove_provider.loads.state.staging import Staging
@@ -110,6 +112,14 @@ class Story:
         if not (self.report and self.place) or self.waits or (self.failure and self.report.state == "planned"):
             return ""
         return str(self.report.result(self.place)["report"])
+
+
+def run_of(context: "Context") -> dict[str, Any]:
+    """A task instance, in Airflow's own words; `map_index` is -1 unless it is mapped."""
+    ti = context["ti"]
+    map_index = -1 if ti.map_index is None else ti.map_index
+    names = {name: getattr(ti, name) for name in ("dag_id", "task_id", "run_id")}
+    return {**names, "map_index": map_index, "try_number": ti.try_number}
 
 
 def _staging() -> "Staging":
