@@ -1,7 +1,5 @@
 """Importing every row into DCP: checked and uploaded in one pass, and nothing is visible unless all of it is right."""
 
-from collections.abc import Collection
-
 from optimove_provider.contract.dcp.evidence import NOT_SEEN
 from optimove_provider.loads.dcp.columns import attributes_of
 from optimove_provider.loads.dcp.invalidation import Invalidation, invalidation_of
@@ -72,17 +70,20 @@ class FullImport:
             if invalidation.is_below_watermark:
                 self._end_as_stale(invalidation, visible)
                 return
-            self._note_columns(attributes_of(invalidation.columns))
-            invalidation.write(report.s3_keys)
+            self._write(invalidation)
         self._publication.commit(invalidation.right)
         report.accepted = report.rows - report.rejected
         report.state = "uploaded" if report.s3_keys else "nothing_to_send"
         report.tell_evidence(NOT_SEEN)
 
-    def _note_columns(self, columns: Collection[str]) -> None:
-        if self._load.ledger:
-            known = LoadColumns(self._load.ledger, self._report)
+    def _write(self, invalidation: Invalidation) -> None:
+        """Tell the ledger what these files will cost it, and the report of columns that came or went."""
+        columns = attributes_of(invalidation.columns)
+        known = LoadColumns(self._load.ledger, self._report) if self._load.ledger else None
+        if known:
             known.note(columns)
+        invalidation.write(self._report.s3_keys)
+        if known:
             known.committed(columns)
 
     def _end_as_stale(self, invalidation: Invalidation, visible: int) -> None:

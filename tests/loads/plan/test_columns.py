@@ -2,10 +2,11 @@
 
 import logging
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from optimove_provider.loads.dcp.invalidation import OverwritesNewer
 from optimove_provider.loads.dcp.load import run
 from optimove_provider.loads.optix.load import load, plan
 from optimove_provider.loads.plan.columns import difference
@@ -113,3 +114,12 @@ def test_an_import_tells_of_its_attributes(table, mode):
     assert imported(table, b"note,customerId,ltv\nx,1,3\n", mode) == ["it also has 'note'"]
     assert imported(table, b"customerId,ltv,note\n1,4,x\n", mode) == []
     assert imported(table, b"customerId,note\n1,y\n", mode) == ["it lacks 'ltv'"]
+
+
+def test_a_full_import_that_is_refused_does_not_count(table):
+    run_at = datetime(2026, 11, 2, tzinfo=UTC)
+    dcp_imports.full(table, b"customerId,ltv\n1,2\n", 1, run_at)
+    older = dcp_imports.another(table)
+    with pytest.raises(OverwritesNewer):
+        dcp_imports.full(older, b"customerId,ltv,note\n1,1,x\n", 1, run_at - timedelta(days=1))
+    assert imported(table, b"customerId,ltv\n1,2\n", "full") == []
