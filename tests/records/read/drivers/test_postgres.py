@@ -53,7 +53,7 @@ def values(connection, sql, parameters=()):
         fetch = cursors._Fetch(cursor)
         fetch.look(cursors.FIRST_ROWS)
         convert = cursors._CONVERTERS[type(connection).__module__.partition(".")[0]](cursor)
-        found = [row for rows in cursors._grouped(fetch) for row in rows]
+        found = [row for rows in cursors._grouped(fetch, sys.maxsize) for row in rows]
         return cursors._by_column(fetch.names, found, convert)
 
 
