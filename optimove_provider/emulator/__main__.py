@@ -4,6 +4,7 @@ import argparse
 import signal
 import sys
 import threading
+from pathlib import Path
 
 from optimove_provider.contract.dcp import config as dcp
 from optimove_provider.contract.optix import data_connections as optix
@@ -26,12 +27,20 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="NAME",
         help="another name under which the control routes may be asked, as in a container's network; may be repeated",
     )
+    parser.add_argument(
+        "--state-file",
+        type=Path,
+        metavar="FILE",
+        help="keep what it holds in this file, and go on with that at the next start",
+    )
     wanted = parser.parse_args(arguments)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
-        with EmulatorServer(wanted.host, wanted.port, allowed_hosts=wanted.allowed_host) as emulator:
+        with EmulatorServer(
+            wanted.host, wanted.port, allowed_hosts=wanted.allowed_host, state_file=wanted.state_file
+        ) as emulator:
             print(_welcome(emulator), flush=True)
             stop.wait()
     except (OSError, OverflowError, RuntimeError) as error:
@@ -52,7 +61,7 @@ def _welcome(emulator: EmulatorServer) -> str:
             f"upload_history_url  {emulator.url}{PREFIXES[dcp.HISTORY_API]}{{table_id}}",
             f"S3                  {emulator.s3_url} (bucket {dcp.IMPORT_BUCKET}, with the keys of a table or, for an "
             f"aws_conn_id, {AWS_ACCESS_KEY} and {AWS_SECRET_KEY})",
-            "Ctrl-C stops it; everything it holds is gone then.",
+            f"Ctrl-C stops it. {emulator.state.keeping}",
         )
     )
 

@@ -47,6 +47,11 @@ def is_control(url: str) -> bool:
     return f"/{unquote(url_path(url)).lstrip('/')}".startswith(PREFIX)
 
 
+def is_look(request: Request) -> bool:
+    """Whether a request changes nothing that is worth keeping: it looks at a control route."""
+    return request.method == "GET" and is_control(request.url) and not HISTORY.owns(url_path(request.url))
+
+
 def latency_seconds(state: State, request: Request) -> float:
     """How long the answer to this request is held back: not at all on a control route."""
     return 0.0 if _route(state, request).api is CONTROL else state.switches.plain.latency_seconds

@@ -44,8 +44,11 @@ class MotoObjects:
 
     def read(self, found: StoredObject) -> BinaryIO:
         """As ObjectStore says."""
+        return io.BytesIO(self._key(found).value)
+
+    def _key(self, found: StoredObject) -> Any:
         wanted = (found.key, found.version)
-        return io.BytesIO(next(key.value for key in self._keys() if (key.name, str(key.version_id)) == wanted))
+        return next(key for key in self._keys() if (key.name, str(key.version_id)) == wanted)
 
     def take_away(self, found: StoredObject, moved: str | None) -> None:
         """As ObjectStore says."""
@@ -53,6 +56,20 @@ class MotoObjects:
             with self.read(found) as body:
                 self._backend.put_object(IMPORT_BUCKET, moved, body.read())
         self._backend.delete_object(IMPORT_BUCKET, found.key)
+
+    def held(self) -> Iterable[StoredObject]:
+        """As ObjectStore says."""
+        keys = self._backend.get_bucket(IMPORT_BUCKET).keys
+        return [found for found in self.list() if getattr(keys.get(found.key), "version_id", None) == found.version]
+
+    def etag(self, found: StoredObject) -> str | None:
+        """As ObjectStore says."""
+        return str(self._key(found).etag).strip('"')
+
+    def restore(self, found: StoredObject, data: bytes, etag: str | None) -> None:
+        """As ObjectStore says."""
+        if found not in self.list():
+            self._backend.put_object(IMPORT_BUCKET, found.key, data, etag=etag)._version_id = found.version
 
     def upload_bytes(self, upload_id: str) -> int | None:
         """How many bytes the parts of an upload have; None where none is open."""

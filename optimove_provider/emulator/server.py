@@ -9,16 +9,19 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from http.server import ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Self
 
 from optimove_provider.contract.wire.messages import Lost, Request, Response
 from optimove_provider.emulator.callers import Callers
 from optimove_provider.emulator.connections import IDLE_SECONDS, BoundedHandler, BoundedServer
-from optimove_provider.emulator.dispatch import is_control, latency_seconds, send
+from optimove_provider.emulator.dispatch import is_control, is_look, latency_seconds, send
 from optimove_provider.emulator.importer.importer import advance
+from optimove_provider.emulator.kept.keeper import Keeper
+from optimove_provider.emulator.kept.state_file import StateFile
 from optimove_provider.emulator.model.state import State
 from optimove_provider.emulator.replies import json_answer
 from optimove_provider.emulator.s3 import MotoObjects, S3Server
@@ -51,6 +54,8 @@ class _Handler(BoundedHandler):
             self.close_connection = True
             return self._write(refused)
         request = Request(self.command, self.path, dict(self.headers), body)
+        if not is_look(request):
+            self.server.touch()
         with self.server.lock:
             answer = send(self.server.state, request)
             latency = latency_seconds(self.server.state, request)
@@ -103,8 +108,16 @@ class _Server(BoundedServer, ThreadingHTTPServer):
     daemon_threads = False  # so that closing the server waits for them, and none outlives it
     request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], state: State, lock: Any, callers: Callers, idle_seconds: float):
-        self.state, self.lock, self.callers = state, lock, callers
+    def __init__(
+        self,
+        address: tuple[str, int],
+        state: State,
+        lock: Any,
+        callers: Callers,
+        idle_seconds: float,
+        touch: Callable[[], None],
+    ):
+        self.state, self.lock, self.callers, self.touch = state, lock, callers, touch
         self._reset: set[Any] = set()
         self.stopping = threading.Event()
         super().__init__(address, type("_TimedHandler", (_Handler,), {"idle_seconds": idle_seconds}))
@@ -151,8 +164,9 @@ class EmulatorServer:
 
     Port 0 means any free port. With a fixed `port`, S3 is on the next one unless `s3_port` says otherwise. The control
     routes are there under the loopback's names, under `host` and under those of `allowed_hosts`, and not for pages of
-    other sites. A connection on which no request comes within `idle_seconds` is closed.
-    Raises OSError if a port is taken and RuntimeError if moto is not installed.
+    other sites. A connection on which no request comes within `idle_seconds` is closed. What it holds is kept in
+    `state_file`, if there is one, soon after each change and at the end.
+    Raises OSError if a port is taken and RuntimeError if moto is not installed, or the file is in use.
     """
 
     def __init__(
@@ -163,11 +177,13 @@ class EmulatorServer:
         state: State | None = None,
         allowed_hosts: Collection[str] = (),
         idle_seconds: float = IDLE_SECONDS,
+        state_file: Path | None = None,
     ):
         self.host, self.port = host, port
         self._callers, self._idle_seconds = Callers(host, allowed_hosts), idle_seconds
         self.s3_port = s3_port or (port + 1 if port else 0)
         self.state, self._lock = state if state is not None else State(), threading.Lock()
+        self._keeper = Keeper(StateFile(state_file), self.state, self._lock) if state_file else None
 
     @property
     def url(self) -> str:
@@ -184,10 +200,14 @@ class EmulatorServer:
             objects = self._import_moto()
             self.state.objects = objects
             self.state.ignore_present_objects()
+            if self._keeper:
+                self._keeper.start()
+                starting.callback(self._keeper.stop)
             self._access = S3Access(self.state, objects.upload_bytes)
             s3 = S3Server(self.host, self.s3_port, self._callers, self._idle_seconds, self._why_s3_refused)
             starting.callback(s3.stop)
-            server = _Server((self.host, self.port), self.state, self._lock, self._callers, self._idle_seconds)
+            address = (self.host, self.port)
+            server = _Server(address, self.state, self._lock, self._callers, self._idle_seconds, self._touch)
             starting.callback(server.stop)
             self.port, self.s3_port = server.server_port, s3.port
             self._running, self._apis = starting.pop_all(), server
@@ -199,11 +219,18 @@ class EmulatorServer:
         except ModuleNotFoundError as error:
             raise RuntimeError(_MOTO_MISSING) from error
 
+    def _touch(self) -> None:
+        """Before whatever may change the state."""
+        if self._keeper:
+            self._keeper.touch()
+
     def _why_s3_refused(self, asked: Signed) -> Refused | None:
         """Who looks at the bucket finds what has become of its objects by now."""
         with self._lock:
             if asked.method in ("GET", "HEAD"):
                 advance(self.state)
+            else:
+                self._touch()
             return self._access.why_refused(asked)
 
     def __exit__(self, *_: object) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import uuid
+from typing import Self
 
 LEAST_NUMBER = 3_000_000_000
 """Ids of the DCP API are integers, and real ones exceed 2^31: a client with 32 bits for them must fail."""
@@ -14,6 +15,18 @@ class Ids:
         self._seed = uuid.uuid5(uuid.NAMESPACE_OID, seed) if seed is not None else uuid.uuid4()
         self._made = 0
         self._number = LEAST_NUMBER + self._seed.int % LEAST_NUMBER
+
+    @classmethod
+    def at(cls, seed: str, made: int, number: int) -> Self:
+        """Ids that go on where `position` was these."""
+        found = cls()
+        found._seed, found._made, found._number = uuid.UUID(seed), made, number
+        return found
+
+    @property
+    def position(self) -> tuple[str, int, int]:
+        """How far it has come: the seed, and two counters."""
+        return str(self._seed), self._made, self._number
 
     def uuid(self) -> str:
         """Another uuid, as text."""

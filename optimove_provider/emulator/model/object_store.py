@@ -1,4 +1,4 @@
-"""What the importer sees of S3: three methods. `MemoryObjects` serves tests that need no socket."""
+"""What the importer sees of S3: a few methods. `MemoryObjects` serves tests that need no socket."""
 
 import io
 from collections.abc import Iterable
@@ -31,6 +31,18 @@ class ObjectStore(Protocol):
         instead, if any."""
         ...
 
+    def held(self) -> Iterable[StoredObject]:
+        """The objects that a client finds, those put first coming first."""
+        ...
+
+    def etag(self, found: StoredObject) -> str | None:
+        """The ETag of an object, without quotation marks; None where there is none."""
+        ...
+
+    def restore(self, found: StoredObject, data: bytes, etag: str | None) -> None:
+        """Put an object that another bucket held, as that version, unless it is there already."""
+        ...
+
 
 class MemoryObjects:
     """A bucket in memory."""
@@ -58,3 +70,15 @@ class MemoryObjects:
         self.taken_away.append(found)
         if moved:
             self.put(moved, self._stored[found])
+
+    def held(self) -> Iterable[StoredObject]:
+        """As ObjectStore says."""
+        newest = {found.key: found for found in self._stored}
+        return [found for found in self._stored if found == newest[found.key] and found not in self.taken_away]
+
+    def etag(self, found: StoredObject) -> None:
+        """As ObjectStore says."""
+
+    def restore(self, found: StoredObject, data: bytes, etag: str | None) -> None:
+        """As ObjectStore says."""
+        self._stored[found] = data

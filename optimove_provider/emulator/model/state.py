@@ -23,7 +23,10 @@ REMEMBERED_REQUESTS = 10_000
 
 
 class State:
-    """One emulator. `seed` makes its ids the same again; `objects` is the import bucket."""
+    """One emulator. `seed` makes its ids the same again; `objects` is the import bucket.
+
+    `keeping` says whether what it holds is kept, and where.
+    """
 
     def __init__(
         self,
@@ -34,6 +37,7 @@ class State:
         self.clock = clock
         self.ids = Ids(seed)
         self.objects: ObjectStore = objects if objects is not None else MemoryObjects()
+        self.keeping = "Everything is gone when the emulator stops."
         self.reset()
 
     def reset(self) -> None:

@@ -1,0 +1,1 @@
+"""What an emulator holds, in a file, so that the next one goes on with it."""
