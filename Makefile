@@ -42,7 +42,7 @@ setup: $(READY)  ## install everything into .venv (the other commands do it by t
 demo: $(READY)  ## real customers into both stores on real Airflow, then compared value by value
 	@$(VENV)/bin/python -m optimove_provider.demo run
 
-up: $(READY)  ## Airflow and the emulator, to click around in; Ctrl-C stops both
+up: $(READY)  ## Airflow and the emulator, to click around in; Ctrl-C stops both, the next one goes on
 	@exec $(VENV)/bin/python -m optimove_provider.demo up $(UP)
 
 test: $(READY)  ## the whole test suite; ARGS="-k name" narrows it

@@ -27,11 +27,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m optimove_provider.demo", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="CDNOW's customers into both stores, then compared value by value")
-    up = commands.add_parser("up", help="Airflow and the emulator until Ctrl-C")
+    up = commands.add_parser("up", help="Airflow and the emulator until Ctrl-C, with what they held before")
     for command in (run, up):
         command.add_argument("--dags", type=Path, default=ROOT / "dags", help="default: %(default)s")
         command.add_argument(
-            "--folder", type=Path, default=ROOT / ".run", help="for all state, emptied first (default: %(default)s)"
+            "--folder",
+            type=Path,
+            default=ROOT / ".run",
+            help="for all state; `run` empties its own (default: %(default)s)",
         )
     _add_port(up, "--port", "UP_PORT", 8080, "Airflow's port")
     _add_port(up, "--emulator-port", "UP_EMULATOR_PORT", 8099, "the emulator's port; its S3 takes the next one")

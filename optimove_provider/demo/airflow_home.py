@@ -1,4 +1,4 @@
-"""A fresh AIRFLOW_HOME with connections to an emulator, as environment variables.
+"""An AIRFLOW_HOME with connections to an emulator, as environment variables.
 
 Airflow reads its settings once, when it is imported: put these into the environment before that.
 """

@@ -1,12 +1,11 @@
 """`make up`: Airflow and the emulator, to click around in, until Ctrl-C."""
 
 import json
-import shutil
 import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,57 +16,103 @@ from optimove_provider.demo.terminal import last_error, step
 from optimove_provider.disk.modes import PRIVATE, open_private
 from optimove_provider.emulator.server import EmulatorServer
 
-TRY_DAG = "warehouse_to_profiles"
+TRY_DAG, BACKFILL_DAG = "warehouse_to_profiles", "optix_incremental"
+OTHER_PORTS = 'make up UP="--port 8081 --emulator-port 8199"'
+Connections = dict[str, dict[str, Any]]
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def keep_up(folder: Path, dags: Path, port: int, emulator_port: int) -> int:
-    """Run until SIGINT, SIGTERM or SIGHUP, in a folder that is emptied first. Returns the exit code."""
+    """Run until SIGINT, SIGTERM or SIGHUP, and go on with what the folder holds. Returns the exit code."""
     taken = [str(number) for number in (port, emulator_port, emulator_port + 1) if not _is_free(number)]
     if taken:
-        print(f"Taken on {HOST}: port {', '.join(taken)}. Choose others: --port, --emulator-port", file=sys.stderr)
+        print(f"Taken on {HOST}: port {', '.join(taken)}. Choose others: {OTHER_PORTS}", file=sys.stderr)
         return 1
     if port in (emulator_port, emulator_port + 1):
         told = f"--port {port} is one of the emulator's, which takes {emulator_port} and {emulator_port + 1}"
         print(f"{told}. Choose another one for Airflow", file=sys.stderr)
         return 1
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(PRIVATE.folder, parents=True)
+    folder.mkdir(PRIVATE.folder, parents=True, exist_ok=True)
     log = folder / "airflow.log"
     with _interruptible():
         try:
-            _serve(folder, dags, port, emulator_port)
+            return _serve(folder, dags, port, emulator_port)
         except standalone.NotRunning as trouble:
-            print(f"{trouble}: {last_error(log)}\nAirflow's log: {log}", file=sys.stderr)
+            told = (
+                f"{trouble}: {last_error(log)}\nAirflow's log: {log}\nTo start anew, without what it held: make clean"
+            )
+            print(told, file=sys.stderr)
             return 1
         except KeyboardInterrupt:
             print("Stopped.", flush=True)
     return 0
 
 
-def _serve(folder: Path, dags: Path, port: int, emulator_port: int) -> None:
+def _serve(folder: Path, dags: Path, port: int, emulator_port: int) -> int:
     home, log, database = folder / "airflow", folder / "airflow.log", folder / "warehouse.db"
-    with step("Loading CDNOW's orders into a SQLite warehouse"):
-        warehouse.load_orders(database)
-    with EmulatorServer(HOST, emulator_port) as emulator:
+    with ExitStack() as serving:
+        try:
+            server = EmulatorServer(HOST, emulator_port, state_file=folder / "emulator.jsonl")
+            emulator = serving.enter_context(server)
+        except (OSError, RuntimeError) as trouble:  # another `make up` in this folder, too
+            print(f"The emulator does not start: {trouble}", file=sys.stderr)
+            return 1
+        if log.exists():
+            log.replace(folder / "airflow.log.1")  # of the start before
+        if not warehouse.days(database):
+            with step("Loading CDNOW's orders into a SQLite warehouse"):
+                warehouse.load_orders(database)
         airflow_home.enter(airflow_home.environment(home, dags) | standalone.settings(port, _free_ports()))
-        with step("Making Airflow's database, with the connections and the pool in it"):
-            standalone.airflow(log, "db", "migrate")
-            connections = airflow_home.connections(emulator.url, emulator.s3_url, database)
-            standalone.airflow(log, "connections", "import", str(_written(folder, connections)))
-            standalone.airflow(log, "pools", "set", "optix", "2", "loads to Opti-X at a time")
+        _prepare(folder, log, airflow_home.connections(emulator.url, emulator.s3_url, database))
         with standalone.running(log) as process:
             try:
                 with step("Starting Airflow"):
                     standalone.wait_until_healthy(process, port, _tell)
-                print(_welcome(port, standalone.password(home), emulator.url, log), flush=True)
+                print(_welcome(folder, port, emulator), flush=True)
                 raise standalone.NotRunning(f"`airflow standalone` ended ({process.wait()})")
             finally:
                 print("\nStopping Airflow and the emulator ...", flush=True)
 
 
-def _written(folder: Path, connections: dict[str, dict[str, Any]]) -> Path:
-    path = folder / "connections.json"
+def _prepare(folder: Path, log: Path, connections: Connections) -> None:
+    """Make Airflow's database, the connections and the pool, if they are not there yet. Later on, connections change
+    only where they lead: to an emulator on other ports. One that was edited in Airflow stays as it is."""
+    made = folder / "connections.json"  # written when all of it was made
+    before: Connections = json.loads(made.read_text()) if made.exists() else {}
+    if before == connections:
+        return
+    with step("Making Airflow's database, with the connections and the pool in it"):
+        standalone.airflow(log, "db", "migrate")
+        if not before:
+            standalone.airflow(log, "pools", "set", "optix", "2", "loads to Opti-X at a time")
+        wanted = connections if not before else _unedited(folder, log, before, connections)
+        standalone.airflow(log, "connections", "import", "--overwrite", str(_written(folder / "wanted.json", wanted)))
+        _written(folder / "wanted.json", connections).replace(made)
+
+
+def _unedited(folder: Path, log: Path, before: Connections, now: Connections) -> Connections:
+    """Those of the connections that Airflow still has as they were made, or not at all."""
+    exported = folder / "exported.json"
+    _written(exported, {})  # it holds passwords
+    standalone.airflow(log, "connections", "export", "--file-format", "json", str(exported))
+    found = json.loads(exported.read_text())
+    exported.unlink()
+    edited = [name for name in now if name in found and name in before and not _is_made_of(found[name], before[name])]
+    if edited:
+        print(f"edited, and left as they are: {', '.join(edited)}", end=" ", flush=True)
+    return {name: fields for name, fields in now.items() if name not in edited}
+
+
+def _is_made_of(found: dict[str, Any], fields: dict[str, Any]) -> bool:
+    return all(_plain(found.get(name)) == _plain(value) for name, value in fields.items())
+
+
+def _plain(value: Any) -> Any:
+    """An extra is a text in Airflow; no port is 0 or None."""
+    return (json.loads(value) if isinstance(value, str) and value.startswith("{") else value) or None
+
+
+def _written(path: Path, connections: Connections) -> Path:
     with open_private(path) as file:
         file.write(json.dumps(connections, indent=2).encode())
     return path
@@ -77,16 +122,21 @@ def _tell(component: str) -> None:
     print(component, end=" ", flush=True)
 
 
-def _welcome(port: int, password: str, emulator_url: str, log: Path) -> str:
+def _welcome(folder: Path, port: int, emulator: EmulatorServer) -> str:
+    first, last = warehouse.days(folder / "warehouse.db") or ("", "")
+    airflow = f"http://{HOST}:{port}"
     return f"""
-Airflow    http://{HOST}:{port}
+Airflow    {airflow}
 login      admin
-password   {password}
-emulator   {emulator_url}/_emulator/
-log        {log}
+password   {standalone.password(folder / "airflow")}
+emulator   {emulator.url}/_emulator/
+log        {folder / "airflow.log"}
+data       orders from {first} to {last}: the days that a backfill finds something for
 
-Trigger the DAG {TRY_DAG}: http://{HOST}:{port}/dags/{TRY_DAG}
-Ctrl-C stops everything."""
+Trigger the DAG {TRY_DAG}: {airflow}/dags/{TRY_DAG}
+or back-fill {BACKFILL_DAG}, some days of June 1998: {airflow}/dags/{BACKFILL_DAG}
+and look at what became of the rows: {airflow}/plugin/optimove_nav
+Ctrl-C stops everything. The next `make up` goes on with all this; `make clean` empties it."""
 
 
 @contextmanager

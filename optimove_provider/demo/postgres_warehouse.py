@@ -8,7 +8,7 @@ from pathlib import Path
 
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 
-from optimove_provider.demo.warehouse import CDNOW, read_orders
+from optimove_provider.demo.warehouse import CDNOW, VIEW, read_orders
 
 CONN_ID = "warehouse_default"
 
@@ -26,13 +26,20 @@ def load_orders(conn_id: str = CONN_ID, source: Path = CDNOW) -> int:
     """
     _ensure_database(conn_id)
     with closing(PostgresHook(conn_id).get_conn()) as connection, connection.cursor() as cursor:
-        cursor.execute("DROP TABLE IF EXISTS orders")
+        cursor.execute("DROP TABLE IF EXISTS orders CASCADE")
         cursor.execute(_TABLE)
+        cursor.execute(VIEW)
         cursor.executemany("INSERT INTO orders VALUES (%s, %s, %s, %s)", read_orders(source))
         cursor.execute("SELECT count(*) FROM orders")
         rows = cursor.fetchone()
         connection.commit()
     return int(rows[0])
+
+
+def has_orders(conn_id: str = CONN_ID) -> bool:
+    """Whether the warehouse was filled before."""
+    _ensure_database(conn_id)
+    return bool(PostgresHook(conn_id).get_first("SELECT to_regclass('customer_profiles')")[0])
 
 
 def _ensure_database(conn_id: str) -> None:
@@ -43,4 +50,5 @@ def _ensure_database(conn_id: str) -> None:
 
 
 if __name__ == "__main__":
-    print(f"{load_orders()} orders in the warehouse")
+    # What was changed in the warehouse since is kept.
+    print("The warehouse is there" if has_orders() else f"{load_orders()} orders in the warehouse")

@@ -29,6 +29,8 @@ def settings(port: int, log_ports: tuple[int, int]) -> dict[str, str]:
         "AIRFLOW__CORE__PARALLELISM": "4",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+        # A DAG file that is put into the folder shows after seconds instead of minutes.
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
         "AIRFLOW__API__HOST": HOST,
         # Workers find the API by base_url, not by port: with only one of them set, every task fails.
         "AIRFLOW__API__PORT": str(port),

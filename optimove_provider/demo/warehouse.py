@@ -19,6 +19,14 @@ CREATE TABLE orders (
 )
 """
 
+VIEW = """
+CREATE VIEW customer_profiles AS
+SELECT customer_id, COUNT(*) AS orders, SUM(cds) AS cds, ROUND(SUM(dollars), 2) AS lifetime_value,
+  MIN(order_date) AS first_order, MAX(order_date) AS last_order
+FROM orders GROUP BY customer_id
+"""
+"""One row a customer, for README's DAG and for anybody who looks around; in any SQL."""
+
 _PROFILES = """
 SELECT customer_id, count(*), sum(cds), round(sum(dollars), 2), min(order_date), max(order_date)
 FROM orders GROUP BY customer_id ORDER BY customer_id
@@ -32,9 +40,23 @@ def load_orders(database: Path, source: Path = CDNOW) -> int:
     Raises ValueError with the line's number if a line does not have the five columns.
     """
     with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("DROP VIEW IF EXISTS customer_profiles")
         connection.execute("DROP TABLE IF EXISTS orders")
         connection.execute(_TABLE)
+        connection.execute(VIEW)
         return connection.executemany("INSERT INTO orders VALUES (?, ?, ?, ?)", read_orders(source)).rowcount
+
+
+def days(database: Path) -> tuple[str, str] | None:
+    """The first and the last day with orders, as ISO dates; None if there are none, or no warehouse."""
+    if not database.exists():
+        return None
+    with closing(sqlite3.connect(database)) as connection:
+        try:
+            first, last = connection.execute("SELECT MIN(order_date), MAX(order_date) FROM orders").fetchone()
+        except sqlite3.OperationalError:  # it was never filled
+            return None
+    return (first, last) if first else None
 
 
 def read_orders(source: Path) -> Iterator[Order]:

@@ -55,6 +55,8 @@ def why_foreign(header: Header, host: str) -> str | None:
 
 def _why_form(method: str, header: Header, body: bytes | None) -> str | None:
     """What a form of any page can send, in a browser that does not say from where: JSON it can send as text only."""
+    if header("origin") is not None or header("sec-fetch-site") == "same-origin":
+        return None  # our own page: `why_foreign` refuses those of others
     kind = (header("content-type") or "").partition(";")[0].strip().casefold()
     if method == "GET" or kind not in _FORM_TYPES:
         return None

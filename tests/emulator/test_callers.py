@@ -95,6 +95,13 @@ def test_what_a_form_can_send_is_refused(kind, body):
     assert JSON in why("POST", body, content_type=kind)
 
 
+def test_a_form_of_our_own_page_is_taken():
+    kind = "application/x-www-form-urlencoded"
+    assert why("POST", b"number=1", content_type=kind, origin="http://localhost:8099") is None
+    assert why("POST", b"number=1", content_type=kind, sec_fetch_site="same-origin") is None
+    assert why("POST", b"number=1", content_type=kind, sec_fetch_site="none")
+
+
 def test_what_no_form_can_send_is_taken():
     assert why("POST", None) is None
     assert why("POST", b' {"status": 500}', content_type="application/x-www-form-urlencoded") is None

@@ -3,13 +3,14 @@
 No vendor has anything like it. It takes no key and shows neither keys nor the values of headers. No I/O here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any, get_args, get_type_hints
 
 from optimove_provider.contract.wire.messages import Endpoint, Response
+from optimove_provider.emulator.api.pages import pages
+from optimove_provider.emulator.api.pages.forms import json_of, taken
 from optimove_provider.emulator.api.routes import Api, Call, Handler
-from optimove_provider.emulator.api.start_page import start_page
 from optimove_provider.emulator.importer.importer import advance
 from optimove_provider.emulator.model.dcp import Service, Table
 from optimove_provider.emulator.model.faults import read_fault
@@ -35,8 +36,7 @@ def _refuse(state: State, refusal: Refusal) -> Response:
 
 
 def _start(call: Call) -> Response:
-    body = start_page([(endpoint.method, PREFIX + endpoint.path, endpoint.source) for endpoint in HANDLERS])
-    return Response(200, body.encode(), {"content-type": "text/html; charset=utf-8"})
+    return pages.start_page(call, [(row.method, PREFIX + row.path, row.source) for row in HANDLERS])
 
 
 def _state(call: Call) -> Response:
@@ -91,14 +91,17 @@ def _switches(call: Call) -> Response:
 
 
 def _set_switches(call: Call) -> Response:
-    wanted = json_object(call.json)
+    _set(call, json_object(call.json))
+    return _switches(call)
+
+
+def _set(call: Call, wanted: Mapping[str, Any]) -> None:
     known = get_type_hints(Switches)
     for name, value in wanted.items():
         if name not in known:
             raise Refusal(400, f"switch {name!r} is unknown: one of {_listed(known)}")
         _check_switch(name, value, known[name])
     call.state.switches = replace(call.state.switches.plain, **wanted)
-    return _switches(call)
 
 
 def _check_switch(name: str, value: Any, kind: Any) -> None:
@@ -122,15 +125,36 @@ def _listed(names: Iterable[object]) -> str:
 def _faults(call: Call) -> Response:
     faults = call.state.faults
     imports = [
-        {"import": fault.key_contains, "message": fault.message, "times": fault.times} for fault in faults.imports
+        {"import": fault.key_contains, "message": fault.message, "times": fault.times, "number": fault.number}
+        for fault in faults.imports
     ]
     return json_answer(200, [*(asdict(fault) for fault in faults.answers), *imports])
 
 
 def _order_faults(call: Call) -> Response:
-    orders = call.json if isinstance(call.json, list) else [call.json]
-    call.state.faults.order(*map(read_fault, orders))
+    _order(call, call.json)
     return _faults(call)
+
+
+def _order(call: Call, wanted: Any) -> None:
+    call.state.faults.order(*map(read_fault, wanted if isinstance(wanted, list) else [wanted]))
+
+
+def _withdraw(call: Call) -> Response:
+    call.state.faults.withdraw(call.number("number"))
+    return _faults(call)
+
+
+def _order_form(call: Call) -> Response:
+    return taken(call, "order", lambda text: _order(call, json_of(text)), "orders")
+
+
+def _withdraw_form(call: Call) -> Response:
+    return taken(call, "number", lambda text: call.state.faults.withdraw(int(text)), "orders")
+
+
+def _switch_form(call: Call) -> Response:
+    return taken(call, "switches", lambda text: _set(call, json_object(json_of(text))), "switches")
 
 
 def _requests(call: Call) -> Response:
@@ -152,6 +176,12 @@ HANDLERS: dict[Endpoint, Handler] = {
     _row("PUT", "/switches", "change some of them: a JSON object"): _set_switches,
     _row("GET", "/faults", "the orders that are still open"): _faults,
     _row("POST", "/faults", "order trouble: one JSON object, or a list of them"): _order_faults,
+    _row("DELETE", "/faults/{number}", "withdraw an order"): _withdraw,
+    _row("POST", "/order", "what the form of this page sends: an order"): _order_form,
+    _row("POST", "/withdraw", "the same: an order is withdrawn"): _withdraw_form,
+    _row("POST", "/switch", "the same: switches are set"): _switch_form,
+    _row("GET", "/connections/{data_connection_uuid}", "a page of a data connection's records"): pages.connection_page,
+    _row("GET", "/tables/{table_id}", "a page of a table's profiles"): pages.table_page,
     _row("GET", "/requests", "what was asked, the oldest first; no header values"): _requests,
     _row("GET", "/uploads", "the upload history of all tables"): _uploads,
 }

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from optimove_provider.contract.dcp import config as dcp
@@ -31,6 +31,8 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     body: str = ""
     lost: Literal["before", "after"] | None = None
+    number: int = field(default=0, compare=False)
+    """Which order it is, once it is one."""
 
 
 @dataclass(slots=True)
@@ -40,6 +42,7 @@ class ImportFault:
     key_contains: str = ""
     message: str = "the import failed on order"
     times: int = 1
+    number: int = field(default=0, compare=False)
 
 
 class Faults:
@@ -48,16 +51,38 @@ class Faults:
     def __init__(self) -> None:
         self.answers: list[Fault] = []
         self.imports: list[ImportFault] = []
+        self._last = 0
+
+    @property
+    def open(self) -> list[Fault | ImportFault]:
+        """All of them."""
+        return [*self.answers, *self.imports]
 
     def order(self, *ordered: Fault | ImportFault) -> None:
         """Add orders. Raises Refusal 400 for the first that makes no sense, and adds none then."""
         for fault in ordered:
             _check(fault)
         for fault in ordered:
+            self._last = fault.number = self._last + 1
             if isinstance(fault, Fault):
                 fault.skip += fault.every - 1
         self.answers += [fault for fault in ordered if isinstance(fault, Fault)]
         self.imports += [fault for fault in ordered if isinstance(fault, ImportFault)]
+
+    def restore(self, fault: Fault | ImportFault) -> None:
+        """Add what is left of an order that was open before."""
+        self._last = max(self._last, fault.number)
+        if isinstance(fault, Fault):
+            self.answers.append(fault)
+        else:
+            self.imports.append(fault)
+
+    def withdraw(self, number: int) -> None:
+        """Take an order back. Raises Refusal 404 if it is not open."""
+        if number not in [one.number for one in self.open]:
+            raise Refusal(404, f"there is no open order {number}: perhaps it has met all that it was for")
+        self.answers = [one for one in self.answers if one.number != number]
+        self.imports = [one for one in self.imports if one.number != number]
 
     def meet(self, endpoint: str) -> Fault | None:
         """The fault that this request meets, if any. Requests that a fault skips are counted here."""
@@ -89,7 +114,7 @@ def read_fault(order: Any) -> Fault | ImportFault:
     kind: type[Fault] | type[ImportFault] = Fault
     if "import" in members:
         kind, members["key_contains"] = ImportFault, members.pop("import")
-    known = [member.name for member in fields(kind)]
+    known = [member.name for member in fields(kind) if member.name != "number"]
     if unknown := [name for name in members if name not in known]:
         raise Refusal(400, f"unknown members: {', '.join(unknown)}; known: {', '.join(known)}")
     return kind(**members)
@@ -143,9 +168,8 @@ _MEMBERS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 
 def _check(fault: Fault | ImportFault) -> None:
     """Raise Refusal 400 unless this order can be met: a typing error in one must not pass unnoticed."""
-    for name, value in asdict(fault).items():
-        right, words = _MEMBERS[name]
-        if not right(value):
+    for name, (right, words) in _MEMBERS.items():
+        if hasattr(fault, name) and not right(getattr(fault, name)):
             raise Refusal(400, f"{name} must be {words}")
     if isinstance(fault, Fault) and (fault.status is None) == (fault.lost is None):
         raise Refusal(400, "a fault has either a status or lost")

@@ -1,7 +1,6 @@
 """Control routes: trouble on order, the request log, switches, reset, the start page."""
 
 import hashlib
-import html
 from dataclasses import fields
 from typing import get_args, get_type_hints
 
@@ -117,6 +116,7 @@ def test_handle_answers_as_the_vendor_would_whatever_was_ordered(state, keys):
         {"status": 500, "skip": -1},
         {"status": 500, "every": 0},
         {"status": 500, "tmes": 2},
+        {"status": 500, "number": 7},
         {"status": 500, "headers": {"Retry-After": 7}},
         {"status": 500, "body": {"a": 1}},
         {"import": 5},
@@ -226,14 +226,15 @@ def test_every_switch_is_shown_and_can_be_set(ask):
     assert not [name for name in shown if shown[name] == changed[name]]
 
 
-def test_the_start_page_lists_every_row_and_marks_what_is_assumed(ask):
-    page = ask("GET", "/_emulator/")
-    assert page.headers["content-type"].startswith("text/html")
-    lines = page.text.splitlines()
-    for row in ROWS:
-        (line,) = (line for line in lines if f"<code>{row.api}.{row.name}</code>" in line)
-        assert html.escape(row.source) in line
-        assert ("<mark>" in line) == row.source.startswith("assumed")
+def test_an_order_can_be_withdrawn(ask, order):
+    orders = order({"status": 500}, {"import": "x"}, {"status": 502})
+    assert [one["number"] for one in sorted(orders, key=lambda one: one["number"])] == [1, 2, 3]
+    left = ask.json("DELETE", "/_emulator/faults/2")
+    assert [(one["number"], one["status"]) for one in left] == [(1, 500), (3, 502)]
+    assert ask("DELETE", "/_emulator/faults/2").status == 404
+    assert ask("DELETE", "/_emulator/faults/x").status == 404
+    ask.json("DELETE", "/_emulator/faults/1")
+    assert order({"status": 503})[-1]["number"] == 4
 
 
 def test_other_paths_are_404_and_say_where_something_is(ask):
