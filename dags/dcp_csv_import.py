@@ -6,7 +6,8 @@ the steps of [the vendor's guide](https://docs.developers.optimizely.com/web-exp
 Give another file in the trigger form; its header names `customerId` and registered attributes.
 
 **If it fails:** `validate` names every bad row, line, column and value, and nothing has been uploaded then.
-`wait_for_import` shows the words of the upload history.
+`wait_for_import` shows the words of the upload history: if it is red, clear `upload`, not the sensor, which would only
+find the same file again.
 """
 
 from datetime import timedelta

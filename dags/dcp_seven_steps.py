@@ -16,7 +16,8 @@ The steps of [the vendor's guide](https://docs.developers.optimizely.com/web-exp
 Every task may run again: what exists and agrees is kept.
 
 **If it fails:** `link_project` says which service the project is linked to; `upload` names every bad row, column and
-value, and nothing has been uploaded then; `read_back` logs which profiles are not there yet, or hold other values.
+value, and nothing has been uploaded then; if `wait_for_import` is red, clear `upload`, not the sensor, which would only
+find the same file again; `read_back` logs which profiles are not there yet, or hold other values.
 """
 
 from datetime import timedelta

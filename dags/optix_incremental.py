@@ -15,6 +15,7 @@ days run, a customer ends up as of the last day: rows for which Opti-X has a new
 connection holds for each running task, so give it the account's limit divided by the slots.
 
 **Trigger form:** with `recreate`, the uuid of a data connection that is gone, another one is made in its place, once.
+Under *Guards* stands how far this run may go before it is taken for an accident.
 
 **If it fails:** the log of `upload` says what was read, sent and refused, and whether anything is visible in Opti-X.
 Mend the cause and clear the task: it selects the same day again. Later days need not wait for it.
@@ -24,6 +25,7 @@ from datetime import datetime, timedelta
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param
 
+from optimove_provider.operators.guard_params import guard_params, guards_of_run
 from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUploadOperator
 
 with DAG(
@@ -37,8 +39,19 @@ with DAG(
     tags=["optimove", "opti-x", "example"],
     params={
         "recreate": Param("", type="string", description="Uuid of one that is gone, to be made anew"),
-        "since": Param(None, type=["null", "string"], format="date-time", description="Start of a window by hand"),
-        "until": Param(None, type=["null", "string"], format="date-time", description="Its end, which is left out"),
+        "since": Param(
+            None,
+            type=["null", "string"],
+            format="date-time",
+            description="Start of a window by hand. In a backfill it does nothing: each run has its day",
+        ),
+        "until": Param(
+            None,
+            type=["null", "string"],
+            format="date-time",
+            description="Its end, which is left out. In a backfill it does nothing",
+        ),
+        **guard_params("delta"),
     },
     default_args={
         "retries": 2,
@@ -62,4 +75,5 @@ with DAG(
         sql_conn_id="warehouse_default",
         mode="changed",
         source_is="delta",
+        guards=guards_of_run("delta"),
     )

@@ -9,7 +9,8 @@ DAG's file lets them expire.
 
 **Trigger form:** with `send_all`, every row is sent. Do that once in a while, and after anyone else has written to the
 data connection: the comparison knows only what was sent from here.
-With `recreate`, the uuid of a data connection that is gone, another one is made in its place, once.
+With `recreate`, the uuid of a data connection that is gone, another one is made in its place, once. Under *Guards*
+stands how far this run may go before it is taken for an accident.
 
 **Not to be back-filled:** the query reads the warehouse as it is now, whatever the date of the run.
 
@@ -17,13 +18,15 @@ With `recreate`, the uuid of a data connection that is gone, another one is made
 connection holds for each running task, so give it the account's limit divided by the slots.
 
 **If it fails:** the log says whether anything is visible in Opti-X. If it names a guard (an empty query, half of the
-rows gone, a column without values, half of the customers changed), look at the warehouse first. Then clear the task.
+rows gone, a column without values, half of the customers changed), look at the warehouse first. If that is right,
+trigger a run that lets it through: the form has the guards. Otherwise mend it and clear the task.
 """
 
 from datetime import datetime, timedelta
 
 from airflow.sdk import DAG, Param, task
 
+from optimove_provider.operators.guard_params import guard_params, guards_of_run
 from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUploadOperator
 from optimove_provider.operators.replay import replay_dag
 
@@ -39,6 +42,7 @@ with DAG(
         "recreate": Param("", type="string", description="Uuid of one that is gone, to be made anew"),
         "send_all": Param(False, type="boolean", description="Send the rows that did not change, too"),
         "dry_run": Param(False, type="boolean", description="Plan only, and send nothing"),
+        **guard_params("snapshot"),
     },
     default_args={
         "retries": 2,
@@ -60,8 +64,13 @@ with DAG(
         return "send_all" if params and params["send_all"] else "send_changes"
 
     target = {"data_connection_uuid": connection.output, "primary_key": "customerId"}
-    rows = {"sql": "sql/customer_profiles.sql", "sql_conn_id": "warehouse_default", "source_is": "snapshot"}
-    rows["dry_run"] = "{{ params.dry_run }}"  # for the buttons "Plan now" and "Send all rows now" of the Sync history
+    rows = {
+        "sql": "sql/customer_profiles.sql",
+        "sql_conn_id": "warehouse_default",
+        "source_is": "snapshot",
+        "guards": guards_of_run("snapshot"),
+        "dry_run": "{{ params.dry_run }}",  # for the buttons "Plan now" and "Send all rows now" of the Sync history
+    }
     changes = OptixUploadOperator(task_id="send_changes", mode="changed", **target, **rows)
     everything = OptixUploadOperator(task_id="send_all", mode="full", **target, **rows)
     how_much() >> [changes, everything]

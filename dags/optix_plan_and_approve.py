@@ -25,9 +25,11 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Param, task
 
 from optimove_provider.operators.approval import plan_text, share_of_change
+from optimove_provider.operators.guard_params import guard_params, guards_of_run
 from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUploadOperator
-from optimove_provider.options import Guards
 
+# How much may change, a person judges here.
+guards = {name: param for name, param in guard_params("snapshot").items() if name != "max_changed_share"}
 LOAD = {"pool": "optix", "execution_timeout": timedelta(hours=2)}
 
 with DAG(
@@ -42,6 +44,7 @@ with DAG(
     params={
         "recreate": Param("", type="string", description="Uuid of one that is gone, to be made anew"),
         "ask_above_share": Param(0.1, type="number", minimum=0, maximum=1, description="Share of the customers"),
+        **guards,
     },
     default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},
 ):
@@ -59,7 +62,7 @@ with DAG(
         "sql_conn_id": "warehouse_default",
         "mode": "changed",
         "source_is": "snapshot",
-        "guards": Guards(max_changed_share=None),  # a person judges that here
+        "guards": {**guards_of_run("snapshot"), "max_changed_share": None},
     }
     plan = OptixUploadOperator(task_id="plan", dry_run=True, **rows, **LOAD)
 

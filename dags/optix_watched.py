@@ -12,6 +12,7 @@ A process that was killed tells nothing: for that the DAG has a deadline.
 With `schedule=optix_asset("<uuid>")` it would run for one data connection alone.
 
 **Trigger form:** with `recreate`, the uuid of a data connection that is gone, another one is made in its place, once.
+Under *Guards* stands how far this run may go before it is taken for an accident.
 
 **If it fails:** the notice, or the button "Load report" of the task, says what became of every row. Mend the cause and
 clear the task.
@@ -27,6 +28,7 @@ from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 from optimove_provider.assets import OPTIX_LOADS
 from optimove_provider.notifications.late import tell_late
 from optimove_provider.notifications.load import DegradedLoadNotifier, RejectedRowsNotifier
+from optimove_provider.operators.guard_params import guard_params, guards_of_run
 from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUploadOperator
 
 WATCHES = [
@@ -43,7 +45,10 @@ with DAG(
     max_active_runs=1,
     doc_md=__doc__,
     tags=["optimove", "opti-x", "example"],
-    params={"recreate": Param("", type="string", description="Uuid of one that is gone, to be made anew")},
+    params={
+        "recreate": Param("", type="string", description="Uuid of one that is gone, to be made anew"),
+        **guard_params("snapshot"),
+    },
     default_args=DEFAULTS,
     deadline=DeadlineAlert(
         reference=DeadlineReference.DAGRUN_QUEUED_AT, interval=timedelta(hours=3), callback=SyncCallback(tell_late)
@@ -62,6 +67,7 @@ with DAG(
         sql="sql/customer_profiles.sql",
         sql_conn_id="warehouse_default",
         source_is="snapshot",
+        guards=guards_of_run("snapshot"),
         mode="changed",
         max_rejected=0.1,
         on_success_callback=WATCHES,

@@ -8,9 +8,11 @@ The query selects each customer's whole profile: in Opti-X a record replaces the
 selected is removed.
 
 **Trigger form:** with `recreate`, the uuid of a data connection that is gone, another one is made in its place, once.
+Under *Guards* stands how far this run may go before it is taken for an accident.
 
 **If it fails:** the log of the red task says what was read, sent and refused, and whether Opti-X shows anything of it.
-A file with a bad row is not uploaded to DCP. Mend the query or the data, and clear the task.
+A file with a bad row is not uploaded to DCP. Mend the query or the data, and clear the task. If `dcp_wait` is red, the
+file was not imported: clear `dcp_upload`, not the sensor, which would only find the same file again.
 """
 
 from datetime import datetime, timedelta
@@ -23,6 +25,7 @@ from optimove_provider.operators.dcp import (
     DcpRegisterAttributesOperator,
     DcpS3ImportOperator,
 )
+from optimove_provider.operators.guard_params import guard_params, guards_of_run
 from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUploadOperator
 from optimove_provider.sensors.dcp import DcpUploadSensor
 
@@ -36,7 +39,10 @@ with DAG(
     max_active_runs=1,
     doc_md=__doc__,
     tags=["optimove", "opti-x", "dcp", "example"],
-    params={"recreate": Param("", type="string", description="Uuid of one that is gone, to be made anew")},
+    params={
+        "recreate": Param("", type="string", description="Uuid of one that is gone, to be made anew"),
+        **guard_params("delta"),
+    },
     default_args={"retries": 2, "retry_delay": timedelta(minutes=5), "execution_timeout": timedelta(hours=2)},
 ):
     connection = OptixCreateConnectionOperator(
@@ -46,6 +52,7 @@ with DAG(
         task_id="optix_upload",
         data_connection_uuid=connection.output,
         primary_key="customerId",
+        guards=guards_of_run("delta"),
         **PROFILES,
     )
 

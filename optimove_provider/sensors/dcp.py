@@ -175,7 +175,10 @@ class DcpUploadSensor(_DcpSensor):
                 retry_helps=False,
             )
         if outcome.state is ImportState.FAILED:
-            told = f"table {self.table_id}: the import failed: {outcome.sentence}. Mend what it names, and import again"
+            told = (
+                f"table {self.table_id}: the import failed: {outcome.sentence}. Mend what it names, then clear the "
+                "upload task, with its downstream tasks, not the sensor: it would find the same file again"
+            )
             raise as_airflow_failure(told, retry_helps=False)
         return PokeReturnValue(outcome.state is ImportState.DONE, _result(outcome, rows))
 

@@ -60,7 +60,7 @@ def test_partitions_are_back_filled_and_their_consumer_runs_for_each(days):
     days.backfill(PARTITIONS, first, LAST)
     days.wait_for_runs(PARTITIONS)
     keys = set(days.runs(PARTITIONS, "partition_key"))
-    assert keys > {f"{day}T00:00:00" for day in (first, LAST)}  # and the one of the scheduled run
+    assert keys > {str(day) for day in (first, LAST)}  # and the one of the scheduled run
     days.wait_for("consumer", CONSUMER, lambda: keys <= set(days.runs(CONSUMER, "partition_key")))
     days.wait_for_runs(CONSUMER)
     assert days.not_successful(PARTITIONS) == days.not_successful(CONSUMER) == []

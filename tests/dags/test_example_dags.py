@@ -2,11 +2,12 @@
 
 import json
 import warnings
+from datetime import UTC, datetime
 
 import pytest
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from optimove_provider.demo import comparison, journey
+from optimove_provider.demo import comparison, journey, warehouse
 from optimove_provider.demo.loopback import get_json
 from tests.conftest import DAGS, HOME
 from tests.support.operators import OPERATORS
@@ -16,6 +17,7 @@ DAG_IDS = (
     "after_optix_partition",
     "dcp_csv_import",
     "dcp_seven_steps",
+    "demo_order",
     "optix_by_partition",
     "optix_incremental",
     "optix_nightly_snapshot",
@@ -25,6 +27,7 @@ DAG_IDS = (
     "warehouse_to_profiles",
 )
 FOR_CLICKS = "optix_nightly_snapshot__replay"
+LAST_DAY = {"since": "1998-06-30T00:00:00Z", "until": "1998-07-01T00:00:00Z"}
 CONF = {"optix_plan_and_approve": {"ask_above_share": 1}}  # nobody is there to approve anything
 
 
@@ -107,8 +110,24 @@ def test_the_warehouse_arrives_in_both_stores_value_by_value(emulator, airflow_d
     assert list(comparison.differences(HOME / "warehouse.db", state)) == []
 
 
+def test_an_order_without_a_customer_is_rejected_mended_and_sent(emulator, airflow_db):
+    try:
+        journey.run_dag("demo_order")
+        day = datetime(1998, 7, 1, tzinfo=UTC)
+        red = journey.run_dag("optix_incremental", logical_date=day)
+        assert red.tasks["upload"] == "failed"
+        (connection,) = emulator.state.connections.values()
+        assert connection.records == {}
+        journey.run_dag("demo_order", conf={"customer_id": "00004"})
+        mended = journey.run_dag("optix_incremental", conf=LAST_DAY).results["upload"]
+        assert (mended["rows"], mended["accepted"], mended["rejected"]) == (3, 3, 0)
+        assert connection.visible(emulator.state.clock())["00004"].data["last_order"] == "1998-06-30"
+    finally:
+        warehouse.load_orders(HOME / "warehouse.db")
+
+
 def test_no_secret_in_any_result_or_log(emulator, airflow_db, capfd):
-    outcomes = [journey.run_dag(dag_id, CONF.get(dag_id)) for dag_id in DAG_IDS]
+    outcomes = [journey.run_dag(dag_id, CONF.get(dag_id)) for dag_id in DAG_IDS if dag_id != "demo_order"]
     shown = json.dumps([outcome.results for outcome in outcomes]) + "".join(capfd.readouterr())
     shown += "".join(path.read_text() for path in (HOME / "optimove").rglob("*.json"))
     secrets = ["emulator-api-key", "emulator-brand-key", "emulator-token"]

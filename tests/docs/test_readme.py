@@ -8,14 +8,21 @@ import pytest
 from optimove_provider.demo import journey
 
 ROOT = Path(__file__).parents[2]
+CUSTOMERS = 2357
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 
 
-def test_the_dag_in_the_readme_is_a_dag(airflow_db, tmp_path):
+def test_the_dag_in_the_readme_runs_as_it_is_printed(emulator, airflow_db, tmp_path):
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     (tmp_path / "customers_to_optix.py").write_text(code)
     (dag,) = journey.load_dags(tmp_path).values()
     assert {task.task_id: task.downstream_task_ids for task in dag.tasks} == {"connection": {"upload"}, "upload": set()}
+    journey.register(dag)
+    first, again = (journey.run(dag).results["upload"] for _ in range(2))
+    assert (first["accepted"], again["accepted"], again["unchanged"]) == (CUSTOMERS, 0, CUSTOMERS)
+    (connection,) = emulator.state.connections.values()
+    record = connection.visible(emulator.state.clock())["00004"]
+    assert record.data == {"customer_id": "00004", "orders": 4, "lifetime_value": 100.5}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

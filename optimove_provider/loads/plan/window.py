@@ -94,8 +94,9 @@ class Unscheduled:
 class Occasion:
     """What Airflow says of a run: what is absent is None, and a manual run lacks most of it.
 
-    `scheduled`: it was made for a point of the schedule; `point`: for this one, by the scheduler. `by_assets`: it was
-    made because of assets. A date or time without a zone is in `zone`, the DAG's.
+    `scheduled`: it was made for a point of the schedule; `point`: for this one, by the scheduler. `by_backfill`: by a
+    backfill, whose form has the params too: they are the same for all its runs. `by_assets`: it was made because of
+    assets. A date or time without a zone is in `zone`, the DAG's.
     """
 
     params: Mapping[str, Any]
@@ -105,6 +106,7 @@ class Occasion:
     partition_key: str | None = None
     scheduled: bool = False
     point: datetime | None = None
+    by_backfill: bool = False
     by_assets: bool = False
     zone: tzinfo = UTC
     schedule: Schedule = field(default_factory=Unscheduled)
@@ -113,7 +115,7 @@ class Occasion:
 def resolve(occasion: Occasion, grain: timedelta) -> Window:
     """The window of a run, by the first of these rules that gives one.
 
-    The params `since` and `until`; the data interval, unless it is empty, as with a plain cron schedule; the partition,
+    The params `since` and `until`, but in a backfill; the data interval, unless it is empty, as with a plain cron schedule; the partition,
     up to the next one; the span from the schedule's point before the last to its last one, of which each is floored to
     the `grain` in the DAG's zone. So the windows of consecutive points meet.
 
@@ -142,6 +144,8 @@ def given_window(given: Any, zone: tzinfo = UTC) -> Window:
 
 def _by_params(occasion: Occasion) -> Window | None:
     params, zone = occasion.params, occasion.zone
+    if occasion.by_backfill:
+        return None
     since, until = (_instant(params.get(name), f"param {name}", zone) for name in ("since", "until"))
     if since and until:
         return Window(since, until, "params since and until")

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from optimove_provider.loads.report.report import Report
     from optimove_provider.tasks.windows.schedule import DagSchedule
 
-_MADE_FOR_A_POINT, _BY_ASSETS = ("scheduled", "backfill"), "asset_triggered"
+_BY_BACKFILL, _BY_ASSETS = "backfill", "asset_triggered"
+_MADE_FOR_A_POINT = ("scheduled", _BY_BACKFILL)
 
 
 class RunWindow:
@@ -162,6 +163,7 @@ def _occasion(context: "Context", operator: BaseOperator) -> "Occasion":
         partition_key=context.get("partition_key") or getattr(dag_run, "partition_key", None),
         scheduled=run_type in _MADE_FOR_A_POINT,
         point=getattr(dag_run, "run_after", None) if run_type == "scheduled" else None,
+        by_backfill=run_type == _BY_BACKFILL,
         by_assets=run_type == _BY_ASSETS,
         zone=schedule.zone if schedule else UTC,
         schedule=schedule or Unscheduled(),
@@ -190,7 +192,7 @@ def _missed_points(context: "Context", operator: BaseOperator) -> str | None:
 
     dag, schedule, occasion = _dag(context, operator), _schedule(context, operator), _occasion(context, operator)
     at = occasion.interval[1] or occasion.run_after
-    if not dag or not schedule or not at or occasion.by_assets or _run_type(context.get("dag_run")) == "backfill":
+    if not dag or not schedule or not at or occasion.by_assets or _run_type(context.get("dag_run")) == _BY_BACKFILL:
         return None
     _, last = schedule.until(at)
     if last is None or last.at != at:

@@ -1,5 +1,6 @@
 """The window of a run: which rule gives it, and that it is half-open and in the DAG's zone."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
@@ -46,6 +47,8 @@ EVERYTHING = Occasion(
     ("occasion", "start", "end", "rule"),
     [
         (EVERYTHING, at(1), at(2, 12), "params"),
+        (replace(EVERYTHING, by_backfill=True), at(3), at(4), "data interval"),
+        (Occasion({"since": "2026-11-01"}, (at(3), at(4)), by_backfill=True), at(3), at(4), "data interval"),
         (Occasion({}, (at(3), at(4)), at(5), at(9, 7), schedule=NIGHTLY), at(3), at(4), "data interval"),
         (Occasion({"since": None}, (at(3), at(3)), at(5), at(9, 7)), at(5), at(6), "partition date"),
         (Occasion({}, (None, None), None, at(9, 7), schedule=NIGHTLY), at(8), at(9), "two points of the schedule"),

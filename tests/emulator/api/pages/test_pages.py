@@ -101,8 +101,8 @@ def test_it_counts_what_it_holds_and_leads_to_it(ask, page, objects, connection,
     objects.put(f"{table['s3_path']}/bad.csv", b"customerId,vip\n1,perhaps\n")
     start = page()
     uuid = connection.rpartition("/")[2]
-    assert shown(start, 0) == [["My Data Connection", uuid, "id", "120", "1", "1", "2"]]
-    assert shown(start, 1)[-1] == ["My table", str(table["id"]), "My service", "7", "2", "1 completed, 1 failed"]
+    assert shown(start, 0) == [["My Data Connection", "120", "1", "1", "2", "id", uuid]]
+    assert shown(start, 1)[-1] == ["My table", "2", "7", "1 completed, 1 failed", "My service", str(table["id"])]
     assert shown(start, 2)[0] == ["upload_data", "POST", f"{connection}/upload_data", "1", "200"]
     assert 'href="/_emulator/requests"' in start
 

@@ -61,6 +61,15 @@ def test_a_nightly_run_in_berlin_has_the_day_before_as_berlin_has_it():
     ]
 
 
+def test_since_and_until_of_a_backfills_form_do_nothing():
+    told = {"params": {"since": "2026-01-01", "until": "2026-02-01"}}
+    windows = [rendered(nightly(), Run(night(27), kind), told).sql for kind in ("manual", "backfill")]
+    assert windows == [
+        "SELECT '2026-01-01 00:00:00+01:00' AS id, '2026-02-01' AS day",
+        "SELECT '2026-10-26 00:00:00+01:00' AS id, '2026-10-27' AS day",
+    ]
+
+
 def test_the_zone_of_the_timetable_counts_before_that_of_the_start_date():
     dag = DAG("a", schedule=CronTriggerTimetable("0 19 * * *", timezone="America/New_York"), start_date=SINCE)
     task = rendered(dag, Run(datetime(2026, 11, 2, 12, tzinfo=UTC), "manual"))

@@ -1,0 +1,36 @@
+"""
+### An order without a customer, and its correction, in the warehouse of `make up`
+
+Stands for the shop that fills the warehouse, so that a load has something to reject. Not to be copied.
+
+1. Trigger it as it is: the warehouse gets an order of 30 June 1998 without a customer's id. A load that reads it, such
+   as `optix_incremental` back-filled for that day, rejects the row, sends nothing, and turns red.
+2. The tab *Sync history* of its task shows the row, and why it was rejected.
+3. Trigger this again with a `customer_id`, such as `00004`: orders without one get it.
+4. Clear the red task: it reads the day again, and sends all of it.
+
+**If it fails:** the log has the database's words. Nothing was changed then.
+"""
+
+from datetime import timedelta
+
+from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
+from airflow.sdk import DAG, Param
+
+with DAG(
+    "demo_order",
+    schedule=None,
+    is_paused_upon_creation=False,
+    doc_md=__doc__,
+    tags=["optimove", "demo"],
+    params={
+        "customer_id": Param(
+            "",
+            type="string",
+            pattern="^[0-9]{0,5}$",
+            description="Empty: an order without a customer. Five digits: the customer whose orders those are",
+        ),
+    },
+    default_args={"retries": 1, "retry_delay": timedelta(seconds=10)},
+):
+    SQLExecuteQueryOperator(task_id="write", sql="sql/demo_order.sql", conn_id="warehouse_default")
