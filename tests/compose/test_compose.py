@@ -14,6 +14,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from optimove_provider.demo import airflow_home, journey
+from optimove_provider.demo.containers import surroundings
 from tests.conftest import DAGS
 
 ROOT = Path(__file__).parents[2]
@@ -69,10 +70,10 @@ def _commands():
         command = [*service.get("entrypoint", ()), *service.get("command", ())]
         if command[:1] == ["bash"]:
             script = command[-1].replace("$$", "$").replace("\\\n", "")
-            yield from (shlex.split(line) for line in script.splitlines())
+            yield from (shlex.split(part) for line in script.splitlines() for part in line.split(" || "))
         elif command:
             # What the image's entry point does with a command that is no program.
-            yield command if command[0] == "python" else ["airflow", *command]
+            yield command if command[0] in ("python", "echo") else ["airflow", *command]
         kind, *test = service.get("healthcheck", {}).get("test", ["NONE"])
         if kind == "CMD-SHELL":
             yield from (shlex.split(part) for part in test[0].split(" | "))
@@ -85,7 +86,7 @@ def test_every_command_exists(command):
     from airflow.cli.cli_parser import get_parser
 
     program, *arguments = command
-    assert program in ("airflow", "python", "curl", "grep", "pg_isready", "rm")
+    assert program in ("airflow", "python", "curl", "grep", "pg_isready", "echo")
     if program == "airflow":
         get_parser().parse_args(arguments)  # exits if there is no such command or option
     if arguments[:1] == ["-m"]:
@@ -116,6 +117,49 @@ def test_the_connections_are_those_of_the_demo():
         "schema": "warehouse",
     }
     assert found.items() <= wanted.items()
+
+
+def test_all_but_the_database_run_from_one_image_that_init_builds():
+    own = {name: service for name, service in SERVICES.items() if name != "postgres"}
+    assert {service["image"] for service in own.values()} == {"airflow-provider-optimove:local"}
+    assert {name for name, service in own.items() if "build" in service} == {"init"}
+    assert {name: service["pull_policy"] for name, service in own.items()} == {
+        **dict.fromkeys(own, "never"),
+        "init": "build",
+    }
+
+
+def test_what_runs_starts_again_and_what_ends_does_not():
+    once = {"init", "ready"}
+    assert {name: service["restart"] for name, service in SERVICES.items()} == {
+        name: "no" if name in once else "unless-stopped" for name in SERVICES
+    }
+
+
+def test_the_last_line_says_where_to_go_once_all_is_healthy():
+    healthy = {name for name, service in SERVICES.items() if "healthcheck" in service} - {"postgres"}
+    assert SERVICES["ready"]["depends_on"] == {name: {"condition": "service_healthy"} for name in healthy}
+    (line,) = SERVICES["ready"]["command"]
+    assert line.startswith("ready, open http://localhost:8080 ")
+
+
+def test_nothing_that_init_runs_removes_anything_and_the_emulator_keeps_its_state():
+    words = [word for command in _commands() for word in command]
+    assert not {"rm", "reset", "--volumes"} & set(words)
+    place = SERVICES["emulator"]["command"][SERVICES["emulator"]["command"].index("--state-file") + 1]
+    assert any(place.startswith(f"{volume.split(':')[1]}/") for volume in SERVICES["emulator"]["volumes"])
+
+
+def test_the_look_around_warns_of_what_is_too_little_and_ends_the_start_where_dags_are_closed(tmp_path, capfd):
+    assert list(surroundings.lacks(8 * surroundings.GB, 4, 20 * surroundings.GB)) == []
+    told = list(surroundings.lacks(2 * surroundings.GB, 1, surroundings.GB))
+    assert [text.partition(",")[0] for text in told] == ["2.0 GB of memory", "1 processor", "1.0 GB of room are left"]
+    (tmp_path / "dags" / "sql").mkdir(parents=True)
+    (tmp_path / "dags" / "a.py").write_text("")
+    assert surroundings.check(tmp_path) == 0
+    (tmp_path / "dags").rename(tmp_path / "elsewhere")
+    assert surroundings.check(tmp_path) == 1
+    assert "chmod -R a+rX dags" in capfd.readouterr().err
 
 
 def test_init_makes_the_pools_that_the_dags_need(airflow_db):

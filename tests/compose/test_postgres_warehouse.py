@@ -2,6 +2,8 @@
 
 import json
 import logging
+import subprocess
+import sys
 import warnings
 from contextlib import closing
 
@@ -9,7 +11,8 @@ import psycopg2
 import pytest
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 
-from optimove_provider.demo import postgres_warehouse, warehouse
+from optimove_provider.demo import warehouse
+from optimove_provider.demo.containers import warehouse as postgres_warehouse
 from tests.conftest import DAGS
 
 
@@ -30,8 +33,20 @@ def empty_server(tmp_path, monkeypatch):
 def test_the_dags_query_finds_the_same_profiles_as_in_the_embedded_warehouse(empty_server, tmp_path):
     embedded = tmp_path / "warehouse.db"
     orders = warehouse.load_orders(embedded)
+    assert not postgres_warehouse.has_orders()
     assert [postgres_warehouse.load_orders() for _ in range(2)] == [orders, orders]
+    assert postgres_warehouse.has_orders()
     with closing(PostgresHook("warehouse_default").get_conn()) as connection, connection.cursor() as cursor:
         cursor.execute((DAGS / "sql" / "customer_profiles.sql").read_text())
         found = [(*row[:3], float(row[3]), row[4].isoformat(), row[5].isoformat()) for row in cursor]
-    assert sorted(found) == list(warehouse.profiles(embedded))
+        cursor.execute("SELECT * FROM customer_profiles")
+        seen = [(*row[:3], float(row[3]), row[4].isoformat(), row[5].isoformat()) for row in cursor]
+    assert sorted(found) == sorted(seen) == list(warehouse.profiles(embedded))
+
+
+def test_what_was_changed_in_the_warehouse_is_there_at_the_next_start(empty_server):
+    command = [sys.executable, "-m", "optimove_provider.demo.containers.warehouse"]
+    assert "6919 orders" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    PostgresHook("warehouse_default").run("DELETE FROM orders WHERE customer_id > '00004'")
+    assert "is there" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert PostgresHook("warehouse_default").get_first("SELECT COUNT(*) FROM customer_profiles") == (1,)

@@ -1,4 +1,4 @@
-"""`python -m optimove_provider.demo.postgres_warehouse`: the warehouse of docker-compose.yaml, in PostgreSQL.
+"""`python -m optimove_provider.demo.containers.warehouse`: the warehouse of docker-compose.yaml, in PostgreSQL.
 
 The same orders as in the embedded warehouse, with the column types that a warehouse has.
 """

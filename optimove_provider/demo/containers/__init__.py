@@ -1,0 +1,1 @@
+"""What the service `init` of docker-compose.yaml runs."""
