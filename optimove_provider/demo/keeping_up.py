@@ -81,13 +81,15 @@ def _prepare(folder: Path, log: Path, connections: Connections) -> None:
     before: Connections = json.loads(made.read_text()) if made.exists() else {}
     if before == connections:
         return
-    with step("Making Airflow's database, with the connections and the pool in it"):
-        standalone.airflow(log, "db", "migrate")
-        if not before:
-            standalone.airflow(log, "pools", "set", "optix", "2", "loads to Opti-X at a time")
-        wanted = connections if not before else _unedited(folder, log, before, connections)
-        standalone.airflow(log, "connections", "import", "--overwrite", str(_written(folder / "wanted.json", wanted)))
-        _written(folder / "wanted.json", connections).replace(made)
+    wanted = folder / "wanted.json"
+    commands = [["connections", "import", "--overwrite", str(wanted)]]
+    if not before:
+        commands = [["db", "migrate"], ["pools", "set", "optix", "2", "loads to Opti-X at a time"], *commands]
+    doing = "Leading the connections to other ports" if before else "Making Airflow's database, connections and pool"
+    with step(doing):
+        _written(wanted, _unedited(folder, log, before, connections) if before else connections)
+        standalone.airflow_commands(log, commands)
+        _written(wanted, connections).replace(made)
 
 
 def _unedited(folder: Path, log: Path, before: Connections, now: Connections) -> Connections:

@@ -116,8 +116,8 @@ def resolve(occasion: Occasion, grain: timedelta) -> Window:
     """The window of a run, by the first of these rules that gives one.
 
     The params `since` and `until`, unless it is of a backfill; the data interval, unless it is empty, as with a plain
-    cron schedule; the partition, up to the next one; the span from the schedule's point before the last to its last one,
-    of which each is floored to the `grain` in the DAG's zone. So the windows of consecutive points meet.
+    cron schedule; the partition, up to the next one; the span from the schedule's point before the last to its last
+    one, of which each is floored to the `grain` in the DAG's zone. So the windows of consecutive points meet.
 
     Raises SettingsError where none of them can be told, and where that span is shorter than the grain.
     """
