@@ -3,11 +3,12 @@
 
 Stands for the shop that fills the warehouse, so that a load has something to reject. Not to be copied.
 
-1. Trigger it as it is: the warehouse gets an order of 30 June 1998 without a customer's id. A load that reads it, such
-   as `optix_incremental` back-filled for that day, rejects the row, sends nothing, and turns red.
-2. The tab *Sync history* of its task shows the row, and why it was rejected.
-3. Trigger this again with a `customer_id`, such as `00004`: orders without one get it.
-4. Clear the red task: it reads the day again, and sends all of it.
+1. Trigger it as it is: the warehouse gets an order of 4 March 1997 without a customer's id.
+2. Back-fill that day with `optix_incremental`, from 1997/03/04 to 1997/03/04: its `upload` rejects the row, sends
+   nothing, and turns red. (If the day was loaded before: clear its `upload`.)
+3. The tab *Sync history* of the red task shows its load: *Read the rejected rows* has the row, and why.
+4. Trigger this again with a `customer_id`, such as `00004`: the order gets it.
+5. Clear the red `upload`: it reads the day again, and sends all of it.
 
 **If it fails:** the log has the database's words. Nothing was changed then.
 """
@@ -25,8 +26,8 @@ with DAG(
     tags=["optimove", "demo"],
     params={
         "customer_id": Param(
-            "",
-            type="string",
+            None,
+            type=["null", "string"],
             pattern="^[0-9]{0,5}$",
             description="Empty: an order without a customer. Five digits: the customer whose orders those are",
         ),

@@ -43,7 +43,7 @@ with DAG(
     doc_md=__doc__,
     tags=["optimove", "opti-x", "example"],
     params={
-        "recreate": Param("", type="string", description="Uuid of one that is gone, to be made anew"),
+        "recreate": Param(None, type=["null", "string"], description="Uuid of one that is gone, to be made anew"),
         "since": Param(
             None,
             type=["null", "string"],
@@ -69,7 +69,7 @@ with DAG(
         task_id="connection",
         name="CDNOW customers by partition",
         primary_key="customerId",
-        recreate="{{ params.recreate }}",
+        recreate="{{ params.recreate or '' }}",
         max_active_tis_per_dag=1,  # of the runs of a backfill, one creates it
     )
     OptixUploadOperator(

@@ -27,6 +27,7 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, Param
 
 from optimove_provider.operators.guard_params import guard_params, guards_of_run
 from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUploadOperator
+from optimove_provider.operators.replay import replay_dag
 
 with DAG(
     "optix_incremental",
@@ -38,7 +39,7 @@ with DAG(
     doc_md=__doc__,
     tags=["optimove", "opti-x", "example"],
     params={
-        "recreate": Param("", type="string", description="Uuid of one that is gone, to be made anew"),
+        "recreate": Param(None, type=["null", "string"], description="Uuid of one that is gone, to be made anew"),
         "since": Param(
             None,
             type=["null", "string"],
@@ -64,7 +65,7 @@ with DAG(
         task_id="connection",
         name="CDNOW customers by day",
         primary_key="customerId",
-        recreate="{{ params.recreate }}",
+        recreate="{{ params.recreate or '' }}",
         max_active_tis_per_dag=1,  # of the runs of a backfill, one creates it
     )
     OptixUploadOperator(
@@ -77,3 +78,6 @@ with DAG(
         source_is="delta",
         guards=guards_of_run("delta"),
     )
+
+# For the buttons about rejected rows and dead loads, of the Sync history.
+again = replay_dag(for_dag="optix_incremental")

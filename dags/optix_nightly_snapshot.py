@@ -39,7 +39,7 @@ with DAG(
     doc_md=__doc__,
     tags=["optimove", "opti-x", "example"],
     params={
-        "recreate": Param("", type="string", description="Uuid of one that is gone, to be made anew"),
+        "recreate": Param(None, type=["null", "string"], description="Uuid of one that is gone, to be made anew"),
         "send_all": Param(False, type="boolean", description="Send the rows that did not change, too"),
         "dry_run": Param(False, type="boolean", description="Plan only, and send nothing"),
         **guard_params("snapshot"),
@@ -55,7 +55,7 @@ with DAG(
         task_id="connection",
         name="CDNOW customers by night",
         primary_key="customerId",
-        recreate="{{ params.recreate }}",
+        recreate="{{ params.recreate or '' }}",
     )
 
     @task.branch(pool="default_pool")

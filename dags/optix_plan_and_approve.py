@@ -42,7 +42,7 @@ with DAG(
     tags=["optimove", "opti-x", "example"],
     user_defined_macros={"plan_text": plan_text},
     params={
-        "recreate": Param("", type="string", description="Uuid of one that is gone, to be made anew"),
+        "recreate": Param(None, type=["null", "string"], description="Uuid of one that is gone, to be made anew"),
         "ask_above_share": Param(0.1, type="number", minimum=0, maximum=1, description="Share of the customers"),
         **guards,
     },
@@ -52,7 +52,7 @@ with DAG(
         task_id="connection",
         name="CDNOW customers, approved",
         primary_key="customerId",
-        recreate="{{ params.recreate }}",
+        recreate="{{ params.recreate or '' }}",
         **LOAD,
     )
     rows = {

@@ -28,14 +28,14 @@ with DAG(
     schedule=None,
     doc_md=__doc__,
     tags=["optimove", "opti-x", "example"],
-    params={"recreate": Param("", type="string", description="Uuid of one that is gone, to be made anew")},
+    params={"recreate": Param(None, type=["null", "string"], description="Uuid of one that is gone, to be made anew")},
     default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
 ):
     create_connection = OptixCreateConnectionOperator(
         task_id="create_connection",
         name="New Test DC",
         primary_key="user_id",
-        recreate="{{ params.recreate }}",
+        recreate="{{ params.recreate or '' }}",
         description=".",
     )
     upload_file = OptixUploadOperator(

@@ -46,7 +46,7 @@ with DAG(
     doc_md=__doc__,
     tags=["optimove", "opti-x", "example"],
     params={
-        "recreate": Param("", type="string", description="Uuid of one that is gone, to be made anew"),
+        "recreate": Param(None, type=["null", "string"], description="Uuid of one that is gone, to be made anew"),
         **guard_params("snapshot"),
     },
     default_args=DEFAULTS,
@@ -58,7 +58,7 @@ with DAG(
         task_id="connection",
         name="CDNOW customers, watched",
         primary_key="customerId",
-        recreate="{{ params.recreate }}",
+        recreate="{{ params.recreate or '' }}",
     )
     OptixUploadOperator(
         task_id="watched",

@@ -40,13 +40,16 @@ with DAG(
     doc_md=__doc__,
     tags=["optimove", "opti-x", "dcp", "example"],
     params={
-        "recreate": Param("", type="string", description="Uuid of one that is gone, to be made anew"),
+        "recreate": Param(None, type=["null", "string"], description="Uuid of one that is gone, to be made anew"),
         **guard_params("delta"),
     },
     default_args={"retries": 2, "retry_delay": timedelta(minutes=5), "execution_timeout": timedelta(hours=2)},
 ):
     connection = OptixCreateConnectionOperator(
-        task_id="optix_connection", name="CDNOW customers", primary_key="customerId", recreate="{{ params.recreate }}"
+        task_id="optix_connection",
+        name="CDNOW customers",
+        primary_key="customerId",
+        recreate="{{ params.recreate or '' }}",
     )
     OptixUploadOperator(
         task_id="optix_upload",

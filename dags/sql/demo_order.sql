@@ -2,5 +2,5 @@
 {% if params.customer_id %}
 UPDATE orders SET customer_id = '{{ params.customer_id }}' WHERE customer_id = ''
 {% else %}
-INSERT INTO orders (customer_id, order_date, cds, dollars) VALUES ('', '1998-06-30', 1, 9.99)
+INSERT INTO orders (customer_id, order_date, cds, dollars) VALUES ('', '1997-03-04', 1, 9.99)
 {% endif %}

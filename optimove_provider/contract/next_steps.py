@@ -22,6 +22,7 @@ class NextStep(StrEnum):
     )
     MEND_SOURCE = "Mend the source, then Clear the task"
     MEND_ROWS = "Mend the rejected rows and replay their file; or raise max_rejected, and Clear the task"
+    MEND_ALL_ROWS = "Mend the rejected rows where they come from, or raise max_rejected; then Clear the task"
     CHANGE_GUARD = (
         "If the source is wrong, mend it; if this is meant, change the guard that is named; then Clear the task"
     )

@@ -10,13 +10,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from optimove_provider.addresses import IN_MENU
 from optimove_provider.demo import airflow_home, standalone, warehouse
 from optimove_provider.demo.loopback import HOST
 from optimove_provider.demo.terminal import last_error, step
 from optimove_provider.disk.modes import PRIVATE, open_private
 from optimove_provider.emulator.server import EmulatorServer
 
-TRY_DAG, BACKFILL_DAG = "warehouse_to_profiles", "optix_incremental"
+TRY_DAG, BACKFILL_DAG, REJECTED_DAG = "warehouse_to_profiles", "optix_incremental", "demo_order"
 OTHER_PORTS = 'make up UP="--port 8081 --emulator-port 8199"'
 Connections = dict[str, dict[str, Any]]
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -68,7 +69,7 @@ def _serve(folder: Path, dags: Path, port: int, emulator_port: int) -> int:
             try:
                 with step("Starting Airflow"):
                     standalone.wait_until_healthy(process, port, _tell)
-                print(_welcome(folder, port, emulator), flush=True)
+                print(_welcome(folder, dags, port, emulator), flush=True)
                 raise standalone.NotRunning(f"`airflow standalone` ended ({process.wait()})")
             finally:
                 print("\nStopping Airflow and the emulator ...", flush=True)
@@ -124,7 +125,7 @@ def _tell(component: str) -> None:
     print(component, end=" ", flush=True)
 
 
-def _welcome(folder: Path, port: int, emulator: EmulatorServer) -> str:
+def _welcome(folder: Path, dags: Path, port: int, emulator: EmulatorServer) -> str:
     first, last = warehouse.days(folder / "warehouse.db") or ("", "")
     airflow = f"http://{HOST}:{port}"
     return f"""
@@ -135,9 +136,13 @@ emulator   {emulator.url}/_emulator/
 log        {folder / "airflow.log"}
 data       orders from {first} to {last}: the days that a backfill finds something for
 
-Trigger the DAG {TRY_DAG}: {airflow}/dags/{TRY_DAG}
-or back-fill {BACKFILL_DAG}, some days of June 1998: {airflow}/dags/{BACKFILL_DAG}
-and look at what became of the rows: {airflow}/plugin/optimove_nav
+1. Back-fill {BACKFILL_DAG} (Trigger > Backfill), from 1997/03/01 to 1997/03/03: {airflow}/dags/{BACKFILL_DAG}
+2. What became of the rows (Browse > Sync history): {airflow}/plugin/{IN_MENU}
+3. A row that is rejected, mended and sent: the text of {REJECTED_DAG} (the book beside its name) has the steps:
+   {airflow}/dags/{REJECTED_DAG}
+4. Both stores from one query: {airflow}/dags/{TRY_DAG}
+5. Your own DAG file: save it in {dags}, and it shows after about half a minute.
+
 Ctrl-C stops everything. The next `make up` goes on with all this; `make clean` empties it."""
 
 

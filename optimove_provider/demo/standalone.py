@@ -29,6 +29,10 @@ def settings(port: int, log_ports: tuple[int, int]) -> dict[str, str]:
         "AIRFLOW__CORE__PARALLELISM": "4",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+        # The records are published ones.
+        "AIRFLOW__OPTIMOVE__SHOW_RECORDS": "True",
+        # On a busy machine SQLite lets one wait for the other: a task would fail for that, and wait for its retry.
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
         # A DAG file that is put into the folder shows after seconds instead of minutes.
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
         "AIRFLOW__API__HOST": HOST,

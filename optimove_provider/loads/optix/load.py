@@ -15,7 +15,7 @@ from optimove_provider.loads.optix.rejected_rows import SliceOutcomes, keep_reje
 from optimove_provider.loads.optix.sender import SliceSender
 from optimove_provider.loads.optix.transaction import Transaction, target_ledger
 from optimove_provider.loads.report.bookkeeping import keep_account, run_once
-from optimove_provider.loads.report.max_rejected import judge, judge_expired
+from optimove_provider.loads.report.max_rejected import NOTHING_SENT, judge, judge_expired
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.report.visibility import batch_doubt
 from optimove_provider.loads.spool.every_column import columns_for
@@ -109,7 +109,7 @@ def _tell_spool(spool: Spool, journal: Journal, report: Report, options: UploadO
     named = filter(has_formula, sorted(spool.columns))
     report.formulas = {name: formula(options.target.data_connection_uuid, name) for name in named}
     keep_rejected(journal, spool, SliceOutcomes(), report, spool.parts)
-    judge(report, options.max_rejected, "Nothing was sent")
+    judge(report, options.max_rejected, NOTHING_SENT)
 
 
 def _send_all(client: OptixClient, spool: Spool, journal: Journal, report: Report, options: UploadOptions) -> None:

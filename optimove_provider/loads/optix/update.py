@@ -26,7 +26,7 @@ from optimove_provider.loads.optix.sender import MakePut, SliceSender
 from optimove_provider.loads.optix.transaction import target_ledger
 from optimove_provider.loads.plan.planner import is_below_watermark
 from optimove_provider.loads.report.bookkeeping import run_once
-from optimove_provider.loads.report.max_rejected import judge
+from optimove_provider.loads.report.max_rejected import NOTHING_SENT, judge
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.report.visibility import request_doubt
 from optimove_provider.loads.spool import row_files
@@ -81,7 +81,7 @@ def load_update(
             report.rows, report.generation = spool.rows, journal.age.generation.isoformat()
             report.tell_warnings(spool.warnings, spool.warning_note)
             keep_rejected(journal, spool, SliceOutcomes(), report, spool.parts)
-            judge(report, options.max_rejected, "Nothing was sent")
+            judge(report, options.max_rejected, NOTHING_SENT)
             with _marked(ledger, journal, update, spool, try_number, report) as (parts, may_send):
                 puts = _update_puts(options.target)
                 _update(SliceSender(client, parts, journal, options.sending, puts, may_send), spool, report, update)

@@ -15,7 +15,7 @@ from optimove_provider.contract.wire.errors import DataError, Refused
 from optimove_provider.disk.room import keeping
 from optimove_provider.loads.progress import Progress
 from optimove_provider.loads.report.bookkeeping import keep_account, told_after
-from optimove_provider.loads.report.max_rejected import check_max_rejected, count, judge
+from optimove_provider.loads.report.max_rejected import NOTHING_SENT, check_max_rejected, count, judge
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.report.visibility import request_doubt
 from optimove_provider.loads.state.age import Age
@@ -142,7 +142,7 @@ class RestLoad:
         with keep_account(report, self.staging, sends_again=True, in_doubt=request_doubt(lambda: bool(begun))):
             try:
                 fit = list(self._prepared(records, prepare, rejected))
-                self._judge(rejected, "Nothing was sent")
+                self._judge(rejected, NOTHING_SENT)
                 with take_turn(fit, [one.record for one in rejected]) as turn:
                     report.stale = len(fit) - len(turn.records)
                     self._send(turn, send, rejected, begun)

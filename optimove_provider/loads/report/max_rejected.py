@@ -16,6 +16,15 @@ class TooManyRejected(DataError):
     then = NextStep.MEND_ROWS
 
 
+class NothingSent(TooManyRejected):
+    """The same, before anything was sent: the file of rejected rows lacks the others, so it is no way to send them."""
+
+    then = NextStep.MEND_ALL_ROWS
+
+
+NOTHING_SENT = "Nothing was sent"
+
+
 def check_max_rejected(max_rejected: float) -> None:
     """Raise SettingsError unless it is a number of rows, or a share below 1."""
     MAX_REJECTED.literal("max_rejected", max_rejected)
@@ -30,14 +39,14 @@ def judge(report: Report, max_rejected: float, otherwise: str) -> None:
     """Raise TooManyRejected if more of the rows were rejected than is allowed. `otherwise` says what of the others."""
     allowed = allowed_of(max_rejected, report.rows)
     if report.rejected > allowed:
-        first = "; ".join(report.examples)
+        first, nothing_sent = "; ".join(report.examples), otherwise == NOTHING_SENT
+        mend = "them where they come from, and load again" if nothing_sent else "them and replay that file"
         report.problem = (
             f"{report.rejected} of {report.rows} rows were rejected, and max_rejected allows {allowed:g}: {first}"
             f"{' ...' if report.rejected > len(report.examples) else ''}. "
-            f"{otherwise}. The rows, with their reasons: {report.rejected_file}; mend them and replay that file, or "
-            "raise max_rejected"
+            f"{otherwise}. The rows, with their reasons: {report.rejected_file}; mend {mend}, or raise max_rejected"
         )
-        raise TooManyRejected(report.problem)
+        raise (NothingSent if nothing_sent else TooManyRejected)(report.problem)
 
 
 def judge_expired(report: Report, max_rejected: float) -> None:
