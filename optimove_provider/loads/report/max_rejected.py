@@ -23,6 +23,7 @@ class NothingSent(TooManyRejected):
 
 
 NOTHING_SENT = "Nothing was sent"
+_BACK, _REPLAY = "at their source, and load again", "and replay that file"
 
 
 def check_max_rejected(max_rejected: float) -> None:
@@ -39,14 +40,14 @@ def judge(report: Report, max_rejected: float, otherwise: str) -> None:
     """Raise TooManyRejected if more of the rows were rejected than is allowed. `otherwise` says what of the others."""
     allowed = allowed_of(max_rejected, report.rows)
     if report.rejected > allowed:
-        first, nothing_sent = "; ".join(report.examples), otherwise == NOTHING_SENT
-        mend = "them where they come from, and load again" if nothing_sent else "them and replay that file"
+        first = "; ".join(report.examples)
         report.problem = (
             f"{report.rejected} of {report.rows} rows were rejected, and max_rejected allows {allowed:g}: {first}"
             f"{' ...' if report.rejected > len(report.examples) else ''}. "
-            f"{otherwise}. The rows, with their reasons: {report.rejected_file}; mend {mend}, or raise max_rejected"
+            f"{otherwise}. The rows, with their reasons: {report.rejected_file}; mend them "
+            f"{_BACK if otherwise == NOTHING_SENT else _REPLAY}, or raise max_rejected"
         )
-        raise (NothingSent if nothing_sent else TooManyRejected)(report.problem)
+        raise (NothingSent if otherwise == NOTHING_SENT else TooManyRejected)(report.problem)
 
 
 def judge_expired(report: Report, max_rejected: float) -> None:
