@@ -119,6 +119,7 @@ def test_the_warehouse_arrives_in_both_stores_value_by_value(emulator, airflow_d
     assert list(comparison.differences(HOME / "warehouse.db", state)) == []
 
 
+@pytest.mark.any_version
 def test_an_order_without_a_customer_is_rejected_mended_and_sent(emulator, airflow_db):
     try:
         journey.run_dag("demo_order")
@@ -134,6 +135,7 @@ def test_an_order_without_a_customer_is_rejected_mended_and_sent(emulator, airfl
         warehouse.load_orders(HOME / "warehouse.db")
 
 
+@pytest.mark.any_version
 def test_no_secret_in_any_result_or_log(emulator, airflow_db, capfd):
     outcomes = [journey.run_dag(dag_id, CONF.get(dag_id)) for dag_id in DAG_IDS if dag_id != "demo_order"]
     shown = json.dumps([outcome.results for outcome in outcomes]) + "".join(capfd.readouterr())
