@@ -11,7 +11,7 @@ from pathlib import Path
 
 GB = 10**9
 LEAST_MEMORY, LEAST_CPUS, LEAST_DISK = 4 * GB, 2, 5 * GB
-HOME = Path("/opt/airflow")
+HOME = Path(os.environ.get("AIRFLOW_HOME", "/opt/airflow"))
 
 
 def lacks(memory: int, cpus: int, disk: int) -> Iterator[str]:
