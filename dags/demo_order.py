@@ -5,8 +5,8 @@ Stands for the shop that fills the warehouse, so that a load has something to re
 
 1. Trigger it as it is: the warehouse gets an order of 4 March 1997 without a customer's id.
 2. Back-fill that day with `optix_incremental`, from 1997/03/04 to 1997/03/04: its `upload` rejects the row, sends
-   nothing, and turns red. (Airflow takes one backfill of a DAG at a time: wait until the blue bar of another is gone. If
-   the day was loaded before: clear its `upload`.)
+   nothing, and turns red. (Airflow takes one backfill of a DAG at a time: wait until the blue bar of another is gone.
+   If the day was loaded before: clear its `upload`.)
 3. The tab *Sync history* of the red task shows its load: *Read the rejected rows* has the row, and why.
 4. Trigger this again with a `customer_id`, such as `00004`: the order gets it.
 5. Clear the red `upload`: it reads the day again, and sends all of it.
