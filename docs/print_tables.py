@@ -152,7 +152,8 @@ def connections() -> str:
 
 def _connection(kind: Mapping[str, Any]) -> Iterator[str]:
     form, default = kind["ui-field-behaviour"], _DEFAULT_IDS[kind["connection-type"]]
-    yield f"## {kind['hook-name']}: `{kind['connection-type']}`\n\nThe id that operators take if you name none: `{default}`.\n"
+    yield f"## {kind['hook-name']}: `{kind['connection-type']}`\n"
+    yield f"The id that operators take if you name none: `{default}`.\n"
     yield _row("field", "in the form", "what it is")
     yield _row(*("---" for _ in range(3)))
     yield _row("`host`", form["relabeling"]["host"], f"Blank for `{form['placeholders']['host']}`.")
