@@ -85,7 +85,13 @@ def test_the_sdist_has_what_tests_and_docs_need(built):
     (path,) = built.glob("*.tar.gz")
     with tarfile.open(path) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    for name in (".ci/run", "Makefile", "constraints/newest.txt", "docs/conf.py", "docs/pictures/sync-history-load.png"):
+    for name in (
+        ".ci/run",
+        "Makefile",
+        "constraints/newest.txt",
+        "docs/conf.py",
+        "docs/pictures/sync-history-load.png",
+    ):
         assert name in names
     assert "tests/test_package.py" in names
     assert not [name for name in names if name.startswith((".venv", ".run", "docs/_build"))]
@@ -95,7 +101,11 @@ def test_it_installs_where_nothing_is_and_airflow_shows_it(wheel, tmp_path):
     python = tmp_path / "venv/bin/python"
     uv("venv", "--python", sys.executable, tmp_path / "venv")
     uv("pip", "install", "--python", python, "--constraints", ROOT / "constraints/newest.txt", wheel)
-    environment = {"PATH": f"{python.parent}:/usr/bin:/bin", "HOME": str(tmp_path), "AIRFLOW_HOME": str(tmp_path / "home")}
+    environment = {
+        "PATH": f"{python.parent}:/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "AIRFLOW_HOME": str(tmp_path / "home"),
+    }
     shown = subprocess.run(
         [python.with_name("airflow"), "providers", "get", PROJECT["name"], "--full", "--output", "json"],
         check=True,

@@ -106,7 +106,9 @@ def _export(words: Words) -> None:
         assert name.removeprefix("AIRFLOW__OPTIMOVE__").lower() in get_provider_info()["config"]["optimove"]["options"]
     elif name.startswith("AIRFLOW_CONN_"):
         connection = json.loads(value)
-        (kind,) = [one for one in get_provider_info()["connection-types"] if one["connection-type"] == connection["conn_type"]]
+        (kind,) = [
+            one for one in get_provider_info()["connection-types"] if one["connection-type"] == connection["conn_type"]
+        ]
         assert set(connection) <= {"conn_type", "host", "password", "port", "extra"}
         assert set(connection.get("extra", {})) <= set(kind["conn-fields"])
     else:
@@ -128,7 +130,9 @@ def _curl(words: Words) -> None:
         elif not word.startswith("-"):
             url = word
     path = url.partition("://")[2].partition("/")[2]
-    answer = handle(State(), Request(method or ("POST" if body is not None else "GET"), f"/{path}", body=body, headers=headers))
+    answer = handle(
+        State(), Request(method or ("POST" if body is not None else "GET"), f"/{path}", body=body, headers=headers)
+    )
     assert answer.status < 400, (words, answer)
 
 

@@ -27,7 +27,13 @@ def names() -> dict[str, Any]:
     for name in MODULES:
         module = importlib.import_module(f"optimove_provider.{name}")
         known |= {key: value for key, value in vars(module).items() if not key.startswith("_")}
-    return known | {"DAG": DAG, "Param": Param, "SmtpNotifier": SmtpNotifier, "datetime": datetime, "timedelta": timedelta}
+    return known | {
+        "DAG": DAG,
+        "Param": Param,
+        "SmtpNotifier": SmtpNotifier,
+        "datetime": datetime,
+        "timedelta": timedelta,
+    }
 
 
 class _Dots(ast.NodeTransformer):
@@ -44,7 +50,9 @@ def filled(operator: Any, **given: Any) -> Any:
     """The operator, with what it needs besides."""
     parameters = inspect.signature(operator).parameters
     has_rows = "source" in given or "sql" in given
-    needed = {name: value for name, value in NEEDED.items() if name in parameters and not (name == "source" and has_rows)}
+    needed = {
+        name: value for name, value in NEEDED.items() if name in parameters and not (name == "source" and has_rows)
+    }
     return operator(**{"task_id": "task", **needed, **given})
 
 
