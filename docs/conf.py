@@ -68,7 +68,7 @@ def params(doc: str) -> dict[str, list[str]]:
 
 
 def complete(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """What a class takes from those that it is made of, what it returns, and which fields may be templates.
+    """What a class takes from those that it is made of, what its task returns, and which fields may be templates.
 
     Of a module only what is in it is told: the page has a beginning of its own.
     """
@@ -84,7 +84,7 @@ def complete(app: Any, what: str, name: str, obj: Any, options: Any, lines: list
     execute = vars(obj).get("execute")
     if execute is not None and execute.__doc__:
         first, *more = inspect.cleandoc(execute.__doc__).replace("Return ", "", 1).splitlines()
-        lines += [f":returns: {first}", *(f"    {line}" for line in more)]
+        lines += [f":XCom: {first}", *(f"    {line}" for line in more)]
     if fields := getattr(obj, "template_fields", ()):
         lines += ["", f"*May be templates:* {', '.join(f'`{field}`' for field in fields)}."]
     lines.append("")

@@ -3,6 +3,7 @@
 A test compares what is printed here with what is in the repository.
 """
 
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -142,7 +143,8 @@ def _endpoint(endpoint: Endpoint) -> str:
     again = "yes" if endpoint.retry_safe else "no"
     waits = f"{endpoint.least_wait_seconds:.0f} s" if endpoint.least_wait_seconds else ""
     path = "the connection's `upload_history_url`" if endpoint is dcp.UPLOAD_HISTORY else f"`{endpoint.path or '/'}`"
-    return _row(f"`{endpoint.name}`", f"{endpoint.method} {path}", again, waits, endpoint.source)
+    source = re.sub(r"https://\S+", r"[page](\g<0>)", endpoint.source)
+    return _row(f"`{endpoint.name}`", f"{endpoint.method} {path}", again, waits, source)
 
 
 def connections() -> str:

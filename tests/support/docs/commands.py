@@ -66,7 +66,8 @@ def _airflow(words: Words) -> None:
     try:
         _airflows_parser().parse_args(words)
     except SystemExit as ended:
-        assert ended.code == 0, f"airflow {shlex.join(words)}"  # --help, --version
+        if ended.code:  # it is 0 for --help
+            raise AssertionError(f"airflow {shlex.join(words)}") from None
 
 
 def _python(words: Words) -> None:
