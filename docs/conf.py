@@ -8,10 +8,12 @@ import os
 import re
 import sys
 import tempfile
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "optimove_provider"
 sys.path.insert(0, str(ROOT))
 # Airflow writes its settings into its home when it is imported.
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="optimove-docs-"))
@@ -100,6 +102,26 @@ def leave_out(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any
 
 ELSEWHERE = {"changes": "CHANGELOG.md", "changing": "CHANGING.md", "benchmarks": "benchmarks/README.md"}
 """page -> the file of the repository that it shows."""
+REFERENCE = {
+    "reference/optix": ("operators.optix*",),
+    "reference/dcp": ("operators.dcp*", "operators.csv"),
+    "reference/sensors": ("sensors.*",),
+    "reference/notifiers": ("notifications.*",),
+    "reference/options": ("options",),
+    "reference/hooks": ("hooks.*",),
+    "reference/functions": ("assets", "operators.*", "addresses"),
+}
+"""page -> modules whose docstrings it shows; each stands on the first page that names it."""
+NOT_FOR_DAGS = {
+    "hooks.connection_fields",
+    "hooks.s3",
+    "notifications.state",
+    "assets.sanitize",
+    "notifications.load.log_notice",
+    "operators.replay.act_for",
+    "options.Group",
+}
+"""Modules of these packages, and names in their modules, that nobody's DAG imports."""
 LINKS = {
     "../CHANGELOG.md": "changes.md",
     "../CHANGING.md": "changing.md",
@@ -118,10 +140,30 @@ def as_page(app: Any, page: str, source: list[str]) -> None:
         text = ROOT.joinpath(ELSEWHERE[page]).read_text("utf-8").replace("](docs/", "](").replace("](../docs/", "](")
     if page == "example-dags":
         text += "".join(example(path) for path in sorted(ROOT.glob("dags/*.py")))
+    text += "".join(reference(name) for name in modules().get(page, ()))
     for link, leads_to in LINKS.items():
         text = text.replace(f"]({link})", f"]({leads_to})").replace(f"]({link}#", f"]({leads_to}#")
     text = re.sub(r"\]\(\.\./dags/(\w+)\.py\)", r"](example-dags.md#\1)", text)
     source[0] = re.sub(r"```mermaid\n.*?```\n", "", text, flags=re.DOTALL)
+
+
+def modules() -> dict[str, list[str]]:
+    """page -> the modules that it shows, as names within the package."""
+    files = sorted(path.relative_to(PACKAGE).with_suffix("") for path in PACKAGE.glob("**/*.py"))
+    names = [path.as_posix().replace("/", ".") for path in files if not path.name.startswith("_")]
+    shown: dict[str, list[str]] = {page: [] for page in REFERENCE}
+    for name in names:
+        pages = [page for page, wanted in REFERENCE.items() if any(fnmatch(name, pattern) for pattern in wanted)]
+        if pages and name not in NOT_FOR_DAGS:
+            shown[pages[0]].append(name)
+    return shown
+
+
+def reference(name: str) -> str:
+    """The docstrings of a module."""
+    left_out = ", ".join(one.rpartition(".")[2] for one in NOT_FOR_DAGS if one.rpartition(".")[0] == name)
+    excluded = f"\n   :exclude-members: {left_out}" if left_out else ""
+    return f"\n```{{eval-rst}}\n.. automodule:: {PACKAGE.name}.{name}{excluded}\n```\n"
 
 
 def example(path: Path) -> str:

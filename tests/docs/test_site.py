@@ -2,8 +2,9 @@
 
 import importlib
 import inspect
-import pkgutil
+import itertools
 import re
+import runpy
 import warnings
 from pathlib import Path
 
@@ -11,34 +12,25 @@ import pytest
 from sphinx.cmd.build import build_main
 
 import optimove_provider
+from optimove_provider import get_provider_info
 
 DOCS = Path(__file__).parents[2] / "docs"
-PACKAGES = ("operators", "sensors", "hooks", "notifications")
-ALONE = ("assets", "addresses", "options")
-INTERNAL = {"hooks.connection_fields", "hooks.s3", "notifications.state"}
-"""Modules of those packages that nobody's DAG imports."""
-NOT_FOR_DAGS = {"operators.replay.act_for", "assets.sanitize", "options.Group", "notifications.load.log_notice"}
+CONF = runpy.run_path(str(DOCS / "conf.py"))
 OF_TESTS = {"surroundings"}
 """A parameter by which tests bring their own clock."""
-
-
-def modules():
-    packages = (importlib.import_module(f"optimove_provider.{name}") for name in PACKAGES)
-    inside = {
-        f"{package.__name__}.{one.name}" for package in packages for one in pkgutil.iter_modules(package.__path__)
-    }
-    names = inside | {f"optimove_provider.{name}" for name in ALONE}
-    return sorted(name for name in names if name.removeprefix("optimove_provider.") not in INTERNAL)
 
 
 def public():
     """Name -> every class and function that a DAG may use."""
     found = {}
-    for module in map(importlib.import_module, modules()):
-        for name, one in vars(module).items():
-            if callable(one) and not name.startswith("_") and getattr(one, "__module__", "") == module.__name__:
-                found[f"{module.__name__}.{name}"] = one
-    return {name: one for name, one in found.items() if name.removeprefix("optimove_provider.") not in NOT_FOR_DAGS}
+    for name in itertools.chain(*CONF["modules"]().values()):
+        module = importlib.import_module(f"optimove_provider.{name}")
+        own = {key: one for key, one in vars(module).items() if getattr(one, "__module__", "") == module.__name__}
+        shown = {key: one for key, one in own.items() if callable(one) and not key.startswith("_")}
+        found |= {
+            f"{module.__name__}.{key}": one for key, one in shown.items() if f"{name}.{key}" not in CONF["NOT_FOR_DAGS"]
+        }
+    return found
 
 
 def parameters(one):
@@ -73,9 +65,18 @@ def described(site):
 
 @pytest.mark.parametrize("name", public())
 def test_every_parameter_stands_in_the_reference(described, name):
-    assert name in described, "add its module to a page of docs/reference"
+    assert name in described, "its module is on no page: REFERENCE of docs/conf.py"
     lacking = [one for one in parameters(public()[name]) if f"<strong>{one}</strong>" not in described[name]]
     assert not lacking, "give each a `:param name:` in the docstring"
+
+
+def test_every_module_for_users_is_on_a_page():
+    """All that the provider's metadata names but triggers, and what CHANGING.md calls options."""
+    info = get_provider_info()
+    kinds = (entry["python-modules"] for kind in ("operators", "sensors", "hooks") for entry in info[kind])
+    named = {*itertools.chain(*kinds), "optimove_provider.notifications.load", "optimove_provider.options"}
+    shown = {f"optimove_provider.{name}" for name in itertools.chain(*CONF["modules"]().values())}
+    assert named <= shown
 
 
 def test_there_is_much_to_describe():
