@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "optimove_provider"
 sys.path.insert(0, str(ROOT))
 # Airflow writes its settings into its home when it is imported.
-os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="optimove-docs-"))
+home = tempfile.TemporaryDirectory(prefix="optimove-docs-")
+os.environ.setdefault("AIRFLOW_HOME", home.name)
 
 from optimove_provider import __version__  # noqa: E402 - found by the path above
 
