@@ -9,6 +9,7 @@ import re
 import sys
 import tempfile
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,7 @@ def as_page(app: Any, page: str, source: list[str]) -> None:
     source[0] = re.sub(r"```mermaid\n.*?```\n", "", text, flags=re.DOTALL)
 
 
+@cache
 def modules() -> dict[str, list[str]]:
     """page -> the modules that it shows, as names within the package."""
     files = sorted(path.relative_to(PACKAGE).with_suffix("") for path in PACKAGE.glob("**/*.py"))
