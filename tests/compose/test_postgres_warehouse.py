@@ -43,10 +43,8 @@ def test_the_dags_query_finds_the_same_profiles_as_in_the_embedded_warehouse(emp
         seen = [(*row[:3], float(row[3]), row[4].isoformat(), row[5].isoformat()) for row in cursor]
     assert sorted(found) == sorted(seen) == list(warehouse.profiles(embedded))
 
-
-def test_what_was_changed_in_the_warehouse_is_there_at_the_next_start(empty_server):
+    # What was changed in the warehouse is there at the next start.
     command = [sys.executable, "-m", "optimove_provider.demo.containers.warehouse"]
-    assert "6919 orders" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
     PostgresHook("warehouse_default").run("DELETE FROM orders WHERE customer_id > '00004'")
     assert "is there" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert PostgresHook("warehouse_default").get_first("SELECT COUNT(*) FROM customer_profiles") == (1,)
