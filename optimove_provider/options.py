@@ -117,6 +117,8 @@ class Sending(Group):
     :param resume_within: how long ago the server may have acknowledged the last request of an open batch that a retry
         goes on with, a timedelta or seconds; 0 sends everything again. Nobody knows how long the server keeps an open
         batch. An update has none, and no use for it.
+    :param owed_tries: how often a row that the server refused goes again, with resend_rejected=True of an upload; 0
+        only keeps such rows. An update has none.
     :param give_up_after: the load goes on for as long as requests succeed, and gives up when none has for so long, a
         timedelta or seconds; a single request is given up after three times that in any case.
     """
@@ -124,6 +126,7 @@ class Sending(Group):
     max_in_flight: int = field(default=4, metadata={"kind": whole_number(1)})
     max_bisect_requests: int = field(default=10_000, metadata={"kind": whole_number(0)})
     resume_within: timedelta | float = field(default=timedelta(minutes=15), metadata={"kind": SPAN})
+    owed_tries: int = field(default=5, metadata={"kind": whole_number(0)})
     give_up_after: timedelta | float = field(default=timedelta(minutes=10), metadata={"kind": SPAN})
 
     @property

@@ -45,8 +45,13 @@ def vacuum(ledger: Ledger, lease: Lease, before: datetime) -> list[str]:
     """
     manifest = lease.owned(ledger.read())
     recent = {path: at for path, at in manifest.let_go.items() if at >= before}
-    kept = {_name(path) for path in (*recent, *(layer.path for layer in manifest.layers))}
-    gone = ledger.staging.sweep(ledger.layers.folder, before, kept.__contains__)
+    owed = [manifest.owed.path] if manifest.owed else []
+    kept = {_name(path) for path in (*recent, *owed, *(layer.path for layer in manifest.layers))}
+    gone = [
+        name
+        for folder in (ledger.layers.folder, ledger.owed_folder)
+        for name in ledger.staging.sweep(folder, before, kept.__contains__)
+    ]
     if len(recent) < len(manifest.let_go):
         lease.change(lambda found: replace(found, let_go=recent))
     return gone

@@ -48,7 +48,7 @@ def load(
         judge(report, options.max_rejected, "Everything else was committed")
         judge_expired(report, options.max_rejected)
 
-    in_doubt = batch_doubt(journal, lambda: report.accepted)
+    in_doubt = batch_doubt(journal, lambda: report.accepted or report.owed.get("accepted", 0))
     with run_once(report, journal, judge_end, in_doubt=in_doubt) as unfinished:
         if unfinished:
             ledger = target_ledger(client, staging, options.target, report)
@@ -104,6 +104,7 @@ def _tell_spool(spool: Spool, journal: Journal, report: Report, options: UploadO
     report.replay = {
         **asdict(options.target),
         "nulls": options.nulls,
+        "resend_rejected": options.resend_rejected,
         **journal.age.as_json(),
     }
     named = filter(has_formula, sorted(spool.columns))

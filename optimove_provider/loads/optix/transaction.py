@@ -1,7 +1,6 @@
 """The course of a load into a target that has a ledger: lease, plan, guards, intent, batch, commit, expiry."""
 
 import json
-from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -18,6 +17,7 @@ from optimove_provider.loads.optix.expiry import TTL_SECONDS, begin_expiry, comm
 from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
 from optimove_provider.loads.optix.rejected_rows import SliceOutcomes, keep_rejected
 from optimove_provider.loads.optix.sender import SliceSender
+from optimove_provider.loads.owed.settlement import Refused, settle
 from optimove_provider.loads.plan.columns import LoadColumns
 from optimove_provider.loads.plan.plan import Plan
 from optimove_provider.loads.plan.replan import plan_or_reuse
@@ -25,7 +25,7 @@ from optimove_provider.loads.report.max_rejected import EXAMPLES, allowed_of
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.spool.freeze import Spool
 from optimove_provider.loads.spool.slices import RowFiles, one_file
-from optimove_provider.loads.state.journal import Journal, Stage
+from optimove_provider.loads.state.journal import Journal, Rejection, Stage
 from optimove_provider.loads.state.staging import Staging
 
 FEW = 100
@@ -62,7 +62,7 @@ class Transaction:
             if plan.removed:
                 self._expire(lease, plan)
             compaction.maintain(self.ledger, lease)
-        has_sent = plan.to_send or self.report.expired or self.report.not_expired
+        has_sent = plan.to_send or plan.owed_to_send or self.report.expired or self.report.not_expired
         self.report.state = "committed" if has_sent else "nothing_to_send"
 
     def plan(self) -> Plan:
@@ -80,21 +80,23 @@ class Transaction:
 
     def _send(self, lease: Lease, plan: Plan) -> None:
         """Send and commit. Of what an earlier try has committed, only the account is made up again."""
-        is_committed, outcomes, refused = self.journal.stage is Stage.COMMITTED, SliceOutcomes(), []
-        if plan.to_send:
+        is_committed, refused, is_any_accepted = self.journal.stage is Stage.COMMITTED, Refused(), False
+        if plan.to_send or plan.owed_to_send:
             if not is_committed:
                 if not self.journal.has_sent:  # from here on the rows, and the plan, stay what they are
                     self.journal.begin_batch()
-                self.ledger.write_intent(lease, plan.planned_against, plan.load.age, plan.sent)
+                owed_folder = plan.owed.sent if plan.owed else ""
+                self.ledger.write_intent(lease, plan.planned_against, plan.load.age, plan.sent, owed=owed_folder)
             parts = self.spool.parts if plan.sent == self.spool.parts.folder else self._rows_in(plan.sent, plan.to_send)
-            sender = self._sender(lease, parts)
-            outcomes = self._outcomes(lease, sender)
-            refused = list(sender.refused_rows())
-        self.report.accepted = outcomes.accepted
-        if outcomes.accepted:
+            sender, owed = self._sender(lease, parts), self._owed_sender(lease, plan, parts)
+            self.report.accepted = self._outcomes(lease, sender, owed).accepted
+            refused = Refused(sender.refused_rows(), owed.refused_rows() if owed else {})
+            is_any_accepted = bool(self.report.accepted or (owed and owed.outcomes.accepted))
+        if is_any_accepted:
             self.report.batch_uuid = self.journal.batch_uuid
         if not is_committed:
             self._commit(lease, plan, refused)
+        self.report.tell_owed(plan, len(refused.own), len(refused.owed))
 
     def _sender(self, lease: Lease, parts: RowFiles) -> SliceSender:
         """Where few rows are sent and all of them may be bad, what is the same with all is not the request."""
@@ -104,15 +106,24 @@ class Transaction:
         puts = upload_puts(self.options.target, self.journal)
         return SliceSender(self.client, parts, self.journal, self.options.sending, puts, lease.check, probe=probe)
 
-    def _outcomes(self, lease: Lease, sender: SliceSender) -> SliceOutcomes:
+    def _owed_sender(self, lease: Lease, plan: Plan, parts: RowFiles) -> SliceSender | None:
+        """What sends the rows that are owed, in slices that are numbered after those of the load's own rows."""
+        if not (plan.owed and plan.owed.rows):
+            return None
+        owed = one_file(self.journal.staging, plan.owed.sent, plan.owed.rows, first=parts.slices)
+        puts = upload_puts(self.options.target, self.journal)
+        return SliceSender(self.client, owed, self.journal, self.options.sending, puts, lease.check, owed=True)
+
+    def _outcomes(self, lease: Lease, sender: SliceSender, owed: SliceSender | None) -> SliceOutcomes:
         """Send the batch, and keep what was refused: that may be all of the few rows that had to be sent."""
         try:
-            send_batch(sender, self.options.target, self.report)
+            send_batch(sender, self.options.target, self.report, owed)
         except NothingAccepted as error:
             with keeping(error, "to write the rejected rows"):
                 self._keep_rejected(sender)
-            nothing_else = self.report.rejected == self.report.rows and not self.options.all_may_be_bad
-            if nothing_else or self.report.rejected > self._allowed:
+            may_all_be_refused = self.options.all_may_be_bad or self.options.resend_rejected
+            nothing_else = self.report.rejected == self.report.rows and not may_all_be_refused
+            if sender.parts.rows and (nothing_else or self.report.rejected > self._allowed):
                 self._withdraw_intent(lease)
                 raise
             self.journal.completed()
@@ -140,11 +151,13 @@ class Transaction:
             manifest = self.ledger.withdraw_intent(lease)
             self.journal.rebase_plan(manifest.version)
 
-    def _commit(self, lease: Lease, plan: Plan, refused: Collection[int]) -> None:
+    def _commit(self, lease: Lease, plan: Plan, refused: Refused) -> None:
         if plan.to_send or not plan.below_watermark:
-            committed_at = self.ledger.staging.surroundings.now()
+            committed_at, sent_before = self.ledger.staging.surroundings.now(), self.journal.has_sent_before
             commit = plan.as_commit(committed_at)
-            manifest = self.ledger.commit(lease, commit, refused, self.journal.has_sent_before)
+            adds = plan.load.owed.adds
+            owed = settle(self.ledger, plan.owed, adds, commit, refused, sent_before) if plan.owed else None
+            manifest = self.ledger.commit(lease, commit, refused.own, sent_before, owed)
             self.report.ledger_version = manifest.version
             LoadColumns(self.ledger, self.report).committed(self.spool.columns)
         self.journal.committed()
@@ -155,7 +168,7 @@ class Transaction:
         if journal.is_completed and self.report.load_id not in self.ledger.read().intents:
             self._tell_expired(journal)  # an earlier try has entered it, or another load has, as unknown
             return
-        expiry, refused = begin_expiry(self.ledger, lease, plan, journal.folder), []
+        expiry, refused = begin_expiry(self.ledger, lease, plan, journal.folder), dict[int, Rejection]()
         if expiry.rows:
             if journal.plan != expiry.as_json():  # what an earlier try has sent were other rows
                 journal.planned(expiry.as_json())
@@ -167,7 +180,7 @@ class Transaction:
                 send_batch(sender, target, self.report)
             except NothingAccepted:
                 journal.completed()  # there is nothing left to send; the records stay as they are
-            refused = list(sender.refused_rows())
+            refused = sender.refused_rows()
             self._tell_expired(journal)
         commit_expiry(self.ledger, lease, expiry, refused)
 

@@ -13,6 +13,7 @@ from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.contract.wire.evidence import COUNTED, Evidence
 from optimove_provider.loads.ledger.ledger import Commit
 from optimove_provider.loads.ledger.manifest import Origin, PlanRef, SourceSnapshot
+from optimove_provider.loads.owed.choice import OwedLimits, OwedPlan
 from optimove_provider.loads.state.age import Age
 
 SENT_KINDS = ("new", "changed", "unknown", "expiring", "reverified")
@@ -29,7 +30,8 @@ class PlanInput:
     snapshot that is not `is_complete`, some row's key is not known: so what it seems to lack is not gone.
 
     `reverify_after`, in seconds: what was accepted that long ago, and counted by nobody, is sent again; None for never.
-    With `mode="full"` the ledger's fingerprints are not trusted: every row is sent that is not stale.
+    With `mode="full"` the ledger's fingerprints are not trusted: every row is sent that is not stale. `owed` says what
+    the load does about rows that are owed to its target.
     """
 
     load_id: str
@@ -44,6 +46,7 @@ class PlanInput:
     judged: bool = True
     is_complete: bool = True
     reverify_after: float | None = None
+    owed: OwedLimits = field(default_factory=OwedLimits)
 
     def __post_init__(self) -> None:
         """Raise SettingsError for what contradicts itself."""
@@ -57,7 +60,8 @@ class PlanInput:
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> "PlanInput":
         """Read what `as_json` gave."""
-        return cls(**{**found, "age": Age.from_json(found["age"])})
+        owed = OwedLimits(**found.get("owed", {}))
+        return cls(**{**found, "age": Age.from_json(found["age"]), "owed": owed})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,8 @@ class Plan:
     `gone` is there if a snapshot lacks any key.
 
     Folders are in staging: `sent` has the rows to send, `kept` what changes in the ledger only, `removed` the rows to
-    be expired after the commit, None where there are none.
+    be expired after the commit, None where there are none. `owed` is what is done about rows that are owed to the
+    target, None where that is nothing: they are no rows of the load, and in none of its counts.
     """
 
     load: PlanInput
@@ -100,6 +105,7 @@ class Plan:
     kept: str
     removed: str | None
     gone: Gone | None = None
+    owed: OwedPlan | None = None
 
     @property
     def ref(self) -> PlanRef:
@@ -110,6 +116,11 @@ class Plan:
     def to_send(self) -> int:
         """How many rows will be sent, those that are to expire left out."""
         return sum(self.counts.get(kind, 0) for kind in SENT_KINDS)  # a plan of an older version knows fewer kinds
+
+    @property
+    def owed_to_send(self) -> int:
+        """How many rows that are owed will be sent besides."""
+        return self.owed.rows if self.owed else 0
 
     def as_commit(self, committed_at: datetime, evidence: Evidence = COUNTED_ROWS) -> Commit:
         """What is true once all of it is sent. Rows count as accepted when they were planned: they expire no sooner."""
@@ -135,4 +146,5 @@ class Plan:
         load, planned_at = PlanInput.from_json(found["load"]), datetime.fromisoformat(found["planned_at"])
         lists = {name: tuple(found[name]) for name in ("examples", "warnings")}
         gone = found["gone"] and Gone(**{**found["gone"], "examples": tuple(found["gone"]["examples"])})
-        return cls(**{**found, **lists, "load": load, "planned_at": planned_at, "gone": gone})
+        owed = OwedPlan(**found["owed"]) if found.get("owed") else None
+        return cls(**{**found, **lists, "load": load, "planned_at": planned_at, "gone": gone, "owed": owed})

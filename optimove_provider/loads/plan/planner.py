@@ -9,6 +9,7 @@ from optimove_provider.contract.wire.messages import json_body
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.ledger.manifest import Manifest
 from optimove_provider.loads.ledger.query import MAX_MEMORY, live_keys
+from optimove_provider.loads.owed.choice import Asking, OwedPlan, choose_owed
 from optimove_provider.loads.plan.diff import CHANGE_KINDS, NEVER, DiffOptions, compare
 from optimove_provider.loads.plan.plan import SENT_KINDS, Gone, Plan, PlanInput
 from optimove_provider.loads.plan.writer import PlanWriter
@@ -46,7 +47,10 @@ def make_plan(ledger: Ledger, load: PlanInput, folder: str, now: datetime, max_m
             counts, changes = _all_counts(found.counts(), load, rows), found.digest()
             may_change, (newly, before) = found.may_change(), found.gone()
             written.write(found, counts)
-    gone = None
+    gone, owed = None, None
+    if not below_watermark:
+        asking = Asking(load.rows_folder, load.age, load.source_is == "snapshot", load.owed)
+        owed = choose_owed(staging, manifest, asking, folder, max_memory)
     if newly or before:
         gone = Gone(newly, before, live_keys(staging, manifest, now, max_memory), written.gone_examples)
     return Plan(
@@ -58,13 +62,14 @@ def make_plan(ledger: Ledger, load: PlanInput, folder: str, now: datetime, max_m
         below_watermark=below_watermark,
         counts=counts,
         may_change=may_change,
-        digest=_digest(ledger, manifest, load, counts, changes),
+        digest=_digest(ledger, manifest, load, counts, changes, owed),
         examples=written.examples,
         warnings=(*written.warnings, *_warnings(manifest, load, now, counts["reverified"])),
         sent=written.sent,
         kept=written.kept,
         removed=written.removed,
         gone=gone,
+        owed=owed,
     )
 
 
@@ -128,7 +133,14 @@ def _all_counts(found: Mapping[str, int], load: PlanInput, rows: int) -> dict[st
     return {**found, "unchanged": rows - others}
 
 
-def _digest(ledger: Ledger, manifest: Manifest, load: PlanInput, counts: Mapping[str, int], changes: str) -> str:
+def _digest(
+    ledger: Ledger,
+    manifest: Manifest,
+    load: PlanInput,
+    counts: Mapping[str, int],
+    changes: str,
+    owed: OwedPlan | None,
+) -> str:
     """Of all that decides what is sent, where to, and for how long; not of what is only sent in time not to expire."""
     covered = [
         ledger.manifest_file.folder,
@@ -139,5 +151,6 @@ def _digest(ledger: Ledger, manifest: Manifest, load: PlanInput, counts: Mapping
         load.ttl_seconds,
         *(counts[kind] for kind in ("new", "changed", "unknown", "removed")),
         changes,
+        *([owed.digest] if owed and owed.rows else []),
     ]
     return hashlib.sha256(json_body(covered)).hexdigest()[:16]

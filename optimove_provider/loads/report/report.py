@@ -47,7 +47,10 @@ class Report:
     stand for. `batch_uuid` is the one under which Opti-X knows its rows, `service_id` the service of a table of DCP,
     `ledger_version` what the commit made of the ledger. `requests` are those of the last try over time, as `Timeline`
     counts them. `visibility` is one of `Visibility`: of a load that failed, too. `next_step` is what a person does
-    after a failure, `tries_left` how many tries Airflow has left, None where no task is behind it.
+    after a failure, `tries_left` how many tries Airflow has left, None where no task is behind it. `owed` counts rows
+    that are owed to the target, of earlier loads too, which are none of the source's: those that went again (`sent`,
+    and of them `accepted` and `rejected_again`), those that are `dropped`, by why in `dropped_because`, those `added`
+    since this load's were refused, and those `left`. It is empty where none are.
     """
 
     load_id: str
@@ -86,6 +89,7 @@ class Report:
     visibility: str = ""
     next_step: str = ""
     tries_left: int | None = None
+    owed: dict[str, Any] = field(default_factory=dict)
 
     @property
     def unsent(self) -> int:
@@ -103,7 +107,12 @@ class Report:
         rows = "before its rows were counted" if self._is_uncounted else how_many(self.rows, "row")
         said = f"load {self.load_id}: {self.state}, {rows}" + (f": {counts}" if counts else "")
         seen = f". {self.visibility_sentence}" if self.visibility_sentence else ""
-        return said + evidence + expired + rejected + seen
+        return said + evidence + expired + rejected + self._owed_sentence + seen
+
+    @property
+    def _owed_sentence(self) -> str:
+        counts = ", ".join(f"{self.owed[name]} {words}" for name, words in OWED.items() if self.owed.get(name))
+        return f"; of the rows owed to the target: {counts}" if counts else ""
 
     @property
     def _is_uncounted(self) -> bool:
@@ -157,13 +166,31 @@ class Report:
             "samples": list(plan.examples),
             "fenced": plan.below_watermark,
         }
+        if plan.owed:
+            self.plan |= {"owed": plan.owed.rows, "owed_dropped": sum(plan.owed.dropped.values())}
         for warning in plan.warnings:
             self.note(warning)
+
+    def tell_owed(self, plan: "Plan", refused: int, refused_again: int) -> None:
+        """Take over what the commit of a plan made of the rows that are owed. The server refused so many of the load's
+        own rows, and so many of those that were owed before."""
+        if plan.owed is None:
+            return
+        added = refused if plan.load.owed.adds else 0
+        self.owed = {
+            "sent": plan.owed.rows,
+            "accepted": plan.owed.rows - refused_again,
+            "rejected_again": refused_again,
+            "dropped": sum(plan.owed.dropped.values()),
+            "dropped_because": dict(plan.owed.dropped),
+            "added": added,
+            "left": plan.owed.stay + refused_again + added,
+        }
 
     @property
     def plan_sentence(self) -> str:
         """What is planned, in words."""
-        counts = ", ".join(f"{self.plan[name]} {name}" for name in PLANNED if self.plan.get(name))
+        counts = ", ".join(f"{self.plan[name]} {name}" for name in (*PLANNED, "owed") if self.plan.get(name))
         stale = "; a newer snapshot is committed, so that nothing of this load is sent" if self.plan["fenced"] else ""
         return (counts or "nothing") + stale
 
@@ -191,8 +218,11 @@ class Report:
         result = counts | {"report": staging.url(self._path)}
         if self.accepted:
             result["evidence"] = self.evidence
+        if self.owed:
+            result["owed"] = self.owed
         if self.state == "planned" and self.plan:
             result |= {"plan": self.plan["digest"], **{name: self.plan.get(name, 0) for name in PLANNED}}
+            result |= {name: self.plan[name] for name in ("owed", "owed_dropped") if name in self.plan}
         return result
 
     @property
@@ -201,4 +231,13 @@ class Report:
 
 
 PLANNED = ("new", "changed", "unknown", "expiring", "reverified", "unchanged", "removed", "stale")
+OWED: Mapping[str, str] = {
+    "sent": "sent again",
+    "accepted": "accepted",
+    "rejected_again": "rejected again",
+    "dropped": "dropped, as there is a newer word on their key",
+    "added": "newly owed",
+    "left": "left",
+}
+"""What becomes of rows that are owed, in the words of a report."""
 COUNTS = ("accepted", "rejected", "unchanged", "stale", "unsent")

@@ -43,7 +43,8 @@ class RowFiles:
     """Rows in slices: a folder of Parquet files.
 
     The files are called `<name>-00000.parquet` and so on, of 100 slices each; or there is one file, `<name>.parquet`.
-    `lengths` has the rows of each slice; it is empty where all but the last have 5000.
+    `lengths` has the rows of each slice; it is empty where all but the last have 5000. `first` is the number of the
+    first slice, where other rows of the same batch have those before it.
     """
 
     folder: str
@@ -51,6 +52,7 @@ class RowFiles:
     name: str = "part"
     one_file: bool = False
     lengths: Sequence[int] = ()
+    first: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lengths", tuple(self.lengths))  # a journal has a list
@@ -61,19 +63,24 @@ class RowFiles:
         return len(self.lengths) or -(-self.rows // MAX_RECORDS)
 
     @property
+    def numbers(self) -> range:
+        """The numbers of the slices."""
+        return range(self.first, self.first + self.slices)
+
+    @property
     def last_rows(self) -> int:
         """How many rows the last slice has."""
         return self.lengths[-1] if self.lengths else self.rows - (self.slices - 1) * MAX_RECORDS
 
     def path(self, number: int) -> str:
         """The file that holds a slice."""
-        suffix = "" if self.one_file else f"-{number // SLICES_IN_A_FILE:05}"
+        suffix = "" if self.one_file else f"-{(number - self.first) // SLICES_IN_A_FILE:05}"
         return f"{self.folder}/{self.name}{suffix}.parquet"
 
     @property
     def paths(self) -> list[str]:
         """All files, in order."""
-        return list(dict.fromkeys(self.path(number) for number in range(0, self.slices, SLICES_IN_A_FILE)))
+        return list(dict.fromkeys(self.path(number) for number in self.numbers[::SLICES_IN_A_FILE]))
 
     def read(self, staging: Staging, numbers: Iterable[int]) -> Iterator[Slice]:
         """These slices, one after the other; the numbers must rise."""
@@ -84,7 +91,8 @@ class RowFiles:
                     stack.close()
                     path = self.path(number)
                     file = stack.enter_context(pq.ParquetFile(stack.enter_context(staging.open(path))))
-                group = number if self.one_file else number % SLICES_IN_A_FILE
+                place = number - self.first
+                group = place if self.one_file else place % SLICES_IN_A_FILE
                 table = file.read_row_group(group, ["_row", "_record"])
                 rows, records = (table.column(name) for name in ("_row", "_record"))
                 yield Slice(number, one_chunk(rows), one_chunk(records))
@@ -101,9 +109,9 @@ class RowFiles:
                 yield from file.iter_batches(READ_ROWS, columns=names, use_threads=False)
 
 
-def one_file(staging: Staging, folder: str, rows: int) -> RowFiles:
-    """The rows that lie in the only file of a folder, `rows.parquet`."""
-    files = RowFiles(folder, rows, "rows", one_file=True)
+def one_file(staging: Staging, folder: str, rows: int, first: int = 0) -> RowFiles:
+    """The rows that lie in the only file of a folder, `rows.parquet`; `first` is the number of their first slice."""
+    files = RowFiles(folder, rows, "rows", one_file=True, first=first)
     if not rows:
         return files
     with staging.open(files.path(0)) as stream:
