@@ -1,4 +1,4 @@
-"""The commands about ledgers: which there are, what one holds of a key, and how one is begun anew."""
+"""The commands about ledgers: which there are, what one holds of a key, which rows are owed, and how one is begun anew."""
 
 import argparse
 import sys
@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from optimove_provider.cli.command import FINDINGS, OK, Command, option
 from optimove_provider.cli.tables import JSON, OUTPUT, write_facts, write_json, write_table
+from optimove_provider.contract.how_many import how_many
 from optimove_provider.contract.wire.errors import SettingsError
 
 if TYPE_CHECKING:
     from optimove_provider.loads.history.loads import Load
     from optimove_provider.loads.history.record import Sighting
+    from optimove_provider.loads.owed.by_hand import Wanted
     from optimove_provider.tasks.ledgers.found import Found
 
 _HOST = option("--host", metavar="URL", default="", help="the host that the ledger is of, where there are several")
-_COLUMNS = ("target", "host", "rows", "keys", "version", "newest snapshot", "being written by")
+_COLUMNS = ("target", "host", "rows", "keys", "version", "newest snapshot", "owed", "being written by")
 
 
 def list_ledgers(wanted: argparse.Namespace, out: TextIO) -> int:
@@ -82,16 +84,70 @@ def forget(wanted: argparse.Namespace, out: TextIO) -> int:
     from optimove_provider.tasks.ledgers.forget import forget as begin_anew
 
     def confirmed(told: str) -> bool:
-        print(told, file=sys.stderr)
-        if wanted.yes:
-            return True
-        if not sys.stdin.isatty():
-            raise SettingsError("nobody can be asked here whether that is to be forgotten: add --yes")
-        print("Forget it? Type yes: ", end="", file=sys.stderr, flush=True)
-        return sys.stdin.readline().strip().casefold() == "yes"
+        return _confirmed(told, wanted.yes, "forgotten", "Forget it?")
 
     for line in begin_anew(wanted.targets, wanted.host, wanted.force, wanted.dry_run, confirmed):
         out.write(f"{line}\n")
+    return OK
+
+
+def _confirmed(told: str, is_sure: bool, done: str, question: str) -> bool:
+    """Whether a person wants what would be done. Raises SettingsError where nobody can be asked."""
+    print(told, file=sys.stderr)
+    if is_sure:
+        return True
+    if not sys.stdin.isatty():
+        raise SettingsError(f"nobody can be asked here whether that is to be {done}: add --yes")
+    print(f"{question} Type yes: ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().casefold() == "yes"
+
+
+def owed(wanted: argparse.Namespace, out: TextIO) -> int:
+    """List the rows that are owed to a target, drop some, let them go again, or save them to be mended."""
+    from optimove_provider.loads.owed.by_hand import drop_owed, let_go_again, owed_rows
+    from optimove_provider.tasks.ledgers.found import find_ledger, owed_of
+
+    found = find_ledger(wanted.target, wanted.host)
+    some = owed_of(wanted.keys, wanted.load_id)
+    listed = list(owed_rows(found.place, found.manifest, some))
+    if not listed:
+        print(f"no such row is owed to {found.named}", file=sys.stderr)
+        return FINDINGS if wanted.keys or wanted.load_id else OK
+    if wanted.save:
+        return _save_owed(found, some, wanted.save, len(listed), out)
+    if wanted.again:
+        again = how_many(let_go_again(found.ledger, some), "row goes", "rows go")
+        out.write(f"{again} again with the next load that has resend_rejected=True\n")
+    elif wanted.drop:
+        told = f"{how_many(len(listed), 'row')} owed to {found.named} would not be sent any more"
+        is_to_go = _confirmed(told, wanted.yes, "dropped", "Drop them?")
+        out.write(f"{drop_owed(found.ledger, some)} dropped\n" if is_to_go else "nothing was dropped\n")
+    elif wanted.output == JSON:
+        write_json(listed, out)
+    else:
+        write_table(_OWED, ([*_owed_facts(row).values()] for row in listed), out)
+    return OK
+
+
+_OWED = ("key", "tries", "status", "reason", "refused first", "stands for", "load")
+
+
+def _owed_facts(row: dict[str, Any]) -> dict[str, Any]:
+    from optimove_provider.loads.history.words import instant
+
+    times = (instant(row["since"]), instant(row["generation"]))
+    facts = (str(row["key"]), row["tries"], row["status"], row["reason"], *times, row["load_id"])
+    return dict(zip(_OWED, facts, strict=True))
+
+
+def _save_owed(found: "Found", some: "Wanted", path: str, rows: int, out: TextIO) -> int:
+    from optimove_provider.disk.modes import PRIVATE, open_private
+    from optimove_provider.loads.owed.by_hand import as_rejected_lines
+
+    lines = as_rejected_lines(found.place, found.manifest, some)
+    with open_private(path, PRIVATE, "x") as file:
+        file.writelines(lines)
+    out.write(f"{how_many(rows, 'row')} in {path}: mend what is wrong, then airflow optimove replay {path}\n")
     return OK
 
 
@@ -107,6 +163,26 @@ SHOW = Command(
         OUTPUT,
     ),
     examples=("ledger show 4161712130", "ledger show 34f8cfca-85fa-444f-97b2-a5b8cbff6907 C-10442"),
+)
+OWED = Command(
+    "ledger owed",
+    "List the rows that are owed to a target; drop them, let them go again, or save them",
+    owed,
+    (
+        option("target", metavar="TARGET", help="a data connection's uuid"),
+        option("keys", metavar="KEY", nargs="*", help="only the rows of these keys"),
+        option("--load-id", metavar="LOAD_ID", default="", help="only those that this load could not bring"),
+        _HOST,
+        option("--drop", action="store_true", help="they are not to be sent any more"),
+        option("--again", action="store_true", help="they are to go with the next load, however often they were tried"),
+        option("--save", metavar="FILE", help="write them to a new file, to be mended and replayed"),
+        option("--yes", action="store_true", help="do not ask"),
+        OUTPUT,
+    ),
+    examples=(
+        "ledger owed 34f8cfca-85fa-444f-97b2-a5b8cbff6907",
+        "ledger owed 34f8cfca-85fa-444f-97b2-a5b8cbff6907 C-10442 --drop",
+    ),
 )
 FORGET = Command(
     "ledger forget",

@@ -127,6 +127,8 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
     :param sending: requests in flight, and what a retry goes on with: `Sending(...)`, or a mapping of its members.
     :param limit: only the first so many rows of the source, for a first load to a test connection; None for all. What
         is beyond is not read, and the load counts as a delta, whatever `source_is` says.
+    :param resend_rejected: rows that the server refuses are kept in the ledger as owed, with their age, and go again with
+        later loads that have this, `Sending(owed_tries=5)` times, while they are the newest word on their key.
     :param dry_run: only plan: return counts and the plan's digest, send nothing, leave nothing behind but a report.
     :param expected_plan: the digest of a plan: only that is carried out.
     :param window: the window that the rows stand for, {"start": ..., "end": ...}, if no template names it.
@@ -151,6 +153,7 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         "guards",
         "sending",
         "limit",
+        "resend_rejected",
         "dry_run",
         "expected_plan",
         "window",
@@ -169,6 +172,7 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
             "guards": Guards,
             "sending": Sending,
             "limit": LIMIT,
+            "resend_rejected": FLAG,
             "dry_run": FLAG,
             "window_grain": GRAIN,
             "window_lookback": SPAN,
@@ -195,6 +199,7 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         guards: Guards | Mapping[str, Any] = Guards(),
         sending: Sending | Mapping[str, Any] = Sending(),
         limit: int | None = None,
+        resend_rejected: bool = False,
         dry_run: bool = False,
         expected_plan: str | None = None,
         window: Mapping[str, Any] | None = None,
@@ -221,6 +226,7 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         self.guards = guards
         self.sending = sending
         self.limit = limit
+        self.resend_rejected = resend_rejected
         self.dry_run = dry_run
         self.expected_plan = expected_plan
         self.window = window
@@ -240,7 +246,8 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return the account: load_id, state, rows, accepted, rejected, unchanged, stale, unsent, report (a URL).
 
-        A dry run's has plan (its digest), new, changed, unknown, expiring and removed besides.
+        A dry run's has plan (its digest), new, changed, unknown, expiring and removed besides; one with rows that are
+        owed to the target has `owed`, what became of these.
         """
         self.read_rendered()
         return self.take_turn(context, str(self.surroundings.new_id())) if self.dry_run else self.begin(context)
@@ -273,6 +280,7 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
             opened=marker.opened if marker else None,
             expected_plan=self.expected_plan or None,
             limit=self.limit,
+            resend_rejected=self.resend_rejected,
         )
 
 

@@ -1,6 +1,7 @@
 """Sending the rejected rows of a load again, once whatever was wrong with them is mended."""
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -41,13 +42,15 @@ def replay(
     known = dict(told["replay"])
     try:
         generation, opened = (datetime.fromisoformat(known.pop(name)) for name in ("generation", "opened"))
-        nulls, target = known.pop("nulls"), OptixTarget(**known)
+        nulls, owes = known.pop("nulls"), bool(known.pop("resend_rejected", False))
+        target = OptixTarget(**known)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"the report of the load of {file!r} does not tell where its rows went: {error!r}; give the file as "
             "source= of a task"
         ) from None
-    # Everything that is fit goes, whatever is rejected again: the account tells.
+    # Everything that is fit goes, whatever is rejected again: the account tells. If the load's refused rows are owed,
+    # those of its replay are too; what else is owed waits for a load.
     options = UploadOptions(
         target,
         nulls=nulls,
@@ -56,7 +59,8 @@ def replay(
         max_rejected=told["rejected"],
         all_may_be_bad=True,
         guards=guards,
-        sending=sending,
+        resend_rejected=owes,
+        sending=replace(sending, owed_tries=0),
     )
     with OptixHook(optix_conn_id).get_conn() as client:
         is_same = client.settings.target_alias == "same"

@@ -77,8 +77,8 @@ def sightings(staging: Staging, manifest: Manifest, key: str, now: datetime) -> 
     Reads the keys of the whole ledger, a row group at a time.
     """
     found = [
-        *_of_layers(staging, manifest, _as_stored(key), now),
-        *_of_intents(staging, manifest, _as_stored(key), now),
+        *_of_layers(staging, manifest, as_stored(key), now),
+        *_of_intents(staging, manifest, as_stored(key), now),
     ]
     return found[::-1]
 
@@ -91,7 +91,7 @@ def with_loads(found: Iterable[Sighting], loads: Sequence[Load]) -> list[tuple[S
     return [(one, by_id.get(one.load_id) or by_age.get(one.generation.isoformat())) for one in found]
 
 
-def _as_stored(key: str) -> list[str]:
+def as_stored(key: str) -> list[str]:
     """The key as JSON text: of a string, and of an integer if it looks like one."""
     texts = [json.dumps(key, ensure_ascii=False)]
     return [*texts, key] if _INTEGER.fullmatch(key) else texts

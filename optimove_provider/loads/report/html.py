@@ -5,6 +5,7 @@ from html import escape
 from typing import Any
 
 from optimove_provider.contract.wire.evidence import Evidence
+from optimove_provider.loads.report.owed import owed_counts
 from optimove_provider.loads.report.visibility import sentence
 
 _STYLE = """
@@ -40,6 +41,11 @@ def page(report: Mapping[str, Any]) -> str:
         _counts(report),
         f"<p>The accepted rows are {escape(_evidence(report))}.</p>" if report["accepted"] else "",
         _section("Why rows were rejected", ("reason", "rows"), report["reasons"].items()),
+        _section(
+            "Owed rows: refused by the vendor, of this load or earlier ones",
+            ("", "rows"),
+            owed_counts(report.get("owed") or {}),
+        ),
         f"<p>Rejected rows: <code>{escape(report['rejected_file'])}</code></p>" if report["rejected_file"] else "",
         _section("Warnings", ("rule", "findings"), report.get("warnings", {}).items()),
         _list("Notes", report["notes"]),

@@ -12,6 +12,7 @@ from optimove_provider.contract.wire.evidence import Evidence
 from optimove_provider.loads.report import visibility
 from optimove_provider.loads.report.begun import over
 from optimove_provider.loads.report.html import page
+from optimove_provider.loads.report.owed import owed_counts
 from optimove_provider.loads.state.staging import Staging
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class Report:
 
     @property
     def _owed_sentence(self) -> str:
-        counts = ", ".join(f"{self.owed[name]} {words}" for name, words in OWED.items() if self.owed.get(name))
+        counts = ", ".join(f"{rows} {words}" for words, rows in owed_counts(self.owed))
         return f"; of the rows owed to the target: {counts}" if counts else ""
 
     @property
@@ -231,13 +232,4 @@ class Report:
 
 
 PLANNED = ("new", "changed", "unknown", "expiring", "reverified", "unchanged", "removed", "stale")
-OWED: Mapping[str, str] = {
-    "sent": "sent again",
-    "accepted": "accepted",
-    "rejected_again": "rejected again",
-    "dropped": "dropped, as there is a newer word on their key",
-    "added": "newly owed",
-    "left": "left",
-}
-"""What becomes of rows that are owed, in the words of a report."""
 COUNTS = ("accepted", "rejected", "unchanged", "stale", "unsent")
