@@ -1,4 +1,4 @@
-"""The commands about ledgers: which there are, what one holds of a key, which rows are owed, and how one is begun anew."""
+"""The commands about ledgers: which there are, what one has of a key, which rows are owed, and how one begins anew."""
 
 import argparse
 import sys

@@ -127,8 +127,8 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
     :param sending: requests in flight, and what a retry goes on with: `Sending(...)`, or a mapping of its members.
     :param limit: only the first so many rows of the source, for a first load to a test connection; None for all. What
         is beyond is not read, and the load counts as a delta, whatever `source_is` says.
-    :param resend_rejected: rows that the server refuses are kept in the ledger as owed, with their age, and go again with
-        later loads that have this, `Sending(owed_tries=5)` times, while they are the newest word on their key.
+    :param resend_rejected: rows that the server refuses are kept in the ledger as owed, with their age, and go again
+        with later loads that have this, `Sending(owed_tries=5)` times, while they are the newest word on their key.
     :param dry_run: only plan: return counts and the plan's digest, send nothing, leave nothing behind but a report.
     :param expected_plan: the digest of a plan: only that is carried out.
     :param window: the window that the rows stand for, {"start": ..., "end": ...}, if no template names it.

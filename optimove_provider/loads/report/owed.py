@@ -1,4 +1,4 @@
-"""What became of rows that are owed to a target, in the words of a report: its numbers are none of the source's rows."""
+"""What became of rows that are owed to a target, in the words of a report: they are none of the source's rows."""
 
 from collections.abc import Mapping
 from typing import Any
