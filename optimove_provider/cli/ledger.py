@@ -111,6 +111,8 @@ def owed(wanted: argparse.Namespace, out: TextIO) -> int:
     some = owed_of(wanted.keys, wanted.load_id)
     listed = list(owed_rows(found.place, found.manifest, some))
     if not listed:
+        if wanted.output == JSON:
+            write_json(listed, out)
         print(f"no such row is owed to {found.named}", file=sys.stderr)
         return FINDINGS if wanted.keys or wanted.load_id else OK
     if wanted.save:

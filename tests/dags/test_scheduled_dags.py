@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import pytest
 
 from optimove_provider.demo import journey
+from optimove_provider.emulator.model.switches import Switches
 from tests.conftest import DAGS, HOME
 
 UPLOADS = {
@@ -93,6 +94,22 @@ def test_a_run_with_a_date_takes_the_data_interval_that_ends_there(stored, airfl
     outcome = journey.run_dag("optix_incremental", logical_date=datetime(1997, 1, 20, tzinfo=UTC))
     assert outcome.state == "success"
     assert {record["last_order"] for record in stored().values()} == {"1997-01-19"}
+
+
+def test_a_customer_who_was_refused_goes_again_with_the_next_day(stored, emulator, airflow_db):
+    ((refused,),) = in_warehouse(
+        "SELECT customer_id FROM orders GROUP BY customer_id HAVING min(order_date) = max(order_date) "
+        "AND max(order_date) = '1997-01-18' ORDER BY customer_id LIMIT 1"
+    )
+    emulator.state.switches = Switches(poison=refused)
+    first = journey.run_dag("optix_incremental", logical_date=datetime(1997, 1, 19, tzinfo=UTC))
+    assert (first.state, first.results["upload"]["rejected"]) == ("success", 1)
+    assert (first.results["upload"]["owed"]["added"], refused in stored()) == (1, False)
+    emulator.state.switches = Switches()
+    second = journey.run_dag("optix_incremental", logical_date=datetime(1997, 1, 20, tzinfo=UTC))
+    owed = second.results["upload"]["owed"]
+    assert (second.state, owed["sent"], owed["accepted"], owed["left"]) == ("success", 1, 1, 0)
+    assert stored()[refused]["last_order"] == "1997-01-18"
 
 
 def test_the_query_of_the_examples_takes_whole_days_of_berlin_too(stored, airflow_db):
