@@ -244,7 +244,8 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
             check_limit(self.limit, self.on_removed)
 
     def execute(self, context: "Context") -> dict[str, Any]:
-        """Return the account: load_id, state, rows, accepted, rejected, unchanged, stale, unsent, report (a URL).
+        """Return the account: load_id, state, rows, accepted, rejected, unchanged, stale, suppressed,
+        unsent, report (a URL).
 
         A dry run's has plan (its digest), new, changed, unknown, expiring and removed besides; one with rows that are
         owed to the target has `owed`, what became of these.
@@ -386,7 +387,8 @@ class OptixUpdateOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         self.check_literals()
 
     def execute(self, context: "Context") -> dict[str, Any]:
-        """Return the account: load_id, state, rows, accepted, rejected, unchanged, stale, unsent, report (a URL)."""
+        """Return the account: load_id, state, rows, accepted, rejected, unchanged, stale, suppressed,
+        unsent, report (a URL)."""
         self.read_rendered()
         return self.begin(context)
 

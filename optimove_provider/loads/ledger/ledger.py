@@ -102,6 +102,7 @@ class Ledger:
         self.manifest_file = ManifestFile(staging, target)
         self.layers = LayerWriter(staging, f"{self.manifest_file.folder}/layers")
         self.owed_folder = f"{self.manifest_file.folder}/owed"
+        self.suppressions = f"{self.manifest_file.folder}/suppressions"
 
     def read(self) -> Manifest:
         """The manifest as it is now."""

@@ -19,7 +19,8 @@ from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
 
 FORMAT = 3
-"""2 keeps by what evidence rows were accepted, 3 which rows are owed."""
+"""2 keeps by what evidence rows were accepted, 3 names the suppression list and which rows are owed: who does not know
+them must not write."""
 _ATTEMPTS = 50
 _TARGETS = uuid.uuid5(uuid.NAMESPACE_URL, "https://pypi.org/project/airflow-provider-optimove/targets")
 
@@ -158,6 +159,16 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True)
+class SuppressionList:
+    """Keys that loads leave out. The immutable file `path` has digests of them, which the `salt` of this target, as
+    hexadecimal digits, makes other ones than elsewhere; `keys` counts them. No path: none is on it."""
+
+    salt: str = field(repr=False)
+    path: str = ""
+    keys: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """The document. `layers`: the oldest first, the newest wins. `newest_snapshot`: of those that were committed.
 
@@ -165,6 +176,7 @@ class Manifest:
     says of files that were layers when they ceased to be: who reads without the lease may still need them. `key_type`
     is that of all keys of a data connection, "string" or "integer"; "" until rows may have been sent, and of a table.
     `owed` are the rows that are owed to the target, None where there are none.
+    `suppressed` is the list of keys that loads leave out, None where there never was one.
     """
 
     format: int = FORMAT
@@ -178,6 +190,7 @@ class Manifest:
     holder: Holder | None = None
     key_type: str = ""
     owed: Owed | None = None
+    suppressed: SuppressionList | None = None
 
     def is_base_of(self, plan: PlanRef) -> bool:
         """The optimistic check: whether nobody but the load itself, by its intent, changed the base of its plan."""
@@ -293,6 +306,7 @@ def _from_json(found: dict[str, Any]) -> Manifest:
         holder=holder and Holder(**_times(holder, "renewed_at", "until")),
         key_type=found.get("key_type", ""),
         owed=Owed(**found["owed"]) if found.get("owed") else None,
+        suppressed=SuppressionList(**found["suppressed"]) if found.get("suppressed") else None,
     )
 
 

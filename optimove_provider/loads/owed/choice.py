@@ -16,13 +16,15 @@ from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import ROW_GROUP
 from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
+from optimove_provider.loads.suppression.suppression_list import list_of
 from optimove_provider.records.arrow.types import Mask
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-OWN, SNAPSHOT, NEWER = "own_rows", "snapshot", "newer"
+OWN, SNAPSHOT, NEWER, SUPPRESSED = "own_rows", "snapshot", "newer", "suppressed"
 DROPPED = {
+    SUPPRESSED: "their key is on the suppression list",
     OWN: "the load has a row of their key",
     SNAPSHOT: "a snapshot is newer",
     NEWER: "the ledger has a word on their key that is as new or newer",
@@ -32,7 +34,11 @@ _DUE, _WAITING = "due", "waiting"
 _JUDGED = ("key", "generation", "opened", "tries", "since")
 _TIMES = ("generation", "opened", "since")
 _JUDGED_SCHEMA = pa.schema(
-    [*((name, pa.string() if name == "key" else pa.int64()) for name in _JUDGED), ("position", pa.int64())]
+    [
+        *((name, pa.string() if name == "key" else pa.int64()) for name in _JUDGED),
+        ("suppressed", pa.bool_()),
+        ("position", pa.int64()),
+    ]
 )
 _NEVER = -(1 << 62)
 """In microseconds: before anything."""
@@ -40,6 +46,7 @@ _KEYS = pa.schema([("_key", pa.string())])
 # Of a row that is owed, `is_later` says that the load itself is older: it knows nothing newer of the key, and waits for
 # nobody. A snapshot says what is there, so what is owed from before is gone, or is among its rows.
 _WHY = f"""CASE
+    WHEN suppressed THEN '{SUPPRESSED}'
     WHEN has_own AND NOT is_later THEN '{OWN}'
     WHEN (generation, opened) < ($snapshot_generation, $snapshot_opened) THEN '{SNAPSHOT}'
     WHEN $is_snapshot AND NOT is_later THEN '{SNAPSHOT}'
@@ -169,9 +176,10 @@ def _view(connection: "DuckDBPyConnection", staging: Staging, manifest: Manifest
 
 
 def _judge_by(staging: Staging, manifest: Manifest) -> Iterator[pa.RecordBatch]:
-    first = 0
+    first, known = 0, list_of(staging, manifest)
     for batch in read_owed(staging, manifest.owed):
         positions = pa.array(np.arange(first, first + batch.num_rows, dtype=np.int64))
         columns = (batch[name].cast(pa.int64()) if name in _TIMES else batch[name] for name in _JUDGED)
-        yield pa.record_batch([*columns, positions], schema=_JUDGED_SCHEMA)
+        suppressed = known.among(batch["key"].to_pylist()) if known else np.zeros(batch.num_rows, np.bool_)
+        yield pa.record_batch([*columns, pa.array(suppressed), positions], schema=_JUDGED_SCHEMA)
         first += batch.num_rows

@@ -21,6 +21,7 @@ _COUNTS = (
     ("rejected", "rejected: kept with their reasons"),
     ("unchanged", "unchanged: the vendor has them already"),
     ("stale", "stale: the vendor has newer values"),
+    ("suppressed", "suppressed: left out, as their keys are on the suppression list"),
     ("unsent", "unsent: not accounted for as any of these"),
     ("expired", "expired: records that the source lacks, made to go"),
     ("not_expired", "not expired: records that the source lacks, and that the vendor refused to take once more"),
@@ -63,7 +64,9 @@ def page(report: Mapping[str, Any]) -> str:
 def _counts(report: Mapping[str, Any]) -> str:
     if report["state"] == "failed" and not report["rows"]:
         return "<p>It failed before its rows were counted.</p>"
-    return _table(("", "rows"), [(words, report[name]) for name, words in _COUNTS if report[name] or name == "rows"])
+    return _table(
+        ("", "rows"), [(words, report.get(name, 0)) for name, words in _COUNTS if report.get(name) or name == "rows"]
+    )
 
 
 def _evidence(report: Mapping[str, Any]) -> str:

@@ -7,11 +7,13 @@ from datetime import datetime
 import pytest
 
 from optimove_provider.emulator.model.switches import Switches
+from optimove_provider.loads.ledger.lease import acquired
 from optimove_provider.loads.optix.batch import NothingAccepted
 from optimove_provider.loads.optix.bisect import RequestIsWrong
 from optimove_provider.loads.owed.rows import read_owed
 from optimove_provider.loads.plan.replan import PlanChanged
 from optimove_provider.loads.report.max_rejected import TooManyRejected
+from optimove_provider.loads.suppression.suppression_list import add
 from tests.support.optix_target import Killed
 from tests.support.optix_transactions import TransactionTarget, counts, night, planned
 
@@ -326,3 +328,14 @@ def test_a_replay_keeps_what_is_refused_again_owed_and_sends_nothing_else(target
     report = target.sync({"k": "poison still"}, night(1), all_may_be_bad=True, **how)
     assert report.owed == {**NONE, "dropped": 1, "dropped_because": {"own_rows": 1}, "added": 1, "left": 2}
     assert owed(target) == {"k": ("poison still", 0, night(1)), "l": ("poison", 0, night(1))}
+
+
+def test_what_is_owed_of_a_suppressed_key_is_dropped(target):
+    owe(target, 1, k="poison", l="poison", good="1")
+    mend(target)
+    with acquired(target.ledger.manifest_file, "6f0f5d3a-0000-4000-8000-00000000feed", 1) as lease:
+        add(target.ledger, lease, ["k"], "a person")
+    report = target.sync({"n": "1"}, night(2), **OWING)
+    assert report.owed == {**NONE, "sent": 1, "accepted": 1, "dropped": 1, "dropped_because": {"suppressed": 1}}
+    assert target.values == {"l": "poison", "good": "1", "n": "1"}
+    assert owed(target) == {}
