@@ -17,7 +17,7 @@ from optimove_provider.loads.optix.expiry import TTL_SECONDS, begin_expiry, comm
 from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
 from optimove_provider.loads.optix.rejected_rows import SliceOutcomes, keep_rejected
 from optimove_provider.loads.optix.sender import SliceSender
-from optimove_provider.loads.owed.settlement import Refused, settle
+from optimove_provider.loads.owed.settlement import RefusedRows, settle
 from optimove_provider.loads.plan.columns import LoadColumns
 from optimove_provider.loads.plan.plan import Plan
 from optimove_provider.loads.plan.replan import plan_or_reuse
@@ -80,7 +80,7 @@ class Transaction:
 
     def _send(self, lease: Lease, plan: Plan) -> None:
         """Send and commit. Of what an earlier try has committed, only the account is made up again."""
-        is_committed, refused, is_any_accepted = self.journal.stage is Stage.COMMITTED, Refused(), False
+        is_committed, refused, is_any_accepted = self.journal.stage is Stage.COMMITTED, RefusedRows(), False
         if plan.to_send or plan.owed_to_send:
             if not is_committed:
                 if not self.journal.has_sent:  # from here on the rows, and the plan, stay what they are
@@ -90,7 +90,7 @@ class Transaction:
             parts = self.spool.parts if plan.sent == self.spool.parts.folder else self._rows_in(plan.sent, plan.to_send)
             sender, owed = self._sender(lease, parts), self._owed_sender(lease, plan, parts)
             self.report.accepted = self._outcomes(lease, sender, owed).accepted
-            refused = Refused(sender.refused_rows(), owed.refused_rows() if owed else {})
+            refused = RefusedRows(sender.refused_rows(), owed.refused_rows() if owed else {})
             is_any_accepted = bool(self.report.accepted or (owed and owed.outcomes.accepted))
         if is_any_accepted:
             self.report.batch_uuid = self.journal.batch_uuid
@@ -151,7 +151,7 @@ class Transaction:
             manifest = self.ledger.withdraw_intent(lease)
             self.journal.rebase_plan(manifest.version)
 
-    def _commit(self, lease: Lease, plan: Plan, refused: Refused) -> None:
+    def _commit(self, lease: Lease, plan: Plan, refused: RefusedRows) -> None:
         if plan.to_send or not plan.below_watermark:
             committed_at, sent_before = self.ledger.staging.surroundings.now(), self.journal.has_sent_before
             commit = plan.as_commit(committed_at)

@@ -15,7 +15,7 @@ from optimove_provider.loads.state.journal import Rejection
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedRows:
     """What the server refused, by row number: of a load's own rows, and of the owed ones that it sent."""
 
     own: Mapping[int, Rejection] = field(default_factory=dict)
@@ -23,7 +23,7 @@ class Refused:
 
 
 def settle(
-    ledger: Ledger, plan: OwedPlan, adds: bool, commit: Commit, refused: Refused, sent_before: bool
+    ledger: Ledger, plan: OwedPlan, adds: bool, commit: Commit, refused: RefusedRows, sent_before: bool
 ) -> OwedCommit:
     """What a commit is to enter. `adds`: the load's own refused rows are owed. `sent_before`: nobody knows what became
     of an earlier batch of the same rows."""

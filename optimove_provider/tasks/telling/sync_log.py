@@ -74,6 +74,7 @@ class Entry:
             "ended": _instant((report.ended if report else "") or self.now),
             "rows_total": account["rows"],
             "records_expired": report.expired if report else 0,
+            **{f"owed_{name}": report.owed.get(name) if report else None for name in ("sent", "accepted", "left")},
             "requests_throttled": account["throttled"],
             **self._failure(),
         }
