@@ -247,8 +247,8 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         """Return the account: load_id, state, rows, accepted, rejected, unchanged, stale, suppressed,
         unsent, report (a URL).
 
-        A dry run's has plan (its digest), new, changed, unknown, expiring and removed besides; one with rows that are
-        owed to the target has `owed`, what became of these.
+        A dry run's has plan (its digest), new, changed, unknown, expiring and removed besides. Where rows are owed to
+        the target, `owed` counts what became of them; of a dry run that is owed_to_send and owed_to_drop.
         """
         self.read_rendered()
         return self.take_turn(context, str(self.surroundings.new_id())) if self.dry_run else self.begin(context)

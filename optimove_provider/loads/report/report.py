@@ -172,7 +172,7 @@ class Report:
             "fenced": plan.below_watermark,
         }
         if plan.owed:
-            self.plan |= {"owed": plan.owed.rows, "owed_dropped": sum(plan.owed.dropped.values())}
+            self.plan |= {"owed_to_send": plan.owed.rows, "owed_to_drop": sum(plan.owed.dropped.values())}
         for warning in plan.warnings:
             self.note(warning)
 
@@ -195,7 +195,9 @@ class Report:
     @property
     def plan_sentence(self) -> str:
         """What is planned, in words."""
-        counts = ", ".join(f"{self.plan[name]} {name}" for name in (*PLANNED, "owed") if self.plan.get(name))
+        counts = ", ".join(f"{self.plan[name]} {name}" for name in PLANNED if self.plan.get(name))
+        if owed := self.plan.get("owed_to_send"):
+            counts = f"{counts or 'nothing'}, and {how_many(owed, 'owed row', 'owed rows')} besides"
         stale = "; a newer snapshot is committed, so that nothing of this load is sent" if self.plan["fenced"] else ""
         return (counts or "nothing") + stale
 
@@ -227,7 +229,7 @@ class Report:
             result["owed"] = self.owed
         if self.state == "planned" and self.plan:
             result |= {"plan": self.plan["digest"], **{name: self.plan.get(name, 0) for name in PLANNED}}
-            result |= {name: self.plan[name] for name in ("owed", "owed_dropped") if name in self.plan}
+            result |= {name: self.plan[name] for name in ("owed_to_send", "owed_to_drop") if name in self.plan}
         return result
 
     @property

@@ -300,10 +300,10 @@ def test_a_plan_tells_and_its_digest_covers_what_is_owed(target):
     owe(target)
     values = {"n": "1"}
     first = planned(target, values, night(2), **OWING)
-    assert (first.plan["owed"], first.plan["owed_dropped"], first.owed) == (1, 0, {})
-    assert "1 owed" in first.plan_sentence
+    assert (first.plan["owed_to_send"], first.plan["owed_to_drop"], first.owed) == (1, 0, {})
+    assert first.plan_sentence == "1 new, and 1 owed row besides"
     without = planned(target, values, night(2), **{**OWING, "resend_rejected": False})
-    assert without.plan["owed"] == 0
+    assert without.plan["owed_to_send"] == 0
     assert first.plan["digest"] != without.plan["digest"]
     with pytest.raises(PlanChanged):
         target.sync(values, night(2), expected_plan=without.plan["digest"], **OWING)
