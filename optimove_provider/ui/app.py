@@ -225,7 +225,7 @@ def _offer(visit: Visit, id: str, action: str) -> tuple[Load, Offer]:
 
 
 _EMPTY: dict[str, Any] = {
-    **{name: {} for name in ("warnings", "reasons", "plan", "formulas", "run", "requests")},
+    **{name: {} for name in ("warnings", "reasons", "plan", "formulas", "run", "requests", "owed")},
     **{name: [] for name in ("examples", "notes", "expiry_examples", "s3_keys")},
     **{
         name: ""

@@ -66,7 +66,7 @@ class BisectBudget:
             self.requests += 1
             if self.requests > self.max_requests:
                 raise BisectTooLong(
-                    f"{self.max_requests:g} requests (max_bisect_requests) were not enough to find all rows that the "
+                    f"{self.max_requests:.0f} requests (max_bisect_requests) were not enough to find all rows that the "
                     "server refuses. The batch stays open, so nothing is visible. Look at what was refused in the log "
                     "and mend the source, or raise max_bisect_requests"
                 )
@@ -82,7 +82,7 @@ class BisectBudget:
             refusal.text,
             each,
             10 * each / self.requests_per_10s,
-            "" if self.max_requests == inf else f"; max_bisect_requests leaves {self.max_requests - self.requests}",
+            "" if self.max_requests == inf else f"; max_bisect_requests leaves {self.max_requests - self.requests:.0f}",
         )
 
 

@@ -7,7 +7,7 @@ OWED: Mapping[str, str] = {
     "sent": "sent again",
     "accepted": "accepted",
     "rejected_again": "rejected again",
-    "dropped": "dropped, as there is a newer word on their key",
+    "dropped": "dropped",
     "added": "newly owed",
     "left": "left",
 }
