@@ -74,6 +74,7 @@ def _sighting(one: "Sighting", load: "Load | None") -> dict[str, Any]:
         "entered": instant(one.committed_at),
         "lasts until": "" if one.state == "tombstone" else lasts,
         "values": one.record or "not kept",
+        **({"stamp": one.stamp} if one.stamp else {}),
     }
 
 

@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from optimove_provider.contract.wire.targets import connection_uuid
 from optimove_provider.hooks.optix import OptixHook
-from optimove_provider.kinds import FLAG, GRAIN, LIMIT, MAX_REJECTED, SPAN, TTL_SECONDS, is_template, one_of
+from optimove_provider.kinds import FIELDS, FLAG, GRAIN, LIMIT, MAX_REJECTED, SPAN, TTL_SECONDS, is_template, one_of
 from optimove_provider.loads.plan.modes import MODES, check_limit, check_modes, default_source
 from optimove_provider.options import Guards, Sending
 from optimove_provider.tasks.deferral import LoadingOperator, Waiting, begun_report
@@ -125,6 +125,8 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         anything is sent, and again at the end: then the good rows are committed, and the task fails all the same.
     :param guards: what is taken for an accident: `Guards(...)`, or a mapping of its members.
     :param sending: requests in flight, and what a retry goes on with: `Sending(...)`, or a mapping of its members.
+    :param stamp: fields that are added to each record that is sent, such as {"synced_at": "{{ dag_run.run_after }}"}:
+        rendered once a load. A row counts as unchanged whatever its stamp, and keeps the one that it was sent with.
     :param limit: only the first so many rows of the source, for a first load to a test connection; None for all. What
         is beyond is not read, and the load counts as a delta, whatever `source_is` says.
     :param dry_run: only plan: return counts and the plan's digest, send nothing, leave nothing behind but a report.
@@ -150,6 +152,7 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         "max_rejected",
         "guards",
         "sending",
+        "stamp",
         "limit",
         "dry_run",
         "expected_plan",
@@ -168,6 +171,7 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
             "max_rejected": MAX_REJECTED,
             "guards": Guards,
             "sending": Sending,
+            "stamp": FIELDS,
             "limit": LIMIT,
             "dry_run": FLAG,
             "window_grain": GRAIN,
@@ -194,6 +198,7 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         max_rejected: float = 0,
         guards: Guards | Mapping[str, Any] = Guards(),
         sending: Sending | Mapping[str, Any] = Sending(),
+        stamp: Mapping[str, Any] | None = None,
         limit: int | None = None,
         dry_run: bool = False,
         expected_plan: str | None = None,
@@ -220,6 +225,7 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         self.max_rejected = max_rejected
         self.guards = guards
         self.sending = sending
+        self.stamp = stamp
         self.limit = limit
         self.dry_run = dry_run
         self.expected_plan = expected_plan
@@ -258,6 +264,7 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
 
     def _upload_options(self) -> "UploadOptions":
         from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
+        from optimove_provider.records.to_json.stamps import stamp_text
 
         marker = marker_if_there(self.source)
         return UploadOptions(
@@ -273,6 +280,7 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
             opened=marker.opened if marker else None,
             expected_plan=self.expected_plan or None,
             limit=self.limit,
+            stamp=stamp_text(self.stamp),
         )
 
 
@@ -294,6 +302,7 @@ class OptixUpdateOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
     :param nulls: "omit" leaves a field that is null out, "null" sends it, "refuse" rejects the row.
     :param ttl_column: the column with each row's own time to live in seconds; it is no field of the record.
     :param ttl_seconds: after so many seconds a row without its own expires; None means never.
+    :param stamp: fields that are added to each record that is sent, as for `OptixUploadOperator`.
     :param max_rejected: how many rows may be rejected, or which share of them if it is below 1.
     :param window: the window that the rows stand for, {"start": ..., "end": ...}, if no template names it.
     :param window_grain: to what the window of a run is floored that has neither a data interval nor a partition: a
@@ -316,6 +325,7 @@ class OptixUpdateOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         "ttl_seconds",
         "max_rejected",
         "sending",
+        "stamp",
         "window",
         "window_grain",
         "window_lookback",
@@ -329,6 +339,7 @@ class OptixUpdateOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
             "ttl_seconds": TTL_SECONDS,
             "max_rejected": MAX_REJECTED,
             "sending": Sending,
+            "stamp": FIELDS,
             "window_grain": GRAIN,
             "window_lookback": SPAN,
             "lock_timeout": SPAN,
@@ -350,6 +361,7 @@ class OptixUpdateOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         ttl_seconds: int | None = None,
         max_rejected: float = 0,
         sending: Sending | Mapping[str, Any] = Sending(),
+        stamp: Mapping[str, Any] | None = None,
         window: Mapping[str, Any] | None = None,
         window_grain: timedelta | float = timedelta(days=1),
         window_lookback: timedelta | float = timedelta(0),
@@ -371,6 +383,7 @@ class OptixUpdateOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         self.ttl_seconds = ttl_seconds
         self.max_rejected = max_rejected
         self.sending = sending
+        self.stamp = stamp
         self.window = window
         self.window_grain = window_grain
         self.window_lookback = window_lookback
@@ -393,6 +406,7 @@ class OptixUpdateOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
     def _update(self) -> "Update":
         from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
         from optimove_provider.loads.optix.update import Update
+        from optimove_provider.records.to_json.stamps import stamp_text
 
         target = OptixTarget(self.data_connection_uuid, self.primary_key, self.key_type, self.ttl_seconds)
         sending, marker = Sending.of(self.sending), marker_if_there(self.source)
@@ -403,6 +417,7 @@ class OptixUpdateOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
             sending=sending,
             generation=marker.generation if marker else self.generation(self.window),
             opened=marker.opened if marker else None,
+            stamp=stamp_text(self.stamp),
         )
         return Update(options, self.ttl_column)
 

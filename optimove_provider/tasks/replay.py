@@ -28,9 +28,9 @@ def replay(
 ) -> dict[str, Any]:
     """Validate the rows of a load's rejected file again, and send those that are fit; returns the account.
 
-    They go where the load went, as that load's report beside the file tells, and stand for the same instant: what the
-    target has got since then is not overwritten. Rows that are still wrong are rejected once more, into a file of the
-    replay's own. Raises the errors of a load.
+    They go where the load went, as that load's report beside the file tells, carry its stamp, and stand for the same
+    instant: what the target has got since then is not overwritten. Rows that are still wrong are rejected once more,
+    into a file of the replay's own. Raises the errors of a load.
     """
     from optimove_provider.loads.optix.load import load, plan
     from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
@@ -41,7 +41,8 @@ def replay(
     known = dict(told["replay"])
     try:
         generation, opened = (datetime.fromisoformat(known.pop(name)) for name in ("generation", "opened"))
-        nulls, target = known.pop("nulls"), OptixTarget(**known)
+        nulls, stamp = known.pop("nulls"), known.pop("stamp", "")  # an older version had no stamps
+        target = OptixTarget(**known)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"the report of the load of {file!r} does not tell where its rows went: {error!r}; give the file as "
@@ -51,6 +52,7 @@ def replay(
     options = UploadOptions(
         target,
         nulls=nulls,
+        stamp=stamp,
         generation=generation,
         opened=opened,
         max_rejected=told["rejected"],

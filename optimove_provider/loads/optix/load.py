@@ -20,11 +20,12 @@ from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.report.visibility import batch_doubt
 from optimove_provider.loads.spool.every_column import columns_for
 from optimove_provider.loads.spool.first_rows import limit_note, opened_first
-from optimove_provider.loads.spool.freeze import OpenRows, Spool, open_spool
+from optimove_provider.loads.spool.freeze import Frozen, OpenRows, Spool, open_spool
 from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.rows import FirstRows
 from optimove_provider.records.to_json.encode import Encoder
+from optimove_provider.records.to_json.stamps import fields_of
 
 
 def load(
@@ -92,7 +93,8 @@ def _frozen(open_rows: OpenRows, journal: Journal, options: UploadOptions, resum
 
     first = FirstRows(options.limit)
     opening = columns_for(options.nulls, opened_first(open_rows, first))
-    return open_spool(journal, opening, encoder, target.primary_key, resumed, compared, options.stands_for, first)
+    how = Frozen(options.stands_for, compared, options.stamp)
+    return open_spool(journal, opening, encoder, target.primary_key, resumed, how, first)
 
 
 def _tell_spool(spool: Spool, journal: Journal, report: Report, options: UploadOptions) -> None:
@@ -104,9 +106,11 @@ def _tell_spool(spool: Spool, journal: Journal, report: Report, options: UploadO
     report.replay = {
         **asdict(options.target),
         "nulls": options.nulls,
+        "stamp": journal.stamp,
         **journal.age.as_json(),
     }
-    named = filter(has_formula, sorted(spool.columns))
+    report.stamp = fields_of(journal.stamp)
+    named = filter(has_formula, sorted({*spool.columns, *report.stamp}))
     report.formulas = {name: formula(options.target.data_connection_uuid, name) for name in named}
     keep_rejected(journal, spool, SliceOutcomes(), report, spool.parts)
     judge(report, options.max_rejected, "Nothing was sent")

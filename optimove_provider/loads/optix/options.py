@@ -51,7 +51,7 @@ class UploadOptions:
     if it is below 1. `expected_plan` is the digest of the one plan that may be carried out. `dry_run` is
     set by `load.plan`. `all_may_be_bad`: each row may be refused in the same words, since each was before: that is no
     failure of the load, as long as `max_rejected` allows it. `limit`: so many rows of the source are read, and the
-    load is a delta, whatever the source is.
+    load is a delta, whatever the source is. `stamp`, a JSON object, is sent with each record.
     """
 
     target: OptixTarget
@@ -67,6 +67,7 @@ class UploadOptions:
     dry_run: bool = False
     all_may_be_bad: bool = False
     limit: int | None = None
+    stamp: str = ""
     sending: Sending = field(default_factory=Sending)
 
     def __post_init__(self) -> None:

@@ -189,10 +189,11 @@ def _view_rows(
     """
     every, fit = row_files.paths(staging, folder), row_files.sendable_paths(staging, folder)
     makes = with_fingerprints and not all(row_files.describe(staging, path)[1] for path in fit)
+    has_stamps = all("_stamp" in row_files.columns(staging, path) for path in fit[:1])  # an older version froze none
     _view(connection, staging, "fit", fit, makes)
     _view(connection, staging, "unfit", [path for path in every if path not in fit])
     connection.execute(_LOADED_VIEW)
-    return staging.is_local and not makes
+    return staging.is_local and has_stamps and not makes
 
 
 def _view(

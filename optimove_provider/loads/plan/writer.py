@@ -105,7 +105,7 @@ class Expirable:
             self.unknown += batch.num_rows - known.num_rows
             self.of_another_type += known.num_rows - own.num_rows
             numbers = pa.array(range(before + 1, before + 1 + own.num_rows), pa.int64())
-            yield row_files.rows_batch(numbers, own["key"], own["record"], own["fingerprint"])
+            yield row_files.rows_batch(numbers, own["key"], own["record"], own["fingerprint"], own["stamp"])
             before += own.num_rows
 
     def _of_own_type(self, batch: pa.RecordBatch) -> pa.RecordBatch:

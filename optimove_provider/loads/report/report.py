@@ -46,8 +46,9 @@ class Report:
     `began` and `ended` are ISO texts in UTC, of the last try, like `seconds`; `generation` is the instant that the rows
     stand for. `batch_uuid` is the one under which Opti-X knows its rows, `service_id` the service of a table of DCP,
     `ledger_version` what the commit made of the ledger. `requests` are those of the last try over time, as `Timeline`
-    counts them. `visibility` is one of `Visibility`: of a load that failed, too. `next_step` is what a person does
-    after a failure, `tries_left` how many tries Airflow has left, None where no task is behind it.
+    counts them. `stamp` has the fields that were sent with each record without being part of it. `visibility` is one of
+    `Visibility`: of a load that failed, too. `next_step` is what a person does after a failure, `tries_left` how many
+    tries Airflow has left, None where no task is behind it.
     """
 
     load_id: str
@@ -83,6 +84,7 @@ class Report:
     generation: str = ""
     ledger_version: int = 0
     requests: dict[str, Any] = field(default_factory=dict)
+    stamp: dict[str, Any] = field(default_factory=dict)
     visibility: str = ""
     next_step: str = ""
     tries_left: int | None = None

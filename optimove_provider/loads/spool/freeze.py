@@ -32,6 +32,7 @@ from optimove_provider.records.rejected_lines import REJECTED_FILE, rejected_lin
 from optimove_provider.records.rows import FirstRows, Rows, Unread
 from optimove_provider.records.to_json.encode import Encoded, Unfit, missing_key
 from optimove_provider.records.to_json.scalars import NoForm, refused_value, scalar_text, string_text
+from optimove_provider.records.to_json.stamps import fields_of, refuse_collision
 from optimove_provider.surroundings import Surroundings
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,17 @@ StandsFor = tuple[datetime | None, datetime | None]
 NOW: StandsFor = (None, None)
 READ_AHEAD = 3
 """Batches that are read while an earlier one is encoded and written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """How rows are frozen. `stands_for`: how old they are, if they are older than now. `compared`: they will be
+    compared with a ledger, so that fingerprints are made on the way. `stamp` is sent with each record, a JSON object.
+    """
+
+    stands_for: StandsFor = NOW
+    compared: bool = False
+    stamp: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,24 +108,24 @@ def open_spool(
     make_encoder: MakeEncoder,
     primary_key: str,
     resumed: bool = False,
-    compared: bool = False,
-    stands_for: StandsFor = NOW,
+    how: Frozen = Frozen(),
     first: FirstRows | None = None,
 ) -> Spool:
     """The rows of a load: those of an earlier try once a request was made, otherwise the source is read again.
 
-    `resumed`: this try has read it before. `compared`: they will be compared with a ledger. `stands_for`: how old they
-    are, if they are older than now; rows of an earlier try keep their age. `first` is asked, once the
-    rows are read, whether the source has more.
+    `resumed`: this try has read it before. Rows of an earlier try keep their age, and their stamp. `first` is asked,
+    once the rows are read, whether the source has more.
     """
     if found := journal.rows(resumed):
         log.info("going on with the rows that were read at %s", journal.opened)
         return Spool.from_json(found)
-    folder = journal.begin_reading(*stands_for)
+    folder = journal.begin_reading(*how.stands_for, how.stamp)
     with open_rows() as rows:
         aside, findings = f"{journal.folder}/{REJECTED_FILE}", Findings("the source's rows")
-        spool = freeze(rows, journal.staging, folder, aside, make_encoder, primary_key, compared, findings)
-    _warn_of_columns(spool.columns, findings)
+        spool = freeze(
+            rows, journal.staging, folder, aside, make_encoder, primary_key, replace(how, stamp=journal.stamp), findings
+        )
+    _warn_of_columns([*spool.columns, *fields_of(journal.stamp)], findings)
     spool = _with_warnings(replace(spool, has_more=first is not None and first.has_more), findings, journal)
     journal.rows_read(spool.as_json())
     level = logging.WARNING if spool.rejected else logging.INFO
@@ -138,7 +150,7 @@ def _with_warnings(spool: Spool, findings: Findings, journal: Journal) -> Spool:
     told = findings.warnings()
     notes = [findings.warning_note(url)]
     if file_rules.HEADER_COLON.name in told:
-        columns = [name for name in spool.columns if not has_formula(name)]
+        columns = [name for name in (*spool.columns, *fields_of(journal.stamp)) if not has_formula(name)]
         notes.append(f"columns {', '.join(map(repr, columns))}: {file_rules.COLON}")
     return replace(spool, warnings=told, warning_note=". ".join(filter(None, notes)))
 
@@ -150,15 +162,15 @@ def freeze(
     aside_path: str,
     make_encoder: MakeEncoder,
     primary_key: str,
-    compared: bool = False,
+    how: Frozen = Frozen(),
     findings: Findings | None = None,
 ) -> Spool:
     """Write the rows to a folder, and those that cannot travel to the file `aside_path`.
 
-    `compared`: fingerprints are made on the way. `findings` are told what is odd about the keys.
+    `findings` are told what is odd about the keys.
 
     Raises DataError where the source as a whole is wrong: no key column, a column that JSON has no form for, a key
-    that occurs twice, a type that changes.
+    that occurs twice, a type that changes; SettingsError where the stamp is called like a column.
     """
     staging.remove_folder(folder)
     with IdWarnings(primary_key) as ids:
@@ -168,7 +180,7 @@ def freeze(
             staging.open_new(aside_path) as aside,
         ):
             progress = Progress(staging.surroundings.monotonic)
-            freezing = _Freezing(fit, refused, aside, make_encoder, compared, progress, ids)
+            freezing = _Freezing(fit, refused, aside, make_encoder, how, progress, ids)
             _in_turn(freezing.take, rows, staging.surroundings)
         rejected, columns = freezing.rejected, freezing.columns
         if columns and primary_key not in columns:
@@ -200,13 +212,13 @@ class _Freezing:
         refused: RowFilesWriter,
         aside: BinaryIO,
         make_encoder: MakeEncoder,
-        compared: bool,
+        how: Frozen,
         progress: Progress,
         ids: IdWarnings,
     ) -> None:
-        self._ids = ids
+        self._ids, self._stamp, self._stamp_fields = ids, how.stamp, fields_of(how.stamp)
         self._fit, self._refused, self._aside = fit, refused, aside
-        self._make_encoder, self._compared = make_encoder, compared
+        self._make_encoder, self._compared = make_encoder, how.compared
         self._schema: pa.Schema | None = None
         self._encoder: Encodes | None = None
         self._progress = progress
@@ -224,6 +236,7 @@ class _Freezing:
 
     def _take_batch(self, batch: pa.RecordBatch) -> None:
         if self._encoder is None or batch.schema != self._schema:
+            refuse_collision(self._stamp_fields, batch.schema.names)
             self._schema, self._encoder = batch.schema, self._make_encoder(batch.schema)
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             self.columns[name] = self.columns.get(name, 0) + int(np.count_nonzero(filled(column)))
@@ -231,7 +244,8 @@ class _Freezing:
         self._ids.see(batch, self.row)
         numbers = pa.array(encoded.positions + (self.row + 1), pa.int64())
         made = fingerprints(encoded.records) if self._compared else None
-        self._fit.add(rows_batch(numbers, encoded.keys, encoded.records, made))
+        stamps = pa.repeat(self._stamp, len(numbers)) if self._stamp else None
+        self._fit.add(rows_batch(numbers, encoded.keys, encoded.records, made, stamps))
         if encoded.unfit:
             self._refuse(batch, encoded.unfit)
         self.row += batch.num_rows

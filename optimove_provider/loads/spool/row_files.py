@@ -22,10 +22,20 @@ GROUP_BYTES = 16 << 20
 """A row group has no more rows, and about no more bytes unless it is a single row."""
 Batches = Iterable[pa.RecordBatch]
 
-ROWS = pa.schema([("_row", pa.int64()), ("_key", pa.string()), ("_record", pa.string()), ("_fingerprint", pa.binary())])
-"""Rows of a load: number from 1, key as JSON text, canonical JSON text of the whole record, and its fingerprint.
+ROWS = pa.schema(
+    [
+        ("_row", pa.int64()),
+        ("_key", pa.string()),
+        ("_record", pa.string()),
+        ("_fingerprint", pa.binary()),
+        ("_stamp", pa.string()),
+    ]
+)
+"""Rows of a load: number from 1, key as JSON text, canonical JSON text of the whole record, its fingerprint, and the
+fields that are sent with it without being part of it, a JSON object.
 
-A null record was refused. A null fingerprint was not made yet, for nothing was to be compared.
+A null record was refused. A null fingerprint was not made yet, for nothing was to be compared. A null stamp: the record
+is sent as it is. Files of older versions have no stamps.
 """
 REFUSED = "refused"
 """How the names of files begin that have refused rows only."""
@@ -46,6 +56,7 @@ LEDGER = pa.schema(
             pa.timestamp("us", "UTC"),
         ),  # null: somebody counted it; else when it was accepted all the same; where the fingerprint is null: since
         # when, or from when on, nobody knows whether the key is there
+        ("stamp", pa.string()),  # what was sent with the record without being part of it, a JSON object; null: nothing
     ]
 )
 """A layer. state: live; removed (gone from the source and reported, still in the target); tombstone (not there: expired
@@ -69,11 +80,21 @@ def fingerprints(records: pa.Array) -> pa.Array:
 
 
 def rows_batch(
-    numbers: pa.Array, keys: pa.Array, records: pa.Array, fingerprints: pa.Array | None = None
+    numbers: pa.Array,
+    keys: pa.Array,
+    records: pa.Array,
+    fingerprints: pa.Array | None = None,
+    stamps: pa.Array | None = None,
 ) -> pa.RecordBatch:
     """Rows of a load; without their fingerprints, these can be made when they are needed."""
     fingerprints = pa.nulls(len(keys), pa.binary()) if fingerprints is None else fingerprints
-    return pa.record_batch([numbers, keys, records, fingerprints], schema=ROWS)
+    stamps = pa.nulls(len(keys), pa.string()) if stamps is None else stamps
+    return pa.record_batch([numbers, keys, records, fingerprints, stamps], schema=ROWS)
+
+
+def stamps_of(batch: pa.RecordBatch | pa.Table) -> pa.Array | pa.ChunkedArray:
+    """The stamps of a load's rows, as they were read from a file, which may have none."""
+    return batch["_stamp"] if "_stamp" in batch.schema.names else pa.nulls(batch.num_rows, pa.string())
 
 
 def paths(staging: Staging, folder: str) -> list[str]:
@@ -110,7 +131,7 @@ def write(staging: Staging, path: str, batches: Batches, schema: pa.Schema) -> i
     return rows
 
 
-_REPEATED = ("generation", "opened", "expires", "state", "evidence", "unproven_since")
+_REPEATED = ("generation", "opened", "expires", "state", "evidence", "unproven_since", "stamp", "_stamp")
 
 
 def _packing(staging: Staging, schema: pa.Schema) -> dict[str, Any]:
@@ -208,7 +229,9 @@ def pick_rows(staging: Staging, folder: str, wanted: Mask) -> Iterator[pa.Record
         with staging.open(path) as stream, pq.ParquetFile(stream) as file:
             groups = [group for group in range(file.num_row_groups) if _holds(file.metadata.row_group(group), wanted)]
             for batch in _batches(file, groups, ROWS.names):
-                yield batch.filter(pa.array(wanted[batch["_row"].to_numpy()]))
+                numbers, keys, records, made = (batch[name] for name in ROWS.names[:4])
+                rows = rows_batch(numbers, keys, records, made, stamps_of(batch))
+                yield rows.filter(pa.array(wanted[rows["_row"].to_numpy()]))
 
 
 def _holds(group: Any, wanted: Mask) -> bool:
