@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import sys
 from contextlib import closing, contextmanager, suppress
 from decimal import Decimal
 from functools import partial
