@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from optimove_provider.contract.wire.targets import connection_uuid
 from optimove_provider.hooks.optix import OptixHook
 from optimove_provider.kinds import FIELDS, FLAG, GRAIN, LIMIT, MAX_REJECTED, SPAN, TTL_SECONDS, is_template, one_of
-from optimove_provider.loads.plan.modes import MODES, check_limit, check_modes, default_source
+from optimove_provider.loads.plan.modes import MODES, check_deletes, check_limit, check_modes, default_source
 from optimove_provider.options import Guards, Sending
 from optimove_provider.tasks.deferral import LoadingOperator, Waiting, begun_report
 from optimove_provider.tasks.failures import airflow_failures
@@ -117,6 +117,8 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
     :param mode: "full" sends every row, "changed" only what the target does not have already.
     :param source_is: a "snapshot" has every key that is to be there, a "delta" some of them. Left out, it is a snapshot
         with mode="changed" and a delta with mode="full".
+    :param deleted_column: the column of a delta that says which rows are deletions: true or false, 1 or 0, or such
+        words. Their records are made to expire, after the others are there; the column itself is not sent.
     :param on_removed: what becomes of keys that a snapshot lacks: "report" them once, or "expire" them.
     :param key_type: "string" or "integer": Opti-X may take 1 and "1" for two records, so all keys travel as one type.
     :param nulls: "omit" leaves a field that is null out, "null" sends it, "refuse" rejects the row.
@@ -192,6 +194,7 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         mode: str = "full",
         source_is: str | None = None,
         on_removed: str = "report",
+        deleted_column: str | None = None,
         key_type: str = "string",
         nulls: str = "omit",
         ttl_seconds: int | None = None,
@@ -219,6 +222,7 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         self.mode = mode
         self.source_is = source_is
         self.on_removed = on_removed
+        self.deleted_column = deleted_column
         self.key_type = key_type
         self.nulls = nulls
         self.ttl_seconds = ttl_seconds
@@ -242,6 +246,9 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         check_modes(mode, self.source_is or default_source(mode), self.on_removed)
         if not is_template(self.limit):
             check_limit(self.limit, self.on_removed)
+        is_known = self.source_is or not is_template(self.mode)
+        source_is = (self.source_is or default_source(mode)) if is_known else "delta"
+        check_deletes(self.deleted_column, source_is, self.primary_key)
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return the account: load_id, state, rows, accepted, rejected, unchanged, stale, unsent, report (a URL).
@@ -281,6 +288,7 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
             expected_plan=self.expected_plan or None,
             limit=self.limit,
             stamp=stamp_text(self.stamp),
+            deleted_column=self.deleted_column,
         )
 
 

@@ -41,7 +41,8 @@ def replay(
     known = dict(told["replay"])
     try:
         generation, opened = (datetime.fromisoformat(known.pop(name)) for name in ("generation", "opened"))
-        nulls, stamp = known.pop("nulls"), known.pop("stamp", "")  # an older version had no stamps
+        nulls = known.pop("nulls")
+        stamp, deleted_column = known.pop("stamp", ""), known.pop("deleted_column", None)  # an older version had none
         target = OptixTarget(**known)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
@@ -53,6 +54,7 @@ def replay(
         target,
         nulls=nulls,
         stamp=stamp,
+        deleted_column=deleted_column,
         generation=generation,
         opened=opened,
         max_rejected=told["rejected"],

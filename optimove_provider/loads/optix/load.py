@@ -24,6 +24,7 @@ from optimove_provider.loads.spool.freeze import Frozen, OpenRows, Spool, open_s
 from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.rows import FirstRows
+from optimove_provider.records.to_json.deletions import DeletedColumn, DeletionsApart, Encodes
 from optimove_provider.records.to_json.encode import Encoder
 from optimove_provider.records.to_json.stamps import fields_of
 
@@ -91,10 +92,16 @@ def _frozen(open_rows: OpenRows, journal: Journal, options: UploadOptions, resum
     def encoder(schema: pa.Schema) -> Encoder:
         return Encoder(schema, target.primary_key, target.key_type, options.nulls)
 
+    def encoder_apart(schema: pa.Schema) -> Encodes:
+        return (
+            DeletionsApart(schema, column, target.primary_key, target.key_type, encoder) if column else encoder(schema)
+        )
+
+    column = DeletedColumn(options.deleted_column, bool(options.opened)) if options.deleted_column else None
     first = FirstRows(options.limit)
     opening = columns_for(options.nulls, opened_first(open_rows, first))
-    how = Frozen(options.stands_for, compared, options.stamp)
-    return open_spool(journal, opening, encoder, target.primary_key, resumed, how, first)
+    how = Frozen(options.stands_for, compared, options.stamp, column)
+    return open_spool(journal, opening, encoder_apart, target.primary_key, resumed, how, first)
 
 
 def _tell_spool(spool: Spool, journal: Journal, report: Report, options: UploadOptions) -> None:
@@ -107,6 +114,7 @@ def _tell_spool(spool: Spool, journal: Journal, report: Report, options: UploadO
         **asdict(options.target),
         "nulls": options.nulls,
         "stamp": journal.stamp,
+        "deleted_column": options.deleted_column,
         **journal.age.as_json(),
     }
     report.stamp = fields_of(journal.stamp)

@@ -7,7 +7,7 @@ from typing import Literal
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.contract.wire.targets import connection_uuid
 from optimove_provider.kinds import LONGEST_TTL_SECONDS
-from optimove_provider.loads.plan.modes import check_limit, check_modes
+from optimove_provider.loads.plan.modes import check_deletes, check_limit, check_modes
 from optimove_provider.loads.plan.plan import PlanInput
 from optimove_provider.loads.report.max_rejected import check_max_rejected
 from optimove_provider.loads.spool.freeze import Spool, StandsFor
@@ -52,6 +52,7 @@ class UploadOptions:
     set by `load.plan`. `all_may_be_bad`: each row may be refused in the same words, since each was before: that is no
     failure of the load, as long as `max_rejected` allows it. `limit`: so many rows of the source are read, and the
     load is a delta, whatever the source is. `stamp`, a JSON object, is sent with each record.
+    `deleted_column` says which rows of a delta are deletions.
     """
 
     target: OptixTarget
@@ -68,12 +69,14 @@ class UploadOptions:
     all_may_be_bad: bool = False
     limit: int | None = None
     stamp: str = ""
+    deleted_column: str | None = None
     sending: Sending = field(default_factory=Sending)
 
     def __post_init__(self) -> None:
         check_max_rejected(self.max_rejected)
         check_modes(self.mode, self.source_is, self.on_removed)
         check_limit(self.limit, self.on_removed)
+        check_deletes(self.deleted_column, self.source_is, self.target.primary_key)
         if self.limit is not None:
             object.__setattr__(self, "source_is", "delta")
 
@@ -101,13 +104,14 @@ class UploadOptions:
             self.compares,
             self.guards.max_changed_share is not None,
             not spool.keyless,
+            deletes_by=self.target.primary_key if self.deleted_column else "",
         )
 
     def without_ledger(self) -> "UploadOptions":
         """The same where there is no ledger. Raises SettingsError for what needs one."""
-        if self.mode == "changed" or self.on_removed == "expire" or self.expected_plan:
+        if self.mode == "changed" or self.on_removed == "expire" or self.expected_plan or self.deleted_column:
             raise SettingsError(
-                "mode='changed', on_removed='expire' and expected_plan need a ledger, and [optimove] staging is on a "
-                "storage without compare-and-swap: use a local folder or S3, or mode='full'"
+                "mode='changed', on_removed='expire', deleted_column and expected_plan need a ledger, and [optimove] "
+                "staging is on a storage without compare-and-swap: use a local folder or S3, or mode='full'"
             )
         return replace(self, source_is="delta")

@@ -30,7 +30,7 @@ class Unaccounted(OptimoveProviderError):
 
 @dataclass(slots=True)
 class Report:
-    """The account of one load: rows = accepted + rejected + unchanged + stale + unsent, always.
+    """The account of one load: rows = accepted + rejected + unchanged + stale + deleted + unsent, always.
 
     `accepted` are rows that the vendor took and that are, or will be, visible; `evidence` says who counted them, or
     that nobody did, in the form of `Evidence.as_json`: a request that was answered counts its rows, but for those that
@@ -40,7 +40,8 @@ class Report:
     are the first.
     `warnings` are counted by the rules that `validate` has. `notes` are remarks and warnings. `plan` has the plan's
     digest, its counts, and samples of what changes; `expired` are records that the source lacks and that were made to
-    expire, `not_expired` those of them that the vendor refused: they are no rows of it. `replay` has what a replay of
+    expire, `not_expired` those of them that the vendor refused: they are no rows of it. `deleted` are rows that are
+    deletions, and whose key is gone: its record was made to expire, or was not there. `replay` has what a replay of
     the rejected rows needs to know of the load. `task` is what people call the load: DAG, task and run; `run` says the
     same apart, as `dag_id`, `task_id`, `run_id`, `map_index` and `try_number`, and is empty where no DAG is behind it.
     `began` and `ended` are ISO texts in UTC, of the last try, like `seconds`; `generation` is the instant that the rows
@@ -59,6 +60,7 @@ class Report:
     rejected: int = 0
     unchanged: int = 0
     stale: int = 0
+    deleted: int = 0
     seconds: float = 0.0
     problem: str = ""
     rejected_file: str = ""
@@ -92,14 +94,14 @@ class Report:
     @property
     def unsent(self) -> int:
         """Rows of which none of the other numbers speaks."""
-        return self.rows - self.accepted - self.rejected - self.unchanged - self.stale
+        return self.rows - self.accepted - self.rejected - self.unchanged - self.stale - self.deleted
 
     @property
     def sentence(self) -> str:
         """The account in words, for the log."""
         counts = ", ".join(f"{getattr(self, name)} {name}" for name in COUNTS if getattr(self, name))
         lacked = how_many(self.expired, "record that the source lacks was", "records that the source lacks were")
-        expired = f"; {lacked} made to expire" if self.expired else ""
+        expired = f"; {lacked} made to expire" if self.expired and not self.deleted else ""
         rejected = f"; the rejected rows, with reasons: {self.rejected_file}" if self.rejected_file else ""
         evidence = f" ({self._evidence.sentence})" if self.accepted and self._evidence.sentence else ""
         rows = "before its rows were counted" if self._is_uncounted else how_many(self.rows, "row")
@@ -202,5 +204,5 @@ class Report:
         return f"reports/{self.load_id}.json"
 
 
-PLANNED = ("new", "changed", "unknown", "expiring", "reverified", "unchanged", "removed", "stale")
-COUNTS = ("accepted", "rejected", "unchanged", "stale", "unsent")
+PLANNED = ("new", "changed", "unknown", "expiring", "reverified", "unchanged", "removed", "absent", "stale")
+COUNTS = ("accepted", "rejected", "unchanged", "stale", "deleted", "unsent")

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -19,9 +19,9 @@ from optimove_provider.contract.how_many import how_many
 from optimove_provider.contract.optix.data_connections import has_formula
 from optimove_provider.loads.progress import Progress
 from optimove_provider.loads.spool.id_warnings import IdWarnings
-from optimove_provider.loads.spool.row_files import REFUSED, fingerprints, rows_batch
+from optimove_provider.loads.spool.row_files import DELETED, REFUSED, fingerprints, rows_batch
 from optimove_provider.loads.spool.slices import RowFiles, RowFilesWriter
-from optimove_provider.loads.spool.unique_keys import refuse_duplicates
+from optimove_provider.loads.spool.unique_keys import HASHES_AT_ONCE, refuse_duplicates
 from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.arrow.filled import filled
@@ -30,7 +30,8 @@ from optimove_provider.records.findings import file_rules
 from optimove_provider.records.findings.findings import Finding, Findings
 from optimove_provider.records.rejected_lines import REJECTED_FILE, rejected_line, unread_line
 from optimove_provider.records.rows import FirstRows, Rows, Unread
-from optimove_provider.records.to_json.encode import Encoded, Unfit, missing_key
+from optimove_provider.records.to_json.deletions import DeletedColumn, Encodes
+from optimove_provider.records.to_json.encode import Unfit, missing_key
 from optimove_provider.records.to_json.scalars import NoForm, refused_value, scalar_text, string_text
 from optimove_provider.records.to_json.stamps import fields_of, refuse_collision
 from optimove_provider.surroundings import Surroundings
@@ -48,17 +49,19 @@ READ_AHEAD = 3
 class Frozen:
     """How rows are frozen. `stands_for`: how old they are, if they are older than now. `compared`: they will be
     compared with a ledger, so that fingerprints are made on the way. `stamp` is sent with each record, a JSON object.
+    `deleted_column` says which rows are deletions; whoever makes the encoders takes them apart.
     """
 
     stands_for: StandsFor = NOW
     compared: bool = False
     stamp: str = ""
+    deleted_column: DeletedColumn | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Spool:
-    """`rows` of the source, of which `fit` are frozen and `rejected` put aside; `columns` counts the cells of each that
-    are filled.
+    """`rows` of the source, of which `fit` are frozen, `rejected` put aside, and `deleted` say that their key is to go;
+    `columns` counts the cells of each that are filled.
 
     `warnings` about keys and columns are counted by rule; `warning_note` tells the first, and where all are. Of the
     rejected rows, `keyless` are without a key that could be told. The keys of the others lie beside the parts, without
@@ -75,6 +78,7 @@ class Spool:
     warnings: dict[str, int] = field(default_factory=dict)
     warning_note: str = ""
     has_more: bool = False
+    deleted: int = 0
 
     @property
     def filled(self) -> dict[str, float]:
@@ -89,12 +93,6 @@ class Spool:
     def from_json(cls, found: dict[str, Any]) -> "Spool":
         """From the journal."""
         return cls(**{**found, "parts": RowFiles(**found["parts"])})
-
-
-class Encodes(Protocol):
-    """Makes records of the batches of one schema: `Encoder`, or `ItemEncoder`."""
-
-    def encode(self, batch: pa.RecordBatch) -> Encoded: ...
 
 
 MakeEncoder = Callable[[pa.Schema], Encodes]
@@ -177,16 +175,21 @@ def freeze(
         with (
             RowFilesWriter(staging, folder) as fit,
             RowFilesWriter(staging, folder, REFUSED) as refused,
+            RowFilesWriter(staging, folder, DELETED) as deleted,
             staging.open_new(aside_path) as aside,
         ):
             progress = Progress(staging.surroundings.monotonic)
-            freezing = _Freezing(fit, refused, aside, make_encoder, how, progress, ids)
+            freezing = _Freezing((fit, refused, deleted), aside, make_encoder, how, progress, ids)
             _in_turn(freezing.take, rows, staging.surroundings)
         rejected, columns = freezing.rejected, freezing.columns
         if columns and primary_key not in columns:
             raise missing_key(primary_key, columns)
-        spool = Spool(freezing.row, fit.rows, rejected, rejected - refused.rows, columns, fit.written)
-        refuse_duplicates(staging, spool.parts, primary_key)
+        if how.deleted_column and columns:
+            how.deleted_column.check(columns)
+            columns.pop(how.deleted_column.name, None)  # it is not sent
+        keyless = rejected - refused.rows
+        spool = Spool(freezing.row, fit.rows, rejected, keyless, columns, fit.written, deleted=deleted.rows)
+        refuse_duplicates(staging, spool.parts, primary_key, HASHES_AT_ONCE, deleted.written)
         if findings is not None:
             ids.add_to(findings)
     return spool
@@ -208,8 +211,7 @@ def _in_turn(take: Callable[[pa.RecordBatch | Unread], None], rows: Rows, surrou
 class _Freezing:
     def __init__(
         self,
-        fit: RowFilesWriter,
-        refused: RowFilesWriter,
+        writers: tuple[RowFilesWriter, RowFilesWriter, RowFilesWriter],
         aside: BinaryIO,
         make_encoder: MakeEncoder,
         how: Frozen,
@@ -217,7 +219,7 @@ class _Freezing:
         ids: IdWarnings,
     ) -> None:
         self._ids, self._stamp, self._stamp_fields = ids, how.stamp, fields_of(how.stamp)
-        self._fit, self._refused, self._aside = fit, refused, aside
+        (self._fit, self._refused, self._deleted), self._aside = writers, aside
         self._make_encoder, self._compared = make_encoder, how.compared
         self._schema: pa.Schema | None = None
         self._encoder: Encodes | None = None
@@ -246,6 +248,9 @@ class _Freezing:
         made = fingerprints(encoded.records) if self._compared else None
         stamps = pa.repeat(self._stamp, len(numbers)) if self._stamp else None
         self._fit.add(rows_batch(numbers, encoded.keys, encoded.records, made, stamps))
+        if len(encoded.deleted):
+            numbers = pa.array(encoded.deleted + (self.row + 1), pa.int64())
+            self._deleted.add(rows_batch(numbers, encoded.deleted_keys, pa.nulls(len(numbers), pa.string())))
         if encoded.unfit:
             self._refuse(batch, encoded.unfit)
         self.row += batch.num_rows

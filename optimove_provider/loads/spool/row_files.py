@@ -37,8 +37,8 @@ fields that are sent with it without being part of it, a JSON object.
 A null record was refused. A null fingerprint was not made yet, for nothing was to be compared. A null stamp: the record
 is sent as it is. Files of older versions have no stamps.
 """
-REFUSED = "refused"
-"""How the names of files begin that have refused rows only."""
+REFUSED, DELETED = "refused", "deleted"
+"""How the names of files begin that have refused rows only, or keys of which a row says that they are deleted."""
 
 LEDGER = pa.schema(
     [
@@ -103,18 +103,24 @@ def paths(staging: Staging, folder: str) -> list[str]:
 
 
 def sendable_paths(staging: Staging, folder: str) -> list[str]:
-    """The same without those of refused rows: what can have been sent."""
-    return [path for path in paths(staging, folder) if not _is_refused(path)]
+    """The same without those of refused rows, and of deletions: what can have been sent."""
+    return [path for path in paths(staging, folder) if not _begins(path, REFUSED, DELETED)]
+
+
+def deleted_paths(staging: Staging, folder: str) -> list[str]:
+    """Those of the deletions among the rows of a load."""
+    return [path for path in paths(staging, folder) if _begins(path, DELETED)]
 
 
 def refused_keys(staging: Staging, folder: str) -> Batches | None:
-    """The keys of a load's rows that cannot travel, as batches of `_key`; None where there are none."""
-    found = [path for path in paths(staging, folder) if _is_refused(path)]
+    """The keys of a load's rows that are not sent, as they cannot travel or are deletions, as batches of `_key`; None
+    where there are none."""
+    found = [path for path in paths(staging, folder) if _begins(path, REFUSED, DELETED)]
     return (batch for path in found for batch in read(staging, path, ["_key"])) if found else None
 
 
-def _is_refused(path: str) -> bool:
-    return path.rpartition("/")[2].startswith(REFUSED)
+def _begins(path: str, *names: str) -> bool:
+    return path.rpartition("/")[2].startswith(names)
 
 
 def write(staging: Staging, path: str, batches: Batches, schema: pa.Schema) -> int:
@@ -251,6 +257,11 @@ def size(staging: Staging, folder: str) -> tuple[int, int]:
         if group.num_rows:  # of no rows there are no statistics
             last = max(last, _statistics(group, "_row").max)
     return rows, last
+
+
+def deletions(staging: Staging, folder: str) -> int:
+    """How many deletions are among the rows of a load."""
+    return sum(group.num_rows for group in _groups(staging, deleted_paths(staging, folder)))
 
 
 def _groups(staging: Staging, paths: Sequence[str]) -> Iterator[Any]:

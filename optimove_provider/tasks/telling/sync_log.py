@@ -59,7 +59,10 @@ class Entry:
             **self._of_both(),
             **{name: self.run.get(name) for name in ("run_id", "map_index", "try_number")},
             **{name: account[name] for name in _AS_IN_ACCOUNT},
-            **{f"rows_{name}": account[name] for name in ("accepted", "rejected", "unchanged", "stale", "unsent")},
+            **{
+                f"rows_{name}": account[name]
+                for name in ("accepted", "rejected", "unchanged", "stale", "deleted", "unsent")
+            },
             "kind": story.kind or self.vendor,
             "target": target.get(story.kind),
             "host": target.get("host"),
