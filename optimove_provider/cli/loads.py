@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from optimove_provider.tasks.deferral import LoadingOperator
 
 _AGAIN_SECONDS = 5.0
-_PLAN = ("new", "changed", "unknown", "expiring", "reverified", "removed", "unchanged", "stale")
+_PLAN = ("new", "changed", "unknown", "expiring", "reverified", "removed", "unchanged", "stale", "suppressed")
 
 
 def load(wanted: argparse.Namespace, out: TextIO) -> int:

@@ -251,7 +251,8 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         check_deletes(self.deleted_column, source_is, self.primary_key)
 
     def execute(self, context: "Context") -> dict[str, Any]:
-        """Return the account: load_id, state, rows, accepted, rejected, unchanged, stale, unsent, report (a URL).
+        """Return the account: load_id, state, rows, accepted, rejected, unchanged, stale, suppressed,
+        unsent, report (a URL).
 
         A dry run's has plan (its digest), new, changed, unknown, expiring and removed besides.
         """
@@ -399,7 +400,8 @@ class OptixUpdateOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         self.check_literals()
 
     def execute(self, context: "Context") -> dict[str, Any]:
-        """Return the account: load_id, state, rows, accepted, rejected, unchanged, stale, unsent, report (a URL)."""
+        """Return the account: load_id, state, rows, accepted, rejected, unchanged, stale, suppressed,
+        unsent, report (a URL)."""
         self.read_rendered()
         return self.begin(context)
 

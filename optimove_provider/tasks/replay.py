@@ -81,12 +81,15 @@ def replay(
 
 def _message(report: "Report") -> str:
     """What is to be said of a replay of which nothing was sent."""
-    if report.state != "nothing_to_send" or not report.stale:
+    if report.state != "nothing_to_send" or not (report.stale or report.suppressed):
         return ""
-    return (
-        f"nothing was sent: {report.stale} of {report.rows} rows are stale, as the target has newer ones, or a "
-        "newer snapshot that held their keys or lacked them"
+    stale = (
+        f"{report.stale} of {report.rows} rows are stale, as the target has newer ones, or a newer snapshot that held "
+        "their keys or lacked them"
     )
+    suppressed = f"{report.suppressed} of {report.rows} rows are suppressed: their keys are on the suppression list"
+    told = [*([stale] if report.stale else []), *([suppressed] if report.suppressed else [])]
+    return f"nothing was sent: {'; '.join(told)}"
 
 
 def _told(file: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from optimove_provider.loads.state.staging import Staging
 from tests.support.crash.shared_duck import shared_duck
 from tests.support.ledgers import Clock, Target
 
-MANY_LOADS = ("crash", "dcp", "optix", "profiles")
+MANY_LOADS = ("crash", "dcp", "optix", "profiles", "suppression")
 """Folders of whole loads, none of which is about what a database may take, or where."""
 
 
@@ -44,7 +44,7 @@ def s3(s3_url):
     return fs, bucket
 
 
-@pytest.fixture(params=["file", "s3"])
+@pytest.fixture(params=["file", pytest.param("s3", marks=pytest.mark.any_version)])
 def any_staging(request, tmp_path):
     """Staging on each of the two."""
     if request.param == "file":

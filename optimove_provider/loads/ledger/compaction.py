@@ -47,6 +47,8 @@ def vacuum(ledger: Ledger, lease: Lease, before: datetime) -> list[str]:
     recent = {path: at for path, at in manifest.let_go.items() if at >= before}
     kept = {_name(path) for path in (*recent, *(layer.path for layer in manifest.layers))}
     gone = ledger.staging.sweep(ledger.layers.folder, before, kept.__contains__)
+    listed = {_name(manifest.suppressed.path)} if manifest.suppressed else set()
+    gone += ledger.staging.sweep(ledger.suppressions, before, listed.__contains__)
     if len(recent) < len(manifest.let_go):
         lease.change(lambda found: replace(found, let_go=recent))
     return gone
@@ -90,7 +92,7 @@ def forget(ledger: Ledger, force: bool = False, *beside: str) -> None:
     """Drop all that a ledger says, under its lease, and remove its files, with those that lie `beside` its manifest.
 
     Raises as `check_forgettable`. The version goes on counting: a plan that was made before must not look as if it was
-    made against the new ledger.
+    made against the new ledger. The suppression list stays: nobody it keeps out may come back by this.
     """
     staging = ledger.staging
     if force:
@@ -109,7 +111,7 @@ def empty(ledger: Ledger, lease: Lease, force: bool = False, *beside: str) -> No
 
     def emptied(manifest: Manifest) -> Manifest:
         _refuse_pending(manifest, force)
-        return Manifest(version=manifest.version + 1, holder=manifest.holder)
+        return Manifest(version=manifest.version + 1, holder=manifest.holder, suppressed=manifest.suppressed)
 
     lease.change(emptied)
     for name in beside:

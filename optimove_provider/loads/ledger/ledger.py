@@ -87,6 +87,7 @@ class Ledger:
         self.staging, self._key_type = staging, key_type
         self.manifest_file = ManifestFile(staging, target)
         self.layers = LayerWriter(staging, f"{self.manifest_file.folder}/layers")
+        self.suppressions = f"{self.manifest_file.folder}/suppressions"
 
     def read(self) -> Manifest:
         """The manifest as it is now."""

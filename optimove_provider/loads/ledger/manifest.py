@@ -18,8 +18,8 @@ from optimove_provider.loads.state import compare_and_swap
 from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
 
-FORMAT = 2
-"""2 keeps by what evidence rows were accepted."""
+FORMAT = 3
+"""2 keeps by what evidence rows were accepted, 3 names the suppression list: who does not know it must not write."""
 _ATTEMPTS = 50
 _TARGETS = uuid.uuid5(uuid.NAMESPACE_URL, "https://pypi.org/project/airflow-provider-optimove/targets")
 
@@ -147,12 +147,23 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True)
+class SuppressionList:
+    """Keys that loads leave out. The immutable file `path` has digests of them, which the `salt` of this target, as
+    hexadecimal digits, makes other ones than elsewhere; `keys` counts them. No path: none is on it."""
+
+    salt: str = field(repr=False)
+    path: str = ""
+    keys: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """The document. `layers`: the oldest first, the newest wins. `newest_snapshot`: of those that were committed.
 
     `committed` is the last plan that was, and `committed_at` when. `intents` are those of loads by their ids. `let_go`
     says of files that were layers when they ceased to be: who reads without the lease may still need them. `key_type`
     is that of all keys of a data connection, "string" or "integer"; "" until rows may have been sent, and of a table.
+    `suppressed` is the list of keys that loads leave out, None where there never was one.
     """
 
     format: int = FORMAT
@@ -165,6 +176,7 @@ class Manifest:
     let_go: Mapping[str, datetime] = field(default_factory=dict)
     holder: Holder | None = None
     key_type: str = ""
+    suppressed: SuppressionList | None = None
 
     def is_base_of(self, plan: PlanRef) -> bool:
         """The optimistic check: whether nobody but the load itself, by its intent, changed the base of its plan."""
@@ -272,6 +284,7 @@ def _from_json(found: dict[str, Any]) -> Manifest:
         let_go={path: datetime.fromisoformat(at) for path, at in found["let_go"].items()},
         holder=holder and Holder(**_times(holder, "renewed_at", "until")),
         key_type=found.get("key_type", ""),
+        suppressed=SuppressionList(**found["suppressed"]) if found.get("suppressed") else None,
     )
 
 

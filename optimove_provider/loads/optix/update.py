@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -36,6 +37,7 @@ from optimove_provider.loads.spool.row_files import ROWS
 from optimove_provider.loads.spool.slices import RowFiles, Slice, one_file
 from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
+from optimove_provider.loads.suppression.suppressed_rows import suppressed_rows
 from optimove_provider.records.arrow.types import Mask
 from optimove_provider.records.to_json.encode import slice_text
 from optimove_provider.records.to_json.stamps import fields_of, stamped_items
@@ -108,7 +110,7 @@ def _marked(
 ) -> Iterator[tuple[RowFiles, Callable[[], None]]]:
     """The rows to send, and the right to: the lease of the target, with their keys marked unknown in its ledger.
 
-    What the ledger has newer is left out. Raises TargetBusy, and PartlyVisible.
+    What the ledger has newer is left out, and what is on the suppression list. Raises TargetBusy, and PartlyVisible.
     """
     if ledger is None or not spool.rows:
         if ledger is None:
@@ -118,7 +120,8 @@ def _marked(
         return
     with acquired(ledger.manifest_file, journal.load_id, try_number, report.task) as lease:
         parts = _known_parts(journal, spool) if journal.has_sent else _mark(ledger, lease, journal, spool)
-        report.stale = spool.fit - parts.rows
+        report.suppressed = journal.plan.get("suppressed", 0)
+        report.stale = spool.fit - parts.rows - report.suppressed
         _tell_not_known(report, journal.plan.get("not_known", parts.rows))  # an older version did not look
         if journal.has_sent and ledger.read().version != journal.invalidated_as:
             outcomes = SliceOutcomes(journal.outcomes())
@@ -146,15 +149,17 @@ def _tell_not_known(report: Report, rows: int) -> None:
 
 
 def _mark(ledger: Ledger, lease: Lease, journal: Journal, spool: Spool) -> RowFiles:
-    """Find what the ledger does not have newer, mark its keys, and return it; a retry will send the same."""
+    """Find what is not to be left out, mark its keys, and return it; a retry will send the same."""
     parts, manifest = spool.parts, ledger.read()
-    newer = _newer(ledger, manifest, journal, spool)
-    if newer is None or newer.any():
+    newer, suppressed = _newer(ledger, manifest, journal, spool), _suppressed(manifest, journal, spool)
+    left_out = newer if newer is None or suppressed is None else newer | suppressed
+    if left_out is None or left_out.any():
         folder = f"{journal.folder}/update"
-        parts = _without(journal.staging, spool.parts.folder, folder, newer)
+        parts = _without(journal.staging, spool.parts.folder, folder, left_out)
     keys_sent = parts.columns(journal.staging, ["_key"]) if parts.rows else ()
     known = known_count(journal.staging, manifest, keys_sent, journal.staging.surroundings.now())
-    journal.planned({"parts": asdict(parts), "not_known": parts.rows - known})
+    left = 0 if newer is None or suppressed is None else int(np.count_nonzero(suppressed))
+    journal.planned({"parts": asdict(parts), "not_known": parts.rows - known, "suppressed": left})
     keys = (key.as_py() for batch in parts.columns(journal.staging, ["_key"]) for key in batch.column(0))
     unfit = None if newer is None else row_files.refused_keys(journal.staging, spool.parts.folder)
     if parts.rows or unfit:
@@ -190,12 +195,18 @@ def _newer(ledger: Ledger, manifest: Manifest, journal: Journal, spool: Spool) -
     return newer_rows(journal.staging, manifest, rows, last, journal.age)
 
 
-def _without(staging: Staging, source: str, folder: str, newer: Mask | None) -> RowFiles:
-    """The rows that are not newer in the ledger, in a folder of their own."""
+def _suppressed(manifest: Manifest, journal: Journal, spool: Spool) -> Mask | None:
+    """The rows whose keys are on the suppression list; None where there is none."""
+    _, last = row_files.size(journal.staging, spool.parts.folder)
+    return suppressed_rows(journal.staging, manifest, spool.parts.folder, last)
+
+
+def _without(staging: Staging, source: str, folder: str, left_out: Mask | None) -> RowFiles:
+    """The rows that are not left out, as all are for None, in a folder of their own."""
     staging.remove_folder(folder)  # of a try that ended here
-    if newer is None:
+    if left_out is None:
         return one_file(staging, folder, 0)
-    rows = row_files.write(staging, f"{folder}/rows.parquet", row_files.pick_rows(staging, source, ~newer), ROWS)
+    rows = row_files.write(staging, f"{folder}/rows.parquet", row_files.pick_rows(staging, source, ~left_out), ROWS)
     return one_file(staging, folder, rows)
 
 

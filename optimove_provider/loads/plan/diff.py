@@ -19,13 +19,14 @@ from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import ROW_GROUP, ROWS
 from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
+from optimove_provider.loads.suppression.suppressed_rows import suppressed_rows
 from optimove_provider.records.arrow.types import Integers, Mask
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 
-_LOADED = "SELECT _row AS row, _key, _fingerprint, refused, deleted FROM loaded"
+_LOADED = "SELECT _row AS row, _key, _fingerprint, refused, suppressed, deleted FROM loaded"
 
 # What a row of the load, a row of the ledger, or both with one key, mean. A refused row has its key in the source, and
 # so is not removed, but cannot be sent. NULL: nothing is to be done.
@@ -35,6 +36,7 @@ _KIND = f"""CASE
         WHEN state = 'removed' AND NOT $expires_removed THEN 'reported'
         ELSE 'removed' END
     WHEN refused THEN NULL
+    WHEN suppressed THEN 'suppressed'
     WHEN {NEWER} THEN 'stale'
     WHEN deleted THEN CASE WHEN key IS NULL OR state = 'tombstone' THEN 'absent' ELSE 'removed' END
     WHEN key IS NULL OR state = 'tombstone' THEN 'new'
@@ -58,9 +60,8 @@ _DIFF = f"""CREATE TABLE diff AS
 
 _FEW = 10
 """One in so many rows, or fewer, DuckDB finds and sorts in less time than it takes to read all of them."""
-CHANGE_KINDS = (
-    *("new", "changed", "unknown", "expiring", "reverified", "unchanged", "stale", "removed", "reported", "absent"),
-)
+_OF_ROWS = ("new", "changed", "unknown", "expiring", "reverified", "unchanged", "stale", "suppressed")
+CHANGE_KINDS = (*_OF_ROWS, "removed", "reported", "absent")
 """What becomes of a row: docs/ledger.md says when. Of `reported`, it was removed and reported before; of `absent`, it
 is a deletion of a key that is not there."""
 
@@ -157,7 +158,8 @@ def compare(
 ) -> Iterator[Diff]:
     """Compare the rows of a load, in a folder and numbered up to `rows`, with the ledger. Temporary files go."""
     with open_ledger(staging, manifest, max_memory) as (connection, positions):
-        can_pick = _view_rows(connection, staging, folder, options.asks_for_changes)
+        has_suppressed = _add_suppressed(connection, suppressed_rows(staging, manifest, folder, rows))
+        can_pick = _view_rows(connection, staging, folder, options.asks_for_changes, has_suppressed)
         connection.execute(f"CREATE TYPE change_kind AS ENUM {CHANGE_KINDS}")
         is_snapshot = options.source_is == "snapshot"
         parameters = {
@@ -185,13 +187,27 @@ def still_removed(staging: Staging, manifest: Manifest, folder: str, rows: int, 
 
 _VIEWED = ("_row", "_key", "_fingerprint")
 _TO_MAKE = (*_VIEWED, "_record")
-_LOADED_VIEW = """CREATE VIEW loaded AS SELECT _row, _key, _fingerprint, false AS refused, false AS deleted FROM fit
-    UNION ALL SELECT _row, _key, _fingerprint, true, false FROM unfit
-    UNION ALL SELECT _row, _key, _fingerprint, false, true FROM gone"""
+_LOADED_VIEW = """CREATE VIEW loaded AS
+    SELECT _row, _key, _fingerprint, false AS refused, {} AS suppressed, false AS deleted FROM fit
+    UNION ALL SELECT _row, _key, _fingerprint, true, false, false FROM unfit
+    UNION ALL SELECT _row, _key, _fingerprint, false, false, true FROM gone"""
+
+
+def _add_suppressed(connection: "DuckDBPyConnection", wanted: Mask | None) -> bool:
+    """Make the numbers of the rows that are left out a table, `suppressed_rows`; tells whether there are any."""
+    if wanted is None:
+        return False
+    connection.register("left_out", pa.table({"row": np.flatnonzero(wanted)}))
+    connection.execute("CREATE TABLE suppressed_rows AS SELECT * FROM left_out")
+    return True
 
 
 def _view_rows(
-    connection: "DuckDBPyConnection", staging: Staging, folder: str, with_fingerprints: bool = False
+    connection: "DuckDBPyConnection",
+    staging: Staging,
+    folder: str,
+    with_fingerprints: bool = False,
+    has_suppressed: bool = False,
 ) -> bool:
     """Make the rows of a load the view `loaded`, without their records; fingerprints that they lack may be made.
 
@@ -204,7 +220,7 @@ def _view_rows(
     _view(connection, staging, "fit", fit, makes)
     _view(connection, staging, "unfit", [path for path in every if path not in (*fit, *gone)])
     _view(connection, staging, "gone", gone)
-    connection.execute(_LOADED_VIEW)
+    connection.execute(_LOADED_VIEW.format("_row IN (FROM suppressed_rows)" if has_suppressed else "false"))
     return staging.is_local and has_stamps and not makes
 
 

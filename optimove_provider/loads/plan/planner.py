@@ -14,6 +14,7 @@ from optimove_provider.loads.plan.plan import SENT_KINDS, Gone, Plan, PlanInput
 from optimove_provider.loads.plan.writer import PlanWriter
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.state.age import Age
+from optimove_provider.loads.suppression.suppressed_rows import has_suppressed
 
 NO_LEDGER_YET = (
     "the target has no ledger in staging: it is new, or staging was lost or moved. Every row is sent, and until a load "
@@ -72,7 +73,7 @@ def make_plan(ledger: Ledger, load: PlanInput, folder: str, now: datetime, max_m
 
 def _nothing_to_compare(manifest: Manifest, load: PlanInput) -> bool:
     """Whether all rows are new, and nobody asks for a digest of them: then they need not be looked at."""
-    return not (load.compared or manifest.layers or manifest.intents)
+    return not (load.compared or manifest.layers or manifest.intents or has_suppressed(manifest))
 
 
 def _diff_options(manifest: Manifest, load: PlanInput, now: datetime) -> DiffOptions:
@@ -126,7 +127,7 @@ def _warnings(manifest: Manifest, load: PlanInput, now: datetime, reverified: in
 def _all_counts(found: Mapping[str, int], load: PlanInput, rows: int) -> dict[str, int]:
     if load.source_is == "delta":
         return dict(found)
-    others = sum(found[kind] for kind in (*SENT_KINDS, "stale"))
+    others = sum(found[kind] for kind in (*SENT_KINDS, "stale", "suppressed"))
     return {**found, "unchanged": rows - others}
 
 

@@ -21,6 +21,7 @@ _COUNTS = (
     ("unchanged", "unchanged: the vendor has them already"),
     ("stale", "stale: the vendor has newer values"),
     ("deleted", "deleted: the source says so, and the record expired or was not there"),
+    ("suppressed", "suppressed: left out, as their keys are on the suppression list"),
     ("unsent", "unsent: not accounted for as any of these"),
     ("expired", "expired: records that the source lacks or deletes, made to go"),
     ("not_expired", "not expired: records that the source lacks, and that the vendor refused to take once more"),
@@ -58,8 +59,9 @@ def page(report: Mapping[str, Any]) -> str:
 def _counts(report: Mapping[str, Any]) -> str:
     if report["state"] == "failed" and not report["rows"]:
         return "<p>It failed before its rows were counted.</p>"
-    told = ((words, report.get(name, 0), name == "rows") for name, words in _COUNTS)  # an older version told less
-    return _table(("", "rows"), [(words, count) for words, count, always in told if count or always])
+    return _table(
+        ("", "rows"), [(words, report.get(name, 0)) for name, words in _COUNTS if report.get(name) or name == "rows"]
+    )
 
 
 def _evidence(report: Mapping[str, Any]) -> str:

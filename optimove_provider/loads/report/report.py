@@ -30,12 +30,14 @@ class Unaccounted(OptimoveProviderError):
 
 @dataclass(slots=True)
 class Report:
-    """The account of one load: rows = accepted + rejected + unchanged + stale + deleted + unsent, always.
+    """The account of one load: rows = accepted + rejected + unchanged + stale + deleted + suppressed + unsent,
+    always.
 
     `accepted` are rows that the vendor took and that are, or will be, visible; `evidence` says who counted them, or
     that nobody did, in the form of `Evidence.as_json`: a request that was answered counts its rows, but for those that
     an update may leave out. Rows of a batch
     that was never completed are `unsent`, and `problem` says how many of them had been answered with success.
+    `suppressed` are rows that were left out, as their keys are on the target's suppression list.
     `rejected_file` holds the rejected rows with their reasons, and a replay reads it; `reasons` counts them, `examples`
     are the first.
     `warnings` are counted by the rules that `validate` has. `notes` are remarks and warnings. `plan` has the plan's
@@ -90,11 +92,13 @@ class Report:
     visibility: str = ""
     next_step: str = ""
     tries_left: int | None = None
+    suppressed: int = 0
 
     @property
     def unsent(self) -> int:
         """Rows of which none of the other numbers speaks."""
-        return self.rows - self.accepted - self.rejected - self.unchanged - self.stale - self.deleted
+        told = (self.accepted, self.rejected, self.unchanged, self.stale, self.deleted, self.suppressed)
+        return self.rows - sum(told)
 
     @property
     def sentence(self) -> str:
@@ -155,6 +159,7 @@ class Report:
     def tell_plan(self, plan: "Plan") -> None:
         """Take over what a plan found."""
         self.unchanged, self.stale = plan.counts["unchanged"], plan.counts["stale"]
+        self.suppressed = plan.counts.get("suppressed", 0)  # a plan of an older version knows none
         self.plan = {
             "digest": plan.digest,
             **plan.counts,
@@ -204,5 +209,6 @@ class Report:
         return f"reports/{self.load_id}.json"
 
 
-PLANNED = ("new", "changed", "unknown", "expiring", "reverified", "unchanged", "removed", "absent", "stale")
-COUNTS = ("accepted", "rejected", "unchanged", "stale", "deleted", "unsent")
+_OF_ROWS = ("new", "changed", "unknown", "expiring", "reverified", "unchanged", "removed", "absent", "stale")
+PLANNED = (*_OF_ROWS, "suppressed")
+COUNTS = ("accepted", "rejected", "unchanged", "stale", "deleted", "suppressed", "unsent")

@@ -16,12 +16,12 @@ import pyarrow.compute as pc
 from optimove_provider.loads.ledger import layers, query
 from optimove_provider.loads.ledger.lease import acquired
 from optimove_provider.loads.ledger.ledger import Ledger
-from optimove_provider.loads.ledger.manifest import Manifest, SourceSnapshot
+from optimove_provider.loads.ledger.manifest import Manifest, SourceSnapshot, SuppressionList
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import LEDGER, Batches
 from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
-from optimove_provider.loads.transfer.move import check_unused, copy_beside
+from optimove_provider.loads.transfer.move import check_unused, copy_beside, copy_list
 
 log = logging.getLogger(__name__)
 
@@ -51,33 +51,38 @@ def _backed_up(ledger: Ledger, seen: Manifest, to: Ledger, beside: tuple[str, ..
     mask = query.current(ledger.staging, seen, query.MAX_MEMORY)
     found = layers.read(ledger.staging, layers.of_all(ledger.staging, seen), LEDGER.names, mask)
     whole = to.layers.write((batch.select(LEDGER.names) for batch in found), distinct=True)
+    suppressed = copy_list(ledger, seen, to, replace(to.read(), suppressed=None))
     copy_beside(ledger, to, beside)
     let_go, now = list[str](), to.staging.surroundings.now()
 
     def put(before: Manifest) -> Manifest:
         let_go[:] = [layer.path for layer in before.layers]
+        let_go.extend([before.suppressed.path] if before.suppressed and before.suppressed.path else [])
         return Manifest(
             version=max(seen.version, before.version + 1),
             layers=(replace(whole, committed_at=now),) if whole.rows else (),
             newest_snapshot=seen.newest_snapshot,
             committed_at=seen.committed_at,
             key_type=seen.key_type,
+            suppressed=suppressed,
         )
 
     made = to.manifest_file.change(put)
-    for path in let_go:
+    for path in set(let_go) - {suppressed.path if suppressed else ""}:
         to.staging.remove_folder(path)
     return made
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of a target: rows of a ledger, no key twice, and the newest snapshot that may be in it."""
+    """What is known of a target: rows of a ledger, no key twice, and the newest snapshot that may be in it. `kept` is
+    the backup, whose suppression list counts where there is no other."""
 
     rows: Batches
     newest_snapshot: SourceSnapshot | None
     committed_at: datetime | None
     key_type: str
+    kept: Ledger | None = None
 
 
 def of_backup(kept: Ledger) -> Known:
@@ -85,7 +90,7 @@ def of_backup(kept: Ledger) -> Known:
     seen = kept.read()
     found = layers.read(kept.staging, layers.of_all(kept.staging, seen), LEDGER.names)
     rows = (batch.select(LEDGER.names) for batch in found)
-    return Known(rows, seen.newest_snapshot, seen.committed_at, seen.key_type)
+    return Known(rows, seen.newest_snapshot, seen.committed_at, seen.key_type, kept)
 
 
 def of_records(staging: Staging, folder: str, age: Age, rows: int, key_type: str) -> Known:
@@ -109,6 +114,7 @@ def rebuild(ledger: Ledger, known: Known) -> Manifest:
     check_unused(ledger, ledger.read())
     with acquired(ledger.manifest_file, load_id, 1, REBUILDING) as lease:
         layer = ledger.layers.write((_unknown(batch, now) for batch in known.rows), distinct=True)
+        suppressed = _list_of(ledger, known)
 
         def put(manifest: Manifest) -> Manifest:
             check_unused(ledger, manifest)
@@ -117,9 +123,18 @@ def rebuild(ledger: Ledger, known: Known) -> Manifest:
                 newest_snapshot=known.newest_snapshot,
                 committed_at=known.committed_at,
                 key_type=known.key_type,
+                suppressed=suppressed,
             )
 
         return lease.change(put)
+
+
+def _list_of(ledger: Ledger, known: Known) -> SuppressionList | None:
+    """The suppression list that counts: that of a ledger which was begun anew is still there, and newer."""
+    now = ledger.read()
+    if known.kept is None or (now.suppressed and now.suppressed.path):
+        return now.suppressed
+    return copy_list(known.kept, known.kept.read(), ledger, now)
 
 
 def _unknown(batch: pa.RecordBatch, now: datetime) -> pa.RecordBatch:

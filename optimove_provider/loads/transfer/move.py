@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
+from optimove_provider.contract.how_many import how_many
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.loads.ledger.compaction import StillPending, empty
 from optimove_provider.loads.ledger.lease import Held, Lease, TargetBusy, acquired
 from optimove_provider.loads.ledger.ledger import Ledger
-from optimove_provider.loads.ledger.manifest import Layer, Manifest
+from optimove_provider.loads.ledger.manifest import CommitConflict, Layer, Manifest, PlanRef, SuppressionList
 
 MOVING = "airflow optimove ledger move"
 
@@ -59,13 +60,16 @@ def _copy(one: Move, lease: Lease) -> None:
         return
     _check_empty(one.to, there)
     copied = tuple(_copied(one, layer) for layer in seen.layers)
+    suppressed = copy_list(one.source, seen, one.to, there)
     copy_beside(one.source, one.to, one.beside)
 
     def put(found: Manifest) -> Manifest:
         _check_empty(one.to, found)
-        return replace(
-            seen, version=max(seen.version, found.version) + 1, layers=copied, let_go=found.let_go, holder=None
-        )
+        if found.suppressed != there.suppressed:
+            raise CommitConflict.of(PlanRef(lease.load_id, there.version), found.version)
+        version = max(seen.version, found.version) + 1
+        own = replace(seen, version=version, layers=copied, let_go=found.let_go, holder=None)
+        return replace(own, suppressed=suppressed)
 
     one.to.manifest_file.change(put)
 
@@ -93,11 +97,35 @@ def check_unused(ledger: Ledger, manifest: Manifest) -> None:
         )
 
 
+def copy_list(source: Ledger, seen: Manifest, to: Ledger, there: Manifest) -> SuppressionList | None:
+    """Copy the suppression list; returns the one that counts there: whoever is kept out stays kept out.
+
+    Raises DataError where another list is there already.
+    """
+    own, other = seen.suppressed, there.suppressed
+    if other and other.path and (own is None or own.salt != other.salt):
+        raise DataError(
+            f"{to.staging.url(to.manifest_file.folder)} has a suppression list of its own, of "
+            f"{how_many(other.keys, 'key')}, which this would put another one in the place of: take its keys off, and "
+            "put them on the list that is to count afterwards"
+        )
+    if own is None or not own.path:
+        return own or other
+    path = f"{to.suppressions}/{own.path.rpartition('/')[2]}"
+    copy_file(source, own.path, to, path)
+    return replace(own, path=path)
+
+
 def _copied(one: Move, layer: Layer) -> Layer:
     path = f"{one.to.layers.folder}/{layer.path.rpartition('/')[2]}"
-    with one.source.staging.open(layer.path) as found, one.to.staging.open_new(path) as new:
-        shutil.copyfileobj(found, new, 1 << 20)
+    copy_file(one.source, layer.path, one.to, path)
     return replace(layer, path=path)
+
+
+def copy_file(source: Ledger, path: str, to: Ledger, new_path: str) -> None:
+    """Copy a file of one ledger to another."""
+    with source.staging.open(path) as found, to.staging.open_new(new_path) as new:
+        shutil.copyfileobj(found, new, 1 << 20)
 
 
 def copy_beside(source: Ledger, to: Ledger, names: Sequence[str]) -> None:

@@ -63,11 +63,13 @@ OF_LOADS = (
     Column("began", "when the last try began", size=32),
     Column("ended", "when it ended", size=32),
     Column("seconds", "how long it took", NUMBER),
-    Column("rows_total", "rows of the source; the five that follow and `rows_deleted` add up to it", WHOLE),
+    Column("rows_total", "rows of the source; the seven that follow add up to it", WHOLE),
     Column("rows_accepted", "rows that the vendor took", WHOLE),
     Column("rows_rejected", "rows that cannot travel, or that the vendor refused", WHOLE),
     Column("rows_unchanged", "rows that the target had already", WHOLE),
     Column("rows_stale", "rows of which the target had newer ones", WHOLE),
+    Column("rows_deleted", "rows that are deletions, and whose record is gone", WHOLE),
+    Column("rows_suppressed", "rows left out, as their keys are on the target's suppression list", WHOLE),
     Column("rows_unsent", "rows that were not sent, or not published", WHOLE),
     Column("records_expired", "records that the source lacks, made to expire", WHOLE),
     Column("evidence", "who counted the accepted rows: `counted`, `sampled ...`, `none`"),
@@ -79,7 +81,6 @@ OF_LOADS = (
     Column("report", "URL of the load's report", size=1000),
     Column("failed_with", "the kind of error of a try that failed", size=100),
     Column("problem", "its text, with `[optimove] show_records` only: it may quote cells", size=2000),
-    Column("rows_deleted", "rows that are deletions, and whose record is gone", WHOLE),
 )
 OF_REJECTED = (
     LOAD_ID,

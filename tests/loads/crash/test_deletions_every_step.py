@@ -5,7 +5,7 @@ import json
 import pytest
 
 from optimove_provider.records.to_json.stamps import stamp_text
-from tests.loads.optix.test_deletions import DeltaTarget
+from tests.support.crash.deltas import DeltaTarget
 from tests.support.crash.dying import deaths, fate
 from tests.support.optix_transactions import counts, night
 

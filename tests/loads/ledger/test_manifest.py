@@ -16,6 +16,7 @@ from optimove_provider.loads.ledger.manifest import (
     Origin,
     PlanRef,
     SourceSnapshot,
+    SuppressionList,
     intent_folders,
     target_id,
 )
@@ -36,6 +37,7 @@ FULL = Manifest(
     committed=PlanRef("load-1", 5),
     intents={"load-2": Intent("loads/2/sent", age(2), "live", 6, 7)},
     holder=Holder("load-2", 2, "token", NOON, hour(3)),
+    suppressed=SuppressionList("00ff", "ledgers/x/suppressions/1.parquet", 2),
 )
 
 

@@ -11,6 +11,7 @@ from optimove_provider.hooks.optix import OptixHook
 from optimove_provider.loads.ledger.lease import acquire
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.ledger.places import folder_of, folder_under
+from optimove_provider.loads.suppression import suppression_list
 from optimove_provider.loads.transfer import move as moving
 from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUploadOperator
 from optimove_provider.tasks.staging import staging, staging_at
@@ -181,6 +182,42 @@ def test_a_lost_ledger_is_made_again_of_a_file(emulator, uuid, ledger, capfd, tm
     assert upload(uuid, ROWS, window=earlier(1))["stale"] == 3
     result = upload(uuid, ROWS[:2], on_removed="expire", guards={"max_removed_share": None})
     assert (result["accepted"], visible(emulator, uuid)) == (2, {1: "well", 2: "well"})
+
+
+def suppress(ledger, *keys):
+    lease = acquire(ledger.manifest_file, "load-1", 1)
+    assert suppression_list.add(ledger, lease, keys, "a test") == len(keys)
+    lease.release()
+
+
+def test_who_is_kept_out_stays_kept_out(emulator, uuid, ledger, capfd, tmp_path):
+    """By a move, by a backup that is all that is left, and by one beside a list that is newer."""
+    suppress(ledger, "1")
+    rows = [{"id": number, "word": "again"} for number in (1, 2)]
+    assert command(capfd, "move", uuid, "--to-host", NEW_HOST, "--yes")[0] == 0
+    assert Ledger(staging(), folder_under(uuid, NEW_HOST)).read().suppressed.keys == 1
+    assert command(capfd, "move", uuid, "--to-host", host(), "--yes")[0] == 0
+    assert command(capfd, "backup", "--to", f"{tmp_path}/backup")[0] == 0
+    suppress(ledger, "2")
+    assert command(capfd, "forget", uuid, "--yes")[0] == 0
+    assert command(capfd, "rebuild", uuid, "--from-backup", f"{tmp_path}/backup", "--yes")[0] == 0
+    assert upload(uuid, rows, source_is="delta")["suppressed"] == 2
+    lose(ledger)
+    assert command(capfd, "rebuild", uuid, "--from-backup", f"{tmp_path}/backup", "--yes")[0] == 0
+    assert upload(uuid, rows, source_is="delta")["suppressed"] == 1
+    lose(ledger)
+    other = Ledger(staging(), ledger.manifest_file.folder.removeprefix("ledgers/"))
+    suppress(other, "3")
+    code, _, err = command(capfd, "backup", "--to", f"{tmp_path}/backup")
+    assert command(capfd, "rebuild", uuid, "--from-backup", f"{tmp_path}/backup", "--yes")[0] == 0
+    assert upload(uuid, ROWS, source_is="delta")["suppressed"] == 1
+
+
+def test_a_list_of_its_own_is_not_lost_by_a_move(emulator, uuid, ledger, capfd):
+    suppress(ledger, "1")
+    suppress(Ledger(staging(), folder_under(uuid, NEW_HOST)), "2")
+    code, _, err = command(capfd, "move", uuid, "--to-host", NEW_HOST, "--yes")
+    assert (code, "has a suppression list of its own, of 1 key" in err) == (2, True)
 
 
 def test_what_is_not_made_again(emulator, uuid, capfd, tmp_path):

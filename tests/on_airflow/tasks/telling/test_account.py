@@ -21,7 +21,8 @@ from tests.support.operators import OPERATORS
 from tests.support.running import context
 from tests.support.telling.runs import SECRET_VALUE
 
-OF_EVERY_ACCOUNT = {"load_id", "state", "rows", "accepted", "rejected", "unchanged", "stale", "unsent", "target"}
+COUNTS = {"accepted", "rejected", "unchanged", "stale", "suppressed", "unsent"}
+OF_EVERY_ACCOUNT = {"load_id", "state", "rows", *COUNTS, "target"}
 OF_EVERY_ACCOUNT |= {"batch_uuid", "window", "generation", "seconds", "requests", "throttled", "report", "evidence"}
 OF_EVERY_ACCOUNT |= {"visibility", "next_step"}
 
