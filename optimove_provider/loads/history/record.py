@@ -21,7 +21,7 @@ _INTEGER = re.compile(r"0|-?[1-9][0-9]*", re.ASCII)
 MEANING = {
     "live": "accepted, and there",
     "removed": "accepted, and gone from the source since; still in the target",
-    "tombstone": "not there: it was made to expire, or it was rejected and never accepted",
+    "tombstone": "not there: it was made to expire, or it was rejected or deleted and never accepted",
     "unknown": "not known: it may have been sent, and nobody could tell whether it arrived",
     "expired": "accepted, and expired since",
 }

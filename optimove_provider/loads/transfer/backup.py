@@ -130,9 +130,12 @@ def rebuild(ledger: Ledger, known: Known) -> Manifest:
 
 
 def _list_of(ledger: Ledger, known: Known) -> SuppressionList | None:
-    """The suppression list that counts: that of a ledger which was begun anew is still there, and newer."""
+    """The suppression list that counts: that of a ledger which was begun anew is still there, and newer. Raises
+    DataError where that is another one than the backup's."""
     now = ledger.read()
-    if known.kept is None or (now.suppressed and now.suppressed.path):
+    kept = known.kept.read().suppressed if known.kept else None
+    is_newer = now.suppressed and now.suppressed.path and kept and kept.salt == now.suppressed.salt
+    if known.kept is None or is_newer:
         return now.suppressed
     return copy_list(known.kept, known.kept.read(), ledger, now)
 

@@ -103,14 +103,14 @@ def copy_list(source: Ledger, seen: Manifest, to: Ledger, there: Manifest) -> Su
     Raises DataError where another list is there already.
     """
     own, other = seen.suppressed, there.suppressed
-    if other and other.path and (own is None or own.salt != other.salt):
+    if own is None or not own.path:
+        return own if own and other and own.salt == other.salt else other
+    if other and other.path and own.salt != other.salt:
         raise DataError(
             f"{to.staging.url(to.manifest_file.folder)} has a suppression list of its own, of "
             f"{how_many(other.keys, 'key')}, which this would put another one in the place of: take its keys off, and "
             "put them on the list that is to count afterwards"
         )
-    if own is None or not own.path:
-        return own or other
     path = f"{to.suppressions}/{own.path.rpartition('/')[2]}"
     copy_file(source, own.path, to, path)
     return replace(own, path=path)

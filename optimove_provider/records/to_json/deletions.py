@@ -42,17 +42,14 @@ class DeletedColumn:
             )
 
 
-def is_deletion(value: object) -> bool:
-    """Whether a value of such a column says that its row is a deletion. Raises ValueError for one that says neither."""
+def is_deletion(value: object) -> bool | None:
+    """Whether a value of such a column says that its row is a deletion; None for one that says neither."""
     if value is None or isinstance(value, bool):
         return bool(value)
     if isinstance(value, str):
-        found = _WORDS.get(value.strip().casefold())
-        if found is not None:
-            return found
-    elif isinstance(value, int | float | Decimal) and value in (0, 1):
-        return value == 1
-    raise ValueError(f"{value!r:.200} says neither")
+        return _WORDS.get(value.strip().casefold())
+    is_number = isinstance(value, int | float | Decimal)
+    return bool(value) if is_number and value in (0, 1) else None
 
 
 class Encodes(Protocol):
@@ -106,10 +103,9 @@ class DeletionsApart:
         marks, odd = np.zeros(batch.num_rows, np.int64), []
         if self._column in batch.schema.names:
             for position, value in enumerate(batch.column(self._column).to_pylist()):
-                try:
-                    marks[position] = is_deletion(value)
-                except ValueError:
-                    marks[position] = 2
+                told = is_deletion(value)
+                marks[position] = 2 if told is None else told
+                if told is None:
                     odd.append(position)
         return marks, odd
 

@@ -46,9 +46,11 @@ def _value_text(name: str, value: Any) -> str:
         check_type(column.type)
         found = texts(column)
     except (NoForm, pa.ArrowException, OverflowError, TypeError, ValueError) as error:
-        raise SettingsError(f"stamp={{{name!r}: {value!r:.200}}} has no form in JSON: {error}") from None
+        raise SettingsError(
+            f"stamp={{{name!r}: {value!r:.200}}} has no form in JSON: {error}; give another value"
+        ) from None
     if found.unfit:
-        raise SettingsError(f"stamp={{{name!r}: {value!r:.200}}} cannot be sent: {found.unfit[0]}")
+        raise SettingsError(f"stamp={{{name!r}: {value!r:.200}}} cannot be sent: {found.unfit[0]}; give another value")
     return str(found.whole()[0].as_py())
 
 

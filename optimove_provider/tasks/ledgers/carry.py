@@ -53,7 +53,7 @@ def move(target: str, host: str, to_host: str, to_staging: str, confirm: Confirm
     new_host = host_url(to_host) if to_host else found.host
     folder = folder_under(target, to_host) if to_host else found.folder
     if (folder, place.url("")) == (found.folder, found.place.url("")):
-        raise SettingsError(f"{found.named} has its ledger there already: {found.describe()}")
+        raise SettingsError(f"{found.named} has its ledger there already, so leave this out: {found.describe()}")
     where = f"{new_host}, in {place.url(f'ledgers/{folder}')}"
     if not confirm(f"{found.describe()}\nis moved to {where}. {_MOVE}"):
         yield "nothing was moved"
@@ -133,7 +133,9 @@ def rebuild_from_records(target: str, records: Records, confirm: Confirm) -> Ite
     place = _own_place()
     now = place.surroundings.now()
     if records.as_of > now:
-        raise SettingsError(f"--as-of {records.as_of.isoformat()} is still to come: no record stands for it")
+        raise SettingsError(
+            f"--as-of {records.as_of.isoformat()} is still to come: give the instant as of which the file is"
+        )
     with OptixHook(records.conn_id).get_conn() as client:
         settings = client.settings
     ledger = ledger_of(place, "optix", settings.host, target, settings.target_alias, records.key_type)
