@@ -9,6 +9,7 @@ import pytest
 
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.emulator.model.switches import Switches
+from optimove_provider.loads.history.record import sightings
 from optimove_provider.loads.ledger.lease import acquire
 from optimove_provider.loads.optix.bisect import RequestIsWrong
 from optimove_provider.loads.spool import row_files, slices
@@ -225,3 +226,10 @@ def test_one_that_is_too_long_is_refused():
 def test_fields_are_in_the_order_of_their_names_and_none_is_no_stamp():
     assert stamp_text({"b": 1, "a": 2}) == '{"a":2,"b":1}'
     assert (stamp_text({}), stamp_text(None)) == ("", "")
+
+
+def test_a_record_is_told_by_its_key_with_the_stamp_it_has(target):
+    target.sync({"a": "1"}, night(0), stamp=stamped("first"))
+    target.sync({"a": "1"}, night(1), stamp=stamped("second"))
+    found = sightings(target.staging, target.ledger.read(), "a", datetime.now(UTC))
+    assert [one.stamp for one in found] == ['{"run":"first"}']
