@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from optimove_provider.loads.history.loads import Load
     from optimove_provider.loads.state.staging import Staging
 
-_COUNTS = ("accepted", "rejected", "unchanged", "stale", "suppressed", "unsent")
+_COUNTS = ("accepted", "rejected", "unchanged", "stale", "deleted", "suppressed", "unsent")
 _COLUMNS = ("began", "state", "target", "DAG.task", "mode", "rows", *_COUNTS, "seconds", "load id")
 
 

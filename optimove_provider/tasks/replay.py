@@ -29,9 +29,9 @@ def replay(
 ) -> dict[str, Any]:
     """Validate the rows of a load's rejected file again, and send those that are fit; returns the account.
 
-    They go where the load went, as that load's report beside the file tells, and stand for the same instant: what the
-    target has got since then is not overwritten. Rows that are still wrong are rejected once more, into a file of the
-    replay's own. Raises the errors of a load.
+    They go where the load went, as that load's report beside the file tells, carry its stamp, and stand for the same
+    instant: what the target has got since then is not overwritten. Rows that are still wrong are rejected once more,
+    into a file of the replay's own. Raises the errors of a load.
     """
     from optimove_provider.loads.optix.load import load, plan
     from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
@@ -42,7 +42,8 @@ def replay(
     known = dict(told["replay"])
     try:
         generation, opened = (datetime.fromisoformat(known.pop(name)) for name in ("generation", "opened"))
-        nulls, owes = known.pop("nulls"), bool(known.pop("resend_rejected", False))
+        nulls, owes = known.pop("nulls"), bool(known.pop("resend_rejected", False))  # an older version had no others
+        stamp, deleted_column = known.pop("stamp", ""), known.pop("deleted_column", None)
         target = OptixTarget(**known)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
@@ -54,6 +55,8 @@ def replay(
     options = UploadOptions(
         target,
         nulls=nulls,
+        stamp=stamp,
+        deleted_column=deleted_column,
         generation=generation,
         opened=opened,
         max_rejected=told["rejected"],

@@ -22,6 +22,7 @@ DAG_IDS = (
     "optix_plan_and_approve",
     "optix_walkthrough",
     "optix_watched",
+    "optix_with_deletions",
     "warehouse_to_profiles",
 )
 FOR_CLICKS = "optix_nightly_snapshot__replay"

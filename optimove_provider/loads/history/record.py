@@ -21,7 +21,7 @@ _INTEGER = re.compile(r"0|-?[1-9][0-9]*", re.ASCII)
 MEANING = {
     "live": "accepted, and there",
     "removed": "accepted, and gone from the source since; still in the target",
-    "tombstone": "not there: it was made to expire, or it was rejected and never accepted",
+    "tombstone": "not there: it was made to expire, or it was rejected or deleted and never accepted",
     "unknown": "not known: it may have been sent, and nobody could tell whether it arrived",
     "expired": "accepted, and expired since",
 }
@@ -29,7 +29,8 @@ MEANING = {
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What the ledger has of a key at one place. `load_id` is empty where loads were compacted into one layer."""
+    """What the ledger has of a key at one place. `load_id` is empty where loads were compacted into one layer; `stamp`
+    is what was sent with the record without being part of it, a JSON object."""
 
     key: str
     state: str
@@ -39,6 +40,7 @@ class Sighting:
     record: str | None
     committed_at: datetime | None
     load_id: str
+    stamp: str | None = None
 
     @property
     def meaning(self) -> str:
@@ -133,4 +135,4 @@ def _sighting(row: dict[str, Any], committed_at: datetime | None, load_id: str, 
     elif state != "tombstone" and expires and expires <= now:
         state = "expired"
     ages = (row["generation"], row["opened"], expires)
-    return Sighting(json.loads(row["key"]), state, *ages, row["record"], committed_at, load_id)
+    return Sighting(json.loads(row["key"]), state, *ages, row["record"], committed_at, load_id, row["stamp"])

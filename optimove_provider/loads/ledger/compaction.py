@@ -103,15 +103,22 @@ def forget(ledger: Ledger, force: bool = False, *beside: str) -> None:
     if isinstance(lease, Held):
         raise TargetBusy(lease)
 
+    with lease:
+        empty(ledger, lease, force, *beside)
+
+
+def empty(ledger: Ledger, lease: Lease, force: bool = False, *beside: str) -> None:
+    """The same of a ledger whose lease one has. Raises StillPending, and LeaseLost."""
+    staging = ledger.staging
+
     def emptied(manifest: Manifest) -> Manifest:
         _refuse_pending(manifest, force)
         return Manifest(version=manifest.version + 1, holder=manifest.holder, suppressed=manifest.suppressed)
 
-    with lease:
-        lease.change(emptied)
-        for name in beside:
-            staging.remove_folder(f"{ledger.manifest_file.folder}/{name}")
-        vacuum(ledger, lease, staging.surroundings.now() + GRACE)
+    lease.change(emptied)
+    for name in beside:
+        staging.remove_folder(f"{ledger.manifest_file.folder}/{name}")
+    vacuum(ledger, lease, staging.surroundings.now() + GRACE)
 
 
 def check_forgettable(ledger: Ledger, force: bool) -> None:

@@ -95,22 +95,22 @@ class LayerWriter:
         for batch in self.rows_of(folder):
             some = _without(batch, rejected)
             made = row_files.fingerprints(some["_record"])
-            rows = layers.rows_of(some["_key"], some["_record"], made, origin.age, origin.expires)
+            stamps = row_files.stamps_of(some)
+            rows = layers.rows_of(some["_key"], some["_record"], made, origin.age, origin.expires, stamps=stamps)
             yield layers.with_values(rows, evidence=origin.evidence, unproven_since=origin.unproven_since)
 
     def _doubtful(self, folder: str, origin: Origin, rejected: Integers) -> Iterator[pa.RecordBatch]:
         for batch in self.rows_of(folder):
             some = _among(batch, rejected)
             made = row_files.fingerprints(some["_record"])
-            rows = layers.rows_of(
-                some["_key"], some["_record"], pa.nulls(len(some), pa.binary()), origin.age, judged_by=made
-            )
+            nothing, stamps = pa.nulls(len(some), pa.binary()), row_files.stamps_of(some)
+            rows = layers.rows_of(some["_key"], some["_record"], nothing, origin.age, judged_by=made, stamps=stamps)
             yield layers.with_values(rows, unproven_since=origin.age.opened)
 
     def rows_of(self, folder: str, *columns: str) -> Iterator[pa.RecordBatch]:
         """The rows that a load sent: number, key and record of each, unless other columns are named."""
         for path in row_files.sendable_paths(self._staging, folder):
-            yield from row_files.read(self._staging, path, columns or ("_row", "_key", "_record"))
+            yield from row_files.read(self._staging, path, columns or ("_row", "_key", "_record", "_stamp"))
 
 
 def _numbers(rows: Collection[int]) -> Integers:

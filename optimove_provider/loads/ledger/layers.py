@@ -20,7 +20,13 @@ from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.arrow.types import Mask
 
-_OF_ROWS = {"key": "_key", "record": "_record", "fingerprint": "_fingerprint", "judged_by": "_fingerprint"}
+_OF_ROWS = {
+    "key": "_key",
+    "record": "_record",
+    "fingerprint": "_fingerprint",
+    "judged_by": "_fingerprint",
+    "stamp": "_stamp",
+}
 _OF_OWED = {
     "key": "_key",
     "record": "_record",
@@ -28,6 +34,7 @@ _OF_OWED = {
     "generation": "mark_generation",
     "opened": "mark_opened",
     "unproven_since": "mark_opened",
+    "stamp": "_stamp",
 }
 _OF_FORMAT_1 = {**{name: name for name in LEDGER.names}, "unproven_since": "opened"}
 _OF_LEDGER = {name: name for name in LEDGER.names}
@@ -74,7 +81,10 @@ class Source:
         return self.algorithm != ALGORITHM
 
     def _stored(self, batch: pa.RecordBatch, name: str) -> pa.Array:
-        return batch.column(self.names[name])
+        """A column of the file; files of older versions have no stamps."""
+        own = self.names[name]
+        is_there = name != "stamp" or own in batch.schema.names
+        return batch.column(own) if is_there else pa.nulls(batch.num_rows, pa.string())
 
 
 def stored_rows(path: str, algorithm: str = ALGORITHM, has_evidence: bool = True) -> Source:
@@ -186,12 +196,14 @@ def rows_of(
     expires: datetime | None = None,
     state: str = "live",
     judged_by: pa.Array | None = None,
+    stamps: pa.Array | None = None,
 ) -> pa.RecordBatch:
     """Rows of a ledger that have one age, expiry and state, and no evidence."""
     judged_by = pa.nulls(len(keys), pa.binary()) if judged_by is None else judged_by
+    stamps = pa.nulls(len(keys), pa.string()) if stamps is None else stamps
     constants = {**asdict(age), "expires": expires, "state": state, "evidence": None, "unproven_since": None}
     rest = (pa.repeat(pa.scalar(value, LEDGER.field(name).type), len(keys)) for name, value in constants.items())
-    return pa.record_batch([keys, records, fingerprints, judged_by, *rest], schema=LEDGER)
+    return pa.record_batch([keys, records, fingerprints, judged_by, *rest, stamps], schema=LEDGER)
 
 
 def tombstones(keys: pa.Array, age: Age) -> pa.RecordBatch:

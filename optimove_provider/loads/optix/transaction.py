@@ -1,9 +1,10 @@
 """The course of a load into a target that has a ledger: lease, plan, guards, intent, batch, commit, expiry."""
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
+from typing import Any
 
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.how_many import how_many
@@ -28,6 +29,8 @@ from optimove_provider.loads.spool.slices import RowFiles, one_file
 from optimove_provider.loads.state.journal import Journal, Rejection, Stage
 from optimove_provider.loads.state.staging import Staging
 
+RefusedRow = tuple[int, str, Rejection]
+"""A row's number, its record, and what the server said of it."""
 FEW = 100
 """Of fewer rows all may be bad, so that they are looked at one by one: what is the same with all is not the request."""
 
@@ -58,18 +61,19 @@ class Transaction:
         """Bring the target to what the rows say. Raises TargetBusy, and what planning and sending raise."""
         with acquired(self.ledger.manifest_file, self.report.load_id, try_number, self.report.task) as lease:
             plan = self.plan()
-            self._send(lease, plan)
-            if plan.removed:
-                self._expire(lease, plan)
+            sender = self._send(lease, plan)
+            refused = self._expire(lease, plan) if plan.removed else []
+            has_sent = plan.to_send or plan.owed_to_send or self.report.expired or self.report.not_expired
+            if plan.load.deletes_by:
+                self._tell_deleted(plan, sender, refused)
             compaction.maintain(self.ledger, lease)
-        has_sent = plan.to_send or plan.owed_to_send or self.report.expired or self.report.not_expired
         self.report.state = "committed" if has_sent else "nothing_to_send"
 
     def plan(self) -> Plan:
         """The plan of an earlier try where it still holds, otherwise a new one; the report has its numbers."""
         options, spool, report = self.options, self.spool, self.report
         LoadColumns(self.ledger, report).note(spool.columns)
-        frozen = options.frozen(report.load_id, spool, self.journal.age)
+        frozen = options.frozen(report.load_id, spool, self.journal.age, self.journal.stamp)
         if options.source_is == "snapshot" and spool.keyless:
             report.note(
                 f"{how_many(spool.keyless, 'row has', 'rows have')} no key that could be told, so any key may be "
@@ -78,9 +82,10 @@ class Transaction:
             )
         return plan_or_reuse(self.ledger, self.journal, frozen, report, options.guards, options.expected_plan)
 
-    def _send(self, lease: Lease, plan: Plan) -> None:
-        """Send and commit. Of what an earlier try has committed, only the account is made up again."""
+    def _send(self, lease: Lease, plan: Plan) -> SliceSender | None:
+        """Send and commit; returns who sent. Of what an earlier try has committed, only the account is made up."""
         is_committed, refused, is_any_accepted = self.journal.stage is Stage.COMMITTED, RefusedRows(), False
+        sender = None
         if plan.to_send or plan.owed_to_send:
             if not is_committed:
                 if not self.journal.has_sent:  # from here on the rows, and the plan, stay what they are
@@ -97,6 +102,7 @@ class Transaction:
         if not is_committed:
             self._commit(lease, plan, refused)
         self.report.tell_owed(plan, len(refused.own), len(refused.owed))
+        return sender
 
     def _sender(self, lease: Lease, parts: RowFiles) -> SliceSender:
         """Where few rows are sent and all of them may be bad, what is the same with all is not the request."""
@@ -162,13 +168,13 @@ class Transaction:
             LoadColumns(self.ledger, self.report).committed(self.spool.columns)
         self.journal.committed()
 
-    def _expire(self, lease: Lease, plan: Plan) -> None:
-        """Send what the snapshot lacks once more, to be gone a second later, in a batch of its own."""
+    def _expire(self, lease: Lease, plan: Plan) -> list[RefusedRow]:
+        """Send what the snapshot lacks, or the delta deletes, once more, to be gone a second later, in a batch of its
+        own; returns what was refused."""
         journal = Journal(self.journal.staging, self.journal.load_id, "expire")
         if journal.is_completed and self.report.load_id not in self.ledger.read().intents:
-            self._tell_expired(journal)  # an earlier try has entered it, or another load has, as unknown
-            return
-        expiry, refused = begin_expiry(self.ledger, lease, plan, journal.folder), dict[int, Rejection]()
+            return self._tell_expired(journal)  # an earlier try has entered it, or another load has, as unknown
+        expiry, refused = begin_expiry(self.ledger, lease, plan, journal.folder), list[RefusedRow]()
         if expiry.rows:
             if journal.plan != expiry.as_json():  # what an earlier try has sent were other rows
                 journal.planned(expiry.as_json())
@@ -180,20 +186,39 @@ class Transaction:
                 send_batch(sender, target, self.report)
             except NothingAccepted:
                 journal.completed()  # there is nothing left to send; the records stay as they are
-            refused = sender.refused_rows()
-            self._tell_expired(journal)
-        commit_expiry(self.ledger, lease, expiry, refused)
+            refused = self._tell_expired(journal)
+        commit_expiry(self.ledger, lease, expiry, [row for row, _, _ in refused])
+        return refused
 
-    def _tell_expired(self, journal: Journal) -> None:
+    def _tell_expired(self, journal: Journal) -> list[RefusedRow]:
         report, plan = self.report, journal.plan
         outcomes = SliceOutcomes(journal.outcomes())
         report.expired, report.not_expired = plan["rows"] - outcomes.rejected, outcomes.rejected
+        refused = list(outcomes.refused(journal.staging, self._rows_in(plan["sent"], plan["rows"])))
         report.expiry_examples = [
-            f"key {json.loads(record)[self.options.target.primary_key]!r}: {one.reason[:200]}"
-            for _, record, one in islice(
-                outcomes.refused(journal.staging, self._rows_in(plan["sent"], plan["rows"])), EXAMPLES
-            )
+            f"key {self._key_of(record)!r}: {one.reason[:200]}" for _, record, one in refused[:EXAMPLES]
         ]
+        return refused
+
+    def _key_of(self, record: str) -> Any:
+        return json.loads(record)[self.options.target.primary_key]
+
+    def _tell_deleted(self, plan: Plan, sender: SliceSender | None, refused: Sequence[RefusedRow]) -> None:
+        """Deletions are rows of the load. Those of which another load has written the key since are stale."""
+        report, removed, absent = self.report, plan.counts["removed"], plan.counts["absent"]
+        report.deleted, report.not_expired = report.expired + absent, 0
+        report.stale += removed - report.expired - len(refused)
+        if refused:
+            column, key = self.options.deleted_column, self.options.target.primary_key
+            others = [(row, json.dumps({key: self._key_of(was), column: True}), one) for row, was, one in refused]
+            outcomes, parts = (sender.outcomes, sender.parts) if sender else (SliceOutcomes(), self.spool.parts)
+            keep_rejected(self.journal, self.spool, outcomes, report, parts, others=others)
+        if absent:
+            rows = how_many(absent, "deletion has a key", "deletions have keys")
+            report.note(
+                f"{rows} that the ledger does not have: nothing was sent for them. If another writer brought them, or "
+                "the ledger was lost, make them expire by their keys"
+            )
 
     def _rows_in(self, folder: str, rows: int) -> RowFiles:
         return one_file(self.journal.staging, folder, rows)

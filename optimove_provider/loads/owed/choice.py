@@ -66,11 +66,12 @@ _CHOICE = f"""SELECT position, CASE
 @dataclass(frozen=True, slots=True)
 class OwedLimits:
     """`adds`: what the server refuses of the load's own rows is owed. Owed rows are sent again up to `tries` times, and
-    at most so many with one load."""
+    at most so many with one load, each with the load's `stamp`, if it has one."""
 
     adds: bool = False
     tries: int = 0
     most: int = 0
+    stamp: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ def choose_owed(staging: Staging, manifest: Manifest, asking: Asking, folder: st
     sent, digest, waiting = "", "", ""
     if found.rows:
         sent = f"{folder}/owed"
-        digest = _write_sent(staging, manifest, sent, why == _DUE)
+        digest = _write_sent(staging, manifest, sent, why == _DUE, asking.limits.stamp)
     if found.stay:
         waiting = f"{folder}/owed-waiting"
         stay = picked(read_owed(staging, manifest.owed), why == _WAITING)
@@ -130,12 +131,12 @@ def choose_owed(staging: Staging, manifest: Manifest, asking: Asking, folder: st
     return replace(found, sent=sent, digest=digest, waiting=waiting, dropped=dropped)
 
 
-def _write_sent(staging: Staging, manifest: Manifest, folder: str, due: Mask) -> str:
+def _write_sent(staging: Staging, manifest: Manifest, folder: str, due: Mask, stamp: str) -> str:
     """Write the rows that are sent; returns a digest of their keys, records and ages."""
     digest = hashlib.sha256()
 
     def digested() -> Iterator[pa.RecordBatch]:
-        for batch in as_sent(picked(read_owed(staging, manifest.owed), due)):
+        for batch in as_sent(picked(read_owed(staging, manifest.owed), due), stamp):
             for row in batch.select(["_key", "_fingerprint", "generation", "opened"]).to_pylist():
                 digest.update(repr(tuple(row.values())).encode())
             yield batch

@@ -74,14 +74,15 @@ def picked(batches: Batches, wanted: Mask) -> Iterator[pa.RecordBatch]:
         first += batch.num_rows
 
 
-def as_sent(batches: Batches) -> Iterator[pa.RecordBatch]:
-    """Owed rows as a load sends them, numbered from 1."""
+def as_sent(batches: Batches, stamp: str = "") -> Iterator[pa.RecordBatch]:
+    """Owed rows as a load sends them, numbered from 1; `stamp`, a JSON object, is sent with each."""
     last = 0
     for batch in batches:
         numbers = pa.array(np.arange(last + 1, last + 1 + batch.num_rows, dtype=np.int64))
         opened = pc.subtract(batch["opened"], _INSTANT)
         generation = pc.if_else(pc.less(batch["generation"], opened), batch["generation"], opened)
-        own = [numbers, batch["key"], batch["record"], row_files.fingerprints(batch["record"])]
+        stamps = pa.repeat(pa.scalar(stamp or None, pa.string()), batch.num_rows)
+        own = [numbers, batch["key"], batch["record"], row_files.fingerprints(batch["record"]), stamps]
         yield pa.record_batch([*own, *(batch[name] for name in _KEPT), generation, opened], schema=SENT)
         last += batch.num_rows
 
@@ -110,7 +111,7 @@ def paid(
     """Rows of the ledger of what was sent and accepted, each of its own age."""
     for batch in batches:
         some = among(batch, refused, invert=True)
-        found = {"key": some["_key"], "record": some["_record"], "fingerprint": some["_fingerprint"]}
+        found = _columns(some, "fingerprint")
         age = {"generation": some["generation"], "opened": some["opened"]}
         yield _batch(LEDGER, {**found, **age}, expires=expires, state="live", evidence=evidence)
 
@@ -119,9 +120,15 @@ def doubtful(batches: Batches, refused: Collection[int]) -> Iterator[pa.RecordBa
     """Rows of the ledger of what was refused, but may have arrived in an earlier batch: what is there is unknown."""
     for batch in batches:
         some = among(batch, refused)
-        found = {"key": some["_key"], "record": some["_record"], "judged_by": some["_fingerprint"]}
+        found = _columns(some, "judged_by")
         age = {"generation": some["mark_generation"], "opened": some["mark_opened"]}
         yield _batch(LEDGER, {**found, **age, "unproven_since": some["mark_opened"]}, state="live")
+
+
+def _columns(sent: pa.RecordBatch, fingerprint: str) -> dict[str, pa.Array]:
+    """Columns of the ledger, of rows that were sent; their fingerprint is either of its two."""
+    names = {"key": "_key", "record": "_record", fingerprint: "_fingerprint", "stamp": "_stamp"}
+    return {name: sent[own] for name, own in names.items()}
 
 
 def among(batch: pa.RecordBatch, numbers: Collection[int], invert: bool = False) -> pa.RecordBatch:

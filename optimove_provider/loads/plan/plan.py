@@ -30,6 +30,7 @@ class PlanInput:
     snapshot that is not `is_complete`, some row's key is not known: so what it seems to lack is not gone.
 
     `reverify_after`, in seconds: what was accepted that long ago, and counted by nobody, is sent again; None for never.
+    `deletes_by`: some rows of a delta may be deletions, and this is the column of the key; "" if none is.
     With `mode="full"` the ledger's fingerprints are not trusted: every row is sent that is not stale. `owed` says what
     the load does about rows that are owed to its target.
     """
@@ -47,11 +48,17 @@ class PlanInput:
     is_complete: bool = True
     reverify_after: float | None = None
     owed: OwedLimits = field(default_factory=OwedLimits)
+    deletes_by: str = ""
 
     def __post_init__(self) -> None:
         """Raise SettingsError for what contradicts itself."""
         if self.source_is == "delta" and self.on_removed == "expire":
             raise SettingsError('a delta lacks most keys: on_removed="expire" needs source_is="snapshot"')
+
+    @property
+    def expires(self) -> bool:
+        """Whether what is removed is made to expire."""
+        return self.on_removed == "expire" or bool(self.deletes_by)
 
     def as_json(self) -> dict[str, Any]:
         """The load as JSON can carry it."""
@@ -66,8 +73,8 @@ class PlanInput:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """Of `live` keys that the target has, how many a snapshot lacks: `newly`, and those reported `before`; examples are
-    JSON texts. What has expired by its TTL is none of them."""
+    """Of `live` keys that the target has, how many a snapshot lacks, or a delta deletes: `newly`, and those reported
+    `before`; examples are JSON texts. What has expired by its TTL is none of them."""
 
     newly: int
     before: int
@@ -83,7 +90,7 @@ class Plan:
     of change, `may_change` how many of the unknown ones are not what the target was last known to have, `examples` some
     of those that change. `below_watermark`: a newer snapshot is committed already, so that all rows are stale.
 
-    `gone` is there if a snapshot lacks any key.
+    `gone` is there if a snapshot lacks any key, or a delta deletes one.
 
     Folders are in staging: `sent` has the rows to send, `kept` what changes in the ledger only, `removed` the rows to
     be expired after the commit, None where there are none. `owed` is what is done about rows that are owed to the

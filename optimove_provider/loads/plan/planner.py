@@ -40,7 +40,9 @@ def make_plan(ledger: Ledger, load: PlanInput, folder: str, now: datetime, max_m
     may_change, newly, before = 0, 0, 0
     written = PlanWriter(staging, manifest, load, folder, rows)
     if below_watermark or _nothing_to_compare(manifest, load):
-        counts, changes = {**dict.fromkeys(CHANGE_KINDS, 0), "stale" if below_watermark else "new": rows}, "0"
+        deletions = row_files.deletions(staging, load.rows_folder)
+        told = {"stale": rows + deletions} if below_watermark else {"new": rows, "absent": deletions}
+        counts, changes = {**dict.fromkeys(CHANGE_KINDS, 0), **told}, "0"
         written.sent = written.sent if below_watermark else load.rows_folder
     else:
         options = _diff_options(manifest, load, now)

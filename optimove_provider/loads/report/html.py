@@ -21,9 +21,10 @@ _COUNTS = (
     ("rejected", "rejected: kept with their reasons"),
     ("unchanged", "unchanged: the vendor has them already"),
     ("stale", "stale: the vendor has newer values"),
+    ("deleted", "deleted: the source says so, and the record expired or was not there"),
     ("suppressed", "suppressed: left out, as their keys are on the suppression list"),
     ("unsent", "unsent: not accounted for as any of these"),
-    ("expired", "expired: records that the source lacks, made to go"),
+    ("expired", "expired: records that the source lacks or deletes, made to go"),
     ("not_expired", "not expired: records that the source lacks, and that the vendor refused to take once more"),
 )
 

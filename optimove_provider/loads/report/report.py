@@ -31,7 +31,7 @@ class Unaccounted(OptimoveProviderError):
 
 @dataclass(slots=True)
 class Report:
-    """The account of one load: rows = accepted + rejected + unchanged + stale + suppressed + unsent,
+    """The account of one load: rows = accepted + rejected + unchanged + stale + deleted + suppressed + unsent,
     always.
 
     `accepted` are rows that the vendor took and that are, or will be, visible; `evidence` says who counted them, or
@@ -43,17 +43,19 @@ class Report:
     are the first.
     `warnings` are counted by the rules that `validate` has. `notes` are remarks and warnings. `plan` has the plan's
     digest, its counts, and samples of what changes; `expired` are records that the source lacks and that were made to
-    expire, `not_expired` those of them that the vendor refused: they are no rows of it. `replay` has what a replay of
+    expire, `not_expired` those of them that the vendor refused: they are no rows of it. `deleted` are rows that are
+    deletions, and whose key is gone: its record was made to expire, or was not there. `replay` has what a replay of
     the rejected rows needs to know of the load. `task` is what people call the load: DAG, task and run; `run` says the
     same apart, as `dag_id`, `task_id`, `run_id`, `map_index` and `try_number`, and is empty where no DAG is behind it.
     `began` and `ended` are ISO texts in UTC, of the last try, like `seconds`; `generation` is the instant that the rows
     stand for. `batch_uuid` is the one under which Opti-X knows its rows, `service_id` the service of a table of DCP,
     `ledger_version` what the commit made of the ledger. `requests` are those of the last try over time, as `Timeline`
-    counts them. `visibility` is one of `Visibility`: of a load that failed, too. `next_step` is what a person does
-    after a failure, `tries_left` how many tries Airflow has left, None where no task is behind it. `owed` counts rows
-    that are owed to the target, of earlier loads too, which are none of the source's: those that went again (`sent`,
-    and of them `accepted` and `rejected_again`), those that are `dropped`, by why in `dropped_because`, those `added`
-    since this load's were refused, and those `left`. It is empty where none are.
+    counts them. `stamp` has the fields that were sent with each record without being part of it. `visibility` is one of
+    `Visibility`: of a load that failed, too. `next_step` is what a person does after a failure, `tries_left` how many
+    tries Airflow has left, None where no task is behind it. `owed` counts rows that are owed to the target, of earlier
+    loads too, which are none of the source's: those that went again (`sent`, and of them `accepted` and
+    `rejected_again`), those that are `dropped`, by why in `dropped_because`, those `added` since this load's were
+    refused, and those `left`. It is empty where none are.
     """
 
     load_id: str
@@ -64,6 +66,7 @@ class Report:
     rejected: int = 0
     unchanged: int = 0
     stale: int = 0
+    deleted: int = 0
     seconds: float = 0.0
     problem: str = ""
     rejected_file: str = ""
@@ -89,6 +92,7 @@ class Report:
     generation: str = ""
     ledger_version: int = 0
     requests: dict[str, Any] = field(default_factory=dict)
+    stamp: dict[str, Any] = field(default_factory=dict)
     visibility: str = ""
     next_step: str = ""
     tries_left: int | None = None
@@ -98,14 +102,15 @@ class Report:
     @property
     def unsent(self) -> int:
         """Rows of which none of the other numbers speaks."""
-        return self.rows - self.accepted - self.rejected - self.unchanged - self.stale - self.suppressed
+        told = (self.accepted, self.rejected, self.unchanged, self.stale, self.deleted, self.suppressed)
+        return self.rows - sum(told)
 
     @property
     def sentence(self) -> str:
         """The account in words, for the log."""
         counts = ", ".join(f"{getattr(self, name)} {name}" for name in COUNTS if getattr(self, name))
         lacked = how_many(self.expired, "record that the source lacks was", "records that the source lacks were")
-        expired = f"; {lacked} made to expire" if self.expired else ""
+        expired = f"; {lacked} made to expire" if self.expired and not self.deleted else ""
         rejected = f"; the rejected rows, with reasons: {self.rejected_file}" if self.rejected_file else ""
         evidence = f" ({self._evidence.sentence})" if self.accepted and self._evidence.sentence else ""
         rows = "before its rows were counted" if self._is_uncounted else how_many(self.rows, "row")
@@ -237,5 +242,6 @@ class Report:
         return f"reports/{self.load_id}.json"
 
 
-PLANNED = ("new", "changed", "unknown", "expiring", "reverified", "unchanged", "removed", "stale", "suppressed")
-COUNTS = ("accepted", "rejected", "unchanged", "stale", "suppressed", "unsent")
+_OF_ROWS = ("new", "changed", "unknown", "expiring", "reverified", "unchanged", "removed", "absent", "stale")
+PLANNED = (*_OF_ROWS, "suppressed")
+COUNTS = ("accepted", "rejected", "unchanged", "stale", "deleted", "suppressed", "unsent")

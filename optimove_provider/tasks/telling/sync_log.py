@@ -61,7 +61,7 @@ class Entry:
             **{name: account[name] for name in _AS_IN_ACCOUNT},
             **{
                 f"rows_{name}": account[name]
-                for name in ("accepted", "rejected", "unchanged", "stale", "suppressed", "unsent")
+                for name in ("accepted", "rejected", "unchanged", "stale", "deleted", "suppressed", "unsent")
             },
             "kind": story.kind or self.vendor,
             "target": target.get(story.kind),

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from datetime import datetime
 
+import pyarrow as pa
 import pytest
 
 from optimove_provider.emulator.model.switches import Switches
@@ -14,8 +15,9 @@ from optimove_provider.loads.owed.rows import read_owed
 from optimove_provider.loads.plan.replan import PlanChanged
 from optimove_provider.loads.report.max_rejected import TooManyRejected
 from optimove_provider.loads.suppression.suppression_list import add
+from tests.support.ledgers import ledger_rows
 from tests.support.optix_target import Killed
-from tests.support.optix_transactions import TransactionTarget, counts, night, planned
+from tests.support.optix_transactions import NO_GUARDS, TransactionTarget, counts, night, planned
 
 OWING = {"source_is": "delta", "resend_rejected": True, "max_rejected": 5}
 NONE = {"sent": 0, "accepted": 0, "rejected_again": 0, "dropped": 0, "dropped_because": {}, "added": 0, "left": 0}
@@ -339,3 +341,31 @@ def test_what_is_owed_of_a_suppressed_key_is_dropped(target):
     assert report.owed == {**NONE, "sent": 1, "accepted": 1, "dropped": 1, "dropped_because": {"suppressed": 1}}
     assert target.values == {"l": "poison", "good": "1", "n": "1"}
     assert owed(target) == {}
+
+
+def test_an_owed_row_is_sent_and_kept_with_the_stamp_of_the_load_that_brings_it(target):
+    target.sync({"k": "poison", "good": "1"}, night(1), stamp='{"run":"one"}', **OWING)
+    mend(target)
+    assert target.sync({"n": "1"}, night(2), stamp='{"run":"two"}', **OWING).owed == {**NONE, "sent": 1, "accepted": 1}
+    assert {key: data["run"] for key, data in target.visible.items()} == {"good": "one", "k": "two", "n": "two"}
+    assert ledger_rows(target.ledger)['"k"']["stamp"] == '{"run":"two"}'
+
+
+def test_a_deletion_drops_what_is_owed_of_its_key(target):
+    target.sync({"k": "0", "good": "1"}, night(0), source_is="delta")
+    owe(target)
+    mend(target)
+    rows = [pa.RecordBatch.from_pydict({"id": ["k", "n"], "value": [None, "1"], "gone": [True, False]})]
+    report = target.load(
+        rows,
+        "6f0f5d3a-0000-4000-8000-00000000de1e",
+        generation=night(2),
+        deleted_column="gone",
+        guards=NO_GUARDS,
+        **OWING,
+    )
+    assert report.owed == {**NONE, "dropped": 1, "dropped_because": {"own_rows": 1}}
+    assert target.sync({"m": "1"}, night(3), **OWING).owed == NONE
+    assert "k" not in {
+        key for key in target.state.connections[target.data_connection_uuid].visible(target.state.clock() + 2)
+    }

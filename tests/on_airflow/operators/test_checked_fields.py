@@ -68,6 +68,11 @@ FIELDS = {
     ),
     "resend_rejected": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
     "limit": ([0, -1, True, "5", 1.5], ["0", "all", "None", ""], ("off", None)),
+    "stamp": (
+        ["x", 5, [1], {1: "x"}, {"run": None}, {"run": {"of": 1}}, {"run": [1]}],
+        ["x", "None", ""],
+        ('{"run": "x"}', {"run": "x"}),
+    ),
     "window_lookback": (["1d", None, -1, timedelta(-1)], ["1d", "-1", "None", ""], ("90", timedelta(seconds=90))),
     "lock_timeout": (["1h", None, -1, float("inf")], ["1h", "-1", "None", ""], ("60", timedelta(minutes=1))),
     "wait_timeout": (["1h", None, -1, float("nan")], ["1h", "-1", "None", ""], ("0.5", timedelta(seconds=0.5))),
