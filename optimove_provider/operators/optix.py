@@ -251,8 +251,8 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         check_deletes(self.deleted_column, source_is, self.primary_key)
 
     def execute(self, context: "Context") -> dict[str, Any]:
-        """Return the account: load_id, state, rows, accepted, rejected, unchanged, stale, suppressed,
-        unsent, report (a URL).
+        """Return the account: load_id, state, rows, accepted, rejected, unchanged, stale, deleted, suppressed, unsent,
+        report (a URL).
 
         A dry run's has plan (its digest), new, changed, unknown, expiring and removed besides.
         """
