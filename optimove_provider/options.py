@@ -97,9 +97,9 @@ class Guards(Group):
         still. Blanks, and lists or objects of nothing else, do not fill it.
     :param max_changed_share: of all keys that the target is known to have, at most this share may change; also for
         deltas.
-    :param max_removed_share: of all keys that the target has, a snapshot with on_removed="expire", or the deletions of a
-        delta, may make at most this share expire, those counted that were reported as removed before. With "report" it
-        is only said.
+    :param max_removed_share: of all keys that the target has, a snapshot with on_removed="expire", or the deletions of
+        a delta, may make at most this share expire, those counted that were reported as removed before. With "report"
+        it is only said.
     """
 
     allow_empty: bool = field(default=False, metadata={"kind": FLAG})
