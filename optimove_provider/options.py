@@ -95,10 +95,11 @@ class Guards(Group):
     :param min_rows_share: a snapshot must have this share of the rows of the newest one.
     :param min_filled_share: a column that was filled in more than this share of the newest snapshot's rows must be so
         still. Blanks, and lists or objects of nothing else, do not fill it.
-    :param max_changed_share: of all keys that the target is known to have, at most this share may change. It alone is
-        for deltas too.
-    :param max_removed_share: of all keys that the target has, a snapshot with on_removed="expire" may make at most this
-        share expire, those counted that were reported as removed before. With "report" it is only said.
+    :param max_changed_share: of all keys that the target is known to have, at most this share may change; also for
+        deltas.
+    :param max_removed_share: of all keys that the target has, a snapshot with on_removed="expire", or the deletions of
+        a delta, may make at most this share expire, those counted that were reported as removed before. With "report"
+        it is only said.
     """
 
     allow_empty: bool = field(default=False, metadata={"kind": FLAG})

@@ -27,15 +27,7 @@ if TYPE_CHECKING:
 
 _AGAIN_SECONDS = 5.0
 _PLAN = (
-    "new",
-    "changed",
-    "unknown",
-    "expiring",
-    "reverified",
-    "removed",
-    "unchanged",
-    "stale",
-    "suppressed",
+    *("new", "changed", "unknown", "expiring", "reverified", "removed", "absent", "unchanged", "stale", "suppressed"),
     "owed_to_send",
 )
 

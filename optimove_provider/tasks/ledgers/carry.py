@@ -53,7 +53,9 @@ def move(target: str, host: str, to_host: str, to_staging: str, confirm: Confirm
     new_host = host_url(to_host) if to_host else found.host
     folder = folder_under(target, to_host) if to_host else found.folder
     if (folder, place.url("")) == (found.folder, found.place.url("")):
-        raise SettingsError(f"{found.named} has its ledger there already, so leave this out: {found.describe()}")
+        raise SettingsError(
+            f"{found.named} has its ledger there already: leave this command out. It is {found.describe()}"
+        )
     where = f"{new_host}, in {place.url(f'ledgers/{folder}')}"
     if not confirm(f"{found.describe()}\nis moved to {where}. {_MOVE}"):
         yield "nothing was moved"
