@@ -114,7 +114,7 @@ def _written(lines: Iterable[str], out: TextIO) -> int:
 
 def owed(wanted: argparse.Namespace, out: TextIO) -> int:
     """List the rows that are owed to a target, drop some, let them go again, or save them to be mended."""
-    from optimove_provider.loads.owed.by_hand import drop_owed, let_go_again, owed_rows
+    from optimove_provider.loads.owed.by_hand import by_hand, drop_owed, let_go_again, owed_rows
     from optimove_provider.tasks.ledgers.found import find_ledger, owed_of
 
     found = find_ledger(wanted.target, wanted.host)
@@ -128,12 +128,16 @@ def owed(wanted: argparse.Namespace, out: TextIO) -> int:
     if wanted.save:
         return _save_owed(found, some, wanted.save, len(listed), out)
     if wanted.again:
-        again = how_many(let_go_again(found.ledger, some), "row goes", "rows go")
-        out.write(f"{again} again with the next load that has resend_rejected=True\n")
+        with by_hand(found.ledger) as lease:
+            again = let_go_again(found.ledger, lease, some)
+        out.write(f"{how_many(again, 'row goes', 'rows go')} again with the next load that has resend_rejected=True\n")
     elif wanted.drop:
         told = f"{how_many(len(listed), 'row')} owed to {found.named} would not be sent any more"
-        is_to_go = _asked(wanted, "Drop them?", "that is to be dropped")(told)
-        out.write(f"{drop_owed(found.ledger, some)} dropped\n" if is_to_go else "nothing was dropped\n")
+        dropped = 0
+        if _asked(wanted, "Drop them?", "that is to be dropped")(told):
+            with by_hand(found.ledger) as lease:
+                dropped = drop_owed(found.ledger, lease, some)
+        out.write(f"{dropped} dropped\n")
     elif wanted.output == JSON:
         write_json(listed, out)
     else:

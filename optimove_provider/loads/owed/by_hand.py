@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from optimove_provider.contract.wire.errors import DataError
-from optimove_provider.loads.ledger.lease import acquired
+from optimove_provider.loads.ledger.lease import Lease, acquired
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.ledger.manifest import Manifest
 from optimove_provider.loads.owed.rows import OWED, read_owed, write_owed
@@ -46,22 +47,27 @@ def owed_rows(staging: Staging, manifest: Manifest, wanted: Wanted = Wanted()) -
             yield {**row, "key": json.loads(row["key"]), "record": json.loads(row["record"])}
 
 
-def drop_owed(ledger: Ledger, wanted: Wanted) -> int:
-    """Drop rows, under the lease; returns how many. Raises TargetBusy."""
-    return _edited(ledger, wanted, lambda batch: batch.slice(0, 0))
+def by_hand(ledger: Ledger) -> AbstractContextManager[Lease]:
+    """The lease under which a person changes what is owed. Raises TargetBusy while a load has it."""
+    return acquired(ledger.manifest_file, str(ledger.staging.surroundings.new_id()), 1, COMMAND)
 
 
-def let_go_again(ledger: Ledger, wanted: Wanted) -> int:
-    """Let rows go again with the next loads, however often they were tried, under the lease; returns how many."""
+def drop_owed(ledger: Ledger, lease: Lease, wanted: Wanted) -> int:
+    """Drop rows; returns how many. Raises LeaseLost."""
+    return _edited(ledger, lease, wanted, lambda batch: batch.slice(0, 0))
+
+
+def let_go_again(ledger: Ledger, lease: Lease, wanted: Wanted) -> int:
+    """Let rows go again with the next loads, however often they were tried; returns how many. Raises LeaseLost."""
     tries = OWED.get_field_index("tries")
 
     def untried(batch: pa.RecordBatch) -> pa.RecordBatch:
         return batch.set_column(tries, OWED.field(tries), pa.repeat(pa.scalar(0, pa.int64()), batch.num_rows))
 
-    return _edited(ledger, wanted, untried)
+    return _edited(ledger, lease, wanted, untried)
 
 
-def _edited(ledger: Ledger, wanted: Wanted, edit: Callable[[pa.RecordBatch], pa.RecordBatch]) -> int:
+def _edited(ledger: Ledger, lease: Lease, wanted: Wanted, edit: Callable[[pa.RecordBatch], pa.RecordBatch]) -> int:
     """Replace the rows that are wanted by what `edit` makes of them. A plan that was made before holds no more."""
     staging, changed = ledger.staging, 0
 
@@ -73,10 +79,9 @@ def _edited(ledger: Ledger, wanted: Wanted, edit: Callable[[pa.RecordBatch], pa.
             yield batch.filter(pa.array(~mask))
             yield edit(batch.filter(pa.array(mask)))
 
-    with acquired(ledger.manifest_file, str(staging.surroundings.new_id()), 1, COMMAND) as lease:
-        left = write_owed(staging, ledger.owed_folder, edited(read_owed(staging, ledger.read().owed)))
-        now = staging.surroundings.now()
-        lease.change(lambda manifest: manifest.owing(left, now).changed())
+    left = write_owed(staging, ledger.owed_folder, edited(read_owed(staging, ledger.read().owed)))
+    now = staging.surroundings.now()
+    lease.change(lambda manifest: manifest.owing(left, now).changed())
     return changed
 
 

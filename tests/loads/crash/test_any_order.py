@@ -217,7 +217,7 @@ def with_own_row(event, number):
     return replace(event, rows={**event.rows, **dict.fromkeys(spared, "0"), f"own {number}": "0"})
 
 
-@settings(max_examples=20, **CALM)
+@settings(max_examples=12, **CALM)
 @given(owing_events(), st.randoms(use_true_random=False))
 def test_what_is_owed_is_there_in_the_end_where_it_is_the_newest_word(quick_disk, some, random):
     with TemporaryDirectory(dir=quick_disk) as folder, fate() as one:

@@ -8,7 +8,7 @@ from optimove_provider.loads.ledger import layers
 from optimove_provider.loads.ledger.compaction import GRACE, vacuum
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.ledger.manifest import Intent, Manifest
-from optimove_provider.loads.owed.by_hand import Wanted, drop_owed, owed_rows
+from optimove_provider.loads.owed.by_hand import Wanted, by_hand, drop_owed, owed_rows
 from optimove_provider.loads.owed.rows import OWED, SENT, as_sent, read_owed, write_owed
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.state.age import Age
@@ -62,7 +62,8 @@ def test_what_is_dropped_by_hand_makes_another_version_and_its_file_goes_a_day_l
     ledger.manifest_file.change(
         lambda manifest: manifest.owing(write_owed(staging_on_disk, ledger.owed_folder, [batch(AGES)]), NOON).changed()
     )
-    assert drop_owed(ledger, Wanted(('"k"', '"other"'))) == 1
+    with by_hand(ledger) as lease:
+        assert drop_owed(ledger, lease, Wanted(('"k"', '"other"'))) == 1
     manifest = ledger.read()
     assert (manifest.version, manifest.holder) == (2, None)
     assert [row["key"] for row in owed_rows(staging_on_disk, manifest)] == ["l", "m"]
