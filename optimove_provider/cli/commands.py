@@ -9,7 +9,7 @@ from optimove_provider import __version__
 from optimove_provider.cli.command import CODES, Command
 from optimove_provider.cli.files import INFER, TEMPLATE, VALIDATE
 from optimove_provider.cli.history import HISTORY
-from optimove_provider.cli.ledger import FORGET, LIST, SHOW
+from optimove_provider.cli.ledger import BACKUP, FORGET, LIST, MOVE, OWED, REBUILD, SHOW
 from optimove_provider.cli.loads import LOAD, PLAN, REPLAY
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _PROGRAM = "python -m optimove_provider"
 GROUPS = {"ledger": "What targets have accepted, as staging remembers it"}
 """Of commands, and what each is about."""
-COMMANDS = (HISTORY, PLAN, LOAD, REPLAY, VALIDATE, INFER, TEMPLATE, LIST, SHOW, FORGET)
+COMMANDS = (HISTORY, PLAN, LOAD, REPLAY, VALIDATE, INFER, TEMPLATE, LIST, SHOW, OWED, FORGET, MOVE, BACKUP, REBUILD)
 _TOLD = "Load rows and see what became of them, check CSV files, look into ledgers"
 
 

@@ -28,8 +28,10 @@ from optimove_provider.loads.history.findings import findings_of
 from optimove_provider.loads.history.loads import BEGUN, Load, LoadIndex, Target, report_of
 from optimove_provider.loads.history.record import manifest_of, sightings, with_loads
 from optimove_provider.loads.history.rejected import RejectedRow, rejected_path, rejected_rows
+from optimove_provider.loads.owed.choice import DROPPED
 from optimove_provider.loads.report import visibility
 from optimove_provider.loads.report.begun import writers
+from optimove_provider.loads.report.owed import OWED
 from optimove_provider.loads.report.report import PLANNED
 from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
@@ -223,7 +225,7 @@ def _offer(visit: Visit, id: str, action: str) -> tuple[Load, Offer]:
 
 
 _EMPTY: dict[str, Any] = {
-    **{name: {} for name in ("warnings", "reasons", "plan", "formulas", "run", "requests")},
+    **{name: {} for name in ("warnings", "reasons", "plan", "formulas", "run", "requests", "owed")},
     **{name: [] for name in ("examples", "notes", "expiry_examples", "s3_keys")},
     **{
         name: ""
@@ -348,6 +350,8 @@ _PAGES.globals.update(
     STATES=words.STATES,
     KINDS=KINDS,
     PLANNED=PLANNED,
+    OWED=OWED,
+    DROPPED=DROPPED,
 )
 
 

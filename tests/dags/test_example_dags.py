@@ -24,6 +24,7 @@ DAG_IDS = (
     "optix_plan_and_approve",
     "optix_walkthrough",
     "optix_watched",
+    "optix_with_deletions",
     "warehouse_to_profiles",
 )
 FOR_CLICKS = ("optix_incremental__replay", "optix_nightly_snapshot__replay")

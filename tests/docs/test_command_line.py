@@ -42,7 +42,7 @@ def test_they_load_and_tell_what_became_of_the_rows(emulator, tmp_path, monkeypa
             stands_for.setdefault("6f0f5d3a-3a84-4000-8000-2f2f0c3f4a11", loaded[1])
         code = main([stands_for.get(word, word) for word in words[2:]])
         done.append((words[2], code))
-    wanted = ["plan", "load", "load", "history", "history", "history", "ledger"]
+    wanted = ["plan", "load", "load", "ledger", "history", "history", "history", "ledger"]
     assert done == [(name, 0) for name in wanted]
     assert "C-10442" in capfd.readouterr().out
     (connection,) = emulator.state.connections.values()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from optimove_provider.tasks.telling.story import Story
 
-OUTCOMES = ("accepted", "rejected", "unchanged", "stale", "suppressed", "unsent")
+OUTCOMES = ("accepted", "rejected", "unchanged", "stale", "deleted", "suppressed", "unsent")
 
 
 def count(story: "Story", now: datetime, dag_id: str, task_id: str) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from optimove_provider.loads.report.report import Report
     from optimove_provider.loads.state.staging import Staging
 
-COUNTS = ("rows", "accepted", "rejected", "unchanged", "stale", "suppressed", "unsent")
+COUNTS = ("rows", "accepted", "rejected", "unchanged", "stale", "deleted", "suppressed", "unsent")
 
 
 @dataclass(slots=True)

@@ -4,6 +4,8 @@ The target ends as if they had come in order. In order means by age: by generati
 Each load is taken up again until it is done; an update that was overtaken before it was done is cleared, so that it
 reads again. Snapshots expire what they lack: a load that is older than one already committed could add nothing that
 stays.
+
+Rows that the server refuses are owed, and one that is the newest word on its key is there in the end, too.
 """
 
 from dataclasses import dataclass, replace
@@ -57,7 +59,7 @@ def events(values, abandoned):
 class UpdatedTarget(DyingTarget):
     """Counts the requests that update it."""
 
-    updated = 0
+    updated, owing = 0, {}
 
     def spell(self, host):
         """From now on the target is called so."""
@@ -115,7 +117,7 @@ class Course:
     def _attempt_load(self):
         event, dies_at, before = self.event, self._next_death(), self._is_last()
         how = {"source_is": event.kind} | ({"on_removed": "expire"} if event.kind == "snapshot" else {})
-        how |= {"mode": "full" if event.is_full else "changed", "max_rejected": 99}
+        how |= {"mode": "full" if event.is_full else "changed", "max_rejected": 99, **self.target.owing}
         try:
             report = self.target.attempt(event.rows, night(event.generation), self.load_id, dies_at, **how)
         except (NothingAccepted, RequestIsWrong):  # every row is refused: no try can mend that
@@ -201,3 +203,34 @@ def test_rows_that_are_refused_and_loads_that_are_given_up_leave_nothing_that_a_
         target.state.switches = Switches(poison="poison")
         run(target, some, random)
         check_last(target, last)
+
+
+def owing_events():
+    """Each load brings a row of its own and few refused ones, so that it can always be committed."""
+    found = events(VALUES | st.just("poison"), st.just(False))
+    return found.map(lambda some: [with_own_row(event, number) for number, event in enumerate(some)])
+
+
+def with_own_row(event, number):
+    refused = [key for key, value in event.rows.items() if value == "poison"]
+    spared = refused if event.kind == "update" else refused[2:]
+    return replace(event, rows={**event.rows, **dict.fromkeys(spared, "0"), f"own {number}": "0"})
+
+
+@settings(max_examples=12, **CALM)
+@given(owing_events(), st.randoms(use_true_random=False))
+def test_what_is_owed_is_there_in_the_end_where_it_is_the_newest_word(quick_disk, some, random):
+    with TemporaryDirectory(dir=quick_disk) as folder, fate() as one:
+        target = UpdatedTarget(Path(folder), one)
+        target.state.switches, target.owing = Switches(poison="poison"), {"resend_rejected": True, "owed_tries": 99}
+        expected = {**in_order(run(target, some, random)), "last": "0"}
+        assert "poison" not in target.values.values()
+        target.state.switches = Switches()
+        report = target.attempt({"last": "0"}, night(6), None, source_is="delta", max_rejected=9, **target.owing)
+        assert (report.owed["left"], report.owed["rejected_again"]) == (0, 0)
+        left = target.values.keys() - expected.keys()
+        assert {key: value for key, value in target.values.items() if key not in left} == expected
+        known = ledger_rows(target.ledger)
+        assert all(known[f'"{key}"']["state"] == "removed" for key in left)
+        target.check_ledger()
+        assert target.ledger.read().intents == {}

@@ -32,7 +32,13 @@ GUARDS = {
     "max_changed_share": 0.5,
     "max_removed_share": 0.2,
 }
-SENDING = {"max_in_flight": 4, "max_bisect_requests": 10_000, "resume_within": 900.0, "give_up_after": 600.0}
+SENDING = {
+    "max_in_flight": 4,
+    "max_bisect_requests": 10_000,
+    "resume_within": 900.0,
+    "owed_tries": 5,
+    "give_up_after": 600.0,
+}
 ROWS = [{"id": number, "word": "a"} for number in range(30)]
 OPERATORS = {
     OptixUploadOperator: {"data_connection_uuid": "uuid", "primary_key": "id", "source": ROWS},
@@ -60,7 +66,13 @@ FIELDS = {
         ["5 hours", "0", "None", ""],
         ("5400", timedelta(minutes=90)),
     ),
+    "resend_rejected": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
     "limit": ([0, -1, True, "5", 1.5], ["0", "all", "None", ""], ("off", None)),
+    "stamp": (
+        ["x", 5, [1], {1: "x"}, {"run": None}, {"run": {"of": 1}}, {"run": [1]}],
+        ["x", "None", ""],
+        ('{"run": "x"}', {"run": "x"}),
+    ),
     "window_lookback": (["1d", None, -1, timedelta(-1)], ["1d", "-1", "None", ""], ("90", timedelta(seconds=90))),
     "lock_timeout": (["1h", None, -1, float("inf")], ["1h", "-1", "None", ""], ("60", timedelta(minutes=1))),
     "wait_timeout": (["1h", None, -1, float("nan")], ["1h", "-1", "None", ""], ("0.5", timedelta(seconds=0.5))),
@@ -77,6 +89,7 @@ MEMBERS = {
     "sending.max_in_flight": ([0, True, "4", None], ["0", "off", "None", ""], ("8", 8)),
     "sending.max_bisect_requests": ([-1], ["-1", "None", ""], ("0", 0)),
     "sending.resume_within": ([-1, "60", 1e15], ["-1", "None", "", "1e15"], ("60", 60.0)),
+    "sending.owed_tries": ([-1, 1.5, True], ["-1", "None", ""], ("0", 0)),
     "sending.give_up_after": ([-1, "60", True], ["-1", "None", ""], ("30", 30.0)),
 }
 

@@ -80,6 +80,19 @@ def test_a_loads_page_tells_its_story(admin, upload):
     assert "sync_orders.upload" in page
 
 
+def test_pages_tell_what_is_owed(admin, upload, connection):
+    first = upload(ROWS, resend_rejected=True)
+    assert "newly owed 1" in text_of(admin.page("load", id=first["load_id"]))
+    newest = upload(ROWS, source_is="delta", resend_rejected=True)
+    page = text_of(admin.page("load", id=newest["load_id"]))
+    assert "1 dropped: the load has a row of their key" in page
+    host = re.search(r"host=([^\"&]+)", admin.page())[1]
+    target = text_of(admin.get(f"/optimove/target?kind=optix&id={connection}&host={host}").text)
+    assert f"1 row that the vendor refused: airflow optimove ledger owed {connection}" in target
+    with open(newest["report"].removeprefix("file://").replace(".json", ".html")) as report:
+        assert "Owed rows" in report.read()
+
+
 def test_a_loads_page_says_who_counted_the_accepted_rows_and_names_none(admin):
     run = {"dag_id": DAGS[0], "task_id": "upload", "run_id": "r", "map_index": -1, "try_number": 1}
     about = {"state": "uploaded", "rows": 9, "accepted": 9, "run": run}
