@@ -134,7 +134,7 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["service"],
             },
         ],
-        "operators": _modules("operators", {_OPTIX: ["optix"], _DCP: ["dcp", "dcp_import", "csv"]}),
+        "operators": _modules("operators", {_OPTIX: ["optix", "optix_expire"], _DCP: ["dcp", "dcp_import", "csv"]}),
         "sensors": _modules("sensors", {_DCP: ["dcp"]}),
         "hooks": _modules("hooks", {_OPTIX: ["optix"], _DCP: ["dcp"]}),
         "notifications": [f"optimove_provider.notifications.load.{name}" for name in _NOTIFIERS],

@@ -42,6 +42,9 @@ def page(report: Mapping[str, Any]) -> str:
         f"<p>The accepted rows are {escape(_evidence(report))}.</p>" if report["accepted"] else "",
         _section("Why rows were rejected", ("reason", "rows"), report["reasons"].items()),
         f"<p>Rejected rows: <code>{escape(report['rejected_file'])}</code></p>" if report["rejected_file"] else "",
+        f"<p>What was made to expire, key by key: <code>{escape(report['proof'])}</code></p>"
+        if report.get("proof")
+        else "",
         _section("Warnings", ("rule", "findings"), report.get("warnings", {}).items()),
         _list("Notes", report["notes"]),
         _list("Files", report["s3_keys"]),

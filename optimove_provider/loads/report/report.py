@@ -38,6 +38,7 @@ class Report:
     an update may leave out. Rows of a batch
     that was never completed are `unsent`, and `problem` says how many of them had been answered with success.
     `suppressed` are rows that were left out, as their keys are on the target's suppression list.
+    `proof` is a file that tells, key by key, what was made to expire, by a load of the mode "expire".
     `rejected_file` holds the rejected rows with their reasons, and a replay reads it; `reasons` counts them, `examples`
     are the first.
     `warnings` are counted by the rules that `validate` has. `notes` are remarks and warnings. `plan` has the plan's
@@ -89,6 +90,7 @@ class Report:
     next_step: str = ""
     tries_left: int | None = None
     suppressed: int = 0
+    proof: str = ""
 
     @property
     def unsent(self) -> int:
@@ -102,11 +104,12 @@ class Report:
         lacked = how_many(self.expired, "record that the source lacks was", "records that the source lacks were")
         expired = f"; {lacked} made to expire" if self.expired else ""
         rejected = f"; the rejected rows, with reasons: {self.rejected_file}" if self.rejected_file else ""
+        proof = f"; key by key: {self.proof}" if self.proof else ""
         evidence = f" ({self._evidence.sentence})" if self.accepted and self._evidence.sentence else ""
         rows = "before its rows were counted" if self._is_uncounted else how_many(self.rows, "row")
         said = f"load {self.load_id}: {self.state}, {rows}" + (f": {counts}" if counts else "")
         seen = f". {self.visibility_sentence}" if self.visibility_sentence else ""
-        return said + evidence + expired + rejected + seen
+        return said + evidence + expired + rejected + proof + seen
 
     @property
     def _is_uncounted(self) -> bool:

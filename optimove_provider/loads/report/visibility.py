@@ -54,6 +54,8 @@ def visibility_of(state: str, accepted: int, kept: int, in_doubt: bool) -> Visib
     return Visibility.VISIBLE if accepted or (state in ENDED and kept) else Visibility.NOT_VISIBLE
 
 
+EXPIRE = "expire"
+"""The mode of loads that make records of named keys expire."""
 AT_ONCE = ("update", "profiles", "aliases")
 """Modes of loads whose requests count at once. Those by REST have no journal, so that nobody knows what they sent."""
 
@@ -70,6 +72,8 @@ def of_journal(journal: Journal, mode: str, was_killed: bool = False) -> Visibil
 def sentence(report: Mapping[str, Any]) -> str:
     """The same in words, of a report as JSON; empty for one of an older version, which does not tell."""
     found, state, accepted = report.get("visibility", ""), report["state"], report["accepted"]
+    if report.get("mode") == EXPIRE:
+        return _of_expired(found, accepted)
     if found == Visibility.NOT_KNOWN:
         return _not_known(state, accepted)
     if found == Visibility.NOT_VISIBLE:
@@ -79,6 +83,15 @@ def sentence(report: Mapping[str, Any]) -> str:
         return ""
     only = "; the others are not" if report["unsent"] > 0 else ""
     return f"{how_many(accepted, 'accepted row is', 'accepted rows are')} visible in the target{only}"
+
+
+def _of_expired(found: str, accepted: int) -> str:
+    """Of a load whose rows are the keys of records that are to go."""
+    if found == Visibility.NOT_KNOWN:
+        return "Whether records were made to expire is not known: the request that completes their batch has no answer"
+    if accepted:
+        return f"{how_many(accepted, 'record was', 'records were')} made to expire, a second after the batch"
+    return "No record was made to expire" if found else ""
 
 
 def _not_known(state: str, accepted: int) -> str:
