@@ -6,8 +6,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TextIO
 
 from optimove_provider.cli.command import FINDINGS, OK, Command, option
+from optimove_provider.cli.person import confirmed
 from optimove_provider.cli.tables import JSON, OUTPUT, write_facts, write_json, write_table
-from optimove_provider.contract.wire.errors import SettingsError
 
 if TYPE_CHECKING:
     from optimove_provider.loads.history.loads import Load
@@ -81,16 +81,8 @@ def forget(wanted: argparse.Namespace, out: TextIO) -> int:
     """Begin the ledgers of targets anew, if a person says yes."""
     from optimove_provider.tasks.ledgers.forget import forget as begin_anew
 
-    def confirmed(told: str) -> bool:
-        print(told, file=sys.stderr)
-        if wanted.yes:
-            return True
-        if not sys.stdin.isatty():
-            raise SettingsError("nobody can be asked here whether that is to be forgotten: add --yes")
-        print("Forget it? Type yes: ", end="", file=sys.stderr, flush=True)
-        return sys.stdin.readline().strip().casefold() == "yes"
-
-    for line in begin_anew(wanted.targets, wanted.host, wanted.force, wanted.dry_run, confirmed):
+    asks = confirmed("Forget it?", wanted.yes)
+    for line in begin_anew(wanted.targets, wanted.host, wanted.force, wanted.dry_run, asks):
         out.write(f"{line}\n")
     return OK
 
@@ -110,7 +102,7 @@ SHOW = Command(
 )
 FORGET = Command(
     "ledger forget",
-    "Begin the ledger of a target anew: the next load sends everything",
+    "Begin the ledger of a target anew: the next load sends everything (`forget` is about one key)",
     forget,
     (
         option("targets", metavar="TARGET", nargs="+", help="a data connection's uuid, or the number of a DCP table"),
