@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from optimove_provider.tasks.ledgers.found import Found
 
 _HOST = option("--host", metavar="URL", default="", help="the host that the ledger is of, where there are several")
-_COLUMNS = ("target", "host", "rows", "keys", "version", "newest snapshot", "being written by")
+_COLUMNS = ("target", "host", "rows", "keys", "suppressed", "version", "newest snapshot", "being written by")
 
 
 def list_ledgers(wanted: argparse.Namespace, out: TextIO) -> int:

@@ -20,6 +20,7 @@ DAG_IDS = (
     "optix_incremental",
     "optix_nightly_snapshot",
     "optix_plan_and_approve",
+    "optix_remove_customers",
     "optix_walkthrough",
     "optix_watched",
     "warehouse_to_profiles",

@@ -89,12 +89,14 @@ def all_ledgers() -> Iterator[Found]:
 
 
 def facts_of(ledger: Found) -> tuple[Any, ...]:
-    """Target, host, rows, type of the keys, version, the newest snapshot's instant, and which load works on it now."""
+    """Target, host, rows, type of the keys, how many are suppressed, version, the newest snapshot's instant, and which
+    load works on it now."""
     manifest, now = ledger.manifest, ledger.place.surroundings.now()
     newest, holder = manifest.newest_snapshot, manifest.holder
     snapshot = f"{newest.age.generation:%Y-%m-%d %H:%M:%S} UTC" if newest else ""
+    suppressed = manifest.suppressed.keys if manifest.suppressed else 0
     writer = holder.load_id if holder and holder.until > now else ""
-    return ledger.target, ledger.host, manifest.rows, manifest.key_type, manifest.version, snapshot, writer
+    return ledger.target, ledger.host, manifest.rows, manifest.key_type, suppressed, manifest.version, snapshot, writer
 
 
 def look_up(ledger: Found, key: str) -> list[tuple[Sighting, Load | None]]:
