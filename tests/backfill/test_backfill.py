@@ -13,7 +13,7 @@ from tests.support.backfill.cluster import processes_of
 from tests.support.backfill.days import INCREMENTAL, Days, running_days
 
 PARTITIONS, CONSUMER, APPROVED = "optix_by_partition", "after_optix_partition", "optix_plan_and_approve"
-FIRST, LAST = date(1997, 1, 10), date(1997, 1, 16)
+FIRST, LAST = date(1997, 1, 12), date(1997, 1, 16)
 DAYS = [FIRST + timedelta(days=ahead) for ahead in range((LAST - FIRST).days + 1)]
 EVERY_DAY = "99999"  # a customer whom every run would overwrite
 

@@ -44,7 +44,7 @@ def s3(s3_url):
     return fs, bucket
 
 
-@pytest.fixture(params=["file", "s3"])
+@pytest.fixture(params=["file", pytest.param("s3", marks=pytest.mark.any_version)])
 def any_staging(request, tmp_path):
     """Staging on each of the two."""
     if request.param == "file":

@@ -27,6 +27,8 @@ from tests.conftest import HOME
 from tests.support.operators import OPERATORS
 from tests.support.running import run
 
+pytestmark = pytest.mark.any_version
+
 ENCODERS = [str, lambda one: quote(one, safe=""), lambda one: json.dumps(one)[1:-1], html.escape]
 ENCODERS += [
     lambda one: base64.b64encode(one.encode()).decode(),

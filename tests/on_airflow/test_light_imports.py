@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.any_version
+
 AIRFLOW = """
 import airflow.triggers.base
 from airflow.sdk import DAG, Param

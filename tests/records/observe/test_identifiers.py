@@ -16,6 +16,8 @@ from optimove_provider.records.findings.findings import WARNING
 from optimove_provider.records.observe import comparison
 from optimove_provider.records.observe.identifiers import AT_ONCE, ID_RULES, KeyObserver
 
+pytestmark = pytest.mark.any_version
+
 COUNTED_AT_THE_END = ("id-case", "id-lookalike", "id-duplicate")
 
 

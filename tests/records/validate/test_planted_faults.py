@@ -18,6 +18,8 @@ from optimove_provider.records.findings.findings import Findings
 from optimove_provider.records.validate.validate import Options, check_csv
 from tests.support import oracle
 
+pytestmark = pytest.mark.any_version
+
 RULE_OF = {one.name: one.rule.name for one in ATTRIBUTES} | {"customerId": "customer-id"}
 BLOCKS = [1 << 10, 1 << 16, 4 << 20]
 ROWS = 20_000
