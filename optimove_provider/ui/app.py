@@ -31,7 +31,6 @@ from optimove_provider.loads.history.rejected import RejectedRow, rejected_path,
 from optimove_provider.loads.report import visibility
 from optimove_provider.loads.report.begun import writers
 from optimove_provider.loads.report.report import PLANNED
-from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.surroundings import REAL
 from optimove_provider.tasks.staging import shows_records, staging
@@ -195,8 +194,8 @@ def _seen(place: Staging, load: Load, report: dict[str, Any]) -> str:
     """Whether what was sent is visible, in words; of a load without a report, as far as its journal tells."""
     if load.state != BEGUN:
         return visibility.sentence(report)
-    found = visibility.of_journal(Journal(place, load.load_id), load.mode, was_killed=True)
-    told = {"state": "failed", "accepted": 0, "unsent": 0, "rejected": 0, "visibility": found}
+    found = visibility.of_load(place, load.load_id, load.mode, was_killed=True)
+    told = {"state": "failed", "accepted": 0, "unsent": 0, "rejected": 0, "visibility": found, "mode": load.mode}
     return visibility.sentence(told)
 
 

@@ -5,8 +5,9 @@ from enum import StrEnum
 from typing import Any
 
 from optimove_provider.contract.how_many import how_many
-from optimove_provider.contract.wire.errors import OptimoveProviderError, may_be_done
+from optimove_provider.contract.wire.errors import DataError, OptimoveProviderError, may_be_done
 from optimove_provider.loads.state.journal import Journal, Stage
+from optimove_provider.loads.state.staging import Staging
 
 
 class Visibility(StrEnum):
@@ -67,6 +68,15 @@ def of_journal(journal: Journal, mode: str, was_killed: bool = False) -> Visibil
     begun = was_killed if mode in AT_ONCE[1:] else mode == AT_ONCE[0] and journal.has_sent
     in_doubt = begun or journal.completing_may_be_done or journal.stage in (Stage.PREPARED, Stage.COMMITTED)
     return Visibility.NOT_KNOWN if in_doubt else Visibility.NOT_VISIBLE
+
+
+def of_load(staging: Staging, load_id: str, mode: str, was_killed: bool = False) -> Visibility:
+    """The same of a load by its id; not known of one whose journal is damaged, or whose rows somebody has removed."""
+    try:
+        journal = Journal(staging, load_id)
+    except DataError:
+        return Visibility.NOT_KNOWN
+    return of_journal(journal, mode, was_killed)
 
 
 def sentence(report: Mapping[str, Any]) -> str:

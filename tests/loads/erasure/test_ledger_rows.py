@@ -1,5 +1,7 @@
 """Layers of a ledger written again without one key."""
 
+from datetime import UTC, datetime
+
 from optimove_provider.loads.erasure.forgotten_key import ForgottenKey
 from optimove_provider.loads.erasure.ledger_rows import forget_rows, layers_with, pending_with, tidy
 from optimove_provider.loads.ledger.compaction import compact
@@ -9,6 +11,7 @@ NOBODY = "6f0f5d3a-0000-4000-8000-00000000aaaa"
 
 
 def forgotten(target, key):
+    target.clock.now = datetime.now(UTC)  # files are as old as they are
     lease = target.lease(NOBODY)
     names = forget_rows(target.ledger, lease, ForgottenKey(key))
     tidy(target.ledger, lease)

@@ -22,6 +22,7 @@ from optimove_provider.operators.dcp import (
     DcpWriteProfilesOperator,
 )
 from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUpdateOperator, OptixUploadOperator
+from optimove_provider.operators.optix_expire import OptixExpireOperator
 from optimove_provider.options import Guards, Sending
 from tests.support.running import context
 
@@ -37,6 +38,7 @@ ROWS = [{"id": number, "word": "a"} for number in range(30)]
 OPERATORS = {
     OptixUploadOperator: {"data_connection_uuid": "uuid", "primary_key": "id", "source": ROWS},
     OptixUpdateOperator: {"data_connection_uuid": "uuid", "primary_key": "id", "source": ROWS},
+    OptixExpireOperator: {"data_connection_uuid": "uuid", "primary_key": "id", "keys": ["a"]},
     DcpS3ImportOperator: {"table_id": 1, "source": ROWS, "wait": True},
     DcpWriteProfilesOperator: {"table_id": 1, "profiles": []},
     DcpCreateAliasesOperator: {"service_id": 1, "aliases": []},
@@ -53,6 +55,8 @@ FIELDS = {
     "dry_run": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
     "update": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
     "overwrite_newer": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
+    "suppress": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
+    "keys": ([1.5, [""], [1.5], [True], {"a": 1}], ["[1.5]", "['a']", "None", ""], ('["a", 1]', ["a", 1])),
     "strict": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
     "ttl_seconds": ([0, True, "60", 3 * 10**11], ["0", "never", "None", "", "3e11", "1_0"], ("60", 60)),
     "window_grain": (
@@ -85,7 +89,7 @@ def make(operator, name, value, **dag):
     """The operator in a DAG, with one field, or one member of it, set to the value."""
     field, _, member = name.partition(".")
     with DAG("options", schedule=None, **dag):
-        return operator(task_id="x", **OPERATORS[operator], **{field: {member: value} if member else value})
+        return operator(task_id="x", **{**OPERATORS[operator], field: {member: value} if member else value})
 
 
 def shown(operator, name):
@@ -292,12 +296,12 @@ def test_a_run_that_gives_a_template_nothing_fails_for_good(emulator, uuid, miss
 
 
 def test_operators_of_this_test_are_all_that_check_something():
-    from optimove_provider.operators import dcp, dcp_import, optix
+    from optimove_provider.operators import dcp, dcp_import, optix, optix_expire
     from optimove_provider.tasks.checked_fields import CheckedOperator
 
     checking = {
         one
-        for module in (dcp, dcp_import, optix)
+        for module in (dcp, dcp_import, optix, optix_expire)
         for one in vars(module).values()
         if isinstance(one, type) and issubclass(one, BaseOperator) and issubclass(one, CheckedOperator)
         if one.__module__ == module.__name__ and not one.__name__.startswith("_")

@@ -11,6 +11,7 @@ from optimove_provider.emulator.model.switches import Switches
 from optimove_provider.hooks.optix import OptixHook
 from optimove_provider.loads.ledger.lease import acquired
 from optimove_provider.loads.ledger.ledger import ledger_of
+from optimove_provider.loads.report.visibility import of_load
 from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.journal import Journal
 from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUploadOperator
@@ -194,3 +195,4 @@ def test_a_load_that_never_ended_loses_its_rows_and_is_not_taken_up_again(emulat
     with pytest.raises(DataError, match="a key in them was forgotten: clear the task"):
         Journal(staging(), sent)
     assert Journal(staging(), unsent).result is None
+    assert of_load(staging(), sent, "changed") == "not known"
