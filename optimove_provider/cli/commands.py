@@ -22,8 +22,8 @@ GROUPS = {
     "suppressions": "Keys that no load brings to a target, as after a request to be removed",
 }
 """Of commands, and what each is about."""
-_OF_LEDGERS = (LIST, SHOW, FORGET)
-COMMANDS = (HISTORY, PLAN, LOAD, REPLAY, VALIDATE, INFER, TEMPLATE, *_OF_LEDGERS, *person.COMMANDS)
+_ALONE = (HISTORY, PLAN, LOAD, REPLAY, VALIDATE, INFER, TEMPLATE, person.FORGET)
+COMMANDS = (*_ALONE, LIST, SHOW, FORGET, *person.SUPPRESSIONS)
 _TOLD = "Load rows and see what became of them, check CSV files, look into ledgers"
 
 

@@ -114,4 +114,4 @@ FORGET = Command(
     ),
     examples=("forget C-10442 --dry-run", "forget C-10442 34f8cfca-85fa-444f-97b2-a5b8cbff6907"),
 )
-COMMANDS = (LIST, ADD, REMOVE, FORGET)
+SUPPRESSIONS = (LIST, ADD, REMOVE)

@@ -226,7 +226,10 @@ _EMPTY: dict[str, Any] = {
     **{name: [] for name in ("examples", "notes", "expiry_examples", "s3_keys")},
     **{
         name: ""
-        for name in ("state", "visibility", "next_step", "problem", "rejected_file", "batch_uuid", "task", "generation")
+        for name in (
+            *("state", "mode", "visibility", "next_step", "problem", "rejected_file", "proof", "batch_uuid", "task"),
+            "generation",
+        )
     },
     **{name: 0 for name in ("accepted", "rejected", "unsent", "expired", "not_expired", "ledger_version")},
 }

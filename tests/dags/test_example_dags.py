@@ -14,6 +14,7 @@ from tests.support.operators import OPERATORS
 DAG_IDS = (
     "after_optix_loads",
     "after_optix_partition",
+    "dcp_ask_for_removal",
     "dcp_csv_import",
     "dcp_seven_steps",
     "optix_by_partition",

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from html import escape
 
 from optimove_provider.contract.dcp import config as dcp
+from optimove_provider.contract.dcp import subject_access
 from optimove_provider.contract.optix import data_connections as optix
 from optimove_provider.contract.wire.messages import Endpoint
 from optimove_provider.emulator.api.routes import PREFIXES
@@ -23,7 +24,7 @@ Rows marked <mark>assumed</mark> are documented nowhere.</p>
 
 def start_page(control: Iterable[tuple[str, str, str]]) -> str:
     """The page as HTML. `control` has method, path and purpose of each control route."""
-    vendor = "".join(map(_vendor_row, (*optix.ENDPOINTS, *dcp.ENDPOINTS)))
+    vendor = "".join(map(_vendor_row, (*optix.ENDPOINTS, *dcp.ENDPOINTS, *subject_access.ENDPOINTS)))
     return _PAGE.format(vendor=vendor, control="".join(_cells(*row) for row in control))
 
 

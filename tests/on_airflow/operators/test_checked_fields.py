@@ -21,6 +21,7 @@ from optimove_provider.operators.dcp import (
     DcpS3ImportOperator,
     DcpWriteProfilesOperator,
 )
+from optimove_provider.operators.dcp_subject_access import DcpSubjectAccessOperator
 from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUpdateOperator, OptixUploadOperator
 from optimove_provider.operators.optix_expire import OptixExpireOperator
 from optimove_provider.options import Guards, Sending
@@ -39,6 +40,7 @@ OPERATORS = {
     OptixUploadOperator: {"data_connection_uuid": "uuid", "primary_key": "id", "source": ROWS},
     OptixUpdateOperator: {"data_connection_uuid": "uuid", "primary_key": "id", "source": ROWS},
     OptixExpireOperator: {"data_connection_uuid": "uuid", "primary_key": "id", "keys": ["a"]},
+    DcpSubjectAccessOperator: {"customer_ids": ["a"]},
     DcpS3ImportOperator: {"table_id": 1, "source": ROWS, "wait": True},
     DcpWriteProfilesOperator: {"table_id": 1, "profiles": []},
     DcpCreateAliasesOperator: {"service_id": 1, "aliases": []},
@@ -57,6 +59,8 @@ FIELDS = {
     "overwrite_newer": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
     "suppress": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
     "keys": ([1.5, [""], [1.5], [True], {"a": 1}], ["[1.5]", "['a']", "None", ""], ('["a", 1]', ["a", 1])),
+    "customer_ids": ([1.5, [""], [1.5], [True], {"a": 1}], ["[1.5]", "['a']", "None", ""], ('["a", 1]', ["a", 1])),
+    "request_type": (["erase", None, 1], ["erase", "None", ""], ("access", "access")),
     "strict": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
     "ttl_seconds": ([0, True, "60", 3 * 10**11], ["0", "never", "None", "", "3e11", "1_0"], ("60", 60)),
     "window_grain": (
@@ -296,12 +300,12 @@ def test_a_run_that_gives_a_template_nothing_fails_for_good(emulator, uuid, miss
 
 
 def test_operators_of_this_test_are_all_that_check_something():
-    from optimove_provider.operators import dcp, dcp_import, optix, optix_expire
+    from optimove_provider.operators import dcp, dcp_import, dcp_subject_access, optix, optix_expire
     from optimove_provider.tasks.checked_fields import CheckedOperator
 
     checking = {
         one
-        for module in (dcp, dcp_import, optix, optix_expire)
+        for module in (dcp, dcp_import, dcp_subject_access, optix, optix_expire)
         for one in vars(module).values()
         if isinstance(one, type) and issubclass(one, BaseOperator) and issubclass(one, CheckedOperator)
         if one.__module__ == module.__name__ and not one.__name__.startswith("_")
