@@ -42,12 +42,12 @@ class ForgottenKey:
         return any(self.is_meant_by(record[name]) for name in named or record)
 
     def without(self, found: Any) -> Any:
-        """JSON without the key: samples and examples of it go, and so do members that are called so; in sentences it
-        is replaced. GONE if all of it is about the key."""
+        """JSON without the key: samples and examples of it go; in sentences it is replaced, also where they name a
+        member, as reasons do. GONE if all of it is about the key."""
         if isinstance(found, dict):
             if self.is_meant_by(found.get("key")):
                 return GONE
-            cleaned = {name: self.without(one) for name, one in found.items() if name != self.text}
+            cleaned = {self._named(name): self.without(one) for name, one in found.items()}
             return {name: one for name, one in cleaned.items() if one is not GONE}
         if isinstance(found, list):
             cleaned_list = [self.without(one) for one in found]
@@ -55,6 +55,10 @@ class ForgottenKey:
         if isinstance(found, str):
             return GONE if found in self.stored[:1] else self.in_words(found)
         return found
+
+    def _named(self, name: str) -> str:
+        """The name of a member: that of a field or column stays what it is, whatever the key is called."""
+        return name if name.isidentifier() else self.in_words(name)
 
     def in_words(self, text: str) -> str:
         """A sentence or a value without the key."""

@@ -4,10 +4,11 @@ Of a finished load only its story is left. One that never ended, and that no led
 whole: what a retry has of them must stay as it was, or go.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from optimove_provider.loads.erasure.forgotten_key import ForgottenKey
+from optimove_provider.loads.erasure.kept_files import RejectedRows, unsaid
 from optimove_provider.loads.erasure.ledger_rows import holds
 from optimove_provider.loads.state.journal import given_up
 from optimove_provider.loads.state.staging import Staging
@@ -16,16 +17,24 @@ _PARQUET = ".parquet"
 
 
 def forget_in_loads(
-    staging: Staging, key: ForgottenKey, is_wanted: Callable[[str], bool], change: bool = True
+    staging: Staging,
+    key: ForgottenKey,
+    is_wanted: Callable[[str], bool],
+    rejected: Mapping[str, RejectedRows],
+    change: bool = True,
 ) -> Iterator[str]:
-    """Tell what goes, a sentence for each load, and, with `change`, do it; of loads whose id is wanted only."""
+    """Tell what goes, a sentence for each load, and, with `change`, do it; of loads whose id is wanted only.
+
+    `rejected` tells, by the loads' ids, which rejected rows were the key's.
+    """
     for load_id in staging.names("loads"):
         if not is_wanted(load_id):
             continue
         folder = f"loads/{load_id}"
         story = staging.read_whole(f"{folder}/load.json")
         if story and story.get("result") is not None:
-            cleaned = key.without(story)
+            result = unsaid(story["result"], rejected.get(load_id, ()))
+            cleaned = key.without({**story, "result": result})
             if cleaned != story:
                 if change:
                     staging.write(f"{folder}/load.json", cleaned)

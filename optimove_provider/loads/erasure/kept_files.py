@@ -14,6 +14,8 @@ from optimove_provider.loads.report.html import page
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.validate.row_sink import REASON_COLUMNS
 
+RejectedRows = Collection[Mapping[str, Any]]
+"""The `row` and `reason` of some rejected rows of a load."""
 _ROWS = (".jsonl", ".csv", ".tsv")
 
 
@@ -22,13 +24,14 @@ def forget_in_files(
     key: ForgottenKey,
     is_wanted: Callable[[str], bool],
     primary_key: Callable[[str], str],
+    rejected: dict[str, RejectedRows],
     change: bool = True,
 ) -> Iterator[str]:
     """Tell what has the key, a sentence for each file, and, with `change`, write it again without.
 
     Of loads whose id is wanted only; `primary_key` tells of a load which field is its key, "" if nobody knows.
+    `rejected` learns, by the loads' ids, which rejected rows were the key's.
     """
-    rejected: dict[str, list[Mapping[str, Any]]] = {}
     for name in sorted(staging.names("reports"), key=lambda one: one.endswith(".json")):  # reports after their rows
         load_id = name[:36]
         path = f"reports/{name}"
@@ -65,12 +68,10 @@ def _mentions(found: Any, key: ForgottenKey) -> bool:
     return isinstance(found, str) and key.is_meant_by(found)
 
 
-def _of_document(
-    staging: Staging, path: str, key: ForgottenKey, rejected: Collection[Mapping[str, Any]], change: bool
-) -> Iterator[str]:
+def _of_document(staging: Staging, path: str, key: ForgottenKey, rejected: RejectedRows, change: bool) -> Iterator[str]:
     """A report, with its page; or findings. Of rows that were rejected, what was said of them goes too."""
     found = staging.read_whole(path)
-    cleaned = _unsaid(key.without(found), rejected)
+    cleaned = unsaid(key.without(found), rejected)
     if not found or cleaned == found:
         return
     if change:
@@ -81,7 +82,7 @@ def _of_document(
     yield path
 
 
-def _unsaid(report: Any, rejected: Collection[Mapping[str, Any]]) -> Any:
+def unsaid(report: Any, rejected: RejectedRows) -> Any:
     """Without the reasons and examples that are about these rejected rows: a reason may quote what is in them."""
     rows, reasons = (
         {f"row {one.get('row')}: " for one in rejected},

@@ -8,7 +8,7 @@ from optimove_provider.contract.how_many import how_many
 from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.loads.erasure.forgotten_key import ForgottenKey
 from optimove_provider.loads.erasure.frozen_rows import forget_in_loads
-from optimove_provider.loads.erasure.kept_files import forget_in_files, forget_in_samples
+from optimove_provider.loads.erasure.kept_files import RejectedRows, forget_in_files, forget_in_samples
 from optimove_provider.loads.erasure.ledger_rows import forget_rows, layers_with, pending_with, tidy
 from optimove_provider.loads.ledger.lease import Lease
 from optimove_provider.loads.ledger.ledger import Ledger
@@ -87,9 +87,10 @@ def _in_files(
     place: Staging, key: ForgottenKey, found: Sequence[Found], is_chosen: bool, change: bool
 ) -> Iterator[str]:
     known = _Loads(place, {one.target for one in found} if is_chosen else None)
-    yield from (f"removed: {one}" for one in forget_in_loads(place, key, known.is_wanted, change))
-    for one in forget_in_files(place, key, known.is_wanted, known.primary_key, change):
+    rejected: dict[str, RejectedRows] = {}
+    for one in forget_in_files(place, key, known.is_wanted, known.primary_key, rejected, change):
         yield f"written again: {one}"
+    yield from (f"removed: {one}" for one in forget_in_loads(place, key, known.is_wanted, rejected, change))
     if not is_chosen or any(one.target.strip().isdecimal() for one in found):
         yield from (f"removed: {one}" for one in forget_in_samples(place, key, change))
 

@@ -29,6 +29,12 @@ def test_a_report_keeps_its_counts_and_loses_the_key():
     assert json.loads(json.dumps(cleaned)) == cleaned
 
 
+def test_names_of_fields_stay_whatever_the_key_is_called_and_reasons_do_not():
+    report = {"rows": 1, "reasons": {"key 'rows': odd": 1}, "columns": {"rows": ["rows", "1"]}}
+    cleaned = {"rows": 1, "reasons": {f"key '{PUT}': odd": 1}, "columns": {"rows": [PUT, "1"]}}
+    assert ForgottenKey("rows").without(report) == cleaned
+
+
 def test_an_integer_key_of_a_sample_is_the_same_key():
     assert ForgottenKey("42").without([{"key": 42}, {"key": 421}]) == [{"key": 421}]
     assert ForgottenKey("42").without({"key": 42}) is GONE

@@ -35,7 +35,7 @@ def filed(staging):
 
 
 def forget(staging, change=True):
-    return list(forget_in_files(staging, KEY, lambda load: load != OTHER, lambda load: "id", change))
+    return list(forget_in_files(staging, KEY, lambda load: load != OTHER, lambda load: "id", {}, change))
 
 
 def test_report_page_and_rejected_rows_have_it_no_more(any_staging):

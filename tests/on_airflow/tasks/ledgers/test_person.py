@@ -7,6 +7,7 @@ import pytest
 
 from optimove_provider.cli import main
 from optimove_provider.contract.wire.errors import DataError
+from optimove_provider.emulator.model.faults import Fault
 from optimove_provider.emulator.model.switches import Switches
 from optimove_provider.hooks.optix import OptixHook
 from optimove_provider.loads.ledger.lease import acquired
@@ -125,6 +126,7 @@ def test_a_person_is_forgotten_in_all_of_staging_and_no_load_brings_them_back(em
     emulator.state.switches = Switches(poison="poison")
     upload(connection)
     rejected = [{"id": KEY, "email": f"poison {EMAIL}"}, {"id": "C-9", "email": "fine"}]
+    emulator.state.faults.order(Fault("upload_data", skip=1, status=422, body=f"no mail to {EMAIL}"))
     upload(connection, rejected, max_rejected=1, source_is="delta")
     upload(connection, [{"id": KEY, "email": f"changed {EMAIL}"}, ROWS[1]], dry_run=True)
     expired = expire(connection, keys=[KEY])
