@@ -1,5 +1,6 @@
 """Options of operators: literals are checked when the DAG is parsed, rendered values when the task runs."""
 
+import inspect
 import json
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -120,7 +121,7 @@ ALL = [
 def test_every_option_that_a_run_may_want_to_differ_in_is_a_template_field():
     for operator in OPERATORS:
         named = {"guards", "sending", *FIELDS}
-        own = named & operator.__init__.__wrapped__.__kwdefaults__.keys()
+        own = named & inspect.signature(operator.__init__.__wrapped__).parameters.keys()
         assert own == set(operator.checked) <= set(operator.template_fields)
 
 
