@@ -4,7 +4,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-lowest check lock clean
+.PHONY: help setup demo up docs test test-lowest check lock clean
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
@@ -44,6 +44,10 @@ demo: $(READY)  ## real customers into both stores on real Airflow, then compare
 
 up: $(READY)  ## Airflow and the emulator, to click around in; Ctrl-C stops both
 	@exec $(VENV)/bin/python -m optimove_provider.demo up $(UP)
+
+docs: $(READY)  ## the site, into .run/docs; a warning is an error
+	@$(VENV)/bin/python -m sphinx --builder html --fail-on-warning --keep-going --fresh-env --quiet docs $(RUN_DIR)/docs
+	@echo "$(RUN_DIR)/docs/index.html"
 
 test: $(READY)  ## the whole test suite; ARGS="-k name" narrows it
 	$(VENV)/bin/python -m pytest $(SPREAD) $(ARGS)

@@ -1,11 +1,18 @@
-"""Prints docs that come from tables in the code: `PYTHONPATH=. python docs/print_tables.py`.
+"""Prints docs that come from tables in the code: `python docs/print_tables.py`.
 
 A test compares what is printed here with what is in the repository.
 """
 
-from collections.abc import Iterable, Iterator
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+# A program finds what lies beside it; the package lies above.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from optimove_provider import get_provider_info
 from optimove_provider.contract.cells.datatypes import RULES, Decision, Dispute, Rule
 from optimove_provider.contract.dcp import config as dcp
 from optimove_provider.contract.dcp import profiles, subject_access
@@ -137,7 +144,43 @@ def _endpoint(endpoint: Endpoint) -> str:
     again = "yes" if endpoint.retry_safe else "no"
     waits = f"{endpoint.least_wait_seconds:.0f} s" if endpoint.least_wait_seconds else ""
     path = "the connection's `upload_history_url`" if endpoint is dcp.UPLOAD_HISTORY else f"`{endpoint.path or '/'}`"
-    return _row(f"`{endpoint.name}`", f"{endpoint.method} {path}", again, waits, endpoint.source)
+    source = re.sub(r"https://\S+", r"[page](\g<0>)", endpoint.source)
+    return _row(f"`{endpoint.name}`", f"{endpoint.method} {path}", again, waits, source)
+
+
+def connections() -> str:
+    """The fields of the connection types, for docs/reference/connections.md: what the forms in Airflow's UI say."""
+    return "\n".join(line for kind in get_provider_info()["connection-types"] for line in _connection(kind)).rstrip()
+
+
+def _connection(kind: Mapping[str, Any]) -> Iterator[str]:
+    form, default = kind["ui-field-behaviour"], _DEFAULT_IDS[kind["connection-type"]]
+    yield f"## {kind['hook-name']}: `{kind['connection-type']}`\n"
+    yield f"The id that operators take if you name none: `{default}`.\n"
+    yield _row("field", "in the form", "what it is")
+    yield _row(*("---" for _ in range(3)))
+    yield _row("`host`", form["relabeling"]["host"], f"Blank for `{form['placeholders']['host']}`.")
+    yield _row("`password`", form["relabeling"]["password"], "The key. Airflow masks it.")
+    yield _row("`port`", form["relabeling"]["port"], "0 is no port.")
+    for name, field in kind["conn-fields"].items():
+        schema = field["schema"]
+        default = f" Default: {schema['default']}." if "default" in schema else ""
+        masked = " Airflow masks it." if schema.get("format") == "password" else ""
+        yield _row(f"extra `{name}`", field["label"], f"{field['description']}{default}{masked}")
+    yield ""
+
+
+_DEFAULT_IDS = {"optimove_optix": "optix_default", "optimizely_dcp": "dcp_default"}
+
+
+def configuration() -> str:
+    """Airflow's section `[optimove]`, for docs/reference/configuration.md."""
+    options = get_provider_info()["config"]["optimove"]["options"]
+    told = (
+        _row(f"`{name}`", f"`{one['default']}`" if one["default"] else "empty", one["description"])
+        for name, one in options.items()
+    )
+    return "\n".join([_row("option", "default", "what it is"), _row("---", "---", "---"), *told])
 
 
 def stages() -> str:
@@ -178,6 +221,8 @@ def with_section(page: str, name: str, text: str) -> str:
 
 PAGES = {"rules": rules, "endpoints": endpoints}
 SECTIONS = {
+    ("reference/connections", "fields"): connections,
+    ("reference/configuration", "options"): configuration,
     ("reliability", "stages"): stages,
     ("sync-log", "loads"): lambda: sync_log(OF_LOADS),
     ("sync-log", "rejected rows"): lambda: sync_log(OF_REJECTED),

@@ -1,12 +1,16 @@
-"""Prints docs/unknowns.md, of a table and a run of the matrix: `PYTHONPATH=. python docs/print_unknowns.py`.
+"""Prints docs/unknowns.md, of a table and a run of the matrix: `python docs/print_unknowns.py`.
 
 A test compares what is printed here with what is in the repository.
 """
 
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+# A program finds what lies beside it; the package lies above.
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from optimove_provider.emulator.model.switches import DcpSwitches, OptixSwitches
 from tests.support.unknowns.cases import Unknown, more_requests, run_case, table

@@ -16,22 +16,36 @@ PARAMS = {PLAN: "dry_run", SEND_ALL: "send_all"}
 
 
 def replay_dag_id(for_dag: str) -> str:
-    """The id of the DAG that does so for the loads of a DAG, if the user has added it."""
+    """The id of the DAG that does so for the loads of a DAG, if the user has added it.
+
+    :param for_dag: the id of the DAG whose loads it is for.
+    """
     return f"{for_dag}__replay"
 
 
 def prefix_of(base_url: str) -> str:
-    """What stands before every path of an Airflow, by its `[api] base_url`: "" or, as with a proxy, "/airflow"."""
+    """What stands before every path of an Airflow, by its `[api] base_url`: "" or, as with a proxy, "/airflow".
+
+    :param base_url: that option.
+    """
     return urlsplit(base_url).path.rstrip("/")
 
 
 def load_page(prefix: str, load_id: str) -> str:
-    """The page of a load, within Airflow's own page."""
+    """The page of a load, within Airflow's own page.
+
+    :param prefix: what `prefix_of` gives.
+    :param load_id: the load.
+    """
     return _within_airflow(prefix, "load", id=load_id)
 
 
 def rejected_page(prefix: str, load_id: str) -> str:
-    """The page with a load's rejected rows, within Airflow's own page."""
+    """The page with a load's rejected rows, within Airflow's own page.
+
+    :param prefix: what `prefix_of` gives.
+    :param load_id: the load.
+    """
     return _within_airflow(prefix, "rejected", id=load_id)
 
 

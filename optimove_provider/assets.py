@@ -21,15 +21,21 @@ LOADS = {"optix": OPTIX_LOADS, "dcp": DCP_LOADS}
 
 
 def optix_asset(data_connection_uuid: str, host: str = optix.BASE_URL) -> Asset:
-    """The asset of a data connection; `host` is what its connection has as base URL.
+    """The asset of a data connection. Raises NoOneForm for what is no uuid, or no URL.
 
-    Raises NoOneForm for what is no uuid, or no URL.
+    :param data_connection_uuid: the data connection.
+    :param host: what its connection has as base URL.
     """
     return Asset(uri=f"optix://{_place(host)}/data-connections/{connection_uuid(data_connection_uuid)}")
 
 
 def dcp_asset(service_id: int, table_id: int, host: str = dcp.BASE_URL) -> Asset:
-    """The asset of a table. Raises NoOneForm for what is no number, or no URL."""
+    """The asset of a table. Raises NoOneForm for what is no number, or no URL.
+
+    :param service_id: the service that the table belongs to.
+    :param table_id: the table.
+    :param host: what its connection has as base URL.
+    """
     service, table = id_number("service_id", service_id), id_number("table_id", table_id)
     return Asset(uri=f"dcp://{_place(host)}/services/{service}/tables/{table}")
 

@@ -12,7 +12,10 @@ log = logging.getLogger(__name__)
 
 
 def tell_late(context: Mapping[str, Any] | None = None, **told: Any) -> None:
-    """Say in the log which run is late. Airflow gives the run and its deadline, and nothing of its tasks."""
+    """Say in the log which run is late. Airflow gives the run and its deadline, and nothing of its tasks.
+
+    :param context: what Airflow gives to the callback of a deadline.
+    """
     about = context or {}
     run, deadline = about.get("dag_run") or {}, about.get("deadline") or {}
     log.error(

@@ -34,7 +34,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What is sent. Templates of the notifier that sends know it as `notice`. It holds counts, and nothing of a row."""
+    """What is sent. Templates of the notifier that sends know it as `notice`. It holds counts, and nothing of a row.
+
+    :param subject: one line: the task, and what is wrong or that it is well again.
+    :param text: the counts, since when, and where the load's page is.
+    :param is_well: whether nothing is wrong any more.
+    :param url: the load's page.
+    :param account: what became of the rows, as in XCom.
+    """
 
     subject: str
     text: str

@@ -25,6 +25,8 @@ def share_of_change(plan: Mapping[str, Any]) -> float:
     """The share of the rows, and of the keys that a snapshot lacks, that may change the target: of a dry run's result.
 
     What is unknown counts: after a load that died nobody knows what the target has of its rows.
+
+    :param plan: the result of a load with `dry_run=True`.
     """
     changing = sum(int(plan[name]) for name in CHANGES)
     return changing / max(int(plan["rows"]) + int(plan["removed"]), 1)
@@ -34,6 +36,9 @@ def plan_text(plan: Mapping[str, Any], staging: "Staging | None" = None) -> str:
     """A dry run's result for people, in Markdown: counts, samples of old and new, and where its page is.
 
     Values of records are in it only with `[optimove] show_records`; else the columns that differ are named.
+
+    :param plan: the result of a load with `dry_run=True`.
+    :param staging: where its report is; left out, `[optimove] staging`.
     """
     from optimove_provider.loads.history.loads import report_of
     from optimove_provider.tasks import staging as settings

@@ -39,6 +39,7 @@ class ValidateCsvOperator(BaseOperator):
     :param delimiter: what separates cells, such as ";" or "tab"; left out, the name says it.
     :param encoding: of the file, such as "cp1252" or "utf-16"; left out, it is UTF-8. An import takes UTF-8, with
         commas or tabs: so anything else is warned of.
+    :param dcp_conn_id: the connection to DCP.
     """
 
     template_fields: Sequence[str] = (

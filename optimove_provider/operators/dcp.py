@@ -48,6 +48,7 @@ class DcpCreateServiceOperator(_EnsuringOperator):
 
     :param name: the service's name if it has to be created.
     :param dry_run: change nothing, and tell what would be created; returns the id, None if there is none yet.
+    :param dcp_conn_id: the connection to DCP.
     """
 
     template_fields: Sequence[str] = ("name", "dry_run", "dcp_conn_id")
@@ -80,6 +81,7 @@ class DcpCreateTableOperator(_EnsuringOperator):
         becomes of profiles whose table finds its customers otherwise, the vendor does not say.
     :param dry_run: change nothing, tell what would be created and what disagrees; returns the id, None if there is
         none yet.
+    :param dcp_conn_id: the connection to DCP.
     """
 
     checked = MappingProxyType({"dry_run": FLAG, "update": FLAG})
@@ -146,6 +148,7 @@ class DcpRegisterAttributesOperator(_EnsuringOperator):
         mapping of names to datatypes, such as {"LTV": "long", "born": "datetime yyyy-mm-dd"}; or the path of a
         .parquet or .arrow file, whose columns and types are taken.
     :param dry_run: change nothing, tell what would be registered and what disagrees.
+    :param dcp_conn_id: the connection to DCP.
     """
 
     template_fields: Sequence[str] = ("table_id", "attributes", "dry_run", "dcp_conn_id")
@@ -187,6 +190,7 @@ class DcpArchiveAttributesOperator(_EnsuringOperator):
         that they had, such as {"LTV": "long", "born": "datetime yyyy-mm-dd"}: an attribute of another datatype, which
         is the replacement, stays, and a name that the table does not list is passed over with a warning.
     :param dry_run: change nothing, and return the ids of those that would be archived.
+    :param dcp_conn_id: the connection to DCP.
     """
 
     template_fields: Sequence[str] = ("table_id", "names", "dry_run", "dcp_conn_id")
@@ -243,6 +247,7 @@ class DcpLinkProjectOperator(_EnsuringOperator):
     :param service_id: the service whose profiles its experiments shall see.
     :param replace: link it anew if it is linked to another service.
     :param dry_run: change nothing, tell what would be linked and what disagrees.
+    :param dcp_conn_id: the connection to DCP.
     """
 
     template_fields: Sequence[str] = ("project_id", "service_id", "dry_run", "dcp_conn_id")
@@ -299,6 +304,7 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator, DataOperator):
     :param lock_timeout: how long to wait for another load into the same table, a timedelta or seconds.
     :param max_rejected: how many records may be rejected, or which share of them if it is below 1. It is judged before
         anything is sent, and at the end: then the good ones are written, and the task fails all the same.
+    :param dcp_conn_id: the connection to DCP.
     """
 
     told_mode = "profiles"
@@ -411,6 +417,7 @@ class DcpCreateAliasesOperator(TellingOperator, CheckedOperator, DataOperator):
     :param aliases: at most 5000 mappings, one a user:
         {"optimizely_user_id": ..., "aliases": [{"table_id": ..., "customer_id": ...}, ...]}.
     :param max_rejected: how many of them may be rejected, or which share if it is below 1.
+    :param dcp_conn_id: the connection to DCP.
     """
 
     told_mode = "aliases"

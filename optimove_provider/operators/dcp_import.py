@@ -113,6 +113,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
     :param wait_timeout: with `wait`, fail after so long, a timedelta or seconds; a retry goes on waiting. With
         "changed" no other load works on the table until then.
     :param deferrable: wait in the triggerer, without a worker slot.
+    :param dcp_conn_id: the connection to DCP.
     """
 
     template_fields: Sequence[str] = (

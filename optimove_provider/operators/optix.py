@@ -44,6 +44,7 @@ class OptixCreateConnectionOperator(BaseOperator):
     :param recreate: the uuid of one that is gone, as it was deleted in Opti-X or an emulator was reset: another one is
         created in its place, with a ledger of its own, but only while that is the uuid that staging remembers. So it
         does no harm to leave it there. Campaigns name the uuid in their formulas: give them the new one.
+    :param optix_conn_id: the connection to Opti-X.
     """
 
     template_fields: Sequence[str] = (
@@ -135,6 +136,7 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
     :param window_lookback: how much earlier templates have `{{ window.start }}`, for rows that arrive late: a timedelta
         or seconds. What the rows stand for stays the window.
     :param lock_timeout: how long to wait for another load into the same target, a timedelta or seconds.
+    :param optix_conn_id: the connection to Opti-X.
     """
 
     dry_run: bool  # type: ignore[assignment]  # hides a method that only `airflow tasks test --dry-run` calls
@@ -304,6 +306,7 @@ class OptixUpdateOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
     :param lock_timeout: how long to wait for another load into the same target, a timedelta or seconds.
     :param sending: requests in flight, and how many may be spent on finding refused rows: `Sending(...)`, or a mapping
         of its members.
+    :param optix_conn_id: the connection to Opti-X.
     """
 
     told_mode = "update"

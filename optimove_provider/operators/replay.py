@@ -23,16 +23,20 @@ log = logging.getLogger(__name__)
 def replay_dag(*, for_dag: str, optix_conn_id: str = OptixHook.default_conn_name, **settings: Any) -> DAG:
     """The DAG `<for_dag>__replay`, which sends the rejected rows of a load again, or releases the lease of a dead one.
 
-    It takes loads of `for_dag` only, whoever triggers it. `settings` are those of the DAG, such as default_args or
+    It takes loads of `for_dag` only, whoever triggers it. Other parameters are the DAG's own, such as default_args or
     access_control. One run at a time.
+
+    :param for_dag: the id of the DAG whose loads it is for.
+    :param optix_conn_id: the connection to Opti-X.
     """
+    told = (replay_dag.__doc__ or "").partition(":param")[0]
     params = {
         "action": Param(REPLAY, enum=[REPLAY, RELEASE], description="What to do for the load"),
         "load_id": Param("", type="string", description="The load's id, as its report has it"),
     }
     given: dict[str, Any] = {"schedule": None, "catchup": False, "max_active_runs": 1, "tags": ["optimove"]}
     given |= {"is_paused_upon_creation": False, **settings}  # only clicks run it
-    with DAG(replay_dag_id(for_dag), params=params, doc_md=replay_dag.__doc__, **given) as dag:
+    with DAG(replay_dag_id(for_dag), params=params, doc_md=told, **given) as dag:
 
         @task(task_id="act", show_return_value_in_logs=False)
         def act(params: Any = None) -> dict[str, Any]:

@@ -93,6 +93,7 @@ class DcpUploadSensor(_DcpSensor):
         sent, so the history's counts are not judged; `{"s3_keys": [...], "accepted": rows}` tells it.
     :param max_failed_polls: so many polls in a row may fail for a reason that passes.
     :param deferrable: wait in the triggerer, without a worker slot.
+    :param dcp_conn_id: the connection to DCP.
     """
 
     template_fields: Sequence[str] = ("table_id", "s3_key", "dcp_conn_id")
@@ -219,6 +220,7 @@ class DcpProfileSensor(_DcpSensor):
     :param profiles: a mapping of customer ids to the values that are expected, by attribute name; attributes that are
         not named do not matter.
     :param max_failed_polls: so many polls in a row may fail for a reason that passes.
+    :param dcp_conn_id: the connection to DCP.
     """
 
     template_fields: Sequence[str] = ("table_id", "customer_ids", "profiles", "dcp_conn_id")

@@ -22,14 +22,14 @@ PAGES, SECTIONS = PRINTED["PAGES"], PRINTED["SECTIONS"]
 @pytest.mark.parametrize("page", PAGES)
 def test_the_page_is_what_the_table_prints(page):
     printed = PAGES[page]()
-    assert DOCS.joinpath(f"{page}.md").read_text("utf-8") == printed, "run: PYTHONPATH=. python docs/print_tables.py"
+    assert DOCS.joinpath(f"{page}.md").read_text("utf-8") == printed, "run: python docs/print_tables.py"
 
 
 @pytest.mark.parametrize(("page", "section"), SECTIONS)
 def test_the_section_is_what_the_table_prints(page, section):
     text = DOCS.joinpath(f"{page}.md").read_text("utf-8")
     printed = PRINTED["with_section"](text, section, SECTIONS[page, section]())
-    assert text == printed, "run: PYTHONPATH=. python docs/print_tables.py"
+    assert text == printed, "run: python docs/print_tables.py"
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)

@@ -22,3 +22,9 @@ def test_the_dag_in_the_readme_is_a_dag(airflow_db, tmp_path):
 def test_links_within_the_repository_lead_somewhere(page):
     links = [link for link in re.findall(r"\]\(([^)]+)\)", page.read_text()) if "://" not in link]
     assert not [link for link in links if not (page.parent / link.partition("#")[0]).exists()]
+
+
+def test_the_readme_is_one_screen_with_one_picture():
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 80
+    assert len(re.findall(r"!\[[^\]]+\]\(docs/pictures/", text)) == 1

@@ -61,4 +61,4 @@ def test_who_relies_on_no_open_batch_loses_none_that_the_server_forgets():
 
 def test_docs_unknowns_is_what_the_matrix_finds():
     page = runpy.run_path(str(DOCS / "print_unknowns.py"))["page"]()
-    assert DOCS.joinpath("unknowns.md").read_text("utf-8") == page, "run: PYTHONPATH=. python docs/print_unknowns.py"
+    assert DOCS.joinpath("unknowns.md").read_text("utf-8") == page, "run: python docs/print_unknowns.py"
