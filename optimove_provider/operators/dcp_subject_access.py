@@ -29,6 +29,7 @@ class DcpSubjectAccessOperator(CheckedOperator):
     :param customer_ids: the customers: texts or whole numbers, or one; none of them is nothing to do. A template gives
         one, or a JSON list of them.
     :param request_type: "delete", or "access" for an export to S3.
+    :param dcp_conn_id: the connection of DCP, with `rest_token`.
     """
 
     template_fields: Sequence[str] = ("customer_ids", "request_type", "dcp_conn_id")

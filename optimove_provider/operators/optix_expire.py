@@ -56,6 +56,7 @@ class OptixExpireOperator(LoadingOperator, WindowedOperator, DataOperator):
         or seconds. What they stand for stays the window.
     :param lock_timeout: how long to wait for another load into the same target, a timedelta or seconds.
     :param sending: requests in flight, and what a retry goes on with: `Sending(...)`, or a mapping of its members.
+    :param optix_conn_id: the connection of Opti-X.
     """
 
     vendor = "optix"
