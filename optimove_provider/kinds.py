@@ -234,6 +234,28 @@ LONGEST_TTL_SECONDS = 100_000_000_000
 TTL_SECONDS = whole_number(1, "for never", LONGEST_TTL_SECONDS)
 
 
+_KEY_NUMBER = _whole(-(1 << 63), (1 << 63) - 1)
+
+
+def _keys(value: Any) -> list[str | int]:
+    found = [value] if isinstance(value, str | int) else value
+    if not isinstance(found, list | tuple | set | frozenset):
+        raise ValueError(value)
+    keys = [one if isinstance(one, str) else _KEY_NUMBER(one) for one in found]
+    if any(one == "" for one in keys):
+        raise ValueError(value)
+    return list({str(one): one for one in keys}.values())
+
+
+def _parse_keys(text: str) -> Any:
+    """A JSON list, or one key. What looks like a list, and is none of JSON, is no key."""
+    return json.loads(text) if text.startswith("[") else text
+
+
+KEYS = Kind(
+    "keys, texts or whole numbers, or one of them; a template gives one, or a JSON list", _keys, _parse_keys, True
+)
+
 _TABLE = re.compile(r"(?:[a-z_][a-z0-9_]{0,62}\.){0,2}[a-z_][a-z0-9_]{0,49}", re.ASCII | re.IGNORECASE)
 
 

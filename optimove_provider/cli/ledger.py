@@ -3,12 +3,12 @@ moved, backed up or made again."""
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
-from optimove_provider.cli.command import FINDINGS, OK, Command, option
+from optimove_provider.cli.command import FINDINGS, OK, Command, confirmed, option
 from optimove_provider.cli.tables import JSON, OUTPUT, write_facts, write_json, write_table
 from optimove_provider.contract.how_many import how_many
 from optimove_provider.contract.wire.errors import SettingsError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from optimove_provider.tasks.ledgers.found import Found
 
 _HOST = option("--host", metavar="URL", default="", help="the host that the ledger is of, where there are several")
-_COLUMNS = ("target", "host", "rows", "keys", "version", "newest snapshot", "owed", "being written by")
+_COLUMNS = ("target", "host", "rows", "keys", "suppressed", "owed", "version", "newest snapshot", "being written by")
 
 
 def list_ledgers(wanted: argparse.Namespace, out: TextIO) -> int:
@@ -87,23 +87,8 @@ def forget(wanted: argparse.Namespace, out: TextIO) -> int:
     """Begin the ledgers of targets anew, if a person says yes."""
     from optimove_provider.tasks.ledgers.forget import forget as begin_anew
 
-    confirmed = _asked(wanted, "Forget it?", "that is to be forgotten")
-    return _written(begin_anew(wanted.targets, wanted.host, wanted.force, wanted.dry_run, confirmed), out)
-
-
-def _asked(wanted: argparse.Namespace, question: str, what: str) -> Callable[[str], bool]:
-    """Tells a person what would be done, and asks."""
-
-    def confirmed(told: str) -> bool:
-        print(told, file=sys.stderr)
-        if wanted.yes:
-            return True
-        if not sys.stdin.isatty():
-            raise SettingsError(f"nobody can be asked here whether {what}: add --yes")
-        print(f"{question} Type yes: ", end="", file=sys.stderr, flush=True)
-        return sys.stdin.readline().strip().casefold() == "yes"
-
-    return confirmed
+    asks = confirmed("Forget it?", "that is to be forgotten", wanted.yes)
+    return _written(begin_anew(wanted.targets, wanted.host, wanted.force, wanted.dry_run, asks), out)
 
 
 def _written(lines: Iterable[str], out: TextIO) -> int:
@@ -134,7 +119,7 @@ def owed(wanted: argparse.Namespace, out: TextIO) -> int:
     elif wanted.drop:
         told = f"{how_many(len(listed), 'row')} owed to {found.named} would not be sent any more"
         dropped = 0
-        if _asked(wanted, "Drop them?", "that is to be dropped")(told):
+        if confirmed("Drop them?", "that is to be dropped", wanted.yes)(told):
             with by_hand(found.ledger) as lease:
                 dropped = drop_owed(found.ledger, lease, some)
         out.write(f"{dropped} dropped\n")
@@ -171,8 +156,8 @@ def move(wanted: argparse.Namespace, out: TextIO) -> int:
     """Move the ledger of a target under another host, or to another staging."""
     from optimove_provider.tasks.ledgers.carry import move as carry
 
-    confirmed = _asked(wanted, "Move it?", "the ledger is to be moved")
-    return _written(carry(wanted.target, wanted.host, wanted.to_host, wanted.to_staging, confirmed), out)
+    asks = confirmed("Move it?", "the ledger is to be moved", wanted.yes)
+    return _written(carry(wanted.target, wanted.host, wanted.to_host, wanted.to_staging, asks), out)
 
 
 def backup(wanted: argparse.Namespace, out: TextIO) -> int:
@@ -186,18 +171,18 @@ def rebuild(wanted: argparse.Namespace, out: TextIO) -> int:
     """Make a lost ledger again, of a backup or of a file."""
     from optimove_provider.tasks.ledgers.carry import Records, rebuild_from_backup, rebuild_from_records
 
-    confirmed = _asked(wanted, "Make it?", "the ledger is to be made again")
+    asks = confirmed("Make it?", "the ledger is to be made again", wanted.yes)
     if bool(wanted.from_backup) == bool(wanted.from_file):
         raise SettingsError("say what the ledger is made of: either --from-backup URL or --from FILE")
     if wanted.from_backup:
-        return _written(rebuild_from_backup(wanted.target, wanted.host, wanted.from_backup, confirmed), out)
+        return _written(rebuild_from_backup(wanted.target, wanted.host, wanted.from_backup, asks), out)
     if not (wanted.primary_key and wanted.as_of):
         raise SettingsError(
             "--from needs --primary-key COLUMN, and --as-of INSTANT: which instant the records stand for"
         )
     as_of = instant_of("--as-of", wanted.as_of)
     records = Records(wanted.from_file, wanted.primary_key, as_of, wanted.key_type, wanted.conn_id)
-    return _written(rebuild_from_records(wanted.target, records, confirmed), out)
+    return _written(rebuild_from_records(wanted.target, records, asks), out)
 
 
 def instant_of(name: str, text: str) -> datetime:
@@ -246,7 +231,7 @@ OWED = Command(
 )
 FORGET = Command(
     "ledger forget",
-    "Begin the ledger of a target anew: the next load sends everything",
+    "Begin the ledger of a target anew: the next load sends everything (`forget` is about one key)",
     forget,
     (
         option("targets", metavar="TARGET", nargs="+", help="a data connection's uuid, or the number of a DCP table"),

@@ -13,6 +13,7 @@ from optimove_provider.contract.wire.targets import connection_uuid
 from optimove_provider.hooks.optix import OptixHook
 from optimove_provider.kinds import FIELDS, FLAG, GRAIN, LIMIT, MAX_REJECTED, SPAN, TTL_SECONDS, is_template, one_of
 from optimove_provider.loads.plan.modes import MODES, check_deletes, check_limit, check_modes, default_source
+from optimove_provider.operators.optix_expire import OptixExpireOperator as OptixExpireOperator
 from optimove_provider.options import Guards, Sending
 from optimove_provider.tasks.deferral import LoadingOperator, Waiting, begun_report
 from optimove_provider.tasks.failures import airflow_failures

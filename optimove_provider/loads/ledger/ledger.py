@@ -184,17 +184,24 @@ class Ledger:
         return self._put_on_top(lease, added, edit, plan.load_id, self._rejected(commit, rejected, adds))
 
     def commit_expired(
-        self, lease: Lease, written_as: int, age: Age, expired: Batches, rejected: Collection[int] = ()
+        self,
+        lease: Lease,
+        written_as: int,
+        age: Age,
+        expired: Batches,
+        rejected: Collection[int] = (),
+        plan: PlanRef | None = None,
     ) -> Manifest:
         """Enter tombstones for rows that were sent again to expire, by the intent that made version `written_as`.
 
-        The `rejected` ones stay as they were. Raises as `commit`.
+        The `rejected` ones stay as they were. `plan`: what is carried out by this, if it is a load of its own. Raises
+        as `commit`.
         """
 
         def edit(manifest: Manifest) -> Manifest:
             if manifest.version != written_as:
                 raise CommitConflict.of(PlanRef(lease.load_id, written_as), manifest.version)
-            return replace(manifest, intents={})
+            return replace(manifest, intents={}, committed=plan or manifest.committed)
 
         return self._put_on_top(
             lease, [self.layers.tombstones(expired, age.not_after(self._now), rejected)], edit, lease.load_id

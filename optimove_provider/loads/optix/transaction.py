@@ -46,6 +46,15 @@ def target_ledger(client: OptixClient, staging: Staging, target: OptixTarget, re
     return ledger
 
 
+def withdraw_intent(ledger: Ledger, lease: Lease, journal: Journal) -> None:
+    """If no request was ever sent that completes a batch, nothing of this load can be visible: no other load need take
+    its rows for unknown. A retry goes on with the same plan."""
+    if journal.may_be_visible:
+        return
+    with suppress(LeaseLost):
+        journal.rebase_plan(ledger.withdraw_intent(lease).version)
+
+
 @dataclass(frozen=True, slots=True)
 class Transaction:
     """One load into a target with a ledger, and whoever it needs."""
@@ -130,12 +139,12 @@ class Transaction:
             may_all_be_refused = self.options.all_may_be_bad or self.options.resend_rejected
             nothing_else = self.report.rejected == self.report.rows and not may_all_be_refused
             if sender.parts.rows and (nothing_else or self.report.rejected > self._allowed):
-                self._withdraw_intent(lease)
+                withdraw_intent(self.ledger, lease, self.journal)
                 raise
             self.journal.completed()
         except OptimoveProviderError as error:
             with keeping(error, "to withdraw the intent"):
-                self._withdraw_intent(lease)
+                withdraw_intent(self.ledger, lease, self.journal)
             raise
         self._keep_rejected(sender)
         return sender.outcomes
@@ -147,15 +156,6 @@ class Transaction:
     def _allowed(self) -> float:
         """How many rows may be rejected."""
         return allowed_of(self.options.max_rejected, self.report.rows)
-
-    def _withdraw_intent(self, lease: Lease) -> None:
-        """If no request was ever sent that completes a batch, nothing of this load can be visible: no other
-        load need take its rows for unknown. A retry goes on with the same plan."""
-        if self.journal.may_be_visible:
-            return
-        with suppress(LeaseLost):
-            manifest = self.ledger.withdraw_intent(lease)
-            self.journal.rebase_plan(manifest.version)
 
     def _commit(self, lease: Lease, plan: Plan, refused: RefusedRows) -> None:
         if plan.to_send or not plan.below_watermark:

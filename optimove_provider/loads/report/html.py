@@ -49,6 +49,9 @@ def page(report: Mapping[str, Any]) -> str:
             owed_counts(report.get("owed") or {}),
         ),
         f"<p>Rejected rows: <code>{escape(report['rejected_file'])}</code></p>" if report["rejected_file"] else "",
+        f"<p>What was made to expire, key by key: <code>{escape(report['proof'])}</code></p>"
+        if report.get("proof")
+        else "",
         _section("Warnings", ("rule", "findings"), report.get("warnings", {}).items()),
         _list("Notes", report["notes"]),
         _list("Files", report["s3_keys"]),

@@ -39,6 +39,7 @@ class Report:
     an update may leave out. Rows of a batch
     that was never completed are `unsent`, and `problem` says how many of them had been answered with success.
     `suppressed` are rows that were left out, as their keys are on the target's suppression list.
+    `proof` is a file that tells, key by key, what was made to expire, by a load of the mode "expire".
     `rejected_file` holds the rejected rows with their reasons, and a replay reads it; `reasons` counts them, `examples`
     are the first.
     `warnings` are counted by the rules that `validate` has. `notes` are remarks and warnings. `plan` has the plan's
@@ -98,6 +99,7 @@ class Report:
     tries_left: int | None = None
     owed: dict[str, Any] = field(default_factory=dict)
     suppressed: int = 0
+    proof: str = ""
 
     @property
     def unsent(self) -> int:
@@ -112,11 +114,12 @@ class Report:
         lacked = how_many(self.expired, "record that the source lacks was", "records that the source lacks were")
         expired = f"; {lacked} made to expire" if self.expired and not self.deleted else ""
         rejected = f"; the rejected rows, with reasons: {self.rejected_file}" if self.rejected_file else ""
+        proof = f"; key by key: {self.proof}" if self.proof else ""
         evidence = f" ({self._evidence.sentence})" if self.accepted and self._evidence.sentence else ""
         rows = "before its rows were counted" if self._is_uncounted else how_many(self.rows, "row")
         said = f"load {self.load_id}: {self.state}, {rows}" + (f": {counts}" if counts else "")
         seen = f". {self.visibility_sentence}" if self.visibility_sentence else ""
-        return said + evidence + expired + rejected + self._owed_sentence + seen
+        return said + evidence + expired + rejected + proof + self._owed_sentence + seen
 
     @property
     def _owed_sentence(self) -> str:

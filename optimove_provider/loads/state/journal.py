@@ -160,6 +160,11 @@ class LoadState:
     result: dict[str, Any] | None = None
 
 
+def given_up() -> dict[str, Any]:
+    """What stands in `load.json` of a load whose rows somebody has removed: it is never taken up again."""
+    return {"format": FORMAT, "given_up": True}
+
+
 class Journal:
     """The write-ahead log of one load; `part` names one of its batches that has a log of its own.
 
@@ -184,6 +189,11 @@ class Journal:
             raise DataError(
                 f"{self.staging.url(self.folder)} was written by a newer version of this provider (format "
                 f"{written}, this one knows {FORMAT}): upgrade it here, or clear the task to begin a new load"
+            )
+        if found.get("given_up"):
+            raise DataError(
+                f"load {self.load_id} did not end, and its frozen rows were removed since, as a key in them was "
+                "forgotten: clear the task to begin a new load"
             )
         try:
             return LoadState(**{**found, "stage": Stage(found["stage"])})

@@ -96,14 +96,17 @@ def all_ledgers() -> Iterator[Found]:
 
 
 def facts_of(ledger: Found) -> tuple[Any, ...]:
-    """Target, host, rows, type of the keys, version, the newest snapshot's instant, how many rows are owed, and which
+    """Target, host, rows, type of the keys, how many are suppressed, how many rows are owed, version, the newest
+    snapshot's instant, and which
     load works on it now."""
     manifest, now = ledger.manifest, ledger.place.surroundings.now()
     newest, holder = manifest.newest_snapshot, manifest.holder
     snapshot = f"{newest.age.generation:%Y-%m-%d %H:%M:%S} UTC" if newest else ""
+    suppressed = manifest.suppressed.keys if manifest.suppressed else 0
     writer = holder.load_id if holder and holder.until > now else ""
     owed = manifest.owed.rows if manifest.owed else 0
-    return ledger.target, ledger.host, manifest.rows, manifest.key_type, manifest.version, snapshot, owed, writer
+    counts = (manifest.rows, manifest.key_type, suppressed, owed, manifest.version)
+    return ledger.target, ledger.host, *counts, snapshot, writer
 
 
 def look_up(ledger: Found, key: str) -> list[tuple[Sighting, Load | None]]:

@@ -1,9 +1,10 @@
-"""Loads and updates in any order, under two spellings of their target, dying before any of their steps.
+"""Loads, updates and named keys that are made to expire, in any order, under two spellings of their target, dying
+before any of their steps.
 
 The target ends as if they had come in order. In order means by age: by generation, and of equal ones as they were read.
 Each load is taken up again until it is done; an update that was overtaken before it was done is cleared, so that it
 reads again. Snapshots expire what they lack: a load that is older than one already committed could add nothing that
-stays.
+stays. Keys that are suppressed are gone in the end, whatever came before or after.
 
 Rows that the server refuses are owed, and one that is the newest word on its key is there in the end, too.
 """
@@ -37,7 +38,7 @@ STEPS = 45
 
 @dataclass(frozen=True)
 class Event:
-    """A load, and before which steps its first tries die."""
+    """A load, and before which steps its first tries die. One that expires, or suppresses too, has keys only."""
 
     kind: str
     rows: dict
@@ -51,7 +52,7 @@ class Event:
 def events(values, abandoned):
     rows = st.dictionaries(st.sampled_from(KEYS), values, max_size=len(KEYS))
     dies_at = st.lists(st.integers(1, STEPS), max_size=2).map(tuple)
-    kind, spelling = st.sampled_from(["snapshot", "delta", "update"]), st.sampled_from(SPELLINGS)
+    kind, spelling = st.sampled_from(["snapshot", "delta", "update", "expire", "suppress"]), st.sampled_from(SPELLINGS)
     event = st.builds(Event, kind, rows, st.integers(1, 5), st.booleans(), dies_at, abandoned, spelling)
     return st.lists(event, min_size=1, max_size=5)
 
@@ -90,7 +91,19 @@ class Course:
         self.target.spell(self.event.spelling)
         if self.event.kind == "update":
             return self._attempt_update()
+        if self.event.kind in ("expire", "suppress"):
+            return self._attempt_expiry()
         return self._attempt_load()
+
+    def _attempt_expiry(self):
+        event, target, before = self.event, self.target, self._is_last()
+        how = {"suppress": event.kind == "suppress", "does": target.expire}
+        report = target.attempt(event.rows, night(event.generation), self.load_id, self._next_death(), **how)
+        self.done = bool(report) or event.is_abandoned
+        if report:
+            assert (report.rows, report.unsent, report.rejected) == (len(event.rows), 0, 0)
+        target.check_ledger()
+        return self._is_last() and not before
 
     def _attempt_update(self):
         event, target = self.event, self.target
@@ -148,12 +161,24 @@ def in_order(committed):
     """The naive target."""
     store = {}
     for _, event in sorted(committed, key=lambda one: one[0]):
-        store = dict(event.rows) if event.kind == "snapshot" else {**store, **event.rows}
-    return store
+        if event.kind == "expire":
+            store = without(event.rows, store)
+        elif event.kind != "suppress":
+            store = dict(event.rows) if event.kind == "snapshot" else {**store, **event.rows}
+    return without(suppressed(event for _, event in committed), store)
 
 
-def check_last(target, rows):
-    """A newer snapshot brings the target to what it says, whatever was there.
+def suppressed(some):
+    """The keys that are on the list, if all of these come through."""
+    return {key for event in some if event.kind == "suppress" for key in event.rows}
+
+
+def without(keys, store):
+    return {key: value for key, value in store.items() if key not in keys}
+
+
+def check_last(target, rows, kept_out):
+    """A newer snapshot brings the target to what it says, whatever was there, but for keys that are kept out.
 
     A record that nobody knows any more, since a refused one or an update hides it, is loaded before it expires, as the
     report says.
@@ -163,7 +188,8 @@ def check_last(target, rows):
         hidden = dict.fromkeys(target.values.keys() - rows.keys(), "0")
         assert target.attempt(hidden, night(6), None, source_is="delta")
         report = target.attempt(rows, night(7), None, on_removed="expire", max_rejected=99)
-    assert (report.rows, report.unsent, target.values) == (len(rows), 0, rows)
+    assert (report.rows, report.unsent) == (len(rows), 0)
+    assert without(kept_out, target.values) == without(kept_out, rows)
     target.check_ledger()
     assert target.ledger.read().intents == {}
 
@@ -183,10 +209,12 @@ def test_any_course_ends_as_the_loads_in_order(quick_disk, some, last, random):
         left = target.values.keys() - expected.keys()
         assert {key: value for key, value in target.values.items() if key not in left} == expected
         known = ledger_rows(target.ledger)
+        assert not left & suppressed(some)
         for row in (known[f'"{key}"'] for key in left):  # nobody knows what an update made of them, so they cannot go
             assert (row["state"], row["record"]) == ("removed", None)
         assert target.ledger.read().intents == {}
-        check_last(target, last)
+        check_last(target, last, suppressed(some))
+        assert not target.values.keys() & suppressed(some)
 
 
 @settings(max_examples=15, **CALM)
@@ -202,7 +230,7 @@ def test_rows_that_are_refused_and_loads_that_are_given_up_leave_nothing_that_a_
         target = UpdatedTarget(Path(folder), one)
         target.state.switches = Switches(poison="poison")
         run(target, some, random)
-        check_last(target, last)
+        check_last(target, last, suppressed(some))
 
 
 def owing_events():

@@ -1,5 +1,6 @@
 """Options of operators: literals are checked when the DAG is parsed, rendered values when the task runs."""
 
+import inspect
 import json
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -21,7 +22,9 @@ from optimove_provider.operators.dcp import (
     DcpS3ImportOperator,
     DcpWriteProfilesOperator,
 )
+from optimove_provider.operators.dcp_subject_access import DcpSubjectAccessOperator
 from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUpdateOperator, OptixUploadOperator
+from optimove_provider.operators.optix_expire import OptixExpireOperator
 from optimove_provider.options import Guards, Sending
 from tests.support.running import context
 
@@ -43,6 +46,8 @@ ROWS = [{"id": number, "word": "a"} for number in range(30)]
 OPERATORS = {
     OptixUploadOperator: {"data_connection_uuid": "uuid", "primary_key": "id", "source": ROWS},
     OptixUpdateOperator: {"data_connection_uuid": "uuid", "primary_key": "id", "source": ROWS},
+    OptixExpireOperator: {"data_connection_uuid": "uuid", "primary_key": "id", "keys": ["a"]},
+    DcpSubjectAccessOperator: {"customer_ids": ["a"]},
     DcpS3ImportOperator: {"table_id": 1, "source": ROWS, "wait": True},
     DcpWriteProfilesOperator: {"table_id": 1, "profiles": []},
     DcpCreateAliasesOperator: {"service_id": 1, "aliases": []},
@@ -59,6 +64,10 @@ FIELDS = {
     "dry_run": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
     "update": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
     "overwrite_newer": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
+    "suppress": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
+    "keys": ([1.5, [""], [1.5], [True], {"a": 1}], ["[1.5]", "['a']", "None", ""], ('["a", 1]', ["a", 1])),
+    "customer_ids": ([1.5, [""], [1.5], [True], {"a": 1}], ["[1.5]", "['a']", "None", ""], ('["a", 1]', ["a", 1])),
+    "request_type": (["erase", None, 1], ["erase", "None", ""], ("access", "access")),
     "strict": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
     "ttl_seconds": ([0, True, "60", 3 * 10**11], ["0", "never", "None", "", "3e11", "1_0"], ("60", 60)),
     "window_grain": (
@@ -98,7 +107,7 @@ def make(operator, name, value, **dag):
     """The operator in a DAG, with one field, or one member of it, set to the value."""
     field, _, member = name.partition(".")
     with DAG("options", schedule=None, **dag):
-        return operator(task_id="x", **OPERATORS[operator], **{field: {member: value} if member else value})
+        return operator(task_id="x", **{**OPERATORS[operator], field: {member: value} if member else value})
 
 
 def shown(operator, name):
@@ -125,7 +134,7 @@ ALL = [
 def test_every_option_that_a_run_may_want_to_differ_in_is_a_template_field():
     for operator in OPERATORS:
         named = {"guards", "sending", *FIELDS}
-        own = named & operator.__init__.__wrapped__.__kwdefaults__.keys()
+        own = named & inspect.signature(operator.__init__.__wrapped__).parameters.keys()
         assert own == set(operator.checked) <= set(operator.template_fields)
 
 
@@ -305,12 +314,12 @@ def test_a_run_that_gives_a_template_nothing_fails_for_good(emulator, uuid, miss
 
 
 def test_operators_of_this_test_are_all_that_check_something():
-    from optimove_provider.operators import dcp, dcp_import, optix
+    from optimove_provider.operators import dcp, dcp_import, dcp_subject_access, optix, optix_expire
     from optimove_provider.tasks.checked_fields import CheckedOperator
 
     checking = {
         one
-        for module in (dcp, dcp_import, optix)
+        for module in (dcp, dcp_import, dcp_subject_access, optix, optix_expire)
         for one in vars(module).values()
         if isinstance(one, type) and issubclass(one, BaseOperator) and issubclass(one, CheckedOperator)
         if one.__module__ == module.__name__ and not one.__name__.startswith("_")

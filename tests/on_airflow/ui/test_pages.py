@@ -12,8 +12,10 @@ from optimove_provider import addresses
 from optimove_provider.contract.wire.evidence import Evidence
 from optimove_provider.loads.report.begun import tell_begun
 from optimove_provider.loads.report.report import Report
+from optimove_provider.operators.optix_expire import OptixExpireOperator
 from optimove_provider.tasks.staging import staging
 from tests.on_airflow.ui.conftest import DAGS
+from tests.support.running import context
 from tests.support.ui.pages import ADMIN, Browser
 
 ROWS = [{"id": n, "name": "poison" if n == 2 else f"<b>{n}</b>"} for n in range(1, 5)]
@@ -45,6 +47,25 @@ def test_a_load_is_listed_with_its_counts_and_its_task(admin, upload, connection
     upload(ROWS, dag_id=DAGS[1])
     words = text_of(admin.page())
     assert f"committed Opti-X {connection[:8]}… sync_people.upload full 4 3 1 0 0 0" in words
+
+
+def test_what_was_made_to_expire_and_what_was_left_out_is_told(admin, upload, connection):
+    upload(ROWS[2:])
+    expires = OptixExpireOperator(
+        task_id="expire", data_connection_uuid=connection, primary_key="id", keys=["3"], suppress=True
+    )
+    about = context(expires)
+    about["ti"].dag_id = DAGS[0]
+    removed = expires.execute(about)
+    left_out = upload(ROWS[2:])
+    page = text_of(admin.page("load", id=removed["load_id"]))
+    assert "1 record was made to expire" in page
+    assert f"key by key in {staging().url('reports')}/{removed['load_id']}.expired.jsonl" in page
+    page = text_of(admin.page("load", id=left_out["load_id"]))
+    assert "suppressed: left out, as their keys are on the suppression list 1" in page
+    target = staging().read(f"reports/{removed['load_id']}.json")["target"]
+    page = text_of(admin.page("target", kind="optix", id=connection, host=target["host"]))
+    assert "Suppressed 1 key: no load brings it" in page
 
 
 def test_loads_are_chosen(admin, upload):
