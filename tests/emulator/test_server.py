@@ -108,7 +108,9 @@ def test_it_answers_in_process_what_it_answers_over_http(server, session, s3, as
         return answer.status, answer.body, answer.headers.get("content-type")
 
     def over_http(method, url, value):
-        answer = session.request(method, server.url + url, json=value, headers=keys, timeout=10)
+        # The start page names the emulator as it was asked, and in process it was not.
+        headers = {**keys, "Host": "127.0.0.1:8099"}
+        answer = session.request(method, server.url + url, json=value, headers=headers, timeout=10)
         return answer.status_code, answer.content, answer.headers.get("content-type")
 
     def put(key, data):

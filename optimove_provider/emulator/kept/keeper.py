@@ -43,8 +43,10 @@ class Keeper:
         self._stopping.set()
         self._changed.set()
         self._thread.join()
-        self._save()
-        self._file.let_go()
+        try:
+            self._save()
+        finally:
+            self._file.let_go()
 
     def _run(self) -> None:
         while self._changed.wait() and not self._stopping.wait(self._pause):

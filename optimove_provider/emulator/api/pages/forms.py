@@ -1,13 +1,12 @@
 """What the forms of the pages send: an order, a switch, an order withdrawn. Each leads back to the start page."""
 
-import json
 from collections.abc import Callable
 from urllib.parse import parse_qs
 
 from optimove_provider.contract.wire.messages import Response
 from optimove_provider.emulator.api.pages.pages import refused_page
 from optimove_provider.emulator.api.routes import Call
-from optimove_provider.emulator.replies import Refusal
+from optimove_provider.emulator.replies import Refusal, read_json
 
 BACK = "/_emulator/"
 
@@ -27,7 +26,5 @@ def taken(call: Call, field: str, take: Callable[[str], object], anchor: str) ->
 
 def json_of(text: str) -> object:
     """The JSON of a field. Raises Refusal 400."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise Refusal(400, f"this is no valid JSON: {error}") from None
+    found: object = read_json(text.encode("utf-8", "replace"))
+    return found

@@ -175,9 +175,10 @@ def test_every_example_of_a_switch_is_set_shown_and_set_back(page, ask, send_for
 @pytest.mark.parametrize(
     ("name", "fields", "told"),
     [
-        ("order", {"order": "{"}, "this is no valid JSON"),
+        ("order", {"order": "{"}, "is no valid JSON"),
         ("order", {"order": '{"status": 99}'}, "status must be a number from 200 to 599"),
-        ("order", {}, "this is no valid JSON"),
+        ("order", {}, "is no valid JSON"),
+        ("switch", {"switches": '{"latency_seconds": NaN}'}, "NaN is no JSON"),
         ("switch", {"switches": "[]"}, "a JSON object is expected"),
         ("switch", {"switches": '{"poisn": "x"}'}, "&#39;poisn&#39; is unknown"),
         ("withdraw", {"number": "x"}, "this is no valid form"),
