@@ -35,13 +35,14 @@ class Chaos:
     requests: dict[int, str] = field(default_factory=dict)
     writes: dict[int, str] = field(default_factory=dict)
     deaths: set[int] = field(default_factory=set)
+    deaths_after_closing: set[int] = field(default_factory=set)
     met: Counter[str] = field(default_factory=Counter)
     healed: bool = False
     _counts: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def drawn(cls, random: Random) -> "Chaos":
-        """Three to eight faults, one to three deaths."""
+        """Three to eight faults, one to three deaths anywhere, and up to two where a batch was just completed."""
         chaos = cls(random)
         for _ in range(random.randint(3, 8)):
             if random.random() < 0.75:
@@ -49,6 +50,7 @@ class Chaos:
             else:
                 chaos.writes[random.randrange(_MANY * 15)] = random.choice(STORAGE)
         chaos.deaths = {random.randrange(20, _MANY * 15) for _ in range(random.randint(1, 3))}
+        chaos.deaths_after_closing = {random.randrange(8) for _ in range(random.randint(0, 2))}
         return chaos
 
     def of_request(self) -> str:
@@ -66,6 +68,15 @@ class Chaos:
         if self.healed or number not in self.deaths:
             return False
         self.met["death"] += 1
+        return True
+
+    def is_end_of_closing(self) -> bool:
+        """Whether the process that has just completed a batch dies before it hears of it."""
+        number = self._counts["closings"]
+        self._counts["closings"] += 1
+        if self.healed or number not in self.deaths_after_closing:
+            return False
+        self.met["death after closing"] += 1
         return True
 
     def _next(self, what: str, planned: dict[int, str]) -> str:

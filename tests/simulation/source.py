@@ -38,9 +38,9 @@ class Source:
             today = dict(self._days[-1])
             for key in self.keys:
                 before = today.get(key)
-                if before is None or random.random() < changes:
+                if random.random() < changes:
                     version = before.version + 1 if before else 1
-                    is_gone = random.random() < deletions
+                    is_gone = before is not None and random.random() < deletions
                     today[key] = Cell(version, is_gone, not is_gone and random.random() < poison)
             self._days.append(today)
 

@@ -58,6 +58,8 @@ class Vendor:
         if fault in _ANSWERS:
             return _ANSWERS[fault]
         answer = self._handle(request, sender)
+        if b'"batch_completed":true' in (request.body or b"") and world.chaos.is_end_of_closing():
+            world.die("as the batch is completed")
         world.step(f"answer {name}")
         if fault == "lost after":
             return Lost("the connection was reset")

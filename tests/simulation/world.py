@@ -48,7 +48,7 @@ class World:
         self.scheduler = Scheduler(Random(random.random()), LONGEST, MOST_STEPS)
         self.chaos = Chaos.drawn(Random(random.random()))
         poison = random.choice((0.0, 0.0, 0.15))
-        self.source = Source(Random(random.random()), KEYS, DAYS, 0.5, random.choice((0.0, 0.2)), poison)
+        self.source = Source(Random(random.random()), KEYS, DAYS, 0.5, random.choice((0.1, 0.3)), poison)
         self.vendor = Vendor(self)
         named = random.choice(("none", "index"))
         self.vendor.state.switches = Switches(poison=POISON, poison_named=named)
@@ -73,14 +73,19 @@ class World:
     def step(self, what: str) -> None:
         """Before this step others may go on, and the process may die."""
         if not self.scheduler.current.is_dead and self.chaos.is_last_step():
-            self.tell(f"dies before: {what}")
-            self.scheduler.current.root.kill()
+            self.die(f"before: {what}")
         if self.scheduler.current.is_dead:
             raise Killed
         if frozen := self.chaos.frozen(what):
             self.tell(f"stands still for {frozen:.0f} s")
             self.scheduler.freeze(self.scheduler.current.root, frozen)
         self.scheduler.pause(self.chaos.delay())
+
+    def die(self, when: str) -> None:
+        """The process that runs is gone, its threads too. Raises Killed."""
+        self.tell(f"dies {when}")
+        self.scheduler.current.root.kill()
+        raise Killed
 
     def tell(self, what: str) -> None:
         """A line of the trace."""
