@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 KINDS = ("snapshot", "delta", "full snapshot", "full delta", "update", "dry run")
-RETRIES, RETRY_DELAY, NOTICED_AFTER, LOCK_TIMEOUT = 2, 300.0, 300.0, 3600.0
+RETRIES, RETRY_DELAY, LOCK_TIMEOUT = 2, 300.0, 3600.0
+NOTICED_AFTER = (60.0, 1800.0)
+"""Seconds until Airflow notices a death: others load meanwhile."""
 
 
 @dataclass
@@ -101,7 +103,7 @@ class Airflow:
                 self.world.tell(f"{process.name} is thought dead")
                 return "retry"
             if process.is_dead:
-                self.world.scheduler.pause(NOTICED_AFTER)
+                self.world.scheduler.pause(self._random.uniform(*NOTICED_AFTER))
                 return "retry"
             if not isinstance(process.error, TargetBusy):
                 return self._ended(task, process)

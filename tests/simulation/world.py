@@ -56,7 +56,7 @@ class World:
         self.tries = dict[Process, Try]()
         self.broken: list[WrongWorld] = []
         self.tasks = [self._task(number, random) for number in range(random.randint(7, 9))]
-        self._starts = [random.uniform(0.0, 150.0) for _ in self.tasks]
+        self._starts = [random.uniform(0.0, random.choice((100.0, 1500.0))) for _ in self.tasks]
         self._moves = [(random.uniform(0.0, 400.0), random.choice(self.tasks)) for _ in range(random.randint(0, 3))]
 
     @staticmethod
