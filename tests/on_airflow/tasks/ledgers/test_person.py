@@ -12,6 +12,7 @@ from optimove_provider.emulator.model.switches import Switches
 from optimove_provider.hooks.optix import OptixHook
 from optimove_provider.loads.ledger.lease import acquired
 from optimove_provider.loads.ledger.ledger import ledger_of
+from optimove_provider.loads.owed.by_hand import owed_rows
 from optimove_provider.loads.report.visibility import of_load
 from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.journal import Journal
@@ -198,3 +199,30 @@ def test_a_load_that_never_ended_loses_its_rows_and_is_not_taken_up_again(emulat
         Journal(staging(), sent)
     assert Journal(staging(), unsent).result is None
     assert of_load(staging(), sent, "changed") == "not known"
+
+
+def test_rows_that_are_owed_are_forgotten_too(emulator, connection, capfd):
+    emulator.state.switches = Switches(poison="poison")
+    refused = [
+        {"id": KEY, "email": f"poison {EMAIL}"},
+        {"id": "C-7", "email": "poison"},
+        {"id": "C-9", "email": "fine"},
+    ]
+    upload(connection, refused, max_rejected=2, source_is="delta", resend_rejected=True)
+    assert ledger(connection).read().owed.rows == 2
+    out = forgotten(capfd, KEY)
+    assert "1 owed row of it" in out
+    assert files_with(KEY, EMAIL) == []
+    assert [one["key"] for one in owed_rows(staging(), ledger(connection).read())] == ["C-7"]
+
+
+def test_it_is_refused_too_while_an_owed_row_of_the_key_may_have_been_sent_again(emulator, connection, capfd):
+    upload(connection)
+    target, load_id = ledger(connection), "6f0f5d3a-0000-4000-8000-00000000dead"
+    others = freeze(staging(), {"C-5": 1}, f"loads/{load_id}/spool-1")
+    owed = freeze(staging(), {KEY: 1}, f"loads/{load_id}/plan-1/owed")
+    with acquired(target.manifest_file, load_id, 1) as lease:
+        age = Age.of(staging().surroundings.now())
+        target.write_intent(lease, target.read().version, age, others, owed=owed)
+    code, _, err = command(capfd, "forget", KEY, "--yes")
+    assert (code, load_id in err, "Nothing was forgotten" in err) == (2, True, True)
