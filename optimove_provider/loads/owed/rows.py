@@ -5,6 +5,7 @@ meanwhile, that it was refused, or may have been sent, is just older: so an owed
 and whatever else is of its age or newer is a later word on its key.
 """
 
+import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime
@@ -21,6 +22,7 @@ from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.journal import Rejection
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.arrow.types import Mask
+from optimove_provider.records.to_json.stamps import fields_of
 
 _TIME = pa.timestamp("us", "UTC")
 OWED = pa.schema(
@@ -75,16 +77,22 @@ def picked(batches: Batches, wanted: Mask) -> Iterator[pa.RecordBatch]:
 
 
 def as_sent(batches: Batches, stamp: str = "") -> Iterator[pa.RecordBatch]:
-    """Owed rows as a load sends them, numbered from 1; `stamp`, a JSON object, is sent with each."""
+    """Owed rows as a load sends them, numbered from 1; `stamp`, a JSON object, is sent with each, but for rows of
+    another time that have a field of such a name themselves."""
     last = 0
     for batch in batches:
         numbers = pa.array(np.arange(last + 1, last + 1 + batch.num_rows, dtype=np.int64))
         opened = pc.subtract(batch["opened"], _INSTANT)
         generation = pc.if_else(pc.less(batch["generation"], opened), batch["generation"], opened)
-        stamps = pa.repeat(pa.scalar(stamp or None, pa.string()), batch.num_rows)
+        stamps = pa.array([_stamp_of(record, stamp) for record in batch["record"].to_pylist()], pa.string())
         own = [numbers, batch["key"], batch["record"], row_files.fingerprints(batch["record"]), stamps]
         yield pa.record_batch([*own, *(batch[name] for name in _KEPT), generation, opened], schema=SENT)
         last += batch.num_rows
+
+
+def _stamp_of(record: str, stamp: str) -> str | None:
+    names, own = (map(str.casefold, found) for found in (fields_of(stamp), json.loads(record)))
+    return stamp if stamp and set(names).isdisjoint(own) else None
 
 
 def refused_again(batches: Batches, refused: Mapping[int, Rejection]) -> Iterator[pa.RecordBatch]:

@@ -351,6 +351,17 @@ def test_an_owed_row_is_sent_and_kept_with_the_stamp_of_the_load_that_brings_it(
     assert ledger_rows(target.ledger)['"k"']["stamp"] == '{"run":"two"}'
 
 
+def test_an_owed_row_that_has_a_field_called_like_a_later_stamp_is_sent_as_it_is(target):
+    target.sync({"k": "poison", "good": "1"}, night(1), **OWING)
+    mend(target)
+    rows = [pa.RecordBatch.from_pydict({"id": ["n"], "other": ["1"]})]
+    load_id = "6f0f5d3a-0000-4000-8000-0000000057a3"
+    report = target.load(rows, load_id, generation=night(2), mode="changed", stamp='{"Value":"now"}', **OWING)
+    assert report.owed == {**NONE, "sent": 1, "accepted": 1}
+    assert target.visible["k"] == {"id": "k", "value": "poison"}
+    assert target.visible["n"] == {"id": "n", "other": "1", "Value": "now"}
+
+
 def test_a_deletion_drops_what_is_owed_of_its_key(target):
     target.sync({"k": "0", "good": "1"}, night(0), source_is="delta")
     owe(target)
