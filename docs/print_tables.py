@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from optimove_provider import get_provider_info
 from optimove_provider.contract.cells.datatypes import RULES, Decision, Dispute, Rule
 from optimove_provider.contract.dcp import config as dcp
-from optimove_provider.contract.dcp import profiles
+from optimove_provider.contract.dcp import profiles, subject_access
 from optimove_provider.contract.optix import data_connections as optix
 from optimove_provider.contract.wire.messages import Endpoint
 from optimove_provider.loads.state.journal import MEANING, TRANSITIONS, Stage
@@ -130,8 +130,9 @@ def _apis() -> Iterator[str]:
         ("Opti-X Data Connections", optix.BASE_URL, optix.ENDPOINTS),
         ("Dynamic Customer Profiles", dcp.BASE_URL, [row for row in dcp.ENDPOINTS if row.api != profiles.API]),
         ("Dynamic Customer Profiles: profiles and aliases", profiles.BASE_URL, profiles.ENDPOINTS),
+        ("Optimizely's REST API v2: subject access requests", subject_access.BASE_URL, subject_access.ENDPOINTS),
     ):
-        host = "profile_host" if base == profiles.BASE_URL else "host"
+        host = {profiles.BASE_URL: "profile_host", subject_access.BASE_URL: "rest_host"}.get(base, "host")
         yield f"## {title}\n\nPaths are relative to the connection's {host}, by default `{base}`.\n"
         yield _row("name", "request", "again", "waits", "source")
         yield _row(*("---" for _ in range(5)))

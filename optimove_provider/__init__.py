@@ -75,6 +75,13 @@ _DCP_CONNECTION = {
             enum=["Token", "Bearer", None],
         ),
         "profile_host": _field("Profile base URL", "Blank for https://vis.optimizely.com/api."),
+        "rest_host": _field("REST API v2 base URL", "Blank for https://api.optimizely.com/v2."),
+        # The name holds "token", so Airflow masks it.
+        "rest_token": _field(
+            "REST API v2 token",
+            "For subject access requests only: a personal access token, or one of OAuth 2.0.",
+            format="password",
+        ),
         "import_bucket": _field("Import bucket", "Blank for optimizely-import."),
         "s3_endpoint_url": _field("S3 endpoint URL", "Blank for AWS."),
         "region": _field("AWS region", "Blank for us-east-1."),
@@ -101,6 +108,10 @@ _DCP_CONNECTION = {
 }
 
 
+_OPERATORS = {
+    _OPTIX: ["optix", "optix_expire"],
+    _DCP: ["dcp", "dcp_import", "dcp_subject_access", "csv"],
+}
 _LINKS = ("LoadReportLink", "RejectedRowsLink", "VendorLink")
 
 _NOTIFIERS = ("RejectedRowsNotifier", "DegradedLoadNotifier", "RecoveredNotifier")
@@ -134,7 +145,7 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["service"],
             },
         ],
-        "operators": _modules("operators", {_OPTIX: ["optix"], _DCP: ["dcp", "dcp_import", "csv"]}),
+        "operators": _modules("operators", _OPERATORS),
         "sensors": _modules("sensors", {_DCP: ["dcp"]}),
         "hooks": _modules("hooks", {_OPTIX: ["optix"], _DCP: ["dcp"]}),
         "notifications": [f"optimove_provider.notifications.load.{name}" for name in _NOTIFIERS],

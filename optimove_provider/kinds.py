@@ -3,9 +3,10 @@
 DAG files import this module: standard library and the contract's errors only.
 """
 
+import json
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -66,6 +67,51 @@ class Kind:
     @property
     def _told(self) -> str:
         return f'{self.expected}; a template says "off" for None' if self.off else self.expected
+
+
+class Fields:
+    """A mapping of names to single values, such as a stamp; None for none. Each value, or all of it, may be a template.
+
+    What values can travel is for the room of the records to say, when the task runs.
+    """
+
+    _expected = "a mapping of names to texts, numbers or truth values, or None"
+
+    def literal(self, name: str, given: Any) -> Any:
+        """The mapping as a DAG states it, as a plain dict; a template stays as it is. Raises SettingsError."""
+        if given is None or is_template(given):
+            return given
+        if not isinstance(given, Mapping) or not all(isinstance(field, str) and field for field in given):
+            raise SettingsError(f"{name}={given!r:.200}: expected {self._expected}")
+        for field, value in given.items():
+            if value is None or isinstance(value, Mapping | list | tuple | set):
+                raise SettingsError(f"{name}={{{field!r}: {value!r:.200}}}: expected a text, a number or a truth value")
+        return dict(given)
+
+    def rendered(self, name: str, now: Any, given: Any) -> Any:
+        """The mapping at execute, of one that the DAG stated as `given`. Raises SettingsError."""
+        if is_template(given):
+            return self._read(name, now)
+        found = self.literal(name, now)
+        for field in [field for field, value in (given or {}).items() if is_template(value)]:
+            value = found[field]
+            if value == given[field] or (isinstance(value, str) and value.strip() in ("", "None")):
+                raise SettingsError(
+                    f"{name}={{{field!r}: {given[field]!r:.200}}} was rendered as {value!r:.200}, so a value that its "
+                    "template names is missing: expected a text, a number or a truth value"
+                )
+        return found
+
+    def _read(self, name: str, now: Any) -> Any:
+        if now is None or (isinstance(now, str) and now.strip() in ("", "None")):
+            raise SettingsError(
+                f"{name} was rendered as {now!r}, so a value that its template names is missing: expected a mapping of "
+                "names to texts, numbers or truth values"
+            )
+        try:
+            return self.literal(name, json.loads(now) if isinstance(now, str) else now)
+        except ValueError:
+            raise SettingsError(f"{name}={now!r:.200}: expected {self._expected}, as JSON") from None
 
 
 def _is_finite(value: Any) -> bool:
@@ -188,6 +234,28 @@ LONGEST_TTL_SECONDS = 100_000_000_000
 TTL_SECONDS = whole_number(1, "for never", LONGEST_TTL_SECONDS)
 
 
+_KEY_NUMBER = _whole(-(1 << 63), (1 << 63) - 1)
+
+
+def _keys(value: Any) -> list[str | int]:
+    found = [value] if isinstance(value, str | int) else value
+    if not isinstance(found, list | tuple | set | frozenset):
+        raise ValueError(value)
+    keys = [one if isinstance(one, str) else _KEY_NUMBER(one) for one in found]
+    if any(one == "" for one in keys):
+        raise ValueError(value)
+    return list({str(one): one for one in keys}.values())
+
+
+def _parse_keys(text: str) -> Any:
+    """A JSON list, or one key. What looks like a list, and is none of JSON, is no key."""
+    return json.loads(text) if text.startswith("[") else text
+
+
+KEYS = Kind(
+    "keys, texts or whole numbers, or one of them; a template gives one, or a JSON list", _keys, _parse_keys, True
+)
+
 _TABLE = re.compile(r"(?:[a-z_][a-z0-9_]{0,62}\.){0,2}[a-z_][a-z0-9_]{0,49}", re.ASCII | re.IGNORECASE)
 
 
@@ -208,4 +276,5 @@ TABLE = Kind(
     _name_of_table,
     str,
 )
+FIELDS = Fields()
 CONN_ID = Kind("the id of a connection of Airflow", _name_of_connection, str)

@@ -95,10 +95,11 @@ class Guards(Group):
     :param min_rows_share: a snapshot must have this share of the rows of the newest one.
     :param min_filled_share: a column that was filled in more than this share of the newest snapshot's rows must be so
         still. Blanks, and lists or objects of nothing else, do not fill it.
-    :param max_changed_share: of all keys that the target is known to have, at most this share may change. It alone is
-        for deltas too.
-    :param max_removed_share: of all keys that the target has, a snapshot with on_removed="expire" may make at most this
-        share expire, those counted that were reported as removed before. With "report" it is only said.
+    :param max_changed_share: of all keys that the target is known to have, at most this share may change; also for
+        deltas.
+    :param max_removed_share: of all keys that the target has, a snapshot with on_removed="expire", or the deletions of
+        a delta, may make at most this share expire, those counted that were reported as removed before. With "report"
+        it is only said.
     """
 
     allow_empty: bool = field(default=False, metadata={"kind": FLAG})
@@ -117,6 +118,8 @@ class Sending(Group):
     :param resume_within: how long ago the server may have acknowledged the last request of an open batch that a retry
         goes on with, a timedelta or seconds; 0 sends everything again. Nobody knows how long the server keeps an open
         batch. An update has none, and no use for it.
+    :param owed_tries: how often a row that the server refused goes again, with resend_rejected=True of an upload; 0
+        only keeps such rows. An update has none.
     :param give_up_after: the load goes on for as long as requests succeed, and gives up when none has for so long, a
         timedelta or seconds; a single request is given up after three times that in any case.
     """
@@ -124,6 +127,7 @@ class Sending(Group):
     max_in_flight: int = field(default=4, metadata={"kind": whole_number(1)})
     max_bisect_requests: int = field(default=10_000, metadata={"kind": whole_number(0)})
     resume_within: timedelta | float = field(default=timedelta(minutes=15), metadata={"kind": SPAN})
+    owed_tries: int = field(default=5, metadata={"kind": whole_number(0)})
     give_up_after: timedelta | float = field(default=timedelta(minutes=10), metadata={"kind": SPAN})
 
     @property

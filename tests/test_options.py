@@ -18,7 +18,13 @@ GUARDS = {
     "max_changed_share": 0.5,
     "max_removed_share": 0.2,
 }
-SENDING = {"max_in_flight": 4, "max_bisect_requests": 10_000, "resume_within": 900.0, "give_up_after": 600.0}
+SENDING = {
+    "max_in_flight": 4,
+    "max_bisect_requests": 10_000,
+    "resume_within": 900.0,
+    "owed_tries": 5,
+    "give_up_after": 600.0,
+}
 
 
 def test_the_defaults():

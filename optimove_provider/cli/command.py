@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-from optimove_provider.contract.wire.errors import OptimoveProviderError
+from optimove_provider.contract.wire.errors import OptimoveProviderError, SettingsError
 from optimove_provider.contract.wire.outside import cut
 from optimove_provider.contract.wire.shown import shown_lines
 from optimove_provider.disk.stopping import Stopped, stopping
@@ -113,3 +113,19 @@ def number(least: int) -> Callable[[str], int]:
 def option(*flags: str, **settings: Any) -> Option:
     """An option or argument."""
     return Option(flags, settings)
+
+
+def confirmed(question: str, what: str, is_yes: bool) -> Callable[[str], bool]:
+    """Tells a person what would be done, and asks, unless the answer is given. Raises SettingsError where nobody can be
+    asked whether that is wanted."""
+
+    def ask(told: str) -> bool:
+        print(told, file=sys.stderr)
+        if is_yes:
+            return True
+        if not sys.stdin.isatty():
+            raise SettingsError(f"nobody can be asked here whether {what}: add --yes")
+        print(f"{question} Type yes: ", end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip().casefold() == "yes"
+
+    return ask

@@ -6,19 +6,24 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from optimove_provider import __version__
+from optimove_provider.cli import person
 from optimove_provider.cli.command import CODES, Command
 from optimove_provider.cli.files import INFER, TEMPLATE, VALIDATE
 from optimove_provider.cli.history import HISTORY
-from optimove_provider.cli.ledger import FORGET, LIST, SHOW
+from optimove_provider.cli.ledger import BACKUP, FORGET, LIST, MOVE, OWED, REBUILD, SHOW
 from optimove_provider.cli.loads import LOAD, PLAN, REPLAY
 
 if TYPE_CHECKING:
     from airflow.cli.cli_config import CLICommand
 
 _PROGRAM = "python -m optimove_provider"
-GROUPS = {"ledger": "What targets have accepted, as staging remembers it"}
+GROUPS = {
+    "ledger": "What targets have accepted, as staging remembers it",
+    "suppressions": "Keys that no load brings to a target, as after a request to be removed",
+}
 """Of commands, and what each is about."""
-COMMANDS = (HISTORY, PLAN, LOAD, REPLAY, VALIDATE, INFER, TEMPLATE, LIST, SHOW, FORGET)
+_ALONE = (HISTORY, PLAN, LOAD, REPLAY, VALIDATE, INFER, TEMPLATE, person.FORGET)
+COMMANDS = (*_ALONE, LIST, SHOW, OWED, FORGET, MOVE, BACKUP, REBUILD, *person.SUPPRESSIONS)
 _TOLD = "Load rows and see what became of them, check CSV files, look into ledgers"
 
 

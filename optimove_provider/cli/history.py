@@ -1,7 +1,7 @@
 """The command about loads: which there were, and what became of the rows of one."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TextIO
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from optimove_provider.loads.history.loads import Load
     from optimove_provider.loads.state.staging import Staging
 
-_COUNTS = ("accepted", "rejected", "unchanged", "stale", "suppressed", "unsent")
-_COLUMNS = ("began", "state", "target", "DAG.task", "mode", "rows", *_COUNTS, "seconds", "load id")
+_COUNTS = ("accepted", "rejected", "unchanged", "stale", "deleted", "suppressed", "unsent")
+_RARE = ("deleted", "suppressed")
+"""Of few loads: a table without any has no such column."""
 
 
 def history(wanted: argparse.Namespace, out: TextIO) -> int:
@@ -33,7 +34,10 @@ def _several(place: "Staging", wanted: argparse.Namespace, out: TextIO) -> int:
     if wanted.output == JSON:
         write_json([asdict(load) for load in found], out)
     else:
-        write_table(_COLUMNS, map(_row, found), out, "" if found else f"No such load in {place.url('reports')}")
+        counts = [name for name in _COUNTS if name not in _RARE or any(load.counts[name] for load in found)]
+        columns = ("began", "state", "target", "DAG.task", "mode", "rows", *counts, "seconds", "load id")
+        rows = (_row(load, counts) for load in found)
+        write_table(columns, rows, out, "" if found else f"No such load in {place.url('reports')}")
     return OK
 
 
@@ -48,11 +52,11 @@ def _chooser(wanted: argparse.Namespace) -> Any:
     return is_wanted
 
 
-def _row(load: "Load") -> tuple[Any, ...]:
+def _row(load: "Load", names: Sequence[str]) -> tuple[Any, ...]:
     from optimove_provider.loads.history.words import instant
 
     task = f"{load.dag_id}.{load.task_id}" if load.dag_id else ""
-    counts = (load.counts[name] for name in _COUNTS)
+    counts = (load.counts[name] for name in names)
     began = instant(load.newest)
     return (began, _state(load), load.target.name, task, load.mode, load.rows, *counts, load.seconds, load.load_id)
 

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from optimove_provider.tasks.deferral import LoadingOperator
 
 _AGAIN_SECONDS = 5.0
-_PLAN = ("new", "changed", "unknown", "expiring", "reverified", "removed", "unchanged", "stale", "suppressed")
+_PLAN = (
+    *("new", "changed", "unknown", "expiring", "reverified", "removed", "absent", "unchanged", "stale", "suppressed"),
+    "owed_to_send",
+)
 
 
 def load(wanted: argparse.Namespace, out: TextIO) -> int:

@@ -10,7 +10,7 @@ from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.cells.registered import Registered
 from optimove_provider.contract.cells.values import JsonValue
 from optimove_provider.contract.dcp import config as dcp
-from optimove_provider.contract.dcp import edits, ensure, profiles, readback
+from optimove_provider.contract.dcp import edits, ensure, profiles, readback, subject_access
 from optimove_provider.contract.dcp.upload_history import Outcome
 from optimove_provider.contract.dcp.waiting import MAX_FAILED_POLLS, Ask, wait
 
@@ -51,6 +51,10 @@ class DcpClient(Client[DcpSettings]):
     def read_project(self, project_id: int) -> dcp.Project:
         """One project, with the service that it is linked to."""
         return self.run(dcp.read_project(project_id))
+
+    def create_subject_access_request(self, customer_id: str, request_type: str) -> subject_access.SubjectAccessRequest:
+        """Ask Optimizely, of all its products, to delete or to export what it has of a customer."""
+        return self.run(subject_access.create_subject_access_request(customer_id, request_type))
 
     def ensure_service(self, name: str, dry_run: bool = False) -> ensure.Ensured:
         """Keep the account's service, or create it."""

@@ -9,7 +9,7 @@ from urllib.request import getproxies
 
 from optimove_provider.clients.form import HISTORY_TOKEN, TABLE_ID, Form
 from optimove_provider.contract.dcp import config as dcp
-from optimove_provider.contract.dcp import profiles
+from optimove_provider.contract.dcp import profiles, subject_access
 from optimove_provider.contract.optix import data_connections as optix
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.contract.wire.messages import Endpoint, Request
@@ -142,6 +142,7 @@ class DcpSettings(Settings):
     """Settings of Dynamic Customer Profiles.
 
     `auth_scheme` says how the token goes along: in a header of its own (a classic token), or as an OAuth 2.0 Bearer.
+    `rest_token` is of the REST API v2, at `rest_host`, which knows no classic one; "" where nobody asks there.
     `upload_method` says how files go up: in parts, with one PUT, or in parts unless S3 refuses that.
     `upload_history_url` is a template with {table_id} in it, or empty. Where {upload_history_token} is in it, the token
     goes there; else it is a header of its own.
@@ -150,6 +151,8 @@ class DcpSettings(Settings):
     token: str = field(repr=False)
     auth_scheme: AuthScheme = "Token"
     profile_host: str = field(default=profiles.BASE_URL, repr=False)
+    rest_host: str = field(default=subject_access.BASE_URL, repr=False)
+    rest_token: str = field(default="", repr=False)
     import_bucket: str = dcp.IMPORT_BUCKET
     s3_endpoint_url: str = field(default="", repr=False)
     region: str = dcp.S3_REGION
@@ -171,6 +174,8 @@ class DcpSettings(Settings):
             token=form.bare_token("password", "the classic token"),
             auth_scheme=form.choice("auth_scheme", get_args(AuthScheme)),
             profile_host=form.place("profile_host", profiles.BASE_URL),
+            rest_host=form.place("rest_host", subject_access.BASE_URL),
+            rest_token=form.secret("rest_token", "the REST API v2 token"),
             import_bucket=form.text("import_bucket", dcp.IMPORT_BUCKET),
             s3_endpoint_url=form.place("s3_endpoint_url", ""),
             region=form.text("region", dcp.S3_REGION),
@@ -187,12 +192,13 @@ class DcpSettings(Settings):
         # A token may begin with the name of its scheme, which is none of the secret.
         token = (self.upload_history_token, self.upload_history_token.rpartition(" ")[2])
         history = (*dict.fromkeys(token), *_secrets_of(self.upload_history_url))
-        return (self.token, *filter(None, history))
+        return (self.token, *filter(None, (self.rest_token, *history)))
 
     @property
     def addresses(self) -> Mapping[str, str]:
-        """Both hosts, S3 and the history."""
-        places = {"profile_host": self.profile_host, "s3_endpoint_url": self.s3_endpoint_url}
+        """The three hosts, S3 and the history."""
+        places = {"profile_host": self.profile_host, "rest_host": self.rest_host}
+        places["s3_endpoint_url"] = self.s3_endpoint_url
         return {"host": self.host, **places, "upload_history_url": self.upload_history_url}
 
     @property
@@ -207,7 +213,10 @@ class DcpSettings(Settings):
         return [*super(DcpSettings, self).warnings, told]
 
     def credentials(self, endpoint: Endpoint | None) -> Mapping[str, str]:
-        """The token; for the upload history, which is no vendor's, its own one, if it has one."""
+        """The token; for the REST API v2 another one; for the upload history, which is no vendor's, its own one, if it
+        has one."""
+        if _is_of_v2(endpoint):
+            return _bearer(self.rest_token)
         if endpoint is not dcp.UPLOAD_HISTORY:
             return {dcp.TOKEN_HEADER: self.token} if self.auth_scheme == "Token" else _bearer(self.token)
         if not self.upload_history_token or HISTORY_TOKEN in self.upload_history_url:
@@ -216,17 +225,26 @@ class DcpSettings(Settings):
         return {AUTHORIZATION: token} if " " in token else _bearer(token)
 
     def key_names(self, endpoint: Endpoint | None) -> str:
-        """The token's header, and by which scheme it is made; or the history's two fields."""
+        """The token's header, and by which scheme it is made; or the fields of the REST API v2, and of the history."""
+        if _is_of_v2(endpoint):
+            return "rest_token"
         if endpoint is dcp.UPLOAD_HISTORY:
             return "upload_history_url or upload_history_token"
         return f"{super(DcpSettings, self).key_names(endpoint)} (auth_scheme {self.auth_scheme})"
 
     def base_url(self, api: str) -> str:
-        """The profile host, or the config host; the history's URL is a template of its own."""
+        """The profile host, the REST API v2's, or the config host; the history's URL is a template of its own."""
+        if api == subject_access.API:
+            return self.rest_host
         return self.profile_host if api == profiles.API else self.host
 
     def address(self, request: Request) -> Request:
         """As for any vendor; but the history is no vendor's, so it is asked without the vendor's token."""
+        if _is_of_v2(request.endpoint) and not self.rest_token:
+            raise SettingsError(
+                f"connection {self.conn_id!r}: set rest_token, a personal access token of Optimizely's REST API v2, or "
+                "one of OAuth 2.0: that API takes no classic token"
+            )
         if request.endpoint is not dcp.UPLOAD_HISTORY:
             return super(DcpSettings, self).address(request)
         if not self.upload_history_url:
@@ -238,6 +256,10 @@ class DcpSettings(Settings):
         first = self.upload_history_url.replace(TABLE_ID, request.url).replace(HISTORY_TOKEN, token)
         url = request.url if "://" in request.url else first
         return replace(request, url=url, headers={**request.headers, **self.credentials(request.endpoint)})
+
+
+def _is_of_v2(endpoint: Endpoint | None) -> bool:
+    return endpoint is not None and endpoint.api == subject_access.API
 
 
 def _bearer(token: str) -> dict[str, str]:

@@ -52,6 +52,8 @@ def connections(emulator_url: str, s3_url: str, warehouse: Path) -> dict[str, di
             "password": TOKEN,
             "extra": {
                 "profile_host": f"{emulator_url}/vis/api",
+                "rest_host": f"{emulator_url}/v2",
+                "rest_token": TOKEN,
                 "s3_endpoint_url": s3_url,
                 "region": "us-east-1",
                 "upload_history_url": f"{emulator_url}/_emulator/uploads/{{table_id}}",

@@ -9,6 +9,7 @@ from optimove_provider.emulator.api.control import CONTROL, PREFIX
 from optimove_provider.emulator.api.dcp.config import DCP
 from optimove_provider.emulator.api.dcp.history import HISTORY
 from optimove_provider.emulator.api.dcp.profiles import PROFILES
+from optimove_provider.emulator.api.dcp.subject_access import SUBJECT_ACCESS
 from optimove_provider.emulator.api.doubtful import DOUBTFUL
 from optimove_provider.emulator.api.optix.connections import OPTIX
 from optimove_provider.emulator.api.routes import Call, url_path
@@ -16,7 +17,7 @@ from optimove_provider.emulator.model.faults import Fault
 from optimove_provider.emulator.model.state import State
 from optimove_provider.emulator.replies import Refusal, json_answer
 
-APIS = (OPTIX, DCP, PROFILES, HISTORY, CONTROL)
+APIS = (OPTIX, DCP, PROFILES, SUBJECT_ACCESS, HISTORY, CONTROL)
 """In the order in which they are asked whether a path is theirs."""
 
 
@@ -72,7 +73,7 @@ def _answer(call: Call) -> Response:
     if call.api is None:
         prefixes = ", ".join(api.prefix for api in APIS)
         return json_answer(404, {"message": f"nothing is served here, only under {prefixes}"})
-    is_write = call.api in (OPTIX, DCP, PROFILES) and call.request.method != "GET"
+    is_write = call.api in (OPTIX, DCP, PROFILES, SUBJECT_ACCESS) and call.request.method != "GET"
     doubtful = DOUBTFUL.get(call.state.switches.doubtful_success) if is_write else None
     if doubtful:
         answer = call.api.answer(call) if call.state.switches.doubtful_work_done else doubtful

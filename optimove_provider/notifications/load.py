@@ -205,4 +205,4 @@ def _counted(account: Mapping[str, Any], name: str) -> str:
     return f"{account[name]} {name}" + (told if name == "accepted" else "")
 
 
-_COUNTS = ("rows", "accepted", "rejected", "unchanged", "stale", "suppressed", "unsent")
+_COUNTS = ("rows", "accepted", "rejected", "unchanged", "stale", "deleted", "suppressed", "unsent")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 CHANGES = ("new", "changed", "unknown", "removed")
 """What of a plan is a change to a target; whether an unknown row is one cannot be told."""
-_OTHERS = ("expiring", "reverified", "unchanged", "stale", "suppressed")
+_OTHERS = ("expiring", "reverified", "unchanged", "absent", "stale", "suppressed")
 _LONGEST = 80
 
 

@@ -11,8 +11,9 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from optimove_provider.contract.wire.targets import connection_uuid
 from optimove_provider.hooks.optix import OptixHook
-from optimove_provider.kinds import FLAG, GRAIN, LIMIT, MAX_REJECTED, SPAN, TTL_SECONDS, is_template, one_of
-from optimove_provider.loads.plan.modes import MODES, check_limit, check_modes, default_source
+from optimove_provider.kinds import FIELDS, FLAG, GRAIN, LIMIT, MAX_REJECTED, SPAN, TTL_SECONDS, is_template, one_of
+from optimove_provider.loads.plan.modes import MODES, check_deletes, check_limit, check_modes, default_source
+from optimove_provider.operators.optix_expire import OptixExpireOperator as OptixExpireOperator
 from optimove_provider.options import Guards, Sending
 from optimove_provider.tasks.deferral import LoadingOperator, Waiting, begun_report
 from optimove_provider.tasks.failures import airflow_failures
@@ -118,6 +119,8 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
     :param mode: "full" sends every row, "changed" only what the target does not have already.
     :param source_is: a "snapshot" has every key that is to be there, a "delta" some of them. Left out, it is a snapshot
         with mode="changed" and a delta with mode="full".
+    :param deleted_column: the column of a delta that says which rows are deletions: true or false, 1 or 0, or such
+        words. Their records are made to expire, after the others are there; the column itself is not sent.
     :param on_removed: what becomes of keys that a snapshot lacks: "report" them once, or "expire" them.
     :param key_type: "string" or "integer": Opti-X may take 1 and "1" for two records, so all keys travel as one type.
     :param nulls: "omit" leaves a field that is null out, "null" sends it, "refuse" rejects the row.
@@ -126,8 +129,12 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         anything is sent, and again at the end: then the good rows are committed, and the task fails all the same.
     :param guards: what is taken for an accident: `Guards(...)`, or a mapping of its members.
     :param sending: requests in flight, and what a retry goes on with: `Sending(...)`, or a mapping of its members.
+    :param stamp: fields that are added to each record that is sent, such as {"synced_at": "{{ dag_run.run_after }}"}:
+        rendered once a load. A row counts as unchanged whatever its stamp, and keeps the one that it was sent with.
     :param limit: only the first so many rows of the source, for a first load to a test connection; None for all. What
         is beyond is not read, and the load counts as a delta, whatever `source_is` says.
+    :param resend_rejected: rows that the server refuses are kept in the ledger as owed, with their age, and go again
+        with later loads that have this, `Sending(owed_tries=5)` times, while they are the newest word on their key.
     :param dry_run: only plan: return counts and the plan's digest, send nothing, leave nothing behind but a report.
     :param expected_plan: the digest of a plan: only that is carried out.
     :param window: the window that the rows stand for, {"start": ..., "end": ...}, if no template names it.
@@ -152,7 +159,9 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         "max_rejected",
         "guards",
         "sending",
+        "stamp",
         "limit",
+        "resend_rejected",
         "dry_run",
         "expected_plan",
         "window",
@@ -170,7 +179,9 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
             "max_rejected": MAX_REJECTED,
             "guards": Guards,
             "sending": Sending,
+            "stamp": FIELDS,
             "limit": LIMIT,
+            "resend_rejected": FLAG,
             "dry_run": FLAG,
             "window_grain": GRAIN,
             "window_lookback": SPAN,
@@ -190,13 +201,16 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         mode: str = "full",
         source_is: str | None = None,
         on_removed: str = "report",
+        deleted_column: str | None = None,
         key_type: str = "string",
         nulls: str = "omit",
         ttl_seconds: int | None = None,
         max_rejected: float = 0,
         guards: Guards | Mapping[str, Any] = Guards(),
         sending: Sending | Mapping[str, Any] = Sending(),
+        stamp: Mapping[str, Any] | None = None,
         limit: int | None = None,
+        resend_rejected: bool = False,
         dry_run: bool = False,
         expected_plan: str | None = None,
         window: Mapping[str, Any] | None = None,
@@ -216,13 +230,16 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         self.mode = mode
         self.source_is = source_is
         self.on_removed = on_removed
+        self.deleted_column = deleted_column
         self.key_type = key_type
         self.nulls = nulls
         self.ttl_seconds = ttl_seconds
         self.max_rejected = max_rejected
         self.guards = guards
         self.sending = sending
+        self.stamp = stamp
         self.limit = limit
+        self.resend_rejected = resend_rejected
         self.dry_run = dry_run
         self.expected_plan = expected_plan
         self.window = window
@@ -238,12 +255,16 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         check_modes(mode, self.source_is or default_source(mode), self.on_removed)
         if not is_template(self.limit):
             check_limit(self.limit, self.on_removed)
+        is_known = self.source_is or not is_template(self.mode)
+        source_is = (self.source_is or default_source(mode)) if is_known else "delta"
+        check_deletes(self.deleted_column, source_is, self.primary_key)
 
     def execute(self, context: "Context") -> dict[str, Any]:
-        """Return the account: load_id, state, rows, accepted, rejected, unchanged, stale, suppressed,
-        unsent, report (a URL).
+        """Return the account: load_id, state, rows, accepted, rejected, unchanged, stale, deleted, suppressed, unsent,
+        report (a URL).
 
-        A dry run's has plan (its digest), new, changed, unknown, expiring and removed besides.
+        A dry run's has plan (its digest), new, changed, unknown, expiring and removed besides. Where rows are owed to
+        the target, `owed` counts what became of them; of a dry run that is owed_to_send and owed_to_drop.
         """
         self.read_rendered()
         return self.take_turn(context, str(self.surroundings.new_id())) if self.dry_run else self.begin(context)
@@ -261,6 +282,7 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
 
     def _upload_options(self) -> "UploadOptions":
         from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
+        from optimove_provider.records.to_json.stamps import stamp_text
 
         marker = marker_if_there(self.source)
         return UploadOptions(
@@ -276,6 +298,9 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
             opened=marker.opened if marker else None,
             expected_plan=self.expected_plan or None,
             limit=self.limit,
+            resend_rejected=self.resend_rejected,
+            stamp=stamp_text(self.stamp),
+            deleted_column=self.deleted_column,
         )
 
 
@@ -297,6 +322,7 @@ class OptixUpdateOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
     :param nulls: "omit" leaves a field that is null out, "null" sends it, "refuse" rejects the row.
     :param ttl_column: the column with each row's own time to live in seconds; it is no field of the record.
     :param ttl_seconds: after so many seconds a row without its own expires; None means never.
+    :param stamp: fields that are added to each record that is sent, as for `OptixUploadOperator`.
     :param max_rejected: how many rows may be rejected, or which share of them if it is below 1.
     :param window: the window that the rows stand for, {"start": ..., "end": ...}, if no template names it.
     :param window_grain: to what the window of a run is floored that has neither a data interval nor a partition: a
@@ -320,6 +346,7 @@ class OptixUpdateOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         "ttl_seconds",
         "max_rejected",
         "sending",
+        "stamp",
         "window",
         "window_grain",
         "window_lookback",
@@ -333,6 +360,7 @@ class OptixUpdateOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
             "ttl_seconds": TTL_SECONDS,
             "max_rejected": MAX_REJECTED,
             "sending": Sending,
+            "stamp": FIELDS,
             "window_grain": GRAIN,
             "window_lookback": SPAN,
             "lock_timeout": SPAN,
@@ -354,6 +382,7 @@ class OptixUpdateOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         ttl_seconds: int | None = None,
         max_rejected: float = 0,
         sending: Sending | Mapping[str, Any] = Sending(),
+        stamp: Mapping[str, Any] | None = None,
         window: Mapping[str, Any] | None = None,
         window_grain: timedelta | float = timedelta(days=1),
         window_lookback: timedelta | float = timedelta(0),
@@ -375,6 +404,7 @@ class OptixUpdateOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         self.ttl_seconds = ttl_seconds
         self.max_rejected = max_rejected
         self.sending = sending
+        self.stamp = stamp
         self.window = window
         self.window_grain = window_grain
         self.window_lookback = window_lookback
@@ -398,6 +428,7 @@ class OptixUpdateOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
     def _update(self) -> "Update":
         from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
         from optimove_provider.loads.optix.update import Update
+        from optimove_provider.records.to_json.stamps import stamp_text
 
         target = OptixTarget(self.data_connection_uuid, self.primary_key, self.key_type, self.ttl_seconds)
         sending, marker = Sending.of(self.sending), marker_if_there(self.source)
@@ -408,6 +439,7 @@ class OptixUpdateOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
             sending=sending,
             generation=marker.generation if marker else self.generation(self.window),
             opened=marker.opened if marker else None,
+            stamp=stamp_text(self.stamp),
         )
         return Update(options, self.ttl_column)
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from optimove_provider.kinds import Kind
+from optimove_provider.kinds import Fields, Kind
 from optimove_provider.options import Group
 from optimove_provider.tasks.failures import airflow_failures
 
@@ -13,7 +13,7 @@ from optimove_provider.tasks.failures import airflow_failures
 class CheckedOperator(BaseOperator):
     """An operator that says in `checked` what some of its template fields may be."""
 
-    checked: ClassVar[Mapping[str, Kind | type[Group]]] = {}
+    checked: ClassVar[Mapping[str, Kind | Fields | type[Group]]] = {}
     _stated: Mapping[str, Any]
 
     def check_literals(self) -> None:

@@ -1,6 +1,7 @@
 """Sending the rejected rows of a load again, once whatever was wrong with them is mended."""
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -28,9 +29,9 @@ def replay(
 ) -> dict[str, Any]:
     """Validate the rows of a load's rejected file again, and send those that are fit; returns the account.
 
-    They go where the load went, as that load's report beside the file tells, and stand for the same instant: what the
-    target has got since then is not overwritten. Rows that are still wrong are rejected once more, into a file of the
-    replay's own. Raises the errors of a load.
+    They go where the load went, as that load's report beside the file tells, carry its stamp, and stand for the same
+    instant: what the target has got since then is not overwritten. Rows that are still wrong are rejected once more,
+    into a file of the replay's own. Raises the errors of a load.
     """
     from optimove_provider.loads.optix.load import load, plan
     from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
@@ -41,22 +42,28 @@ def replay(
     known = dict(told["replay"])
     try:
         generation, opened = (datetime.fromisoformat(known.pop(name)) for name in ("generation", "opened"))
-        nulls, target = known.pop("nulls"), OptixTarget(**known)
+        nulls, owes = known.pop("nulls"), bool(known.pop("resend_rejected", False))  # an older version had no others
+        stamp, deleted_column = known.pop("stamp", ""), known.pop("deleted_column", None)
+        target = OptixTarget(**known)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"the report of the load of {file!r} does not tell where its rows went: {error!r}; give the file as "
             "source= of a task"
         ) from None
-    # Everything that is fit goes, whatever is rejected again: the account tells.
+    # Everything that is fit goes, whatever is rejected again: the account tells. If the load's refused rows are owed,
+    # those of its replay are too; what else is owed waits for a load.
     options = UploadOptions(
         target,
         nulls=nulls,
+        stamp=stamp,
+        deleted_column=deleted_column,
         generation=generation,
         opened=opened,
         max_rejected=told["rejected"],
         all_may_be_bad=True,
         guards=guards,
-        sending=sending,
+        resend_rejected=owes,
+        sending=replace(sending, owed_tries=0),
     )
     with OptixHook(optix_conn_id).get_conn() as client:
         is_same = client.settings.target_alias == "same"

@@ -48,6 +48,23 @@ def staging(surroundings: Surroundings = REAL) -> "Staging":
     return Staging(place.fs, place.path, surroundings, _modes())
 
 
+def staging_at(url: str, surroundings: Surroundings = REAL) -> "Staging":
+    """Another place that is laid out like staging, as a path or URL with the connection that opens it.
+
+    Raises SettingsError for a URL of which Airflow knows no storage.
+    """
+    from airflow.sdk import ObjectStoragePath
+
+    from optimove_provider.loads.state.staging import Staging
+
+    try:
+        place = ObjectStoragePath(url.rstrip("/"))
+        fs = place.fs
+    except ValueError as error:
+        raise SettingsError(f"{url!r} cannot be opened: {error}. Give a folder of a local disk, or one on S3") from None
+    return Staging(fs, place.path, surroundings, _modes())
+
+
 def staging_url() -> str:
     """Where that is, as a path or URL with the connection that opens it."""
     from airflow.configuration import AIRFLOW_HOME

@@ -28,10 +28,11 @@ from optimove_provider.loads.history.findings import findings_of
 from optimove_provider.loads.history.loads import BEGUN, Load, LoadIndex, Target, report_of
 from optimove_provider.loads.history.record import manifest_of, sightings, with_loads
 from optimove_provider.loads.history.rejected import RejectedRow, rejected_path, rejected_rows
+from optimove_provider.loads.owed.choice import DROPPED
 from optimove_provider.loads.report import visibility
 from optimove_provider.loads.report.begun import writers
+from optimove_provider.loads.report.owed import OWED
 from optimove_provider.loads.report.report import PLANNED
-from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.surroundings import REAL
 from optimove_provider.tasks.staging import shows_records, staging
@@ -195,8 +196,8 @@ def _seen(place: Staging, load: Load, report: dict[str, Any]) -> str:
     """Whether what was sent is visible, in words; of a load without a report, as far as its journal tells."""
     if load.state != BEGUN:
         return visibility.sentence(report)
-    found = visibility.of_journal(Journal(place, load.load_id), load.mode, was_killed=True)
-    told = {"state": "failed", "accepted": 0, "unsent": 0, "rejected": 0, "visibility": found}
+    found = visibility.of_load(place, load.load_id, load.mode, was_killed=True)
+    told = {"state": "failed", "accepted": 0, "unsent": 0, "rejected": 0, "visibility": found, "mode": load.mode}
     return visibility.sentence(told)
 
 
@@ -223,11 +224,14 @@ def _offer(visit: Visit, id: str, action: str) -> tuple[Load, Offer]:
 
 
 _EMPTY: dict[str, Any] = {
-    **{name: {} for name in ("warnings", "reasons", "plan", "formulas", "run", "requests")},
+    **{name: {} for name in ("warnings", "reasons", "plan", "formulas", "run", "requests", "owed")},
     **{name: [] for name in ("examples", "notes", "expiry_examples", "s3_keys")},
     **{
         name: ""
-        for name in ("state", "visibility", "next_step", "problem", "rejected_file", "batch_uuid", "task", "generation")
+        for name in (
+            *("state", "mode", "visibility", "next_step", "problem", "rejected_file", "proof", "batch_uuid", "task"),
+            "generation",
+        )
     },
     **{name: 0 for name in ("accepted", "rejected", "unsent", "expired", "not_expired", "ledger_version")},
 }
@@ -348,6 +352,8 @@ _PAGES.globals.update(
     STATES=words.STATES,
     KINDS=KINDS,
     PLANNED=PLANNED,
+    OWED=OWED,
+    DROPPED=DROPPED,
 )
 
 

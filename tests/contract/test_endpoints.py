@@ -12,11 +12,11 @@ from optimove_provider.clients.optix import OptixClient
 from optimove_provider.clients.settings import DcpSettings, OptixSettings
 from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.contract.dcp import config as dcp
-from optimove_provider.contract.dcp import edits, ensure, profiles, readback, waiting
+from optimove_provider.contract.dcp import edits, ensure, profiles, readback, subject_access, waiting
 from optimove_provider.contract.optix import data_connections as optix
 from optimove_provider.emulator import API_KEY, BRAND_KEY, TOKEN, State, send
 
-ROWS = (*optix.ENDPOINTS, *dcp.ENDPOINTS)
+ROWS = (*optix.ENDPOINTS, *dcp.ENDPOINTS, *subject_access.ENDPOINTS)
 OPTIX = OptixSettings(
     conn_id="optix_default",
     host="http://emulator/api/data-connections/v1",
@@ -28,6 +28,8 @@ DCP = DcpSettings(
     host="http://emulator/experiment/v1",
     token=TOKEN,
     profile_host="http://emulator/vis/api",
+    rest_host="http://emulator/v2",
+    rest_token=TOKEN,
     upload_history_url="http://emulator/_emulator/uploads/{table_id}",
 )
 
@@ -68,7 +70,7 @@ def test_path_values_are_percent_encoded(row):
     assert set(path) <= set(string.ascii_letters + string.digits + "/_%.-")
 
 
-MODULES = (optix, dcp, edits, ensure, profiles, readback, waiting)
+MODULES = (optix, dcp, edits, ensure, profiles, readback, subject_access, waiting)
 
 
 def flows(module):
@@ -109,6 +111,7 @@ def drive_dcp(state, run):
     attribute = state.tables[table].attributes["ltv"].id
     drive_config(run, service, table, attribute)
     drive_profiles(run, service, table)
+    run(subject_access.create_subject_access_request("1", "delete"))
     run(ensure.archive_attributes(table, {"ltv": None}))
     run(edits.archive_attribute(attribute))
     run(edits.delete_table(table))

@@ -15,6 +15,7 @@ from tests.support.operators import OPERATORS
 DAG_IDS = (
     "after_optix_loads",
     "after_optix_partition",
+    "dcp_ask_for_removal",
     "dcp_csv_import",
     "dcp_seven_steps",
     "demo_order",
@@ -22,8 +23,10 @@ DAG_IDS = (
     "optix_incremental",
     "optix_nightly_snapshot",
     "optix_plan_and_approve",
+    "optix_remove_customers",
     "optix_walkthrough",
     "optix_watched",
+    "optix_with_deletions",
     "warehouse_to_profiles",
 )
 FOR_CLICKS = ("optix_incremental__replay", "optix_nightly_snapshot__replay")

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import pytest
 
 from optimove_provider.demo import journey
+from optimove_provider.emulator.model.switches import Switches
 from tests.conftest import DAGS, HOME
 
 UPLOADS = {
@@ -18,6 +19,7 @@ UPLOADS = {
     "optix_incremental": ("upload",),
     "optix_by_partition": ("upload",),
     "optix_plan_and_approve": ("plan", "upload"),
+    "optix_with_deletions": ("upload",),
 }
 WINDOWED = ("optix_incremental", "optix_by_partition")
 WINDOW = {"since": "1997-01-18T00:00:00Z", "until": "1997-01-20T00:00:00Z"}
@@ -89,10 +91,54 @@ def ordered_before(day) -> set:
     return {customer for (customer,) in in_warehouse(query)}
 
 
+def test_who_has_lapsed_goes_and_who_came_says_when_and_by_which_run(stored, emulator, airflow_db):
+    first = {"since": "1997-01-01T00:00:00Z", "until": "1997-02-01T00:00:00Z"}
+    assert journey.run_dag("optix_with_deletions", conf=first).state == "success"
+    before = stored()
+    assert not [record for record in before.values() if "is_deleted" in record]
+    (run_id,) = {record["run_id"] for record in before.values()}
+    assert all(record["synced_at"].startswith("20") for record in before.values())
+    a_year_on = {"since": "1998-01-18T00:00:00Z", "until": "1998-01-20T00:00:00Z"}
+    later = journey.run_dag("optix_with_deletions", conf=a_year_on)
+    assert later.state == "success"
+    lapsed = {
+        customer
+        for customer, last in in_warehouse(
+            "SELECT customer_id, max(order_date) FROM orders WHERE order_date < '1998-01-20' GROUP BY customer_id"
+        )
+        if last in ("1997-01-18", "1997-01-19")
+    }
+    account = later.results["upload"]
+    assert account["deleted"] == len(lapsed) > 0
+    assert account["rows"] == account["accepted"] + account["deleted"]
+    (connection,) = emulator.state.connections.values()
+    left = {key: record.data for key, record in connection.visible(emulator.state.clock() + 2).items()}
+    kept = before.keys() & left.keys()
+    assert before.keys() - left.keys() == lapsed
+    assert {left[key]["run_id"] for key in kept if left[key] == before[key]} == {run_id}
+    assert len({record["run_id"] for record in left.values()}) == 2
+
+
 def test_a_run_with_a_date_takes_the_data_interval_that_ends_there(stored, airflow_db):
     outcome = journey.run_dag("optix_incremental", logical_date=datetime(1997, 1, 20, tzinfo=UTC))
     assert outcome.state == "success"
     assert {record["last_order"] for record in stored().values()} == {"1997-01-19"}
+
+
+def test_a_customer_who_was_refused_goes_again_with_the_next_day(stored, emulator, airflow_db):
+    ((refused,),) = in_warehouse(
+        "SELECT customer_id FROM orders GROUP BY customer_id HAVING min(order_date) = max(order_date) "
+        "AND max(order_date) = '1997-01-18' ORDER BY customer_id LIMIT 1"
+    )
+    emulator.state.switches = Switches(poison=refused)
+    first = journey.run_dag("optix_incremental", logical_date=datetime(1997, 1, 19, tzinfo=UTC))
+    assert (first.state, first.results["upload"]["rejected"]) == ("success", 1)
+    assert (first.results["upload"]["owed"]["added"], refused in stored()) == (1, False)
+    emulator.state.switches = Switches()
+    second = journey.run_dag("optix_incremental", logical_date=datetime(1997, 1, 20, tzinfo=UTC))
+    owed = second.results["upload"]["owed"]
+    assert (second.state, owed["sent"], owed["accepted"], owed["left"]) == ("success", 1, 1, 0)
+    assert stored()[refused]["last_order"] == "1997-01-18"
 
 
 def test_the_query_of_the_examples_takes_whole_days_of_berlin_too(stored, airflow_db):

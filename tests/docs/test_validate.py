@@ -28,7 +28,8 @@ def test_the_output_shown_is_the_output(command, output):
 
 
 ABOUT_FILES = ("validate", "infer", "template")
-ON_OTHER_PAGES = ("replay", "ledger forget")
+OF_LEDGERS = ("ledger forget", "ledger move", "ledger backup", "ledger rebuild")
+ON_OTHER_PAGES = ("replay", *OF_LEDGERS)
 
 
 def test_every_command_and_format_is_shown():
@@ -53,12 +54,11 @@ def test_the_replay_is_shown_where_its_file_is_explained():
     assert _named(command for command in COMMANDS if command.name == "replay") <= set(re.findall(r"--[a-z-]+", page))
 
 
-def test_beginning_a_ledger_anew_is_shown_where_ledgers_are_explained():
+@pytest.mark.parametrize("name", OF_LEDGERS)
+def test_what_changes_a_ledger_is_shown_where_ledgers_are_explained(name):
     page = (DOCS / "ledger.md").read_text()
-    assert "airflow optimove ledger forget" in page
-    assert _named(command for command in COMMANDS if command.name == "ledger forget") <= set(
-        re.findall(r"--[a-z-]+", page)
-    )
+    assert f"airflow optimove {name}" in page
+    assert _named(command for command in COMMANDS if command.name == name) <= set(re.findall(r"--[a-z-]+", page))
 
 
 def _named(commands):

@@ -111,6 +111,54 @@ def test_a_load_into_another_target_is_not_gone_on_with(emulator, connection, ta
     assert not emulator.state.connections[connection].visible(emulator.state.clock())
 
 
+@pytest.fixture
+def owing(emulator, connection, customers, capfd):
+    """Arguments of a load; 2, 3 and 4 are owed, and have been sent again as often as they may be."""
+    into = ("--data-connection", connection, "--primary-key", "id", "--set", "max_rejected=5")
+    how = (*into, "--set", "resend_rejected=true", "--set", 'sending={"owed_tries": 1}')
+    emulator.state.switches = Switches(poison="poison")
+    customers.write_text("id,word\n1,well\n2,poison\n3,poison\n4,poison\n")
+    assert as_json(capfd, "load", customers, *how, code=1)["owed"]["left"] == 3
+    customers.write_text("id,word\n5,well\n")
+    assert as_json(capfd, "load", customers, *how)["owed"]["rejected_again"] == 3
+    return how
+
+
+def test_what_is_owed_is_listed(connection, customers, owing, capfd):
+    assert as_json(capfd, "load", customers, *owing)["owed"]["sent"] == 0
+    (ledger,) = as_json(capfd, "ledger", "list")
+    assert ledger["owed"] == 3
+    found = as_json(capfd, "ledger", "owed", connection)
+    assert [(row["key"], row["tries"], row["record"]["word"]) for row in found] == [(key, 1, "poison") for key in "234"]
+    assert as_json(capfd, "ledger", "owed", connection, "3", "--load-id", found[0]["load_id"]) == found[1:2]
+    assert as_json(capfd, "ledger", "owed", connection, "77", code=1) == []
+    assert main(["ledger", "owed", connection]) == 0
+    assert "holds a value that is refused" in capfd.readouterr().out
+
+
+def test_what_is_owed_is_saved_and_mended_let_go_again_or_dropped(
+    emulator, connection, customers, owing, tmp_path, capfd
+):
+    """What is saved and mended goes with a replay, as old as it is; then nothing is owed of it any more."""
+    about = ("ledger", "owed", connection)
+    assert main([*about, "2", "--drop"]) == 2
+    assert "nobody can be asked here whether that is to be dropped: add --yes" in capfd.readouterr().err
+    assert main([*about, "2", "--drop", "--yes"]) == 0
+    assert main([*about, "3", "--again"]) == 0
+    assert {(row["key"], row["tries"]) for row in as_json(capfd, *about)} == {("4", 1), ("3", 0)}
+    saved = tmp_path / "owed.jsonl"
+    assert main([*about, "4", "--save", str(saved)]) == 0
+    assert main([*about, "4", "--save", str(saved)]) == 2, "what is there already is kept"
+    saved.write_text(saved.read_text().replace('"word":"poison"', '"word":"mended"'))
+    replayed = as_json(capfd, "replay", saved)
+    assert (replayed["accepted"], replayed["owed"]["dropped_because"]) == (1, {"own_rows": 1})
+    emulator.state.switches = Switches()
+    assert as_json(capfd, "load", customers, *owing)["owed"]["accepted"] == 1
+    found = emulator.state.connections[connection].visible(emulator.state.clock())
+    words = {key: one.data["word"] for key, one in found.items()}
+    assert words == {"1": "well", "3": "poison", "4": "mended", "5": "well"}
+
+
 def test_people_are_told_who_counted_the_rows(emulator, table, tmp_path, capfd):
     path = tmp_path / "profiles.csv"
     path.write_text("customerId,ltv\nc1,7\nc2,8\n")

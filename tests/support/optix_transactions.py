@@ -1,9 +1,11 @@
 """Loads into an emulated data connection against its ledger: what each brings, and what became of its rows."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
+from optimove_provider.loads.erasure.expire_keys import ExpireOptions, expire_keys
 from optimove_provider.loads.ledger.ledger import ledger_of
 from optimove_provider.loads.optix.load import plan
 from optimove_provider.loads.optix.update import Update, load_update
@@ -41,6 +43,20 @@ class TransactionTarget(Target):
         load_update(self.client, lambda: opened(rows(values)), self.staging, self.report, what)
         return self.report
 
+    def expire(self, keys, generation=None, load_id=None, suppress=False, **settings):
+        """Make records of these keys expire; each is a load of its own too."""
+        self.loads += 1
+        self.report = Report(load_id or f"6f0f5d3a-0000-4000-8000-{self.loads:012}", {}, mode="expire")
+        what = ExpireOptions(self.wanted(generation=generation, **settings), suppress)
+        expire_keys(self.client, lambda: opened(named(keys)), self.staging, self.report, what)
+        return self.report
+
+    @property
+    def proof(self):
+        """What the last load made to expire, key by key."""
+        with self.staging.open(f"reports/{self.report.load_id}.expired.jsonl") as lines:
+            return {told["key"]: told for told in map(json.loads, lines)}
+
     @property
     def values(self):
         return {key: data.get("value") for key, data in self.visible.items()}
@@ -52,6 +68,12 @@ class TransactionTarget(Target):
     @property
     def ledger(self):
         return ledger_of(self.staging, "optix", self.client.settings.host, self.data_connection_uuid)
+
+
+def named(keys):
+    """A source of keys, with something else about them."""
+    text = pa.array(["secret"] * len(keys), pa.string())
+    return [pa.RecordBatch.from_pydict({"id": pa.array(list(keys), pa.string()), "asked_by": text})]
 
 
 def rows(values):

@@ -27,6 +27,7 @@ from optimove_provider.operators.dcp import (
     DcpWriteProfilesOperator,
 )
 from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUpdateOperator, OptixUploadOperator
+from optimove_provider.operators.optix_expire import OptixExpireOperator
 from optimove_provider.options import Guards, Sending
 from optimove_provider.sensors.dcp import DcpProfileSensor, DcpUploadSensor
 from optimove_provider.tasks.replay import replay
@@ -80,6 +81,7 @@ def options() -> None:
     OptixUpdateOperator(task_id="c", data_connection_uuid="uuid", primary_key="id", sending=Sending(max_in_flight=1))
     assert_type(replay("file", guards=Guards(max_changed_share=None), sending=Sending(8)), dict[str, Any])
     Guards(min_rows_share="0.3")  # type: ignore[arg-type]
+    OptixExpireOperator(task_id="e", data_connection_uuid="u", primary_key="id", keys=["a", 1], suppress=True)
     OptixUploadOperator(task_id="d", data_connection_uuid="u", primary_key="id", guards=Sending())  # type: ignore[arg-type]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from optimove_provider.contract.dcp import config as dcp
-from optimove_provider.contract.dcp import profiles
+from optimove_provider.contract.dcp import profiles, subject_access
 from optimove_provider.contract.optix import data_connections as optix
 from optimove_provider.contract.wire.messages import Endpoint, Request, Response
 from optimove_provider.emulator.model.state import State
@@ -19,6 +19,7 @@ PREFIXES: Mapping[str, str] = {
     optix.API: "/api/data-connections/v1",
     dcp.API: "/experiment/v1",
     profiles.API: "/vis/api",
+    subject_access.API: "/v2",
     dcp.HISTORY_API: "/_emulator/uploads/",
 }
 """Where each API of the contract is served."""

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from optimove_provider.contract.dcp import config as dcp
+from optimove_provider.contract.dcp import subject_access
 from optimove_provider.contract.optix import data_connections as optix
 from optimove_provider.emulator.replies import Refusal, json_object
 
 ANY = "*"
-ENDPOINT_NAMES = tuple(row.name for row in (*optix.ENDPOINTS, *dcp.ENDPOINTS))
+ENDPOINT_NAMES = tuple(row.name for row in (*optix.ENDPOINTS, *dcp.ENDPOINTS, *subject_access.ENDPOINTS))
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from optimove_provider.loads.report.begun import FOLDER
 from optimove_provider.loads.report.report import COUNTS
+from optimove_provider.loads.report.visibility import EXPIRE
 from optimove_provider.loads.state.staging import Staging
 
 MOST = 20_000
@@ -76,7 +77,11 @@ class Load:
 
     @property
     def has_arrived(self) -> bool:
-        """Whether the target has what it brought, or had it already."""
+        """Whether the target has what it brought, or had it already; one that makes records expire brings nothing."""
+        return self.mode != EXPIRE and self._has_succeeded
+
+    @property
+    def _has_succeeded(self) -> bool:
         return self.state == "committed" or (self.state == "nothing_to_send" and self.counts["unchanged"] > 0)
 
     @classmethod

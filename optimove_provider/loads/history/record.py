@@ -21,7 +21,7 @@ _INTEGER = re.compile(r"0|-?[1-9][0-9]*", re.ASCII)
 MEANING = {
     "live": "accepted, and there",
     "removed": "accepted, and gone from the source since; still in the target",
-    "tombstone": "not there: it was made to expire, or it was rejected and never accepted",
+    "tombstone": "not there: it was made to expire, or it was rejected or deleted and never accepted",
     "unknown": "not known: it may have been sent, and nobody could tell whether it arrived",
     "expired": "accepted, and expired since",
 }
@@ -29,7 +29,8 @@ MEANING = {
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What the ledger has of a key at one place. `load_id` is empty where loads were compacted into one layer."""
+    """What the ledger has of a key at one place. `load_id` is empty where loads were compacted into one layer; `stamp`
+    is what was sent with the record without being part of it, a JSON object."""
 
     key: str
     state: str
@@ -39,6 +40,7 @@ class Sighting:
     record: str | None
     committed_at: datetime | None
     load_id: str
+    stamp: str | None = None
 
     @property
     def meaning(self) -> str:
@@ -77,8 +79,8 @@ def sightings(staging: Staging, manifest: Manifest, key: str, now: datetime) -> 
     Reads the keys of the whole ledger, a row group at a time.
     """
     found = [
-        *_of_layers(staging, manifest, _as_stored(key), now),
-        *_of_intents(staging, manifest, _as_stored(key), now),
+        *_of_layers(staging, manifest, as_stored(key), now),
+        *_of_intents(staging, manifest, as_stored(key), now),
     ]
     return found[::-1]
 
@@ -91,7 +93,7 @@ def with_loads(found: Iterable[Sighting], loads: Sequence[Load]) -> list[tuple[S
     return [(one, by_id.get(one.load_id) or by_age.get(one.generation.isoformat())) for one in found]
 
 
-def _as_stored(key: str) -> list[str]:
+def as_stored(key: str) -> list[str]:
     """The key as JSON text: of a string, and of an integer if it looks like one."""
     texts = [json.dumps(key, ensure_ascii=False)]
     return [*texts, key] if _INTEGER.fullmatch(key) else texts
@@ -133,4 +135,4 @@ def _sighting(row: dict[str, Any], committed_at: datetime | None, load_id: str, 
     elif state != "tombstone" and expires and expires <= now:
         state = "expired"
     ages = (row["generation"], row["opened"], expires)
-    return Sighting(json.loads(row["key"]), state, *ages, row["record"], committed_at, load_id)
+    return Sighting(json.loads(row["key"]), state, *ages, row["record"], committed_at, load_id, row["stamp"])

@@ -45,9 +45,11 @@ def vacuum(ledger: Ledger, lease: Lease, before: datetime) -> list[str]:
     """
     manifest = lease.owned(ledger.read())
     recent = {path: at for path, at in manifest.let_go.items() if at >= before}
-    kept = {_name(path) for path in (*recent, *(layer.path for layer in manifest.layers))}
-    gone = ledger.staging.sweep(ledger.layers.folder, before, kept.__contains__)
+    owed = [manifest.owed.path] if manifest.owed else []
+    kept = {_name(path) for path in (*recent, *owed, *(layer.path for layer in manifest.layers))}
     listed = {_name(manifest.suppressed.path)} if manifest.suppressed else set()
+    gone = ledger.staging.sweep(ledger.layers.folder, before, kept.__contains__)
+    gone += ledger.staging.sweep(ledger.owed_folder, before, kept.__contains__)
     gone += ledger.staging.sweep(ledger.suppressions, before, listed.__contains__)
     if len(recent) < len(manifest.let_go):
         lease.change(lambda found: replace(found, let_go=recent))
@@ -101,15 +103,22 @@ def forget(ledger: Ledger, force: bool = False, *beside: str) -> None:
     if isinstance(lease, Held):
         raise TargetBusy(lease)
 
+    with lease:
+        empty(ledger, lease, force, *beside)
+
+
+def empty(ledger: Ledger, lease: Lease, force: bool = False, *beside: str) -> None:
+    """The same of a ledger whose lease one has. Raises StillPending, and LeaseLost."""
+    staging = ledger.staging
+
     def emptied(manifest: Manifest) -> Manifest:
         _refuse_pending(manifest, force)
         return Manifest(version=manifest.version + 1, holder=manifest.holder, suppressed=manifest.suppressed)
 
-    with lease:
-        lease.change(emptied)
-        for name in beside:
-            staging.remove_folder(f"{ledger.manifest_file.folder}/{name}")
-        vacuum(ledger, lease, staging.surroundings.now() + GRACE)
+    lease.change(emptied)
+    for name in beside:
+        staging.remove_folder(f"{ledger.manifest_file.folder}/{name}")
+    vacuum(ledger, lease, staging.surroundings.now() + GRACE)
 
 
 def check_forgettable(ledger: Ledger, force: bool) -> None:

@@ -71,7 +71,7 @@ class LayerWriter:
     def keys(self, folder: str, numbers: Collection[int]) -> Iterator[pa.RecordBatch]:
         """The keys of some rows of a load, by their numbers, as batches of `_key`."""
         wanted = _numbers(numbers)
-        return (_among(batch, wanted) for batch in self._rows_of(folder, "_row", "_key"))
+        return (_among(batch, wanted) for batch in self.rows_of(folder, "_row", "_key"))
 
     def unknown(
         self, manifest: Manifest, rows: Iterable[tuple[str, str | None]], age: Age, until: datetime | None
@@ -92,24 +92,25 @@ class LayerWriter:
         return f"{self.folder}/{self._staging.surroundings.new_id()}.parquet"
 
     def _accepted(self, folder: str, origin: Origin, rejected: Integers) -> Iterator[pa.RecordBatch]:
-        for batch in self._rows_of(folder):
+        for batch in self.rows_of(folder):
             some = _without(batch, rejected)
             made = row_files.fingerprints(some["_record"])
-            rows = layers.rows_of(some["_key"], some["_record"], made, origin.age, origin.expires)
+            stamps = row_files.stamps_of(some)
+            rows = layers.rows_of(some["_key"], some["_record"], made, origin.age, origin.expires, stamps=stamps)
             yield layers.with_values(rows, evidence=origin.evidence, unproven_since=origin.unproven_since)
 
     def _doubtful(self, folder: str, origin: Origin, rejected: Integers) -> Iterator[pa.RecordBatch]:
-        for batch in self._rows_of(folder):
+        for batch in self.rows_of(folder):
             some = _among(batch, rejected)
             made = row_files.fingerprints(some["_record"])
-            rows = layers.rows_of(
-                some["_key"], some["_record"], pa.nulls(len(some), pa.binary()), origin.age, judged_by=made
-            )
+            nothing, stamps = pa.nulls(len(some), pa.binary()), row_files.stamps_of(some)
+            rows = layers.rows_of(some["_key"], some["_record"], nothing, origin.age, judged_by=made, stamps=stamps)
             yield layers.with_values(rows, unproven_since=origin.age.opened)
 
-    def _rows_of(self, folder: str, *columns: str) -> Iterator[pa.RecordBatch]:
+    def rows_of(self, folder: str, *columns: str) -> Iterator[pa.RecordBatch]:
+        """The rows that a load sent: number, key and record of each, unless other columns are named."""
         for path in row_files.sendable_paths(self._staging, folder):
-            yield from row_files.read(self._staging, path, columns or ("_row", "_key", "_record"))
+            yield from row_files.read(self._staging, path, columns or ("_row", "_key", "_record", "_stamp"))
 
 
 def _numbers(rows: Collection[int]) -> Integers:

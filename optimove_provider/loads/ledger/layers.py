@@ -20,7 +20,22 @@ from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.arrow.types import Mask
 
-_OF_ROWS = {"key": "_key", "record": "_record", "fingerprint": "_fingerprint", "judged_by": "_fingerprint"}
+_OF_ROWS = {
+    "key": "_key",
+    "record": "_record",
+    "fingerprint": "_fingerprint",
+    "judged_by": "_fingerprint",
+    "stamp": "_stamp",
+}
+_OF_OWED = {
+    "key": "_key",
+    "record": "_record",
+    "judged_by": "_fingerprint",
+    "generation": "mark_generation",
+    "opened": "mark_opened",
+    "unproven_since": "mark_opened",
+    "stamp": "_stamp",
+}
 _OF_FORMAT_1 = {**{name: name for name in LEDGER.names}, "unproven_since": "opened"}
 _OF_LEDGER = {name: name for name in LEDGER.names}
 _MADE = ("fingerprint", "judged_by")
@@ -66,7 +81,10 @@ class Source:
         return self.algorithm != ALGORITHM
 
     def _stored(self, batch: pa.RecordBatch, name: str) -> pa.Array:
-        return batch.column(self.names[name])
+        """A column of the file; files of older versions have no stamps."""
+        own = self.names[name]
+        is_there = name != "stamp" or own in batch.schema.names
+        return batch.column(own) if is_there else pa.nulls(batch.num_rows, pa.string())
 
 
 def stored_rows(path: str, algorithm: str = ALGORITHM, has_evidence: bool = True) -> Source:
@@ -98,6 +116,11 @@ def _of_intent(staging: Staging, path: str, intent: Intent) -> Source:
     return Source(path, ALGORITHM if has_fingerprints else "", constants, _OF_ROWS)
 
 
+def _of_owed_intent(path: str) -> Source:
+    """The same of owed rows, which are just older than the age that they are to be accepted with."""
+    return Source(path, constants={**dict.fromkeys(_NOT_KNOWN), "state": "live"}, names=_OF_OWED)
+
+
 _NOT_KNOWN = ("fingerprint", "expires", "evidence")
 
 
@@ -110,7 +133,13 @@ def of_intents(staging: Staging, manifest: Manifest, without: str = "") -> list[
     """Where the rows of the intents are, the last intent last; `without` that of one load."""
     order = sorted((one.written_as, load_id) for load_id, one in manifest.intents.items() if load_id != without)
     found = [manifest.intents[load_id] for _, load_id in order]
-    return [_of_intent(staging, path, one) for one in found for path in row_files.sendable_paths(staging, one.folder)]
+    return [source for one in found for source in _of_one_intent(staging, one)]
+
+
+def _of_one_intent(staging: Staging, intent: Intent) -> Iterator[Source]:
+    yield from (_of_intent(staging, path, intent) for path in row_files.sendable_paths(staging, intent.folder))
+    if intent.owed:
+        yield from map(_of_owed_intent, row_files.paths(staging, intent.owed))
 
 
 def of_all(staging: Staging, manifest: Manifest) -> list[Source]:
@@ -167,12 +196,14 @@ def rows_of(
     expires: datetime | None = None,
     state: str = "live",
     judged_by: pa.Array | None = None,
+    stamps: pa.Array | None = None,
 ) -> pa.RecordBatch:
     """Rows of a ledger that have one age, expiry and state, and no evidence."""
     judged_by = pa.nulls(len(keys), pa.binary()) if judged_by is None else judged_by
+    stamps = pa.nulls(len(keys), pa.string()) if stamps is None else stamps
     constants = {**asdict(age), "expires": expires, "state": state, "evidence": None, "unproven_since": None}
     rest = (pa.repeat(pa.scalar(value, LEDGER.field(name).type), len(keys)) for name, value in constants.items())
-    return pa.record_batch([keys, records, fingerprints, judged_by, *rest], schema=LEDGER)
+    return pa.record_batch([keys, records, fingerprints, judged_by, *rest, stamps], schema=LEDGER)
 
 
 def tombstones(keys: pa.Array, age: Age) -> pa.RecordBatch:

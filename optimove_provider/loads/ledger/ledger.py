@@ -23,10 +23,9 @@ snapshot is sent at all, and a key that a snapshot lacks is rewritten as removed
 snapshot had and that were rejected need no row of their own; those of any other load get one, of that load's age.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import chain
 from typing import Literal
 
 from optimove_provider.loads.ledger.key_type import KeyType
@@ -40,6 +39,7 @@ from optimove_provider.loads.ledger.manifest import (
     Manifest,
     ManifestFile,
     Origin,
+    Owed,
     PlanRef,
     SourceSnapshot,
 )
@@ -80,6 +80,20 @@ class Commit:
         object.__setattr__(self, "snapshot", self.snapshot and replace(self.snapshot, age=age))
 
 
+@dataclass(frozen=True, slots=True)
+class OwedCommit:
+    """What a commit makes of the rows that are owed, all of which are `left` owed afterwards.
+
+    `paid`: rows of the ledger, each of its own age, of those that were accepted; `doubtful` ones of which an earlier
+    batch may have brought the rows that are refused now. `adds`: the load's own refused rows are among those left.
+    """
+
+    left: Owed | None
+    paid: Batches | None = None
+    doubtful: Batches | None = None
+    adds: bool = False
+
+
 class Ledger:
     """The ledger of one target. `key_type` is that of whoever writes to it; None where keys have one type only."""
 
@@ -87,6 +101,7 @@ class Ledger:
         self.staging, self._key_type = staging, key_type
         self.manifest_file = ManifestFile(staging, target)
         self.layers = LayerWriter(staging, f"{self.manifest_file.folder}/layers")
+        self.owed_folder = f"{self.manifest_file.folder}/owed"
         self.suppressions = f"{self.manifest_file.folder}/suppressions"
 
     def read(self) -> Manifest:
@@ -104,15 +119,17 @@ class Ledger:
         age: Age,
         folder: str,
         state: Literal["live", "removed"] = "live",
+        owed: str = "",
     ) -> Manifest:
-        """Write the intent of a load, which is write-ahead: before its first request, the rows that it may send.
+        """Write the intent of a load, which is write-ahead: before its first request, the rows that it may send; and
+        the folder of owed ones that it may send too.
 
         Raises CommitConflict where the ledger is no longer what was planned against, LeaseLost, and OtherKeyType.
         """
 
         def edit(manifest: Manifest) -> Manifest:
             manifest.check_base_of(PlanRef(lease.load_id, planned_against))
-            own = Intent(folder, age.not_after(self._now), state, planned_against, manifest.version + 1)
+            own = Intent(folder, age.not_after(self._now), state, planned_against, manifest.version + 1, owed)
             return self._keyed(manifest).changed(intents={**manifest.intents, lease.load_id: own})
 
         return lease.change(edit)
@@ -122,17 +139,24 @@ class Ledger:
 
         def edit(manifest: Manifest) -> Manifest:
             others = {load_id: intent for load_id, intent in manifest.intents.items() if load_id != lease.load_id}
-            key_type = manifest.key_type if manifest.layers or others else ""  # nothing there has a key
+            has_keys = manifest.layers or others or manifest.owed
+            key_type = manifest.key_type if has_keys else ""
             return manifest.changed(intents=others, key_type=key_type)
 
         return lease.change(edit)
 
     def commit(
-        self, lease: Lease, commit: Commit, rejected: Collection[int] = (), sent_before: bool = False
+        self,
+        lease: Lease,
+        commit: Commit,
+        rejected: Collection[int] = (),
+        sent_before: bool = False,
+        owed: OwedCommit | None = None,
     ) -> Manifest:
         """Enter what was acknowledged; `rejected` rows, by their numbers, were not.
 
         `sent_before`: nobody knows what became of an earlier batch of the same rows, so the rejected ones are unknown.
+        `owed`: what becomes of the rows that are owed; None leaves them as they are.
 
         Raises CommitConflict where the ledger is no longer what was planned against, and LeaseLost where another load
         has the lease: then nothing is entered, and the load's intent stays.
@@ -146,28 +170,38 @@ class Ledger:
         def edit(manifest: Manifest) -> Manifest:
             manifest.check_base_of(plan)
             return replace(
-                manifest,
+                manifest.owing(owed.left, self._now) if owed else manifest,
                 newest_snapshot=commit.snapshot or manifest.newest_snapshot,
                 committed_at=commit.committed_at,
                 committed=plan,
                 intents=_intent_to_expire(commit, manifest.version + 1),
             )
 
-        added = [*self.layers.copy(commit.kept), *self._sent(commit, rejected, sent_before)]
-        return self._put_on_top(lease, added, edit, plan.load_id, self._rejected(commit, rejected))
+        adds = owed is not None and owed.adds
+        added = [*self.layers.copy(commit.kept), *self._sent(commit, rejected, sent_before, adds)]
+        if owed:
+            added += [self.layers.write(rows) for rows in (owed.doubtful, owed.paid) if rows is not None]
+        return self._put_on_top(lease, added, edit, plan.load_id, self._rejected(commit, rejected, adds))
 
     def commit_expired(
-        self, lease: Lease, written_as: int, age: Age, expired: Batches, rejected: Collection[int] = ()
+        self,
+        lease: Lease,
+        written_as: int,
+        age: Age,
+        expired: Batches,
+        rejected: Collection[int] = (),
+        plan: PlanRef | None = None,
     ) -> Manifest:
         """Enter tombstones for rows that were sent again to expire, by the intent that made version `written_as`.
 
-        The `rejected` ones stay as they were. Raises as `commit`.
+        The `rejected` ones stay as they were. `plan`: what is carried out by this, if it is a load of its own. Raises
+        as `commit`.
         """
 
         def edit(manifest: Manifest) -> Manifest:
             if manifest.version != written_as:
                 raise CommitConflict.of(PlanRef(lease.load_id, written_as), manifest.version)
-            return replace(manifest, intents={})
+            return replace(manifest, intents={}, committed=plan or manifest.committed)
 
         return self._put_on_top(
             lease, [self.layers.tombstones(expired, age.not_after(self._now), rejected)], edit, lease.load_id
@@ -192,7 +226,7 @@ class Ledger:
         age = age.not_after(self._now)
         unknown = self.layers.unknown(self.read(), rows, age, until)
         return self._put_on_top(
-            lease, [unknown], _without_intents, rejected=Rejected(rejected, age) if rejected else None
+            lease, [unknown], _without_intents, rejected=[Rejected(rejected, age)] if rejected else ()
         )
 
     def resolve_as_unknown(self, lease: Lease) -> Manifest:
@@ -206,21 +240,21 @@ class Ledger:
     def _now(self) -> datetime:
         return self.staging.surroundings.now()
 
-    def _sent(self, commit: Commit, rejected: Collection[int], sent_before: bool) -> list[Layer]:
+    def _sent(self, commit: Commit, rejected: Collection[int], sent_before: bool, owed: bool) -> list[Layer]:
         if not rejected:
             return self.layers.link(commit.sent, commit.origin)
-        doubtful = [self.layers.doubtful(commit.sent, commit.origin, rejected)] if sent_before else []
+        refused = replace(commit.origin, age=_age_of_refused(commit, owed))
+        doubtful = [self.layers.doubtful(commit.sent, refused, rejected)] if sent_before else []
         return [*doubtful, self.layers.accepted(commit.sent, commit.origin, rejected)]
 
-    def _rejected(self, commit: Commit, refused: Collection[int]) -> Rejected | None:
+    def _rejected(self, commit: Commit, refused: Collection[int], owed: bool) -> Iterator[Rejected]:
         """The keys that a load had and that were rejected, here or by the server. Of a snapshot none are needed."""
         if commit.snapshot:
-            return None
-        unfit = row_files.refused_keys(self.staging, commit.frozen) if commit.frozen else None
-        if not (refused or unfit):
-            return None
-        taken_back = self.layers.keys(commit.sent, refused) if refused else ()
-        return Rejected(chain(unfit or (), taken_back), commit.origin.age)
+            return
+        if unfit := row_files.refused_keys(self.staging, commit.frozen) if commit.frozen else None:
+            yield Rejected(unfit, commit.origin.age)
+        if refused:
+            yield Rejected(self.layers.keys(commit.sent, refused), _age_of_refused(commit, owed))
 
     def _put_on_top(
         self,
@@ -228,7 +262,7 @@ class Ledger:
         added: list[Layer],
         edit: Callable[[Manifest], Manifest],
         load_id: str = "",
-        rejected: Rejected | None = None,
+        rejected: Iterable[Rejected] = (),
     ) -> Manifest:
         """Put layers on top, and resolve the intents of all loads but `load_id`: their rows go below, as unknown.
 
@@ -238,16 +272,16 @@ class Ledger:
         before = lease.owned(self.read())
         stack, now = [*self.layers.resolved(before, without=load_id), *added], self._now
         may_be_there = any(layer.rows for layer in stack)
-        if rejected:
-            base = replace(before, layers=(*before.layers, *(one for one in stack if one.rows)), intents={})
-            stack.append(self.layers.rejected(base, rejected))
+        for one in rejected:
+            base = replace(before, layers=(*before.layers, *(layer for layer in stack if layer.rows)), intents={})
+            stack.append(self.layers.rejected(base, one))
         layers = tuple(replace(layer, committed_at=now) for layer in stack if layer.rows)
 
         def add(manifest: Manifest) -> Manifest:
             if (manifest.version, manifest.layers) != (before.version, before.layers):
                 raise CommitConflict.of(PlanRef(lease.load_id, before.version), manifest.version)
             edited = edit(manifest)
-            if may_be_there or edited.intents:
+            if may_be_there or edited.intents or edited.owed:
                 edited = self._keyed(edited)
             return edited.changed(layers=(*manifest.layers, *layers))
 
@@ -255,6 +289,13 @@ class Ledger:
 
     def _keyed(self, manifest: Manifest) -> Manifest:
         return self._key_type.fixed_in(manifest) if self._key_type else manifest
+
+
+def _age_of_refused(commit: Commit, owed: bool) -> Age:
+    """How old what is entered of refused keys is. If they are owed, it is just older than they are: so whatever else is
+    of their age, or newer, is a later word on their key, and no owed row outdates itself."""
+    age = commit.origin.age
+    return age.just_before if owed else age
 
 
 def _intent_to_expire(commit: Commit, version: int) -> dict[str, Intent]:

@@ -19,7 +19,8 @@ from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
 
 FORMAT = 3
-"""2 keeps by what evidence rows were accepted, 3 names the suppression list: who does not know it must not write."""
+"""2 keeps by what evidence rows were accepted, 3 names the suppression list and which rows are owed: who does not know
+them must not write."""
 _ATTEMPTS = 50
 _TARGETS = uuid.uuid5(uuid.NAMESPACE_URL, "https://pypi.org/project/airflow-provider-optimove/targets")
 
@@ -119,7 +120,8 @@ class Intent:
     holds of them is unknown.
 
     `folder` has their Parquet files; `state` is what they are if they arrived. The plan was made against version
-    `planned_against` of the manifest, and to write the intent made version `written_as` of it.
+    `planned_against` of the manifest, and to write the intent made version `written_as` of it. `owed` is the folder of
+    owed rows that it may send too, each of its own age; "" where there are none.
     """
 
     folder: str
@@ -127,6 +129,16 @@ class Intent:
     state: Literal["live", "removed"]
     planned_against: int
     written_as: int
+    owed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """The immutable file with the rows that are owed to a target: those that its server refused, and that are to be
+    sent again. `loads.owed.rows` has its columns."""
+
+    path: str
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +175,7 @@ class Manifest:
     `committed` is the last plan that was, and `committed_at` when. `intents` are those of loads by their ids. `let_go`
     says of files that were layers when they ceased to be: who reads without the lease may still need them. `key_type`
     is that of all keys of a data connection, "string" or "integer"; "" until rows may have been sent, and of a table.
+    `owed` are the rows that are owed to the target, None where there are none.
     `suppressed` is the list of keys that loads leave out, None where there never was one.
     """
 
@@ -176,6 +189,7 @@ class Manifest:
     let_go: Mapping[str, datetime] = field(default_factory=dict)
     holder: Holder | None = None
     key_type: str = ""
+    owed: Owed | None = None
     suppressed: SuppressionList | None = None
 
     def is_base_of(self, plan: PlanRef) -> bool:
@@ -197,6 +211,12 @@ class Manifest:
     def changed(self, **fields: Any) -> "Manifest":
         """The next version, with these fields."""
         return replace(self, version=self.version + 1, **fields)
+
+    def owing(self, owed: Owed | None, now: datetime) -> "Manifest":
+        """The same manifest with other owed rows; the file that is let go stays for those who still read it."""
+        if owed == self.owed or self.owed is None:
+            return replace(self, owed=owed)
+        return replace(self, owed=owed, let_go={**self.let_go, self.owed.path: now})
 
     @property
     def bottom(self) -> tuple[Layer, ...]:
@@ -257,7 +277,8 @@ def intent_folders(staging: Staging) -> set[str]:
     if not compare_and_swap.supports_compare_and_swap(staging.fs):
         return set()
     manifests = (ManifestFile(staging, target).read() for target in staging.names("ledgers"))
-    return {intent.folder for manifest in manifests for intent in manifest.intents.values()}
+    intents = [intent for manifest in manifests for intent in manifest.intents.values()]
+    return {folder for intent in intents for folder in (intent.folder, intent.owed) if folder}
 
 
 def _as_json(manifest: Manifest) -> Any:
@@ -284,6 +305,7 @@ def _from_json(found: dict[str, Any]) -> Manifest:
         let_go={path: datetime.fromisoformat(at) for path, at in found["let_go"].items()},
         holder=holder and Holder(**_times(holder, "renewed_at", "until")),
         key_type=found.get("key_type", ""),
+        owed=Owed(**found["owed"]) if found.get("owed") else None,
         suppressed=SuppressionList(**found["suppressed"]) if found.get("suppressed") else None,
     )
 

@@ -40,9 +40,9 @@ def folder_of(staging: Staging, kind: str, host: str, target: str, alias: str = 
 def ledgers_of(staging: Staging, target: str) -> tuple[str, Mapping[str, str]]:
     """How a target is called, a data connection's uuid or a table's id; and its ledgers, the folder and the host of
     each. Raises SettingsError for what names no target."""
-    kind = "dcp" if target.strip().isdecimal() else "optix"
+    kind = _kind(target)
     target = _IDS[kind](target)
-    index = f"targets/{kind}-{target}"
+    index = _index(target)
     folders = [name.removesuffix(".json") for name in staging.names(index)]
     hosts = {folder: str(_told(staging, index, folder).get("host", "")) for folder in folders}
     return _named(kind, target), {folder: host for folder, host in hosts.items() if _has_ledger(staging, folder)}
@@ -53,10 +53,33 @@ def targets_of(staging: Staging) -> list[str]:
     return sorted(name.partition("-")[2] for name in staging.names("targets") if name.startswith(("optix-", "dcp-")))
 
 
+def enlist(staging: Staging, target: str, folder: str, host: str, is_other: bool = False) -> None:
+    """A target has its ledger in this folder, under that host; `is_other`: it is another one than those of that id."""
+    staging.write(f"{_index(target)}/{folder}.json", {"host": host, "is_other": is_other})
+
+
+def is_other(staging: Staging, target: str, folder: str) -> bool:
+    """Whether the user has said that the target of this ledger is another one than those of the same id."""
+    return _is_other(staging, _index(target), folder)
+
+
+def folder_under(target: str, host: str) -> str:
+    """The folder of a target's ledger, as the host alone names it. Raises SettingsError for what names none."""
+    kind = _kind(target)
+    return target_id(kind, host_url(host), _IDS[kind](target))
+
+
+def _kind(target: str) -> str:
+    return "dcp" if target.strip().isdecimal() else "optix"
+
+
+def _index(target: str) -> str:
+    return f"targets/{_kind(target)}-{_IDS[_kind(target)](target)}"
+
+
 def unlist(staging: Staging, target: str, folder: str) -> None:
     """A target has no ledger in this folder any more."""
-    kind = "dcp" if target.strip().isdecimal() else "optix"
-    staging.remove_folder(f"targets/{kind}-{_IDS[kind](target)}/{folder}.json")
+    staging.remove_folder(f"{_index(target)}/{folder}.json")
 
 
 def _others(staging: Staging, index: str, own: str) -> Mapping[str, str]:

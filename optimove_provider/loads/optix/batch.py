@@ -1,5 +1,8 @@
 """One batch of Opti-X: all slices but the last in any order, then the one that completes it.
 
+Rows that are owed to the target travel in slices of their own, before the last one: each was refused before, so none of
+them completes the batch, unless the server has just taken it and no row of the load itself.
+
 Nothing of a batch is visible before it is completed. One direction: `send_batch` -> `SliceSender` -> `SlicePool` and
 `bisect` -> the client.
 """
@@ -7,7 +10,7 @@ Nothing of a batch is visible before it is completed. One direction: `send_batch
 import logging
 from collections.abc import Sequence
 from datetime import timedelta
-from itertools import islice
+from itertools import chain, islice
 
 from optimove_provider.contract.how_many import how_many
 from optimove_provider.contract.next_steps import NextStep
@@ -55,14 +58,18 @@ def upload_puts(target: OptixTarget, journal: Journal, completing: bool = False)
     return put_of
 
 
-def send_batch(sender: SliceSender, target: OptixTarget, report: Report) -> SliceOutcomes:
+def send_batch(
+    sender: SliceSender, target: OptixTarget, report: Report, owed: SliceSender | None = None
+) -> SliceOutcomes:
     """Send everything and complete the batch. Raises the errors of `contract.wire.errors`; nothing is visible then.
+
+    `owed` sends the owed rows, and has what became of them; what is returned is of the load's own.
 
     Where nobody can know what became of a batch, everything goes once more as another one. An error says how much of it
     had been answered with success.
     """
     try:
-        outcomes = _Batch(sender, target).send(report)
+        outcomes = _Batch(sender, target, owed).send(report)
     except OptimoveProviderError as error:
         rows = how_many(sender.parts.rows, "row")
         ended = "may have been completed" if sender.journal.completing_may_be_done else "was never completed"
@@ -73,35 +80,45 @@ def send_batch(sender: SliceSender, target: OptixTarget, report: Report) -> Slic
         raise
     finally:
         report.batch_uuid = report.batch_uuid or sender.journal.batch_uuid
-    if sender.budget.requests:
-        report.note(f"{how_many(sender.budget.requests, 'request was', 'requests were')} spent on finding refused rows")
+    if spent := sender.budget.requests + (owed.budget.requests if owed else 0):
+        report.note(f"{how_many(spent, 'request was', 'requests were')} spent on finding refused rows")
     return outcomes
 
 
 class _Batch:
-    def __init__(self, sender: SliceSender, target: OptixTarget) -> None:
+    """`sender` has the load's own slices, of which the last one completes the batch; there may be none."""
+
+    def __init__(self, sender: SliceSender, target: OptixTarget, owed: SliceSender | None) -> None:
         self._sender, self._journal, self._perhaps_sent = sender, sender.journal, set[int]()
+        self._senders = [sender, owed] if owed else [sender]
         self._put_of = sender.put_of
-        sender.put_of = self._put
+        for one in self._senders:
+            one.put_of = self._put
         self._completing = upload_puts(target, sender.journal, completing=True)
-        self._last = sender.parts.slices - 1
+        own = sender.parts.numbers
+        self._last = own[-1] if own else None
+        self._before_last = [(sender, own[:-1]), *((one, one.parts.numbers) for one in self._senders[1:])]
 
     def send(self, report: Report) -> SliceOutcomes:
         sender, journal = self._sender, self._journal
         outcomes = self._resume_or_begin(report)
+        for one in self._senders:
+            one.knows(outcomes)
         while not journal.is_completed:
             log.info("batch %s", journal.batch_uuid)
-            sender.begin(outcomes)
+            for one in self._senders:
+                one.begin(outcomes)
             try:
-                sender.send(range(self._last))
+                for one, numbers in self._before_last:
+                    one.send(numbers)
                 self._complete()
             except _BatchInDoubt as doubt:
                 log.warning("%s. Everything goes once more, as a batch of its own that replaces each row", doubt)
                 journal.begin_batch()
                 outcomes, self._perhaps_sent = {}, set()
-        if self._last not in outcomes:  # an earlier try died between completing the batch and saying so
-            outcomes[self._last] = SliceOutcome(sender.parts.last_rows)
-        sender.outcomes = SliceOutcomes(outcomes)
+        settled = sender.outcomes.by_slice
+        if self._last is not None and self._last not in settled:  # an earlier try died between completing and saying so
+            settled[self._last] = SliceOutcome(sender.parts.last_rows)
         return sender.outcomes
 
     def _put(self, slice_: Slice) -> Put:
@@ -125,13 +142,15 @@ class _Batch:
         """What is known of an earlier try's batch that is gone on with; the report says what that relies on."""
         sender, journal = self._sender, self._journal
         before, was_completed = journal.batch, journal.is_completed
-        outcomes = journal.resume_or_begin_batch(sender.sending.resume_span, sender.last_bisected)
+        last_bisected = max(one.last_bisected for one in self._senders)
+        outcomes = journal.resume_or_begin_batch(sender.sending.resume_span, last_bisected)
         taken = sum(outcome.accepted for outcome in outcomes.values())
         if not journal.has_begun_batch and not was_completed:  # what an earlier try had under way when it died
-            unknown = (number for number in range(self._last) if number not in outcomes)
+            numbers = chain.from_iterable(numbers for _, numbers in self._before_last)
+            unknown = (number for number in numbers if number not in outcomes)
             self._perhaps_sent = set(islice(unknown, sender.sending.max_in_flight))
         if before == journal.batch and taken and not was_completed:
-            silence = timedelta(seconds=round(journal.silent_for(outcomes, sender.last_bisected).total_seconds()))
+            silence = timedelta(seconds=round(journal.silent_for(outcomes, last_bisected).total_seconds()))
             rows = how_many(taken, "row")
             said = (
                 f"batch {journal.batch_uuid} of an earlier try is gone on with: Opti-X has acknowledged {rows} "
@@ -145,19 +164,23 @@ class _Batch:
     def _complete(self) -> None:
         """Complete the batch with its last slice; or, where rows of that are refused, with one row that was taken."""
         repeated = self._journal.stage is Stage.CLOSING
-        if not repeated and self._sender.knows_part_of(self._last):  # an earlier try found rows of it to be refused
-            self._sender.send([self._last])
-        if self._last not in self._sender.outcomes.by_slice:
-            slice_ = next(self._sender.parts.read(self._journal.staging, [self._last]))
-            self._complete_with(slice_, range(len(slice_)), repeated)
+        if self._last is not None:
+            self._complete_with_last(self._last, repeated)
         if not self._journal.is_completed:
             slice_, row = self._accepted_row()
             self._complete_with(slice_, [row], repeated)
 
+    def _complete_with_last(self, last: int, repeated: bool) -> None:
+        if not repeated and self._sender.knows_part_of(last):  # an earlier try found rows of it to be refused
+            self._sender.send([last])
+        if last not in self._sender.outcomes.by_slice:
+            slice_ = next(self._sender.parts.read(self._journal.staging, [last]))
+            self._complete_with(slice_, range(len(slice_)), repeated)
+
     def _complete_with(self, slice_: Slice, rows: Sequence[int], repeated: bool) -> None:
         """Complete the batch with these rows. Where those of the last slice are refused, it is sent without that."""
         sender, journal = self._sender, self._journal
-        is_open = slice_.number not in sender.outcomes.by_slice
+        is_open = slice_.number == self._last and slice_.number not in sender.outcomes.by_slice
         sender.may_send()
         if not repeated:
             journal.intend_to_complete()
@@ -185,12 +208,14 @@ class _Batch:
             self._journal.completing_refused()
 
     def _accepted_row(self) -> tuple[Slice, int]:
-        """A row that the server took, to complete the batch with: sent again, byte for byte."""
-        for number, outcome in sorted(self._sender.outcomes.by_slice.items(), reverse=True):
-            if outcome.accepted:
-                slice_ = next(self._sender.parts.read(self._journal.staging, [number]))
-                refused = {one.position for one in outcome.rejected}
-                return slice_, next(row for row in range(len(slice_)) if row not in refused)
+        """A row that the server took, to complete the batch with: sent again, byte for byte. One of the load's own, if
+        it took any of them."""
+        for sender in self._senders:
+            for number, outcome in sorted(sender.outcomes.by_slice.items(), reverse=True):
+                if outcome.accepted:
+                    slice_ = next(sender.parts.read(self._journal.staging, [number]))
+                    refused = {one.position for one in outcome.rejected}
+                    return slice_, next(row for row in range(len(slice_)) if row not in refused)
         raise NothingAccepted(
             "the server refused every row, so there is none to complete the batch with: it stays open, and nothing "
             "became visible. Look at the reasons, mend the source, or the task, and clear it"

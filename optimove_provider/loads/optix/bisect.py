@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from math import ceil, log2
+from math import ceil, inf, log2
 
 from optimove_provider.contract.next_steps import NextStep
 from optimove_provider.contract.optix.named_rows import named_rows
@@ -50,10 +50,10 @@ class BisectBudget:
 
     A refusal is about rows once a request was `accepted`; until then rows from three places are sent alone first, which
     tells whether the request itself is wrong. Without `probe` they are not: so few rows are sent that all may be bad.
-    `requests` counts those of earlier tries too.
+    `requests` counts those of earlier tries too; without `max_requests` the rows themselves are few enough.
     """
 
-    max_requests: int
+    max_requests: float
     requests_per_10s: float
     probe: bool = True
     accepted: bool = False
@@ -66,7 +66,7 @@ class BisectBudget:
             self.requests += 1
             if self.requests > self.max_requests:
                 raise BisectTooLong(
-                    f"{self.max_requests} requests (max_bisect_requests) were not enough to find all rows that the "
+                    f"{self.max_requests:.0f} requests (max_bisect_requests) were not enough to find all rows that the "
                     "server refuses. The batch stays open, so nothing is visible. Look at what was refused in the log "
                     "and mend the source, or raise max_bisect_requests"
                 )
@@ -76,13 +76,13 @@ class BisectBudget:
         each = 2 * ceil(log2(max(rows, 2)))
         log.warning(
             "a slice of %d rows was refused (%d: %.200s). Looking for the bad rows: about %d requests, %.0f s at "
-            "requests_per_10s, for each of them; max_bisect_requests leaves %d",
+            "requests_per_10s, for each of them%s",
             rows,
             refusal.status,
             refusal.text,
             each,
             10 * each / self.requests_per_10s,
-            self.max_requests - self.requests,
+            "" if self.max_requests == inf else f"; max_bisect_requests leaves {self.max_requests - self.requests:.0f}",
         )
 
 

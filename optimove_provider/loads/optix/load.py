@@ -20,11 +20,13 @@ from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.report.visibility import batch_doubt
 from optimove_provider.loads.spool.every_column import columns_for
 from optimove_provider.loads.spool.first_rows import limit_note, opened_first
-from optimove_provider.loads.spool.freeze import OpenRows, Spool, open_spool
+from optimove_provider.loads.spool.freeze import Frozen, OpenRows, Spool, open_spool
 from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.rows import FirstRows
+from optimove_provider.records.to_json.deletions import DeletedColumn, DeletionsApart, Encodes
 from optimove_provider.records.to_json.encode import Encoder
+from optimove_provider.records.to_json.stamps import fields_of
 
 
 def load(
@@ -48,7 +50,7 @@ def load(
         judge(report, options.max_rejected, "Everything else was committed")
         judge_expired(report, options.max_rejected)
 
-    in_doubt = batch_doubt(journal, lambda: report.accepted)
+    in_doubt = batch_doubt(journal, lambda: report.accepted or report.owed.get("accepted", 0))
     with run_once(report, journal, judge_end, in_doubt=in_doubt) as unfinished:
         if unfinished:
             ledger = target_ledger(client, staging, options.target, report)
@@ -90,9 +92,16 @@ def _frozen(open_rows: OpenRows, journal: Journal, options: UploadOptions, resum
     def encoder(schema: pa.Schema) -> Encoder:
         return Encoder(schema, target.primary_key, target.key_type, options.nulls)
 
+    def encoder_apart(schema: pa.Schema) -> Encodes:
+        return (
+            DeletionsApart(schema, column, target.primary_key, target.key_type, encoder) if column else encoder(schema)
+        )
+
+    column = DeletedColumn(options.deleted_column, bool(options.opened)) if options.deleted_column else None
     first = FirstRows(options.limit)
     opening = columns_for(options.nulls, opened_first(open_rows, first))
-    return open_spool(journal, opening, encoder, target.primary_key, resumed, compared, options.stands_for, first)
+    how = Frozen(options.stands_for, compared, options.stamp, column)
+    return open_spool(journal, opening, encoder_apart, target.primary_key, resumed, how, first)
 
 
 def _tell_spool(spool: Spool, journal: Journal, report: Report, options: UploadOptions) -> None:
@@ -104,9 +113,13 @@ def _tell_spool(spool: Spool, journal: Journal, report: Report, options: UploadO
     report.replay = {
         **asdict(options.target),
         "nulls": options.nulls,
+        "resend_rejected": options.resend_rejected,
+        "stamp": journal.stamp,
+        "deleted_column": options.deleted_column,
         **journal.age.as_json(),
     }
-    named = filter(has_formula, sorted(spool.columns))
+    report.stamp = fields_of(journal.stamp)
+    named = filter(has_formula, sorted({*spool.columns, *report.stamp}))
     report.formulas = {name: formula(options.target.data_connection_uuid, name) for name in named}
     keep_rejected(journal, spool, SliceOutcomes(), report, spool.parts)
     judge(report, options.max_rejected, NOTHING_SENT)

@@ -7,7 +7,8 @@ from typing import Literal
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.contract.wire.targets import connection_uuid
 from optimove_provider.kinds import LONGEST_TTL_SECONDS
-from optimove_provider.loads.plan.modes import check_limit, check_modes
+from optimove_provider.loads.owed.choice import OwedLimits
+from optimove_provider.loads.plan.modes import check_deletes, check_limit, check_modes
 from optimove_provider.loads.plan.plan import PlanInput
 from optimove_provider.loads.report.max_rejected import check_max_rejected
 from optimove_provider.loads.spool.freeze import Spool, StandsFor
@@ -51,7 +52,9 @@ class UploadOptions:
     if it is below 1. `expected_plan` is the digest of the one plan that may be carried out. `dry_run` is
     set by `load.plan`. `all_may_be_bad`: each row may be refused in the same words, since each was before: that is no
     failure of the load, as long as `max_rejected` allows it. `limit`: so many rows of the source are read, and the
-    load is a delta, whatever the source is.
+    load is a delta, whatever the source is. `resend_rejected`: what the server refuses is owed to the target, and goes
+    again with later loads, `sending.owed_tries` times. `stamp`, a JSON object, is sent with each record.
+    `deleted_column` says which rows of a delta are deletions.
     """
 
     target: OptixTarget
@@ -67,12 +70,16 @@ class UploadOptions:
     dry_run: bool = False
     all_may_be_bad: bool = False
     limit: int | None = None
+    resend_rejected: bool = False
+    stamp: str = ""
+    deleted_column: str | None = None
     sending: Sending = field(default_factory=Sending)
 
     def __post_init__(self) -> None:
         check_max_rejected(self.max_rejected)
         check_modes(self.mode, self.source_is, self.on_removed)
         check_limit(self.limit, self.on_removed)
+        check_deletes(self.deleted_column, self.source_is, self.target.primary_key)
         if self.limit is not None:
             object.__setattr__(self, "source_is", "delta")
 
@@ -86,8 +93,9 @@ class UploadOptions:
         """How old the rows are, if they are older than now."""
         return self.generation, self.opened
 
-    def frozen(self, load_id: str, spool: Spool, age: Age) -> PlanInput:
-        """The frozen rows of a load, as a plan wants them. Where a row's key cannot be told, nothing is gone."""
+    def frozen(self, load_id: str, spool: Spool, age: Age, stamp: str = "") -> PlanInput:
+        """The frozen rows of a load and their stamp, as a plan wants them. Where a row's key cannot be told, nothing
+        is gone."""
         return PlanInput(
             load_id,
             spool.parts.folder,
@@ -100,13 +108,23 @@ class UploadOptions:
             self.compares,
             self.guards.max_changed_share is not None,
             not spool.keyless,
+            owed=self._owed_limits(stamp),
+            deletes_by=self.target.primary_key if self.deleted_column else "",
         )
+
+    def _owed_limits(self, stamp: str) -> OwedLimits:
+        """A row that is refused again costs up to two requests to find: so many as `max_bisect_requests` allows."""
+        if not self.resend_rejected:
+            return OwedLimits()
+        return OwedLimits(True, self.sending.owed_tries, self.sending.max_bisect_requests // 2, stamp)
 
     def without_ledger(self) -> "UploadOptions":
         """The same where there is no ledger. Raises SettingsError for what needs one."""
-        if self.mode == "changed" or self.on_removed == "expire" or self.expected_plan:
+        needs = self.mode == "changed" or self.on_removed == "expire" or self.expected_plan
+        if needs or self.deleted_column or self.resend_rejected:
             raise SettingsError(
-                "mode='changed', on_removed='expire' and expected_plan need a ledger, and [optimove] staging is on a "
-                "storage without compare-and-swap: use a local folder or S3, or mode='full'"
+                "mode='changed', on_removed='expire', deleted_column, expected_plan and resend_rejected=True need a "
+                "ledger, and [optimove] staging is on a storage without compare-and-swap: use a local folder or S3, or "
+                "mode='full' without the others"
             )
         return replace(self, source_is="delta")

@@ -1,8 +1,9 @@
 """Rejected rows: kept in one file with their reasons, which a replay reads, and judged by `max_rejected`."""
 
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from optimove_provider.loads.report.max_rejected import count
 from optimove_provider.loads.report.report import Report
@@ -54,12 +55,14 @@ def keep_rejected(
     report: Report,
     parts: RowFiles,
     as_source: Callable[[str], str] = str,
+    others: Sequence[tuple[int, str, Rejection]] = (),
 ) -> None:
     """Write all rejected rows to `reports/<load id>.rejected.jsonl`, if there are any, and count them in the report.
 
-    `parts` are those that `outcomes` speaks of; `as_source` makes a row of the source of what was sent of it.
+    `parts` are those that `outcomes` speaks of; `as_source` makes a row of the source of what was sent of it. `others`:
+    rows that were refused in another batch, each with its number and record.
     """
-    report.rejected = spool.rejected + outcomes.rejected
+    report.rejected = spool.rejected + outcomes.rejected + len(others)
     if not report.rejected:
         return
     path, marker = f"reports/{report.load_id}{REJECTED_ENDING}", _marker(journal, report)
@@ -67,7 +70,7 @@ def keep_rejected(
     with journal.staging.open_new(path) as out:
         for line in _put_aside(journal, spool, report):
             out.write(marked(line, marker))
-        for line in _refused(journal, parts, outcomes, report, as_source):
+        for line in _lines(chain(outcomes.refused(journal.staging, parts), others), report, as_source):
             out.write(marked(line, marker))
     report.rejected_file = journal.staging.url(path)
 
@@ -85,9 +88,9 @@ def _put_aside(journal: Journal, spool: Spool, report: Report) -> Iterator[bytes
                 yield line
 
 
-def _refused(
-    journal: Journal, parts: RowFiles, outcomes: SliceOutcomes, report: Report, as_source: Callable[[str], str]
+def _lines(
+    refused: Iterable[tuple[int, str, Rejection]], report: Report, as_source: Callable[[str], str]
 ) -> Iterator[bytes]:
-    for row, record, one in outcomes.refused(journal.staging, parts):
+    for row, record, one in refused:
         count(report, row, one.reason)
         yield rejected_line(row, one.reason, one.status, as_source(record))

@@ -1,9 +1,10 @@
 """Sending slices: each goes up whole, or without the rows that the server refuses, and the journal remembers it."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
+from math import inf
 
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.how_many import how_many
@@ -28,7 +29,8 @@ class SliceSender:
     """Sends slices of one load with requests that `put_of` makes.
 
     `may_send` is asked before each request, and raises where that right was lost. Unless `probe`, a refusal is about
-    rows, since so few are sent that all of them may be bad.
+    rows, since so few are sent that all of them may be bad. So it is of `owed` rows, each of which was refused before:
+    the plan bounds what it costs to find them, and the load's own rows have all of `max_bisect_requests`.
     """
 
     def __init__(
@@ -41,25 +43,33 @@ class SliceSender:
         may_send: Callable[[], None] = lambda: None,
         *,
         probe: bool = True,
+        owed: bool = False,
     ) -> None:
         self._client, self.parts, self.journal, self.sending = client, parts, journal, sending
         self.put_of, self.may_send = put_of, may_send
-        self.budget = BisectBudget(sending.max_bisect_requests, client.settings.requests_per_10s, probe)
-        self.outcomes, self._log = SliceOutcomes(), BisectLog(journal)
+        most = inf if owed else sending.max_bisect_requests
+        self.budget = BisectBudget(most, client.settings.requests_per_10s, probe and not owed)
+        self._what, self._part = ("owed row", "-owed") if owed else ("row", "")
+        self.outcomes, self._log = SliceOutcomes(), BisectLog(journal, self._part)
         self._surroundings = journal.staging.surroundings
         self._progress, self._before = Progress(self._surroundings.monotonic), 0
 
-    def begin(self, outcomes: dict[int, SliceOutcome]) -> None:
+    def begin(self, outcomes: Mapping[int, SliceOutcome]) -> None:
         """Begin, or go on from what became of slices in an earlier try."""
-        self.outcomes, self._log = SliceOutcomes(outcomes), BisectLog(self.journal)
+        self.knows(outcomes)
+        self._log = BisectLog(self.journal, self._part)
         self.budget.requests = max(self.budget.requests, self._log.requests)
         self.budget.accepted = self.budget.accepted or self.outcomes.accepted > 0
         self._before = self.outcomes.rows
         resumed = (
             f"; what became of {how_many(self._before, 'row')} is known from an earlier try" if self._before else ""
         )
-        rows, slices = how_many(self.parts.rows, "row"), how_many(self.parts.slices, "slice")
+        rows, slices = how_many(self.parts.rows, self._what), how_many(self.parts.slices, "slice")
         log.info("sending %s in %s%s", rows, slices, resumed)
+
+    def knows(self, outcomes: Mapping[int, SliceOutcome]) -> None:
+        """Take over what became of its slices; those of other rows of the batch are left out."""
+        self.outcomes = SliceOutcomes({number: one for number, one in outcomes.items() if number in self.parts.numbers})
 
     @property
     def last_bisected(self) -> str:
@@ -95,9 +105,9 @@ class SliceSender:
         self.journal.record(slice_.number, outcome)
         self.outcomes.by_slice[slice_.number] = outcome
 
-    def refused_rows(self) -> Iterator[int]:
-        """The numbers of the rows that the server refused."""
-        return (row for row, _, _ in self.outcomes.refused(self.journal.staging, self.parts))
+    def refused_rows(self) -> dict[int, Rejection]:
+        """What the server said of the rows that it refused, by their numbers."""
+        return {row: one for row, _, one in self.outcomes.refused(self.journal.staging, self.parts)}
 
     def _tell_progress(self) -> None:
         if not self._progress.due():

@@ -1,10 +1,10 @@
 """The course of a load into a target that has a ledger: lease, plan, guards, intent, batch, commit, expiry."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
+from typing import Any
 
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.how_many import how_many
@@ -18,6 +18,7 @@ from optimove_provider.loads.optix.expiry import TTL_SECONDS, begin_expiry, comm
 from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
 from optimove_provider.loads.optix.rejected_rows import SliceOutcomes, keep_rejected
 from optimove_provider.loads.optix.sender import SliceSender
+from optimove_provider.loads.owed.settlement import RefusedRows, settle
 from optimove_provider.loads.plan.columns import LoadColumns
 from optimove_provider.loads.plan.plan import Plan
 from optimove_provider.loads.plan.replan import plan_or_reuse
@@ -25,9 +26,11 @@ from optimove_provider.loads.report.max_rejected import EXAMPLES, allowed_of
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.spool.freeze import Spool
 from optimove_provider.loads.spool.slices import RowFiles, one_file
-from optimove_provider.loads.state.journal import Journal, Stage
+from optimove_provider.loads.state.journal import Journal, Rejection, Stage
 from optimove_provider.loads.state.staging import Staging
 
+RefusedRow = tuple[int, str, Rejection]
+"""A row's number, its record, and what the server said of it."""
 FEW = 100
 """Of fewer rows all may be bad, so that they are looked at one by one: what is the same with all is not the request."""
 
@@ -41,6 +44,15 @@ def target_ledger(client: OptixClient, staging: Staging, target: OptixTarget, re
     if ledger and (remark := ledger.check_key_type()):
         report.note(remark)
     return ledger
+
+
+def withdraw_intent(ledger: Ledger, lease: Lease, journal: Journal) -> None:
+    """If no request was ever sent that completes a batch, nothing of this load can be visible: no other load need take
+    its rows for unknown. A retry goes on with the same plan."""
+    if journal.may_be_visible:
+        return
+    with suppress(LeaseLost):
+        journal.rebase_plan(ledger.withdraw_intent(lease).version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +70,19 @@ class Transaction:
         """Bring the target to what the rows say. Raises TargetBusy, and what planning and sending raise."""
         with acquired(self.ledger.manifest_file, self.report.load_id, try_number, self.report.task) as lease:
             plan = self.plan()
-            self._send(lease, plan)
-            if plan.removed:
-                self._expire(lease, plan)
+            sender = self._send(lease, plan)
+            refused = self._expire(lease, plan) if plan.removed else []
+            has_sent = plan.to_send or plan.owed_to_send or self.report.expired or self.report.not_expired
+            if plan.load.deletes_by:
+                self._tell_deleted(plan, sender, refused)
             compaction.maintain(self.ledger, lease)
-        has_sent = plan.to_send or self.report.expired or self.report.not_expired
         self.report.state = "committed" if has_sent else "nothing_to_send"
 
     def plan(self) -> Plan:
         """The plan of an earlier try where it still holds, otherwise a new one; the report has its numbers."""
         options, spool, report = self.options, self.spool, self.report
         LoadColumns(self.ledger, report).note(spool.columns)
-        frozen = options.frozen(report.load_id, spool, self.journal.age)
+        frozen = options.frozen(report.load_id, spool, self.journal.age, self.journal.stamp)
         if options.source_is == "snapshot" and spool.keyless:
             report.note(
                 f"{how_many(spool.keyless, 'row has', 'rows have')} no key that could be told, so any key may be "
@@ -78,23 +91,27 @@ class Transaction:
             )
         return plan_or_reuse(self.ledger, self.journal, frozen, report, options.guards, options.expected_plan)
 
-    def _send(self, lease: Lease, plan: Plan) -> None:
-        """Send and commit. Of what an earlier try has committed, only the account is made up again."""
-        is_committed, outcomes, refused = self.journal.stage is Stage.COMMITTED, SliceOutcomes(), []
-        if plan.to_send:
+    def _send(self, lease: Lease, plan: Plan) -> SliceSender | None:
+        """Send and commit; returns who sent. Of what an earlier try has committed, only the account is made up."""
+        is_committed, refused, is_any_accepted = self.journal.stage is Stage.COMMITTED, RefusedRows(), False
+        sender = None
+        if plan.to_send or plan.owed_to_send:
             if not is_committed:
                 if not self.journal.has_sent:  # from here on the rows, and the plan, stay what they are
                     self.journal.begin_batch()
-                self.ledger.write_intent(lease, plan.planned_against, plan.load.age, plan.sent)
+                owed_folder = plan.owed.sent if plan.owed else ""
+                self.ledger.write_intent(lease, plan.planned_against, plan.load.age, plan.sent, owed=owed_folder)
             parts = self.spool.parts if plan.sent == self.spool.parts.folder else self._rows_in(plan.sent, plan.to_send)
-            sender = self._sender(lease, parts)
-            outcomes = self._outcomes(lease, sender)
-            refused = list(sender.refused_rows())
-        self.report.accepted = outcomes.accepted
-        if outcomes.accepted:
+            sender, owed = self._sender(lease, parts), self._owed_sender(lease, plan, parts)
+            self.report.accepted = self._outcomes(lease, sender, owed).accepted
+            refused = RefusedRows(sender.refused_rows(), owed.refused_rows() if owed else {})
+            is_any_accepted = bool(self.report.accepted or (owed and owed.outcomes.accepted))
+        if is_any_accepted:
             self.report.batch_uuid = self.journal.batch_uuid
         if not is_committed:
             self._commit(lease, plan, refused)
+        self.report.tell_owed(plan, len(refused.own), len(refused.owed))
+        return sender
 
     def _sender(self, lease: Lease, parts: RowFiles) -> SliceSender:
         """Where few rows are sent and all of them may be bad, what is the same with all is not the request."""
@@ -104,21 +121,30 @@ class Transaction:
         puts = upload_puts(self.options.target, self.journal)
         return SliceSender(self.client, parts, self.journal, self.options.sending, puts, lease.check, probe=probe)
 
-    def _outcomes(self, lease: Lease, sender: SliceSender) -> SliceOutcomes:
+    def _owed_sender(self, lease: Lease, plan: Plan, parts: RowFiles) -> SliceSender | None:
+        """What sends the rows that are owed, in slices that are numbered after those of the load's own rows."""
+        if not (plan.owed and plan.owed.rows):
+            return None
+        owed = one_file(self.journal.staging, plan.owed.sent, plan.owed.rows, first=parts.slices)
+        puts = upload_puts(self.options.target, self.journal)
+        return SliceSender(self.client, owed, self.journal, self.options.sending, puts, lease.check, owed=True)
+
+    def _outcomes(self, lease: Lease, sender: SliceSender, owed: SliceSender | None) -> SliceOutcomes:
         """Send the batch, and keep what was refused: that may be all of the few rows that had to be sent."""
         try:
-            send_batch(sender, self.options.target, self.report)
+            send_batch(sender, self.options.target, self.report, owed)
         except NothingAccepted as error:
             with keeping(error, "to write the rejected rows"):
                 self._keep_rejected(sender)
-            nothing_else = self.report.rejected == self.report.rows and not self.options.all_may_be_bad
-            if nothing_else or self.report.rejected > self._allowed:
-                self._withdraw_intent(lease)
+            may_all_be_refused = self.options.all_may_be_bad or self.options.resend_rejected
+            nothing_else = self.report.rejected == self.report.rows and not may_all_be_refused
+            if sender.parts.rows and (nothing_else or self.report.rejected > self._allowed):
+                withdraw_intent(self.ledger, lease, self.journal)
                 raise
             self.journal.completed()
         except OptimoveProviderError as error:
             with keeping(error, "to withdraw the intent"):
-                self._withdraw_intent(lease)
+                withdraw_intent(self.ledger, lease, self.journal)
             raise
         self._keep_rejected(sender)
         return sender.outcomes
@@ -131,31 +157,24 @@ class Transaction:
         """How many rows may be rejected."""
         return allowed_of(self.options.max_rejected, self.report.rows)
 
-    def _withdraw_intent(self, lease: Lease) -> None:
-        """If no request was ever sent that completes a batch, nothing of this load can be visible: no other
-        load need take its rows for unknown. A retry goes on with the same plan."""
-        if self.journal.may_be_visible:
-            return
-        with suppress(LeaseLost):
-            manifest = self.ledger.withdraw_intent(lease)
-            self.journal.rebase_plan(manifest.version)
-
-    def _commit(self, lease: Lease, plan: Plan, refused: Collection[int]) -> None:
+    def _commit(self, lease: Lease, plan: Plan, refused: RefusedRows) -> None:
         if plan.to_send or not plan.below_watermark:
-            committed_at = self.ledger.staging.surroundings.now()
+            committed_at, sent_before = self.ledger.staging.surroundings.now(), self.journal.has_sent_before
             commit = plan.as_commit(committed_at)
-            manifest = self.ledger.commit(lease, commit, refused, self.journal.has_sent_before)
+            adds = plan.load.owed.adds
+            owed = settle(self.ledger, plan.owed, adds, commit, refused, sent_before) if plan.owed else None
+            manifest = self.ledger.commit(lease, commit, refused.own, sent_before, owed)
             self.report.ledger_version = manifest.version
             LoadColumns(self.ledger, self.report).committed(self.spool.columns)
         self.journal.committed()
 
-    def _expire(self, lease: Lease, plan: Plan) -> None:
-        """Send what the snapshot lacks once more, to be gone a second later, in a batch of its own."""
+    def _expire(self, lease: Lease, plan: Plan) -> list[RefusedRow]:
+        """Send what the snapshot lacks, or the delta deletes, once more, to be gone a second later, in a batch of its
+        own; returns what was refused."""
         journal = Journal(self.journal.staging, self.journal.load_id, "expire")
         if journal.is_completed and self.report.load_id not in self.ledger.read().intents:
-            self._tell_expired(journal)  # an earlier try has entered it, or another load has, as unknown
-            return
-        expiry, refused = begin_expiry(self.ledger, lease, plan, journal.folder), []
+            return self._tell_expired(journal)  # an earlier try has entered it, or another load has, as unknown
+        expiry, refused = begin_expiry(self.ledger, lease, plan, journal.folder), list[RefusedRow]()
         if expiry.rows:
             if journal.plan != expiry.as_json():  # what an earlier try has sent were other rows
                 journal.planned(expiry.as_json())
@@ -167,20 +186,39 @@ class Transaction:
                 send_batch(sender, target, self.report)
             except NothingAccepted:
                 journal.completed()  # there is nothing left to send; the records stay as they are
-            refused = list(sender.refused_rows())
-            self._tell_expired(journal)
-        commit_expiry(self.ledger, lease, expiry, refused)
+            refused = self._tell_expired(journal)
+        commit_expiry(self.ledger, lease, expiry, [row for row, _, _ in refused])
+        return refused
 
-    def _tell_expired(self, journal: Journal) -> None:
+    def _tell_expired(self, journal: Journal) -> list[RefusedRow]:
         report, plan = self.report, journal.plan
         outcomes = SliceOutcomes(journal.outcomes())
         report.expired, report.not_expired = plan["rows"] - outcomes.rejected, outcomes.rejected
+        refused = list(outcomes.refused(journal.staging, self._rows_in(plan["sent"], plan["rows"])))
         report.expiry_examples = [
-            f"key {json.loads(record)[self.options.target.primary_key]!r}: {one.reason[:200]}"
-            for _, record, one in islice(
-                outcomes.refused(journal.staging, self._rows_in(plan["sent"], plan["rows"])), EXAMPLES
-            )
+            f"key {self._key_of(record)!r}: {one.reason[:200]}" for _, record, one in refused[:EXAMPLES]
         ]
+        return refused
+
+    def _key_of(self, record: str) -> Any:
+        return json.loads(record)[self.options.target.primary_key]
+
+    def _tell_deleted(self, plan: Plan, sender: SliceSender | None, refused: Sequence[RefusedRow]) -> None:
+        """Deletions are rows of the load. Those of which another load has written the key since are stale."""
+        report, removed, absent = self.report, plan.counts["removed"], plan.counts["absent"]
+        report.deleted, report.not_expired = report.expired + absent, 0
+        report.stale += removed - report.expired - len(refused)
+        if refused:
+            column, key = self.options.deleted_column, self.options.target.primary_key
+            others = [(row, json.dumps({key: self._key_of(was), column: True}), one) for row, was, one in refused]
+            outcomes, parts = (sender.outcomes, sender.parts) if sender else (SliceOutcomes(), self.spool.parts)
+            keep_rejected(self.journal, self.spool, outcomes, report, parts, others=others)
+        if absent:
+            rows = how_many(absent, "deletion has a key", "deletions have keys")
+            report.note(
+                f"{rows} that the ledger does not have: nothing was sent for them. If another writer brought them, or "
+                "the ledger was lost, make them expire by their keys"
+            )
 
     def _rows_in(self, folder: str, rows: int) -> RowFiles:
         return one_file(self.journal.staging, folder, rows)

@@ -32,7 +32,7 @@ from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.report.visibility import request_doubt
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.every_column import columns_for
-from optimove_provider.loads.spool.freeze import OpenRows, Spool, open_spool
+from optimove_provider.loads.spool.freeze import Frozen, OpenRows, Spool, open_spool
 from optimove_provider.loads.spool.row_files import ROWS
 from optimove_provider.loads.spool.slices import RowFiles, Slice, one_file
 from optimove_provider.loads.state.journal import Journal
@@ -40,6 +40,7 @@ from optimove_provider.loads.state.staging import Staging
 from optimove_provider.loads.suppression.suppressed_rows import suppressed_rows
 from optimove_provider.records.arrow.types import Mask
 from optimove_provider.records.to_json.encode import slice_text
+from optimove_provider.records.to_json.stamps import fields_of, stamped_items
 from optimove_provider.records.to_json.update_items import ItemEncoder, as_source
 from optimove_provider.surroundings import after
 
@@ -81,6 +82,7 @@ def load_update(
             ledger = target_ledger(client, staging, options.target, report)
             spool = _frozen(open_rows, update, journal, resumed)
             report.rows, report.generation = spool.rows, journal.age.generation.isoformat()
+            report.stamp = fields_of(journal.stamp)
             report.tell_warnings(spool.warnings, spool.warning_note)
             keep_rejected(journal, spool, SliceOutcomes(), report, spool.parts)
             judge(report, options.max_rejected, NOTHING_SENT)
@@ -98,7 +100,8 @@ def _frozen(open_rows: OpenRows, update: Update, journal: Journal, resumed: bool
         )
 
     opening = columns_for(update.options.nulls, open_rows)
-    return open_spool(journal, opening, encoder, target.primary_key, resumed, stands_for=update.options.stands_for)
+    how = Frozen(update.options.stands_for, stamp=update.options.stamp)
+    return open_spool(journal, opening, encoder, target.primary_key, resumed, how)
 
 
 @contextmanager
@@ -230,7 +233,8 @@ def _update(sender: SliceSender, spool: Spool, report: Report, update: Update) -
 def _update_puts(target: OptixTarget) -> MakePut:
     def put_of(slice_: Slice) -> Put:
         def put(rows: Sequence[int]) -> Flow[None]:
-            return update_data(target.data_connection_uuid, Items(len(rows), slice_text(slice_.some(rows))))
+            items = slice_text(slice_.some(rows, stamped_items))
+            return update_data(target.data_connection_uuid, Items(len(rows), items))
 
         return put
 

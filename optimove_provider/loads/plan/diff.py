@@ -20,13 +20,13 @@ from optimove_provider.loads.spool.row_files import ROW_GROUP, ROWS
 from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.loads.suppression.suppressed_rows import suppressed_rows
-from optimove_provider.records.arrow.types import Mask
+from optimove_provider.records.arrow.types import Integers, Mask
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 
-_LOADED = "SELECT _row AS row, _key, _fingerprint, refused, suppressed FROM loaded"
+_LOADED = "SELECT _row AS row, _key, _fingerprint, refused, suppressed, deleted FROM loaded"
 
 # What a row of the load, a row of the ledger, or both with one key, mean. A refused row has its key in the source, and
 # so is not removed, but cannot be sent. NULL: nothing is to be done.
@@ -38,6 +38,7 @@ _KIND = f"""CASE
     WHEN refused THEN NULL
     WHEN suppressed THEN 'suppressed'
     WHEN {NEWER} THEN 'stale'
+    WHEN deleted THEN CASE WHEN key IS NULL OR state = 'tombstone' THEN 'absent' ELSE 'removed' END
     WHEN key IS NULL OR state = 'tombstone' THEN 'new'
     WHEN fingerprint IS NULL OR _fingerprint IS NULL THEN 'unknown'
     WHEN fingerprint <> _fingerprint THEN 'changed'
@@ -60,8 +61,9 @@ _DIFF = f"""CREATE TABLE diff AS
 _FEW = 10
 """One in so many rows, or fewer, DuckDB finds and sorts in less time than it takes to read all of them."""
 _OF_ROWS = ("new", "changed", "unknown", "expiring", "reverified", "unchanged", "stale", "suppressed")
-CHANGE_KINDS = (*_OF_ROWS, "removed", "reported")
-"""What becomes of a row: docs/ledger.md says when. Of `reported`, it was removed and reported before."""
+CHANGE_KINDS = (*_OF_ROWS, "removed", "reported", "absent")
+"""What becomes of a row: docs/ledger.md says when. Of `reported`, it was removed and reported before; of `absent`, it
+is a deletion of a key that is not there."""
 
 
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -138,6 +140,11 @@ class Diff:
         """The ledger's rows of some kinds, or the first ones of them in the order of the load."""
         return self._mask("position", kinds, self._positions, most)
 
+    def rows_of_removed(self) -> Integers:
+        """The numbers of the deletions that remove a row of the ledger, in the order of those rows."""
+        query = "SELECT row FROM diff WHERE kind = 'removed' ORDER BY position"
+        return np.asarray(self._connection.execute(query).fetchnumpy()["row"], np.int64)
+
     def _mask(self, column: str, kinds: tuple[str, ...], size: int, most: int | None) -> Mask:
         query = f"SELECT {column} FROM diff WHERE list_contains(?, kind::VARCHAR)"  # noqa: S608 - a name of ours
         if most is not None:
@@ -180,8 +187,10 @@ def still_removed(staging: Staging, manifest: Manifest, folder: str, rows: int, 
 
 _VIEWED = ("_row", "_key", "_fingerprint")
 _TO_MAKE = (*_VIEWED, "_record")
-_LOADED_VIEW = """CREATE VIEW loaded AS SELECT _row, _key, _fingerprint, false AS refused, {} AS suppressed FROM fit
-    UNION ALL SELECT _row, _key, _fingerprint, true, false FROM unfit"""
+_LOADED_VIEW = """CREATE VIEW loaded AS
+    SELECT _row, _key, _fingerprint, false AS refused, {} AS suppressed, false AS deleted FROM fit
+    UNION ALL SELECT _row, _key, _fingerprint, true, false, false FROM unfit
+    UNION ALL SELECT _row, _key, _fingerprint, false, false, true FROM gone"""
 
 
 def _add_suppressed(connection: "DuckDBPyConnection", wanted: Mask | None) -> bool:
@@ -205,11 +214,14 @@ def _view_rows(
     Tells whether the view `fit`, of those that can be sent, has whole rows and can be read again.
     """
     every, fit = row_files.paths(staging, folder), row_files.sendable_paths(staging, folder)
+    gone = row_files.deleted_paths(staging, folder)
     makes = with_fingerprints and not all(row_files.describe(staging, path)[1] for path in fit)
+    has_stamps = all("_stamp" in row_files.columns(staging, path) for path in fit[:1])  # an older version froze none
     _view(connection, staging, "fit", fit, makes)
-    _view(connection, staging, "unfit", [path for path in every if path not in fit])
+    _view(connection, staging, "unfit", [path for path in every if path not in (*fit, *gone)])
+    _view(connection, staging, "gone", gone)
     connection.execute(_LOADED_VIEW.format("_row IN (FROM suppressed_rows)" if has_suppressed else "false"))
-    return staging.is_local and not makes
+    return staging.is_local and has_stamps and not makes
 
 
 def _view(

@@ -21,7 +21,7 @@ class GuardStopped(OptimoveProviderError):
 def check(plan: Plan, manifest: Manifest, guards: Guards) -> None:
     """Raise GuardStopped, which names everything that is wrong at once."""
     found = [*_snapshot(plan, manifest.newest_snapshot, guards), *_changes(plan, guards)]
-    if plan.load.on_removed == "expire":
+    if plan.load.expires:
         found += removed(plan, guards)
     if found and not plan.below_watermark:
         raise GuardStopped(
@@ -68,14 +68,16 @@ def _changes(plan: Plan, guards: Guards) -> Iterator[str]:
 
 
 def removed(plan: Plan, guards: Guards) -> Iterator[str]:
-    """What is wrong with how many keys a snapshot lacks: a reason to stop if they are to expire, else one to look."""
+    """What is wrong with how many keys a snapshot lacks, or a delta deletes: a reason to stop if they are to expire,
+    else one to look."""
     most, gone = guards.max_removed_share, plan.gone
     if most is None or gone is None or gone.live < FEW:
         return
     total = gone.newly + gone.before
+    verb = "deletes" if plan.load.deletes_by else "lacks"
     if total > most * gone.live:
         yield (
-            f"the source lacks {total:,} of {gone.live:,} records that the target has, {total / gone.live:.1%} of "
+            f"the source {verb} {total:,} of {gone.live:,} records that the target has, {total / gone.live:.1%} of "
             f"them: {gone.newly:,} newly, {gone.before:,} were reported before, such as {', '.join(gone.examples)} "
             f"(max_removed_share={most})"
         )

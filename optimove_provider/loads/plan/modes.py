@@ -20,6 +20,21 @@ def check_modes(mode: str, source_is: str, on_removed: str) -> None:
         raise SettingsError("a delta does not say what is gone: on_removed='expire' needs source_is='snapshot'")
 
 
+def check_deletes(deleted_column: object, source_is: str, primary_key: str) -> None:
+    """Raise SettingsError for a column of deletions that can be none."""
+    if deleted_column is None:
+        return
+    if not isinstance(deleted_column, str) or not deleted_column or deleted_column == primary_key:
+        raise SettingsError(
+            f"deleted_column={deleted_column!r}: expected the name of a column other than the primary key, or None"
+        )
+    if source_is != "delta":
+        raise SettingsError(
+            f"deleted_column={deleted_column!r} needs source_is='delta': a snapshot has no rows of what is gone, and "
+            "on_removed='expire' makes expire what it lacks"
+        )
+
+
 def check_limit(limit: object, on_removed: str) -> None:
     """Raise SettingsError for a limited load that would make records expire; a template may be anything."""
     if limit is not None and on_removed == "expire":

@@ -13,6 +13,7 @@ from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.contract.wire.evidence import COUNTED, Evidence
 from optimove_provider.loads.ledger.ledger import Commit
 from optimove_provider.loads.ledger.manifest import Origin, PlanRef, SourceSnapshot
+from optimove_provider.loads.owed.choice import OwedLimits, OwedPlan
 from optimove_provider.loads.state.age import Age
 
 SENT_KINDS = ("new", "changed", "unknown", "expiring", "reverified")
@@ -29,7 +30,9 @@ class PlanInput:
     snapshot that is not `is_complete`, some row's key is not known: so what it seems to lack is not gone.
 
     `reverify_after`, in seconds: what was accepted that long ago, and counted by nobody, is sent again; None for never.
-    With `mode="full"` the ledger's fingerprints are not trusted: every row is sent that is not stale.
+    `deletes_by`: some rows of a delta may be deletions, and this is the column of the key; "" if none is.
+    With `mode="full"` the ledger's fingerprints are not trusted: every row is sent that is not stale. `owed` says what
+    the load does about rows that are owed to its target.
     """
 
     load_id: str
@@ -44,11 +47,18 @@ class PlanInput:
     judged: bool = True
     is_complete: bool = True
     reverify_after: float | None = None
+    owed: OwedLimits = field(default_factory=OwedLimits)
+    deletes_by: str = ""
 
     def __post_init__(self) -> None:
         """Raise SettingsError for what contradicts itself."""
         if self.source_is == "delta" and self.on_removed == "expire":
             raise SettingsError('a delta lacks most keys: on_removed="expire" needs source_is="snapshot"')
+
+    @property
+    def expires(self) -> bool:
+        """Whether what is removed is made to expire."""
+        return self.on_removed == "expire" or bool(self.deletes_by)
 
     def as_json(self) -> dict[str, Any]:
         """The load as JSON can carry it."""
@@ -57,13 +67,14 @@ class PlanInput:
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> "PlanInput":
         """Read what `as_json` gave."""
-        return cls(**{**found, "age": Age.from_json(found["age"])})
+        owed = OwedLimits(**found.get("owed", {}))
+        return cls(**{**found, "age": Age.from_json(found["age"]), "owed": owed})
 
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """Of `live` keys that the target has, how many a snapshot lacks: `newly`, and those reported `before`; examples are
-    JSON texts. What has expired by its TTL is none of them."""
+    """Of `live` keys that the target has, how many a snapshot lacks, or a delta deletes: `newly`, and those reported
+    `before`; examples are JSON texts. What has expired by its TTL is none of them."""
 
     newly: int
     before: int
@@ -79,10 +90,11 @@ class Plan:
     of change, `may_change` how many of the unknown ones are not what the target was last known to have, `examples` some
     of those that change. `below_watermark`: a newer snapshot is committed already, so that all rows are stale.
 
-    `gone` is there if a snapshot lacks any key.
+    `gone` is there if a snapshot lacks any key, or a delta deletes one.
 
     Folders are in staging: `sent` has the rows to send, `kept` what changes in the ledger only, `removed` the rows to
-    be expired after the commit, None where there are none.
+    be expired after the commit, None where there are none. `owed` is what is done about rows that are owed to the
+    target, None where that is nothing: they are no rows of the load, and in none of its counts.
     """
 
     load: PlanInput
@@ -100,6 +112,7 @@ class Plan:
     kept: str
     removed: str | None
     gone: Gone | None = None
+    owed: OwedPlan | None = None
 
     @property
     def ref(self) -> PlanRef:
@@ -110,6 +123,11 @@ class Plan:
     def to_send(self) -> int:
         """How many rows will be sent, those that are to expire left out."""
         return sum(self.counts.get(kind, 0) for kind in SENT_KINDS)  # a plan of an older version knows fewer kinds
+
+    @property
+    def owed_to_send(self) -> int:
+        """How many rows that are owed will be sent besides."""
+        return self.owed.rows if self.owed else 0
 
     def as_commit(self, committed_at: datetime, evidence: Evidence = COUNTED_ROWS) -> Commit:
         """What is true once all of it is sent. Rows count as accepted when they were planned: they expire no sooner."""
@@ -135,4 +153,5 @@ class Plan:
         load, planned_at = PlanInput.from_json(found["load"]), datetime.fromisoformat(found["planned_at"])
         lists = {name: tuple(found[name]) for name in ("examples", "warnings")}
         gone = found["gone"] and Gone(**{**found["gone"], "examples": tuple(found["gone"]["examples"])})
-        return cls(**{**found, **lists, "load": load, "planned_at": planned_at, "gone": gone})
+        owed = OwedPlan(**found["owed"]) if found.get("owed") else None
+        return cls(**{**found, **lists, "load": load, "planned_at": planned_at, "gone": gone, "owed": owed})

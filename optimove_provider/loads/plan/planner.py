@@ -9,6 +9,7 @@ from optimove_provider.contract.wire.messages import json_body
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.ledger.manifest import Manifest
 from optimove_provider.loads.ledger.query import MAX_MEMORY, live_keys
+from optimove_provider.loads.owed.choice import Asking, OwedPlan, choose_owed
 from optimove_provider.loads.plan.diff import CHANGE_KINDS, NEVER, DiffOptions, compare
 from optimove_provider.loads.plan.plan import SENT_KINDS, Gone, Plan, PlanInput
 from optimove_provider.loads.plan.writer import PlanWriter
@@ -39,7 +40,9 @@ def make_plan(ledger: Ledger, load: PlanInput, folder: str, now: datetime, max_m
     may_change, newly, before = 0, 0, 0
     written = PlanWriter(staging, manifest, load, folder, rows)
     if below_watermark or _nothing_to_compare(manifest, load):
-        counts, changes = {**dict.fromkeys(CHANGE_KINDS, 0), "stale" if below_watermark else "new": rows}, "0"
+        deletions = row_files.deletions(staging, load.rows_folder)
+        told = {"stale": rows + deletions} if below_watermark else {"new": rows, "absent": deletions}
+        counts, changes = {**dict.fromkeys(CHANGE_KINDS, 0), **told}, "0"
         written.sent = written.sent if below_watermark else load.rows_folder
     else:
         options = _diff_options(manifest, load, now)
@@ -47,7 +50,10 @@ def make_plan(ledger: Ledger, load: PlanInput, folder: str, now: datetime, max_m
             counts, changes = _all_counts(found.counts(), load, rows), found.digest()
             may_change, (newly, before) = found.may_change(), found.gone()
             written.write(found, counts)
-    gone = None
+    gone, owed = None, None
+    if not below_watermark:
+        asking = Asking(load.rows_folder, load.age, load.source_is == "snapshot", load.owed)
+        owed = choose_owed(staging, manifest, asking, folder, max_memory)
     if newly or before:
         gone = Gone(newly, before, live_keys(staging, manifest, now, max_memory), written.gone_examples)
     return Plan(
@@ -59,13 +65,14 @@ def make_plan(ledger: Ledger, load: PlanInput, folder: str, now: datetime, max_m
         below_watermark=below_watermark,
         counts=counts,
         may_change=may_change,
-        digest=_digest(ledger, manifest, load, counts, changes),
+        digest=_digest(ledger, manifest, load, counts, changes, owed),
         examples=written.examples,
         warnings=(*written.warnings, *_warnings(manifest, load, now, counts["reverified"])),
         sent=written.sent,
         kept=written.kept,
         removed=written.removed,
         gone=gone,
+        owed=owed,
     )
 
 
@@ -129,7 +136,14 @@ def _all_counts(found: Mapping[str, int], load: PlanInput, rows: int) -> dict[st
     return {**found, "unchanged": rows - others}
 
 
-def _digest(ledger: Ledger, manifest: Manifest, load: PlanInput, counts: Mapping[str, int], changes: str) -> str:
+def _digest(
+    ledger: Ledger,
+    manifest: Manifest,
+    load: PlanInput,
+    counts: Mapping[str, int],
+    changes: str,
+    owed: OwedPlan | None,
+) -> str:
     """Of all that decides what is sent, where to, and for how long; not of what is only sent in time not to expire."""
     covered = [
         ledger.manifest_file.folder,
@@ -140,5 +154,6 @@ def _digest(ledger: Ledger, manifest: Manifest, load: PlanInput, counts: Mapping
         load.ttl_seconds,
         *(counts[kind] for kind in ("new", "changed", "unknown", "removed")),
         changes,
+        *([owed.digest] if owed and owed.rows else []),
     ]
     return hashlib.sha256(json_body(covered)).hexdigest()[:16]

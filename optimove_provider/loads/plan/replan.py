@@ -81,7 +81,7 @@ def plan_or_reuse(
     log.info("plan %s: %s", plan.digest, report.plan_sentence)
     if not done:
         check_guards(plan, manifest, guards)
-    if plan.load.on_removed == "report":
+    if not plan.load.expires:
         for told in removed(plan, guards):
             report.note(f"{told}: they are reported, not made to expire")
     return plan

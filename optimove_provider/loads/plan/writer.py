@@ -16,6 +16,7 @@ from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import LEDGER, ROWS
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.arrow.types import Mask
+from optimove_provider.records.to_json.scalars import string_text
 
 MAX_GONE = 3
 EXAMPLES = {"changed": 10, "unknown": 3, "new": 3, "removed": 3}
@@ -45,7 +46,9 @@ class PlanWriter:
             row_files.write(self.staging, f"{self.sent}/rows.parquet", found.picked(*SENT_KINDS), ROWS)
         if counts["removed"] or found.counts()["unchanged"]:
             row_files.write(self.staging, f"{self.kept}/rows.parquet", self._kept(found), LEDGER)
-        if self.load.on_removed == "expire" and counts["removed"]:
+        if self.load.deletes_by and counts["removed"]:
+            self._write_deletions(found)
+        elif self.load.expires and counts["removed"]:
             self._write_removed(found, counts["removed"])
         if counts["removed"] or counts["reported"]:
             self.gone_examples = self._gone_examples(found)
@@ -59,6 +62,20 @@ class PlanWriter:
             self.removed = self._removed
         self.warnings += expirable.warnings(removed)
 
+    def _write_deletions(self, found: Diff) -> None:
+        row_files.write(self.staging, f"{self._removed}/rows.parquet", self._deletions(found), ROWS)
+        self.removed = self._removed
+
+    def _deletions(self, found: Diff) -> Iterator[pa.RecordBatch]:
+        """The records that deletions are about, numbered like those; the key alone where the rest is not known."""
+        numbers, done = found.rows_of_removed(), 0
+        begin = f"{{{string_text(self.load.deletes_by)}:"
+        for batch in self._stored(found.positions("removed")):
+            own = pa.array(numbers[done : done + batch.num_rows], pa.int64())
+            done += batch.num_rows
+            records = pc.coalesce(batch["record"], pc.binary_join_element_wise(begin, batch["key"], "}", ""))
+            yield row_files.rows_batch(own, batch["key"], records, batch["fingerprint"], batch["stamp"])
+
     def _first_key(self) -> str | None:
         """A key of the load: all of them are numbers, or all are texts."""
         for batch in row_files.read_rows(self.staging, self.load.rows_folder, ["_key"]):
@@ -71,9 +88,10 @@ class PlanWriter:
             yield batch.select(LEDGER.names)
 
     def _kept(self, found: Diff) -> Iterator[pa.RecordBatch]:
-        """Removed rows as such, and unchanged ones as of now. A removed row keeps its age."""
+        """Removed rows as such, and unchanged ones as of now. What a snapshot lacks keeps its age."""
+        aged = asdict(self.load.age) if self.load.deletes_by else {}
         for batch in self._stored(found.positions("removed")):
-            yield layers.with_values(batch, state="removed")
+            yield layers.with_values(batch, state="removed", **aged)
         for batch in self._stored(found.positions("unchanged")):  # none of them is of a later age
             yield layers.with_values(batch, state="live", **asdict(self.load.age))
 
@@ -105,7 +123,7 @@ class Expirable:
             self.unknown += batch.num_rows - known.num_rows
             self.of_another_type += known.num_rows - own.num_rows
             numbers = pa.array(range(before + 1, before + 1 + own.num_rows), pa.int64())
-            yield row_files.rows_batch(numbers, own["key"], own["record"], own["fingerprint"])
+            yield row_files.rows_batch(numbers, own["key"], own["record"], own["fingerprint"], own["stamp"])
             before += own.num_rows
 
     def _of_own_type(self, batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -127,7 +127,7 @@ def _filed(
 
 
 def _see(report: Report, in_doubt: bool) -> None:
-    kept = report.unchanged + report.stale + report.expired
+    kept = report.unchanged + report.stale + report.expired + report.owed.get("accepted", 0)
     report.visibility = visibility_of(report.state, report.accepted, kept, in_doubt)
 
 

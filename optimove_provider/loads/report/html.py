@@ -5,6 +5,7 @@ from html import escape
 from typing import Any
 
 from optimove_provider.contract.wire.evidence import Evidence
+from optimove_provider.loads.report.owed import owed_counts
 from optimove_provider.loads.report.visibility import sentence
 
 _STYLE = """
@@ -20,9 +21,10 @@ _COUNTS = (
     ("rejected", "rejected: kept with their reasons"),
     ("unchanged", "unchanged: the vendor has them already"),
     ("stale", "stale: the vendor has newer values"),
+    ("deleted", "deleted: the source says so, and the record expired or was not there"),
     ("suppressed", "suppressed: left out, as their keys are on the suppression list"),
     ("unsent", "unsent: not accounted for as any of these"),
-    ("expired", "expired: records that the source lacks, made to go"),
+    ("expired", "expired: records that the source lacks or deletes, made to go"),
     ("not_expired", "not expired: records that the source lacks, and that the vendor refused to take once more"),
 )
 
@@ -41,7 +43,15 @@ def page(report: Mapping[str, Any]) -> str:
         _counts(report),
         f"<p>The accepted rows are {escape(_evidence(report))}.</p>" if report["accepted"] else "",
         _section("Why rows were rejected", ("reason", "rows"), report["reasons"].items()),
+        _section(
+            "Owed rows: refused by the vendor, of this load or earlier ones",
+            ("", "rows"),
+            owed_counts(report.get("owed") or {}),
+        ),
         f"<p>Rejected rows: <code>{escape(report['rejected_file'])}</code></p>" if report["rejected_file"] else "",
+        f"<p>What was made to expire, key by key: <code>{escape(report['proof'])}</code></p>"
+        if report.get("proof")
+        else "",
         _section("Warnings", ("rule", "findings"), report.get("warnings", {}).items()),
         _list("Notes", report["notes"]),
         _list("Files", report["s3_keys"]),

@@ -12,6 +12,7 @@ from optimove_provider.contract.wire.evidence import Evidence
 from optimove_provider.loads.report import visibility
 from optimove_provider.loads.report.begun import over
 from optimove_provider.loads.report.html import page
+from optimove_provider.loads.report.owed import owed_counts
 from optimove_provider.loads.state.staging import Staging
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Unaccounted(OptimoveProviderError):
 
 @dataclass(slots=True)
 class Report:
-    """The account of one load: rows = accepted + rejected + unchanged + stale + suppressed + unsent,
+    """The account of one load: rows = accepted + rejected + unchanged + stale + deleted + suppressed + unsent,
     always.
 
     `accepted` are rows that the vendor took and that are, or will be, visible; `evidence` says who counted them, or
@@ -38,18 +39,24 @@ class Report:
     an update may leave out. Rows of a batch
     that was never completed are `unsent`, and `problem` says how many of them had been answered with success.
     `suppressed` are rows that were left out, as their keys are on the target's suppression list.
+    `proof` is a file that tells, key by key, what was made to expire, by a load of the mode "expire".
     `rejected_file` holds the rejected rows with their reasons, and a replay reads it; `reasons` counts them, `examples`
     are the first.
     `warnings` are counted by the rules that `validate` has. `notes` are remarks and warnings. `plan` has the plan's
     digest, its counts, and samples of what changes; `expired` are records that the source lacks and that were made to
-    expire, `not_expired` those of them that the vendor refused: they are no rows of it. `replay` has what a replay of
+    expire, `not_expired` those of them that the vendor refused: they are no rows of it. `deleted` are rows that are
+    deletions, and whose key is gone: its record was made to expire, or was not there. `replay` has what a replay of
     the rejected rows needs to know of the load. `task` is what people call the load: DAG, task and run; `run` says the
     same apart, as `dag_id`, `task_id`, `run_id`, `map_index` and `try_number`, and is empty where no DAG is behind it.
     `began` and `ended` are ISO texts in UTC, of the last try, like `seconds`; `generation` is the instant that the rows
     stand for. `batch_uuid` is the one under which Opti-X knows its rows, `service_id` the service of a table of DCP,
     `ledger_version` what the commit made of the ledger. `requests` are those of the last try over time, as `Timeline`
-    counts them. `visibility` is one of `Visibility`: of a load that failed, too. `next_step` is what a person does
-    after a failure, `tries_left` how many tries Airflow has left, None where no task is behind it.
+    counts them. `stamp` has the fields that were sent with each record without being part of it. `visibility` is one of
+    `Visibility`: of a load that failed, too. `next_step` is what a person does after a failure, `tries_left` how many
+    tries Airflow has left, None where no task is behind it. `owed` counts rows that are owed to the target, of earlier
+    loads too, which are none of the source's: those that went again (`sent`, and of them `accepted` and
+    `rejected_again`), those that are `dropped`, by why in `dropped_because`, those `added` since this load's were
+    refused, and those `left`. It is empty where none are.
     """
 
     load_id: str
@@ -60,6 +67,7 @@ class Report:
     rejected: int = 0
     unchanged: int = 0
     stale: int = 0
+    deleted: int = 0
     seconds: float = 0.0
     problem: str = ""
     rejected_file: str = ""
@@ -85,28 +93,38 @@ class Report:
     generation: str = ""
     ledger_version: int = 0
     requests: dict[str, Any] = field(default_factory=dict)
+    stamp: dict[str, Any] = field(default_factory=dict)
     visibility: str = ""
     next_step: str = ""
     tries_left: int | None = None
+    owed: dict[str, Any] = field(default_factory=dict)
     suppressed: int = 0
+    proof: str = ""
 
     @property
     def unsent(self) -> int:
         """Rows of which none of the other numbers speaks."""
-        return self.rows - self.accepted - self.rejected - self.unchanged - self.stale - self.suppressed
+        told = (self.accepted, self.rejected, self.unchanged, self.stale, self.deleted, self.suppressed)
+        return self.rows - sum(told)
 
     @property
     def sentence(self) -> str:
         """The account in words, for the log."""
         counts = ", ".join(f"{getattr(self, name)} {name}" for name in COUNTS if getattr(self, name))
         lacked = how_many(self.expired, "record that the source lacks was", "records that the source lacks were")
-        expired = f"; {lacked} made to expire" if self.expired else ""
+        expired = f"; {lacked} made to expire" if self.expired and not self.deleted else ""
         rejected = f"; the rejected rows, with reasons: {self.rejected_file}" if self.rejected_file else ""
+        proof = f"; key by key: {self.proof}" if self.proof else ""
         evidence = f" ({self._evidence.sentence})" if self.accepted and self._evidence.sentence else ""
         rows = "before its rows were counted" if self._is_uncounted else how_many(self.rows, "row")
         said = f"load {self.load_id}: {self.state}, {rows}" + (f": {counts}" if counts else "")
         seen = f". {self.visibility_sentence}" if self.visibility_sentence else ""
-        return said + evidence + expired + rejected + seen
+        return said + evidence + expired + rejected + proof + self._owed_sentence + seen
+
+    @property
+    def _owed_sentence(self) -> str:
+        counts = ", ".join(f"{rows} {words}" for words, rows in owed_counts(self.owed))
+        return f"; of the rows owed to the target: {counts}" if counts else ""
 
     @property
     def _is_uncounted(self) -> bool:
@@ -161,13 +179,33 @@ class Report:
             "samples": list(plan.examples),
             "fenced": plan.below_watermark,
         }
+        if plan.owed:
+            self.plan |= {"owed_to_send": plan.owed.rows, "owed_to_drop": sum(plan.owed.dropped.values())}
         for warning in plan.warnings:
             self.note(warning)
+
+    def tell_owed(self, plan: "Plan", refused: int, refused_again: int) -> None:
+        """Take over what the commit of a plan made of the rows that are owed. The server refused so many of the load's
+        own rows, and so many of those that were owed before."""
+        if plan.owed is None:
+            return
+        added = refused if plan.load.owed.adds else 0
+        self.owed = {
+            "sent": plan.owed.rows,
+            "accepted": plan.owed.rows - refused_again,
+            "rejected_again": refused_again,
+            "dropped": sum(plan.owed.dropped.values()),
+            "dropped_because": dict(plan.owed.dropped),
+            "added": added,
+            "left": plan.owed.stay + refused_again + added,
+        }
 
     @property
     def plan_sentence(self) -> str:
         """What is planned, in words."""
         counts = ", ".join(f"{self.plan[name]} {name}" for name in PLANNED if self.plan.get(name))
+        if owed := self.plan.get("owed_to_send"):
+            counts = f"{counts or 'nothing'}, and {how_many(owed, 'owed row', 'owed rows')} besides"
         stale = "; a newer snapshot is committed, so that nothing of this load is sent" if self.plan["fenced"] else ""
         return (counts or "nothing") + stale
 
@@ -195,8 +233,11 @@ class Report:
         result = counts | {"report": staging.url(self._path)}
         if self.accepted:
             result["evidence"] = self.evidence
+        if self.owed:
+            result["owed"] = self.owed
         if self.state == "planned" and self.plan:
             result |= {"plan": self.plan["digest"], **{name: self.plan.get(name, 0) for name in PLANNED}}
+            result |= {name: self.plan[name] for name in ("owed_to_send", "owed_to_drop") if name in self.plan}
         return result
 
     @property
@@ -204,5 +245,6 @@ class Report:
         return f"reports/{self.load_id}.json"
 
 
-PLANNED = ("new", "changed", "unknown", "expiring", "reverified", "unchanged", "removed", "stale", "suppressed")
-COUNTS = ("accepted", "rejected", "unchanged", "stale", "suppressed", "unsent")
+_OF_ROWS = ("new", "changed", "unknown", "expiring", "reverified", "unchanged", "removed", "absent", "stale")
+PLANNED = (*_OF_ROWS, "suppressed")
+COUNTS = ("accepted", "rejected", "unchanged", "stale", "deleted", "suppressed", "unsent")

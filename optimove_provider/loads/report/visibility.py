@@ -5,8 +5,9 @@ from enum import StrEnum
 from typing import Any
 
 from optimove_provider.contract.how_many import how_many
-from optimove_provider.contract.wire.errors import OptimoveProviderError, may_be_done
+from optimove_provider.contract.wire.errors import DataError, OptimoveProviderError, may_be_done
 from optimove_provider.loads.state.journal import Journal, Stage
+from optimove_provider.loads.state.staging import Staging
 
 
 class Visibility(StrEnum):
@@ -54,6 +55,8 @@ def visibility_of(state: str, accepted: int, kept: int, in_doubt: bool) -> Visib
     return Visibility.VISIBLE if accepted or (state in ENDED and kept) else Visibility.NOT_VISIBLE
 
 
+EXPIRE = "expire"
+"""The mode of loads that make records of named keys expire."""
 AT_ONCE = ("update", "profiles", "aliases")
 """Modes of loads whose requests count at once. Those by REST have no journal, so that nobody knows what they sent."""
 
@@ -67,9 +70,20 @@ def of_journal(journal: Journal, mode: str, was_killed: bool = False) -> Visibil
     return Visibility.NOT_KNOWN if in_doubt else Visibility.NOT_VISIBLE
 
 
+def of_load(staging: Staging, load_id: str, mode: str, was_killed: bool = False) -> Visibility:
+    """The same of a load by its id; not known of one whose journal is damaged, or whose rows somebody has removed."""
+    try:
+        journal = Journal(staging, load_id)
+    except DataError:
+        return Visibility.NOT_KNOWN
+    return of_journal(journal, mode, was_killed)
+
+
 def sentence(report: Mapping[str, Any]) -> str:
     """The same in words, of a report as JSON; empty for one of an older version, which does not tell."""
     found, state, accepted = report.get("visibility", ""), report["state"], report["accepted"]
+    if report.get("mode") == EXPIRE:
+        return _of_expired(found, accepted)
     if found == Visibility.NOT_KNOWN:
         return _not_known(state, accepted)
     if found == Visibility.NOT_VISIBLE:
@@ -79,6 +93,15 @@ def sentence(report: Mapping[str, Any]) -> str:
         return ""
     only = "; the others are not" if report["unsent"] > 0 else ""
     return f"{how_many(accepted, 'accepted row is', 'accepted rows are')} visible in the target{only}"
+
+
+def _of_expired(found: str, accepted: int) -> str:
+    """Of a load whose rows are the keys of records that are to go."""
+    if found == Visibility.NOT_KNOWN:
+        return "Whether records were made to expire is not known: the request that completes their batch has no answer"
+    if accepted:
+        return f"{how_many(accepted, 'record was', 'records were')} made to expire, a second after the batch"
+    return "No record was made to expire" if found else ""
 
 
 def _not_known(state: str, accepted: int) -> str:

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -19,9 +19,9 @@ from optimove_provider.contract.how_many import how_many
 from optimove_provider.contract.optix.data_connections import has_formula
 from optimove_provider.loads.progress import Progress
 from optimove_provider.loads.spool.id_warnings import IdWarnings
-from optimove_provider.loads.spool.row_files import REFUSED, fingerprints, rows_batch
+from optimove_provider.loads.spool.row_files import DELETED, REFUSED, fingerprints, rows_batch
 from optimove_provider.loads.spool.slices import RowFiles, RowFilesWriter
-from optimove_provider.loads.spool.unique_keys import refuse_duplicates
+from optimove_provider.loads.spool.unique_keys import HASHES_AT_ONCE, refuse_duplicates
 from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.arrow.filled import filled
@@ -30,8 +30,10 @@ from optimove_provider.records.findings import file_rules
 from optimove_provider.records.findings.findings import Finding, Findings
 from optimove_provider.records.rejected_lines import REJECTED_FILE, rejected_line, unread_line
 from optimove_provider.records.rows import FirstRows, Rows, Unread
-from optimove_provider.records.to_json.encode import Encoded, Unfit, missing_key
+from optimove_provider.records.to_json.deletions import DeletedColumn, Encodes
+from optimove_provider.records.to_json.encode import Unfit, missing_key
 from optimove_provider.records.to_json.scalars import NoForm, refused_value, scalar_text, string_text
+from optimove_provider.records.to_json.stamps import fields_of, refuse_collision
 from optimove_provider.surroundings import Surroundings
 
 log = logging.getLogger(__name__)
@@ -44,9 +46,22 @@ READ_AHEAD = 3
 
 
 @dataclass(frozen=True, slots=True)
+class Frozen:
+    """How rows are frozen. `stands_for`: how old they are, if they are older than now. `compared`: they will be
+    compared with a ledger, so that fingerprints are made on the way. `stamp` is sent with each record, a JSON object.
+    `deleted_column` says which rows are deletions; whoever makes the encoders takes them apart.
+    """
+
+    stands_for: StandsFor = NOW
+    compared: bool = False
+    stamp: str = ""
+    deleted_column: DeletedColumn | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Spool:
-    """`rows` of the source, of which `fit` are frozen and `rejected` put aside; `columns` counts the cells of each that
-    are filled.
+    """`rows` of the source, of which `fit` are frozen, `rejected` put aside, and `deleted` say that their key is to go;
+    `columns` counts the cells of each that are filled.
 
     `warnings` about keys and columns are counted by rule; `warning_note` tells the first, and where all are. Of the
     rejected rows, `keyless` are without a key that could be told. The keys of the others lie beside the parts, without
@@ -63,6 +78,7 @@ class Spool:
     warnings: dict[str, int] = field(default_factory=dict)
     warning_note: str = ""
     has_more: bool = False
+    deleted: int = 0
 
     @property
     def filled(self) -> dict[str, float]:
@@ -79,12 +95,6 @@ class Spool:
         return cls(**{**found, "parts": RowFiles(**found["parts"])})
 
 
-class Encodes(Protocol):
-    """Makes records of the batches of one schema: `Encoder`, or `ItemEncoder`."""
-
-    def encode(self, batch: pa.RecordBatch) -> Encoded: ...
-
-
 MakeEncoder = Callable[[pa.Schema], Encodes]
 OpenRows = Callable[[], AbstractContextManager[Rows]]
 """Opens the source: called when its rows are to be read, which a retry may not need."""
@@ -96,24 +106,24 @@ def open_spool(
     make_encoder: MakeEncoder,
     primary_key: str,
     resumed: bool = False,
-    compared: bool = False,
-    stands_for: StandsFor = NOW,
+    how: Frozen = Frozen(),
     first: FirstRows | None = None,
 ) -> Spool:
     """The rows of a load: those of an earlier try once a request was made, otherwise the source is read again.
 
-    `resumed`: this try has read it before. `compared`: they will be compared with a ledger. `stands_for`: how old they
-    are, if they are older than now; rows of an earlier try keep their age. `first` is asked, once the
-    rows are read, whether the source has more.
+    `resumed`: this try has read it before. Rows of an earlier try keep their age, and their stamp. `first` is asked,
+    once the rows are read, whether the source has more.
     """
     if found := journal.rows(resumed):
         log.info("going on with the rows that were read at %s", journal.opened)
         return Spool.from_json(found)
-    folder = journal.begin_reading(*stands_for)
+    folder = journal.begin_reading(*how.stands_for, how.stamp)
     with open_rows() as rows:
         aside, findings = f"{journal.folder}/{REJECTED_FILE}", Findings("the source's rows")
-        spool = freeze(rows, journal.staging, folder, aside, make_encoder, primary_key, compared, findings)
-    _warn_of_columns(spool.columns, findings)
+        spool = freeze(
+            rows, journal.staging, folder, aside, make_encoder, primary_key, replace(how, stamp=journal.stamp), findings
+        )
+    _warn_of_columns([*spool.columns, *fields_of(journal.stamp)], findings)
     spool = _with_warnings(replace(spool, has_more=first is not None and first.has_more), findings, journal)
     journal.rows_read(spool.as_json())
     level = logging.WARNING if spool.rejected else logging.INFO
@@ -138,7 +148,7 @@ def _with_warnings(spool: Spool, findings: Findings, journal: Journal) -> Spool:
     told = findings.warnings()
     notes = [findings.warning_note(url)]
     if file_rules.HEADER_COLON.name in told:
-        columns = [name for name in spool.columns if not has_formula(name)]
+        columns = [name for name in (*spool.columns, *fields_of(journal.stamp)) if not has_formula(name)]
         notes.append(f"columns {', '.join(map(repr, columns))}: {file_rules.COLON}")
     return replace(spool, warnings=told, warning_note=". ".join(filter(None, notes)))
 
@@ -150,31 +160,36 @@ def freeze(
     aside_path: str,
     make_encoder: MakeEncoder,
     primary_key: str,
-    compared: bool = False,
+    how: Frozen = Frozen(),
     findings: Findings | None = None,
 ) -> Spool:
     """Write the rows to a folder, and those that cannot travel to the file `aside_path`.
 
-    `compared`: fingerprints are made on the way. `findings` are told what is odd about the keys.
+    `findings` are told what is odd about the keys.
 
     Raises DataError where the source as a whole is wrong: no key column, a column that JSON has no form for, a key
-    that occurs twice, a type that changes.
+    that occurs twice, a type that changes; SettingsError where the stamp is called like a column.
     """
     staging.remove_folder(folder)
     with IdWarnings(primary_key) as ids:
         with (
             RowFilesWriter(staging, folder) as fit,
             RowFilesWriter(staging, folder, REFUSED) as refused,
+            RowFilesWriter(staging, folder, DELETED) as deleted,
             staging.open_new(aside_path) as aside,
         ):
             progress = Progress(staging.surroundings.monotonic)
-            freezing = _Freezing(fit, refused, aside, make_encoder, compared, progress, ids)
+            freezing = _Freezing((fit, refused, deleted), aside, make_encoder, how, progress, ids)
             _in_turn(freezing.take, rows, staging.surroundings)
         rejected, columns = freezing.rejected, freezing.columns
         if columns and primary_key not in columns:
             raise missing_key(primary_key, columns)
-        spool = Spool(freezing.row, fit.rows, rejected, rejected - refused.rows, columns, fit.written)
-        refuse_duplicates(staging, spool.parts, primary_key)
+        if how.deleted_column and columns:
+            how.deleted_column.check(columns)
+            columns.pop(how.deleted_column.name, None)  # it is not sent
+        keyless = rejected - refused.rows
+        spool = Spool(freezing.row, fit.rows, rejected, keyless, columns, fit.written, deleted=deleted.rows)
+        refuse_duplicates(staging, spool.parts, primary_key, HASHES_AT_ONCE, deleted.written)
         if findings is not None:
             ids.add_to(findings)
     return spool
@@ -196,17 +211,16 @@ def _in_turn(take: Callable[[pa.RecordBatch | Unread], None], rows: Rows, surrou
 class _Freezing:
     def __init__(
         self,
-        fit: RowFilesWriter,
-        refused: RowFilesWriter,
+        writers: tuple[RowFilesWriter, RowFilesWriter, RowFilesWriter],
         aside: BinaryIO,
         make_encoder: MakeEncoder,
-        compared: bool,
+        how: Frozen,
         progress: Progress,
         ids: IdWarnings,
     ) -> None:
-        self._ids = ids
-        self._fit, self._refused, self._aside = fit, refused, aside
-        self._make_encoder, self._compared = make_encoder, compared
+        self._ids, self._stamp, self._stamp_fields = ids, how.stamp, fields_of(how.stamp)
+        (self._fit, self._refused, self._deleted), self._aside = writers, aside
+        self._make_encoder, self._compared = make_encoder, how.compared
         self._schema: pa.Schema | None = None
         self._encoder: Encodes | None = None
         self._progress = progress
@@ -224,6 +238,7 @@ class _Freezing:
 
     def _take_batch(self, batch: pa.RecordBatch) -> None:
         if self._encoder is None or batch.schema != self._schema:
+            refuse_collision(self._stamp_fields, batch.schema.names)
             self._schema, self._encoder = batch.schema, self._make_encoder(batch.schema)
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             self.columns[name] = self.columns.get(name, 0) + int(np.count_nonzero(filled(column)))
@@ -231,7 +246,11 @@ class _Freezing:
         self._ids.see(batch, self.row)
         numbers = pa.array(encoded.positions + (self.row + 1), pa.int64())
         made = fingerprints(encoded.records) if self._compared else None
-        self._fit.add(rows_batch(numbers, encoded.keys, encoded.records, made))
+        stamps = pa.repeat(self._stamp, len(numbers)) if self._stamp else None
+        self._fit.add(rows_batch(numbers, encoded.keys, encoded.records, made, stamps))
+        if len(encoded.deleted):
+            numbers = pa.array(encoded.deleted + (self.row + 1), pa.int64())
+            self._deleted.add(rows_batch(numbers, encoded.deleted_keys, pa.nulls(len(numbers), pa.string())))
         if encoded.unfit:
             self._refuse(batch, encoded.unfit)
         self.row += batch.num_rows

@@ -22,13 +22,23 @@ GROUP_BYTES = 16 << 20
 """A row group has no more rows, and about no more bytes unless it is a single row."""
 Batches = Iterable[pa.RecordBatch]
 
-ROWS = pa.schema([("_row", pa.int64()), ("_key", pa.string()), ("_record", pa.string()), ("_fingerprint", pa.binary())])
-"""Rows of a load: number from 1, key as JSON text, canonical JSON text of the whole record, and its fingerprint.
+ROWS = pa.schema(
+    [
+        ("_row", pa.int64()),
+        ("_key", pa.string()),
+        ("_record", pa.string()),
+        ("_fingerprint", pa.binary()),
+        ("_stamp", pa.string()),
+    ]
+)
+"""Rows of a load: number from 1, key as JSON text, canonical JSON text of the whole record, its fingerprint, and the
+fields that are sent with it without being part of it, a JSON object.
 
-A null record was refused. A null fingerprint was not made yet, for nothing was to be compared.
+A null record was refused. A null fingerprint was not made yet, for nothing was to be compared. A null stamp: the record
+is sent as it is. Files of older versions have no stamps.
 """
-REFUSED = "refused"
-"""How the names of files begin that have refused rows only."""
+REFUSED, DELETED = "refused", "deleted"
+"""How the names of files begin that have refused rows only, or keys of which a row says that they are deleted."""
 
 LEDGER = pa.schema(
     [
@@ -46,6 +56,7 @@ LEDGER = pa.schema(
             pa.timestamp("us", "UTC"),
         ),  # null: somebody counted it; else when it was accepted all the same; where the fingerprint is null: since
         # when, or from when on, nobody knows whether the key is there
+        ("stamp", pa.string()),  # what was sent with the record without being part of it, a JSON object; null: nothing
     ]
 )
 """A layer. state: live; removed (gone from the source and reported, still in the target); tombstone (not there: expired
@@ -69,11 +80,21 @@ def fingerprints(records: pa.Array) -> pa.Array:
 
 
 def rows_batch(
-    numbers: pa.Array, keys: pa.Array, records: pa.Array, fingerprints: pa.Array | None = None
+    numbers: pa.Array,
+    keys: pa.Array,
+    records: pa.Array,
+    fingerprints: pa.Array | None = None,
+    stamps: pa.Array | None = None,
 ) -> pa.RecordBatch:
     """Rows of a load; without their fingerprints, these can be made when they are needed."""
     fingerprints = pa.nulls(len(keys), pa.binary()) if fingerprints is None else fingerprints
-    return pa.record_batch([numbers, keys, records, fingerprints], schema=ROWS)
+    stamps = pa.nulls(len(keys), pa.string()) if stamps is None else stamps
+    return pa.record_batch([numbers, keys, records, fingerprints, stamps], schema=ROWS)
+
+
+def stamps_of(batch: pa.RecordBatch | pa.Table) -> pa.Array | pa.ChunkedArray:
+    """The stamps of a load's rows, as they were read from a file, which may have none."""
+    return batch["_stamp"] if "_stamp" in batch.schema.names else pa.nulls(batch.num_rows, pa.string())
 
 
 def paths(staging: Staging, folder: str) -> list[str]:
@@ -82,18 +103,24 @@ def paths(staging: Staging, folder: str) -> list[str]:
 
 
 def sendable_paths(staging: Staging, folder: str) -> list[str]:
-    """The same without those of refused rows: what can have been sent."""
-    return [path for path in paths(staging, folder) if not _is_refused(path)]
+    """The same without those of refused rows, and of deletions: what can have been sent."""
+    return [path for path in paths(staging, folder) if not _begins(path, REFUSED, DELETED)]
+
+
+def deleted_paths(staging: Staging, folder: str) -> list[str]:
+    """Those of the deletions among the rows of a load."""
+    return [path for path in paths(staging, folder) if _begins(path, DELETED)]
 
 
 def refused_keys(staging: Staging, folder: str) -> Batches | None:
-    """The keys of a load's rows that cannot travel, as batches of `_key`; None where there are none."""
-    found = [path for path in paths(staging, folder) if _is_refused(path)]
+    """The keys of a load's rows that are not sent, as they cannot travel or are deletions, as batches of `_key`; None
+    where there are none."""
+    found = [path for path in paths(staging, folder) if _begins(path, REFUSED, DELETED)]
     return (batch for path in found for batch in read(staging, path, ["_key"])) if found else None
 
 
-def _is_refused(path: str) -> bool:
-    return path.rpartition("/")[2].startswith(REFUSED)
+def _begins(path: str, *names: str) -> bool:
+    return path.rpartition("/")[2].startswith(names)
 
 
 def write(staging: Staging, path: str, batches: Batches, schema: pa.Schema) -> int:
@@ -110,7 +137,7 @@ def write(staging: Staging, path: str, batches: Batches, schema: pa.Schema) -> i
     return rows
 
 
-_REPEATED = ("generation", "opened", "expires", "state", "evidence", "unproven_since")
+_REPEATED = ("generation", "opened", "expires", "state", "evidence", "unproven_since", "stamp", "_stamp")
 
 
 def _packing(staging: Staging, schema: pa.Schema) -> dict[str, Any]:
@@ -208,7 +235,9 @@ def pick_rows(staging: Staging, folder: str, wanted: Mask) -> Iterator[pa.Record
         with staging.open(path) as stream, pq.ParquetFile(stream) as file:
             groups = [group for group in range(file.num_row_groups) if _holds(file.metadata.row_group(group), wanted)]
             for batch in _batches(file, groups, ROWS.names):
-                yield batch.filter(pa.array(wanted[batch["_row"].to_numpy()]))
+                numbers, keys, records, made = (batch[name] for name in ROWS.names[:4])
+                rows = rows_batch(numbers, keys, records, made, stamps_of(batch))
+                yield rows.filter(pa.array(wanted[rows["_row"].to_numpy()]))
 
 
 def _holds(group: Any, wanted: Mask) -> bool:
@@ -228,6 +257,11 @@ def size(staging: Staging, folder: str) -> tuple[int, int]:
         if group.num_rows:  # of no rows there are no statistics
             last = max(last, _statistics(group, "_row").max)
     return rows, last
+
+
+def deletions(staging: Staging, folder: str) -> int:
+    """How many deletions are among the rows of a load."""
+    return sum(group.num_rows for group in _groups(staging, deleted_paths(staging, folder)))
 
 
 def _groups(staging: Staging, paths: Sequence[str]) -> Iterator[Any]:

@@ -3,7 +3,7 @@
 Their columns are those of `row_files.ROWS`. A row group is a slice: one request, of 5000 rows unless these are long.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
@@ -12,30 +12,40 @@ import pyarrow.parquet as pq
 
 from optimove_provider.contract.optix.data_connections import MAX_RECORDS
 from optimove_provider.disk.room import keeping
-from optimove_provider.loads.spool.row_files import ROWS, RowGroups
+from optimove_provider.loads.spool.row_files import ROWS, RowGroups, stamps_of
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.rows import one_chunk
+from optimove_provider.records.to_json.stamps import stamped_records
 
 SLICES_IN_A_FILE = 100
 _COUNTED = ["_row", "_fingerprint"]
 """Columns with statistics: planning finds rows by their numbers, and asks whether fingerprints are made."""
 READ_ROWS = 1 << 16
 
+Stamped = Callable[[pa.StringArray, pa.StringArray], pa.StringArray]
+"""Makes what is sent of records and of their stamps."""
+
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Up to 5000 rows: one request. `rows` are their numbers in the source."""
+    """Up to 5000 rows: one request. `rows` are their numbers in the source; `stamps`, where there are any, what is sent
+    with each record."""
 
     number: int
     rows: pa.Int64Array = field(repr=False)
     records: pa.StringArray = field(repr=False)
+    stamps: pa.StringArray | None = field(repr=False, default=None)
 
     def __len__(self) -> int:
         return len(self.records)
 
-    def some(self, positions: Sequence[int]) -> pa.StringArray:
-        """The records at these positions, which rise."""
-        return self.records if len(positions) == len(self) else self.records.take(pa.array(positions, pa.int64()))
+    def some(self, positions: Sequence[int], stamped: Stamped = stamped_records) -> pa.StringArray:
+        """The records at these positions, which rise, as they are sent: each with its stamp."""
+        records = self._taken(self.records, positions)
+        return records if self.stamps is None else stamped(records, self._taken(self.stamps, positions))
+
+    def _taken(self, column: pa.StringArray, positions: Sequence[int]) -> pa.StringArray:
+        return column if len(positions) == len(self) else column.take(pa.array(positions, pa.int64()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +53,8 @@ class RowFiles:
     """Rows in slices: a folder of Parquet files.
 
     The files are called `<name>-00000.parquet` and so on, of 100 slices each; or there is one file, `<name>.parquet`.
-    `lengths` has the rows of each slice; it is empty where all but the last have 5000.
+    `lengths` has the rows of each slice; it is empty where all but the last have 5000. `first` is the number of the
+    first slice, where other rows of the same batch have those before it.
     """
 
     folder: str
@@ -51,6 +62,7 @@ class RowFiles:
     name: str = "part"
     one_file: bool = False
     lengths: Sequence[int] = ()
+    first: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lengths", tuple(self.lengths))  # a journal has a list
@@ -61,19 +73,24 @@ class RowFiles:
         return len(self.lengths) or -(-self.rows // MAX_RECORDS)
 
     @property
+    def numbers(self) -> range:
+        """The numbers of the slices."""
+        return range(self.first, self.first + self.slices)
+
+    @property
     def last_rows(self) -> int:
         """How many rows the last slice has."""
         return self.lengths[-1] if self.lengths else self.rows - (self.slices - 1) * MAX_RECORDS
 
     def path(self, number: int) -> str:
         """The file that holds a slice."""
-        suffix = "" if self.one_file else f"-{number // SLICES_IN_A_FILE:05}"
+        suffix = "" if self.one_file else f"-{(number - self.first) // SLICES_IN_A_FILE:05}"
         return f"{self.folder}/{self.name}{suffix}.parquet"
 
     @property
     def paths(self) -> list[str]:
         """All files, in order."""
-        return list(dict.fromkeys(self.path(number) for number in range(0, self.slices, SLICES_IN_A_FILE)))
+        return list(dict.fromkeys(self.path(number) for number in self.numbers[::SLICES_IN_A_FILE]))
 
     def read(self, staging: Staging, numbers: Iterable[int]) -> Iterator[Slice]:
         """These slices, one after the other; the numbers must rise."""
@@ -84,10 +101,12 @@ class RowFiles:
                     stack.close()
                     path = self.path(number)
                     file = stack.enter_context(pq.ParquetFile(stack.enter_context(staging.open(path))))
-                group = number if self.one_file else number % SLICES_IN_A_FILE
-                table = file.read_row_group(group, ["_row", "_record"])
+                place = number - self.first
+                group = place if self.one_file else place % SLICES_IN_A_FILE
+                table = file.read_row_group(group, ["_row", "_record", "_stamp"])
                 rows, records = (table.column(name) for name in ("_row", "_record"))
-                yield Slice(number, one_chunk(rows), one_chunk(records))
+                stamps = pa.chunked_array([stamps_of(table)]) if "_stamp" not in table.column_names else table["_stamp"]
+                yield Slice(number, one_chunk(rows), one_chunk(records), one_chunk(stamps))
 
     def columns(self, staging: Staging, names: Sequence[str]) -> pa.RecordBatchReader:
         """Some columns of all rows, as a stream."""
@@ -101,9 +120,9 @@ class RowFiles:
                 yield from file.iter_batches(READ_ROWS, columns=names, use_threads=False)
 
 
-def one_file(staging: Staging, folder: str, rows: int) -> RowFiles:
-    """The rows that lie in the only file of a folder, `rows.parquet`."""
-    files = RowFiles(folder, rows, "rows", one_file=True)
+def one_file(staging: Staging, folder: str, rows: int, first: int = 0) -> RowFiles:
+    """The rows that lie in the only file of a folder, `rows.parquet`; `first` is the number of their first slice."""
+    files = RowFiles(folder, rows, "rows", one_file=True, first=first)
     if not rows:
         return files
     with staging.open(files.path(0)) as stream:
@@ -158,9 +177,9 @@ class RowFilesWriter:
         out = self._stack.enter_context(self.staging.open_new(path))
         # To pack takes more time than to make the records, and saves two thirds: of a network that is worth it.
         packed = "none" if self.staging.is_local else "lz4"
-        # Keys and records hardly repeat: a dictionary would be made and thrown away.
+        # Keys and records hardly repeat: a dictionary would be made and thrown away. All stamps are one.
         self._file = self._stack.enter_context(
-            pq.ParquetWriter(out, ROWS, compression=packed, use_dictionary=False, write_statistics=_COUNTED)
+            pq.ParquetWriter(out, ROWS, compression=packed, use_dictionary=["_stamp"], write_statistics=_COUNTED)
         )
 
     def _close(self) -> None:

@@ -4,11 +4,13 @@ Equal hashes are found ten times as fast as equal texts, and most loads have nei
 where there are equal hashes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.loads.spool.slices import RowFiles
@@ -30,13 +32,14 @@ FROM reader GROUP BY _key HAVING times > 1 ORDER BY first
 
 
 def refuse_duplicates(
-    staging: Staging, parts: RowFiles, primary_key: str, hashes_at_once: int = HASHES_AT_ONCE
+    staging: Staging, parts: RowFiles, primary_key: str, hashes_at_once: int = HASHES_AT_ONCE, *others: RowFiles
 ) -> None:
-    """Raise DataError, which names the first keys that occur twice and their rows."""
+    """Raise DataError, which names the first keys that occur twice, in these parts and others, and their rows."""
+    every = [parts, *others]
     with temporary_duck(KEYS_MEMORY, threads=2) as db:
-        if not _hashes_repeat(db, staging, parts, hashes_at_once):
+        if not _hashes_repeat(db, staging, every, hashes_at_once):
             return
-        reader = parts.columns(staging, ["_row", "_key"])  # noqa: F841 - the query names it
+        reader = _columns(staging, every, ["_row", "_key"])  # noqa: F841 - the query names it
         found = db.execute(_TWICE).fetchmany(SHOWN_DUPLICATES)
     if found:
         told = "; ".join(f"{key} in rows {first} and {last} ({times} times)" for key, first, last, times in found)
@@ -46,17 +49,22 @@ def refuse_duplicates(
         )
 
 
-def _hashes_repeat(db: "DuckDBPyConnection", staging: Staging, parts: RowFiles, at_once: int) -> bool:
+def _columns(staging: Staging, every: Sequence[RowFiles], names: Sequence[str]) -> pa.RecordBatchReader:
+    readers = [parts.columns(staging, names) for parts in every]
+    return pa.RecordBatchReader.from_batches(readers[0].schema, chain.from_iterable(readers))
+
+
+def _hashes_repeat(db: "DuckDBPyConnection", staging: Staging, every: Sequence[RowFiles], at_once: int) -> bool:
     """Whether a hash of 64 bits occurs twice: of different keys, that happens once in 400,000 loads of 10 million."""
-    passes = -(-parts.rows // at_once)
-    return any(_repeat_among(_hashes(db, staging, parts, passes, number), at_once) for number in range(passes))
+    passes = -(-sum(parts.rows for parts in every) // at_once)
+    return any(_repeat_among(_hashes(db, staging, every, passes, number), at_once) for number in range(passes))
 
 
 def _hashes(
-    db: "DuckDBPyConnection", staging: Staging, parts: RowFiles, passes: int, number: int
+    db: "DuckDBPyConnection", staging: Staging, every: Sequence[RowFiles], passes: int, number: int
 ) -> Iterator[npt.NDArray[np.uint64]]:
     """The hashes that belong to one of the passes."""
-    reader = parts.columns(staging, ["_key"])  # noqa: F841 - the query names it
+    reader = _columns(staging, every, ["_key"])  # noqa: F841 - the query names it
     query = f"SELECT h FROM (SELECT hash(_key) AS h FROM reader) WHERE h % {passes} = {number}"  # noqa: S608 - numbers
     for batch in db.sql(query).to_arrow_reader(1 << 16):
         yield batch.column(0).to_numpy()

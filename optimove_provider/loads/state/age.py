@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 
@@ -28,6 +28,11 @@ class Age:
     def not_after(self, instant: datetime) -> "Age":
         """This age, but not later than an instant: what is committed then has no later one, whatever clock it had."""
         return Age(self.generation, min(self.opened, instant))
+
+    @property
+    def just_before(self) -> "Age":
+        """The latest age that is earlier than this one: to the microsecond, which is what files have."""
+        return Age(self.generation, self.opened - timedelta(microseconds=1))
 
     def as_json(self) -> dict[str, str]:
         """For a file in staging."""

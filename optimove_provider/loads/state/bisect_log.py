@@ -51,10 +51,11 @@ def _runs(rows: Iterable[int]) -> Iterator[list[int]]:
 class BisectLog:
     """The log of one load's journal, for the rows and the batch that it sends now. Threads may use it, each for a
     slice of its own. `requests` counts all that were ever answered, whatever their rows and batch; `last` is when an
-    earlier try got an answer for these rows in this batch, an ISO text, empty if it got none."""
+    earlier try got an answer for these rows in this batch, an ISO text, empty if it got none. `part` names a log of
+    other rows of the same batch."""
 
-    def __init__(self, journal: Journal) -> None:
-        self._staging, self._folder = journal.staging, f"{journal.folder}/bisect"
+    def __init__(self, journal: Journal, part: str = "") -> None:
+        self._staging, self._folder = journal.staging, f"{journal.folder}/bisect{part}"
         self._rows, self._batch, self.requests, self.last = journal.rows_digest, journal.batch, 0, ""
         self._known: dict[int, list[Answered]] = defaultdict(list)
         self._chunk: dict[int, tuple[int, list[Answered]]] = {}

@@ -137,13 +137,15 @@ class LoadState:
     completed. `completing_sent`: so may one that was left since, by a request without an answer. `has_sent`: something
     may have been sent, of whatever plan. `plans` counts how often was planned; `plan` is the last one. `invalidated_as`
     is the version of the ledger in which an update has marked its keys. `prepared` is there from PREPARED on: the
-    report, and the age of the rows.
+    report, and the age of the rows. `stamp` is what is sent with each record, a JSON object; "" if nothing is, None
+    until it is known.
     """
 
     format: int = FORMAT
     stage: Stage = Stage.NEW
     opened: str = ""
     generation: str = ""
+    stamp: str | None = None
     spool: dict[str, Any] | None = None
     spools: int = 1
     batch: int = 0
@@ -156,6 +158,11 @@ class LoadState:
     invalidated_as: int = 0
     prepared: dict[str, Any] | None = None
     result: dict[str, Any] | None = None
+
+
+def given_up() -> dict[str, Any]:
+    """What stands in `load.json` of a load whose rows somebody has removed: it is never taken up again."""
+    return {"format": FORMAT, "given_up": True}
 
 
 class Journal:
@@ -182,6 +189,11 @@ class Journal:
             raise DataError(
                 f"{self.staging.url(self.folder)} was written by a newer version of this provider (format "
                 f"{written}, this one knows {FORMAT}): upgrade it here, or clear the task to begin a new load"
+            )
+        if found.get("given_up"):
+            raise DataError(
+                f"load {self.load_id} did not end, and its frozen rows were removed since, as a key in them was "
+                "forgotten: clear the task to begin a new load"
             )
         try:
             return LoadState(**{**found, "stage": Stage(found["stage"])})
@@ -222,6 +234,11 @@ class Journal:
         return Age.from_json({"generation": self._state.generation, "opened": self._state.opened})
 
     @property
+    def stamp(self) -> str:
+        """What is sent with each record, a JSON object; "" if nothing is."""
+        return self._state.stamp or ""
+
+    @property
     def plan(self) -> Mapping[str, Any]:
         """The last plan; empty if there is none."""
         return self._state.plan
@@ -238,15 +255,18 @@ class Journal:
         them (`resumed`). None if the source is to be read."""
         return self._state.spool if resumed or self.has_sent or self.stage is Stage.COMMITTED else None
 
-    def begin_reading(self, generation: datetime | None = None, opened: datetime | None = None) -> str:
+    def begin_reading(self, generation: datetime | None = None, opened: datetime | None = None, stamp: str = "") -> str:
         """Begin to read the source; returns the folder for its rows. A plan of other rows says nothing of these.
 
         They stand for the `generation`, but for nothing later than now. `opened`: when rows that are sent again were
-        read for the first time.
+        read for the first time. `stamp`: that of the first try whose rows were frozen stays, whatever a template gives
+        now.
         """
         state, now = self._state, self.staging.surroundings.now()
         if state.plan:
             state.spools += 1  # others may still need the rows that were planned: an intent may name them
+        if state.stamp is None:
+            state.stamp = stamp
         age = Age.of(min(opened or now, now), generation)
         state.opened, state.generation, state.plan = age.opened.isoformat(), age.generation.isoformat(), {}
         return f"{self.folder}/spool-{state.spools}"

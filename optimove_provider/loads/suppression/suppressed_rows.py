@@ -3,7 +3,7 @@
 from optimove_provider.loads.ledger.manifest import Manifest
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.state.staging import Staging
-from optimove_provider.loads.suppression.suppression_list import Listed, listed
+from optimove_provider.loads.suppression.suppression_list import list_of
 from optimove_provider.records.arrow.types import Mask
 
 
@@ -17,9 +17,9 @@ def suppressed_rows(staging: Staging, manifest: Manifest, folder: str, last: int
 
     Digests of the load's keys are made only where there is one, a batch at a time.
     """
-    if manifest.suppressed is None or not has_suppressed(manifest):
+    known, wanted = list_of(staging, manifest), row_files.empty_mask(last)
+    if known is None:
         return None
-    known, wanted = Listed(listed(staging, manifest), manifest.suppressed.salt), row_files.empty_mask(last)
     for path in row_files.sendable_paths(staging, folder):
         for batch in row_files.read(staging, path, ["_row", "_key"]):
             wanted[batch["_row"].to_numpy()] = known.among(batch["_key"].to_pylist())

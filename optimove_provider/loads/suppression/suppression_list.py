@@ -59,6 +59,12 @@ class Listed:
         return found
 
 
+def list_of(staging: Staging, manifest: Manifest) -> Listed | None:
+    """The digests of a target's list; None where no key is on it."""
+    known = manifest.suppressed
+    return Listed(listed(staging, manifest), known.salt) if known and known.path else None
+
+
 def _as_array(digests: list[bytes]) -> npt.NDArray[np.bytes_]:
     return np.frombuffer(b"".join(digests), _FIXED)
 

@@ -5,7 +5,7 @@ apart, with the reason.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -38,13 +38,16 @@ class Unfit:
 class Encoded:
     """The rows that are fit: their positions in the batch, keys as JSON text ('"00123"', '17'), and whole records.
 
-    A record's members are in the order of their names, the key among them. `unfit` are the others, in order.
+    A record's members are in the order of their names, the key among them. `unfit` are the others, in order; but for
+    deletions, of which there are the positions and keys only, where a source has any.
     """
 
     positions: Integers
     keys: pa.StringArray
     records: pa.StringArray
     unfit: list[Unfit]
+    deleted: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
+    deleted_keys: pa.StringArray = field(default_factory=lambda: pa.nulls(0, pa.string()))
 
 
 class Encoder:
@@ -65,11 +68,11 @@ class Encoder:
         if self._is_keyless and not is_of_values(schema):
             raise missing_key(primary_key, schema.names)
         refuse_doubled(schema.names, "the source")
-        for field in schema:
+        for column in schema:
             try:
-                check_type(field.type)
+                check_type(column.type)
             except NoForm as error:
-                raise DataError(f"column {field.name!r}: {error}") from None
+                raise DataError(f"column {column.name!r}: {error}") from None
         self._schema, self._primary_key, self._nulls = schema, primary_key, nulls
         self._names = sorted({*schema.names, primary_key})
         key = pa.null() if self._is_keyless else schema.field(primary_key).type

@@ -7,11 +7,12 @@ from optimove_provider.loads.ledger.compaction import check_forgettable
 from optimove_provider.loads.ledger.compaction import forget as drop
 from optimove_provider.loads.ledger.places import unlist
 from optimove_provider.loads.plan.columns import LOAD_COLUMNS_FILE
+from optimove_provider.loads.suppression.suppressed_rows import has_suppressed
 from optimove_provider.tasks.ledgers.found import find_ledger
 
 COST = (
     "The next load sends every row, nothing expires of what its source lacks, and until a load is committed nothing "
-    "keeps an older one from overwriting newer records: let the newest load run first."
+    "keeps an older one from overwriting newer records: let the newest load run first. Suppression lists stay."
 )
 FORCED = (
     "--force: a load that works on the target now may go on sending for up to a minute, so stop its task first. What "
@@ -42,5 +43,6 @@ def forget(
     for one, line in zip(found, told, strict=True):
         for ledger in one.ledgers():
             drop(ledger, force, COLUMNS_FILE, LOAD_COLUMNS_FILE)
-        unlist(one.place, one.target, one.folder)
+        if not has_suppressed(one.manifest):  # else its list has to be found
+            unlist(one.place, one.target, one.folder)
         yield f"forgotten: {line}"

@@ -1,6 +1,6 @@
 """Finding the ledger of a target, and what it has of a key."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +9,11 @@ from optimove_provider.contract.wire.errors import DataError, SettingsError
 from optimove_provider.contract.wire.targets import host_url
 from optimove_provider.loads.dcp.profile_marks import profiles_of
 from optimove_provider.loads.history.loads import Load, LoadIndex
-from optimove_provider.loads.history.record import Sighting, sightings, with_loads
+from optimove_provider.loads.history.record import Sighting, as_stored, sightings, with_loads
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.ledger.manifest import Manifest
 from optimove_provider.loads.ledger.places import ledgers_of, targets_of
+from optimove_provider.loads.owed.by_hand import Wanted
 from optimove_provider.loads.state import compare_and_swap
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.tasks.staging import staging
@@ -35,7 +36,8 @@ class Found:
         newest = manifest.newest_snapshot
         snapshot = f", the newest snapshot of {newest.age.generation:%Y-%m-%d %H:%M:%S} UTC" if newest else ""
         rows, folder = how_many(manifest.rows, "row"), self.place.url(self.folder_path)
-        return f"{self.named} at {self.host}: {rows}{keys}{snapshot}, in {folder}"
+        owed = f", {how_many(manifest.owed.rows, 'row')} owed" if manifest.owed else ""
+        return f"{self.named} at {self.host}: {rows}{keys}{snapshot}{owed}, in {folder}"
 
     @property
     def folder_path(self) -> str:
@@ -45,14 +47,19 @@ class Found:
     @property
     def manifest(self) -> Manifest:
         """What is entered in it now."""
-        return Ledger(self.place, self.folder).read()
+        return self.ledger.read()
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger itself."""
+        return Ledger(self.place, self.folder)
 
     def ledgers(self) -> Iterator[Ledger]:
         """The ledger, and before it the one of profiles beside it, if there is one."""
         beside = profiles_of(self.folder)
         if "manifest.json" in self.place.names(f"ledgers/{beside}"):
             yield Ledger(self.place, beside)
-        yield Ledger(self.place, self.folder)
+        yield self.ledger
 
 
 def find_ledger(target: str, host: str = "") -> Found:
@@ -89,12 +96,17 @@ def all_ledgers() -> Iterator[Found]:
 
 
 def facts_of(ledger: Found) -> tuple[Any, ...]:
-    """Target, host, rows, type of the keys, version, the newest snapshot's instant, and which load works on it now."""
+    """Target, host, rows, type of the keys, how many are suppressed, how many rows are owed, version, the newest
+    snapshot's instant, and which
+    load works on it now."""
     manifest, now = ledger.manifest, ledger.place.surroundings.now()
     newest, holder = manifest.newest_snapshot, manifest.holder
     snapshot = f"{newest.age.generation:%Y-%m-%d %H:%M:%S} UTC" if newest else ""
+    suppressed = manifest.suppressed.keys if manifest.suppressed else 0
     writer = holder.load_id if holder and holder.until > now else ""
-    return ledger.target, ledger.host, manifest.rows, manifest.key_type, manifest.version, snapshot, writer
+    owed = manifest.owed.rows if manifest.owed else 0
+    counts = (manifest.rows, manifest.key_type, suppressed, owed, manifest.version)
+    return ledger.target, ledger.host, *counts, snapshot, writer
 
 
 def look_up(ledger: Found, key: str) -> list[tuple[Sighting, Load | None]]:
@@ -102,6 +114,11 @@ def look_up(ledger: Found, key: str) -> list[tuple[Sighting, Load | None]]:
     found = sightings(ledger.place, ledger.manifest, key, ledger.place.surroundings.now())
     loads = LoadIndex().loads(ledger.place) if found else []
     return with_loads(found, [load for load in loads if load.target.id == ledger.target])
+
+
+def owed_of(keys: Sequence[str], load_id: str = "") -> Wanted:
+    """The owed rows of keys as a person types them, and of one load; empty for all."""
+    return Wanted(tuple(text for key in keys for text in as_stored(key)), load_id)
 
 
 def _place() -> Staging:

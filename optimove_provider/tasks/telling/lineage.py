@@ -37,6 +37,7 @@ class LoadRunFacet(RunFacet):
     rejected: int
     unchanged: int
     stale: int
+    deleted: int
     suppressed: int
     unsent: int
     evidence: str
@@ -47,7 +48,18 @@ def lineage_of(story: "Story", source: Any, sql: str | None, sql_conn_id: str | 
     inputs = [*_files(source), *(_tables(sql, sql_conn_id) if sql and sql_conn_id else ())]
     asset, account = asset_of(story), story.account()
     outputs = [_output(asset.uri, story)] if asset and story.state != "planned" else []
-    names = ("state", "rows", "accepted", "rejected", "unchanged", "stale", "suppressed", "unsent", "evidence")
+    names = (
+        "state",
+        "rows",
+        "accepted",
+        "rejected",
+        "unchanged",
+        "stale",
+        "deleted",
+        "suppressed",
+        "unsent",
+        "evidence",
+    )
     facet = LoadRunFacet(loadId=story.load_id, **{name: account[name] for name in names})
     return OperatorLineage(inputs=inputs, outputs=outputs, run_facets={"optimove_load": facet})
 

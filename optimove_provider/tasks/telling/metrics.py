@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from optimove_provider.tasks.telling.story import Story
 
-OUTCOMES = ("accepted", "rejected", "unchanged", "stale", "suppressed", "unsent")
+OUTCOMES = ("accepted", "rejected", "unchanged", "stale", "deleted", "suppressed", "unsent")
 
 
 def count(story: "Story", now: datetime, dag_id: str, task_id: str) -> None:
@@ -23,6 +23,8 @@ def count(story: "Story", now: datetime, dag_id: str, task_id: str) -> None:
     Stats.incr("optimove.requests_throttled", story.requests("throttled"), tags=tags)
     Stats.timing("optimove.load_duration", timedelta(seconds=story.report.seconds), tags=tags)
     left_out = story.report.stale + story.report.suppressed
+    if story.report.mode == "expire":  # it brings nothing
+        return
     if story.failure is None and not 0 < story.report.rows == left_out:  # else the target has newer rows, or none
         lag = (now - story.generation).total_seconds()
         Stats.gauge("optimove.lag_seconds", round(max(lag, 0.0), 3), tags=tags)

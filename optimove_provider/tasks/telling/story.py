@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from optimove_provider.loads.report.report import Report
     from optimove_provider.loads.state.staging import Staging
 
-COUNTS = ("rows", "accepted", "rejected", "unchanged", "stale", "suppressed", "unsent")
+COUNTS = ("rows", "accepted", "rejected", "unchanged", "stale", "deleted", "suppressed", "unsent")
 
 
 @dataclass(slots=True)
@@ -75,13 +75,12 @@ class Story:
     @property
     def visibility(self) -> str:
         """Whether what the load has sent is visible: as its report says, or the journal where there is none."""
-        from optimove_provider.loads.report.visibility import of_journal
-        from optimove_provider.loads.state.journal import Journal
+        from optimove_provider.loads.report.visibility import of_load
 
         if self.report and self.report.visibility and not self.waits:
             return self.report.visibility
         place = self.place or _staging()
-        return str(of_journal(Journal(place, self.load_id), self.report.mode if self.report else self.mode))
+        return str(of_load(place, self.load_id, self.report.mode if self.report else self.mode))
 
     def account(self) -> dict[str, Any]:
         """What became of every row, small and JSON-able, without secrets and without anything of a row."""

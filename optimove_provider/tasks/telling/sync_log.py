@@ -61,7 +61,7 @@ class Entry:
             **{name: account[name] for name in _AS_IN_ACCOUNT},
             **{
                 f"rows_{name}": account[name]
-                for name in ("accepted", "rejected", "unchanged", "stale", "suppressed", "unsent")
+                for name in ("accepted", "rejected", "unchanged", "stale", "deleted", "suppressed", "unsent")
             },
             "kind": story.kind or self.vendor,
             "target": target.get(story.kind),
@@ -74,6 +74,7 @@ class Entry:
             "ended": _instant((report.ended if report else "") or self.now),
             "rows_total": account["rows"],
             "records_expired": report.expired if report else 0,
+            **{f"owed_{name}": report.owed.get(name) if report else None for name in ("sent", "accepted", "left")},
             "requests_throttled": account["throttled"],
             **self._failure(),
         }

@@ -7,13 +7,14 @@ from typing import get_args, get_type_hints
 import pytest
 
 from optimove_provider.contract.dcp import config as dcp
+from optimove_provider.contract.dcp import subject_access
 from optimove_provider.contract.optix import data_connections as optix
 from optimove_provider.contract.wire.messages import Lost, Request, Response, json_body
 from optimove_provider.emulator import API_KEY, BRAND_KEY, TOKEN, Fault, State, Switches, handle, send
 from optimove_provider.emulator.dispatch import APIS
 
 SERVICES = "/experiment/v1/dcp_services"
-ROWS = (*optix.ENDPOINTS, *dcp.ENDPOINTS)
+ROWS = (*optix.ENDPOINTS, *dcp.ENDPOINTS, *subject_access.ENDPOINTS)
 
 
 @pytest.fixture

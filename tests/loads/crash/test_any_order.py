@@ -1,9 +1,12 @@
-"""Loads and updates in any order, under two spellings of their target, dying before any of their steps.
+"""Loads, updates and named keys that are made to expire, in any order, under two spellings of their target, dying
+before any of their steps.
 
 The target ends as if they had come in order. In order means by age: by generation, and of equal ones as they were read.
 Each load is taken up again until it is done; an update that was overtaken before it was done is cleared, so that it
 reads again. Snapshots expire what they lack: a load that is older than one already committed could add nothing that
-stays.
+stays. Keys that are suppressed are gone in the end, whatever came before or after.
+
+Rows that the server refuses are owed, and one that is the newest word on its key is there in the end, too.
 """
 
 from dataclasses import dataclass, replace
@@ -35,7 +38,7 @@ STEPS = 45
 
 @dataclass(frozen=True)
 class Event:
-    """A load, and before which steps its first tries die."""
+    """A load, and before which steps its first tries die. One that expires, or suppresses too, has keys only."""
 
     kind: str
     rows: dict
@@ -49,7 +52,7 @@ class Event:
 def events(values, abandoned):
     rows = st.dictionaries(st.sampled_from(KEYS), values, max_size=len(KEYS))
     dies_at = st.lists(st.integers(1, STEPS), max_size=2).map(tuple)
-    kind, spelling = st.sampled_from(["snapshot", "delta", "update"]), st.sampled_from(SPELLINGS)
+    kind, spelling = st.sampled_from(["snapshot", "delta", "update", "expire", "suppress"]), st.sampled_from(SPELLINGS)
     event = st.builds(Event, kind, rows, st.integers(1, 5), st.booleans(), dies_at, abandoned, spelling)
     return st.lists(event, min_size=1, max_size=5)
 
@@ -57,7 +60,7 @@ def events(values, abandoned):
 class UpdatedTarget(DyingTarget):
     """Counts the requests that update it."""
 
-    updated = 0
+    updated, owing = 0, {}
 
     def spell(self, host):
         """From now on the target is called so."""
@@ -88,7 +91,19 @@ class Course:
         self.target.spell(self.event.spelling)
         if self.event.kind == "update":
             return self._attempt_update()
+        if self.event.kind in ("expire", "suppress"):
+            return self._attempt_expiry()
         return self._attempt_load()
+
+    def _attempt_expiry(self):
+        event, target, before = self.event, self.target, self._is_last()
+        how = {"suppress": event.kind == "suppress", "does": target.expire}
+        report = target.attempt(event.rows, night(event.generation), self.load_id, self._next_death(), **how)
+        self.done = bool(report) or event.is_abandoned
+        if report:
+            assert (report.rows, report.unsent, report.rejected) == (len(event.rows), 0, 0)
+        target.check_ledger()
+        return self._is_last() and not before
 
     def _attempt_update(self):
         event, target = self.event, self.target
@@ -115,7 +130,7 @@ class Course:
     def _attempt_load(self):
         event, dies_at, before = self.event, self._next_death(), self._is_last()
         how = {"source_is": event.kind} | ({"on_removed": "expire"} if event.kind == "snapshot" else {})
-        how |= {"mode": "full" if event.is_full else "changed", "max_rejected": 99}
+        how |= {"mode": "full" if event.is_full else "changed", "max_rejected": 99, **self.target.owing}
         try:
             report = self.target.attempt(event.rows, night(event.generation), self.load_id, dies_at, **how)
         except (NothingAccepted, RequestIsWrong):  # every row is refused: no try can mend that
@@ -146,12 +161,24 @@ def in_order(committed):
     """The naive target."""
     store = {}
     for _, event in sorted(committed, key=lambda one: one[0]):
-        store = dict(event.rows) if event.kind == "snapshot" else {**store, **event.rows}
-    return store
+        if event.kind == "expire":
+            store = without(event.rows, store)
+        elif event.kind != "suppress":
+            store = dict(event.rows) if event.kind == "snapshot" else {**store, **event.rows}
+    return without(suppressed(event for _, event in committed), store)
 
 
-def check_last(target, rows):
-    """A newer snapshot brings the target to what it says, whatever was there.
+def suppressed(some):
+    """The keys that are on the list, if all of these come through."""
+    return {key for event in some if event.kind == "suppress" for key in event.rows}
+
+
+def without(keys, store):
+    return {key: value for key, value in store.items() if key not in keys}
+
+
+def check_last(target, rows, kept_out):
+    """A newer snapshot brings the target to what it says, whatever was there, but for keys that are kept out.
 
     A record that nobody knows any more, since a refused one or an update hides it, is loaded before it expires, as the
     report says.
@@ -161,7 +188,8 @@ def check_last(target, rows):
         hidden = dict.fromkeys(target.values.keys() - rows.keys(), "0")
         assert target.attempt(hidden, night(6), None, source_is="delta")
         report = target.attempt(rows, night(7), None, on_removed="expire", max_rejected=99)
-    assert (report.rows, report.unsent, target.values) == (len(rows), 0, rows)
+    assert (report.rows, report.unsent) == (len(rows), 0)
+    assert without(kept_out, target.values) == without(kept_out, rows)
     target.check_ledger()
     assert target.ledger.read().intents == {}
 
@@ -181,10 +209,12 @@ def test_any_course_ends_as_the_loads_in_order(quick_disk, some, last, random):
         left = target.values.keys() - expected.keys()
         assert {key: value for key, value in target.values.items() if key not in left} == expected
         known = ledger_rows(target.ledger)
+        assert not left & suppressed(some)
         for row in (known[f'"{key}"'] for key in left):  # nobody knows what an update made of them, so they cannot go
             assert (row["state"], row["record"]) == ("removed", None)
         assert target.ledger.read().intents == {}
-        check_last(target, last)
+        check_last(target, last, suppressed(some))
+        assert not target.values.keys() & suppressed(some)
 
 
 @settings(max_examples=15, **CALM)
@@ -200,4 +230,35 @@ def test_rows_that_are_refused_and_loads_that_are_given_up_leave_nothing_that_a_
         target = UpdatedTarget(Path(folder), one)
         target.state.switches = Switches(poison="poison")
         run(target, some, random)
-        check_last(target, last)
+        check_last(target, last, suppressed(some))
+
+
+def owing_events():
+    """Each load brings a row of its own and few refused ones, so that it can always be committed."""
+    found = events(VALUES | st.just("poison"), st.just(False))
+    return found.map(lambda some: [with_own_row(event, number) for number, event in enumerate(some)])
+
+
+def with_own_row(event, number):
+    refused = [key for key, value in event.rows.items() if value == "poison"]
+    spared = refused if event.kind == "update" else refused[2:]
+    return replace(event, rows={**event.rows, **dict.fromkeys(spared, "0"), f"own {number}": "0"})
+
+
+@settings(max_examples=12, **CALM)
+@given(owing_events(), st.randoms(use_true_random=False))
+def test_what_is_owed_is_there_in_the_end_where_it_is_the_newest_word(quick_disk, some, random):
+    with TemporaryDirectory(dir=quick_disk) as folder, fate() as one:
+        target = UpdatedTarget(Path(folder), one)
+        target.state.switches, target.owing = Switches(poison="poison"), {"resend_rejected": True, "owed_tries": 99}
+        expected = {**in_order(run(target, some, random)), "last": "0"}
+        assert "poison" not in target.values.values()
+        target.state.switches = Switches()
+        report = target.attempt({"last": "0"}, night(6), None, source_is="delta", max_rejected=9, **target.owing)
+        assert (report.owed["left"], report.owed["rejected_again"]) == (0, 0)
+        left = target.values.keys() - expected.keys()
+        assert {key: value for key, value in target.values.items() if key not in left} == expected
+        known = ledger_rows(target.ledger)
+        assert all(known[f'"{key}"']["state"] == "removed" for key in left)
+        target.check_ledger()
+        assert target.ledger.read().intents == {}

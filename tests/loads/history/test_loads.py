@@ -29,7 +29,15 @@ def test_a_load_is_told_by_its_report(any_staging):
     (load,) = LoadIndex().loads(any_staging)
     assert (load.load_id, load.state, load.mode, load.rows) == ("1", "committed", "full", 3)
     assert load.target == Target("optix", "uuid", "https://example.com")
-    assert load.counts == {"accepted": 2, "rejected": 0, "unchanged": 1, "stale": 0, "suppressed": 0, "unsent": 0}
+    assert load.counts == {
+        "accepted": 2,
+        "rejected": 0,
+        "unchanged": 1,
+        "stale": 0,
+        "deleted": 0,
+        "suppressed": 0,
+        "unsent": 0,
+    }
     assert (load.dag_id, load.task_id, load.run_id, load.map_index) == ("dag", "task", "run", 3)
     assert load.began <= load.ended
     assert any_staging.names("begun") == []

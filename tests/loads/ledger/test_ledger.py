@@ -30,6 +30,7 @@ def test_a_commit_enters_what_was_sent(target):
         "state": "live",
         "evidence": "counted",
         "unproven_since": None,
+        "stamp": None,
     }
 
 

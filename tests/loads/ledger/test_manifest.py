@@ -14,6 +14,7 @@ from optimove_provider.loads.ledger.manifest import (
     Manifest,
     ManifestFile,
     Origin,
+    Owed,
     PlanRef,
     SourceSnapshot,
     SuppressionList,
@@ -35,9 +36,10 @@ FULL = Manifest(
     newest_snapshot=SourceSnapshot(age(1, 2), 3, {"id": 1.0, "é": 0.5}),
     committed_at=NOON,
     committed=PlanRef("load-1", 5),
-    intents={"load-2": Intent("loads/2/sent", age(2), "live", 6, 7)},
+    intents={"load-2": Intent("loads/2/sent", age(2), "live", 6, 7, "loads/2/owed")},
     holder=Holder("load-2", 2, "token", NOON, hour(3)),
     suppressed=SuppressionList("00ff", "ledgers/x/suppressions/1.parquet", 2),
+    owed=Owed("ledgers/x/owed/1.parquet", 2),
 )
 
 
@@ -55,6 +57,23 @@ def test_what_was_written_is_read(file):
     assert file.read() == FULL
     assert file.change(lambda found: found.changed(holder=None)).version == 8
     assert file.read().holder is None
+
+
+def test_a_manifest_of_before_anything_was_owed_is_read(file):
+    file.change(lambda _: FULL)
+    written = file.staging.read(f"{file.folder}/manifest.json")
+    del written["owed"], written["intents"]["load-2"]["owed"]
+    file.staging.write(f"{file.folder}/manifest.json", {**written, "format": 2})
+    found = file.read()
+    assert (found.owed, found.intents["load-2"].owed, found.layers) == (None, "", FULL.layers)
+
+
+def test_a_file_of_owed_rows_that_is_let_go_stays_for_who_still_reads_it():
+    other = Owed("ledgers/x/owed/2.parquet", 1)
+    assert FULL.owing(other, NOON).let_go == {"ledgers/x/owed/1.parquet": NOON}
+    assert FULL.owing(None, NOON).owed is None
+    assert FULL.owing(FULL.owed, NOON) == FULL
+    assert Manifest().owing(other, NOON).let_go == {}
 
 
 def test_an_edit_that_fails_changes_nothing(file):
@@ -137,7 +156,7 @@ def test_a_newer_format_is_an_error(file):
 def test_intent_folders_of_all_targets_are_known(any_staging):
     ManifestFile(any_staging, "one").change(lambda _: FULL)
     ManifestFile(any_staging, "two").change(lambda found: found.changed())
-    assert intent_folders(any_staging) == {"loads/2/sent"}
+    assert intent_folders(any_staging) == {"loads/2/sent", "loads/2/owed"}
 
 
 def test_a_target_has_one_name():

@@ -51,6 +51,7 @@ def test_a_filed_report_holds_everything_and_the_tasks_result_little(tmp_path):
         "rejected": 0,
         "unchanged": 0,
         "stale": 0,
+        "deleted": 0,
         "suppressed": 0,
         "unsent": 3,
         "visibility": "",

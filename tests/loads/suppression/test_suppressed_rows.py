@@ -9,6 +9,7 @@ from optimove_provider.loads.plan.guards import GuardStopped
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.suppression import suppression_list
 from optimove_provider.options import Guards
+from tests.support.dcp.importing import Vendor
 from tests.support.ledgers import hour, some
 from tests.support.optix_target import opened
 from tests.support.optix_transactions import TransactionTarget, night, planned
@@ -128,6 +129,15 @@ def test_a_guard_counts_them_as_rows_of_the_source(connection):
     assert summed(report) == (0, 10, 0, 20)
     with pytest.raises(GuardStopped, match="min_rows_share"):
         connection.sync(dict.fromkeys(keys[:10], "1"), night(2), guards=Guards(), on_removed="expire")
+
+
+def test_an_import_of_what_changed_asks_the_list_of_its_table(tmp_path):
+    vendor = Vendor(tmp_path)
+    vendor.load(b"customerId,ltv\n1,1\n2,1\n")
+    suppress(vendor.ledger, "1")
+    report = vendor.load(b"customerId,ltv\n1,2\n2,2\n")
+    assert (report.state, summed(report)) == ("committed", (1, 0, 0, 1))
+    assert {one: values["ltv"] for one, values in vendor.profiles.items()} == {"1": 1, "2": 2}
 
 
 def opened_integers(*keys):

@@ -1,5 +1,6 @@
 """Options of operators: literals are checked when the DAG is parsed, rendered values when the task runs."""
 
+import inspect
 import json
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -21,7 +22,9 @@ from optimove_provider.operators.dcp import (
     DcpS3ImportOperator,
     DcpWriteProfilesOperator,
 )
+from optimove_provider.operators.dcp_subject_access import DcpSubjectAccessOperator
 from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUpdateOperator, OptixUploadOperator
+from optimove_provider.operators.optix_expire import OptixExpireOperator
 from optimove_provider.options import Guards, Sending
 from tests.support.running import context
 
@@ -32,11 +35,19 @@ GUARDS = {
     "max_changed_share": 0.5,
     "max_removed_share": 0.2,
 }
-SENDING = {"max_in_flight": 4, "max_bisect_requests": 10_000, "resume_within": 900.0, "give_up_after": 600.0}
+SENDING = {
+    "max_in_flight": 4,
+    "max_bisect_requests": 10_000,
+    "resume_within": 900.0,
+    "owed_tries": 5,
+    "give_up_after": 600.0,
+}
 ROWS = [{"id": number, "word": "a"} for number in range(30)]
 OPERATORS = {
     OptixUploadOperator: {"data_connection_uuid": "uuid", "primary_key": "id", "source": ROWS},
     OptixUpdateOperator: {"data_connection_uuid": "uuid", "primary_key": "id", "source": ROWS},
+    OptixExpireOperator: {"data_connection_uuid": "uuid", "primary_key": "id", "keys": ["a"]},
+    DcpSubjectAccessOperator: {"customer_ids": ["a"]},
     DcpS3ImportOperator: {"table_id": 1, "source": ROWS, "wait": True},
     DcpWriteProfilesOperator: {"table_id": 1, "profiles": []},
     DcpCreateAliasesOperator: {"service_id": 1, "aliases": []},
@@ -53,6 +64,10 @@ FIELDS = {
     "dry_run": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
     "update": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
     "overwrite_newer": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
+    "suppress": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
+    "keys": ([1.5, [""], [1.5], [True], {"a": 1}], ["[1.5]", "['a']", "None", ""], ('["a", 1]', ["a", 1])),
+    "customer_ids": ([1.5, [""], [1.5], [True], {"a": 1}], ["[1.5]", "['a']", "None", ""], ('["a", 1]', ["a", 1])),
+    "request_type": (["erase", None, 1], ["erase", "None", ""], ("access", "access")),
     "strict": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
     "ttl_seconds": ([0, True, "60", 3 * 10**11], ["0", "never", "None", "", "3e11", "1_0"], ("60", 60)),
     "window_grain": (
@@ -60,7 +75,13 @@ FIELDS = {
         ["5 hours", "0", "None", ""],
         ("5400", timedelta(minutes=90)),
     ),
+    "resend_rejected": ([1, "yes", None], ["yes", "1", "None", ""], ("True", True)),
     "limit": ([0, -1, True, "5", 1.5], ["0", "all", "None", ""], ("off", None)),
+    "stamp": (
+        ["x", 5, [1], {1: "x"}, {"run": None}, {"run": {"of": 1}}, {"run": [1]}],
+        ["x", "None", ""],
+        ('{"run": "x"}', {"run": "x"}),
+    ),
     "window_lookback": (["1d", None, -1, timedelta(-1)], ["1d", "-1", "None", ""], ("90", timedelta(seconds=90))),
     "lock_timeout": (["1h", None, -1, float("inf")], ["1h", "-1", "None", ""], ("60", timedelta(minutes=1))),
     "wait_timeout": (["1h", None, -1, float("nan")], ["1h", "-1", "None", ""], ("0.5", timedelta(seconds=0.5))),
@@ -77,6 +98,7 @@ MEMBERS = {
     "sending.max_in_flight": ([0, True, "4", None], ["0", "off", "None", ""], ("8", 8)),
     "sending.max_bisect_requests": ([-1], ["-1", "None", ""], ("0", 0)),
     "sending.resume_within": ([-1, "60", 1e15], ["-1", "None", "", "1e15"], ("60", 60.0)),
+    "sending.owed_tries": ([-1, 1.5, True], ["-1", "None", ""], ("0", 0)),
     "sending.give_up_after": ([-1, "60", True], ["-1", "None", ""], ("30", 30.0)),
 }
 
@@ -85,7 +107,7 @@ def make(operator, name, value, **dag):
     """The operator in a DAG, with one field, or one member of it, set to the value."""
     field, _, member = name.partition(".")
     with DAG("options", schedule=None, **dag):
-        return operator(task_id="x", **OPERATORS[operator], **{field: {member: value} if member else value})
+        return operator(task_id="x", **{**OPERATORS[operator], field: {member: value} if member else value})
 
 
 def shown(operator, name):
@@ -112,7 +134,7 @@ ALL = [
 def test_every_option_that_a_run_may_want_to_differ_in_is_a_template_field():
     for operator in OPERATORS:
         named = {"guards", "sending", *FIELDS}
-        own = named & operator.__init__.__wrapped__.__kwdefaults__.keys()
+        own = named & inspect.signature(operator.__init__.__wrapped__).parameters.keys()
         assert own == set(operator.checked) <= set(operator.template_fields)
 
 
@@ -292,12 +314,12 @@ def test_a_run_that_gives_a_template_nothing_fails_for_good(emulator, uuid, miss
 
 
 def test_operators_of_this_test_are_all_that_check_something():
-    from optimove_provider.operators import dcp, dcp_import, optix
+    from optimove_provider.operators import dcp, dcp_import, dcp_subject_access, optix, optix_expire
     from optimove_provider.tasks.checked_fields import CheckedOperator
 
     checking = {
         one
-        for module in (dcp, dcp_import, optix)
+        for module in (dcp, dcp_import, dcp_subject_access, optix, optix_expire)
         for one in vars(module).values()
         if isinstance(one, type) and issubclass(one, BaseOperator) and issubclass(one, CheckedOperator)
         if one.__module__ == module.__name__ and not one.__name__.startswith("_")

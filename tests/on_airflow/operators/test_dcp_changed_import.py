@@ -68,7 +68,7 @@ def ledger_holder(table):
 
 def some(result):
     """The counts that are not zero, and the state."""
-    counts = ("rows", "accepted", "rejected", "unchanged", "stale", "suppressed", "unsent")
+    counts = ("rows", "accepted", "rejected", "unchanged", "stale", "deleted", "suppressed", "unsent")
     return {"state": result["state"], **{name: result[name] for name in counts if result[name]}}
 
 

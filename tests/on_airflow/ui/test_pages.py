@@ -12,8 +12,10 @@ from optimove_provider import addresses
 from optimove_provider.contract.wire.evidence import Evidence
 from optimove_provider.loads.report.begun import tell_begun
 from optimove_provider.loads.report.report import Report
+from optimove_provider.operators.optix_expire import OptixExpireOperator
 from optimove_provider.tasks.staging import staging
 from tests.on_airflow.ui.conftest import DAGS
+from tests.support.running import context
 from tests.support.ui.pages import ADMIN, Browser
 
 ROWS = [{"id": n, "name": "poison" if n == 2 else f"<b>{n}</b>"} for n in range(1, 5)]
@@ -47,6 +49,25 @@ def test_a_load_is_listed_with_its_counts_and_its_task(admin, upload, connection
     assert f"committed Opti-X {connection[:8]}… sync_people.upload full 4 3 1 0 0 0" in words
 
 
+def test_what_was_made_to_expire_and_what_was_left_out_is_told(admin, upload, connection):
+    upload(ROWS[2:])
+    expires = OptixExpireOperator(
+        task_id="expire", data_connection_uuid=connection, primary_key="id", keys=["3"], suppress=True
+    )
+    about = context(expires)
+    about["ti"].dag_id = DAGS[0]
+    removed = expires.execute(about)
+    left_out = upload(ROWS[2:])
+    page = text_of(admin.page("load", id=removed["load_id"]))
+    assert "1 record was made to expire" in page
+    assert f"key by key in {staging().url('reports')}/{removed['load_id']}.expired.jsonl" in page
+    page = text_of(admin.page("load", id=left_out["load_id"]))
+    assert "suppressed: left out, as their keys are on the suppression list 1" in page
+    target = staging().read(f"reports/{removed['load_id']}.json")["target"]
+    page = text_of(admin.page("target", kind="optix", id=connection, host=target["host"]))
+    assert "Suppressed 1 key: no load brings it" in page
+
+
 def test_loads_are_chosen(admin, upload):
     upload(ROWS[2:], dag_id=DAGS[1])
     upload(ROWS[2:])
@@ -78,6 +99,19 @@ def test_a_loads_page_tells_its_story(admin, upload):
     ):
         assert told in page
     assert "sync_orders.upload" in page
+
+
+def test_pages_tell_what_is_owed(admin, upload, connection):
+    first = upload(ROWS, resend_rejected=True)
+    assert "newly owed 1" in text_of(admin.page("load", id=first["load_id"]))
+    newest = upload(ROWS, source_is="delta", resend_rejected=True)
+    page = text_of(admin.page("load", id=newest["load_id"]))
+    assert "1 dropped: the load has a row of their key" in page
+    host = re.search(r"host=([^\"&]+)", admin.page())[1]
+    target = text_of(admin.get(f"/optimove/target?kind=optix&id={connection}&host={host}").text)
+    assert f"1 row that the vendor refused: airflow optimove ledger owed {connection}" in target
+    with open(newest["report"].removeprefix("file://").replace(".json", ".html")) as report:
+        assert "Owed rows" in report.read()
 
 
 def test_a_loads_page_says_who_counted_the_accepted_rows_and_names_none(admin):

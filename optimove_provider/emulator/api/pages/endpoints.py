@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from optimove_provider.contract.dcp import config as dcp
+from optimove_provider.contract.dcp import subject_access
 from optimove_provider.contract.optix import data_connections as optix
 from optimove_provider.contract.wire.messages import Endpoint
 from optimove_provider.emulator.api.routes import PREFIXES
@@ -24,8 +25,8 @@ class Served:
 
 
 def vendors() -> list[Served]:
-    """All of both APIs."""
-    return [_served(row) for row in (*optix.ENDPOINTS, *dcp.ENDPOINTS)]
+    """All of their APIs."""
+    return [_served(row) for row in (*optix.ENDPOINTS, *dcp.ENDPOINTS, *subject_access.ENDPOINTS)]
 
 
 def _served(row: Endpoint) -> Served:

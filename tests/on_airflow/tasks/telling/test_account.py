@@ -21,7 +21,7 @@ from tests.support.operators import OPERATORS
 from tests.support.running import context
 from tests.support.telling.runs import SECRET_VALUE
 
-COUNTS = {"accepted", "rejected", "unchanged", "stale", "suppressed", "unsent"}
+COUNTS = {"accepted", "rejected", "unchanged", "stale", "deleted", "suppressed", "unsent"}
 OF_EVERY_ACCOUNT = {"load_id", "state", "rows", *COUNTS, "target"}
 OF_EVERY_ACCOUNT |= {"batch_uuid", "window", "generation", "seconds", "requests", "throttled", "report", "evidence"}
 OF_EVERY_ACCOUNT |= {"visibility", "next_step"}

@@ -1,0 +1,78 @@
+"""A key taken out of what loads left in staging while they ran: `loads/<load id>/`.
+
+Of a finished load only its story is left. One that never ended, and that no ledger waits for, loses its rows as a
+whole: what a retry has of them must stay as it was, or go.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from optimove_provider.loads.erasure.forgotten_key import ForgottenKey
+from optimove_provider.loads.erasure.kept_files import RejectedRows, unsaid
+from optimove_provider.loads.erasure.ledger_rows import holds
+from optimove_provider.loads.state.journal import given_up
+from optimove_provider.loads.state.staging import Staging
+
+_PARQUET = ".parquet"
+
+
+def forget_in_loads(
+    staging: Staging,
+    key: ForgottenKey,
+    is_wanted: Callable[[str], bool],
+    rejected: Mapping[str, RejectedRows],
+    change: bool = True,
+) -> Iterator[str]:
+    """Tell what goes, a sentence for each load, and, with `change`, do it; of loads whose id is wanted only.
+
+    `rejected` tells, by the loads' ids, which rejected rows were the key's.
+    """
+    for load_id in staging.names("loads"):
+        if not is_wanted(load_id):
+            continue
+        folder = f"loads/{load_id}"
+        story = staging.read_whole(f"{folder}/load.json")
+        if story and story.get("result") is not None:
+            result = unsaid(story["result"], rejected.get(load_id, ()))
+            cleaned = key.without({**story, "result": result})
+            if cleaned != story:
+                if change:
+                    staging.write(f"{folder}/load.json", cleaned)
+                yield f"the story of load {load_id}"
+        elif _has(staging, folder, key) or (story and key.without(story) != story):
+            if change:
+                _give_up(staging, folder, story)
+            yield (
+                f"all frozen rows of load {load_id}, which did not end: clear its task to begin a new load, if it is "
+                "still to run"
+            )
+
+
+def _give_up(staging: Staging, folder: str, story: dict[str, Any] | None) -> None:
+    """If anything may have been sent, a retry must not begin at the first batch once more."""
+    staging.remove_folder(folder)
+    if story and story.get("has_sent"):
+        staging.write(f"{folder}/load.json", given_up())
+
+
+def _has(staging: Staging, folder: str, key: ForgottenKey) -> bool:
+    return any(_holds(staging, path, key) for path in _files(staging, folder))
+
+
+def _holds(staging: Staging, path: str, key: ForgottenKey) -> bool:
+    if path.endswith(_PARQUET):
+        return holds(staging, path, key)
+    if path.endswith((".json", ".jsonl", ".csv")):
+        with staging.open(path) as file:
+            return any(key.in_words(line) != line for line in (raw.decode("utf-8", "replace") for raw in file))
+    return False
+
+
+def _files(staging: Staging, folder: str) -> Iterator[str]:
+    """All files below a folder; what has no ending is a folder."""
+    for name in staging.names(folder):
+        path = f"{folder}/{name}"
+        if "." in name:
+            yield path
+        else:
+            yield from _files(staging, path)

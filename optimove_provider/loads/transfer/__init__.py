@@ -1,0 +1,1 @@
+"""Ledgers that a person moves, backs up, or makes again after a loss. Imports `ledger`, `spool` and below."""
