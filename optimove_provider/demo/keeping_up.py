@@ -64,7 +64,7 @@ def _serve(folder: Path, dags: Path, port: int, emulator_port: int) -> int:
             with step("Loading CDNOW's orders into a SQLite warehouse"):
                 warehouse.load_orders(database)
         airflow_home.enter(airflow_home.environment(home, dags) | standalone.settings(port, _free_ports()))
-        _prepare(folder, log, airflow_home.connections(emulator.url, emulator.s3_url, database))
+        _prepare(folder, log, connections_to(emulator, database))
         with standalone.running(log) as process:
             try:
                 with step("Starting Airflow"):
@@ -73,6 +73,15 @@ def _serve(folder: Path, dags: Path, port: int, emulator_port: int) -> int:
                 raise standalone.NotRunning(f"`airflow standalone` ended ({process.wait()})")
             finally:
                 print("\nStopping Airflow and the emulator ...", flush=True)
+
+
+def connections_to(emulator: EmulatorServer, database: Path) -> Connections:
+    """Those of the demo. What the emulator holds is the same on whatever ports it is, so ledgers and remembered data
+    connections go on when these change."""
+    made = airflow_home.connections(emulator.url, emulator.s3_url, database)
+    for conn_id in ("optix_default", "dcp_default"):
+        made[conn_id]["extra"]["target_alias"] = "same"
+    return made
 
 
 def _prepare(folder: Path, log: Path, connections: Connections) -> None:

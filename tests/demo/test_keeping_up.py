@@ -9,6 +9,8 @@ import pytest
 
 from optimove_provider.demo import airflow_home, keeping_up, warehouse
 from optimove_provider.emulator import EmulatorServer
+from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUploadOperator
+from tests.support.running import context
 
 
 @pytest.fixture
@@ -46,6 +48,27 @@ def test_a_view_has_the_profiles_that_the_readme_selects(tmp_path):
     warehouse.load_orders(database)
     with closing(sqlite3.connect(database)) as connection:
         assert sorted(connection.execute("SELECT * FROM customer_profiles")) == list(warehouse.profiles(database))
+
+
+def test_loads_go_on_when_the_emulator_is_on_other_ports(airflow_db, tmp_path, monkeypatch):
+    def run():
+        with EmulatorServer(state_file=tmp_path / "emulator.jsonl") as emulator:
+            connections = keeping_up.connections_to(emulator, tmp_path / "warehouse.db")
+            for name, fields in airflow_home.as_variables(connections).items():
+                monkeypatch.setenv(name, fields)
+            create = OptixCreateConnectionOperator(task_id="create", name="on ports", primary_key="id")
+            uuid = create.execute(context(create))
+            rows = [{"id": str(number)} for number in range(30)]
+            upload = OptixUploadOperator(
+                task_id="upload", data_connection_uuid=uuid, primary_key="id", source=rows, mode="changed"
+            )
+            result = upload.execute(context(upload))
+            return emulator.port, uuid, result["accepted"], result["unchanged"]
+
+    first, second = run(), run()
+    assert first[0] != second[0]
+    assert first[1:] == (second[1], 30, 0)
+    assert second[2:] == (0, 30)
 
 
 def test_ports_that_are_taken_are_named_with_the_command_for_others(tmp_path, capsys):
