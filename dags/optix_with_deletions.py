@@ -15,6 +15,7 @@ Opti-X has a newer row does nothing, and an older row does not bring back who wa
 **Needs** the pool `optix`: `airflow pools set optix 2 "loads to Opti-X at a time"`.
 
 **Trigger form:** with `recreate`, the uuid of a data connection that is gone, another one is made in its place, once.
+Under *Guards* stands how far this run may go before it is taken for an accident.
 
 **If it fails:** the log says whether anything is visible in Opti-X. If it names `max_removed_share`, more than a fifth
 of the customers would go: look at the query first. Then clear the task.
@@ -24,6 +25,7 @@ from datetime import datetime, timedelta
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param
 
+from optimove_provider.operators.guard_params import guard_params, guards_of_run
 from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUploadOperator
 
 with DAG(
@@ -35,9 +37,20 @@ with DAG(
     doc_md=__doc__,
     tags=["optimove", "opti-x", "example"],
     params={
-        "recreate": Param("", type="string", description="Uuid of one that is gone, to be made anew"),
-        "since": Param(None, type=["null", "string"], format="date-time", description="Start of a window by hand"),
-        "until": Param(None, type=["null", "string"], format="date-time", description="Its end, which is left out"),
+        "recreate": Param(None, type=["null", "string"], description="Uuid of one that is gone, to be made anew"),
+        "since": Param(
+            None,
+            type=["null", "string"],
+            format="date-time",
+            description="Start of a window by hand. In a backfill it does nothing: each run has its day",
+        ),
+        "until": Param(
+            None,
+            type=["null", "string"],
+            format="date-time",
+            description="Its end, which is left out. In a backfill it does nothing",
+        ),
+        **guard_params("delta"),
     },
     default_args={
         "retries": 2,
@@ -50,7 +63,7 @@ with DAG(
         task_id="connection",
         name="CDNOW customers with deletions",
         primary_key="customerId",
-        recreate="{{ params.recreate }}",
+        recreate="{{ params.recreate or '' }}",
         max_active_tis_per_dag=1,  # of the runs of a backfill, one creates it
     )
     OptixUploadOperator(
@@ -62,5 +75,6 @@ with DAG(
         mode="changed",
         source_is="delta",
         deleted_column="is_deleted",
+        guards=guards_of_run("delta"),
         stamp={"synced_at": "{{ dag_run.run_after }}", "run_id": "{{ run_id }}"},
     )

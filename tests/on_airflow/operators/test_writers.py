@@ -23,12 +23,24 @@ from optimove_provider.operators.dcp import (
     DcpS3ImportOperator,
     DcpWriteProfilesOperator,
 )
-from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUpdateOperator, OptixUploadOperator
+from optimove_provider.operators.dcp_subject_access import DcpSubjectAccessOperator
+from optimove_provider.operators.optix import (
+    OptixCreateConnectionOperator,
+    OptixExpireOperator,
+    OptixUpdateOperator,
+    OptixUploadOperator,
+)
 from optimove_provider.tasks.staging import staging
 from tests.support.running import context, run
 
 NO_GUARDS = options.Guards(max_changed_share=None)
-TELLING = {OptixUploadOperator, OptixUpdateOperator, DcpS3ImportOperator, DcpWriteProfilesOperator}
+TELLING = {
+    OptixUploadOperator,
+    OptixUpdateOperator,
+    OptixExpireOperator,
+    DcpS3ImportOperator,
+    DcpWriteProfilesOperator,
+}
 """The operators that write values of customers into a target."""
 
 
@@ -58,6 +70,8 @@ PROFILE = [{"customerId": "1", "age": 30}]
 CALLS = {
     OptixUploadOperator: lambda at: {"data_connection_uuid": at.connection, "primary_key": "id", "source": [{"id": 1}]},
     OptixUpdateOperator: lambda at: {"data_connection_uuid": at.connection, "primary_key": "id", "source": [{"id": 1}]},
+    OptixExpireOperator: lambda at: {"data_connection_uuid": at.connection, "primary_key": "id", "keys": ["1"]},
+    DcpSubjectAccessOperator: lambda at: {"customer_ids": ["1"]},
     DcpS3ImportOperator: lambda at: {"table_id": at.table, "source": PROFILE},
     DcpWriteProfilesOperator: lambda at: {"table_id": at.table, "profiles": PROFILE},
     DcpCreateAliasesOperator: lambda at: {
