@@ -13,8 +13,9 @@ days run, a customer ends up as of the last day: rows for which Opti-X has a new
 
 **A customer whom Opti-X refuses** is in no later day, unless they order again. So their row is *owed*
 (`resend_rejected`): it goes again with the next days' loads, as old as it is, five times at most, until Opti-X takes it
-or a newer row of that customer comes. Up to one row in ten may be refused before the task fails; `airflow optimove
-ledger owed` lists what is owed.
+or a newer row of that customer comes. The other customers are there, and the task is red all the same, so that
+somebody looks at the reason; with `max_rejected=0.1` it would be green up to one row in ten. `airflow optimove ledger
+owed` lists what is owed.
 
 **Needs** the pool `optix`: `airflow pools set optix 2 "loads to Opti-X at a time"`. The limit `requests_per_10s` of the
 connection holds for each running task, so give it the account's limit divided by the slots.
@@ -82,7 +83,6 @@ with DAG(
         mode="changed",
         source_is="delta",
         guards=guards_of_run("delta"),
-        max_rejected=0.1,
         resend_rejected=True,
     )
 

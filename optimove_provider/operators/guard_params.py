@@ -24,13 +24,19 @@ _OF_SOURCE: Mapping[SourceIs, Sequence[str]] = {"snapshot": tuple(_TEXTS), "delt
 
 
 def guard_params(source_is: SourceIs) -> dict[str, Param]:
-    """The fields, by the names of the guards that such a source meets, each with its default."""
+    """The fields, by the names of the guards that such a source meets, each with its default.
+
+    :param source_is: what the load's source is, "snapshot" or "delta": a delta meets one guard only.
+    """
     defaults = Guards()
     return {name: _param(getattr(defaults, name), _TEXTS[name]) for name in _OF_SOURCE[source_is]}
 
 
 def guards_of_run(source_is: SourceIs) -> dict[str, Any]:
-    """The value of `guards=` that obeys these fields."""
+    """The value of `guards=` that obeys these fields.
+
+    :param source_is: as for `guard_params`.
+    """
     return {name: f"{{{{ params.{name} }}}}" for name in _OF_SOURCE[source_is]}
 
 

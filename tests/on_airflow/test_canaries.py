@@ -20,7 +20,7 @@ from optimove_provider.emulator import API_KEY, BRAND_KEY, TOKEN
 from optimove_provider.emulator.model.faults import Fault
 from optimove_provider.emulator.model.switches import Switches
 from optimove_provider.hooks.dcp import DcpHook
-from optimove_provider.operators import csv, dcp, dcp_import, optix
+from optimove_provider.operators import csv, dcp, dcp_import, dcp_subject_access, optix, optix_expire
 from optimove_provider.sensors.dcp import DcpProfileSensor, DcpUploadSensor
 from optimove_provider.triggers.dcp import DcpUploadTrigger
 from tests.conftest import HOME
@@ -34,7 +34,7 @@ ENCODERS += [
     lambda one: base64.b64encode(one.encode()).decode(),
     lambda one: base64.b64encode(f"u:{one}".encode()).decode(),
 ]
-HISTORY, IN_URL, PROXY = 'history/"canary<&', "url+canary/7", "proxy:canary@1"
+HISTORY, IN_URL, PROXY, REST = 'history/"canary<&', "url+canary/7", "proxy:canary@1", 'rest/"canary<&'
 ROWS = [{"customerId": "1", "age": "30"}, {"customerId": "2", "age": "31"}]
 
 
@@ -79,7 +79,9 @@ def talkative_s3(change_connection):
 def work(emulator, change_connection, monkeypatch):
     """Every operator and sensor, by name, ready to run; and the canaries."""
     url = f"{emulator.url}/_emulator/uploads/{{table_id}}?key={quote(IN_URL, safe='')}"
-    change_connection("dcp_default", extra={"upload_history_url": url, "upload_history_token": HISTORY})
+    change_connection(
+        "dcp_default", extra={"upload_history_url": url, "upload_history_token": HISTORY, "rest_token": REST}
+    )
     monkeypatch.setenv("ftp_proxy", f"http://user:{quote(PROXY, safe='')}@127.0.0.1:1")
     service = run(dcp.DcpCreateServiceOperator(task_id="a", name="Shop"))
     table = run(dcp.DcpCreateTableOperator(task_id="a", service_id=service, name="T", keyfield_locator_type="uid"))
@@ -98,6 +100,8 @@ def work(emulator, change_connection, monkeypatch):
         optix.OptixCreateConnectionOperator: {"name": "D", "primary_key": "id"},
         optix.OptixUploadOperator: to_optix,
         optix.OptixUpdateOperator: to_optix,
+        optix_expire.OptixExpireOperator: {k: v for k, v in to_optix.items() if k != "source"} | {"keys": ["1"]},
+        dcp_subject_access.DcpSubjectAccessOperator: {"customer_ids": ["1"]},
         dcp.DcpCreateServiceOperator: {"name": "Shop"},
         dcp.DcpCreateTableOperator: {"service_id": service, "name": "U", "keyfield_locator_type": "uid"},
         dcp.DcpRegisterAttributesOperator: {**to_table, "attributes": {"vip": "bool"}},
@@ -120,7 +124,7 @@ def work(emulator, change_connection, monkeypatch):
         },
     }
     assert set(OPERATORS) == set(arguments)
-    canaries = [API_KEY, BRAND_KEY, TOKEN, HISTORY, IN_URL, PROXY, known.aws_access_key, known.aws_secret_key]
+    canaries = [API_KEY, BRAND_KEY, TOKEN, HISTORY, IN_URL, PROXY, known.aws_access_key, known.aws_secret_key, REST]
     return arguments, canaries, url
 
 
@@ -159,10 +163,15 @@ def told(canaries):
     """What a careless server says: all that it was sent, in every form; and a table's keys under their names."""
     keys = dict(zip(("aws_access_key", "aws_secret_key"), canaries[4:], strict=False))
     named = [json.dumps(keys), json.dumps(json.dumps(keys)), html.escape(json.dumps(keys)), repr(keys)]
-    return " ".join([*(encode(one) for one in canaries[:4] for encode in ENCODERS), *named])
+    return " ".join([*(encode(one) for one in canaries[:4] + canaries[6:] for encode in ENCODERS), *named])
 
 
-OPTIX = (optix.OptixCreateConnectionOperator, optix.OptixUploadOperator, optix.OptixUpdateOperator)
+OPTIX = (
+    optix.OptixCreateConnectionOperator,
+    optix.OptixUploadOperator,
+    optix.OptixUpdateOperator,
+    optix_expire.OptixExpireOperator,
+)
 
 
 def bare(keys):
