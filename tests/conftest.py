@@ -16,8 +16,12 @@ from optimove_provider.emulator.server import EmulatorServer
 ROOT = Path(__file__).parent.parent
 DAGS = ROOT / "dags"
 
-# No test is about how long something takes: a busy machine is no failure.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# No test is about how long something takes: a busy machine is no failure. In CI, examples are the same each time: new
+# ones are looked for where somebody can look at what they find.
+IN_CI = bool(os.environ.get("CI"))
+settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=IN_CI, print_blob=IN_CI
+)
 settings.load_profile("patient")
 
 # Airflow reads its settings when it is imported, which test modules do while they are collected: so set them here.
