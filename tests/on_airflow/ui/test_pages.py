@@ -47,6 +47,7 @@ def test_a_load_is_listed_with_its_counts_and_its_task(admin, upload, connection
     upload(ROWS, dag_id=DAGS[1])
     words = text_of(admin.page())
     assert f"committed Opti-X {connection[:8]}… sync_people.upload full 4 3 1 0 0 0" in words
+    assert "Unchanged Stale Unsent" in words
 
 
 def test_what_was_made_to_expire_and_what_was_left_out_is_told(admin, upload, connection):
@@ -66,6 +67,7 @@ def test_what_was_made_to_expire_and_what_was_left_out_is_told(admin, upload, co
     target = staging().read(f"reports/{removed['load_id']}.json")["target"]
     page = text_of(admin.page("target", kind="optix", id=connection, host=target["host"]))
     assert "Suppressed 1 key: no load brings it" in page
+    assert "Unchanged Stale Suppressed Unsent" in text_of(admin.page())
 
 
 def test_loads_are_chosen(admin, upload):
