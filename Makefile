@@ -31,8 +31,8 @@ export UV_CACHE_DIR := $(or $(UV_CACHE_DIR),$(RUN_DIR)/uv-cache)
 export UV_PYTHON_DOWNLOADS := never
 export UV_SYSTEM_CERTS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# An inherited setting of another environment would win over .venv.
-unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+# An inherited setting of another environment would win over .venv; or every process would compile Airflow anew.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
