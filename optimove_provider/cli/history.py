@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from optimove_provider.cli.command import FINDINGS, OK, Command, number, option
 from optimove_provider.cli.tables import JSON, OUTPUT, write_facts, write_json, write_table
+from optimove_provider.contract.outcomes import OUTCOMES, SELDOM
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.contract.wire.evidence import evidence_in
 
 if TYPE_CHECKING:
     from optimove_provider.loads.history.loads import Load
     from optimove_provider.loads.state.staging import Staging
-
-_COUNTS = ("accepted", "rejected", "unchanged", "stale", "deleted", "suppressed", "unsent")
-_RARE = ("deleted", "suppressed")
-"""Of few loads: a table without any has no such column."""
 
 
 def history(wanted: argparse.Namespace, out: TextIO) -> int:
@@ -34,7 +31,7 @@ def _several(place: "Staging", wanted: argparse.Namespace, out: TextIO) -> int:
     if wanted.output == JSON:
         write_json([asdict(load) for load in found], out)
     else:
-        counts = [name for name in _COUNTS if name not in _RARE or any(load.counts[name] for load in found)]
+        counts = [name for name in OUTCOMES if name not in SELDOM or any(load.counts[name] for load in found)]
         columns = ("began", "state", "target", "DAG.task", "mode", "rows", *counts, "seconds", "load id")
         rows = (_row(load, counts) for load in found)
         write_table(columns, rows, out, "" if found else f"No such load in {place.url('reports')}")

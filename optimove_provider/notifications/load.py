@@ -19,6 +19,7 @@ from airflow.providers.common.compat.sdk import BaseNotifier, conf
 
 from optimove_provider.addresses import load_page, prefix_of
 from optimove_provider.contract.how_many import how_many
+from optimove_provider.contract.outcomes import OUTCOMES
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.links.load import ACCOUNT, told
 from optimove_provider.notifications.state import Found, told_once
@@ -192,7 +193,7 @@ def _notice(context: "Context", account: Mapping[str, Any], troubles: Sequence[s
     subject = f"{ti.dag_id}.{ti.task_id}: {'; '.join(troubles) if troubles else 'well again'}"
     base = str(conf.get("api", "base_url", fallback="") or "")
     url = urljoin(base, load_page(prefix_of(base), load_id)) if load_id else ""
-    counts = ", ".join(_counted(account, name) for name in _COUNTS if account.get(name)) or "no rows"
+    counts = ", ".join(_counted(account, name) for name in ("rows", *OUTCOMES) if account.get(name)) or "no rows"
     since = f", after trouble since {before.since}" if not troubles else ""
     text = f"{task_of(context)}: {counts}{since}. {f'Load {load_id}: {url}' if load_id else 'It told of no load'}"
     return Notice(subject, text, not troubles, url, account)
@@ -203,6 +204,3 @@ def _counted(account: Mapping[str, Any], name: str) -> str:
     evidence = str(account.get("evidence", ""))
     told = {"": "", "counted": "", "none": " (counted by nobody)"}.get(evidence, f" ({evidence})")
     return f"{account[name]} {name}" + (told if name == "accepted" else "")
-
-
-_COUNTS = ("rows", "accepted", "rejected", "unchanged", "stale", "deleted", "suppressed", "unsent")

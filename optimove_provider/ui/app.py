@@ -20,6 +20,7 @@ from starlette.staticfiles import StaticFiles
 
 from optimove_provider.addresses import MOUNT
 from optimove_provider.clients.timeline import KINDS
+from optimove_provider.contract.outcomes import SELDOM
 from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.contract.wire.evidence import evidence_in
 from optimove_provider.links.load import vendor_page
@@ -345,6 +346,7 @@ _PAGES.filters.update(
 )
 _PAGES.globals.update(
     BEGUN=BEGUN,
+    SELDOM=SELDOM,
     A_PAGE=A_PAGE,
     PARTS=PARTS,
     WIDTH=WIDTH,

@@ -11,6 +11,7 @@ from random import Random
 import pyarrow as pa
 
 from optimove_provider.clients.optix import OptixClient
+from optimove_provider.contract.outcomes import OUTCOMES
 from optimove_provider.emulator import send
 from optimove_provider.emulator.model.switches import Switches
 from optimove_provider.loads.ledger.ledger import Ledger, ledger_of
@@ -35,7 +36,6 @@ BEGAN = datetime(2020, 3, 1, tzinfo=UTC)
 LONGEST, MOST_STEPS = 5 * 86_400.0, 200_000
 KEYS, DAYS = 8, 5
 CONNECTION = "00000000-0000-4000-8000-000000000001"
-_IDENTITY = ("accepted", "rejected", "unchanged", "stale", "suppressed", "unsent")
 
 
 class World:
@@ -300,6 +300,6 @@ def _options(task: Task) -> UploadOptions:
 def _check_sum(task: Task, report: Report) -> None:
     if task.kind == "dry run":
         return
-    parts = {name: getattr(report, name) for name in _IDENTITY if hasattr(report, name)}
+    parts = {name: getattr(report, name) for name in OUTCOMES}
     if report.rows != sum(parts.values()) or report.unsent:
         raise WrongWorld(f"{task.name}: {report.rows} rows, and {parts}")

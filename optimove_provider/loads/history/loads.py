@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from optimove_provider.contract.outcomes import OUTCOMES
 from optimove_provider.loads.report.begun import FOLDER
-from optimove_provider.loads.report.report import COUNTS
 from optimove_provider.loads.report.visibility import EXPIRE
 from optimove_provider.loads.state.staging import Staging
 
@@ -98,7 +98,7 @@ class Load:
             generation=str(told.get("generation", "") or (told.get("replay") or {}).get("generation", "")),
             seconds=float(told.get("seconds", 0)),
             rows=int(told.get("rows", 0)),
-            counts={name: int(told.get(name, 0)) for name in COUNTS},
+            counts={name: int(told.get(name, 0)) for name in OUTCOMES},
             dag_id=str(run.get("dag_id", "")),
             task_id=str(run.get("task_id", "")),
             run_id=str(run.get("run_id", "")),

@@ -6,7 +6,7 @@ must agree within the 30 seconds between the last slice that a load may begin an
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -193,6 +193,11 @@ def acquired(manifest_file: ManifestFile, load_id: str, try_number: int, task: s
         raise TargetBusy(lease)
     with lease:
         yield lease
+
+
+def acquired_for(manifest_file: ManifestFile, command: str) -> AbstractContextManager[Lease]:
+    """The lease for a command that a person gives. Raises TargetBusy while a load has it."""
+    return acquired(manifest_file, str(manifest_file.staging.surroundings.new_id()), 1, command)
 
 
 def _is_own(found: Holder, wanted: Holder) -> bool:

@@ -13,6 +13,9 @@ from optimove_provider.loads.state.journal import Journal, Rejection, SliceOutco
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.rejected_lines import REJECTED_ENDING, REJECTED_FILE, Marker, marked, rejected_line
 
+RefusedRow = tuple[int, str, Rejection]
+"""A row's number, its record, and what the server said of it."""
+
 
 @dataclass(slots=True)
 class SliceOutcomes:
@@ -40,7 +43,7 @@ class SliceOutcomes:
         """Rows whose outcome is known."""
         return self.accepted + self.rejected
 
-    def refused(self, staging: Staging, parts: RowFiles) -> Iterator[tuple[int, str, Rejection]]:
+    def refused(self, staging: Staging, parts: RowFiles) -> Iterator[RefusedRow]:
         """The rows that the server refused, in order: number and record of each, and what the server said."""
         numbers = sorted(number for number, outcome in self.by_slice.items() if outcome.rejected)
         for slice_ in parts.read(staging, numbers):
@@ -55,7 +58,7 @@ def keep_rejected(
     report: Report,
     parts: RowFiles,
     as_source: Callable[[str], str] = str,
-    others: Sequence[tuple[int, str, Rejection]] = (),
+    others: Sequence[RefusedRow] = (),
 ) -> None:
     """Write all rejected rows to `reports/<load id>.rejected.jsonl`, if there are any, and count them in the report.
 
@@ -88,9 +91,7 @@ def _put_aside(journal: Journal, spool: Spool, report: Report) -> Iterator[bytes
                 yield line
 
 
-def _lines(
-    refused: Iterable[tuple[int, str, Rejection]], report: Report, as_source: Callable[[str], str]
-) -> Iterator[bytes]:
+def _lines(refused: Iterable[RefusedRow], report: Report, as_source: Callable[[str], str]) -> Iterator[bytes]:
     for row, record, one in refused:
         count(report, row, one.reason)
         yield rejected_line(row, one.reason, one.status, as_source(record))

@@ -16,7 +16,7 @@ from optimove_provider.loads.ledger.ledger import Ledger, ledger_of
 from optimove_provider.loads.optix.batch import NothingAccepted, send_batch, upload_puts
 from optimove_provider.loads.optix.expiry import TTL_SECONDS, begin_expiry, commit_expiry
 from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
-from optimove_provider.loads.optix.rejected_rows import SliceOutcomes, keep_rejected
+from optimove_provider.loads.optix.rejected_rows import RefusedRow, SliceOutcomes, keep_rejected
 from optimove_provider.loads.optix.sender import SliceSender
 from optimove_provider.loads.owed.settlement import RefusedRows, settle
 from optimove_provider.loads.plan.columns import LoadColumns
@@ -26,11 +26,9 @@ from optimove_provider.loads.report.max_rejected import EXAMPLES, allowed_of
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.spool.freeze import Spool
 from optimove_provider.loads.spool.slices import RowFiles, one_file
-from optimove_provider.loads.state.journal import Journal, Rejection, Stage
+from optimove_provider.loads.state.journal import Journal, Stage
 from optimove_provider.loads.state.staging import Staging
 
-RefusedRow = tuple[int, str, Rejection]
-"""A row's number, its record, and what the server said of it."""
 FEW = 100
 """Of fewer rows all may be bad, so that they are looked at one by one: what is the same with all is not the request."""
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from optimove_provider.contract.wire.errors import DataError
-from optimove_provider.loads.ledger.lease import Lease, acquired
+from optimove_provider.loads.ledger.lease import Lease, acquired_for
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.ledger.manifest import Manifest
 from optimove_provider.loads.owed.rows import OWED, read_owed, write_owed
@@ -49,7 +49,7 @@ def owed_rows(staging: Staging, manifest: Manifest, wanted: Wanted = Wanted()) -
 
 def by_hand(ledger: Ledger) -> AbstractContextManager[Lease]:
     """The lease under which a person changes what is owed. Raises TargetBusy while a load has it."""
-    return acquired(ledger.manifest_file, str(ledger.staging.surroundings.new_id()), 1, COMMAND)
+    return acquired_for(ledger.manifest_file, COMMAND)
 
 
 def drop_owed(ledger: Ledger, lease: Lease, wanted: Wanted) -> int:

@@ -6,10 +6,11 @@ from contextlib import contextmanager
 
 from optimove_provider.contract.how_many import how_many
 from optimove_provider.contract.next_steps import RETRIES, NextStep, by_command
+from optimove_provider.contract.outcomes import OUTCOMES
 from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.disk.room import keeping
 from optimove_provider.loads.ledger.lease import TargetBusy
-from optimove_provider.loads.report.report import COUNTS, Report
+from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.report.visibility import ENDED, Doubt, no_doubt, visibility_of
 from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
@@ -26,7 +27,7 @@ class ReportNotWritten(OptimoveProviderError):
             if sends_again
             else "Mend that; a retry of the task writes it, and sends nothing again"
         )
-        counts = ", ".join(f"{getattr(report, name)} {name}" for name in COUNTS)
+        counts = ", ".join(f"{getattr(report, name)} {name}" for name in OUTCOMES)
         super().__init__(
             f"load {report.load_id} is through ({how_many(report.rows, 'row')}: {counts}), but its report could not be "
             f"written: {error}. {next_step}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimove_provider.contract.how_many import how_many
 from optimove_provider.contract.next_steps import NextStep
+from optimove_provider.contract.outcomes import OUTCOMES
 from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.contract.wire.evidence import Evidence
 from optimove_provider.loads.report import visibility
@@ -110,7 +111,7 @@ class Report:
     @property
     def sentence(self) -> str:
         """The account in words, for the log."""
-        counts = ", ".join(f"{getattr(self, name)} {name}" for name in COUNTS if getattr(self, name))
+        counts = ", ".join(f"{getattr(self, name)} {name}" for name in OUTCOMES if getattr(self, name))
         lacked = how_many(self.expired, "record that the source lacks was", "records that the source lacks were")
         expired = f"; {lacked} made to expire" if self.expired and not self.deleted else ""
         rejected = f"; the rejected rows, with reasons: {self.rejected_file}" if self.rejected_file else ""
@@ -229,7 +230,7 @@ class Report:
 
     def result(self, staging: Staging) -> dict[str, Any]:
         """The task's result: small and JSON-able, with the URL of the filed report."""
-        counts = {name: getattr(self, name) for name in ("load_id", "state", "rows", *COUNTS, "visibility")}
+        counts = {name: getattr(self, name) for name in ("load_id", "state", "rows", *OUTCOMES, "visibility")}
         result = counts | {"report": staging.url(self._path)}
         if self.accepted:
             result["evidence"] = self.evidence
@@ -247,4 +248,3 @@ class Report:
 
 _OF_ROWS = ("new", "changed", "unknown", "expiring", "reverified", "unchanged", "removed", "absent", "stale")
 PLANNED = (*_OF_ROWS, "suppressed")
-COUNTS = ("accepted", "rejected", "unchanged", "stale", "deleted", "suppressed", "unsent")

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from optimove_provider.loads.ledger import layers, query
-from optimove_provider.loads.ledger.lease import acquired
+from optimove_provider.loads.ledger.lease import acquired_for
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.ledger.manifest import Manifest, SourceSnapshot, SuppressionList
 from optimove_provider.loads.spool import row_files
@@ -111,9 +111,9 @@ def rebuild(ledger: Ledger, known: Known) -> Manifest:
 
     Raises DataError where the ledger says anything, and TargetBusy while a load works on the target.
     """
-    now, load_id = ledger.staging.surroundings.now(), str(ledger.staging.surroundings.new_id())
+    now = ledger.staging.surroundings.now()
     check_unused(ledger, ledger.read())
-    with acquired(ledger.manifest_file, load_id, 1, REBUILDING) as lease:
+    with acquired_for(ledger.manifest_file, REBUILDING) as lease:
         layer = ledger.layers.write((_unknown(batch, now) for batch in known.rows), distinct=True)
         suppressed = _list_of(ledger, known)
 

@@ -17,12 +17,11 @@ from optimove_provider.loads.erasure.ledger_rows import (
     pending_with,
     tidy,
 )
-from optimove_provider.loads.ledger.lease import Lease
+from optimove_provider.loads.ledger.lease import Lease, acquired_for
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.loads.suppression import suppression_list
 from optimove_provider.tasks.ledgers.found import Found, all_ledgers, find_ledger
-from optimove_provider.tasks.ledgers.suppressions import leased
 from optimove_provider.tasks.staging import staging
 
 COMMAND = "airflow optimove forget"
@@ -52,7 +51,9 @@ def forget_key(
         return
     with ExitStack() as stack:
         held = [
-            (one, ledger, stack.enter_context(leased(ledger, COMMAND))) for one in found for ledger in one.ledgers()
+            (one, ledger, stack.enter_context(acquired_for(ledger.manifest_file, COMMAND)))
+            for one in found
+            for ledger in one.ledgers()
         ]
         for one, ledger, _ in held:
             _refuse_pending(one, ledger, named)

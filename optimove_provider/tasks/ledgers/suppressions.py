@@ -1,23 +1,15 @@
 """The suppression lists of targets, for the commands that a person gives."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
-from optimove_provider.loads.ledger.lease import Lease, acquired
+from optimove_provider.loads.ledger.lease import acquired_for
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.suppression import suppression_list
 from optimove_provider.loads.suppression.key_digests import ALGORITHM, KeyDigests
 from optimove_provider.tasks.ledgers.found import find_ledger
 
 COMMAND = "airflow optimove suppressions"
-
-
-@contextmanager
-def leased(ledger: Ledger, command: str) -> Iterator[Lease]:
-    """The lease of a target for a command. Raises TargetBusy while a load has it."""
-    with acquired(ledger.manifest_file, str(ledger.staging.surroundings.new_id()), 1, command) as lease:
-        yield lease
 
 
 def listed(target: str, host: str = "", key: str | None = None) -> list[dict[str, Any]]:
@@ -38,14 +30,14 @@ def listed(target: str, host: str = "", key: str | None = None) -> list[dict[str
 def add(target: str, keys: Sequence[str], host: str = "") -> int:
     """Put keys on the list; returns how many were not on it. Raises as `find_ledger`, and TargetBusy."""
     ledger = _ledger(target, host)
-    with leased(ledger, f"{COMMAND} add") as lease:
+    with acquired_for(ledger.manifest_file, f"{COMMAND} add") as lease:
         return suppression_list.add(ledger, lease, keys, "a person, by command")
 
 
 def remove(target: str, keys: Sequence[str], host: str = "") -> int:
     """Take keys off the list; returns how many were on it. Raises as `find_ledger`, and TargetBusy."""
     ledger = _ledger(target, host)
-    with leased(ledger, f"{COMMAND} remove") as lease:
+    with acquired_for(ledger.manifest_file, f"{COMMAND} remove") as lease:
         return suppression_list.remove(ledger, lease, keys)
 
 

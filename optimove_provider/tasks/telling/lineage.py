@@ -18,6 +18,7 @@ from airflow.providers.common.compat.openlineage.facet import (
 from airflow.providers.openlineage.extractors import OperatorLineage
 from attrs import define
 
+from optimove_provider.contract.outcomes import OUTCOMES
 from optimove_provider.tasks.telling.events import asset_of
 
 if TYPE_CHECKING:
@@ -48,18 +49,7 @@ def lineage_of(story: "Story", source: Any, sql: str | None, sql_conn_id: str | 
     inputs = [*_files(source), *(_tables(sql, sql_conn_id) if sql and sql_conn_id else ())]
     asset, account = asset_of(story), story.account()
     outputs = [_output(asset.uri, story)] if asset and story.state != "planned" else []
-    names = (
-        "state",
-        "rows",
-        "accepted",
-        "rejected",
-        "unchanged",
-        "stale",
-        "deleted",
-        "suppressed",
-        "unsent",
-        "evidence",
-    )
+    names = ("state", "rows", *OUTCOMES, "evidence")
     facet = LoadRunFacet(loadId=story.load_id, **{name: account[name] for name in names})
     return OperatorLineage(inputs=inputs, outputs=outputs, run_facets={"optimove_load": facet})
 

@@ -4,10 +4,10 @@ stay few: never a load, a run or a target."""
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from optimove_provider.contract.outcomes import OUTCOMES
+
 if TYPE_CHECKING:
     from optimove_provider.tasks.telling.story import Story
-
-OUTCOMES = ("accepted", "rejected", "unchanged", "stale", "deleted", "suppressed", "unsent")
 
 
 def count(story: "Story", now: datetime, dag_id: str, task_id: str) -> None:

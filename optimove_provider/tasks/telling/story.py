@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from optimove_provider.clients.timeline import total
+from optimove_provider.contract.outcomes import OUTCOMES
 from optimove_provider.contract.wire.evidence import evidence_in
 
 if TYPE_CHECKING:
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from optimove_provider.loads.plan.window import Window
     from optimove_provider.loads.report.report import Report
     from optimove_provider.loads.state.staging import Staging
-
-COUNTS = ("rows", "accepted", "rejected", "unchanged", "stale", "deleted", "suppressed", "unsent")
 
 
 @dataclass(slots=True)
@@ -87,7 +86,7 @@ class Story:
         return {
             "load_id": self.load_id,
             "state": self.state,
-            **{name: getattr(self.report, name, 0) for name in COUNTS},
+            **{name: getattr(self.report, name, 0) for name in ("rows", *OUTCOMES)},
             "evidence": self._evidence(),
             "target": dict(self.report.target) if self.report else {},
             "visibility": self.visibility,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseHook, conf
 
+from optimove_provider.contract.outcomes import OUTCOMES
 from optimove_provider.contract.wire.errors import OptimoveProviderError, SettingsError
 from optimove_provider.contract.wire.outside import cut, redact
 from optimove_provider.options import SyncLog
@@ -59,10 +60,7 @@ class Entry:
             **self._of_both(),
             **{name: self.run.get(name) for name in ("run_id", "map_index", "try_number")},
             **{name: account[name] for name in _AS_IN_ACCOUNT},
-            **{
-                f"rows_{name}": account[name]
-                for name in ("accepted", "rejected", "unchanged", "stale", "deleted", "suppressed", "unsent")
-            },
+            **{f"rows_{name}": account[name] for name in OUTCOMES},
             "kind": story.kind or self.vendor,
             "target": target.get(story.kind),
             "host": target.get("host"),
