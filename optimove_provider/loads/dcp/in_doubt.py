@@ -11,6 +11,9 @@ from optimove_provider.contract.next_steps import NextStep
 from optimove_provider.contract.wire.errors import ApiError, OptimoveProviderError, Unreachable, UnreadableAnswer
 from optimove_provider.loads.ledger.ledger import Ledger
 
+FOLDER = "in-doubt"
+"""Beside a ledger's manifest."""
+
 OVER_AFTER = timedelta(days=30)
 """Nobody looks for an import that long: the records must not pile up where no load ever asks."""
 
@@ -34,7 +37,7 @@ class InDoubtFiles:
     """Records beside a table's ledger, one a load: `in-doubt/<load id>.json` has the files' keys."""
 
     def __init__(self, ledger: Ledger) -> None:
-        self._staging, self._folder = ledger.staging, f"{ledger.manifest_file.folder}/in-doubt"
+        self._staging, self._folder = ledger.staging, f"{ledger.manifest_file.folder}/{FOLDER}"
 
     def record(self, load_id: str, s3_keys: Sequence[str]) -> None:
         """Remember files, before they become visible."""

@@ -148,6 +148,12 @@ def recall(staging: Staging, s3_key: str) -> Sample | None:
     return Sample.from_json(found) if found else None
 
 
+def forget_samples(staging: Staging, s3_keys: Iterable[str]) -> None:
+    """Remove what was remembered of files."""
+    for s3_key in s3_keys:
+        staging.remove_folder(_path(s3_key))
+
+
 def first_rows(bucket: Bucket, s3_key: str) -> list[Row]:
     """The first rows of an uploaded file. Raises DataError if it is not there or is no CSV, and S3Trouble."""
     place = f"s3://{bucket.name}/{s3_key}"

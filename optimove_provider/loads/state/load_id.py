@@ -1,6 +1,7 @@
 """Which load a task's try belongs to: Airflow's retries share one, a Clear begins another."""
 
 import uuid
+from collections.abc import Collection
 from dataclasses import astuple, dataclass
 
 from optimove_provider.contract.wire.messages import json_body
@@ -47,4 +48,18 @@ def begin(staging: Staging, task_try: TaskTry) -> str:
     seen = staging.read_whole(path)
     n = seen["n"] if seen and seen["try"] < task_try.try_number else staging.surroundings.nanoseconds()
     staging.write(path, {"n": n, "try": task_try.try_number})
-    return str(uuid.uuid5(uuid.UUID(task_try.round), str(n)))
+    return _id_of(task_try.round, n)
+
+
+def _id_of(round_: str, n: int) -> str:
+    return str(uuid.uuid5(uuid.UUID(round_), str(n)))
+
+
+def rounds_of(staging: Staging, load_ids: Collection[str]) -> list[str]:
+    """The files that tell of the tries of these loads, as far as there are any."""
+    paths = [f"tries/{name}" for name in staging.names("tries")]
+    found = {f"tries/{load_id}-resumed.json" for load_id in load_ids}
+    for path, seen in staging.read_together([path for path in paths if path not in found]).items():
+        if "n" in seen and _id_of(path.split("/")[1].removesuffix(".json"), seen["n"]) in load_ids:
+            found.add(path)
+    return sorted(found & set(paths))

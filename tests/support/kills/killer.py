@@ -1,0 +1,125 @@
+"""Who kills processes of a running Airflow with SIGKILL, and starts its services again."""
+
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+
+import psutil
+
+from optimove_provider.demo import standalone
+from tests.support.backfill.cluster import Cluster
+
+TASK = "task"
+SUPERVISOR = "supervisor of a task"
+SCHEDULER = "scheduler"
+MACHINE = "scheduler with all workers"
+TRIGGERER = "triggerer"
+KINDS = (TASK, SUPERVISOR, SCHEDULER, MACHINE, TRIGGERER)
+DEATHS_ARE_NOTICED_SOON = {
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "2",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "12",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "4",
+    # A worker that dies between the queue and the task's beginning leaves it queued.
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "45",
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
+    "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "12",
+}
+"""Airflow's settings: by default it takes five minutes, and ten for a task in the queue."""
+
+_TASK = "SELECT id::text, state FROM task_instance WHERE dag_id = %s AND run_id = %s"
+_WORKER, _LOCAL = "airflow worker -- ", "airflow worker -- LocalExecutor: "
+_LONGEST = 90.0
+"""So many seconds is waited for something to kill."""
+
+
+class Killer:
+    """Kills what a run needs, at a moment that chance decides. `kills` counts by kind."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster, self._lock = cluster, threading.Lock()
+        self.kills: Counter[str] = Counter()
+
+    def kill(self, kind: str, dag_id: str, run_id: str, chance: random.Random) -> None:
+        """Kill a process of that kind once; nothing is killed where the run ends before that."""
+        if kind in (TASK, SUPERVISOR):
+            done = self._kill_process(kind, dag_id, run_id, chance)
+        elif kind == TRIGGERER:
+            done = self._wait_until_deferred(dag_id, run_id) and self._kill_part("triggerer", chance, 3)
+        else:
+            done = self._kill_part("scheduler", chance, 12, whole=kind == MACHINE)
+        self.kills[kind] += done
+
+    def _kill_process(self, kind: str, dag_id: str, run_id: str, chance: random.Random) -> bool:
+        """The process that runs the task, or the one that watches over it, some time after it has begun."""
+        delay, deadline = chance.uniform(0, 5), time.monotonic() + _LONGEST
+        while time.monotonic() < deadline:
+            for process in self._processes(kind, dag_id, run_id):
+                time.sleep(delay)
+                with suppress(psutil.NoSuchProcess):
+                    if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                        process.kill()
+                        return True
+                delay /= 2  # it was too quick
+            if self._state(dag_id, run_id) in ("success", "failed"):
+                return False
+            time.sleep(0.1)
+        return False
+
+    def _processes(self, kind: str, dag_id: str, run_id: str) -> Iterator[psutil.Process]:
+        for task_id, _ in self._cluster.rows(_TASK, dag_id, run_id):
+            wanted = f"{_WORKER if kind == TASK else _LOCAL}{task_id}"
+            yield from (process for process in _ours(self._cluster) if _title(process).startswith(wanted))
+
+    def _state(self, dag_id: str, run_id: str) -> str:
+        return next((str(state) for _, state in self._cluster.rows(_TASK, dag_id, run_id)), "")
+
+    def _wait_until_deferred(self, dag_id: str, run_id: str) -> bool:
+        deadline = time.monotonic() + _LONGEST
+        while (state := self._state(dag_id, run_id)) not in ("success", "failed") and time.monotonic() < deadline:
+            if state == "deferred":
+                return True
+            time.sleep(0.2)
+        return False
+
+    def _kill_part(self, part: str, chance: random.Random, longest: float, whole: bool = False) -> bool:
+        """Kill a service, with all its children if the `whole` machine dies, and start it again."""
+        time.sleep(chance.uniform(0, longest))
+        with self._lock:
+            process = self._cluster.parts[part]
+            members = standalone.family(process.pid) if whole else [psutil.Process(process.pid)]
+            for member in members:
+                with suppress(psutil.NoSuchProcess):
+                    member.send_signal(signal.SIGKILL)
+            process.wait()
+            self._cluster.start(part)
+        return True
+
+    def bury(self) -> None:
+        """Kill workers that nobody gives work any more, as whoever runs services does: each holds its memory."""
+        living = {process.pid for process in self._cluster.parts.values()}
+        for process in _ours(self._cluster):
+            with suppress(psutil.NoSuchProcess):
+                if "LocalExecutor: <idle>" in _title(process) and process.ppid() not in living:
+                    process.kill()
+
+
+def _ours(cluster: Cluster) -> Iterator[psutil.Process]:
+    sessions = {process.pid for process in cluster.started}
+    for process in psutil.process_iter():
+        if standalone.session_of(process.pid) in sessions:
+            yield process
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
