@@ -55,11 +55,13 @@ def _id_of(round_: str, n: int) -> str:
     return str(uuid.uuid5(uuid.UUID(round_), str(n)))
 
 
-def rounds_of(staging: Staging, load_ids: Collection[str]) -> list[str]:
-    """The files that tell of the tries of these loads, as far as there are any."""
+def rounds_of(staging: Staging, load_ids: Collection[str]) -> dict[str, str]:
+    """The files that tell of the tries of these loads, as far as there are any, each with its load."""
+    resumed = {f"tries/{load_id}-resumed.json": load_id for load_id in load_ids}
     paths = [f"tries/{name}" for name in staging.names("tries")]
-    found = {f"tries/{load_id}-resumed.json" for load_id in load_ids}
-    for path, seen in staging.read_together([path for path in paths if path not in found]).items():
-        if "n" in seen and _id_of(path.split("/")[1].removesuffix(".json"), seen["n"]) in load_ids:
-            found.add(path)
-    return sorted(found & set(paths))
+    found = {path: resumed[path] for path in paths if path in resumed}
+    for path, seen in staging.read_together([path for path in paths if path not in resumed]).items():
+        load_id = _id_of(path.split("/")[1].removesuffix(".json"), seen["n"]) if "n" in seen else ""
+        if load_id in load_ids:
+            found[path] = load_id
+    return found

@@ -212,11 +212,16 @@ class Staging:
     def newest(self, folder: str) -> dict[str, datetime]:
         """What lies directly in a folder, each with when it, or anything in it, was last written to."""
         found: dict[str, datetime] = {}
-        root = f"{self._at(folder).rstrip('/')}/".lstrip("/")
-        for path, info in self.fs.find(self._at(folder), detail=True).items():
-            name = path.lstrip("/").removeprefix(root).partition("/")[0]
-            found[name] = max(found.get(name, _NEVER), _written(info) or self.surroundings.now())
+        for path, written in self.files_below(folder).items():
+            name = path.partition("/")[0]
+            found[name] = max(found.get(name, _NEVER), written)
         return found
+
+    def files_below(self, folder: str) -> dict[str, datetime]:
+        """All files in a folder and below it, by their paths from there, each with when it was last written to."""
+        root = f"{self._at(folder).rstrip('/')}/".lstrip("/")
+        listed = self.fs.find(self._at(folder), detail=True).items()
+        return {path.lstrip("/").removeprefix(root): _written(info) or self.surroundings.now() for path, info in listed}
 
     @contextmanager
     def _gone_if_broken(self, path: str) -> Iterator[None]:

@@ -56,8 +56,8 @@ def known(target, folder):
 def test_of_loads_that_have_ended_only_the_newest_stay(target):
     loads = many(target)
     sweep(target.staging)
-    assert known(target, "reports") == known(target, "loads") == set(loads[2:])
-    assert len(target.staging.names("tries")) == 2
+    assert known(target, "reports") == known(target, "loads") == set(loads[1:])
+    assert len(target.staging.names("tries")) == 3
 
 
 def test_none_goes_while_there_are_as_many_as_may_stay_or_no_number_is_set(target):
@@ -77,6 +77,17 @@ def test_a_try_of_a_forgotten_load_begins_another_one(target):
     again = load(target, "run 0", try_number=2)
     assert again != first
     assert target.report.unchanged == 3
+
+
+def test_a_load_that_another_try_has_just_begun_stays(target):
+    """It is about to look whether it was finished."""
+    (first, *_) = many(target)
+    assert load_id_of(target, "run 0", try_number=2) == first
+    sweep(target.staging)
+    assert first in known(target, "loads") & known(target, "reports")
+    assert f"{first}.json" in target.staging.names("reports")
+    load(target, "run 0", try_number=3)
+    assert len(target.completed) == 1, "what was finished is not sent again"
 
 
 def test_a_load_that_died_goes_on_however_many_came_after_it(target):
@@ -110,6 +121,24 @@ def test_one_that_failed_for_good_goes_with_its_frozen_rows(target):
     assert failed not in known(target, "loads") | known(target, "reports")
 
 
+def test_frozen_rows_go_once_nothing_can_come_of_them_and_stay_for_a_retry(target):
+    target.staging = replace(target.staging, retention=Retention())
+    hopeless, hopeful = load_id_of(target, "hopeless"), load_id_of(target, "hopeful")
+    with pytest.raises(TooManyRejected):
+        target.load(numbered(5, bad=[1, 2]), load_id=hopeless, mode="changed", source_is="delta")
+    target.state.faults.order(Fault("upload_data", times=9999, lost="before"))
+    with pytest.raises(Unreachable):
+        target.load(numbered(5), load_id=hopeful, mode="changed", source_is="delta", give_up_after=1)
+    assert [bool(frozen(target, load_id)) for load_id in (hopeless, hopeful)] == [True, True]
+    sweep(target.staging)
+    assert [bool(frozen(target, load_id)) for load_id in (hopeless, hopeful)] == [False, True]
+    assert {hopeless, hopeful} <= known(target, "reports") & known(target, "loads")
+
+
+def frozen(target, load_id):
+    return [path for path in target.staging.files_below(f"loads/{load_id}") if path.endswith(".parquet")]
+
+
 def test_what_an_intent_names_stays_although_it_failed_for_good(target):
     die(target, "dead", 5)
     dead = load_id_of(target, "dead", 2)
@@ -119,6 +148,7 @@ def test_what_an_intent_names_stays_although_it_failed_for_good(target):
     assert dead in target_ledger(target).read().intents
     sweep(target.staging)
     assert dead in known(target, "loads") & known(target, "reports")
+    assert frozen(target, dead)
     assert len(known(target, "reports")) < 5
 
 

@@ -35,6 +35,7 @@ DEATHS_ARE_NOTICED_SOON = {
 """Airflow's settings: by default it takes five minutes, and ten for a task in the queue."""
 
 _TASK = "SELECT id::text, state FROM task_instance WHERE dag_id = %s AND run_id = %s"
+_NEWEST_JOB = "SELECT max(id) FROM job WHERE lower(job_type) = %s || 'job' AND latest_heartbeat > start_date"
 _WORKER, _LOCAL = "airflow worker -- ", "airflow worker -- LocalExecutor: "
 _LONGEST = 90.0
 """So many seconds is waited for something to kill."""
@@ -99,8 +100,14 @@ class Killer:
                 with suppress(psutil.NoSuchProcess):
                     member.send_signal(signal.SIGKILL)
             process.wait()
-            self._cluster.start(part)
+            self._start_again(part)
         return True
+
+    def _start_again(self, part: str) -> None:
+        """Start a service, and return when it works: if it died more often than it can start, no load would get on."""
+        ((before,),) = self._cluster.rows(_NEWEST_JOB, part)
+        self._cluster.start(part)
+        self._cluster.wait_for(part, lambda: self._cluster.rows(_NEWEST_JOB, part) > [(before,)])
 
     def bury(self) -> None:
         """Kill workers that nobody gives work any more, as whoever runs services does: each holds its memory."""
