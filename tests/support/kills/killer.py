@@ -26,13 +26,10 @@ DEATHS_ARE_NOTICED_SOON = {
     "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "2",
     "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "12",
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "4",
-    # A worker that dies between the queue and the task's beginning leaves it queued.
-    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "45",
-    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
     "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
     "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "12",
 }
-"""Airflow's settings: by default it takes five minutes, and ten for a task in the queue."""
+"""Airflow's settings: by default it takes five minutes."""
 
 _TASK = "SELECT id::text, state FROM task_instance WHERE dag_id = %s AND run_id = %s"
 _NEWEST_JOB = "SELECT max(id) FROM job WHERE lower(job_type) = %s || 'job' AND latest_heartbeat > start_date"
@@ -59,11 +56,17 @@ class Killer:
         self.kills[kind] += done
 
     def _kill_process(self, kind: str, dag_id: str, run_id: str, chance: random.Random) -> bool:
-        """The process that runs the task, or the one that watches over it, some time after it has begun."""
+        """The process that runs the task, or the one that watches over it, some time after it has begun.
+
+        A worker of the LocalExecutor that dies before leaves its task queued until the scheduler starts anew: Airflow's
+        own limit, as that executor cannot take a task back.
+        """
         delay, deadline = chance.uniform(0, 5), time.monotonic() + _LONGEST
         while time.monotonic() < deadline:
             for process in self._processes(kind, dag_id, run_id):
                 time.sleep(delay)
+                if kind == SUPERVISOR and self._state(dag_id, run_id) == "queued":
+                    continue
                 with suppress(psutil.NoSuchProcess):
                     if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
                         process.kill()
