@@ -157,18 +157,18 @@ class Loads:
         self.snapshot(mode="full", source_is="snapshot")
 
     def dying(self) -> None:
-        """A try whose requests all fail, and the next try of the same load."""
+        """A try whose requests are all put off, so that it gives up, and the next try of the same load."""
         from airflow.providers.common.compat.sdk import AirflowException
 
         self.source.move()
         again = {"run_id": f"round {self.source.round}", "max_tries": 1}
-        self.control("faults", "POST", {"endpoint": "upload_data", "times": 1000, "lost": "before"})
+        self.control("faults", "POST", {"endpoint": "upload_data", "times": 1000, "status": 429})
         try:
             self.snapshot(sending={"give_up_after": 0.5}, **{"try": {**again, "try_number": 1}})
         except AirflowException:
             pass
         else:
-            raise AssertionError("a load without any answer has not failed")
+            raise AssertionError("a load of which nothing was taken has not failed")
         finally:
             for fault in self.control("faults"):
                 self.control(f"faults/{fault['number']}", "DELETE")

@@ -5,7 +5,7 @@
 
 import pytest
 
-from tests.support.backfill.cluster import processes_of
+from optimove_provider.demo import standalone
 from tests.support.kills.killer import MACHINE, SCHEDULER, SUPERVISOR, TASK, TRIGGERER
 from tests.support.kills.killing import run_loads, running_field
 
@@ -26,4 +26,4 @@ def test_five_deaths_cost_retries_and_no_row(tmp_path):
     assert [one for one in field.outcomes if one.state != "success" or not one.verdict.is_right] == []
     assert set(field.killer.kills) == {kind for _, kind in LOADS}, "each has hit"
     assert sum(one.tries for one in field.outcomes) > len(LOADS)
-    assert not processes_of(field.cluster)
+    assert [process.pid for process in field.cluster.started if standalone.family(process.pid)] == []

@@ -11,7 +11,6 @@ from optimove_provider.emulator.model.faults import Fault
 from optimove_provider.loads.history.retention import sweep
 from optimove_provider.loads.ledger.compaction import maintain
 from optimove_provider.loads.ledger.lease import acquired
-from optimove_provider.loads.ledger.ledger import ledger_of
 from optimove_provider.loads.report.max_rejected import TooManyRejected
 from optimove_provider.loads.state.load_id import TaskTry, begin
 from optimove_provider.loads.state.retention import Retention
@@ -43,6 +42,7 @@ def die(target, run, count=3, **wanted):
     with pytest.raises(Killed):
         load(target, run, count, **wanted)
     target.kill_at = 0
+    target.let_a_minute_pass()
 
 
 def many(target, count=4):
@@ -106,6 +106,7 @@ def test_a_failed_try_goes_on_while_airflow_has_another_one(target):
     with pytest.raises(Unreachable):
         target.load(numbered(5), load_id=failed, mode="changed", source_is="delta", give_up_after=1)
     target.state.faults.answers.clear()
+    target.let_a_minute_pass()
     many(target)
     sweep(target.staging)
     assert failed in known(target, "loads")
@@ -145,17 +146,11 @@ def test_what_an_intent_names_stays_although_it_failed_for_good(target):
     report = {"state": "failed", "next_step": "Clear the task"}
     for load_id in (dead, *(str(uuid.uuid4()) for _ in range(4))):
         target.staging.write(f"reports/{load_id}.json", report)
-    assert dead in target_ledger(target).read().intents
+    assert dead in target.ledger.read().intents
     sweep(target.staging)
     assert dead in known(target, "loads") & known(target, "reports")
     assert frozen(target, dead)
     assert len(known(target, "reports")) < 5
-
-
-def target_ledger(target):
-    found = ledger_of(target.staging, "optix", "http://emulator/api/data-connections/v1", target.data_connection_uuid)
-    assert found
-    return found
 
 
 def test_files_of_which_nobody_knows_whether_they_were_imported_keep_their_load(target):
@@ -174,7 +169,7 @@ def test_files_that_a_ledger_has_replaced_stay_as_long_as_is_set(target, replace
     target.staging = replace(target.staging, retention=Retention(replaced=replaced))
     for number in range(3):
         load(target, f"run {number}", 4 + 4 * number)
-    ledger = target_ledger(target)
+    ledger = target.ledger
     assert len(ledger.read().layers) == 1, "made one of, as each load was large"
     with acquired(ledger.manifest_file, str(uuid.uuid4()), 1) as lease:
         maintain(ledger, lease)
