@@ -8,6 +8,7 @@ import pytest
 
 from optimove_provider.contract.wire.errors import Unreachable
 from optimove_provider.emulator.model.faults import Fault
+from optimove_provider.loads.evidence.upload_history import sample_path
 from optimove_provider.loads.history.retention import sweep
 from optimove_provider.loads.ledger.compaction import maintain
 from optimove_provider.loads.ledger.lease import acquired
@@ -175,3 +176,21 @@ def test_files_that_a_ledger_has_replaced_stay_as_long_as_is_set(target, replace
         maintain(ledger, lease)
     assert len(target.staging.names(ledger.layers.folder)) == left
     assert len(target.visible) == 12
+
+
+def test_a_load_goes_with_all_that_is_known_of_it_on_a_disk_and_on_s3(any_staging):
+    place = replace(any_staging, retention=Retention(loads=2))
+    tries = [replace(TASK, run_id=f"run {number}") for number in range(3)]
+    loads = [begin(place, one) for one in tries]
+    for load_id in loads:
+        place.write(f"tries/{load_id}-resumed.json", {"at": ""})
+        place.write(f"loads/{load_id}/load.json", {"stage": "finished"})
+        place.write(sample_path(load_id), {})
+        place.write_text(f"reports/{load_id}.rejected.jsonl", "{}")
+        place.write(f"reports/{load_id}.json", {"state": "committed", "s3_keys": [load_id]})
+    sweep(place)
+    (gone,) = set(loads) - {name[:36] for name in place.names("reports")}
+    left = [path for folder in ("tries", "loads", "samples", "reports") for path in place.files_below(folder)]
+    assert len(left) == 2 * 6
+    assert not [path for path in left if gone in path]
+    assert place.read(tries[loads.index(gone)].path) is None
