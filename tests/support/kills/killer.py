@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Self
 
 import psutil
 
@@ -34,16 +35,36 @@ DEATHS_ARE_NOTICED_SOON = {
 _TASK = "SELECT id::text, state FROM task_instance WHERE dag_id = %s AND run_id = %s"
 _NEWEST_JOB = "SELECT max(id) FROM job WHERE lower(job_type) = %s || 'job' AND latest_heartbeat > start_date"
 _WORKER, _LOCAL = "airflow worker -- ", "airflow worker -- LocalExecutor: "
-_LONGEST = 90.0
+_IDLE, _BURIED_EVERY = "<idle>", 2.0
+_LONGEST = 600.0
 """So many seconds is waited for something to kill."""
 
 
 class Killer:
-    """Kills what a run needs, at a moment that chance decides. `kills` counts by kind."""
+    """Kills what a run needs, at a moment that chance decides. `kills` counts by kind.
+
+    While the `with` block lasts, it buries what a death has left and nobody uses, as whoever runs services does. That
+    is more than tidy: what a scheduler has forked has its connections to the database, where the dead one's open
+    transaction would keep its locks for as long.
+    """
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster, self._lock = cluster, threading.Lock()
         self.kills: Counter[str] = Counter()
+        self._over = threading.Event()
+        self._undertaker = threading.Thread(target=self._bury_again_and_again, name="undertaker", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._undertaker.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._undertaker.join()
+
+    def _bury_again_and_again(self) -> None:
+        while not self._over.wait(_BURIED_EVERY):
+            self._bury()
 
     def kill(self, kind: str, dag_id: str, run_id: str, chance: random.Random) -> None:
         """Kill a process of that kind once; nothing is killed where the run ends before that."""
@@ -112,12 +133,13 @@ class Killer:
         self._cluster.start(part)
         self._cluster.wait_for(part, lambda: self._cluster.rows(_NEWEST_JOB, part) > [(before,)])
 
-    def bury(self) -> None:
-        """Kill workers that nobody gives work any more, as whoever runs services does: each holds its memory."""
+    def _bury(self) -> None:
+        """Kill what services that are dead have started, but for tasks and those that watch over one."""
         living = {process.pid for process in self._cluster.parts.values()}
         for process in _ours(self._cluster):
-            with suppress(psutil.NoSuchProcess):
-                if "LocalExecutor: <idle>" in _title(process) and process.ppid() not in living:
+            is_busy = (title := _title(process)).startswith(_WORKER) and _IDLE not in title
+            if standalone.session_of(process.pid) not in living and not is_busy:
+                with suppress(psutil.NoSuchProcess):
                     process.kill()
 
 

@@ -68,7 +68,6 @@ class Field:
         ((tries,),) = self.cluster.rows(_TRIES, *ids, *ids)
         account = next((value for (value,) in self.cluster.rows(_ACCOUNT, *ids)), {})
         verdict = lane.judge(self.emulator, account)
-        self.killer.bury()
         return Outcome(lane.dag_id, kind, self._state(*ids), tries, seconds, account.get("accepted", 0), verdict)
 
     def _state(self, *ids: str) -> str:
@@ -87,6 +86,8 @@ def running_field(folder: Path, ways: Sequence[str] = WAYS) -> Iterator[tuple[Fi
     with ExitStack() as stopping:
         postgres = stopping.enter_context(running_postgres(folder / "postgres"))
         postgres.create(WAREHOUSE)
+        # A killed scheduler's connections are open for as long as the workers live that it has forked.
+        postgres.end_transactions_left_open("30s")
         emulator = stopping.enter_context(EmulatorServer())
         lanes = [_lane(dag_id, number, postgres) for number, dag_id in enumerate(ways)]
         client = stopping.enter_context(client_of(emulator, airflow_home.TOKEN))
@@ -101,7 +102,7 @@ def running_field(folder: Path, ways: Sequence[str] = WAYS) -> Iterator[tuple[Fi
         cluster = stopping.enter_context(running_cluster(folder / "airflow", DAGS, postgres, connections, {}, more))
         known = "SELECT count(DISTINCT dag_id) FROM serialized_dag"
         cluster.wait_for("DAGs", lambda: cluster.rows(known) == [(len(set(WAYS)),)])
-        yield Field(cluster, emulator, Killer(cluster)), lanes
+        yield Field(cluster, emulator, stopping.enter_context(Killer(cluster))), lanes
 
 
 def _lane(dag_id: str, number: int, postgres: Any) -> Lane:
