@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Self
 
@@ -21,7 +21,7 @@ MACHINE = "scheduler with all workers"
 TRIGGERER = "triggerer"
 KINDS = (TASK, SUPERVISOR, SCHEDULER, MACHINE, TRIGGERER)
 DEATHS_ARE_NOTICED_SOON = {
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
     "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "2",
@@ -66,23 +66,29 @@ class Killer:
         while not self._over.wait(_BURIED_EVERY):
             self._bury()
 
-    def kill(self, kind: str, dag_id: str, run_id: str, chance: random.Random) -> None:
-        """Kill a process of that kind once; nothing is killed where the run ends before that."""
+    def kill(self, kind: str, dag_id: str, run_id: str, chance: random.Random, under_way: Callable[[], bool]) -> None:
+        """Kill a process of that kind once; nothing is killed where the run ends before that.
+
+        `under_way` tells whether the target has got anything of the load: every other task dies right after that.
+        """
         if kind in (TASK, SUPERVISOR):
-            done = self._kill_process(kind, dag_id, run_id, chance)
+            wait = chance.random() < 0.5
+            self._wait_until(under_way if wait else lambda: True, dag_id, run_id)
+            done = self._kill_process(kind, dag_id, run_id, chance.uniform(0, 1 if wait else 5))
         elif kind == TRIGGERER:
-            done = self._wait_until_deferred(dag_id, run_id) and self._kill_part("triggerer", chance, 3)
+            is_deferred = lambda: self._state(dag_id, run_id) == "deferred"  # noqa: E731
+            done = self._wait_until(is_deferred, dag_id, run_id) and self._kill_part("triggerer", chance, 3)
         else:
             done = self._kill_part("scheduler", chance, 12, whole=kind == MACHINE)
         self.kills[kind] += done
 
-    def _kill_process(self, kind: str, dag_id: str, run_id: str, chance: random.Random) -> bool:
+    def _kill_process(self, kind: str, dag_id: str, run_id: str, delay: float) -> bool:
         """The process that runs the task, or the one that watches over it, some time after it has begun.
 
         A worker of the LocalExecutor that dies before leaves its task queued until the scheduler starts anew: Airflow's
         own limit, as that executor cannot take a task back.
         """
-        delay, deadline = chance.uniform(0, 5), time.monotonic() + _LONGEST
+        deadline = time.monotonic() + _LONGEST
         while time.monotonic() < deadline:
             for process in self._processes(kind, dag_id, run_id):
                 time.sleep(delay)
@@ -106,12 +112,13 @@ class Killer:
     def _state(self, dag_id: str, run_id: str) -> str:
         return next((str(state) for _, state in self._cluster.rows(_TASK, dag_id, run_id)), "")
 
-    def _wait_until_deferred(self, dag_id: str, run_id: str) -> bool:
+    def _wait_until(self, there: Callable[[], bool], dag_id: str, run_id: str) -> bool:
+        """Wait for something to happen in a run; tells whether it did before the run was over."""
         deadline = time.monotonic() + _LONGEST
-        while (state := self._state(dag_id, run_id)) not in ("success", "failed") and time.monotonic() < deadline:
-            if state == "deferred":
+        while self._state(dag_id, run_id) not in ("success", "failed") and time.monotonic() < deadline:
+            if there():
                 return True
-            time.sleep(0.2)
+            time.sleep(0.1)
         return False
 
     def _kill_part(self, part: str, chance: random.Random, longest: float, whole: bool = False) -> bool:

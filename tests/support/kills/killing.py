@@ -20,7 +20,7 @@ from tests.support.kills.lanes import WAREHOUSE, DcpLane, Lane, OptixLane, Verdi
 
 DAGS = Path(__file__).parent / "dags"
 WAYS = ("optix_changed", "dcp_changed", "optix_full", "dcp_full", "optix_changed", "dcp_changed")
-SWITCHES = Switches(latency_seconds=0.25, import_after_seconds=8.0)
+SWITCHES = Switches(latency_seconds=0.5, import_after_seconds=8.0)
 """Answers take a while, so that most kills come while a load is under way."""
 
 _STATE = "SELECT state FROM dag_run WHERE dag_id = %s AND run_id = %s"
@@ -62,7 +62,7 @@ class Field:
         conf = {"target": lane.target, "table": lane.table, "key": lane.key}
         run = self.cluster.api("POST", f"/api/v2/dags/{lane.dag_id}/dagRuns", {"logical_date": None, "conf": conf})
         ids = (lane.dag_id, run["dag_run_id"])
-        self.killer.kill(kind, *ids, chance)
+        self.killer.kill(kind, *ids, chance, lambda: lane.is_under_way(self.emulator))
         self.cluster.wait_for(f"end of {ids}", lambda: self._state(*ids) in ("success", "failed"))
         seconds = time.monotonic() - began
         ((tries,),) = self.cluster.rows(_TRIES, *ids, *ids)

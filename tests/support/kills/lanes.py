@@ -73,6 +73,10 @@ class Lane:
         """Before a load: note how far the log is."""
         raise NotImplementedError
 
+    def is_under_way(self, emulator: EmulatorServer) -> bool:
+        """Whether the target has got anything since `mark`."""
+        raise NotImplementedError
+
     def judge(self, emulator: EmulatorServer, account: Mapping[str, Any]) -> Verdict:
         """After the load: compare the target with the source, value by value, and with the log since `mark`."""
         raise NotImplementedError
@@ -103,6 +107,9 @@ class OptixLane(Lane):
     def mark(self, emulator: EmulatorServer) -> None:
         connection = emulator.state.connections[self.target]
         self._before = _Seen(connection.records_received, _completions(connection))
+
+    def is_under_way(self, emulator: EmulatorServer) -> bool:
+        return emulator.state.connections[self.target].records_received > self._before.received
 
     def judge(self, emulator: EmulatorServer, account: Mapping[str, Any]) -> Verdict:
         connection = emulator.state.connections[self.target]
@@ -151,6 +158,10 @@ class DcpLane(Lane):
 
     def mark(self, emulator: EmulatorServer) -> None:
         self._before = {upload.found.key for upload in self._uploads(emulator)}
+        self._objects = self._keys(emulator)
+
+    def is_under_way(self, emulator: EmulatorServer) -> bool:
+        return self._keys(emulator) > self._objects
 
     def judge(self, emulator: EmulatorServer, account: Mapping[str, Any]) -> Verdict:
         profiles = emulator.state.tables[int(self.target)].profiles
@@ -163,6 +174,10 @@ class DcpLane(Lane):
         # A file with fewer rows than the load has accepted would have been visible in part.
         half = sum(upload.status != "completed" for upload in new) + (sent != account.get("accepted", 0))
         return Verdict(len(right), sent, lost, extra, half, self._unaccounted(account))
+
+    def _keys(self, emulator: EmulatorServer) -> set[str]:
+        path = emulator.state.tables[int(self.target)].path
+        return {one.key for one in list(emulator.state.objects.list()) if one.key.startswith(f"{path}/")}
 
     def _uploads(self, emulator: EmulatorServer) -> list[Any]:
         return [upload for upload in list(emulator.state.uploads) if upload.table_id == int(self.target)]
