@@ -127,6 +127,7 @@ class _Expiring:
     def run(self, try_number: int) -> None:
         report = self.report
         with acquired(self.ledger.manifest_file, report.load_id, try_number, report.task) as lease:
+            self.journal.take_up()
             if self.options.suppress:
                 suppression_list.add(self.ledger, lease, self._texts(), f"load {report.load_id}")
             expiry = self._planned()

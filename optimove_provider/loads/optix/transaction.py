@@ -67,6 +67,7 @@ class Transaction:
     def run(self, try_number: int) -> None:
         """Bring the target to what the rows say. Raises TargetBusy, and what planning and sending raise."""
         with acquired(self.ledger.manifest_file, self.report.load_id, try_number, self.report.task) as lease:
+            self.journal.take_up()
             plan = self.plan()
             sender = self._send(lease, plan)
             refused = self._expire(lease, plan) if plan.removed else []
