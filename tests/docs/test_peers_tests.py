@@ -14,7 +14,7 @@ ROWS = [row for suite in SUITES for row in suite["row"]]
 
 
 @cache
-def tests_in(path):
+def names_in(path):
     """The names of the tests of a file, none where there is no file."""
     if not (ROOT / path).is_file():
         return frozenset()
@@ -28,7 +28,7 @@ def test_the_page_is_what_the_table_prints():
 
 def test_every_test_that_is_named_is_there():
     named = {one.partition("::")[::2] for row in ROWS for one in row.get("ours", ())}
-    gone = sorted(f"{path}::{name}" for path, name in named if name not in tests_in(path))
+    gone = sorted(f"{path}::{name}" for path, name in named if name not in names_in(path))
     assert not gone, "tests were renamed or removed: mend docs/peers-tests.toml"
     assert all(name.startswith("test_") for _, name in named)
 
