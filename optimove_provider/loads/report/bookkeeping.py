@@ -121,11 +121,8 @@ def _filed(
     except TargetBusy:
         raise
     except BaseException as error:
-        if journal and journal.was_overtaken:  # what became of the load is what the other try tells
-            report.restore(journal.result_of_another or {"state": "failed", "visibility": Visibility.NOT_KNOWN})
-            overtaken = Overtaken.of(report.load_id) if isinstance(error, Exception) else error
-            _tell(report, overtaken)
-            raise overtaken from error
+        if journal and isinstance(error, Exception):
+            _leave_to_another(report, journal, error)
         if report.state not in ENDED or report.problem != str(error):
             report.state, report.problem = "failed", str(error)
             report.accepted = 0 if all_or_nothing else report.accepted
@@ -137,6 +134,20 @@ def _filed(
     _see(report, in_doubt(None))
     with told_after(report, sends_again):
         _file(report, staging)
+
+
+def _leave_to_another(report: Report, journal: Journal, error: Exception) -> None:
+    """Raise Overtaken where another try has gone on with the load: what became of it is what that one tells."""
+    try:
+        was_overtaken = journal.was_overtaken
+        told = journal.result_of_another
+    except Exception:  # a storage that does not answer hides no error
+        return
+    if was_overtaken:
+        report.restore(told or {"state": "failed", "visibility": Visibility.NOT_KNOWN})
+        overtaken = Overtaken.of(report.load_id)
+        _tell(report, overtaken)
+        raise overtaken from error
 
 
 def _see(report: Report, in_doubt: bool) -> None:
