@@ -197,6 +197,7 @@ class Staging:
 
     def open(self, path: str) -> Any:
         """A binary file to read, as a context manager. Raises FileNotFoundError."""
+        self.fs.invalidate_cache(self._at(path))  # another process may have written it anew, and longer
         return self.fs.open(self._at(path), "rb")
 
     def sweep(self, folder: str, before: datetime, keep: Callable[[str], bool] = lambda name: False) -> list[str]:
@@ -220,6 +221,7 @@ class Staging:
     def files_below(self, folder: str) -> dict[str, datetime]:
         """All files in a folder and below it, by their paths from there, each with when it was last written to."""
         root = f"{self._at(folder).rstrip('/')}/".lstrip("/")
+        self.fs.invalidate_cache()  # what was listed before may have been written since
         listed = self.fs.find(self._at(folder), detail=True).items()
         return {path.lstrip("/").removeprefix(root): _written(info) or self.surroundings.now() for path, info in listed}
 
