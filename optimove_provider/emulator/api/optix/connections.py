@@ -11,7 +11,7 @@ from typing import Any
 from optimove_provider.contract.optix import data_connections as optix
 from optimove_provider.contract.wire.messages import Endpoint, Response
 from optimove_provider.emulator.api.optix.errors import refuse
-from optimove_provider.emulator.api.optix.records import Taken, judge, ttl_problem, update_reader, upload_reader
+from optimove_provider.emulator.api.optix.records import Taken, judge, read_ttl, update_reader, upload_reader
 from optimove_provider.emulator.api.rate import keep_the_rate
 from optimove_provider.emulator.api.routes import PREFIXES, Api, Call, Handler
 from optimove_provider.emulator.model.optix import Batch, Connection, Record
@@ -73,9 +73,10 @@ def _upload_data(call: Call) -> Response:
     upload = json_object(call.json)
     batch_uuid, completed = _batch(call.state, upload)
     _note_reuse(call, connection.batches.get(batch_uuid))
-    ttl = upload.get("ttl_seconds")
-    if problem := ttl_problem(ttl, switches):
-        raise Misshapen(f"ttl_seconds {problem}")
+    try:
+        ttl = read_ttl(upload.get("ttl_seconds"), switches)
+    except ValueError as problem:
+        raise Misshapen(f"ttl_seconds {problem}") from None
     read = upload_reader(connection, switches, ttl, now)
     taken = Taken(switches, connection.batches.get(batch_uuid))
     records, refusal = judge(_data(call.state, upload), "data", read, taken)
