@@ -1,6 +1,7 @@
 """schemathesis talks to an emulator of what its description says, and tells what does not hold."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,8 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.engine import events
 
+from optimove_provider.contract.wire.messages import Endpoint
+from optimove_provider.emulator import Switches
 from optimove_provider.emulator.server import EmulatorServer
 from tests.support.openapi.world import KEYS, World
 
@@ -26,13 +29,41 @@ class Found:
     statuses: Counter[tuple[str, int]] = field(default_factory=Counter)
     failures: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def operations(self) -> set[str]:
+        """Those that were asked."""
+        return {operation for operation, _ in self.statuses}
 
-def converse(emulator: EmulatorServer, examples: int, seed: int, phases: tuple[str, ...] = PHASES) -> Found:
-    """Try all endpoints; `examples` are for each endpoint, and for each of these phases."""
+    def successes(self, operation: str) -> int:
+        """How often one was successful."""
+        return sum(times for (asked, status), times in self.statuses.items() if asked == operation and status < 300)
+
+
+@dataclass(frozen=True)
+class Talk:
+    """What is talked about: the description under some switches, with so many examples for each endpoint.
+
+    Phases: "coverage" tries the bounds of each schema, and each part of a request wrong, "fuzzing" what chance makes,
+    "stateful" chains of requests about what earlier ones have made, three times as many as examples. `row`: that
+    endpoint only. `served`: the emulator's switches, where they are not those that are described.
+    """
+
+    described: Switches
+    examples: int
+    seed: int
+    phases: Sequence[str] = PHASES
+    row: Endpoint | None = None
+    served: Switches | None = None
+
+
+def converse(emulator: EmulatorServer, talk: Talk) -> Found:
+    """Ask for everything that is described."""
     world, found = World(emulator), Found()
-    schema = schemathesis.openapi.from_url(
-        f"{emulator.url}/_emulator/openapi.json", config=_config(examples, seed, phases)
-    )
+    emulator.state.switches = talk.described
+    schema = schemathesis.openapi.from_url(f"{emulator.url}/_emulator/openapi.json", config=_config(talk))
+    if talk.row:
+        schema = schema.include(operation_id=f"{talk.row.api}.{talk.row.name}")
+    emulator.state.switches = talk.served or talk.described
 
     def before_call(context: Any, case: Any, kwargs: Any) -> None:
         _aim(world, case)
@@ -46,14 +77,19 @@ def converse(emulator: EmulatorServer, examples: int, seed: int, phases: tuple[s
     return found
 
 
-def _config(examples: int, seed: int, phases: tuple[str, ...]) -> SchemathesisConfig:
+def _config(talk: Talk) -> SchemathesisConfig:
     return SchemathesisConfig.from_dict({
-        "seed": seed,
+        "seed": talk.seed,
         "headers": KEYS,
         "continue-on-failure": True,
         "checks": {name: {"enabled": False} for name in NOT_OURS},
-        "generation": {"max-examples": examples, "database": "none"},
-        "phases": {name: {"enabled": name in phases} for name in ("examples", *PHASES)},
+        "generation": {"max-examples": talk.examples, "database": "none"},
+        "phases": {
+            "examples": {"enabled": False},
+            "coverage": {"enabled": "coverage" in talk.phases},
+            "fuzzing": {"enabled": "fuzzing" in talk.phases},
+            "stateful": {"enabled": "stateful" in talk.phases, "generation": {"max-examples": talk.examples * 3}},
+        },
     })  # fmt: skip
 
 

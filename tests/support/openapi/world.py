@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Container, Mapping
 from typing import Any
 
+import boto3
 import requests
 
 from optimove_provider.contract.dcp import config as dcp
@@ -52,6 +53,7 @@ class World:
             datatype, _, form = kind.partition(" ")
             attribute = {"name": kind, "datatype": datatype, "format": form or None}
             made = self._ask(dcp.CREATE_ATTRIBUTE, attribute, table_id=self.ids["table_id"])
+        self._import(b"customerId,string\n12345,shirts\n", b"customerId,unknown\n12345,shirts\n")
         self.ids |= {"attribute_id": made["id"], "customer_id": CUSTOMER, "optimizely_user_id": USER}
         self._profile()
 
@@ -62,6 +64,14 @@ class World:
     def _profile(self) -> None:
         self._ask(profiles.WRITE_PROFILE, {"data": VALUES}, **self.ids)
         self._ask(profiles.CREATE_ALIASES, {"data": {str(self.ids["table_id"]): CUSTOMER}}, **self.ids)
+
+    def _import(self, *files: bytes) -> None:
+        """Put files where the importer finds them: so the upload history has entries."""
+        table = self._ask(dcp.READ_TABLE, table_id=self.ids["table_id"])
+        keys = {"aws_access_key_id": table["aws_access_key"], "aws_secret_access_key": table["aws_secret_key"]}
+        s3 = boto3.client("s3", endpoint_url=self.emulator.s3_url, region_name=dcp.S3_REGION, **keys)
+        for number, content in enumerate(files):
+            s3.put_object(Bucket=dcp.IMPORT_BUCKET, Key=f"{table['s3_path']}/{number}.csv", Body=content)
 
     def _ask(self, row: Endpoint, body: Any = None, **path: Any) -> Any:
         url = self.emulator.url + PREFIXES[row.api] + row.path.format(**path)

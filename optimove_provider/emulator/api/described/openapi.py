@@ -42,17 +42,23 @@ _DCP_SCHEMES = {"token": ["dcp_token"], "bearer": ["bearer"], "both": ["dcp_toke
 def document(switches: Switches) -> Document:
     """The description of what is served under some switches."""
     paths: Document = {}
-    components: Document = {}
+    schemas: Document = {}
+    refusals: Document = {}
     for row, one in described(switches).items():
-        operation = _hoisted(_operation(row, one, switches), components)
+        operation = _hoisted(_operation(row, one, switches), schemas)
         paths.setdefault(PREFIXES[row.api] + row.path, {})[row.method.lower()] = operation
+        refusals |= {_refusal(row, status): _response(status, one.error) for status in one.shape.refused}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Opti-X Data Connections and DCP, emulated", "version": "v1", "description": _ABOUT},
         "servers": [{"url": "/"}],
         "tags": [{"name": name, **({"description": url} if url else {})} for name, url in _TAGS.values()],
         "paths": paths,
-        "components": {"schemas": dict(sorted(components.items())), "securitySchemes": _SCHEMES},
+        "components": {
+            "responses": dict(sorted(_hoisted(refusals, schemas).items())),
+            "schemas": dict(sorted(schemas.items())),
+            "securitySchemes": _SCHEMES,
+        },
     }
 
 
@@ -90,12 +96,18 @@ def _parameter(name: str, schema: Schema) -> Document:
 
 
 def _responses(row: Endpoint, one: Described) -> Document:
-    answers: Document = {str(status): _response(status, one.error) for status in sorted(one.shape.refused)}
+    answers: Document = {
+        str(status): {"$ref": f"#/components/responses/{_refusal(row, status)}"} for status in sorted(one.shape.refused)
+    }
     if one.shape.success is None:
         return answers
     links = {link.to.name: _link(link) for link in one.shape.leads_to}
     success = {**_response(one.shape.success, one.given), **({"links": links} if links else {})}
     return {str(one.shape.success): success, **answers}
+
+
+def _refusal(row: Endpoint, status: int) -> str:
+    return f"{row.api}_{status}"
 
 
 def _link(link: Link) -> Document:

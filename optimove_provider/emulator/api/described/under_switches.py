@@ -136,9 +136,11 @@ def _create_service(shape: Shape, switches: Switches) -> Shape:
 
 
 def _update_attribute(shape: Shape, switches: Switches) -> Shape:
+    if switches.attribute_put == "ignore":
+        return shape
     takes: Schema = shape.takes or {}
-    unsupported = dict.fromkeys(("name", "datatype", "format"), {"not": {}}) if switches.attribute_put == "400" else {}
-    return replace(shape, takes={**takes, "properties": {**takes["properties"], **unsupported}})
+    unsupported = [{"required": [name]} for name in ("name", "datatype", "format")]
+    return replace(shape, takes={**takes, "not": {"anyOf": unsupported}})
 
 
 def _list_attributes(shape: Shape, switches: Switches) -> Shape:
