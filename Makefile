@@ -4,7 +4,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up docs test test-lowest simulate check lock clean
+.PHONY: help setup demo up docs test test-lowest simulate describe check lock clean
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
@@ -57,6 +57,10 @@ test-lowest: $(LOWEST_READY)  ## what touches Airflow, Arrow or DuckDB, on their
 
 simulate: $(READY)  ## loads, faults and deaths in worlds of their own: SEEDS=1000, or SEED=7 TRACE=1
 	$(VENV)/bin/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000)) $(if $(TRACE),--trace)
+
+describe: $(READY)  ## schemathesis against the emulator's own description: EXAMPLES=300 for each endpoint, SEED=1
+	EXAMPLES=$(or $(EXAMPLES),300) SEED=$(or $(SEED),1) $(VENV)/bin/python -m pytest \
+	  tests/emulator/api/described/test_conversation.py $(ARGS)
 
 check: $(READY)  ## format, lint, types, layers
 	$(VENV)/bin/ruff format --check

@@ -25,12 +25,14 @@ from optimove_provider.contract.wire.messages import Endpoint
 
 MOST_SECONDS = 2**63 - 1
 """Of a time to live: what a counter of 64 bits holds. Assumed; no limit is documented."""
-TTL: Schema = {
-    "type": ["integer", "null"],
-    "minimum": 1,
-    "maximum": MOST_SECONDS,
-    "description": "Seconds; null, or left out, is for ever.",
-}
+
+
+def ttl(least: int = 1, most: int = MOST_SECONDS) -> Schema:
+    """A time to live in seconds."""
+    seconds = {"type": "integer", "minimum": least, "maximum": most}
+    return {**or_null(seconds), "description": "Seconds; null, or left out, is for ever."}
+
+
 KEY: Schema = {"anyOf": [NAME, {"type": "number"}]}
 RECORD: Schema = {
     **OBJECT,
@@ -45,10 +47,10 @@ NEW_CONNECTION: Schema = members(
 )
 UPLOAD: Schema = members(
     {"data": list_of(RECORD, minItems=1, maxItems=optix.MAX_RECORDS)},
-    {"ttl_seconds": TTL, "batch_uuid": or_null(UUID), "batch_completed": {**FLAG, "default": True}},
+    {"ttl_seconds": ttl(), "batch_uuid": or_null(UUID), "batch_completed": {**FLAG, "default": True}},
     title="Upload",
 )
-ITEM: Schema = members({"primary_key": KEY, "data": OBJECT}, {"ttl": TTL}, title="Item")
+ITEM: Schema = members({"primary_key": KEY, "data": OBJECT}, {"ttl": ttl()}, title="Item")
 UPDATE: Schema = list_of(ITEM, minItems=1, maxItems=optix.MAX_ITEMS, title="Update")
 CREATED: Schema = members({"data_connection_uuid": UUID}, title="CreatedDataConnection")
 SUCCESS: Schema = members({"success": {"const": True}}, title="Success")

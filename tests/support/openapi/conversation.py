@@ -99,14 +99,14 @@ def is_chained(meta: Any) -> bool:
 
 
 def _aim(world: World, case: Any) -> None:
-    """Make a request one about what is there, but for what is wrong with it on purpose."""
+    """Make a request one about what is there, so that what is wrong with it on purpose is all that is wrong."""
     meta = case.meta
     if meta is None:
         return
     wrong = {place for place, one in meta.components.items() if one.mode.is_negative}
     if ParameterLocation.PATH not in wrong and not (is_chained(meta) and world.has(case.path_parameters)):
         case.path_parameters = {name: world.ids[name] for name in case.path_parameters}
-    if ParameterLocation.BODY in meta.components and ParameterLocation.BODY not in wrong:
+    if ParameterLocation.BODY in meta.components:
         case.body = world.make_possible(case)
 
 

@@ -1,7 +1,7 @@
 """An emulator that holds something of everything, so that a made-up request can be about what is there.
 
-A schema cannot say what is there, nor that one member has to fit another object: `make_possible` mends requests that
-are right by their schema, and leaves alone those that are wrong on purpose.
+A schema cannot say what is there, nor that one member has to fit another object: `make_possible` puts that right, and
+leaves alone what is wrong by the schema on purpose.
 """
 
 import itertools
@@ -11,12 +11,14 @@ from typing import Any
 import boto3
 import requests
 
+from optimove_provider.contract.cells.datatypes import is_key_column
 from optimove_provider.contract.dcp import config as dcp
 from optimove_provider.contract.dcp import profiles
 from optimove_provider.contract.optix import data_connections as optix
 from optimove_provider.contract.wire.messages import Endpoint
 from optimove_provider.emulator import API_KEY, BRAND_KEY, TOKEN
 from optimove_provider.emulator.api.routes import PREFIXES
+from optimove_provider.emulator.replies import whole_number
 from optimove_provider.emulator.server import EmulatorServer
 
 KEYS = {"x-api-key": API_KEY, "x-brand-key": BRAND_KEY, "Token": TOKEN, "Authorization": f"Bearer {TOKEN}"}
@@ -32,6 +34,7 @@ VALUES: dict[str, Any] = {
 }
 """One for each kind of attribute."""
 Path = Mapping[str, Any]
+Body = dict[str, Any]
 
 
 class World:
@@ -95,48 +98,67 @@ class World:
         )
 
     def make_possible(self, case: Any) -> Any:
-        """The body of a request that is right by its schema, about what there is."""
-        mend = getattr(self, f"_{case.operation.definition.raw['operationId'].rpartition('.')[2]}", None)
-        return mend(case.body, case.path_parameters) if mend else case.body
+        """The body of a request, about what there is; what is wrong with it by its schema stays wrong."""
+        name = case.operation.definition.raw["operationId"].rpartition(".")[2]
+        mend = getattr(self, f"_{name}", None)
+        if name == "create_service":
+            self._archive_services()
+        return mend(case.body, case.path_parameters) if mend and isinstance(case.body, dict) else case.body
 
-    def _create_connection(self, body: Any, path: Path) -> Any:
-        return {**body, "primary_key": PRIMARY_KEY}
+    def _archive_services(self) -> None:
+        """An account has one service at a time."""
+        for service in self.emulator.state.services.values():
+            service.archived = True
 
-    def _upload_data(self, body: Any, path: Path) -> Any:
-        return {**body, "data": [{**record, PRIMARY_KEY: self._key()} for record in body["data"]]}
+    def _create_connection(self, body: Body, path: Path) -> Body:
+        return {**body, "primary_key": PRIMARY_KEY} if body.get("primary_key") else body
+
+    def _upload_data(self, body: Body, path: Path) -> Body:
+        data = body.get("data")
+        if not isinstance(data, list):
+            return body
+        return {**body, "data": [{**one, PRIMARY_KEY: self._key()} if isinstance(one, dict) else one for one in data]}
 
     def _key(self) -> Any:
         number = next(self._names)
         return number if number % 2 else str(number)
 
-    def _create_service(self, body: Any, path: Path) -> Any:
-        """An account has one service at a time."""
-        for service in self.emulator.state.services.values():
-            service.archived = True
-        return body
+    def _create_attribute(self, body: Body, path: Path) -> Body:
+        name = body.get("name")
+        is_wrong = not isinstance(name, str) or not name or is_key_column(name)
+        return body if is_wrong else {**body, "name": f"{name} {next(self._names)}"}
 
-    def _create_attribute(self, body: Any, path: Path) -> Any:
-        return {**body, "name": f"{body['name']} {next(self._names)}"}
+    def _update_table(self, body: Body, path: Path) -> Body:
+        kind = body.get("keyfield_locator_type", "cookie")
+        is_wrong = kind not in dcp.LOCATOR_TYPES or not isinstance(body.get("keyfield_locator_name"), str | None)
+        if is_wrong or not {"keyfield_locator_type", "keyfield_locator_name"} & body.keys():
+            return body
+        return {**body, "keyfield_locator_type": kind, "keyfield_locator_name": None if kind == "uid" else "_id"}
 
-    def _update_table(self, body: Any, path: Path) -> Any:
-        if {"keyfield_locator_type", "keyfield_locator_name"} & body.keys():
-            kind = body.get("keyfield_locator_type", "cookie")
-            return {**body, "keyfield_locator_type": kind, "keyfield_locator_name": None if kind == "uid" else "_id"}
-        return body
+    def _update_project(self, body: Body, path: Path) -> Body:
+        is_right = (whole_number(body.get("dcp_service_id")) or 0) > 0
+        return {**body, "dcp_service_id": self.ids["service_id"]} if is_right else body
 
-    def _update_project(self, body: Any, path: Path) -> Any:
-        return {**body, "dcp_service_id": body.get("dcp_service_id") and self.ids["service_id"]}
+    def _write_profile(self, body: Body, path: Path) -> Body:
+        table, data = self.emulator.state.tables.get(_number(path["table_id"])), body.get("data")
+        if not table or not isinstance(data, dict):
+            return body
+        there = {name: one.attribute for name, one in table.attributes.items() if not one.attribute.archived}
+        pairs = zip(there.items(), data.values(), strict=False)
+        return {
+            **body,
+            "data": {
+                name: VALUES[one.kind] if isinstance(value, str | int | float) else value
+                for (name, one), value in pairs
+            },
+        }
 
-    def _write_profile(self, body: Any, path: Path) -> Any:
-        table = self.emulator.state.tables.get(_number(path["table_id"]))
-        there = {name: one.attribute for name, one in table.attributes.items()} if table else {}
-        values = {name: VALUES[one.kind] for name, one in there.items() if not one.archived}
-        return {**body, "data": dict(itertools.islice(values.items(), len(body["data"])))}
-
-    def _create_aliases(self, body: Any, path: Path) -> Any:
-        service = _number(path["service_id"])
-        tables = [table.id for table in self.emulator.state.tables.values() if table.service.id == service]
-        return {**body, "data": dict(zip(map(str, tables), body["data"].values(), strict=False))}
+    def _create_aliases(self, body: Body, path: Path) -> Body:
+        data, service = body.get("data"), _number(path["service_id"])
+        if not isinstance(data, dict) or not all(name.isdecimal() for name in data):
+            return body
+        tables = [str(table.id) for table in self.emulator.state.tables.values() if table.service.id == service]
+        return {**body, "data": dict(zip(tables, data.values(), strict=False))}
 
 
 def _number(text: Any) -> int:

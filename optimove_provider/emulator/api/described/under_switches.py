@@ -100,8 +100,8 @@ def _refused(shape: Shape, switches: Switches) -> tuple[int, ...]:
 
 
 def _ttl(switches: Switches) -> Schema:
-    most = {"maximum": switches.max_ttl_seconds} if switches.max_ttl_seconds else {}
-    return {**optix_shapes.TTL, "minimum": 0 if switches.zero_ttl == "expire" else 1, **most}
+    most = switches.max_ttl_seconds or optix_shapes.MOST_SECONDS
+    return optix_shapes.ttl(0 if switches.zero_ttl == "expire" else 1, most)
 
 
 def _record(schema: Schema, switches: Switches) -> Schema:
