@@ -99,7 +99,7 @@ class _Handler(BoundedHandler):
             self.wfile.write(answer.body)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
-    do_HEAD = do_OPTIONS = do_TRACE = do_CONNECT = do_QUERY = _serve  # refused by the API, as it refuses others
+    do_HEAD = do_OPTIONS = do_TRACE = do_QUERY = _serve  # refused by the API, as it refuses others
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing: the request log under /_emulator/requests has it all."""

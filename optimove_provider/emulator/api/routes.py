@@ -84,7 +84,7 @@ class Api:
 
     def find(self, method: str, path: str) -> tuple[Endpoint, Mapping[str, str]] | None:
         """The row that a request fits, and the values of its names."""
-        given = path.split("/")
+        given = (path.removesuffix("/") if self.trailing_slash else path).split("/")
         for endpoint in self.handlers:
             values = _fit(f"{self.prefix}{endpoint.path}".split("/"), given)
             if endpoint.method == method and values is not None:
@@ -123,7 +123,7 @@ def _fit(template: list[str], given: list[str]) -> dict[str, str] | None:
     values = {}
     for expected, segment in zip(template, given, strict=True):
         text = unquote(segment)
-        if expected.startswith("{"):
+        if expected.startswith("{") and text:
             values[expected[1:-1]] = text
         elif expected != text:
             return None

@@ -123,7 +123,7 @@ def _instant(at: float | None) -> str:
         return "never"
     try:
         return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    except (OverflowError, ValueError):
+    except (OSError, OverflowError, ValueError):
         return "after the year 9999"
 
 
