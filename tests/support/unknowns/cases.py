@@ -64,10 +64,6 @@ class Unknown:
         found = get_args(kind) or ((True, False) if kind is bool else (self.default, *self.values))
         return tuple(dict.fromkeys(found))
 
-    def matters(self, setting: Any) -> bool:
-        """Whether loads depend on a setting, by the table: it has words for an error, or for a note."""
-        return bool(self.words(self.red, setting) or self.words(self.told, setting))
-
     def words(self, of: Mapping[str, str], setting: Any) -> str:
         """What is allowed under a setting."""
         return of.get(str(setting), of.get(ANY, ""))
