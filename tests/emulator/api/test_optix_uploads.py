@@ -119,6 +119,8 @@ def test_one_bad_record_refuses_the_whole_request_and_is_named(upload, records, 
         {"data": [{"id": 1}], "ttl_seconds": 0},
         {"data": [{"id": 1}], "batch_uuid": "one"},
         {"data": [{"id": 1}], "batch_uuid": 7},
+        {"data": [{"id": 1}], "batch_uuid": "{" + "0" * 32 + "}"},
+        {"data": [{"id": 1}], "batch_uuid": "0" * 32},
         {"data": [{"id": 1}], "batch_completed": None},
     ],
 )
