@@ -39,7 +39,7 @@ def test_a_setting_ends_right_or_says_why_not(name, setting):
     ("absent_key", "404", "primary key that is not there"),
     ("poison", "poison", "1 of 12 rows were rejected"),
     ("object_after_import", "move", "the answer to the request that makes it visible was lost"),
-    ("epoch_unit", "milliseconds", "value from before the upload"),
+    ("epoch_unit", "milliseconds", "has other values of 'since'"),
 ])  # fmt: skip
 def test_a_claim_that_loads_do_not_depend_on_a_setting_can_fail(name, setting, objection):
     claiming = replace(KNOWN[name], red={}, told={})
