@@ -80,6 +80,7 @@ class ChangedImport:
         load, ledger, now = self._load, self._ledger, self._load.staging.surroundings.now
         spool = self._rows(resumed)
         with acquired(ledger.manifest_file, load.load_id, load.try_number, self._report.task) as lease:
+            self._journal.take_up()
             plan = self._plan(spool)
             if plan.to_send:
                 self._upload(lease, plan, spool["columns"])

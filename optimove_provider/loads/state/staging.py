@@ -194,6 +194,7 @@ class Staging:
 
     def open(self, path: str) -> Any:
         """A binary file to read, as a context manager. Raises FileNotFoundError."""
+        self.fs.invalidate_cache(self._at(path))  # another process may have written it anew, and longer
         return self.fs.open(self._at(path), "rb")
 
     def sweep(self, folder: str, before: datetime, keep: Callable[[str], bool] = lambda name: False) -> list[str]:
@@ -203,6 +204,7 @@ class Staging:
         """
         newest: dict[str, datetime] = {}
         root = f"{self._at(folder).rstrip('/')}/".lstrip("/")
+        self.fs.invalidate_cache()  # what was listed before may have been written since
         for path, info in self.fs.find(self._at(folder), detail=True).items():
             name = path.lstrip("/").removeprefix(root).partition("/")[0]
             newest[name] = max(newest.get(name, _NEVER), _written(info) or self.surroundings.now())
