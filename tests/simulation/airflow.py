@@ -6,19 +6,18 @@ is noticed after some minutes, or thought dead although it lives.
 
 from dataclasses import dataclass, field
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.loads.ledger.lease import TargetBusy
 from optimove_provider.loads.ledger.manifest import PartlyVisible
-from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.load_id import TaskTry, begin
 from tests.simulation.scheduler import Process
+from tests.simulation.target import Deferred, Target
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-KINDS = ("snapshot", "delta", "full snapshot", "full delta", "update", "dry run")
 RETRIES, RETRY_DELAY, LOCK_TIMEOUT = 2, 300.0, 3600.0
 NOTICED_AFTER = (60.0, 1800.0)
 """Seconds until Airflow notices a death: others load meanwhile."""
@@ -26,28 +25,31 @@ NOTICED_AFTER = (60.0, 1800.0)
 
 @dataclass
 class Task:
-    """One task instance: what it loads, and what became of it. `accounts` has the report of each end that was green."""
+    """One task instance: what it loads, and what became of it. `accounts` has what each end that was green returned."""
 
     name: str
     kind: str
     day: int
+    target: Target
     try_number: int = 0
     max_tries: int = RETRIES
     state: str = "queued"
     life: Process | None = None
     is_cleared: bool = False
-    accounts: list[Report] = field(default_factory=list)
+    accounts: list[Any] = field(default_factory=list)
 
 
 @dataclass
 class Try:
-    """One process of a try: it loads on one worker, whose clock is off by `skew` seconds."""
+    """One process of a try: it loads on one worker, whose clock is off by `skew` seconds. `kept` is what the process
+    before it of the same try, which deferred, gave to its trigger."""
 
     task: Task
     load_id: str
     try_number: int
     skew: float
     resumed: bool
+    kept: Any = None
 
 
 class Airflow:
@@ -90,9 +92,9 @@ class Airflow:
 
     def _try(self, task: Task) -> str:
         """One try, with its deferrals."""
-        since, load_id, pause, resumed = self.world.scheduler.clock, "", 12.0, False
+        since, load_id, pause, resumed, kept = self.world.scheduler.clock, "", 12.0, False, None
         while True:
-            process, one = self._begin(task, load_id, resumed)
+            process, one = self._begin(task, load_id, resumed, kept)
             self.world.scheduler.wait_for(process, self._patience())
             load_id = one.load_id
             if task.is_cleared:
@@ -105,6 +107,10 @@ class Airflow:
             if process.is_dead:
                 self.world.scheduler.pause(self._random.uniform(*NOTICED_AFTER))
                 return "retry"
+            if isinstance(process.error, Deferred):
+                self.world.scheduler.pause(process.error.seconds)
+                since, kept, resumed = self.world.scheduler.clock, process.error.kept, True
+                continue
             if not isinstance(process.error, TargetBusy):
                 return self._ended(task, process)
             if self.world.scheduler.clock - since > LOCK_TIMEOUT:
@@ -118,18 +124,18 @@ class Airflow:
             return 100_000.0
         return self._random.uniform(1.0, 100.0)
 
-    def _begin(self, task: Task, load_id: str, resumed: bool) -> tuple[Process, Try]:
-        one = Try(task, load_id, task.try_number, self._random.choice(self.skews), resumed)
+    def _begin(self, task: Task, load_id: str, resumed: bool, kept: Any) -> tuple[Process, Try]:
+        one = Try(task, load_id, task.try_number, self._random.choice(self.skews), resumed, kept)
         name = f"{task.name} try {task.try_number}"
         return self.world.scheduler.spawn(name, lambda: self._load(one)), one
 
-    def _load(self, one: Try) -> Report:
+    def _load(self, one: Try) -> Any:
         task = one.task
         self.world.tries[self.world.scheduler.current] = one
         if not one.load_id:
             named = TaskTry("crm", task.name, "run", -1, one.try_number, task.max_tries, RETRIES)
             one.load_id = begin(self.world.staging(one.skew), named)
-        return self.world.load(one)
+        return task.target.run(one)
 
     def _ended(self, task: Task, process: Process) -> str:
         error = process.error

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
-from optimove_provider.contract.optix import data_connections
 from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.spool import row_files, slices
 from optimove_provider.loads.state import compare_and_swap
@@ -83,9 +82,9 @@ def small_and_stepped(world: "World") -> Iterator[None]:
         patch.setattr(compare_and_swap, "replace", replaced)
         for module, name, value in (
             (slices, "MAX_RECORDS", SLICE_ROWS),
-            (data_connections, "MAX_RECORDS", SLICE_ROWS),
             (row_files, "ROW_GROUP", SLICE_ROWS),
             (compaction, "MAX_LAYERS", MAX_LAYERS),
+            *(one for target in world.targets for one in target.smaller),
         ):
             patch.setattr(module, name, value)
         yield

@@ -49,7 +49,7 @@ def test_much_goes_wrong_in_them(worlds):
 def test_a_seed_is_one_history_to_the_byte(worlds):
     (again, _), (first, _) = lived(SEEDS[0]), worlds[0]
     assert again.scheduler.trace == first.scheduler.trace
-    assert again.vendor.values == first.vendor.values
+    assert again.targets[0].vendor.values == first.targets[0].vendor.values
 
 
 @pytest.mark.parametrize("mutant", sorted(path.stem for path in MUTANTS.glob("*.patch")))

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from optimove_provider.contract.wire.messages import Answer, Lost, Request, Response
 from optimove_provider.emulator import State, send
 from tests.simulation.source import version_of
+from tests.simulation.target import WrongWorld
 
 if TYPE_CHECKING:
-    from tests.simulation.world import Try, World
+    from tests.simulation.airflow import Try
+    from tests.simulation.optix.connection import OptixConnection
 
 SIGN_IN = Response(200, b"<!DOCTYPE html><html><body>Sign in</body></html>", {"content-type": "text/html"})
 _ANSWERS = {
@@ -31,17 +33,13 @@ LATEST = 0.5
 overwrite what another load has brought meanwhile: nothing that is documented lets a client prevent that."""
 
 
-class WrongWorld(AssertionError):
-    """A promise is broken."""
-
-
 class Vendor:
     """One emulator with one data connection; `highest` is the highest version that was visible of each key, `gone` that
     of a record which was made to expire."""
 
-    def __init__(self, world: "World") -> None:
-        self.world = world
-        self.state = State(lambda: world.now(0.0).timestamp(), seed=str(world.seed))
+    def __init__(self, target: "OptixConnection") -> None:
+        self.target, self.world = target, target.world
+        self.state = State(lambda: self.world.now().timestamp(), seed=str(self.world.seed))
         self.highest, self.gone = dict[str, int](), dict[str, int]()
         self.handled = 0
 
@@ -71,7 +69,7 @@ class Vendor:
     def _handle(self, request: Request, sender: "Try", is_late: bool = False) -> Answer:
         name = request.endpoint.name if request.endpoint else ""
         if name in _WRITES and not is_late:
-            self.world.check_writer(sender)
+            self.target.check_writer(sender)
         answer = send(self.state, request)
         self.handled += 1
         self.world.tell(f"{name}: {_status(answer)} {_summary(request)}{' late' if is_late else ''}")
