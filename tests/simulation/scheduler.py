@@ -43,7 +43,7 @@ class Process:
         self.is_over = True
         for child in self.children:
             child.kill()
-        for one in self.waiting:
+        for one in tuple(self.waiting):
             self.scheduler.wake(one)
 
     @property
@@ -113,7 +113,10 @@ class Scheduler:
         over."""
         if not process.is_over:
             process.waiting.append(self.current)
-            self.pause(most)
+            try:
+                self.pause(most)
+            finally:
+                process.waiting.remove(self.current)
         return process.is_over
 
     def run(self) -> None:

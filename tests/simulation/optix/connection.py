@@ -40,7 +40,7 @@ class OptixConnection:
     def __init__(self, world: "World", random: Random) -> None:
         self.world = world
         poison = random.choice((0.0, 0.0, 0.15))
-        self.source = Source(Random(random.random()), KEYS, DAYS, 0.5, random.choice((0.1, 0.3)), poison)
+        self.source = Source(Random(random.random()), KEYS, DAYS, 0.5, random.choice((0.1, 0.3)), poison, world.cut)
         self.vendor = Vendor(self)
         named = random.choice(("none", "index"))
         self.vendor.state.switches = Switches(poison=POISON, poison_named=named)
