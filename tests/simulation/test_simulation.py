@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.coverage import Coverage, too_rare, wanted
+from tests.simulation.coverage import Coverage, too_rare
 from tests.simulation.cut import Cut
 from tests.simulation.life import lived, lives, one_thread
-from tests.simulation.world import KINDS
+from tests.simulation.world import WANTED
 
 WORLDS = 300
 FOUND = {
@@ -39,7 +39,7 @@ def test_much_happens_in_them(worlds, what, least):
 
 def test_everything_is_met_in_them(worlds):
     met = sum((life.met for life in worlds), start=worlds[0].met.__class__())
-    assert too_rare(met, wanted(KINDS), 20) == {}  # once at least; make simulate asks for more
+    assert too_rare(met, WANTED, 20) == {}  # once at least; make simulate asks for more
 
 
 def test_virtual_time_goes_fast(worlds):

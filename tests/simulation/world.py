@@ -5,16 +5,19 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 
+from tests.simulation import coverage
 from tests.simulation.airflow import Airflow, Task, Try
 from tests.simulation.chaos import Chaos
 from tests.simulation.coverage import Coverage
 from tests.simulation.cut import WHOLE, Cut
+from tests.simulation.optix import switches
 from tests.simulation.optix.connection import KEYS, OptixConnection
 from tests.simulation.optix.tasks import DAYS
 from tests.simulation.optix.tasks import KINDS as OPTIX_KINDS
 from tests.simulation.scheduler import Killed, Process, Scheduler
 from tests.simulation.storage import SteppedStaging, small_and_stepped
 from tests.simulation.target import Target, WrongWorld
+from tests.simulation.unsynced import Unsynced
 from tests.simulation.worker import BEGAN, RIGHT, Skew, surroundings
 
 LONGEST, MOST_STEPS = 5 * 86_400.0, 200_000
@@ -23,6 +26,8 @@ TARGETS: tuple[Callable[["World", Random], Target], ...] = (OptixConnection,)
 MOST_TASKS = 9
 KINDS = (OPTIX_KINDS,)
 """The kinds of tasks of each target."""
+WANTED = (*coverage.wanted(KINDS), *switches.wanted())
+"""The names of all that worlds are to meet."""
 SHRINKABLE = frozenset(
     (
         *(f"task {number}" for number in range(MOST_TASKS)),
@@ -43,6 +48,7 @@ class World:
         self.scheduler = Scheduler(Random(random.random()), LONGEST, MOST_STEPS)
         self.chaos = Chaos.drawn(Random(random.random()), cut)
         self.targets = [made(self, random) for made in TARGETS]
+        self.unsynced = Unsynced(self)
         self.airflow = Airflow(self, Random(random.random()))
         self.tries = dict[Process, Try]()
         self.broken: list[WrongWorld] = []
@@ -78,6 +84,8 @@ class World:
     def die(self, when: str, with_power: bool = False) -> None:
         """The process that runs is gone, its threads too. Raises Killed."""
         self.tell(f"dies {when}")
+        if with_power:
+            self.unsynced.lose(self.scheduler.current.root)
         self.scheduler.current.root.kill()
         raise Killed
 

@@ -17,6 +17,7 @@ from optimove_provider.loads.optix.load import load, plan
 from optimove_provider.loads.optix.update import Update, load_update
 from optimove_provider.loads.report.report import Report
 from tests.simulation.airflow import Task, Try
+from tests.simulation.optix import switches
 from tests.simulation.optix.oracle import Oracle
 from tests.simulation.optix.tasks import CONNECTION, DAYS, KINDS, WEIGHTS, options_of
 from tests.simulation.optix.vendor import Vendor
@@ -43,7 +44,7 @@ class OptixConnection:
         self.source = Source(Random(random.random()), KEYS, DAYS, 0.5, random.choice((0.1, 0.3)), poison, world.cut)
         self.vendor = Vendor(self)
         named = random.choice(("none", "index"))
-        self.vendor.state.switches = Switches(poison=POISON, poison_named=named)
+        self.vendor.state.switches = switches.drawn(random, Switches(poison=POISON, poison_named=named))
 
     def task(self, number: int, random: Random) -> Task:
         """One of KINDS."""
@@ -103,8 +104,16 @@ class OptixConnection:
         oracle.check_sums()
         check_claims(self.ledger, self.vendor.values, "value")
         oracle.check_visible(self.vendor.values)
+        self._tell_switches()
         if self.ledger.read().intents:
             raise WrongWorld("all loads are done, and an intent is left")
+
+    def _tell_switches(self) -> None:
+        """Which settings are not the guess, of switches that mattered."""
+        found = self.vendor.state.switches
+        for name, value in switches.set_in(found.plain):
+            if name in found.met:
+                self.world.coverage.has("switch", f"{name} {value}")
 
     def judge_last(self) -> None:
         """A newer snapshot, in which nothing is refused, brings the target to what it says, whatever was there."""
