@@ -25,12 +25,14 @@ NOTICED_AFTER = (60.0, 1800.0)
 
 @dataclass
 class Task:
-    """One task instance: what it loads, and what became of it. `accounts` has what each end that was green returned."""
+    """One task instance: what it loads, and what became of it. `how` is what its DAG states, for its target to know;
+    `accounts` has what each end that was green returned."""
 
     name: str
     kind: str
     day: int
     target: Target
+    how: Any = None
     try_number: int = 0
     max_tries: int = RETRIES
     state: str = "queued"

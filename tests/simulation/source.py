@@ -3,7 +3,7 @@
 A version counts what ever happened to a key, its deletion too: so of two versions the later one is always higher.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 POISON = "poison"
@@ -16,6 +16,11 @@ class Cell:
     version: int
     is_gone: bool = False
     is_poison: bool = False
+
+    @property
+    def mended(self) -> "Cell":
+        """The same, as the server takes it."""
+        return replace(self, is_poison=False)
 
     @property
     def text(self) -> str:
@@ -31,8 +36,10 @@ def version_of(text: str) -> int:
 class Source:
     """`days` from 1; day 0 is before anything."""
 
-    def __init__(self, random: Random, keys: int, days: int, changes: float, deletions: float, poison: float) -> None:
-        self.keys = [f"k{number}" for number in range(keys)]
+    def __init__(
+        self, random: Random, keys: list[str], days: int, changes: float, deletions: float, poison: float
+    ) -> None:
+        self.keys = keys
         self._days: list[dict[str, Cell]] = [{}]
         for _ in range(days):
             today = dict(self._days[-1])
@@ -52,6 +59,15 @@ class Source:
         """What became another on a day, and is there."""
         before = self._days[day - 1]
         return {key: cell for key, cell in self.snapshot(day).items() if before.get(key) != cell}
+
+    def gone(self, day: int) -> dict[str, Cell]:
+        """All that was there once, and is not at the end of a day."""
+        return {key: cell for key, cell in self._days[day].items() if cell.is_gone}
+
+    def deleted(self, day: int) -> dict[str, Cell]:
+        """What was deleted on a day."""
+        before = self._days[day - 1]
+        return {key: cell for key, cell in self.gone(day).items() if before.get(key) != cell}
 
     def mend(self) -> None:
         """One more day, on which nothing is refused any more."""

@@ -15,8 +15,13 @@ from tests.simulation.target import Target, WrongWorld
 from tests.simulation.worker import BEGAN, surroundings
 
 LONGEST, MOST_STEPS = 5 * 86_400.0, 200_000
-TARGETS: tuple[Callable[["World", Random], Target], ...] = (OptixConnection,)
-"""What makes the targets of a world."""
+MIXES: tuple[tuple[Callable[["World", Random], Target], ...], ...] = (
+    (OptixConnection,),
+    (OptixConnection,),
+    (OptixConnection,),
+    (OptixConnection, OptixConnection),
+)
+"""What makes the targets of a world: one of these rows."""
 
 
 class World:
@@ -28,11 +33,13 @@ class World:
         self.ids = Random(random.random())
         self.scheduler = Scheduler(Random(random.random()), LONGEST, MOST_STEPS)
         self.chaos = Chaos.drawn(Random(random.random()))
-        self.targets = [made(self, random) for made in TARGETS]
+        self.targets = list[Target]()
+        for made in random.choice(MIXES):
+            self.targets.append(made(self, random))
         self.airflow = Airflow(self, Random(random.random()))
         self.tries = dict[Process, Try]()
         self.broken: list[WrongWorld] = []
-        self.tasks = [self._target(number).task(number, random) for number in range(random.randint(7, 9))]
+        self.tasks = [self._target(number).task(number, random) for number in range(random.randint(8, 10))]
         self._starts = [random.uniform(0.0, random.choice((100.0, 1500.0))) for _ in self.tasks]
         self._moves = [(random.uniform(0.0, 400.0), random.choice(self.tasks)) for _ in range(random.randint(0, 3))]
 
@@ -107,6 +114,8 @@ class World:
     def _heal(self) -> None:
         self.tell("all is well again")
         self.chaos.healed = True
+        for target in self.targets:
+            target.heal()
 
     def _go_on(self, tasks: Sequence[Task]) -> None:
         self.scheduler.run()
