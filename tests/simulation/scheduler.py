@@ -45,7 +45,7 @@ class Process:
         self.is_over = True
         for child in self.children:
             child.kill()
-        for one in self.waiting:
+        for one in tuple(self.waiting):
             self.scheduler.wake(one)
 
     def forget(self, one: "Process") -> None:

@@ -3,8 +3,11 @@
 A version counts what ever happened to a key, its deletion too: so of two versions the later one is always higher.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
+
+from tests.simulation.cut import WHOLE, Cut
 
 POISON = "poison"
 
@@ -37,11 +40,18 @@ class Source:
     """`days` from 1; day 0 is before anything."""
 
     def __init__(
-        self, random: Random, keys: list[str], days: int, changes: float, deletions: float, poison: float
+        self,
+        random: Random,
+        keys: Sequence[str],
+        days: int,
+        changes: float,
+        deletions: float,
+        poison: float,
+        cut: Cut = WHOLE,
     ) -> None:
-        self.keys = keys
+        self.keys = [key for key in keys if cut.keeps(f"key {key}")]
         self._days: list[dict[str, Cell]] = [{}]
-        for _ in range(days):
+        for day in range(1, days + 1):
             today = dict(self._days[-1])
             for key in self.keys:
                 before = today.get(key)
@@ -49,7 +59,7 @@ class Source:
                     version = before.version + 1 if before else 1
                     is_gone = before is not None and random.random() < deletions
                     today[key] = Cell(version, is_gone, not is_gone and random.random() < poison)
-            self._days.append(today)
+            self._days.append(today if cut.keeps(f"day {day}") else dict(self._days[-1]))
 
     def snapshot(self, day: int) -> dict[str, Cell]:
         """All that is there at the end of a day."""

@@ -17,7 +17,7 @@ from tests.simulation.optix.judge import Watched
 from tests.simulation.optix.oracle import Oracle
 from tests.simulation.optix.runs import Runs
 from tests.simulation.optix.tasks import DAYS, KINDS, Habits, How, is_snapshot
-from tests.simulation.optix.vendor import Vendor
+from tests.simulation.optix.vendor import ODDITIES, Vendor
 from tests.simulation.source import Cell, Source, version_of
 from tests.simulation.storage import SLICE_ROWS, as_staging
 from tests.simulation.target import WrongWorld
@@ -28,6 +28,19 @@ if TYPE_CHECKING:
 
 KEYS = 8
 NAMES = ("north", "south")
+OWED = ("sent", "accepted", "rejected_again", "dropped", "added", "left")
+WANTED = (
+    *(f"switch: {told}" for told in ODDITIES),
+    *(f"owed: {name}" for name in OWED),
+    "plan: approved",
+    "replay: rejected rows",
+)
+"""What worlds with data connections are to meet, besides what all are."""
+
+
+def key_name(target: str, number: int) -> str:
+    """A key that no other target has."""
+    return f"{target}-{number}"
 
 
 class OptixConnection:
@@ -39,8 +52,8 @@ class OptixConnection:
         self.world, number = world, sum(isinstance(one, OptixConnection) for one in world.targets)
         self.name, self.uuid = NAMES[number], f"00000000-0000-4000-8000-{number + 1:012}"
         poison = random.choice((0.0, 0.0, 0.15))
-        keys = [f"{self.name}-{number}" for number in range(KEYS)]
-        self.source = Source(Random(random.random()), keys, DAYS, 0.5, random.choice((0.1, 0.3)), poison)
+        keys = [key_name(self.name, number) for number in range(KEYS)]
+        self.source = Source(Random(random.random()), keys, DAYS, 0.5, random.choice((0.1, 0.3)), poison, world.cut)
         self.habits, self.random = Habits.drawn(random), Random(random.random())
         self.vendor = Vendor(self, random)
         self.runs, self.said = Runs(self), dict[str, dict[str, Cell]]()
@@ -60,7 +73,8 @@ class OptixConnection:
         watched = Watched(self.uuid, "customers", "id")
         watched.judge = self.vendor.judge
         self.vendor.state.connections = {self.uuid: watched}
-        self.world.chaos.met.update(f"switch {told}" for told in self.vendor.oddities)
+        for told in self.vendor.oddities:
+            self.world.coverage.has("switch", told)
         if self._mended_at:
             self.world.scheduler.spawn("vendor", self.heal, self._mended_at)
 
@@ -107,10 +121,10 @@ class OptixConnection:
             self.world.breaks(f"{sender.task.name} writes, and {found} the lease")
         before, self._last_writer = self._last_writer, (sender.load_id, kind)
         if before and before[0] != sender.load_id:
-            self.world.chaos.met[f"{kind} after {before[1]}"] += 1
+            self.world.coverage.has("writers", f"{kind} after {before[1]}")
 
     def _failed(self, report: Report, error: Exception) -> None:
-        self.world.chaos.met[f"error {type(error).__name__}"] += 1
+        self.world.coverage.has("error", type(error).__name__)
         self._check_visibility(report)
         if report.state != "planned":
             self.reports[report.load_id] = report
@@ -124,14 +138,13 @@ class OptixConnection:
             self.world.breaks(f"{report.task} is said to be not visible: {dict(seen[report.load_id])}")
 
     def _succeeded(self, one: Try, report: Report) -> None:
-        task, judge, met = one.task, self.vendor.judge, self.world.chaos.met
+        task, judge = one.task, self.vendor.judge
         self.reports[report.load_id] = report
         if report.state == "planned":
             return
-        for name in ("accepted", "rejected", "unchanged", "stale", "deleted", "suppressed", "expired"):
-            met[f"rows {name}"] += getattr(report, name) > 0
-        for name in ("sent", "accepted", "rejected_again", "dropped", "added"):
-            met[f"owed {name}"] += report.owed.get(name, 0) > 0
+        for name in OWED:
+            if report.owed.get(name):
+                self.world.coverage.has("owed", name)
         self._check_visibility(report)
         said = self.said[one.load_id]
         brought = judge.brought[one.load_id].get(report.batch_uuid, set()) & said.keys()

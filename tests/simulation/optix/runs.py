@@ -104,7 +104,7 @@ class Runs:
             raise Deferred(self._target.random.uniform(12.0, 900.0))
         told = self._approved[mark].plan
         load(*self._what(one, self._rows(one.task), report), self._options(one, told["digest"]), one.try_number)
-        self._target.world.chaos.met["an approved plan is carried out"] += 1
+        self._target.world.coverage.has("plan", "approved")
         planned = sum(told.get(name, 0) for name in PLANNED)
         if planned != sum(report.plan.get(name, 0) for name in PLANNED) or report.stale < told["stale"]:
             raise WrongWorld(f"{one.task.name} was approved as {told}, and did {report.plan}")
@@ -132,7 +132,7 @@ class Runs:
             rows = [_mended(json.loads(line)["record"]) for line in lines]
         said = self._target.said[told.load_id]
         self._target.said[one.load_id] = {row["id"]: _word(row, said) for row in rows}
-        self._target.world.chaos.met["rejected rows are replayed"] += 1
+        self._target.world.coverage.has("replay", "rejected rows")
         load(*self._what(one, rows, report), _options_of_replay(told.replay, one.task), one.try_number, one.resumed)
 
 

@@ -86,6 +86,8 @@ _SWITCHES: Mapping[str, tuple[Any, ...]] = {
 }
 """What may be otherwise than guessed. `open_batch_seconds` is longer than any load here is resumed."""
 
+ODDITIES = tuple(f"{name}={value}" for name, values in _SWITCHES.items() for value in values)
+
 
 def drawn(random: Random) -> Switches:
     """About a fifth of the guesses are wrong."""
