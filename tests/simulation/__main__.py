@@ -10,7 +10,7 @@ from tests.simulation.coverage import too_rare
 from tests.simulation.cut import WHOLE, Cut
 from tests.simulation.life import Life, lived, lives, one_thread
 from tests.simulation.shrinking import shrunk
-from tests.simulation.world import WANTED
+from tests.simulation.world import TO_BE_MET
 
 ENOUGH = 1000
 """Worlds from which on one can say what is too rare."""
@@ -77,7 +77,7 @@ def _said(given: argparse.Namespace, all_lives: list[Life], took: float, met: Co
     if given.met:
         print(*(f"{met[name]:7} {name}" for name in sorted(met)), sep="\n")
     failed = [life.seed for life in all_lives if life.broken]
-    rare = too_rare(met, WANTED, count) if count >= ENOUGH else {}
+    rare = too_rare(met, TO_BE_MET, count) if count >= ENOUGH else {}
     if rare:
         print("met too rarely:", *(f"{count:7} {name}" for name, count in rare.items()), sep="\n")
     print(f"failed: {failed}" + (f"; replay one with --seed {failed[0]} --trace" if failed else ""))

@@ -33,12 +33,14 @@ BY_PEOPLE = tuple(move for move in MOVES if move != "zombie")
 
 @dataclass
 class Task(TaskInstance):
-    """One task instance: what it loads, and what became of it. `accounts` has what each end that was green returned."""
+    """One task instance: what it loads, and what became of it. `how` is what its DAG states, for its target to know;
+    `accounts` has what each end that was green returned."""
 
     name: str
     kind: str
     day: int
     target: Target
+    how: Any = None
     life: Process | None = None
     accounts: list[Any] = field(default_factory=list)
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from optimove_provider.surroundings import Surroundings
+from tests.simulation.pool import Pool, any_done
 from tests.simulation.scheduler import Process
 from tests.support.virtual_time import AtOnce
 
@@ -41,7 +42,8 @@ def surroundings(world: "World", skew: Skew) -> Surroundings:
         sleep=world.scheduler.pause,
         new_id=lambda: uuid.UUID(int=world.ids.getrandbits(128), version=4),
         draw=world.chaos.random.uniform,
-        pool=lambda size, name: AtOnce(),
+        pool=lambda size, name: Pool(world, size) if size > 1 else AtOnce(),
+        any_done=lambda under_way: any_done(world, under_way),
         repeat=lambda every, call, name: Repeated(world, every, call, name),
     )
 

@@ -5,13 +5,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 
-from tests.simulation import coverage
 from tests.simulation.airflow import Airflow, Task, Try
 from tests.simulation.chaos import Chaos
-from tests.simulation.coverage import Coverage
+from tests.simulation.coverage import Coverage, wanted
 from tests.simulation.cut import WHOLE, Cut
-from tests.simulation.optix import switches
-from tests.simulation.optix.connection import KEYS, OptixConnection
+from tests.simulation.optix.connection import KEYS, NAMES, WANTED, OptixConnection, key_name
 from tests.simulation.optix.tasks import DAYS
 from tests.simulation.optix.tasks import KINDS as OPTIX_KINDS
 from tests.simulation.scheduler import Killed, Process, Scheduler
@@ -21,17 +19,20 @@ from tests.simulation.unsynced import Unsynced
 from tests.simulation.worker import BEGAN, RIGHT, Skew, surroundings
 
 LONGEST, MOST_STEPS = 5 * 86_400.0, 200_000
-TARGETS: tuple[Callable[["World", Random], Target], ...] = (OptixConnection,)
-"""What makes the targets of a world."""
+MIXES: tuple[tuple[Callable[["World", Random], Target], ...], ...] = (
+    (OptixConnection,),
+    (OptixConnection,),
+    (OptixConnection,),
+    (OptixConnection, OptixConnection),
+)
+"""What makes the targets of a world: one of these rows."""
 MOST_TASKS = 9
-KINDS = (OPTIX_KINDS,)
-"""The kinds of tasks of each target."""
-WANTED = (*coverage.wanted(KINDS), *switches.wanted())
-"""The names of all that worlds are to meet."""
+TO_BE_MET = (*wanted((OPTIX_KINDS,)), *WANTED)
+"""What worlds are to meet, some of them."""
 SHRINKABLE = frozenset(
     (
         *(f"task {number}" for number in range(MOST_TASKS)),
-        *(f"key k{number}" for number in range(KEYS)),
+        *(f"key {key_name(name, number)}" for name in NAMES for number in range(KEYS)),
         *(f"day {day}" for day in range(1, DAYS + 1)),
     )
 )
@@ -47,7 +48,9 @@ class World:
         self.ids = Random(random.random())
         self.scheduler = Scheduler(Random(random.random()), LONGEST, MOST_STEPS)
         self.chaos = Chaos.drawn(Random(random.random()), cut)
-        self.targets = [made(self, random) for made in TARGETS]
+        self.targets = list[Target]()
+        for made in random.choice(MIXES):
+            self.targets.append(made(self, random))
         self.unsynced = Unsynced(self)
         self.airflow = Airflow(self, Random(random.random()))
         self.tries = dict[Process, Try]()
@@ -130,6 +133,8 @@ class World:
     def _heal(self) -> None:
         self.tell("all is well again")
         self.chaos.healed = True
+        for target in self.targets:
+            target.heal()
 
     def _go_on(self, tasks: Sequence[Task]) -> None:
         self.scheduler.run()
