@@ -132,10 +132,15 @@ _of_worker = ExitStack()
 
 def _begin_worker() -> None:
     _of_worker.enter_context(one_thread())
-    Finalize(None, _of_worker.close, exitpriority=100)
+    Finalize(None, _end_worker, exitpriority=100)
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+
+
+def _end_worker() -> None:
+    _of_worker.close()
+    os._exit(0)  # what died in a world is there still, and has databases open
 
 
 def _lived_briefly(seed: int) -> Life:

@@ -1,6 +1,7 @@
 """Staging as a world has it: each write and each swap is a step, before which others may go on, or a process die."""
 
 import errno
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -36,13 +37,28 @@ class SteppedStaging(Staging):
 
     def _write(self, path: str, body: bytes) -> str:
         torn = lambda: super(SteppedStaging, self)._write(f"{path}.new", body[: len(body) // 2])  # noqa: E731
-        return str(self._stepped("write", path, lambda: super(SteppedStaging, self)._write(path, body), torn))
+        return str(self._stepped("write", path, lambda: self._moved(path, body), torn))
+
+    def _moved(self, path: str, body: bytes) -> str:
+        place, unsynced = self._at(path), self.world.unsynced
+        unsynced.begins(place, is_new=False)
+        url = super()._write(path, body)
+        unsynced.ends(place)
+        return url
 
     def create(self, path: str, content: dict[str, Any]) -> None:
-        self._stepped("create", path, lambda: super(SteppedStaging, self).create(path, content))
+        self._stepped(
+            "create", path, lambda: self._begun(path, lambda: super(SteppedStaging, self).create(path, content))
+        )
 
     def open_new(self, path: str) -> Any:
-        return self._stepped("open", path, lambda: super(SteppedStaging, self).open_new(path))
+        return self._stepped(
+            "open", path, lambda: self._begun(path, lambda: super(SteppedStaging, self).open_new(path))
+        )
+
+    def _begun(self, path: str, writes: Callable[[], Any]) -> Any:
+        self.world.unsynced.begins(self._at(path), is_new=True)
+        return writes()
 
     def link(self, path: str, new: str) -> None:
         self._stepped("link", path, lambda: super(SteppedStaging, self).link(path, new))
@@ -96,6 +112,7 @@ def small_and_stepped(world: "World") -> Iterator[None]:
     small += [(compaction, "MAX_LAYERS", MAX_LAYERS), *(one for target in world.targets for one in target.smaller)]
     with pytest.MonkeyPatch.context() as patch, world.coverage.watching():
         patch.setattr(compare_and_swap, "replace", replaced)
+        patch.setattr(os, "fsync", world.unsynced.sync)
         for module, name, value in small:
             patch.setattr(module, name, value)
         yield

@@ -15,6 +15,7 @@ from tests.simulation.optix.tasks import KINDS as OPTIX_KINDS
 from tests.simulation.scheduler import Killed, Process, Scheduler
 from tests.simulation.storage import SteppedStaging, small_and_stepped
 from tests.simulation.target import Target, WrongWorld
+from tests.simulation.unsynced import Unsynced
 from tests.simulation.worker import BEGAN, RIGHT, Skew, surroundings
 
 LONGEST, MOST_STEPS = 5 * 86_400.0, 200_000
@@ -50,6 +51,7 @@ class World:
         self.targets = list[Target]()
         for made in random.choice(MIXES):
             self.targets.append(made(self, random))
+        self.unsynced = Unsynced(self)
         self.airflow = Airflow(self, Random(random.random()))
         self.tries = dict[Process, Try]()
         self.broken: list[WrongWorld] = []
@@ -85,6 +87,8 @@ class World:
     def die(self, when: str, with_power: bool = False) -> None:
         """The process that runs is gone, its threads too. Raises Killed."""
         self.tell(f"dies {when}")
+        if with_power:
+            self.unsynced.lose(self.scheduler.current.root)
         self.scheduler.current.root.kill()
         raise Killed
 

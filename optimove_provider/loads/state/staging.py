@@ -14,6 +14,7 @@ from fsspec import AbstractFileSystem
 
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.contract.wire.messages import json_body
+from optimove_provider.disk import durable
 from optimove_provider.disk.modes import PRIVATE, Modes, make_folders, open_private, set_modes
 from optimove_provider.disk.room import NotWritten, telling
 from optimove_provider.surroundings import REAL, Surroundings
@@ -96,7 +97,7 @@ class Staging:
                     file.write(body)
                     file.flush()
                     os.fsync(file.fileno())  # or a loss of power might leave a new name for nothing
-                self.fs.mv(f"{place}.new", place)
+                durable.move(self._local(f"{path}.new"), self._local(path))  # or a log that is ahead would fall behind
         else:  # an object store shows an object whole
             self.fs.pipe_file(place, body)
         return self.url(path)

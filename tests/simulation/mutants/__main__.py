@@ -1,6 +1,7 @@
 """`python -m tests.simulation.mutants`: looks for the first seed that finds each fault which a patch plants.
 
-Where the code has moved, the seeds move too: `--write` puts them into found_by.toml, from which docs/reliability.md is printed.
+Where the code has moved, the seeds move too: `--write` puts them into found_by.toml, from which docs/reliability.md is
+printed.
 """
 
 import argparse
@@ -19,7 +20,7 @@ MOST = 1000
 
 
 def planted(mutant: str, folder: Path) -> Path:
-    """A copy of the package with a fault, beside the tests. Raises CalledProcessError where the patch does not apply."""
+    """A copy of the package with a fault, beside the tests. Raises CalledProcessError where the patch is too old."""
     shutil.copytree(ROOT / "optimove_provider", folder / "optimove_provider")
     (folder / "tests").symlink_to(ROOT / "tests")
     command = ["git", "apply", "-C1", "--unidiff-zero", MUTANTS / f"{mutant}.patch"]
