@@ -87,7 +87,7 @@ class ChangedImport:
                 return
             if not plan.below_watermark:
                 self._remember_columns(spool["columns"], plan.load.age)
-                ledger.commit(lease, plan.as_commit(now()))
+                ledger.commit(lease, plan.as_commit(ledger.now))
         self._report.state = "nothing_to_send"
 
     def _rows(self, resumed: bool) -> Spool:
@@ -95,7 +95,7 @@ class ChangedImport:
         journal, report = self._journal, self._report
         spool = journal.rows(resumed)
         if spool is None:
-            found = self._freeze(journal.begin_reading(self._load.generation, self._load.opened))
+            found = self._freeze(journal.begin_reading(self._load.generation, self._load.opened, now=self._ledger.now))
             spool = journal.rows_read({**found, "report": report.as_json()})
         report.restore(spool["report"])
         return spool

@@ -217,7 +217,7 @@ def invalidation_of(load: TableImport) -> Iterator[Invalidation]:
         load.report.note(NO_LEDGER)
         yield NoInvalidation()
         return
-    now = load.staging.surroundings.now()
+    now = ledger.now
     age = Age.of(min(load.opened or now, now), load.generation)
     with acquired(ledger.manifest_file, load.load_id, load.try_number, load.report.task) as lease:
         yield LedgerInvalidation(ledger, lease, age, load.overwrite_newer)

@@ -208,7 +208,7 @@ def _enter(ledger: Ledger, lease: Lease, journal: Journal, seen: _Seen) -> None:
         ledger.resolve_as_unknown(lease)
         return
     if journal.stage is not Stage.COMMITTED:  # once: a retry of the task may come after another load
-        commit = Plan.from_json(journal.plan).as_commit(ledger.staging.surroundings.now(), seen.evidence)
+        commit = Plan.from_json(journal.plan).as_commit(ledger.now, seen.evidence)
         ledger.commit(lease, commit, seen.verified.dropped, sent_before=True)  # what it holds of those is not known
         journal.committed()
     compaction.maintain(ledger, lease)

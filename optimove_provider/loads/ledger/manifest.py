@@ -219,6 +219,14 @@ class Manifest:
         return replace(self, owed=owed, let_go={**self.let_go, self.owed.path: now})
 
     @property
+    def latest(self) -> datetime | None:
+        """The latest instant that anybody has written here, by whichever clock; None where there is none."""
+        newest = self.newest_snapshot
+        ages = [*(intent.age for intent in self.intents.values()), *([newest.age] if newest else [])]
+        told = [self.committed_at, *(age.opened for age in ages), *(layer.committed_at for layer in self.layers)]
+        return max(filter(None, told), default=None)
+
+    @property
     def bottom(self) -> tuple[Layer, ...]:
         """The first layers that have, all together, no key twice: all that one commit brought in, or one."""
         if not (self.layers and self.layers[0].distinct):

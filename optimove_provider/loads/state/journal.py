@@ -255,14 +255,20 @@ class Journal:
         them (`resumed`). None if the source is to be read."""
         return self._state.spool if resumed or self.has_sent or self.stage is Stage.COMMITTED else None
 
-    def begin_reading(self, generation: datetime | None = None, opened: datetime | None = None, stamp: str = "") -> str:
+    def begin_reading(
+        self,
+        generation: datetime | None = None,
+        opened: datetime | None = None,
+        stamp: str = "",
+        now: datetime | None = None,
+    ) -> str:
         """Begin to read the source; returns the folder for its rows. A plan of other rows says nothing of these.
 
-        They stand for the `generation`, but for nothing later than now. `opened`: when rows that are sent again were
-        read for the first time. `stamp`: that of the first try whose rows were frozen stays, whatever a template gives
-        now.
+        They stand for the `generation`, but for nothing later than now, which is `now` where a ledger tells it.
+        `opened`: when rows that are sent again were read for the first time. `stamp`: that of the first try whose rows
+        were frozen stays, whatever a template gives now.
         """
-        state, now = self._state, self.staging.surroundings.now()
+        state, now = self._state, now or self.staging.surroundings.now()
         if state.plan:
             state.spools += 1  # others may still need the rows that were planned: an intent may name them
         if state.stamp is None:

@@ -177,6 +177,7 @@ class Staging:
                 os.fsync(file.fileno())  # what is linked must outlast a loss of power
             with suppress(OSError):  # another disk, or one without links
                 os.link(self.path(path), self.path(new))
+                durable.sync_names(self._local(new).parent)
                 return
             with self._telling(new, os.path.getsize(self.path(path))), open_private(self.path(new), self.modes) as to:
                 self.fs.get_file(self.path(path), to)
@@ -189,9 +190,12 @@ class Staging:
             self.fs.rm(self._at(path), recursive=True)
 
     def open_new(self, path: str) -> Any:
-        """A binary file to write, as a context manager: on an object store it appears when it is closed."""
+        """A binary file to write, as a context manager: on an object store it appears when it is closed.
+
+        From then on it survives a loss of power, as what names it does: a log, or the intents and layers of a ledger.
+        """
         self._make_folder(path)
-        return self._open(path, "w")
+        return self._open(path, "w", syncs=True)
 
     def open(self, path: str) -> Any:
         """A binary file to read, as a context manager. Raises FileNotFoundError."""
@@ -222,9 +226,9 @@ class Staging:
                 self.fs.rm_file(self._at(path))
             raise
 
-    def _open(self, path: str, mode: str) -> Any:
+    def _open(self, path: str, mode: str, syncs: bool = False) -> Any:
         if self.is_local:
-            return open_private(self._local(path), self.modes, mode, ADVICE)
+            return open_private(self._local(path), self.modes, mode, ADVICE, syncs=syncs)
         return self.fs.open(self._at(path), f"{mode}b")
 
     def _telling(self, path: str, needed: int) -> AbstractContextManager[None]:

@@ -71,20 +71,19 @@ class Oracle:
 
     def _in_order(self) -> tuple[dict[str, int], set[str]]:
         """The versions that the loads bring, one day after the other; and the keys of which nobody can say that: some
-        version of them is refused, or an update has written them, so that nobody knows a record to let expire."""
-        store, doubtful = dict[str, Cell](), set[str]()
+        version of them was refused, or an update has written them, so that nobody knows a record to let expire, and no
+        later day has another one."""
+        store, said, doubted = dict[str, Cell](), dict[str, int](), dict[str, int]()
         for task in self._tasks:
-            if task.kind in ("dry run", "replay", "suppress"):
-                continue
-            for key, cell in self._words(task).items():
+            for key, cell in self._words(task).items() if task.kind not in ("dry run", "replay", "suppress") else ():
+                said[key] = task.day
                 if cell.is_gone:
                     store.pop(key, None)
-                elif cell.is_poison or task.kind == "update":
-                    store[key] = cell
-                    doubtful.add(key)
-                else:
-                    store[key] = cell
-                    doubtful.discard(key)
+                    continue
+                store[key] = cell
+                if cell.is_poison or task.kind == "update":
+                    doubted[key] = task.day
+        doubtful = {key for key, day in doubted.items() if key not in store or day == said[key]}
         return self._versions(store, doubtful), doubtful
 
     def _versions(self, store: dict[str, Cell], doubtful: set[str]) -> dict[str, int]:

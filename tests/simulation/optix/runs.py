@@ -29,7 +29,7 @@ from tests.support.optix_transactions import NO_GUARDS
 if TYPE_CHECKING:
     from tests.simulation.optix.connection import OptixConnection
 
-PLANNED = ("new", "changed", "unknown", "expiring")
+PLANNED = ("new", "changed", "unknown", "removed")
 
 
 class Runs:
