@@ -173,8 +173,6 @@ class Staging:
         """Give a file, which will never change, another name too; where a file has one name only, it is copied."""
         self._make_folder(new)
         if self.is_local:
-            with open(self.path(path), "rb") as file:
-                os.fsync(file.fileno())  # what is linked must outlast a loss of power
             with suppress(OSError):  # another disk, or one without links
                 os.link(self.path(path), self.path(new))
                 durable.sync_names(self._local(new).parent)
