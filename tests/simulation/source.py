@@ -29,10 +29,19 @@ def version_of(text: str) -> int:
 
 
 class Source:
-    """`days` from 1; day 0 is before anything."""
+    """`days` from 1; day 0 is before anything. Keys begin with what they are `named`."""
 
-    def __init__(self, random: Random, keys: int, days: int, changes: float, deletions: float, poison: float) -> None:
-        self.keys = [f"k{number}" for number in range(keys)]
+    def __init__(
+        self,
+        random: Random,
+        keys: int,
+        days: int,
+        changes: float,
+        deletions: float,
+        poison: float,
+        named: str = "k",
+    ) -> None:
+        self.keys = [f"{named}{number}" for number in range(keys)]
         self._days: list[dict[str, Cell]] = [{}]
         for _ in range(days):
             today = dict(self._days[-1])

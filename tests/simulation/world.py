@@ -8,6 +8,7 @@ from random import Random
 
 from tests.simulation.airflow import Airflow, Task, Try
 from tests.simulation.chaos import Chaos
+from tests.simulation.dcp.table import DcpTable
 from tests.simulation.optix.connection import OptixConnection
 from tests.simulation.scheduler import Killed, Process, Scheduler
 from tests.simulation.storage import SteppedStaging, small_and_stepped
@@ -15,7 +16,7 @@ from tests.simulation.target import Target, WrongWorld
 from tests.simulation.worker import BEGAN, surroundings
 
 LONGEST, MOST_STEPS = 5 * 86_400.0, 200_000
-TARGETS: tuple[Callable[["World", Random], Target], ...] = (OptixConnection,)
+TARGETS: tuple[Callable[["World", Random], Target], ...] = (OptixConnection, DcpTable)
 """What makes the targets of a world."""
 
 
