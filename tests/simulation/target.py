@@ -26,6 +26,9 @@ class Target(Protocol):
         """What the process of a try does, from its load's id on. Returns what the operator would, which becomes one of
         the task's accounts, and raises what it would: TargetBusy and Deferred where it defers."""
 
+    def heal(self) -> None:
+        """All is well again: what the vendor itself has wrong is mended too, for tasks that fail until it is."""
+
     def judge_end(self, tasks: Sequence["Task"]) -> None:
         """After all of the target's tasks are green. Raises WrongWorld."""
 

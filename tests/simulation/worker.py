@@ -2,10 +2,12 @@
 
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from optimove_provider.surroundings import Surroundings
+from tests.simulation.pool import Pool, any_done
 from tests.simulation.scheduler import Process
 from tests.support.virtual_time import AtOnce
 
@@ -16,7 +18,22 @@ BEGAN = datetime(2020, 3, 1, tzinfo=UTC)
 """When a world begins, by a clock that is right."""
 
 
-def surroundings(world: "World", skew: float) -> Surroundings:
+@dataclass(eq=False)
+class Skew:
+    """By how many seconds the clock of one worker is off. It may jump, as a clock that is set does."""
+
+    seconds: float = 0.0
+
+    def jump(self, by: float) -> None:
+        """Set the clock, at most as far from the right time as any worker's is."""
+        self.seconds = max(-MOST_SKEW, min(MOST_SKEW, self.seconds + by))
+
+
+MOST_SKEW = 8.0
+RIGHT = Skew()
+
+
+def surroundings(world: "World", skew: Skew) -> Surroundings:
     """Those of a process on a worker whose clock is off by so many seconds."""
     return Surroundings(
         now=lambda: world.now(skew),
@@ -25,7 +42,8 @@ def surroundings(world: "World", skew: float) -> Surroundings:
         sleep=world.scheduler.pause,
         new_id=lambda: uuid.UUID(int=world.ids.getrandbits(128), version=4),
         draw=world.chaos.random.uniform,
-        pool=lambda size, name: AtOnce(),
+        pool=lambda size, name: Pool(world, size) if size > 1 else AtOnce(),
+        any_done=lambda under_way: any_done(world, under_way),
         repeat=lambda every, call, name: Repeated(world, every, call, name),
     )
 

@@ -2,62 +2,91 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from random import Random
 
 from tests.simulation.airflow import Airflow, Task, Try
 from tests.simulation.chaos import Chaos
-from tests.simulation.dcp.table import DcpTable
-from tests.simulation.optix.connection import OptixConnection
+from tests.simulation.coverage import Coverage, wanted
+from tests.simulation.cut import WHOLE, Cut
+from tests.simulation.dcp import table as dcp
+from tests.simulation.dcp.tasks import KINDS as DCP_KINDS
+from tests.simulation.optix.connection import KEYS, NAMES, WANTED, OptixConnection, key_name
+from tests.simulation.optix.tasks import DAYS
+from tests.simulation.optix.tasks import KINDS as OPTIX_KINDS
 from tests.simulation.scheduler import Killed, Process, Scheduler
 from tests.simulation.storage import SteppedStaging, small_and_stepped
 from tests.simulation.target import Target, WrongWorld
-from tests.simulation.worker import BEGAN, surroundings
+from tests.simulation.worker import BEGAN, RIGHT, Skew, surroundings
 
 LONGEST, MOST_STEPS = 5 * 86_400.0, 200_000
-TARGETS: tuple[Callable[["World", Random], Target], ...] = (OptixConnection, DcpTable)
-"""What makes the targets of a world."""
+MIXES: tuple[tuple[Callable[["World", Random], Target], ...], ...] = (
+    (OptixConnection,),
+    (OptixConnection,),
+    (OptixConnection, OptixConnection),
+    (dcp.DcpTable,),
+    (dcp.DcpTable,),
+    (OptixConnection, dcp.DcpTable),
+)
+"""What makes the targets of a world: one of these rows."""
+MOST_TASKS = 9
+TO_BE_MET = (*wanted((OPTIX_KINDS, DCP_KINDS)), *WANTED, *dcp.WANTED)
+"""What worlds are to meet, some of them."""
+SHRINKABLE = frozenset(
+    (
+        *(f"task {number}" for number in range(MOST_TASKS)),
+        *(f"key {key_name(name, number)}" for name in (*NAMES, dcp.NAME) for number in range(KEYS)),
+        *(f"day {day}" for day in range(1, DAYS + 1)),
+    )
+)
+"""What a world can do without, besides faults and moves."""
 
 
 class World:
     """Everything that a seed decides. `run` lets it go on to its end, and judges."""
 
-    def __init__(self, seed: int, folder: Path) -> None:
-        self.seed, self._folder = seed, folder
+    def __init__(self, seed: int, folder: Path, cut: Cut = WHOLE) -> None:
+        self.seed, self._folder, self.cut, self.coverage = seed, folder, cut, Coverage()
         random = Random(seed)
         self.ids = Random(random.random())
         self.scheduler = Scheduler(Random(random.random()), LONGEST, MOST_STEPS)
-        self.chaos = Chaos.drawn(Random(random.random()))
-        self.targets = [made(self, random) for made in TARGETS]
+        self.chaos = Chaos.drawn(Random(random.random()), cut)
+        self.targets = list[Target]()
+        for made in random.choice(MIXES):
+            self.targets.append(made(self, random))
         self.airflow = Airflow(self, Random(random.random()))
         self.tries = dict[Process, Try]()
         self.broken: list[WrongWorld] = []
-        self.tasks = [self._target(number).task(number, random) for number in range(random.randint(7, 9))]
+        self.tasks = [
+            self._target(number).task(number, random) for number in range(random.randint(MOST_TASKS - 2, MOST_TASKS))
+        ]
         self._starts = [random.uniform(0.0, random.choice((100.0, 1500.0))) for _ in self.tasks]
-        self._moves = [(random.uniform(0.0, 400.0), random.choice(self.tasks)) for _ in range(random.randint(0, 3))]
+        self._moves = self.airflow.draw_moves(self.tasks)
 
     def _target(self, number: int) -> Target:
         return self.targets[number % len(self.targets)]
 
-    def now(self, skew: float = 0.0) -> datetime:
-        """The time as a clock tells it that is off by so many seconds."""
-        return BEGAN + timedelta(seconds=self.scheduler.clock + skew)
+    def now(self, skew: Skew = RIGHT) -> datetime:
+        """The time as a worker's clock tells it."""
+        return BEGAN + timedelta(seconds=self.scheduler.clock + skew.seconds)
 
     # What processes do
 
     def step(self, what: str) -> None:
         """Before this step others may go on, and the process may die."""
-        if not self.scheduler.current.is_dead and self.chaos.is_last_step():
-            self.die(f"before: {what}")
+        if not self.scheduler.current.is_dead and (death := self.chaos.death()):
+            self.die(f"before: {what} ({death})", death == "loss of power")
         if self.scheduler.current.is_dead:
             raise Killed
         if frozen := self.chaos.frozen(what):
             self.tell(f"stands still for {frozen:.0f} s")
             self.scheduler.freeze(self.scheduler.current.root, frozen)
+        if jump := self.chaos.jump():
+            self.tell(f"the worker's clock jumps by {jump:.1f} s")
+            self.tries[self.scheduler.current].skew.jump(jump)
         self.scheduler.pause(self.chaos.delay())
 
-    def die(self, when: str) -> None:
+    def die(self, when: str, with_power: bool = False) -> None:
         """The process that runs is gone, its threads too. Raises Killed."""
         self.tell(f"dies {when}")
         self.scheduler.current.root.kill()
@@ -67,7 +96,7 @@ class World:
         """A line of the trace."""
         self.scheduler.tell(what)
 
-    def staging(self, skew: float = 0.0) -> SteppedStaging:
+    def staging(self, skew: Skew = RIGHT) -> SteppedStaging:
         """Staging, as it is to a process on a worker whose clock is off."""
         return SteppedStaging(self, str(self._folder), surroundings(self, skew))
 
@@ -82,10 +111,12 @@ class World:
         with small_and_stepped(self):
             for target in self.targets:
                 target.begin()
-            for task, start in zip(self.tasks, self._starts, strict=True):
-                self.airflow.run(task, start)
-            for when, task in self._moves:
-                self.scheduler.spawn("person", partial(self._move, task), when)
+            for number, (task, start) in enumerate(zip(self.tasks, self._starts, strict=True)):
+                if self.cut.keeps(f"task {number}"):
+                    self.airflow.run(task, start)
+            self.tasks = [task for task in self.tasks if task.life]
+            for when, move in self._moves:
+                self.scheduler.spawn("person", move, when)
             self.scheduler.spawn("healer", self._heal, 6 * 3600.0)
             self._go_on(self.tasks)
             for target in self.targets:
@@ -99,15 +130,11 @@ class World:
             self.airflow.run(task, 60.0)
         self._go_on(tasks)
 
-    def _move(self, task: Task) -> None:
-        if task.state == "queued" and not self.chaos.healed:
-            self.chaos.met["clear while it runs"] += 1
-            self.tell(f"clears {task.name}")
-            self.airflow.clear(task)
-
     def _heal(self) -> None:
         self.tell("all is well again")
         self.chaos.healed = True
+        for target in self.targets:
+            target.heal()
 
     def _go_on(self, tasks: Sequence[Task]) -> None:
         self.scheduler.run()

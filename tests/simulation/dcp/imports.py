@@ -102,11 +102,11 @@ class ImportTry:
         return DcpClient(self.table.settings, send, surroundings=self.staging.surroundings, **how)
 
     def _history(self, client: DcpClient) -> UploadHistory:
-        return UploadHistory(client, self.table.table_id, self.staging, lambda table: self._bucket)
+        return UploadHistory(client, self.table.table_id, self.staging, self._bucket)
 
-    @property
-    def _bucket(self) -> Bucket:
-        now, secrets = self.staging.surroundings.now, self.table.settings.struck_out
+    def _bucket(self, table: Table) -> Bucket:
+        now = self.staging.surroundings.now
+        secrets = (*self.table.settings.struck_out, table.aws_access_key, table.aws_secret_key)
         return Bucket(SteppedS3(self.table.vendor, self.one), IMPORT_BUCKET, secrets, now)
 
     # The operator
@@ -143,13 +143,13 @@ class ImportTry:
             on_invalid="split",
             max_rejected=None,
             max_file_bytes=FILE_BYTES,
-            dry_run=task.kind == "changed dry run",
+            dry_run=not task.sends,
         )
         source_is = "snapshot" if task.is_snapshot else "delta"
         return TableImport(
             source=self._csv_file() if task.is_file else self._opened,
             options=options,
-            to=Destination(self._bucket, table.s3_path, self.one.load_id, self.staging),
+            to=Destination(self._bucket(table), table.s3_path, self.one.load_id, self.staging),
             report=report,
             ledger=table_ledger(self.staging, report),
             outcome_of=history.outcome,

@@ -10,25 +10,32 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 
+from tests.simulation.answers import LATEST
+
 if TYPE_CHECKING:
     from tests.simulation.airflow import Try
     from tests.simulation.dcp.vendor import Vendor
 
 URL = "https://s3.test"
-LATEST = 0.5
-"""Seconds after which a request is carried out that nobody waits for any more: before it is sent again."""
 _MAKING = ("complete_multipart_upload", "put_object")
 """What makes an object visible."""
 
 
-def _answered(status: int, code: str) -> Callable[[str], Exception]:
-    told = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return lambda name: ClientError(told, name)  # type: ignore[arg-type]
+Refusal = Callable[[str, str], Exception]
+"""Of an operation, by a server that says the secret key in its answer."""
 
 
-UNDONE: Mapping[str, Callable[[str], Exception]] = {
-    "S3 not reached": lambda name: EndpointConnectionError(endpoint_url=URL),
-    "S3 lost before": lambda name: ConnectionClosedError(endpoint_url=URL),
+def _answered(status: int, code: str) -> Refusal:
+    def refuse(name: str, secret: str) -> Exception:
+        told = {"Error": {"Code": code, "Message": f"no {secret}"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+        return ClientError(told, name)  # type: ignore[arg-type]
+
+    return refuse
+
+
+UNDONE: Mapping[str, Refusal] = {
+    "S3 not reached": lambda *_: EndpointConnectionError(endpoint_url=URL),
+    "S3 lost before": lambda *_: ConnectionClosedError(endpoint_url=URL),
     "S3 500 undone": _answered(500, "InternalError"),
     "S3 503": _answered(503, "SlowDown"),
     "S3 409": _answered(409, "ConditionalRequestConflict"),
@@ -37,8 +44,8 @@ UNDONE: Mapping[str, Callable[[str], Exception]] = {
     "S3 clock": _answered(403, "RequestTimeTooSkewed"),
 }
 """Nothing is done for these."""
-DONE: Mapping[str, Callable[[str], Exception]] = {
-    "S3 lost after": lambda name: ReadTimeoutError(endpoint_url=URL),
+DONE: Mapping[str, Refusal] = {
+    "S3 lost after": lambda *_: ReadTimeoutError(endpoint_url=URL),
     "S3 500 done": _answered(500, "InternalError"),
 }
 FAULTS = (*UNDONE, *DONE, "S3 late", "S3 page", "upload forgotten")
@@ -64,24 +71,32 @@ class SteppedS3:
         fault = vendor.trouble.of_s3()
         if fault:
             world.tell(f"{fault}: {name}")
-        if fault in UNDONE:
-            raise UNDONE[fault](name)
-        if fault == "upload forgotten":
-            vendor.s3.uploads.pop(named.get("UploadId", ""), None)
+        if fault in UNDONE or fault == "S3 late":
+            raise self._not_answered(fault, name, named)
         if fault == "S3 page":
             return {"Body": io.BytesIO()}
-        if fault == "S3 late":
-            late = world.chaos.random.random() * LATEST
-            world.scheduler.spawn("late request", partial(self._do_late, name, named), late)
-            raise ReadTimeoutError(endpoint_url=URL)
-        if name in _MAKING:
-            vendor.target.check_writer(self._sender)
-        answer = self._do(name, named)
-        if name in _MAKING and world.chaos.is_end_of_closing():
-            world.die("as the file is visible")
-        world.step(f"answer {name}")
+        if fault == "upload forgotten":
+            vendor.s3.uploads.pop(named.get("UploadId", ""), None)
+        answer = self._asked(name, named)
         if fault in DONE:
-            raise DONE[fault](name)
+            raise DONE[fault](name, vendor.secret)
+        return answer
+
+    def _not_answered(self, fault: str, name: str, named: Mapping[str, Any]) -> Exception:
+        if fault in UNDONE:
+            return UNDONE[fault](name, self._vendor.secret)
+        late = self._world.chaos.random.random() * LATEST
+        self._world.scheduler.spawn("late request", partial(self._do_late, name, named), late)
+        return ReadTimeoutError(endpoint_url=URL)
+
+    def _asked(self, name: str, named: Mapping[str, Any]) -> Any:
+        """Its answer, once it is there."""
+        if name in _MAKING:
+            self._vendor.target.check_writer(self._sender)
+        answer = self._do(name, named)
+        if name in _MAKING and self._world.chaos.is_end_of_closing():
+            self._world.die("as the file is visible")
+        self._world.step(f"answer {name}")
         return answer
 
     def _do(self, name: str, named: Mapping[str, Any]) -> Any:

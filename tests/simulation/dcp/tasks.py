@@ -14,17 +14,18 @@ from tests.simulation.worker import BEGAN
 DAYS = 5
 """Of the source. They are over when the world begins."""
 ATTRIBUTES = (Attribute("value", "string"), Attribute("number", "long"), Attribute("note", "string"))
-KINDS = (
-    "changed snapshot",
-    "changed delta",
-    "full snapshot",
-    "full delta",
-    "unwaited snapshot",
-    "unwaited delta",
-    "profiles",
-    "changed dry run",
-)
-WEIGHTS = (6, 6, 1, 2, 1, 1, 3, 1)
+KINDS = {
+    "changed import of a snapshot": 6,
+    "changed import of a delta": 6,
+    "full import of a snapshot": 1,
+    "full import of a delta": 2,
+    "unwaited import of a snapshot": 1,
+    "unwaited import of a delta": 1,
+    "profile write": 4,
+    "dry run of an import": 1,
+}
+"""How often each is. Unwaited: a full import, after which a sensor looks for its files."""
+PROFILES = "profile write"
 COLUMNS = (("value", "number"), ("value", "number"), ("value",))
 """Of all imports of a world: of each, customerId besides."""
 WRITTEN = (("value",), ("number",), ("value", "number"), ("note",))
@@ -47,7 +48,12 @@ class TableTask(Task):
     @property
     def compares(self) -> bool:
         """Whether only what changed is imported."""
-        return self.kind.startswith("changed")
+        return self.kind.startswith(("changed", "dry run"))
+
+    @property
+    def sends(self) -> bool:
+        """Whether anything comes of it."""
+        return not self.kind.startswith("dry run")
 
     @property
     def generation(self) -> datetime:
@@ -57,7 +63,7 @@ class TableTask(Task):
     @property
     def is_snapshot(self) -> bool:
         """Whether it reads all that is there."""
-        return self.kind.endswith(("snapshot", "dry run"))
+        return self.kind.endswith("snapshot") or not self.sends
 
     def rows_of(self, cells: dict[str, Cell]) -> Rows:
         """What it reads where the source has these cells."""
@@ -70,13 +76,13 @@ class TableTask(Task):
 
 def drawn(name: str, target: Target, columns: tuple[str, ...], random: Random) -> TableTask:
     """A task of any kind."""
-    kind = random.choices(KINDS, WEIGHTS)[0]
+    kind = random.choices(list(KINDS), list(KINDS.values()))[0]
     return TableTask(
         f"{name} {kind}",
         kind,
         random.randint(1, DAYS),
         target,
-        columns=random.choice(WRITTEN) if kind == "profiles" else columns,
+        columns=random.choice(WRITTEN) if kind == PROFILES else columns,
         verify=random.choice((0.0, 0.0, 0.0, 1.0)),
         defers=random.random() < 0.5,
         is_file=random.random() < 0.5,

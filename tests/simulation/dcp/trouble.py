@@ -1,6 +1,5 @@
 """What goes wrong with a table of a world besides what goes wrong with any target: drawn before it begins."""
 
-from collections import Counter
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -22,29 +21,19 @@ class Trouble:
     """Faults by the number of the call, file or look that they meet."""
 
     def __init__(self, chaos: "Chaos", random: Random) -> None:
-        self._chaos, self._counts = chaos, Counter[str]()
-        self._planned = {
-            "S3": {random.randrange(_CALLS): random.choice(FAULTS) for _ in range(random.randint(1, 5))},
-            "import": {random.randrange(_FILES): random.choice(IMPORTS) for _ in range(random.randint(0, 2))},
-            "history": {random.randrange(_LOOKS): random.choice(HISTORIES) for _ in range(random.randint(0, 4))},
-        }
+        self._chaos = chaos
+        self._of_s3 = {random.randrange(_CALLS): random.choice(FAULTS) for _ in range(random.randint(1, 5))}
+        self._of_imports = {random.randrange(_FILES): random.choice(IMPORTS) for _ in range(random.randint(0, 2))}
+        self._of_history = {random.randrange(_LOOKS): random.choice(HISTORIES) for _ in range(random.randint(0, 4))}
 
     def of_s3(self) -> str:
         """What becomes of the next call; "" for nothing."""
-        return self._next("S3")
+        return self._chaos.planned("S3", self._of_s3)
 
     def of_import(self) -> str:
         """What becomes of the next file."""
-        return self._next("import")
+        return self._chaos.planned("import", self._of_imports)
 
     def of_history(self) -> str:
         """What becomes of the next answer of the upload history."""
-        return self._next("history")
-
-    def _next(self, what: str) -> str:
-        number = self._counts[what]
-        self._counts[what] += 1
-        fault = "" if self._chaos.healed else self._planned[what].get(number, "")
-        if fault:
-            self._chaos.met[fault] += 1
-        return fault
+        return self._chaos.planned("history", self._of_history)
