@@ -129,6 +129,10 @@ class Chaos:
         """Whether the process that has just completed a batch dies before it hears of it."""
         return bool(self._next("closing", dict.fromkeys(self.deaths_after_closing, "death after closing")))
 
+    def planned(self, kind: str, faults: Mapping[int, str]) -> str:
+        """What becomes of the next thing of a kind that only some targets have; `faults` by its number."""
+        return self._next(kind, faults)
+
     def does(self, what: str, chance: float, counts: bool = True) -> bool:
         """Whether something happens that is drawn on the way; it may be counted later, where something comes of it."""
         if self.healed or self.random.random() >= chance:

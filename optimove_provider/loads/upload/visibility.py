@@ -88,13 +88,19 @@ class _Asking:
         """Ask under the condition that the name is free; where S3 does not take that, look, and ask without it."""
         if not self._refusal:
             try:
-                self._file.ask(only_new=True)
+                self._send(only_new=True)
                 return self._tell_second_put()
             except Conflict:
                 raise  # which asks for the same once more
             except (NameTaken, NotPermitted, NotTaken) as error:
                 self._refusal = error
         return self._ask_unchecked(self._refusal, is_last)
+
+    def _send(self, only_new: bool) -> None:
+        """Send the request, if the right is still there: to write down that it will be, or to look, takes as long as it
+        takes."""
+        self._right.check()
+        self._file.ask(only_new)
 
     def _ask_unchecked(self, refusal: Exception, is_last: bool) -> None:
         """As S3 does not check that the name is free; or says that it is not, which a look has to show."""
@@ -105,7 +111,7 @@ class _Asking:
             raise _taken(file)
         if sight is Sight.UNSEEN and is_taken:
             return self._accept_unseen()
-        file.ask(only_new=False)
+        self._send(only_new=False)
         looked = "nobody could look" if sight is Sight.UNSEEN else "a moment before it was"
         file.to.note(
             f"whether the name {file.place} was free is not checked by S3 ({looked}): it refused to: {refusal}"

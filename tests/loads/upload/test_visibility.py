@@ -76,19 +76,21 @@ def test_without_a_lease_nothing_is_put_once_more(target):
     assert puts.count == 1
 
 
-def test_a_lease_that_was_lost_meanwhile_ends_it(target, monkeypatch):
+@pytest.mark.parametrize(("lost_at", "sent"), [(2, 0), (3, 1)], ids=["as it is written down", "after the first one"])
+def test_a_lease_that_was_lost_meanwhile_ends_it(target, monkeypatch, lost_at, sent):
+    """It is asked for before a request is written down, which may take long, and right before it is sent."""
     one, checks = of(target, "put"), []
 
     def check(self):
         checks.append(1)
-        if len(checks) > 1:
+        if len(checks) == lost_at:
             raise LeaseLost("lost")
 
     monkeypatch.setattr(Lease, "check", check)
     spoil = lambda _: (take_away(one), lose()(1))  # noqa: E731
     with Calls(one.s3, "PutObject", spoil, when="after") as puts, pytest.raises(LeaseLost):
         import_full(one)
-    assert puts.count == 1
+    assert puts.count == sent
 
 
 @BOTH
