@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from random import Random
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from optimove_provider.clients.dcp import DcpClient
@@ -15,7 +16,7 @@ from optimove_provider.loads.dcp.columns import OtherColumns
 from optimove_provider.loads.dcp.invalidation import OverwritesNewer
 from optimove_provider.loads.ledger.ledger import Ledger, ledger_of
 from optimove_provider.loads.report.report import Report
-from optimove_provider.loads.upload import uploads
+from optimove_provider.loads.upload import multipart, uploads
 from optimove_provider.loads.upload.multipart import MultipartFile
 from optimove_provider.loads.validation import row_check
 from tests.simulation.airflow import Task, Try
@@ -26,6 +27,7 @@ from tests.simulation.dcp.s3 import FAULTS
 from tests.simulation.dcp.tasks import ATTRIBUTES, COLUMNS, DAYS, PROFILES, Rows, TableTask, drawn
 from tests.simulation.dcp.trouble import HISTORIES, IMPORTS
 from tests.simulation.dcp.vendor import ODDITIES, Vendor
+from tests.simulation.pool import Lock
 from tests.simulation.source import Cell, Source, version_of
 from tests.simulation.storage import as_staging
 from tests.simulation.target import WrongWorld
@@ -50,14 +52,14 @@ HISTORY = "http://e/_emulator/uploads/{table_id}"
 class DcpTable:
     """A `Target` of a world."""
 
-    smaller: Sequence[tuple[Any, str, Any]] = (
-        (MultipartFile.begin.__func__, "__defaults__", (PART_BYTES,)),
-        (uploads, "MIN_FILE_BYTES", FILE_BYTES),
-        (row_check, "BLOCK_BYTES", 64),
-    )
-
     def __init__(self, world: "World", random: Random) -> None:
         self.world, self.table_id = world, 0
+        self.smaller: Sequence[tuple[Any, str, Any]] = (
+            (MultipartFile.begin.__func__, "__defaults__", (PART_BYTES,)),  # type: ignore[attr-defined]
+            (multipart, "threading", SimpleNamespace(Lock=lambda: Lock(world))),
+            (uploads, "MIN_FILE_BYTES", FILE_BYTES),
+            (row_check, "BLOCK_BYTES", 64),
+        )
         poison = random.choice((0.0, 0.0, 0.15))
         keys = [f"{NAME}-{number}" for number in range(KEYS)]
         self.source = Source(Random(random.random()), keys, DAYS, 0.5, random.choice((0.1, 0.3)), poison, world.cut)
