@@ -134,7 +134,7 @@ class World:
 
     def _judge_liveness(self) -> None:
         self.ended = ended(self, self.tasks)
-        if told := too_slow(self.ended, self.chaos.met):
+        if told := too_slow(self.ended, self.chaos.met, max(target.waits for target in self.targets)):
             raise WrongWorld(told)
 
     def run_tasks(self, *tasks: Task) -> None:

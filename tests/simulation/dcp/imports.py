@@ -193,7 +193,7 @@ class ImportTry:
     def _look_at_pages(self) -> None:
         """A person looks at the vendor's pages: where no file is to be imported any more, the DAG says so."""
         if self.table.vendor.is_idle and not self.task.settles:
-            self.world.chaos.met["a person settles"] += 1
+            self.world.coverage.has("person", "settles")
             self.task.settles = True
 
     # Its trigger

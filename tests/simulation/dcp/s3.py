@@ -48,8 +48,6 @@ DONE: Mapping[str, Refusal] = {
     "S3 lost after": lambda *_: ReadTimeoutError(endpoint_url=URL),
     "S3 500 done": _answered(500, "InternalError"),
 }
-FAULTS = (*UNDONE, *DONE, "S3 late", "S3 page", "upload forgotten")
-"""A page is a success that lacks what S3 tells. An upload is forgotten as by a rule of the bucket for old ones."""
 
 
 class SteppedS3:

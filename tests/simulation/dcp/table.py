@@ -20,12 +20,11 @@ from optimove_provider.loads.upload import multipart, uploads
 from optimove_provider.loads.upload.multipart import MultipartFile
 from optimove_provider.loads.validation import row_check
 from tests.simulation.airflow import Task, Try
+from tests.simulation.chaos import FILES
 from tests.simulation.dcp.imports import FILE_BYTES, ImportTry
 from tests.simulation.dcp.oracle import Oracle
 from tests.simulation.dcp.profile_writes import write
-from tests.simulation.dcp.s3 import FAULTS
 from tests.simulation.dcp.tasks import ATTRIBUTES, COLUMNS, DAYS, PROFILES, Rows, TableTask, drawn
-from tests.simulation.dcp.trouble import HISTORIES, IMPORTS
 from tests.simulation.dcp.vendor import ODDITIES, Vendor
 from tests.simulation.pool import Lock
 from tests.simulation.source import Cell, Source, version_of
@@ -40,10 +39,12 @@ if TYPE_CHECKING:
 KEYS, NAME = 8, "east"
 PART_BYTES = 40
 WANTED = (
-    *(f"fault: {name}" for name in (*FAULTS, *IMPORTS, *HISTORIES)),
+    *(f"fault: {name}" for name in FILES),
     *(f"switch: {told}" for told in ODDITIES),
-    "fault: a file overtakes",
-    "fault: a person settles",
+    "files: one overtakes what came later",
+    "files: one looks imported, and is not",
+    "person: settles",
+    "person: splits",
 )
 """What worlds with tables are to meet, besides what all are."""
 HISTORY = "http://e/_emulator/uploads/{table_id}"
@@ -65,6 +66,8 @@ class DcpTable:
         self.source = Source(Random(random.random()), keys, DAYS, 0.5, random.choice((0.1, 0.3)), poison, world.cut)
         self.settings = replace(SETTINGS, upload_history_url=random.choice((HISTORY, "")))
         self.vendor = Vendor(self, random)
+        # A file of which no profile shows anything counts as open for twelve hours.
+        self.waits = 12.0 if self.settings.upload_history_url else 60.0
         self._columns = random.choice(COLUMNS)
         self._began = dict[tuple[str, int], float]()
 
@@ -102,7 +105,7 @@ class DcpTable:
         """As the error says: a person writes the attributes that newer loads have, and the others, in a task each."""
         others = tuple(name for name in task.columns if name not in self._columns)
         task.columns = tuple(name for name in task.columns if name in self._columns)
-        self.world.chaos.met["a person splits a task"] += 1
+        self.world.coverage.has("person", "splits")
         other = replace(task, name=f"{task.name} of others", columns=others, life=None, accounts=[])
         other.delete()  # it has had no try
         self.world.tasks.append(other)
@@ -115,7 +118,7 @@ class DcpTable:
             one.load_id = str(self.world.staging(one.skew).surroundings.new_id())
         return write(self, one, now - self._began[began])
 
-    def waits(self, task: Task) -> bool:
+    def waits_for_files(self, task: Task) -> bool:
         """Whether a task sends nothing while files are open that might overwrite it."""
         assert isinstance(task, TableTask)
         return task.compares and not task.settles

@@ -3,16 +3,11 @@
 from random import Random
 from typing import TYPE_CHECKING
 
-from tests.simulation.dcp.s3 import FAULTS
+from tests.simulation.chaos import HISTORIES, IMPORTS, S3
 
 if TYPE_CHECKING:
     from tests.simulation.chaos import Chaos
 
-IMPORTS = ("import fails", "row is refused", "row is dropped")
-"""What becomes of a file: nothing of it is imported; or all but one row, of which the history tells, or nobody does."""
-HISTORIES = ("history lacks files", "history is old", "history is odd", "history is cut")
-"""What becomes of an answer of the upload history: it lacks what it had, or says what it said before, or has entries
-that are none, or no end."""
 _CALLS, _FILES, _LOOKS = 60, 6, 30
 """About as many calls of S3, files and looks into the history as a world has."""
 
@@ -22,7 +17,7 @@ class Trouble:
 
     def __init__(self, chaos: "Chaos", random: Random) -> None:
         self._chaos = chaos
-        self._of_s3 = {random.randrange(_CALLS): random.choice(FAULTS) for _ in range(random.randint(1, 5))}
+        self._of_s3 = {random.randrange(_CALLS): random.choice(S3) for _ in range(random.randint(1, 5))}
         self._of_imports = {random.randrange(_FILES): random.choice(IMPORTS) for _ in range(random.randint(0, 2))}
         self._of_history = {random.randrange(_LOOKS): random.choice(HISTORIES) for _ in range(random.randint(0, 4))}
 

@@ -168,7 +168,7 @@ class Vendor:
         world, fault = self.world, self.trouble.of_import()
         body = self._spoilt(key, fault)
         self.state.objects.put(key, body)  # type: ignore[attr-defined]  # it is in memory
-        waits, looking_done = self.target.waits(sender.task), self._looking_done()
+        waits, looking_done = self.target.waits_for_files(sender.task), self._looking_done()
         self._writes.append(Write(sender.task.name, world.scheduler.clock, waits, looking_done))
         self._brings.append(_brought_by(self.s3.objects[key][0]))
         advance(self.state)
@@ -267,11 +267,12 @@ class Vendor:
     def _fall(self, place: Place, before: tuple[int, Write], version: int, write: Write) -> None:
         newer, number = before[1], next((n for n, (_, by) in enumerate(self._files) if by is write), -1)
         if number in newer.looking_done:
+            self.world.coverage.has("files", "one looks imported, and is not")
             self.misled.add(place)
         elif not _may_fall(newer, write):
             self.world.breaks(f"{place} fell from version {before[0]} of {newer} to {version} of {write}")
         self.world.tell(f"{place} fell from version {before[0]} of {newer.name} to {version} of {write.name}")
-        self.world.chaos.met["a file overtakes"] += 1
+        self.world.coverage.has("files", "one overtakes what came later")
         self.fallen.add(place)
 
 
