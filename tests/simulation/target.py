@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 class Target(Protocol):
     """One of the targets of a world. It draws all that it decides from the chance that it is made with.
 
-    `smaller` has constants of the code that are small in a world: module, name and value. `waits` are hours that a target
-    itself may take until it has done what was asked.
+    `smaller` has constants of the code that are small in a world: module, name and value. `waits` are hours that a
+    target itself may take until it has done what was asked.
     """
 
     smaller: Sequence[tuple[Any, str, Any]]
