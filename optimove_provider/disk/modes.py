@@ -117,8 +117,9 @@ def make_folders(folder: str | Path, modes: Modes = PRIVATE, below: str | Path |
     with, `below`.
     """
     folder = Path(folder)
-    above = [one for one in folder.parents if below is not None and Path(below) in one.parents]
-    for one in (*reversed(above), folder):
+    parts = folder.relative_to(below).parts if below is not None and folder.is_relative_to(below) else ()
+    above = [Path(below or "", *parts[:count]) for count in range(1, len(parts))]
+    for one in (*above, folder):
         _make_folder(one, modes)
 
 

@@ -42,6 +42,7 @@ class Task(TaskInstance):
     target: Target
     how: Any = None
     life: Process | None = None
+    green_at: float = 0.0
     accounts: list[Any] = field(default_factory=list)
 
 
@@ -168,6 +169,7 @@ class Airflow:
         error, now = process.error, self.world.scheduler.clock
         if error is None:
             task.accounts.append(process.result)
+            task.green_at = now
             self.world.coverage.ends(task, process.result)
             return task.succeed()
         if isinstance(error, Deferred):

@@ -4,7 +4,7 @@ What is drawn on the way has a number too, by which it can be left out of a hist
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
@@ -54,6 +54,22 @@ HALTS = ("stands still", "clock jumps")
 MOVES = ("clear while it runs", "clear after its end", "mark failed", "run deleted", "zombie")
 """What Airflow, or a person in it, does to a task."""
 FAULTS = tuple(dict.fromkeys((*ANSWERS, *(fault for some in STORAGE.values() for fault in some), *DEATHS, *HALTS)))
+CLASSES: Mapping[str, tuple[str, ...]] = {
+    "answers": ANSWERS,
+    "storage": tuple(dict.fromkeys(fault for some in STORAGE.values() for fault in some)),
+    "deaths": DEATHS,
+    "halts": HALTS,
+    "moves": MOVES,
+}
+"""Kinds of trouble."""
+_CLASS_OF = {name: kind for kind, names in CLASSES.items() for name in names}
+
+
+def classes_of(names: Iterable[str]) -> set[str]:
+    """The kinds of trouble that faults and moves are of."""
+    return {_CLASS_OF[name] for name in names}
+
+
 _MANY = 24
 """About as many requests, and fifteen times as many steps, a world has."""
 _WRITES = {"write": 12, "create": 1, "open": 4, "link": 1, "remove": 1, "swap": 5, "read": 24}
@@ -65,7 +81,7 @@ _JUMP = 4.0
 @dataclass
 class Chaos:
     """Faults by the number of the request, write or step that they meet. `met` counts those that were met, `happened`
-    has the names of all by which they can be left out."""
+    has the names of all by which they can be left out; `last_at` is when the last one was."""
 
     random: Random
     cut: Cut = WHOLE
@@ -76,6 +92,8 @@ class Chaos:
     met: Counter[str] = field(default_factory=Counter)
     happened: list[str] = field(default_factory=list)
     healed: bool = False
+    clock: Callable[[], float] = lambda: 0.0
+    last_at: float = 0.0
     _counts: Counter[str] = field(default_factory=Counter)
 
     @classmethod
@@ -117,7 +135,7 @@ class Chaos:
             return False
         number = self._counts[what]
         self._counts[what] += 1
-        return self._happens(f"{what} {number}", what if counts else "")
+        return self._happens(f"{what} {number}", what, counts)
 
     def _next(self, kind: str, planned: Mapping[int, str]) -> str:
         number = self._counts[kind]
@@ -125,11 +143,12 @@ class Chaos:
         fault = "" if self.healed else planned.get(number, "")
         return fault if fault and self._happens(f"{kind} {number}", fault) else ""
 
-    def _happens(self, name: str, what: str) -> bool:
-        if not self.cut.keeps(name):
+    def _happens(self, name: str, what: str, counts: bool = True) -> bool:
+        if not (self.cut.keeps(name) and self.cut.allows(_CLASS_OF[what])):
             return False
-        if what:
+        if counts:
             self.met[what] += 1
+        self.last_at = self.clock()
         self.happened.append(name)
         return True
 

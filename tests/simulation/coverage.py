@@ -30,6 +30,8 @@ class Coverage:
     def __init__(self) -> None:
         self.met = Counter[str]()
         self.loads = set[str]()
+        self.batches_begun = self.batches_completed = 0
+        self._batch = dict[str, int]()
         self._begun: list[Task] = []
 
     def begins(self, task: "Task") -> None:
@@ -49,6 +51,10 @@ class Coverage:
     def moved(self, before: Stage, journal: Journal) -> None:
         """A load came to another stage."""
         self.met[f"stage: {before} to {journal.stage}"] += 1
+        if journal.batch > self._batch.get(journal.folder, 0):
+            self._batch[journal.folder] = journal.batch
+            self.batches_begun += 1
+        self.batches_completed += before is Stage.CLOSING and journal.stage is Stage.COMPLETED
         self.loads.add(journal.load_id)
         if journal.stage is Stage.PLANNED:
             counts = journal.plan.get("counts", {})

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cut:
-    """`only` these are there; None: all are."""
+    """`only` these are there; None: all are. The same of `classes` of trouble."""
 
     only: frozenset[str] | None = None
+    classes: frozenset[str] | None = None
 
     @classmethod
     def of(cls, names: Iterable[str]) -> "Cut":
@@ -27,6 +28,10 @@ class Cut:
     def keeps(self, name: str) -> bool:
         """Whether it is there."""
         return self.only is None or name in self.only
+
+    def allows(self, kind: str) -> bool:
+        """Whether trouble of a class is there."""
+        return self.classes is None or kind in self.classes
 
 
 WHOLE = Cut()

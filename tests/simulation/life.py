@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import repeat
 from multiprocessing.util import Finalize
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import pyarrow as pa
 
 from tests.simulation.chaos import DEATHS, MOVES
 from tests.simulation.cut import WHOLE, Cut
+from tests.simulation.liveness import Ended
 from tests.simulation.world import World
 from tests.support.crash.shared_duck import shared_duck
 
@@ -41,6 +43,7 @@ class Life:
     faults: int
     deaths: int
     trace: tuple[str, ...]
+    ended: Ended | None = None
 
     @property
     def promise(self) -> str:
@@ -86,6 +89,7 @@ def _life(world: World, broken: str) -> Life:
         faults=chaos.met.total() - deaths - moves,
         deaths=deaths,
         trace=tuple(world.scheduler.trace),
+        ended=world.ended,
     )
 
 
@@ -104,15 +108,15 @@ def one_thread() -> Iterator[None]:
         yield
 
 
-def lives(seeds: Iterable[int], jobs: int) -> Iterator[Life]:
-    """The worlds of seeds, in their order, in so many processes."""
+def lives(seeds: Iterable[int], jobs: int, cut: Cut = WHOLE) -> Iterator[Life]:
+    """The worlds of seeds, in their order, in so many processes, or what a cut leaves of them."""
     if jobs == 1:
         with one_thread():
-            yield from map(lived, seeds)
+            yield from (lived(seed, cut) for seed in seeds)
         return
     context = multiprocessing.get_context("spawn")
     with _fixed_hashes(), ProcessPoolExecutor(jobs, context, _begin_worker) as pool:
-        yield from pool.map(_lived_briefly, seeds, chunksize=4)
+        yield from pool.map(lived, seeds, repeat(cut), chunksize=4)
 
 
 @contextmanager
@@ -141,7 +145,3 @@ def _begin_worker() -> None:
 def _end_worker() -> None:
     _of_worker.close()
     os._exit(0)  # what died in a world is there still, and has databases open
-
-
-def _lived_briefly(seed: int) -> Life:
-    return lived(seed)

@@ -9,6 +9,7 @@ from tests.simulation.airflow import Airflow, Task, Try
 from tests.simulation.chaos import Chaos
 from tests.simulation.coverage import Coverage, wanted
 from tests.simulation.cut import WHOLE, Cut
+from tests.simulation.liveness import Ended, ended, too_slow
 from tests.simulation.optix.connection import KEYS, NAMES, WANTED, OptixConnection, key_name
 from tests.simulation.optix.tasks import DAYS
 from tests.simulation.optix.tasks import KINDS as OPTIX_KINDS
@@ -52,13 +53,15 @@ class World:
         for made in random.choice(MIXES):
             self.targets.append(made(self, random))
         self.unsynced = Unsynced(self)
+        self.chaos.clock = lambda: self.scheduler.clock
+        self.ended: Ended | None = None
         self.airflow = Airflow(self, Random(random.random()))
         self.tries = dict[Process, Try]()
         self.broken: list[WrongWorld] = []
         self.tasks = [
             self._target(number).task(number, random) for number in range(random.randint(MOST_TASKS - 2, MOST_TASKS))
         ]
-        self._starts = [random.uniform(0.0, random.choice((100.0, 1500.0))) for _ in self.tasks]
+        self.starts = [random.uniform(0.0, random.choice((100.0, 1500.0))) for _ in self.tasks]
         self._moves = self.airflow.draw_moves(self.tasks)
 
     def _target(self, number: int) -> Target:
@@ -111,7 +114,7 @@ class World:
         with small_and_stepped(self):
             for target in self.targets:
                 target.begin()
-            for number, (task, start) in enumerate(zip(self.tasks, self._starts, strict=True)):
+            for number, (task, start) in enumerate(zip(self.tasks, self.starts, strict=True)):
                 if self.cut.keeps(f"task {number}"):
                     self.airflow.run(task, start)
             self.tasks = [task for task in self.tasks if task.life]
@@ -119,10 +122,16 @@ class World:
                 self.scheduler.spawn("person", move, when)
             self.scheduler.spawn("healer", self._heal, 6 * 3600.0)
             self._go_on(self.tasks)
+            self._judge_liveness()
             for target in self.targets:
                 target.judge_end([task for task in self.tasks if task.target is target])
             for target in self.targets:
                 target.judge_last()
+
+    def _judge_liveness(self) -> None:
+        self.ended = ended(self, self.tasks)
+        if told := too_slow(self.ended, self.chaos.met):
+            raise WrongWorld(told)
 
     def run_tasks(self, *tasks: Task) -> None:
         """Let further tasks go through their lives, one minute from now: later by any clock."""

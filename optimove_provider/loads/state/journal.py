@@ -8,7 +8,7 @@ import hashlib
 import re
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -216,7 +216,10 @@ class Journal:
         self._write()
 
     def _write(self) -> None:
-        self.staging.write(f"{self.folder}/load.json", asdict(self._state))
+        members = {
+            one.name: getattr(self._state, one.name) for one in fields(LoadState)
+        }  # asdict would copy them deeply
+        self.staging.write(f"{self.folder}/load.json", members)
 
     @property
     def stage(self) -> Stage:

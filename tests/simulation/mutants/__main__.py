@@ -48,7 +48,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.mutants", description=__doc__)
     parser.add_argument("mutants", nargs="*", help="names of patches; all of them without any")
     parser.add_argument("--most", type=int, default=MOST, help="how many seeds are tried")
-    parser.add_argument("--jobs", type=int, default=2, help="how many processes")
+    parser.add_argument("--jobs", type=int, default=1, help="how many processes")
     parser.add_argument("--write", action="store_true", help="remember the seeds")
     given, known, lost = parser.parse_args(), table(), 0
     for mutant in given.mutants or sorted(known):
