@@ -88,9 +88,12 @@ class OptixConnection:
         self.vendor.mend()
 
     def _release(self) -> None:
-        """A person releases the lease of a load whose process is gone, and lets others wait no longer."""
+        """A person releases the lease of a load whose process is gone, and lets others wait no longer. Not where the
+        server has a request of it still: nobody could tell, and nothing but the lease keeps others from its rows."""
         holder, tries = self.ledger.read().holder, self.world.tries.items()
-        if holder is None or any(one.load_id == holder.load_id and process.is_alive for process, one in tries):
+        if holder is None or self.vendor.late_until > self.world.scheduler.clock:
+            return
+        if any(one.load_id == holder.load_id and process.is_alive for process, one in tries):
             return
         self.world.tell(f"releases the lease of {holder.task}")
         if release_of(self.ledger.manifest_file, holder.load_id):

@@ -60,9 +60,8 @@ _ODD_WAITS = (
 )
 """Of Retry-After. A world begins on 2020-03-01."""
 _WRITES = ("upload_data", "update_data")
-LATEST = 0.5
-"""Seconds after which a request is carried out whose answer was lost: before it is sent again. With 5, seed 1066 has it
-overwrite what another load has brought meanwhile: nothing that is documented lets a client prevent that."""
+LATEST = 50.0
+"""Seconds after which a request is carried out, at the latest, whose answer was lost: less than a lease outlasts it."""
 _SWITCHES: Mapping[str, tuple[Any, ...]] = {
     "poison_named": ("none",),
     "success_status": (201, 202, 204),
@@ -107,7 +106,7 @@ class Vendor:
         self.state = State(lambda: self.world.now().timestamp(), seed=f"{self.world.seed} {target.name}")
         self.state.switches = drawn(random)
         self.judge = Judge(target)
-        self.doubted = set[str]()
+        self.doubted, self.late_until = set[str](), 0.0
 
     @property
     def oddities(self) -> list[str]:
@@ -131,6 +130,7 @@ class Vendor:
         if fault == "late":
             late = world.chaos.random.random() * LATEST
             world.scheduler.spawn("late request", lambda: self._handle(request, sender, is_late=True), late)
+            self.late_until = world.scheduler.clock + late
             return Lost("no answer in time")
         if fault.endswith("odd"):
             return Response(int(fault[:3]), b"", {"retry-after": world.chaos.random.choice(_ODD_WAITS)})
@@ -149,8 +149,11 @@ class Vendor:
         name = request.endpoint.name if request.endpoint else ""
         if name in _WRITES and not is_late:
             self.target.check_writer(sender)
+        known = list(self.state.violations)
         with self.judge.hearing(sender, batch_of(request)):
             answer = send(self.state, request)
+        if is_late:  # it was sent in time
+            self.state.violations = known
         self.world.tell(f"{name}: {_status(answer)} {_summary(request)}{' late' if is_late else ''}")
         return answer
 
