@@ -186,7 +186,7 @@ class OptixConnection:
             raise WrongWorld("all loads are done, and an intent is left")
         if self._is_plain and (violations := self.vendor.state.violations):
             raise WrongWorld(f"the vendor's rules were broken: {violations[:3]}")
-        self._run("owed", How(resend_rejected=True))
+        self._run("owed", resend_rejected=True)
         self._judge_claims()
         oracle.check_owed()
         if owed := self.ledger.read().owed:
@@ -199,7 +199,7 @@ class OptixConnection:
         """A newer snapshot, in which nothing is refused, brings the target to what it says, whatever was there."""
         self.source.mend()
         for attempt in range(2):
-            self._run("snapshot", How())
+            self._run("snapshot")
             expected = {key: cell.version for key, cell in self._last_words().items()}
             found = {key: version_of(text) for key, text in self.vendor.values.items()}
             self._judge_claims()
@@ -215,11 +215,12 @@ class OptixConnection:
         snapshot = self.source.snapshot(DAYS + 1)
         return {key: cell for key, cell in snapshot.items() if key not in self.vendor.judge.suppressed}
 
-    def _run(self, kind: str, how: How) -> None:
+    def _run(self, kind: str, resend_rejected: bool = False) -> None:
+        how = How(resend_rejected, is_ahead=self.habits.is_ahead)
         self.world.run_tasks(Task(f"last {kind} {len(self.reports)}", kind, DAYS + 1, self, how))
 
     def _uncover(self, hidden: set[str]) -> None:
         """Load records of which nobody knows what they are, as the report of the snapshot says, so that they can go."""
         self.source.bring_back(hidden)
-        self._run("delta", How())
+        self._run("delta")
         self.source.take_away(hidden)
