@@ -16,7 +16,7 @@ from optimove_provider.loads.ledger.manifest import PartlyVisible
 from optimove_provider.loads.state.load_id import TaskTry, begin
 from tests.simulation.chaos import MOVES
 from tests.simulation.scheduler import Process
-from tests.simulation.target import Deferred, Target
+from tests.simulation.target import Deferred, Target, WrongWorld
 from tests.simulation.task_instance import RETRIES, TaskInstance
 from tests.simulation.worker import MOST_SKEW, Skew
 
@@ -179,7 +179,7 @@ class Airflow:
             return known.next_wait()
         self.world.tell(f"{type(error).__name__}: {str(error)[:300]}")
         if not isinstance(error, OptimoveProviderError | OSError):
-            raise error
+            raise WrongWorld(f"{task.name} raised {type(error).__name__}: {error}") from error
         is_final = isinstance(error, OptimoveProviderError) and not error.retry_helps
         return task.fail(not is_final and not isinstance(error, PartlyVisible))  # that says: clear the task
 

@@ -47,9 +47,8 @@ ODD_WAITS = (
     "",
 )
 """Of Retry-After. A world begins on 2020-03-01."""
-LATEST = 0.5
-"""Seconds after which a request is carried out whose answer was lost: before it is sent again. With 5, seed 1066 has it
-overwrite what another load has brought meanwhile: nothing that is documented lets a client prevent that."""
+LATEST = 50.0
+"""Seconds after which a request is carried out, at the latest, whose answer was lost: less than a lease outlasts it."""
 
 
 def odd_wait(fault: str, random: Random) -> Response:

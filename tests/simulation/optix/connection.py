@@ -9,6 +9,7 @@ from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.optix import data_connections
 from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.emulator import send
+from optimove_provider.loads.ledger.lease import release_of
 from optimove_provider.loads.ledger.ledger import Ledger, ledger_of
 from optimove_provider.loads.report.report import Report
 from tests.simulation.airflow import Task, Try
@@ -32,6 +33,7 @@ OWED = ("sent", "accepted", "rejected_again", "dropped", "added", "left")
 WANTED = (
     *(f"switch: {told}" for told in ODDITIES),
     *(f"owed: {name}" for name in OWED),
+    "lease: released by a person",
     "plan: approved",
     "replay: rejected rows",
 )
@@ -60,6 +62,7 @@ class OptixConnection:
         self.runs, self.said = Runs(self), dict[str, dict[str, Cell]]()
         self.reports = dict[str, Report]()
         self._mended_at = random.choice((None, random.uniform(500.0, 5000.0)))
+        self._looked_after = [random.uniform(20.0, 2000.0) for _ in range(random.randint(0, 3))]
         self._last_writer: tuple[str, str] | None = None
 
     def task(self, number: int, random: Random) -> Task:
@@ -76,12 +79,26 @@ class OptixConnection:
         self.vendor.state.connections = {self.uuid: watched}
         for told in self.vendor.oddities:
             self.world.coverage.has("switch", told)
+        for after in self._looked_after:
+            self.world.scheduler.spawn("person", self._release, after)
         if self._mended_at:
             self.world.scheduler.spawn("vendor", self.heal, self._mended_at)
 
     def heal(self) -> None:
         """The server takes all rows from now on."""
         self.vendor.mend()
+
+    def _release(self) -> None:
+        """A person releases the lease of a load whose process is gone, and lets others wait no longer. Not where the
+        server has a request of it still: nobody could tell, and nothing but the lease keeps others from its rows."""
+        holder, tries = self.ledger.read().holder, self.world.tries.items()
+        if holder is None or self.vendor.late_until > self.world.scheduler.clock:
+            return
+        if any(one.load_id == holder.load_id and process.is_alive for process, one in tries):
+            return
+        self.world.tell(f"releases the lease of {holder.task}")
+        if release_of(self.ledger.manifest_file, holder.load_id):
+            self.world.coverage.has("lease", "released by a person")
 
     def run(self, one: Try) -> Report:
         """A load, an update, a dry run, and so on."""
@@ -130,12 +147,17 @@ class OptixConnection:
         if report.state != "planned":
             self.reports[report.load_id] = report
 
+    @property
+    def _is_plain(self) -> bool:
+        """Whether a request that is refused has done nothing. Where the server completes a batch, and refuses the
+        request that did, nobody can know."""
+        return self.vendor.state.switches.bad_record == "request"
+
     def _check_visibility(self, report: Report) -> None:
         """Nothing is visible of what a report says to be not visible."""
         judge = self.vendor.judge
         seen = judge.expired if report.mode == "expire" else judge.brought
-        is_told = self.vendor.state.switches.bad_record == "request"  # else a refused request may have done its work
-        if is_told and report.visibility == "not visible" and seen.get(report.load_id):
+        if self._is_plain and report.visibility == "not visible" and seen.get(report.load_id):
             self.world.breaks(f"{report.task} is said to be not visible: {dict(seen[report.load_id])}")
 
     def _succeeded(self, one: Try, report: Report) -> None:
@@ -163,7 +185,9 @@ class OptixConnection:
         oracle.check_visible()
         if self.ledger.read().intents:
             raise WrongWorld("all loads are done, and an intent is left")
-        self._run("owed", How(resend_rejected=True))
+        if self._is_plain and (violations := self.vendor.state.violations):
+            raise WrongWorld(f"the vendor's rules were broken: {violations[:3]}")
+        self._run("owed", resend_rejected=True)
         self._judge_claims()
         oracle.check_owed()
         if owed := self.ledger.read().owed:
@@ -176,7 +200,7 @@ class OptixConnection:
         """A newer snapshot, in which nothing is refused, brings the target to what it says, whatever was there."""
         self.source.mend()
         for attempt in range(2):
-            self._run("snapshot", How())
+            self._run("snapshot")
             expected = {key: cell.version for key, cell in self._last_words().items()}
             found = {key: version_of(text) for key, text in self.vendor.values.items()}
             self._judge_claims()
@@ -192,11 +216,12 @@ class OptixConnection:
         snapshot = self.source.snapshot(DAYS + 1)
         return {key: cell for key, cell in snapshot.items() if key not in self.vendor.judge.suppressed}
 
-    def _run(self, kind: str, how: How) -> None:
+    def _run(self, kind: str, resend_rejected: bool = False) -> None:
+        how = How(resend_rejected, is_ahead=self.habits.is_ahead)
         self.world.run_tasks(Task(f"last {kind} {len(self.reports)}", kind, DAYS + 1, self, how))
 
     def _uncover(self, hidden: set[str]) -> None:
         """Load records of which nobody knows what they are, as the report of the snapshot says, so that they can go."""
         self.source.bring_back(hidden)
-        self._run("delta", How())
+        self._run("delta")
         self.source.take_away(hidden)

@@ -48,20 +48,23 @@ class How:
     max_rejected: float = 99
     ttl_seconds: int | None = None
     suppressed: tuple[str, ...] = ()
+    is_ahead: bool = False
     sending: Sending = Sending(max_in_flight=1, owed_tries=50)
 
 
 @dataclass(frozen=True)
 class Habits:
-    """What the DAGs of one world have in common."""
+    """What the DAGs of one world have in common. `is_ahead`: windows of the last day end tomorrow, so that their rows
+    stand for now."""
 
     resends: float
     ttls: Sequence[int | None]
+    is_ahead: bool
 
     @classmethod
     def drawn(cls, random: Random) -> "Habits":
         ttls = random.choice(((None,), (None,), (None, 4000), (20_000,)))
-        return cls(random.choice((0.0, 0.5, 1.0)), ttls)
+        return cls(random.choice((0.0, 0.5, 1.0)), ttls, random.random() < 0.3)
 
     def how(self, random: Random, kind: str, keys: Sequence[str]) -> How:
         """The options of one task."""
@@ -70,7 +73,8 @@ class Habits:
             random.random() < 0.3,
             random.choice((99, 99, 99, 0.5, 0)),
             random.choice(self.ttls),
-            tuple(random.sample(keys, random.randint(1, 2))) if kind == "suppress" else (),
+            tuple(random.sample(keys, min(len(keys), random.randint(1, 2)))) if kind == "suppress" else (),
+            self.is_ahead,
             Sending(
                 max_in_flight=random.choice((1, 1, 2, 3)),
                 max_bisect_requests=random.choice((10_000, 10_000, 10_000, 4)),
@@ -97,7 +101,7 @@ def options_of(task: Task, uuid: str, stamp: str, expected_plan: str | None = No
         on_removed="expire" if is_snapshot(task) else "report",
         max_rejected=how.max_rejected,
         guards=NO_GUARDS,
-        generation=BEGAN + timedelta(days=task.day - DAYS - 2),
+        generation=BEGAN + timedelta(days=task.day - DAYS - 2 + 4 * (how.is_ahead and task.day >= DAYS)),
         expected_plan=expected_plan,
         resend_rejected=how.resend_rejected,
         stamp=stamp,

@@ -62,7 +62,7 @@ class Vendor:
         self.state = State(lambda: self.world.now().timestamp(), seed=f"{self.world.seed} {target.name}")
         self.state.switches = drawn(random)
         self.judge = Judge(target)
-        self.doubted = set[str]()
+        self.doubted, self.late_until = set[str](), 0.0
 
     @property
     def oddities(self) -> list[str]:
@@ -86,6 +86,7 @@ class Vendor:
         if fault == "late":
             late = world.chaos.random.random() * LATEST
             world.scheduler.spawn("late request", lambda: self._handle(request, sender, is_late=True), late)
+            self.late_until = world.scheduler.clock + late
             return Lost("no answer in time")
         if fault.endswith("odd"):
             return odd_wait(fault, world.chaos.random)
@@ -104,8 +105,11 @@ class Vendor:
         name = request.endpoint.name if request.endpoint else ""
         if name in _WRITES and not is_late:
             self.target.check_writer(sender)
+        known = list(self.state.violations)
         with self.judge.hearing(sender, batch_of(request)):
             answer = send(self.state, request)
+        if is_late:  # it was sent in time
+            self.state.violations = known
         self.world.tell(f"{name}: {_status(answer)} {_summary(request)}{' late' if is_late else ''}")
         return answer
 
