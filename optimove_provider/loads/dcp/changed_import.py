@@ -78,7 +78,8 @@ class ChangedImport:
     def _run(self, wait: timedelta, resumed: bool) -> None:
         load, ledger, now = self._load, self._ledger, self._load.staging.surroundings.now
         spool = self._rows(resumed)
-        with acquired(ledger.manifest_file, load.load_id, load.try_number, self._report.task) as lease:
+        whose, in_doubt_for = (load.load_id, load.try_number, self._report.task), self._publication.in_doubt_for
+        with acquired(ledger.manifest_file, *whose, in_doubt_for) as lease:
             plan = self._plan(spool)
             if plan.to_send:
                 self._upload(lease, plan, spool["columns"])
