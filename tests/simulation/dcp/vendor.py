@@ -197,9 +197,10 @@ class Vendor:
         body = self.s3.objects[key][0]
         header, *rows = body.splitlines(keepends=True)
         if fault == "row is dropped":
-            self._dropped[key] = [rows[0].decode().partition(",")[0].strip('"')]
+            self._dropped[key] = [_customer_in(rows[0])]
             return b"".join([header, *rows[1:]])
         if fault == "row is refused":
+            self._dropped[key] = [_customer_in(rows[-1])]  # where the history counts nothing, nobody can tell that
             return b"".join([header, *rows[:-1], rows[-1].rstrip() + b",more\n"])
         if fault == "import fails":
             return b"no" + body
@@ -281,6 +282,10 @@ def _may_fall(newer: Write, older: Write) -> bool:
     overwritten by it: by profiles and full imports, which wait for no file that is open. An import of what changed
     does."""
     return older.at < newer.at and not newer.waits
+
+
+def _customer_in(row: bytes) -> Customer:
+    return row.decode().partition(",")[0].strip('"')
 
 
 def _brought_by(body: bytes) -> dict[Place, int]:
