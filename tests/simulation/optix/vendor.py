@@ -106,7 +106,7 @@ class Vendor:
         self.state = State(lambda: self.world.now().timestamp(), seed=f"{self.world.seed} {target.name}")
         self.state.switches = drawn(random)
         self.judge = Judge(target)
-        self.doubted, self.late_until = set[str](), 0.0
+        self.doubted = set[str]()
 
     @property
     def oddities(self) -> list[str]:
@@ -130,7 +130,6 @@ class Vendor:
         if fault == "late":
             late = world.chaos.random.random() * LATEST
             world.scheduler.spawn("late request", lambda: self._handle(request, sender, is_late=True), late)
-            self.late_until = world.scheduler.clock + late
             return Lost("no answer in time")
         if fault.endswith("odd"):
             return Response(int(fault[:3]), b"", {"retry-after": world.chaos.random.choice(_ODD_WAITS)})
