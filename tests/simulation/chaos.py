@@ -47,6 +47,29 @@ STORAGE: Mapping[str, tuple[str, ...]] = {
     "read": ("slow read",),
 }
 """What becomes of each kind of step of the storage."""
+S3 = (
+    "S3 not reached",
+    "S3 lost before",
+    "S3 lost after",
+    "S3 late",
+    "S3 500 undone",
+    "S3 500 done",
+    "S3 503",
+    "S3 409",
+    "S3 403",
+    "S3 400",
+    "S3 clock",
+    "S3 page",
+    "upload forgotten",
+)
+"""What becomes of a request to a bucket. A page is a success that lacks what S3 tells. An upload is forgotten as by a
+rule of the bucket for old ones."""
+IMPORTS = ("import fails", "row is refused", "row is dropped")
+"""What becomes of a file: nothing of it is imported; or all but one row, of which the history tells, or nobody does."""
+HISTORIES = ("history lacks files", "history is old", "history is odd", "history is cut")
+"""What becomes of an answer of the upload history: it lacks what it had, or says what it said before, or has entries
+that are none, or no end."""
+FILES = (*S3, *IMPORTS, *HISTORIES)
 DEATHS = ("death", "death after closing", "loss of power")
 """How a process ends that is not asked."""
 HALTS = ("stands still", "clock jumps")
@@ -57,6 +80,7 @@ FAULTS = tuple(dict.fromkeys((*ANSWERS, *(fault for some in STORAGE.values() for
 CLASSES: Mapping[str, tuple[str, ...]] = {
     "answers": ANSWERS,
     "storage": tuple(dict.fromkeys(fault for some in STORAGE.values() for fault in some)),
+    "files": FILES,
     "deaths": DEATHS,
     "halts": HALTS,
     "moves": MOVES,
@@ -128,6 +152,10 @@ class Chaos:
     def is_end_of_closing(self) -> bool:
         """Whether the process that has just completed a batch dies before it hears of it."""
         return bool(self._next("closing", dict.fromkeys(self.deaths_after_closing, "death after closing")))
+
+    def planned(self, kind: str, faults: Mapping[int, str]) -> str:
+        """What becomes of the next thing of a kind that only some targets have; `faults` by its number."""
+        return self._next(kind, faults)
 
     def does(self, what: str, chance: float, counts: bool = True) -> bool:
         """Whether something happens that is drawn on the way; it may be counted later, where something comes of it."""

@@ -53,6 +53,7 @@ BOUNDS = {
     "answers": Bound(4.0, 100, 20),
     "storage": Bound(4.0, 100, 20),
     "deaths": Bound(4.0, 100, 20),
+    "files": Bound(4.0, 100, 20),
     "halts": Bound(4.0, 100, 20),
     "moves": Bound(4.0, 100, 20),
     "all": Bound(6.0, 200, 30),
@@ -76,12 +77,13 @@ def _needed(reports: Iterable[object]) -> int:
     return sum(int(getattr(report, name, 0)) for report in reports for name in ("accepted", "rejected", "expired"))
 
 
-def too_slow(found: Ended, met: Iterable[str]) -> str:
-    """What of a bound is not kept where these faults and moves were met, in words; empty if it is."""
+def too_slow(found: Ended, met: Iterable[str], waits: float = 0.0) -> str:
+    """What of a bound is not kept where these faults and moves were met, in words; empty if it is. `waits`: hours that
+    are not the loads' own, as targets take them."""
     classes = classes_of(met)
     mix = "all" if len(classes) > 1 else next(iter(classes), "nothing")
     for name, what in _WORDS.items():
-        is_so, bound = getattr(found, name), getattr(BOUNDS[mix], name)
+        is_so, bound = getattr(found, name), getattr(BOUNDS[mix], name) + (waits if name == "hours" else 0)
         if is_so > bound:
             return f"{is_so:.4g} {what}, where {mix} went wrong: {bound} at most are promised"
     return ""

@@ -75,6 +75,21 @@ class Pool(Executor):
                 self._world.scheduler.wait_for_any([one.process])
 
 
+class Lock:
+    """What threads of one process wait for, while the others go on."""
+
+    def __init__(self, world: "World") -> None:
+        self._world, self._is_held = world, False
+
+    def __enter__(self) -> None:
+        while self._is_held:
+            self._world.scheduler.pause(0.1)
+        self._is_held = True
+
+    def __exit__(self, *_: object) -> None:
+        self._is_held = False
+
+
 def any_done(world: "World", under_way: Collection[Future]) -> set[Future]:
     """Wait until at least one of them is done, as all processes do: others go on."""
     if not any(one.done() for one in under_way):

@@ -11,10 +11,12 @@ if TYPE_CHECKING:
 class Target(Protocol):
     """One of the targets of a world. It draws all that it decides from the chance that it is made with.
 
-    `smaller` has constants of the code that are small in a world: module, name and value.
+    `smaller` has constants of the code that are small in a world: module, name and value. `waits` are hours that a
+    target itself may take until it has done what was asked.
     """
 
     smaller: Sequence[tuple[Any, str, Any]]
+    waits: float
 
     def task(self, number: int, random: Random) -> "Task":
         """A task of one of the kinds that the target has, whose name begins with the number."""

@@ -9,6 +9,8 @@ from tests.simulation.airflow import Airflow, Task, Try
 from tests.simulation.chaos import Chaos
 from tests.simulation.coverage import Coverage, wanted
 from tests.simulation.cut import WHOLE, Cut
+from tests.simulation.dcp import table as dcp
+from tests.simulation.dcp.tasks import KINDS as DCP_KINDS
 from tests.simulation.liveness import Ended, ended, too_slow
 from tests.simulation.optix.connection import KEYS, NAMES, WANTED, OptixConnection, key_name
 from tests.simulation.optix.tasks import DAYS
@@ -23,17 +25,19 @@ LONGEST, MOST_STEPS = 5 * 86_400.0, 200_000
 MIXES: tuple[tuple[Callable[["World", Random], Target], ...], ...] = (
     (OptixConnection,),
     (OptixConnection,),
-    (OptixConnection,),
     (OptixConnection, OptixConnection),
+    (dcp.DcpTable,),
+    (dcp.DcpTable,),
+    (OptixConnection, dcp.DcpTable),
 )
 """What makes the targets of a world: one of these rows."""
 MOST_TASKS = 9
-TO_BE_MET = (*wanted((OPTIX_KINDS,)), *WANTED)
+TO_BE_MET = (*wanted((OPTIX_KINDS, DCP_KINDS)), *WANTED, *dcp.WANTED)
 """What worlds are to meet, some of them."""
 SHRINKABLE = frozenset(
     (
         *(f"task {number}" for number in range(MOST_TASKS)),
-        *(f"key {key_name(name, number)}" for name in NAMES for number in range(KEYS)),
+        *(f"key {key_name(name, number)}" for name in (*NAMES, dcp.NAME) for number in range(KEYS)),
         *(f"day {day}" for day in range(1, DAYS + 1)),
     )
 )
@@ -130,7 +134,7 @@ class World:
 
     def _judge_liveness(self) -> None:
         self.ended = ended(self, self.tasks)
-        if told := too_slow(self.ended, self.chaos.met):
+        if told := too_slow(self.ended, self.chaos.met, max(target.waits for target in self.targets)):
             raise WrongWorld(told)
 
     def run_tasks(self, *tasks: Task) -> None:

@@ -48,6 +48,7 @@ def key_name(target: str, number: int) -> str:
 class OptixConnection:
     """A `Target` of a world. `said` has, by load, what its rows say of keys."""
 
+    waits = 0.0
     smaller: Sequence[tuple[Any, str, Any]] = ((data_connections, "MAX_RECORDS", SLICE_ROWS),)
 
     def __init__(self, world: "World", random: Random) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from optimove_provider.contract.wire.messages import Answer, Lost, Request, Response
 from optimove_provider.emulator import State, send
 from optimove_provider.emulator.model.switches import Switches
+from tests.simulation.answers import ANSWERS, DONE, LATEST, REFUSED, odd_wait
 from tests.simulation.optix.judge import Judge
 from tests.simulation.source import POISON
 
@@ -16,52 +17,7 @@ if TYPE_CHECKING:
     from tests.simulation.airflow import Try
     from tests.simulation.optix.connection import OptixConnection
 
-SIGN_IN = Response(200, b"<!DOCTYPE html><html><body>Sign in</body></html>", {"content-type": "text/html"})
-_REFUSED = {
-    "refused": Response(400, b"bad request"),
-    "refused by name": Response(400, b'{"message": "data[0] is odd", "detail": [{"loc": ["body", "data", 0]}]}'),
-    "too large": Response(413, b"too large"),
-}
-"""Nothing is done for these, and they say that rows are bad, although they are not."""
-_ANSWERS = {
-    "429": Response(429, b"", {"retry-after": "7"}),
-    "429 for long": Response(429, b"", {"retry-after": "90"}),
-    "503": Response(503, b"try later"),
-    "500 undone": Response(500, b"trouble"),
-    "408": Response(408, b""),
-    "499": Response(499, b""),
-    "sign-in page": SIGN_IN,
-    "forbidden": Response(403, b'{"message": "Forbidden"}'),
-    "not found": Response(404, b'{"message": "no such data connection"}'),
-    "conflict": Response(409, b""),
-    **_REFUSED,
-}
-"""Nor is for these."""
-_DONE = {
-    "500 done": Response(500, b"trouble"),
-    "408 done": Response(408, b""),
-    "499 done": Response(499, b""),
-    "202": Response(202, b'{"message": "queued"}'),
-    "cut body": Response(200, b'{"success": tr'),
-}
-_ODD_WAITS = (
-    "soon",
-    "-5",
-    "1e3",
-    "0.5",
-    "1 minute",
-    "7, 9",
-    "99999999999999999999",
-    "Sat, 29 Feb 2020 00:00:00 GMT",
-    "Sun, 01 Mar 2020 00:20:00 GMT",
-    "2020-03-01T00:10:00Z",
-    '"3"',
-    "",
-)
-"""Of Retry-After. A world begins on 2020-03-01."""
 _WRITES = ("upload_data", "update_data")
-LATEST = 50.0
-"""Seconds after which a request is carried out, at the latest, whose answer was lost: less than a lease outlasts it."""
 _SWITCHES: Mapping[str, tuple[Any, ...]] = {
     "poison_named": ("none",),
     "success_status": (201, 202, 204),
@@ -132,17 +88,17 @@ class Vendor:
             world.scheduler.spawn("late request", lambda: self._handle(request, sender, is_late=True), late)
             return Lost("no answer in time")
         if fault.endswith("odd"):
-            return Response(int(fault[:3]), b"", {"retry-after": world.chaos.random.choice(_ODD_WAITS)})
-        if fault in _ANSWERS:
-            self.doubted |= rows_of(request).keys() if fault in _REFUSED else set()
-            return _ANSWERS[fault]
+            return odd_wait(fault, world.chaos.random)
+        if fault in ANSWERS:
+            self.doubted |= rows_of(request).keys() if fault in REFUSED else set()
+            return ANSWERS[fault]
         answer = self._handle(request, sender)
         if completes(request) and world.chaos.is_end_of_closing():
             world.die("as the batch is completed")
         world.step(f"answer {name}")
         if fault == "lost after":
             return Lost("the connection was reset")
-        return _DONE[fault] if fault in _DONE and isinstance(answer, Response) and answer.ok else answer
+        return DONE[fault] if fault in DONE and isinstance(answer, Response) and answer.ok else answer
 
     def _handle(self, request: Request, sender: "Try", is_late: bool = False) -> Answer:
         name = request.endpoint.name if request.endpoint else ""
