@@ -53,11 +53,6 @@ class Process:
         self.waiting = [other for other in self.waiting if other is not one]
 
     @property
-    def is_alive(self) -> bool:
-        """Whether it may do anything more."""
-        return not (self.is_over or self.is_dead)
-
-    @property
     def root(self) -> "Process":
         """The process that this one goes on in the name of: itself, or who began it."""
         return self.parent.root if self.parent else self

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections import Counter
 from itertools import islice
 from pathlib import Path
 
@@ -15,7 +16,6 @@ from tests.simulation.world import TO_BE_MET
 
 WORLDS = 300
 FOUND = {
-    7: "as the command's example",
     2001: "frozen rows that an intent names were lost with the power, and every later load of the target failed",
 }
 """Seeds that have found something that was mended since, and what."""
@@ -38,9 +38,10 @@ def test_much_happens_in_them(worlds, what, least):
     assert sum(getattr(life, what) for life in worlds) / len(worlds) >= least
 
 
-def test_everything_is_met_in_them(worlds):
-    met = sum((life.met for life in worlds), start=worlds[0].met.__class__())
-    assert too_rare(met, TO_BE_MET, 20) == {}  # once at least; make simulate asks for more
+def test_whatever_may_go_wrong_does_in_them(worlds):
+    met = sum((life.met for life in worlds), start=Counter())
+    often = [name for name in TO_BE_MET if name.startswith(("fault", "move", "switch", "outcome"))]
+    assert too_rare(met, often, 20) == {}  # once at least; make simulate asks for more, and for all
 
 
 def test_virtual_time_goes_fast(worlds):

@@ -62,7 +62,7 @@ class Vendor:
         self.state = State(lambda: self.world.now().timestamp(), seed=f"{self.world.seed} {target.name}")
         self.state.switches = drawn(random)
         self.judge = Judge(target)
-        self.doubted, self.late_until = set[str](), 0.0
+        self.doubted = set[str]()
 
     @property
     def oddities(self) -> list[str]:
@@ -86,7 +86,6 @@ class Vendor:
         if fault == "late":
             late = world.chaos.random.random() * LATEST
             world.scheduler.spawn("late request", lambda: self._handle(request, sender, is_late=True), late)
-            self.late_until = world.scheduler.clock + late
             return Lost("no answer in time")
         if fault.endswith("odd"):
             return odd_wait(fault, world.chaos.random)

@@ -98,7 +98,7 @@ def test_loads_of_every_kind_and_end_on_real_airflow(
     emulator, airflow_db, connection, table, log, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("AIRFLOW__OPTIMOVE__SYNC_LOG", json.dumps(BOTH))
-    emulator.state.faults.order(Fault("upload_data", status=500, times=1))
+    emulator.state.faults.order(Fault("upload_data", status=429, times=1))
     profiles, to = [{"customerId": "1", "age": 3}], {"data_connection_uuid": connection, "primary_key": "id"}
     with DAG("logged_loads") as dag:
         first = OptixUploadOperator(
@@ -142,7 +142,7 @@ def test_loads_of_every_kind_and_end_on_real_airflow(
 
 
 def test_a_retry_takes_the_place_of_the_try_before(emulator, connection, log, tmp_path):
-    emulator.state.faults.order(Fault("upload_data", status=500))
+    emulator.state.faults.order(Fault("upload_data", status=429))
     operator = upload(connection, sending={"give_up_after": 0}, sync_log=BOTH, source=flawed(tmp_path), max_rejected=1)
     with pytest.raises(AirflowException):
         run(operator, run_id="r", max_tries=1)
