@@ -19,7 +19,7 @@ def perhaps_done(answer: Answer) -> bool:
     return answer.sent if isinstance(answer, Lost) else judge(answer) is AnswerMeaning.IN_DOUBT
 
 
-class InDoubt:
+class ChangesInDoubt:
     """When the last change of a client went without a clear answer. Threads may share it."""
 
     def __init__(self, surroundings: Surroundings) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from optimove_provider.clients.http.in_doubt import InDoubt
+from optimove_provider.clients.http.in_doubt import ChangesInDoubt
 from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.disk.room import keeping
 from optimove_provider.loads.report.report import Report
@@ -48,7 +48,7 @@ class Publication:
     ) -> None:
         self._to, self._journal, self._report = to, journal, report
         self._remember, self._on_aborted = remember, on_aborted
-        self._late = InDoubt(to.staging.surroundings)
+        self._late = ChangesInDoubt(to.staging.surroundings)
 
     def resume(self) -> bool:
         """Go on from a try that had prepared the files, with its report; tells whether there was one."""
