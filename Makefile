@@ -55,8 +55,8 @@ test: $(READY)  ## the whole test suite; ARGS="-k name" narrows it
 test-lowest: $(LOWEST_READY)  ## what touches Airflow, Arrow or DuckDB, on their lowest supported versions
 	$(LOWEST)/bin/python -m pytest $(SPREAD) -m "not any_version" $(LOWEST_TESTS) $(ARGS)
 
-simulate: $(READY)  ## loads, faults and deaths in worlds of their own: SEEDS=1000, or SEED=7 TRACE=1
-	$(VENV)/bin/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000)) $(if $(TRACE),--trace)
+simulate: $(READY)  ## loads, faults and deaths in worlds of their own: SEEDS=1000, or SEED=7 TRACE=1 ONLY='task 1, key k2'
+	$(VENV)/bin/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000)) $(if $(ONLY),--only "$(ONLY)") $(if $(TRACE),--trace)
 
 describe: $(READY)  ## schemathesis against the emulator's own description: EXAMPLES=300 for each endpoint, SEED=1
 	EXAMPLES=$(or $(EXAMPLES),300) SEED=$(or $(SEED),1) $(VENV)/bin/python -m pytest \

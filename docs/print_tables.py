@@ -5,6 +5,7 @@ A test compares what is printed here with what is in the repository.
 
 import re
 import sys
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from optimove_provider.records.findings.file_rules import FILE_RULES
 from optimove_provider.tasks.telling.sync_log_tables import OF_LOADS, OF_REJECTED, Column
 
 DOCS = Path(__file__).parent
+MUTANTS = DOCS.parent / "tests/simulation/mutants/found_by.toml"
 
 
 def rules() -> str:
@@ -208,6 +210,13 @@ def _stage_table() -> Iterator[str]:
         yield _row(f"`{stage}`", meaning, following)
 
 
+def mutants() -> str:
+    """The faults that are planted to be found, with the seeds that find them, for docs/reliability.md."""
+    found = tomllib.loads(MUTANTS.read_text("utf-8"))
+    told = (_row(one["what"], f"`{name}`", str(one["seed"])) for name, one in sorted(found.items()))
+    return "\n".join([_row("planted fault", "patch", "seed"), _row("---", "---", "---"), *told])
+
+
 def sync_log(columns: tuple[Column, ...]) -> str:
     """The columns of a table of the sync log, for docs/sync-log.md."""
     told = (_row(f"`{one.name}`", f"`{one.sql_type}`", one.says) for one in columns)
@@ -231,6 +240,7 @@ SECTIONS = {
     ("reference/connections", "fields"): connections,
     ("reference/configuration", "options"): configuration,
     ("reliability", "stages"): stages,
+    ("reliability", "mutants"): mutants,
     ("sync-log", "loads"): lambda: sync_log(OF_LOADS),
     ("sync-log", "rejected rows"): lambda: sync_log(OF_REJECTED),
 }
