@@ -201,6 +201,16 @@ def given_up() -> dict[str, Any]:
     return {"format": FORMAT, "given_up": True}
 
 
+def has_ended(staging: Staging, load_id: str) -> bool:
+    """Whether nothing can become of a load any more: it is finished or was given up, or has no log, as profiles that
+    are written over REST."""
+    try:
+        found = staging.read(f"loads/{load_id}/load.json")
+    except TornFile:
+        return False
+    return found is None or bool(found.get("given_up")) or found.get("stage") == Stage.FINISHED
+
+
 class Journal:
     """The write-ahead log of one load; `part` names one of its batches that has a log of its own.
 
