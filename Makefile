@@ -4,7 +4,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up docs test test-lowest test-next simulate check lock clean
+.PHONY: help setup demo up docs test test-lowest test-next simulate mutate check lock clean
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
@@ -70,6 +70,11 @@ test-next: $(NEXT)/bin/uv  ## what touches Airflow, on its newest pre-release wi
 
 simulate: $(READY)  ## loads, faults and deaths in worlds of their own: SEEDS=1000, or SEED=7 TRACE=1
 	$(VENV)/bin/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000)) $(if $(TRACE),--trace)
+
+mutate: $(READY)  ## change the code to see whether its tests notice: MODULE=loads/plan/grain.py, or SEED=20 MODULES=3 MUTANTS=20
+	@$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --group mutation --constraints constraints/newest.txt
+	$(VENV)/bin/python -m benchmarks.mutation $(if $(MODULE),--module $(MODULE),--seed $(or $(SEED),20) \
+	  --modules $(or $(MODULES),3)) --mutants $(or $(MUTANTS),20)
 
 check: $(READY)  ## format, lint, types, layers
 	$(VENV)/bin/ruff format --check
