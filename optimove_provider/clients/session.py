@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Generic, Self, TypeVar
 
 from optimove_provider.clients.http.drive import Budget, Send, arun, polite, run
+from optimove_provider.clients.http.in_doubt import InDoubt
 from optimove_provider.clients.http.patience import Patience, Retries
 from optimove_provider.clients.http.transport import Transport
 from optimove_provider.clients.settings import Settings
@@ -43,6 +44,7 @@ class Client(Generic[S]):
         self._transport = Transport(settings.timeout_seconds)
         self._send = send or self._transport
         self.timeline = Timeline(surroundings)
+        self._in_doubt = InDoubt(surroundings)
         self._learnt: tuple[str, ...] = ()
         for warning in settings.warnings:
             log.warning("%s", warning)
@@ -66,6 +68,10 @@ class Client(Generic[S]):
         """Run a flow from an event loop, for instance a trigger's; `threads` are those that work and wait meanwhile."""
         with self._named():
             return await arun(self._polite(flow), self._exchange, threads=threads)
+
+    def in_doubt_for(self) -> timedelta:
+        """For how long a change of this client's may still be carried out whose answer did not come; zero mostly."""
+        return self._in_doubt.left
 
     def learn(self, *secrets: str) -> None:
         """From here on these are struck out, too."""
@@ -104,7 +110,11 @@ class Client(Generic[S]):
         """
         secrets = (*self.settings.struck_out, *self._learnt)
         addressed = self.settings.address(request)
-        answer = self._send(addressed)
+        answer = None
+        try:
+            answer = self._send(addressed)
+        finally:
+            self._in_doubt.see(request, answer)
         self.timeline.see(answer)
         if isinstance(answer, Lost):
             return replace(answer, reason=shown(redact(answer.reason, secrets, MAX_TEXT)))

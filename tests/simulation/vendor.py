@@ -26,9 +26,8 @@ _ANSWERS = {
 """Nothing is done for these."""
 _DONE = {"500 done": Response(500, b"trouble"), "202": Response(202, b'{"message": "queued"}')}
 _WRITES = ("upload_data", "update_data")
-LATEST = 0.5
-"""Seconds after which a request is carried out whose answer was lost: before it is sent again. With 5, seed 1066 has it
-overwrite what another load has brought meanwhile: nothing that is documented lets a client prevent that."""
+LATEST = 50.0
+"""Seconds after which a request is carried out, at the latest, whose answer was lost: less than a lease outlasts it."""
 
 
 class WrongWorld(AssertionError):

@@ -13,11 +13,13 @@ from fsspec.implementations.local import LocalFileSystem
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.clients.settings import OptixSettings
 from optimove_provider.emulator import API_KEY, BRAND_KEY, State, send
+from optimove_provider.loads.ledger.ledger import ledger_of
 from optimove_provider.loads.optix.load import load
 from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.options import Sending
+from tests.support.ledgers import let_lease_end
 from tests.support.virtual_time import ClientTime
 
 SETTINGS = OptixSettings(
@@ -70,6 +72,15 @@ class Target:
         return UploadOptions(
             OptixTarget(self.data_connection_uuid, "id", **target), sending=Sending(**sending), **settings
         )
+
+    def let_a_minute_pass(self) -> None:
+        """Nobody has the lease then, nor is anything on its way any more whose answer was lost."""
+        self.time.sleep(60)
+        let_lease_end(self.ledger)
+
+    @property
+    def ledger(self) -> Any:
+        return ledger_of(self.staging, "optix", self.client.settings.host, self.data_connection_uuid)
 
     @property
     def requests(self) -> list[tuple[int, bool, str]]:

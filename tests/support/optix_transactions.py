@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 
 from optimove_provider.loads.erasure.expire_keys import ExpireOptions, expire_keys
-from optimove_provider.loads.ledger.ledger import ledger_of
 from optimove_provider.loads.optix.load import plan
 from optimove_provider.loads.optix.update import Update, load_update
 from optimove_provider.loads.report.report import Report
@@ -64,10 +63,6 @@ class TransactionTarget(Target):
     @property
     def sent(self):
         return sum(records for records, _, _ in self.requests)
-
-    @property
-    def ledger(self):
-        return ledger_of(self.staging, "optix", self.client.settings.host, self.data_connection_uuid)
 
 
 def named(keys):

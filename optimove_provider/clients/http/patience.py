@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from optimove_provider.clients.http.in_doubt import perhaps_done
 from optimove_provider.clients.http.retry_after import seconds_asked_for
 from optimove_provider.contract.wire.messages import Answer, Lost, Request, Response
 from optimove_provider.contract.wire.success import AnswerMeaning, judge
@@ -100,7 +101,7 @@ class Tries:
         if not would_wait or left <= 0 or asked > left:
             self.told, self.asked = self._told(answer, asked, would_wait), asked
             return None
-        self.perhaps_done = self.perhaps_done or _perhaps_done(answer)
+        self.perhaps_done = self.perhaps_done or perhaps_done(answer)
         return max(min(self._backoff * jitter, left), asked)
 
     def last(self, answer: Answer) -> Answer:
@@ -133,7 +134,7 @@ class Tries:
         """Whether to send again: what is safe to repeat, or what was certainly not done."""
         if self.request.endpoint is not None and self.request.endpoint.retry_safe:
             return True
-        return not _perhaps_done(answer)
+        return not perhaps_done(answer)
 
     def _asked(self, answer: Answer) -> float:
         """The least wait: what Retry-After asks for, or what the endpoint's own documentation does."""
@@ -164,7 +165,3 @@ def _from(now: datetime, seconds: float) -> str:
         return f"; it may be tried again from {now + timedelta(seconds=seconds):%Y-%m-%d %H:%M:%S} UTC on"
     except OverflowError:
         return ""
-
-
-def _perhaps_done(answer: Answer) -> bool:
-    return answer.sent if isinstance(answer, Lost) else judge(answer) is AnswerMeaning.IN_DOUBT

@@ -126,7 +126,8 @@ class _Expiring:
 
     def run(self, try_number: int) -> None:
         report = self.report
-        with acquired(self.ledger.manifest_file, report.load_id, try_number, report.task) as lease:
+        manifest_file, in_doubt_for = self.ledger.manifest_file, self.client.in_doubt_for
+        with acquired(manifest_file, report.load_id, try_number, report.task, in_doubt_for) as lease:
             if self.options.suppress:
                 suppression_list.add(self.ledger, lease, self._texts(), f"load {report.load_id}")
             expiry = self._planned()

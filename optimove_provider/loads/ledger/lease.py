@@ -22,6 +22,13 @@ log = logging.getLogger(__name__)
 LASTS = timedelta(seconds=60)
 RENEWED_EVERY = timedelta(seconds=20)
 TRUSTED_FOR = timedelta(seconds=30)
+InDoubtFor = Callable[[], timedelta]
+"""For how long a request of the holder's may still be carried out whose answer was lost."""
+
+
+def at_once() -> timedelta:
+    """Nothing is sent, or every answer came."""
+    return timedelta()
 
 
 class LeaseLost(OptimoveProviderError):
@@ -60,7 +67,8 @@ class TargetBusy(OptimoveProviderError):
 class Lease:
     """A lease that was acquired. As a context manager, it renews itself meanwhile, and is given back at the end."""
 
-    def __init__(self, manifest_file: ManifestFile, holder: Holder) -> None:
+    def __init__(self, manifest_file: ManifestFile, holder: Holder, in_doubt_for: InDoubtFor = at_once) -> None:
+        self._in_doubt_for = in_doubt_for
         self.manifest_file, self._surroundings = manifest_file, manifest_file.staging.surroundings
         self.load_id, self.token = holder.load_id, holder.token
         self._renewed_at, self._detached = holder.renewed_at, False
@@ -93,11 +101,22 @@ class Lease:
         self._detached = True
 
     def release(self) -> None:
-        """Give the lease back; nothing happens where somebody else has acquired it."""
+        """Give the lease back; nothing happens where somebody else has acquired it.
+
+        Where the answer to a request was lost, the lease ends by itself instead, once it may be taken for certain that
+        nothing arrives any more: after somebody else's newer rows it would overwrite them.
+        """
+        wait = self._in_doubt_for()
         try:
-            self.change(lambda manifest: replace(manifest, holder=None))
+            self._end_after(wait) if wait else self.change(lambda manifest: replace(manifest, holder=None))
         except LeaseLost:
             log.info("load %s: its lease of %s had ended before", self.load_id, self._place)
+
+    def _end_after(self, wait: timedelta) -> None:
+        now = self._surroundings.now()
+        self.change(lambda manifest: _held(manifest, now, now + wait))
+        told = "an answer was lost, and its request may still be carried out: the lease of %s ends in %.0f s"
+        log.info(told, self._place, wait.total_seconds())
 
     def __enter__(self) -> Self:
         self._renewals = self._surroundings.repeat(RENEWED_EVERY, self._still_renewed, "optimove-lease")
@@ -144,7 +163,9 @@ class Lease:
             self._renewals.stop()
 
 
-def acquire(manifest_file: ManifestFile, load_id: str, try_number: int, task: str = "") -> Lease | Held:
+def acquire(
+    manifest_file: ManifestFile, load_id: str, try_number: int, task: str = "", in_doubt_for: InDoubtFor = at_once
+) -> Lease | Held:
     """Acquire the lease of a target, or tell who has it. It never waits.
 
     The same try of the same load takes its own lease over, as a task does that resumes; another try waits it out,
@@ -165,7 +186,7 @@ def acquire(manifest_file: ManifestFile, load_id: str, try_number: int, task: st
         manifest_file.change(take)
     except _Taken as taken:
         return taken.held
-    return Lease(manifest_file, wanted)
+    return Lease(manifest_file, wanted, in_doubt_for)
 
 
 def release_of(manifest_file: ManifestFile, load_id: str) -> bool:
@@ -186,9 +207,14 @@ def release_of(manifest_file: ManifestFile, load_id: str) -> bool:
 
 
 @contextmanager
-def acquired(manifest_file: ManifestFile, load_id: str, try_number: int, task: str = "") -> Iterator[Lease]:
-    """The lease of a target while the block lasts. Raises TargetBusy while another load has it."""
-    lease = acquire(manifest_file, load_id, try_number, task)
+def acquired(
+    manifest_file: ManifestFile, load_id: str, try_number: int, task: str = "", in_doubt_for: InDoubtFor = at_once
+) -> Iterator[Lease]:
+    """The lease of a target while the block lasts. Raises TargetBusy while another load has it.
+
+    Whoever sends in the block says with `in_doubt_for` how long the lease has to outlast it.
+    """
+    lease = acquire(manifest_file, load_id, try_number, task, in_doubt_for)
     if isinstance(lease, Held):
         raise TargetBusy(lease)
     with lease:

@@ -66,7 +66,9 @@ class Transaction:
 
     def run(self, try_number: int) -> None:
         """Bring the target to what the rows say. Raises TargetBusy, and what planning and sending raise."""
-        with acquired(self.ledger.manifest_file, self.report.load_id, try_number, self.report.task) as lease:
+        report, manifest_file = self.report, self.ledger.manifest_file
+        in_doubt_for = self.client.in_doubt_for
+        with acquired(manifest_file, report.load_id, try_number, report.task, in_doubt_for) as lease:
             plan = self.plan()
             sender = self._send(lease, plan)
             refused = self._expire(lease, plan) if plan.removed else []

@@ -17,7 +17,7 @@ from optimove_provider.contract.wire.messages import Flow
 from optimove_provider.disk.room import at_the_end
 from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.keys import known_count, newer_rows
-from optimove_provider.loads.ledger.lease import Lease, acquired
+from optimove_provider.loads.ledger.lease import InDoubtFor, Lease, acquired
 from optimove_provider.loads.ledger.ledger import NO_LEDGER, Ledger
 from optimove_provider.loads.ledger.manifest import Manifest, PartlyVisible
 from optimove_provider.loads.optix.bisect import Put
@@ -86,7 +86,8 @@ def load_update(
             report.tell_warnings(spool.warnings, spool.warning_note)
             keep_rejected(journal, spool, SliceOutcomes(), report, spool.parts)
             judge(report, options.max_rejected, NOTHING_SENT)
-            with _marked(ledger, journal, update, spool, try_number, report) as (parts, may_send):
+            marked = _marked(ledger, journal, update, spool, try_number, report, client.in_doubt_for)
+            with marked as (parts, may_send):
                 puts = _update_puts(options.target)
                 _update(SliceSender(client, parts, journal, options.sending, puts, may_send), spool, report, update)
 
@@ -106,7 +107,13 @@ def _frozen(open_rows: OpenRows, update: Update, journal: Journal, resumed: bool
 
 @contextmanager
 def _marked(
-    ledger: Ledger | None, journal: Journal, update: Update, spool: Spool, try_number: int, report: Report
+    ledger: Ledger | None,
+    journal: Journal,
+    update: Update,
+    spool: Spool,
+    try_number: int,
+    report: Report,
+    in_doubt_for: InDoubtFor,
 ) -> Iterator[tuple[RowFiles, Callable[[], None]]]:
     """The rows to send, and the right to: the lease of the target, with their keys marked unknown in its ledger.
 
@@ -118,7 +125,7 @@ def _marked(
             _tell_not_known(report, spool.parts.rows)
         yield spool.parts, lambda: None
         return
-    with acquired(ledger.manifest_file, journal.load_id, try_number, report.task) as lease:
+    with acquired(ledger.manifest_file, journal.load_id, try_number, report.task, in_doubt_for) as lease:
         parts = _known_parts(journal, spool) if journal.has_sent else _mark(ledger, lease, journal, spool)
         report.suppressed = journal.plan.get("suppressed", 0)
         report.stale = spool.fit - parts.rows - report.suppressed

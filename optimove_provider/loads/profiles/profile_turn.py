@@ -11,7 +11,7 @@ from optimove_provider.loads.dcp.columns import TableColumns
 from optimove_provider.loads.dcp.profile_marks import ProfileMarks
 from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.keys import newer_keys
-from optimove_provider.loads.ledger.lease import Lease, acquired
+from optimove_provider.loads.ledger.lease import InDoubtFor, Lease, acquired, at_once
 from optimove_provider.loads.ledger.ledger import NO_LEDGER, Ledger
 from optimove_provider.loads.plan.planner import is_below_watermark
 from optimove_provider.loads.profiles.rest_load import (
@@ -46,7 +46,9 @@ def no_one(record: Record) -> tuple[str, Collection[str]]:
     raise UnfitRecord("nobody can tell whom this record is about")
 
 
-def profile_turn(ledger: Ledger | None, load: RestLoad, about: About = no_one) -> TakeTurn[Profile]:
+def profile_turn(
+    ledger: Ledger | None, load: RestLoad, about: About = no_one, in_doubt_for: InDoubtFor = at_once
+) -> TakeTurn[Profile]:
     """What lets a load of profiles send: those of it that the ledger of the table has newer are left out.
 
     Profiles that write attributes which the table's imports have are compared with it and marked in it, the others
@@ -60,7 +62,7 @@ def profile_turn(ledger: Ledger | None, load: RestLoad, about: About = no_one) -
         if ledger is None:
             load.report.note(NO_LEDGER)
         put_aside = [one for record in unfit for one in _put_aside(record, about)]
-        return _turn(ledger, load, fit, put_aside) if ledger and (fit or put_aside) else no_turn(fit)
+        return _turn(ledger, load, fit, put_aside, in_doubt_for) if ledger and (fit or put_aside) else no_turn(fit)
 
     return take_turn
 
@@ -74,9 +76,13 @@ def _put_aside(record: Record, about: About) -> Iterator[_Unfit]:
 
 @contextmanager
 def _turn(
-    ledger: Ledger, load: RestLoad, fit: Sequence[Prepared[Profile]], unfit: Sequence[_Unfit]
+    ledger: Ledger,
+    load: RestLoad,
+    fit: Sequence[Prepared[Profile]],
+    unfit: Sequence[_Unfit],
+    in_doubt_for: InDoubtFor,
 ) -> Iterator[Turn[Profile]]:
-    with acquired(ledger.manifest_file, load.report.load_id, 1, load.report.task) as lease:
+    with acquired(ledger.manifest_file, load.report.load_id, 1, load.report.task, in_doubt_for) as lease:
         columns, marks = TableColumns(ledger), ProfileMarks(ledger)
         keyed, concern = list(_keys_of(fit)), cache(columns.concern)  # under the lease nobody else changes it
         of_imports = [one for one in keyed if concern(_names([one]))]

@@ -143,7 +143,7 @@ def write_profiles(
     def send(profile: tuple[str, dict[str, JsonValue]]) -> None:
         client.write_profile(service_id, table.id, *profile)
 
-    load.run(records, prepare, send, profile_turn(ledger, load, about))
+    load.run(records, prepare, send, profile_turn(ledger, load, about, client.in_doubt_for))
 
 
 def create_aliases(client: DcpClient, service_id: int, records: Sequence[Record], load: RestLoad) -> None:

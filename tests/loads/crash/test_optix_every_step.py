@@ -148,6 +148,7 @@ def test_with_many_to_expire_a_key_that_came_back_before_the_retry_stays(target)
     with pytest.raises(Killed):
         target.sync({"stay": "1"}, night(1), LOAD_ID, on_removed="expire")
     target.kill_at = 0
+    target.let_a_minute_pass()
     target.sync({"k000000": "new"}, night(2), source_is="delta")
     report = target.sync({"stay": "1"}, night(1), LOAD_ID, on_removed="expire")
     assert (report.expired, target.values) == (10_000, {"k000000": "new", "stay": "1"})

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from optimove_provider.loads.ledger.lease import Held, Lease, LeaseLost
+from optimove_provider.loads.ledger.lease import Held, Lease, LeaseLost, acquire
 from tests.support.ledgers import hour
 
 
@@ -107,3 +107,23 @@ def test_a_detached_lease_ends(target):
         lease.detach(hour(102))
     target.clock.forward(7200)
     assert isinstance(target.lease("b"), Lease)
+
+
+def test_it_outlasts_a_request_whose_answer_was_lost(target):
+    lease = acquire(target.ledger.manifest_file, "a", 1, "", lambda: timedelta(seconds=45))
+    with lease:
+        target.clock.forward(10)
+    target.clock.forward(44)
+    assert isinstance(target.lease("b"), Held)
+    assert isinstance(target.lease("a", 2), Held), "nor may it send what it plans anew"
+    target.clock.forward(1)
+    assert isinstance(target.lease("b"), Lease)
+
+
+def test_it_does_not_outlast_anything_where_somebody_else_has_it(target):
+    lost = acquire(target.ledger.manifest_file, "a", 1, "", lambda: timedelta(seconds=45))
+    target.clock.forward(61)
+    lease = target.lease("b")
+    lost.release()
+    lease.release()
+    assert isinstance(target.lease("c"), Lease)

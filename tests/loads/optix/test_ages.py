@@ -156,7 +156,7 @@ def test_a_retry_keeps_the_age_of_the_rows_that_it_sends(target):
     with pytest.raises(Killed):
         target.sync({"k": "1"}, night(1), load_id, source_is="delta")
     target.kill_at = 0
-    let_lease_end(target.ledger)
+    target.let_a_minute_pass()
     target.sync({"k": "2"}, night(2), source_is="delta")
     assert target.sync({}, night(3), load_id, source_is="delta").stale == 1
     assert target.values == {"k": "2"}

@@ -9,7 +9,6 @@ from optimove_provider.loads.plan.guards import GuardStopped
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.options import Guards
-from tests.support.ledgers import let_lease_end
 from tests.support.optix_target import Killed, opened
 from tests.support.optix_transactions import NO_GUARDS, TransactionTarget, counts, night, planned, rows
 
@@ -125,7 +124,7 @@ def test_a_load_that_died_is_no_accident_for_the_next_one_but_hides_none(target,
     with pytest.raises(Killed):
         target.sync(MINE, night(1), **{**how, "guards": NO_GUARDS})
     target.kill_at = 0
-    let_lease_end(target.ledger)
+    target.let_a_minute_pass()
     with pytest.raises(GuardStopped, match="60 records change"):
         target.sync(dict.fromkeys(KEYS, "other"), night(2), **DELTA)
     assert target.sync(MINE, night(2), **DELTA).accepted == 60

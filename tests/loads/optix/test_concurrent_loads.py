@@ -21,7 +21,6 @@ from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.options import Guards
 from tests.support.crash.dying import DyingTarget, fate
-from tests.support.ledgers import let_lease_end
 from tests.support.optix_target import Killed, opened
 from tests.support.optix_transactions import counts, night, planned, rows
 
@@ -62,7 +61,7 @@ def update_until_second_request(target, values):
     with pytest.raises(Killed):
         update(target, values)
     target.kill_at = 0
-    let_lease_end(target.ledger)
+    target.let_a_minute_pass()
 
 
 def test_a_retry_that_reads_other_rows_commits_them_though_an_earlier_try_has_committed(target, monkeypatch):
@@ -205,7 +204,7 @@ def test_rows_refused_in_a_second_batch_are_unknown_as_the_first_may_have_been_c
     with pytest.raises(Killed):
         target.sync({"a": "poison", "b": "3", "c": "3"}, night(1), LOAD_ID)
     target.kill_at = 0
-    let_lease_end(target.ledger)
+    target.let_a_minute_pass()
     target.state.switches = POISON
     report = target.sync({}, night(1), LOAD_ID, max_rejected=1)
     assert (report.accepted, report.rejected, target.values["a"]) == (2, 1, "poison")

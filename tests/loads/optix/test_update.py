@@ -198,6 +198,7 @@ def test_rows_that_a_load_may_have_sent_are_not_known_to_be_there(ignoring):
         ignoring.sync({"a": "1"}, night(1))
     ignoring.state.faults.answers.clear()
     assert ignoring.ledger.read().intents
+    ignoring.let_a_minute_pass()
     for number in (2, 3):
         assert evidence_of(ignoring.update({"a": str(number)}, night(number))) == UNCOUNTED
     assert ignoring.values == {}

@@ -87,6 +87,7 @@ def test_a_retry_tells_what_the_first_try_told(target):
     target.kill_at = len(target.bodies) + 1
     with pytest.raises(optix_target.Killed):
         loaded(target, "a", "b", load_id=own)
+    target.let_a_minute_pass()
     assert loaded(target, "a", "b", load_id=own) == ["it also has 'b'"]
     assert loaded(target, "a", "b") == []
 

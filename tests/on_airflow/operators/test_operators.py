@@ -333,8 +333,8 @@ def test_a_retry_sends_what_was_frozen_whatever_became_of_the_source(emulator, c
         source=str(tmp_path / named),
         sending={"give_up_after": 0},
     )
-    emulator.state.faults.order(Fault("upload_data", status=500))
-    with pytest.raises(AirflowException, match="500"):
+    emulator.state.faults.order(Fault("upload_data", status=429))
+    with pytest.raises(AirflowException, match="429"):
         run(upload, run_id="r", max_tries=1)
     file.unlink()
     assert run(upload, run_id="r", try_number=2, max_tries=1)["accepted"] == 1

@@ -24,6 +24,8 @@ RETRY_DELAY = 300.0
 """Seconds between two tries of a task: Airflow's own default."""
 SETTLED = 30.0
 """Seconds after which every delay of the emulator's is over."""
+BETWEEN = 60.0
+"""Seconds between two steps: as long as a lease outlasts a request whose answer was lost."""
 
 
 class Course:
@@ -67,6 +69,7 @@ class Course:
     @contextmanager
     def step(self, name: str, red: Callable[[], object] = lambda: None) -> Any:
         """What is done in the block is one step; `red` looks at what an error leaves."""
+        self.time.sleep(BETWEEN)
         try:
             yield
         except OptimoveProviderError as error:
