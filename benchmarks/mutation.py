@@ -1,7 +1,7 @@
 """Whether the tests of a module notice when the module is changed: mutmut changes one thing at a time, and runs them.
 
-`make mutate` tries a sample that a seed draws of contract, records and loads; `make mutate MODULE=loads/plan/grain.py` one
-module. A change that no test notices survives, and is printed.
+`make mutate` tries a sample that a seed draws of contract, records and loads, or one module with
+MODULE=loads/plan/grain.py. A change that no test notices survives, and is printed.
 """
 
 import argparse
