@@ -241,7 +241,7 @@ def test_what_was_registered_needs_no_body_in_the_answer():
 def test_an_attribute_that_cannot_be_read_is_told_to_who_asks_for_odd_ones():
     odd = []
     found, _ = converse(dcp.list_attributes(1, odd), [{"id": 7, "name": "ltv", "datatype": "double"}, {}])
-    assert ([one.attribute.name for one in found], len(odd)) == (["ltv"], 1)
+    assert ([one.name for one in found], len(odd)) == (["ltv"], 1)
 
 
 def entry(status):
