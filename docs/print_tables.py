@@ -5,6 +5,7 @@ A test compares what is printed here with what is in the repository.
 
 import re
 import sys
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,14 @@ from optimove_provider.contract.dcp import config as dcp
 from optimove_provider.contract.dcp import profiles, subject_access
 from optimove_provider.contract.optix import data_connections as optix
 from optimove_provider.contract.wire.messages import Endpoint
+from optimove_provider.emulator import Switches
+from optimove_provider.emulator.api.described.openapi import as_text, document
 from optimove_provider.loads.state.journal import MEANING, TRANSITIONS, Stage
 from optimove_provider.records.findings.file_rules import FILE_RULES
 from optimove_provider.tasks.telling.sync_log_tables import OF_LOADS, OF_REJECTED, Column
 
 DOCS = Path(__file__).parent
+MUTANTS = DOCS.parent / "tests/simulation/mutants/found_by.toml"
 
 
 def rules() -> str:
@@ -206,6 +210,13 @@ def _stage_table() -> Iterator[str]:
         yield _row(f"`{stage}`", meaning, following)
 
 
+def mutants() -> str:
+    """The faults that are planted to be found, with the seeds that find them, for docs/reliability.md."""
+    found = tomllib.loads(MUTANTS.read_text("utf-8"))
+    told = (_row(one["what"], f"`{name}`", str(one["seed"])) for name, one in sorted(found.items()))
+    return "\n".join([_row("planted fault", "patch", "seed"), _row("---", "---", "---"), *told])
+
+
 def sync_log(columns: tuple[Column, ...]) -> str:
     """The columns of a table of the sync log, for docs/sync-log.md."""
     told = (_row(f"`{one.name}`", f"`{one.sql_type}`", one.says) for one in columns)
@@ -219,11 +230,17 @@ def with_section(page: str, name: str, text: str) -> str:
     return f"{before}{begin}{text}{rest[rest.index(end) :]}"
 
 
-PAGES = {"rules": rules, "endpoints": endpoints}
+def openapi() -> str:
+    """The text of docs/openapi.json: both APIs, under the emulator's guesses."""
+    return as_text(document(Switches()))
+
+
+PAGES = {"rules.md": rules, "endpoints.md": endpoints, "openapi.json": openapi}
 SECTIONS = {
     ("reference/connections", "fields"): connections,
     ("reference/configuration", "options"): configuration,
     ("reliability", "stages"): stages,
+    ("reliability", "mutants"): mutants,
     ("sync-log", "loads"): lambda: sync_log(OF_LOADS),
     ("sync-log", "rejected rows"): lambda: sync_log(OF_REJECTED),
 }
@@ -232,7 +249,7 @@ SECTIONS = {
 def main() -> None:
     """Print all pages and sections."""
     for name, page in PAGES.items():
-        DOCS.joinpath(f"{name}.md").write_text(page(), encoding="utf-8")
+        DOCS.joinpath(name).write_text(page(), encoding="utf-8")
     for (name, section), text in SECTIONS.items():
         path = DOCS / f"{name}.md"
         path.write_text(with_section(path.read_text("utf-8"), section, text()), encoding="utf-8")

@@ -8,11 +8,11 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable, Collection
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Repetition(Protocol):
@@ -45,13 +45,18 @@ def _draw(least: float, most: float) -> float:
     return random.uniform(least, most)  # noqa: S311 - spreads load, guards nothing
 
 
+def _any_done(under_way: Collection[Future[Any]]) -> set[Future[Any]]:
+    return wait(under_way, return_when=FIRST_COMPLETED).done
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """Time, sleep, random ids and threads.
 
     `now` is an aware instant in UTC, `nanoseconds` those since 1970; `monotonic` counts seconds from anywhere. `sleep`
     takes seconds. `new_id` is a random UUID, `draw` a number between two. `pool` makes an executor with so many
-    threads and a name for them; `repeat` calls something at an interval for as long as it returns True.
+    threads and a name for them, and `any_done` waits until at least one of its futures is done, and returns those that
+    are; `repeat` calls something at an interval for as long as it returns True.
     """
 
     now: Callable[[], datetime] = _now
@@ -61,6 +66,7 @@ class Surroundings:
     new_id: Callable[[], uuid.UUID] = uuid.uuid4
     draw: Callable[[float, float], float] = _draw
     pool: Callable[[int, str], Executor] = ThreadPoolExecutor
+    any_done: Callable[[Collection[Future[Any]]], set[Future[Any]]] = _any_done
     repeat: Callable[[timedelta, Callable[[], bool], str], Repetition] = _Thread
 
 

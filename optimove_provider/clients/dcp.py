@@ -120,9 +120,16 @@ class DcpClient(Client[DcpSettings]):
         """One customer's values by attribute name; None for an unknown customer."""
         return self.run(profiles.read_profile(service_id, table_id, customer_id))
 
-    def write_profile(self, service_id: int, table_id: int, customer_id: str, data: Mapping[str, JsonValue]) -> None:
-        """Write some of a customer's values; the others stay."""
-        self.run(profiles.write_profile(service_id, table_id, customer_id, data))
+    def write_profile(
+        self,
+        service_id: int,
+        table_id: int,
+        customer_id: str,
+        data: Mapping[str, JsonValue],
+        may_send: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Write some of a customer's values; the others stay. `may_send` is asked before each request."""
+        self.run(profiles.write_profile(service_id, table_id, customer_id, data), may_send)
 
     def read_aliases(self, service_id: int, optimizely_table_id: int, optimizely_user_id: str) -> dict[str, str]:
         """Table id -> customer id in that table, for one Optimizely user id."""

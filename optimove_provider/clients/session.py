@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Generic, Self, TypeVar
 
 from optimove_provider.clients.http.drive import Budget, Send, arun, polite, run
-from optimove_provider.clients.http.in_doubt import InDoubt
+from optimove_provider.clients.http.in_doubt import ChangesInDoubt
 from optimove_provider.clients.http.patience import Patience, Retries
 from optimove_provider.clients.http.transport import Transport
 from optimove_provider.clients.settings import Settings
@@ -44,7 +44,7 @@ class Client(Generic[S]):
         self._transport = Transport(settings.timeout_seconds)
         self._send = send or self._transport
         self.timeline = Timeline(surroundings)
-        self._in_doubt = InDoubt(surroundings)
+        self._in_doubt = ChangesInDoubt(surroundings)
         self._learnt: tuple[str, ...] = ()
         for warning in settings.warnings:
             log.warning("%s", warning)

@@ -54,7 +54,21 @@ class _File(io.FileIO):
 
 
 class _Writer(io.BufferedWriter):
-    """Where it is closed because of an error, that stays the one that is raised."""
+    """Where it is closed because of an error, that stays the one that is raised. `syncs`: what was written survives a
+    loss of power, once it is closed."""
+
+    def __init__(self, file: _File, syncs: bool) -> None:
+        super().__init__(file, 1 << 17)
+        self._syncs = syncs
+
+    def close(self) -> None:
+        """Close it; nothing happens where it is closed."""
+        try:
+            if self._syncs and not self.closed:
+                self.flush()
+                os.fsync(self.fileno())
+        finally:
+            super().close()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -72,14 +86,16 @@ def open_private(
     mode: str = "w",
     advice: str = ELSEWHERE,
     shown: str | Path | None = None,
+    syncs: bool = False,
 ) -> BinaryIO:
     """A binary file to write ("w"), to create ("x") or to append to ("a"), with these modes from its first byte on.
 
     One that is there already gets them, if it is this user's. Raises NotWritten where the disk takes no more; `shown`
-    is what it calls the file, if people know it by another name.
+    is what it calls the file, if people know it by another name. `syncs`: once it is closed, what was written is there
+    to stay.
     """
     try:
-        return _Writer(_File(os.fspath(path), mode, modes, advice, shown or path), 1 << 17)
+        return _Writer(_File(os.fspath(path), mode, modes, advice, shown or path), syncs)
     except OSError as error:
         if told := not_written(error, path, 0, advice):
             raise told from error
@@ -101,8 +117,9 @@ def make_folders(folder: str | Path, modes: Modes = PRIVATE, below: str | Path |
     with, `below`.
     """
     folder = Path(folder)
-    above = [one for one in folder.parents if below is not None and Path(below) in one.parents]
-    for one in (*reversed(above), folder):
+    parts = folder.relative_to(below).parts if below is not None and folder.is_relative_to(below) else ()
+    above = [Path(below or "", *parts[:count]) for count in range(1, len(parts))]
+    for one in (*above, folder):
         _make_folder(one, modes)
 
 

@@ -4,12 +4,14 @@ A process is a greenlet. It gives way at every `pause`: then whoever is due next
 """
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from itertools import count
 from random import Random
 from typing import Any
 
 from greenlet import getcurrent, greenlet
+
+_LONG = 1_000_000.0
 
 
 class Killed(BaseException):
@@ -43,13 +45,23 @@ class Process:
         self.is_over = True
         for child in self.children:
             child.kill()
-        for one in self.waiting:
+        for one in tuple(self.waiting):
             self.scheduler.wake(one)
+
+    def forget(self, one: "Process") -> None:
+        """Somebody does not wait for this one any more."""
+        self.waiting = [other for other in self.waiting if other is not one]
 
     @property
     def root(self) -> "Process":
         """The process that this one goes on in the name of: itself, or who began it."""
         return self.parent.root if self.parent else self
+
+    def family(self) -> "Iterator[Process]":
+        """This one, and all that go on in its name."""
+        yield self
+        for child in self.children:
+            yield from child.family()
 
     def kill(self) -> None:
         """From now on it does nothing any more; nor do its children."""
@@ -79,6 +91,7 @@ class Scheduler:
     def spawn(self, name: str, call: Callable[[], Any], after: float = 0.0, parent: Process | None = None) -> Process:
         """Begin a process, some seconds from now."""
         process = Process(self, name, call, parent)
+        process.frozen_until = parent.frozen_until if parent else 0.0
         self._running[process.greenlet] = process
         if parent:
             parent.children.append(process)
@@ -101,7 +114,7 @@ class Scheduler:
 
     def freeze(self, process: Process, seconds: float) -> None:
         """Let a process and its children stand still for so long from now."""
-        for one in (process, *process.children):
+        for one in process.family():
             one.frozen_until = self.clock + seconds
 
     def _wake_after(self, process: Process, seconds: float) -> None:
@@ -114,7 +127,17 @@ class Scheduler:
         if not process.is_over:
             process.waiting.append(self.current)
             self.pause(most)
+            process.forget(self.current)
         return process.is_over
+
+    def wait_for_any(self, processes: Collection[Process]) -> None:
+        """Wait until at least one of them is over."""
+        while not any(one.is_over for one in processes):
+            for one in processes:
+                one.waiting.append(self.current)
+            self.pause(_LONG)
+            for one in processes:
+                one.forget(self.current)
 
     def run(self) -> None:
         """Let all go on until none is left. Raises Stuck."""

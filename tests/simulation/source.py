@@ -3,8 +3,11 @@
 A version counts what ever happened to a key, its deletion too: so of two versions the later one is always higher.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from random import Random
+
+from tests.simulation.cut import WHOLE, Cut
 
 POISON = "poison"
 
@@ -16,6 +19,11 @@ class Cell:
     version: int
     is_gone: bool = False
     is_poison: bool = False
+
+    @property
+    def mended(self) -> "Cell":
+        """The same, as the server takes it."""
+        return replace(self, is_poison=False)
 
     @property
     def text(self) -> str:
@@ -31,10 +39,19 @@ def version_of(text: str) -> int:
 class Source:
     """`days` from 1; day 0 is before anything."""
 
-    def __init__(self, random: Random, keys: int, days: int, changes: float, deletions: float, poison: float) -> None:
-        self.keys = [f"k{number}" for number in range(keys)]
+    def __init__(
+        self,
+        random: Random,
+        keys: Sequence[str],
+        days: int,
+        changes: float,
+        deletions: float,
+        poison: float,
+        cut: Cut = WHOLE,
+    ) -> None:
+        self.keys = [key for key in keys if cut.keeps(f"key {key}")]
         self._days: list[dict[str, Cell]] = [{}]
-        for _ in range(days):
+        for day in range(1, days + 1):
             today = dict(self._days[-1])
             for key in self.keys:
                 before = today.get(key)
@@ -42,7 +59,7 @@ class Source:
                     version = before.version + 1 if before else 1
                     is_gone = before is not None and random.random() < deletions
                     today[key] = Cell(version, is_gone, not is_gone and random.random() < poison)
-            self._days.append(today)
+            self._days.append(today if cut.keeps(f"day {day}") else dict(self._days[-1]))
 
     def snapshot(self, day: int) -> dict[str, Cell]:
         """All that is there at the end of a day."""
@@ -52,6 +69,15 @@ class Source:
         """What became another on a day, and is there."""
         before = self._days[day - 1]
         return {key: cell for key, cell in self.snapshot(day).items() if before.get(key) != cell}
+
+    def gone(self, day: int) -> dict[str, Cell]:
+        """All that was there once, and is not at the end of a day."""
+        return {key: cell for key, cell in self._days[day].items() if cell.is_gone}
+
+    def deleted(self, day: int) -> dict[str, Cell]:
+        """What was deleted on a day."""
+        before = self._days[day - 1]
+        return {key: cell for key, cell in self.gone(day).items() if before.get(key) != cell}
 
     def mend(self) -> None:
         """One more day, on which nothing is refused any more."""

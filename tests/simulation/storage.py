@@ -1,6 +1,7 @@
 """Staging as a world has it: each write and each swap is a step, before which others may go on, or a process die."""
 
 import errno
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
-from optimove_provider.contract.optix import data_connections
 from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.spool import row_files, slices
 from optimove_provider.loads.state import compare_and_swap
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 SLICE_ROWS = 3
 """Instead of 5000, so that a load of some rows has several slices."""
 MAX_LAYERS = 4
+_ERRORS = {"no space": errno.ENOSPC, "I/O error": errno.EIO, "torn write": errno.EIO, "no answer": errno.EIO}
+SLOW = 20.0
+"""Seconds that a slow read takes at most."""
 
 
 class SteppedStaging(Staging):
@@ -33,27 +36,53 @@ class SteppedStaging(Staging):
         object.__setattr__(self, "world", world)
 
     def _write(self, path: str, body: bytes) -> str:
-        return str(self._stepped(f"write {_brief(path)}", lambda: super(SteppedStaging, self)._write(path, body)))
+        torn = lambda: super(SteppedStaging, self)._write(f"{path}.new", body[: len(body) // 2])  # noqa: E731
+        return str(self._stepped("write", path, lambda: self._moved(path, body), torn))
+
+    def _moved(self, path: str, body: bytes) -> str:
+        place, unsynced = self._at(path), self.world.unsynced
+        unsynced.begins(place, is_new=False)
+        url = super()._write(path, body)
+        unsynced.ends(place)
+        return url
 
     def create(self, path: str, content: dict[str, Any]) -> None:
-        self._stepped(f"create {_brief(path)}", lambda: super(SteppedStaging, self).create(path, content))
+        self._stepped(
+            "create", path, lambda: self._begun(path, lambda: super(SteppedStaging, self).create(path, content))
+        )
 
     def open_new(self, path: str) -> Any:
-        return self._stepped(f"open {_brief(path)}", lambda: super(SteppedStaging, self).open_new(path))
+        return self._stepped(
+            "open", path, lambda: self._begun(path, lambda: super(SteppedStaging, self).open_new(path))
+        )
+
+    def _begun(self, path: str, writes: Callable[[], Any]) -> Any:
+        self.world.unsynced.begins(self._at(path), is_new=True)
+        return writes()
 
     def link(self, path: str, new: str) -> None:
-        self._stepped(f"link {_brief(path)}", lambda: super(SteppedStaging, self).link(path, new))
+        self._stepped("link", path, lambda: super(SteppedStaging, self).link(path, new))
 
     def remove_folder(self, path: str) -> None:
-        self._stepped(f"remove {_brief(path)}", lambda: super(SteppedStaging, self).remove_folder(path))
+        self._stepped("remove", path, lambda: super(SteppedStaging, self).remove_folder(path))
 
-    def _stepped(self, what: str, does: Callable[[], Any]) -> Any:
+    def open(self, path: str) -> Any:
         world: World = self.world
-        world.step(what)
-        fault = world.chaos.of_write()
-        if fault == "no space":
-            world.tell(f"{fault}: {what}")
-            raise OSError(errno.ENOSPC, "No space left on device", what)
+        if world.chaos.of_storage("read"):
+            slow = world.chaos.random.uniform(1.0, SLOW)
+            world.tell(f"slow read: {_brief(path)}, {slow:.0f} s")
+            world.scheduler.pause(slow)
+        return super().open(path)
+
+    def _stepped(self, kind: str, path: str, does: Callable[[], Any], torn: Callable[[], Any] | None = None) -> Any:
+        world: World = self.world
+        world.step(f"{kind} {_brief(path)}")
+        fault = world.chaos.of_storage(kind)
+        if fault:
+            world.tell(f"{fault}: {kind} {_brief(path)}")
+            if fault == "torn write" and torn:
+                torn()
+            raise OSError(_ERRORS[fault], "the storage failed", path)
         return does()
 
 
@@ -69,7 +98,7 @@ def small_and_stepped(world: "World") -> Iterator[None]:
 
     def replaced(fs: Any, path: str, body: bytes, seen: Any, *rest: Any) -> bool:
         world.step("swap")
-        fault = world.chaos.of_write()
+        fault = world.chaos.of_storage("swap")
         if fault == "no answer":
             world.tell(f"{fault}: swap")
             raise OSError(errno.EIO, "the storage did not answer")
@@ -79,14 +108,12 @@ def small_and_stepped(world: "World") -> Iterator[None]:
             raise OSError(errno.EIO, "the storage did not answer")
         return done
 
-    with pytest.MonkeyPatch.context() as patch:
+    small = [(slices, "MAX_RECORDS", SLICE_ROWS), (row_files, "ROW_GROUP", SLICE_ROWS)]
+    small += [(compaction, "MAX_LAYERS", MAX_LAYERS), *(one for target in world.targets for one in target.smaller)]
+    with pytest.MonkeyPatch.context() as patch, world.coverage.watching():
         patch.setattr(compare_and_swap, "replace", replaced)
-        for module, name, value in (
-            (slices, "MAX_RECORDS", SLICE_ROWS),
-            (data_connections, "MAX_RECORDS", SLICE_ROWS),
-            (row_files, "ROW_GROUP", SLICE_ROWS),
-            (compaction, "MAX_LAYERS", MAX_LAYERS),
-        ):
+        patch.setattr(os, "fsync", world.unsynced.sync)
+        for module, name, value in small:
             patch.setattr(module, name, value)
         yield
 

@@ -19,7 +19,7 @@ def perhaps_done(answer: Answer) -> bool:
     return answer.sent if isinstance(answer, Lost) else judge(answer) is AnswerMeaning.IN_DOUBT
 
 
-class InDoubt:
+class ChangesInDoubt:
     """When the last change of a client went without a clear answer. Threads may share it."""
 
     def __init__(self, surroundings: Surroundings) -> None:
@@ -28,7 +28,11 @@ class InDoubt:
     def see(self, request: Request, answer: Answer | None) -> None:
         """Take note of an answer; None: whoever waited for it was interrupted."""
         if request.method != "GET" and (answer is None or perhaps_done(answer)):
-            self._since = self._monotonic()
+            self.begin()
+
+    def begin(self) -> None:
+        """A change was asked for just now, and there is no clear answer."""
+        self._since = self._monotonic()
 
     @property
     def left(self) -> timedelta:

@@ -15,12 +15,11 @@ from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.disk.room import at_the_end
 from optimove_provider.loads.dcp.columns import OtherColumns, TableColumns, attributes_of
 from optimove_provider.loads.dcp.csv_spool import Freezer, RefusedKeys, csv_text
-from optimove_provider.loads.dcp.in_doubt import UNKNOWN, InDoubtFiles
+from optimove_provider.loads.dcp.in_doubt import InDoubtFiles, Overtaken
 from optimove_provider.loads.dcp.options import TableImport
 from optimove_provider.loads.dcp.profile_marks import ProfileMarks
 from optimove_provider.loads.ledger.keys import keys_in
 from optimove_provider.loads.ledger.lease import Lease, acquired
-from optimove_provider.loads.ledger.manifest import CommitConflict
 from optimove_provider.loads.plan.columns import LoadColumns
 from optimove_provider.loads.plan.guards import GuardStopped
 from optimove_provider.loads.plan.plan import Plan, PlanInput
@@ -79,7 +78,8 @@ class ChangedImport:
     def _run(self, wait: timedelta, resumed: bool) -> None:
         load, ledger, now = self._load, self._ledger, self._load.staging.surroundings.now
         spool = self._rows(resumed)
-        with acquired(ledger.manifest_file, load.load_id, load.try_number, self._report.task) as lease:
+        whose, in_doubt_for = (load.load_id, load.try_number, self._report.task), self._publication.in_doubt_for
+        with acquired(ledger.manifest_file, *whose, in_doubt_for) as lease:
             self._journal.take_up()
             plan = self._plan(spool)
             if plan.to_send:
@@ -88,7 +88,7 @@ class ChangedImport:
                 return
             if not plan.below_watermark:
                 self._remember_columns(spool["columns"], plan.load.age)
-                ledger.commit(lease, plan.as_commit(now()))
+                ledger.commit(lease, plan.as_commit(ledger.now))
         self._report.state = "nothing_to_send"
 
     def _rows(self, resumed: bool) -> Spool:
@@ -96,7 +96,7 @@ class ChangedImport:
         journal, report = self._journal, self._report
         spool = journal.rows(resumed)
         if spool is None:
-            found = self._freeze(journal.begin_reading(self._load.generation, self._load.opened))
+            found = self._freeze(journal.begin_reading(self._load.generation, self._load.opened, now=self._ledger.now))
             spool = journal.rows_read({**found, "report": report.as_json()})
         report.restore(spool["report"])
         return spool
@@ -148,12 +148,7 @@ class ChangedImport:
         if not journal.has_sent or still_holds(journal, manifest):
             return
         if self._publication.visible:
-            raise CommitConflict(
-                f"files of load {journal.load_id} were uploaded, and others have changed the table's ledger since: "
-                f"{UNKNOWN}",
-                journal.plan["planned_against"],
-                manifest.version,
-            )
+            raise Overtaken.by(journal.load_id, journal.plan["planned_against"], manifest.version)
         self._publication.abort()
 
     def _upload(self, lease: Lease, plan: Plan, columns: list[str]) -> None:

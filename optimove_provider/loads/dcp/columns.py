@@ -48,6 +48,10 @@ class TableColumns:
         loads = self._loads()
         return not loads or any(not some.isdisjoint(names) for some in loads)
 
+    def beside(self, names: Collection[str]) -> frozenset[str]:
+        """Those of these names that no load has."""
+        return frozenset(names).difference(*self._loads())
+
     def newest(self, age: Age) -> Age:
         """The newest age of all, this one included."""
         return max([age, *self._loads().values(), *self._profiles().values()])

@@ -34,7 +34,8 @@ class FullImport:
             self._report, self._journal, all_or_nothing=True, in_doubt=self._publication.in_doubt
         ) as unfinished:
             if unfinished:
-                with invalidation_of(self._load) as invalidation, self._publication.abort_if_refused():
+                right = invalidation_of(self._load, self._publication.in_doubt_for)
+                with right as invalidation, self._publication.abort_if_refused():
                     self._run(invalidation)
 
     def plan(self) -> None:

@@ -10,6 +10,7 @@ from optimove_provider.contract.dcp.upload_history import Outcome
 from optimove_provider.contract.next_steps import NextStep
 from optimove_provider.contract.wire.errors import ApiError, OptimoveProviderError, Unreachable, UnreadableAnswer
 from optimove_provider.loads.ledger.ledger import Ledger
+from optimove_provider.loads.ledger.manifest import CommitConflict
 
 FOLDER = "in-doubt"
 """Beside a ledger's manifest."""
@@ -31,6 +32,23 @@ class StillImporting(OptimoveProviderError):
 
     retry_helps = True
     then = NextStep.WAITS_ON
+
+
+class Overtaken(CommitConflict):
+    """Files of a load are visible, and others have written to the table before the load was entered: it never will
+    be, and a retry cannot send its rows again under the same names."""
+
+    retry_helps = False
+    then = NextStep.CLEAR
+
+    @classmethod
+    def by(cls, load_id: str, expected: int, found: int) -> "Overtaken":
+        """The error of a load that was planned against one version of the ledger, of which there is another now."""
+        return cls(
+            f"files of load {load_id} were uploaded, and others have changed the table's ledger since: {UNKNOWN}",
+            expected,
+            found,
+        )
 
 
 class InDoubtFiles:

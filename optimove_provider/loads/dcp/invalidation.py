@@ -16,7 +16,7 @@ from optimove_provider.loads.dcp.options import TableImport
 from optimove_provider.loads.dcp.profile_marks import ProfileMarks
 from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.keys import keys_in, newer_keys
-from optimove_provider.loads.ledger.lease import Lease, acquired
+from optimove_provider.loads.ledger.lease import InDoubtFor, Lease, acquired
 from optimove_provider.loads.ledger.ledger import NO_LEDGER, Ledger
 from optimove_provider.loads.plan.planner import is_below_watermark
 from optimove_provider.loads.spool.slices import RowFilesWriter
@@ -210,16 +210,19 @@ class LedgerInvalidation:
 
 
 @contextmanager
-def invalidation_of(load: TableImport) -> Iterator[Invalidation]:
-    """The right to write what a load brings. Raises TargetBusy while another load has it."""
+def invalidation_of(load: TableImport, in_doubt_for: InDoubtFor) -> Iterator[Invalidation]:
+    """The right to write what a load brings, which outlasts it for as long as its files may still become visible.
+
+    Raises TargetBusy while another load has it.
+    """
     ledger = load.ledger
     if ledger is None:
         load.report.note(NO_LEDGER)
         yield NoInvalidation()
         return
-    now = load.staging.surroundings.now()
+    now = ledger.now
     age = Age.of(min(load.opened or now, now), load.generation)
-    with acquired(ledger.manifest_file, load.load_id, load.try_number, load.report.task) as lease:
+    with acquired(ledger.manifest_file, load.load_id, load.try_number, load.report.task, in_doubt_for) as lease:
         yield LedgerInvalidation(ledger, lease, age, load.overwrite_newer)
         compaction.maintain(ledger, lease)
 

@@ -9,17 +9,18 @@ from optimove_provider.contract.dcp.evidence import evidence_of
 from optimove_provider.contract.dcp.readback import has_begun, is_shown, is_unreadable, unreadable
 from optimove_provider.contract.dcp.upload_history import ImportState, Outcome, common_state, counted
 from optimove_provider.contract.next_steps import NextStep
-from optimove_provider.contract.wire.errors import ApiError, OptimoveProviderError, UnreadableAnswer
+from optimove_provider.contract.wire.errors import ApiError, OptimoveProviderError, SettingsError, UnreadableAnswer
 from optimove_provider.contract.wire.evidence import COUNTED, SAMPLED, Evidence
 from optimove_provider.loads.dcp.changed_import import ChangedImport
 from optimove_provider.loads.dcp.full_import import FullImport
-from optimove_provider.loads.dcp.in_doubt import UNKNOWN, InDoubtFiles
+from optimove_provider.loads.dcp.in_doubt import UNKNOWN, InDoubtFiles, Overtaken
 from optimove_provider.loads.dcp.kept_rows import folder_of
 from optimove_provider.loads.dcp.options import TableImport, table_ledger
 from optimove_provider.loads.evidence.verification import DROPPED, NOT_VERIFIED, Verification, Verified
 from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.lease import Lease, acquired
 from optimove_provider.loads.ledger.ledger import Ledger
+from optimove_provider.loads.ledger.manifest import CommitConflict
 from optimove_provider.loads.plan.plan import Plan
 from optimove_provider.loads.report.bookkeeping import keep_account
 from optimove_provider.loads.report.max_rejected import count
@@ -41,6 +42,12 @@ class RowsDropped(ImportFailed):
     """The import is over, and rows that were looked for are not there; the others are."""
 
 
+class OtherMode(SettingsError):
+    """A try has another `mode` than the one that began the load: what that one has left is not its own."""
+
+    then = NextStep.CLEAR
+
+
 class NotImported(OptimoveProviderError):
     """It was waited long enough for an import. A retry goes on waiting."""
 
@@ -53,8 +60,9 @@ def run(load: TableImport, wait: timedelta = timedelta(0), resumed: bool = False
 
     The report's state is "uploaded" if there is something to be confirmed, which is waited for so long: no other load
     works on the table meanwhile, if this one compares. `resumed`: this try has begun before. Raises TargetBusy, and
-    what checking, planning and uploading raise.
+    what checking, planning and uploading raise; OtherMode for a load that was begun with another mode.
     """
+    _refuse_other_mode(load.journal(), load.mode)
     course = ChangedImport(load) if load.mode == "changed" else FullImport(load)
     if load.options.dry_run:
         course.plan()
@@ -62,6 +70,17 @@ def run(load: TableImport, wait: timedelta = timedelta(0), resumed: bool = False
         course.run(wait, resumed)
     else:
         course.run()
+
+
+def _refuse_other_mode(journal: Journal, mode: str) -> None:
+    """A plan is made by one of the modes only, and without one that one sends nothing."""
+    begun = "changed" if journal.plan else "full" if journal.has_sent else mode
+    if mode != begun and not journal.result:
+        raise OtherMode(
+            f'load {journal.load_id} was begun with mode="{begun}", and this try has mode="{mode}": what is uploaded '
+            f"of it, and what is known of that, belongs to the other one. Set mode back for this load, or clear the "
+            "task to begin a new one"
+        )
 
 
 def outcome(
@@ -107,7 +126,7 @@ def confirm(
 
     What was planned by the ledger is entered there, or becomes unknown; the keys of a full import were made unknown
     before. `verification` reads rows back that nobody has counted. Raises ImportFailed if the import failed, or rows of
-    it; CommitConflict where another load has changed the ledger: then the load's intent stays. Raises TargetBusy while
+    it; Overtaken where another load has changed the ledger: then the load's intent stays. Raises TargetBusy while
     another load has the table.
     """
     journal = Journal(staging, report.load_id)
@@ -208,8 +227,11 @@ def _enter(ledger: Ledger, lease: Lease, journal: Journal, seen: _Seen) -> None:
         ledger.resolve_as_unknown(lease)
         return
     if journal.stage is not Stage.COMMITTED:  # once: a retry of the task may come after another load
-        commit = Plan.from_json(journal.plan).as_commit(ledger.staging.surroundings.now(), seen.evidence)
-        ledger.commit(lease, commit, seen.verified.dropped, sent_before=True)  # what it holds of those is not known
+        commit = Plan.from_json(journal.plan).as_commit(ledger.now, seen.evidence)
+        try:
+            ledger.commit(lease, commit, seen.verified.dropped, sent_before=True)  # what it holds of those is not known
+        except CommitConflict as conflict:
+            raise Overtaken.by(journal.load_id, conflict.expected, conflict.found) from None
         journal.committed()
     compaction.maintain(ledger, lease)
 

@@ -85,7 +85,7 @@ def expire_keys(
                     "keys are made to expire with a ledger, which lets no load bring them back meanwhile, and "
                     "[optimove] staging is on a storage without compare-and-swap: use a local folder or S3"
                 )
-            spool = _frozen(open_rows, journal, upload, resumed)
+            spool = _frozen(open_rows, journal, upload, ledger, resumed)
             report.rows, report.generation = spool.rows, journal.age.generation.isoformat()
             report.tell_warnings(spool.warnings, spool.warning_note)
             keep_rejected(journal, spool, SliceOutcomes(), report, spool.parts)
@@ -96,7 +96,7 @@ def expire_keys(
                 report.state = "nothing_to_send"
 
 
-def _frozen(open_rows: OpenRows, journal: Journal, upload: UploadOptions, resumed: bool) -> Spool:
+def _frozen(open_rows: OpenRows, journal: Journal, upload: UploadOptions, ledger: Ledger, resumed: bool) -> Spool:
     primary_key, key_type = upload.target.primary_key, upload.target.key_type
 
     def encoder(schema: pa.Schema) -> Encoder:
@@ -107,7 +107,7 @@ def _frozen(open_rows: OpenRows, journal: Journal, upload: UploadOptions, resume
         with open_rows() as rows:
             yield (_only(primary_key, item) for item in rows)
 
-    return open_spool(journal, only_keys, encoder, primary_key, resumed, Frozen(upload.stands_for))
+    return open_spool(journal, only_keys, encoder, primary_key, resumed, Frozen(upload.stands_for, now=ledger.now))
 
 
 def _only(column: str, item: pa.RecordBatch | Unread) -> pa.RecordBatch | Unread:
@@ -158,10 +158,10 @@ class _Expiring:
     def _plan(self, manifest: Manifest, folder: str) -> dict[str, Any]:
         staging, spooled = self.journal.staging, self.spool.parts.folder
         _, last = row_files.size(staging, spooled)
-        now, age = staging.surroundings.now(), self.journal.age
+        age = self.journal.age
         wanted = np.ones(last + 1, np.bool_)
         if self.options.suppress:
-            age = Age.of(now)
+            age = Age.of(self.ledger.now)
         elif is_below_watermark(manifest, age):
             wanted[:] = False
         else:

@@ -225,18 +225,23 @@ def acquire(
 def release_of(manifest_file: ManifestFile, load_id: str) -> bool:
     """Take the lease from a load that is dead; tells whether it had it.
 
-    Its intent stays, so that its rows count as unknown. If it lives after all, it finds its lease lost before it sends
-    or commits anything more.
+    One that is detached, as its load waits for an import, is free at once. Any other ends when it would have without
+    its load, within a minute: if that lives after all, it cannot renew it any more, and stops before another load
+    begins; nor does what it had under way arrive after that. Its intent stays, so that its rows count as unknown.
     """
     found = manifest_file.read().holder
     if found is None or found.load_id != load_id:
         return False
+    revoked = None if found.detached else replace(found, token=str(manifest_file.staging.surroundings.new_id()))
+    is_done = False
 
     def free(manifest: Manifest) -> Manifest:
-        is_same = manifest.holder is not None and manifest.holder.token == found.token
-        return replace(manifest, holder=None) if is_same else manifest
+        nonlocal is_done
+        is_done = manifest.holder is not None and manifest.holder.token == found.token
+        return replace(manifest, holder=revoked) if is_done else manifest
 
-    return manifest_file.change(free).holder is None
+    manifest_file.change(free)
+    return is_done
 
 
 @contextmanager

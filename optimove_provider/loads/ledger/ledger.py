@@ -47,7 +47,7 @@ from optimove_provider.loads.ledger.places import folder_of
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import Batches
 from optimove_provider.loads.state import compare_and_swap
-from optimove_provider.loads.state.age import Age
+from optimove_provider.loads.state.age import Age, not_before
 from optimove_provider.loads.state.staging import Staging
 
 NO_LEDGER = (
@@ -129,7 +129,9 @@ class Ledger:
 
         def edit(manifest: Manifest) -> Manifest:
             manifest.check_base_of(PlanRef(lease.load_id, planned_against))
-            own = Intent(folder, age.not_after(self._now), state, planned_against, manifest.version + 1, owed)
+            own = Intent(
+                folder, age.not_after(self._after(manifest)), state, planned_against, manifest.version + 1, owed
+            )
             return self._keyed(manifest).changed(intents={**manifest.intents, lease.load_id: own})
 
         return lease.change(edit)
@@ -170,7 +172,7 @@ class Ledger:
         def edit(manifest: Manifest) -> Manifest:
             manifest.check_base_of(plan)
             return replace(
-                manifest.owing(owed.left, self._now) if owed else manifest,
+                manifest.owing(owed.left, self._after(manifest)) if owed else manifest,
                 newest_snapshot=commit.snapshot or manifest.newest_snapshot,
                 committed_at=commit.committed_at,
                 committed=plan,
@@ -204,7 +206,7 @@ class Ledger:
             return replace(manifest, intents={}, committed=plan or manifest.committed)
 
         return self._put_on_top(
-            lease, [self.layers.tombstones(expired, age.not_after(self._now), rejected)], edit, lease.load_id
+            lease, [self.layers.tombstones(expired, age.not_after(self.now), rejected)], edit, lease.load_id
         )
 
     def invalidate(
@@ -223,7 +225,7 @@ class Ledger:
         written to now, expire then, or later.
         Raises LeaseLost.
         """
-        age = age.not_after(self._now)
+        age = age.not_after(self.now)
         unknown = self.layers.unknown(self.read(), rows, age, until)
         return self._put_on_top(
             lease, [unknown], _without_intents, rejected=[Rejected(rejected, age)] if rejected else ()
@@ -237,8 +239,13 @@ class Ledger:
         return self._put_on_top(lease, [], _without_intents)
 
     @property
-    def _now(self) -> datetime:
-        return self.staging.surroundings.now()
+    def now(self) -> datetime:
+        """The time, later than whatever stands in the ledger: what is read or done now comes after that, although this
+        worker's clock may be behind that of who wrote it."""
+        return self._after(self.read())
+
+    def _after(self, manifest: Manifest) -> datetime:
+        return not_before(self.staging.surroundings.now(), manifest.latest)
 
     def _sent(self, commit: Commit, rejected: Collection[int], sent_before: bool, owed: bool) -> list[Layer]:
         if not rejected:
@@ -270,7 +277,7 @@ class Ledger:
         fixed with those that may be at the target: a load that sends nothing fixes none.
         """
         before = lease.owned(self.read())
-        stack, now = [*self.layers.resolved(before, without=load_id), *added], self._now
+        stack, now = [*self.layers.resolved(before, without=load_id), *added], self._after(before)
         may_be_there = any(layer.rows for layer in stack)
         for one in rejected:
             base = replace(before, layers=(*before.layers, *(layer for layer in stack if layer.rows)), intents={})

@@ -54,7 +54,8 @@ def load(
     with run_once(report, journal, judge_end, in_doubt=in_doubt) as unfinished:
         if unfinished:
             ledger = target_ledger(client, staging, options.target, report)
-            spool = _frozen(open_rows, journal, options, resumed, options.compares or _guards_changes(options, ledger))
+            compared = options.compares or _guards_changes(options, ledger)
+            spool = _frozen(open_rows, journal, options, ledger, resumed, compared)
             _tell_spool(spool, journal, report, options)
             if ledger:
                 Transaction(client, ledger, options, journal, spool, report).run(try_number)
@@ -68,7 +69,7 @@ def plan(client: OptixClient, open_rows: OpenRows, staging: Staging, report: Rep
     remove_rows = partial(staging.remove_folder, journal.folder)
     with at_the_end("to remove the frozen rows", remove_rows), keep_account(report, staging):
         ledger = target_ledger(client, staging, options.target, report)
-        spool = _frozen(open_rows, journal, options, resumed=False, compared=True)
+        spool = _frozen(open_rows, journal, options, ledger, resumed=False, compared=True)
         _tell_spool(spool, journal, report, options)
         if ledger:
             Transaction(client, ledger, options, journal, spool, report).plan()
@@ -86,7 +87,14 @@ def _guards_changes(options: UploadOptions, ledger: Ledger | None) -> bool:
     return options.guards.max_changed_share is not None and ledger is not None and bool(ledger.read().layers)
 
 
-def _frozen(open_rows: OpenRows, journal: Journal, options: UploadOptions, resumed: bool, compared: bool) -> Spool:
+def _frozen(
+    open_rows: OpenRows,
+    journal: Journal,
+    options: UploadOptions,
+    ledger: Ledger | None,
+    resumed: bool,
+    compared: bool,
+) -> Spool:
     target = options.target
 
     def encoder(schema: pa.Schema) -> Encoder:
@@ -100,7 +108,7 @@ def _frozen(open_rows: OpenRows, journal: Journal, options: UploadOptions, resum
     column = DeletedColumn(options.deleted_column, bool(options.opened)) if options.deleted_column else None
     first = FirstRows(options.limit)
     opening = columns_for(options.nulls, opened_first(open_rows, first))
-    how = Frozen(options.stands_for, compared, options.stamp, column)
+    how = Frozen(options.stands_for, compared, options.stamp, column, ledger.now if ledger else None)
     return open_spool(journal, opening, encoder_apart, target.primary_key, resumed, how, first)
 
 

@@ -1,7 +1,7 @@
 """A few slices under way at a time. It knows neither the vendor nor the journal."""
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 
 from optimove_provider.loads.spool.slices import Slice
 from optimove_provider.surroundings import Surroundings
@@ -21,19 +21,18 @@ class SlicePool:
                 for slice_ in slices:
                     under_way.add(pool.submit(self._send, slice_))
                     if len(under_way) >= self._most:
-                        under_way = _left(under_way)
+                        under_way = self._left(under_way)
                         landed()
                 while under_way:
-                    under_way = _left(under_way)
+                    under_way = self._left(under_way)
                     landed()
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
 
-
-def _left(under_way: set[Future[None]]) -> set[Future[None]]:
-    """Wait for one or more to land; returns the others."""
-    done, left = wait(under_way, return_when=FIRST_COMPLETED)
-    for future in done:
-        future.result()
-    return left
+    def _left(self, under_way: set[Future[None]]) -> set[Future[None]]:
+        """Wait for one or more to land; returns the others."""
+        done = self._surroundings.any_done(under_way)
+        for future in done:
+            future.result()
+        return under_way - done

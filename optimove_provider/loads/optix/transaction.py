@@ -160,7 +160,7 @@ class Transaction:
 
     def _commit(self, lease: Lease, plan: Plan, refused: RefusedRows) -> None:
         if plan.to_send or not plan.below_watermark:
-            committed_at, sent_before = self.ledger.staging.surroundings.now(), self.journal.has_sent_before
+            committed_at, sent_before = self.ledger.now, self.journal.has_sent_before
             commit = plan.as_commit(committed_at)
             adds = plan.load.owed.adds
             owed = settle(self.ledger, plan.owed, adds, commit, refused, sent_before) if plan.owed else None

@@ -80,7 +80,7 @@ def load_update(
     with run_once(report, journal, judge_end, in_doubt=in_doubt) as unfinished:
         if unfinished:
             ledger = target_ledger(client, staging, options.target, report)
-            spool = _frozen(open_rows, update, journal, resumed)
+            spool = _frozen(open_rows, update, journal, ledger, resumed)
             report.rows, report.generation = spool.rows, journal.age.generation.isoformat()
             report.stamp = fields_of(journal.stamp)
             report.tell_warnings(spool.warnings, spool.warning_note)
@@ -92,7 +92,7 @@ def load_update(
                 _update(SliceSender(client, parts, journal, options.sending, puts, may_send), spool, report, update)
 
 
-def _frozen(open_rows: OpenRows, update: Update, journal: Journal, resumed: bool) -> Spool:
+def _frozen(open_rows: OpenRows, update: Update, journal: Journal, ledger: Ledger | None, resumed: bool) -> Spool:
     target = update.options.target
 
     def encoder(schema: pa.Schema) -> ItemEncoder:
@@ -101,7 +101,8 @@ def _frozen(open_rows: OpenRows, update: Update, journal: Journal, resumed: bool
         )
 
     opening = columns_for(update.options.nulls, open_rows)
-    how = Frozen(update.options.stands_for, stamp=update.options.stamp)
+    now = ledger.now if ledger else None
+    how = Frozen(update.options.stands_for, stamp=update.options.stamp, now=now)
     return open_spool(journal, opening, encoder, target.primary_key, resumed, how)
 
 

@@ -51,9 +51,9 @@ def profile_turn(
 ) -> TakeTurn[Profile]:
     """What lets a load of profiles send: those of it that the ledger of the table has newer are left out.
 
-    Profiles that write attributes which the table's imports have are compared with it and marked in it, the others
-    with a second one; records that are put aside, too. Where there is no ledger, nothing is. Raises OtherColumns where
-    values of attributes that nothing newer has would be left out too.
+    Profiles that write attributes which the table's imports have are compared with it and marked in it; those that
+    write others, with a second one, whatever else they write. Records that are put aside are marked, too. Where there
+    is no ledger, nothing is. Raises OtherColumns where values of attributes that nothing newer has would be left out.
     """
 
     def take_turn(
@@ -89,38 +89,49 @@ def _turn(
         newer, marked = _newer(ledger, _keys(of_imports), load.age), _newer_marks(marks, keyed, load.age)
         stale = [one for one in of_imports if one[1] in newer]
         columns.check_stale(_names(stale), load.age, len(stale), _INSTEAD)
-        numbers = {number for (number, _, _), _ in stale}
-        left = [one for one in keyed if one[0][0] not in numbers and one[1] not in marked]
-        _mark(ledger, marks, concern, lease, left, unfit, load.age)
+        left_out = {one[0][0] for one in (*stale, *marked)}
+        left = [one for one in keyed if one[0][0] not in left_out]
+        _mark_beside(marks, columns, lease, [*_written(left), *unfit], load.age)
+        _mark(ledger, concern, lease, left, unfit, load.age)
         yield Turn([one for one, _ in left], lease.check)
         compaction.maintain(ledger, lease)
 
 
-def _newer_marks(marks: ProfileMarks, keyed: Sequence[_Keyed], age: Age) -> set[str]:
-    """The customers whom the second ledger has newer. Raises OtherColumns."""
-    found = marks.newer(_names(keyed), [pa.array(_keys(keyed), pa.string())], age)
-    stale = [one for one in keyed if one[1] in found]
+def _newer_marks(marks: ProfileMarks, keyed: Sequence[_Keyed], age: Age) -> list[_Keyed]:
+    """The profiles that the second ledger has newer. Raises OtherColumns."""
+    stale = list[_Keyed]()
+    for names in dict.fromkeys(_names([one]) for one in keyed):
+        same = [one for one in keyed if _names([one]) == names]
+        found = marks.newer(names, [pa.array(_keys(same), pa.string())], age)
+        stale += [one for one in same if one[1] in found]
     marks.check_stale(_names(stale), age, len(stale), _INSTEAD)
-    return found
+    return stale
+
+
+def _written(some: Sequence[_Keyed]) -> Iterator[_Unfit]:
+    """Keys, and the names of the attributes."""
+    return ((key, values.keys()) for (_, _, (_, values)), key in some)
+
+
+def _mark_beside(marks: ProfileMarks, columns: TableColumns, lease: Lease, some: Sequence[_Unfit], age: Age) -> None:
+    """Mark in the second ledger whoever has attributes that no import has; all count while there is no import."""
+    beside = [(key, own) for key, names in some if (own := columns.beside(names))]
+    if beside:
+        names = frozenset[str]().union(*(own for _, own in beside))
+        marks.mark(lease, names, list(dict.fromkeys(key for key, _ in beside)), age)
 
 
 def _mark(
     ledger: Ledger,
-    marks: ProfileMarks,
     concern: Concern,
     lease: Lease,
     left: Sequence[_Keyed],
     unfit: Sequence[_Unfit],
     age: Age,
 ) -> None:
-    """Mark what will be sent, each profile in the ledger that it concerns, and what will not, as it is known."""
+    """Mark in the ledger of the imports what it is about: what will be sent, and what will not, as it is known."""
     of_imports = [one for one in left if concern(_names([one]))]
-    others = [one for one in left if not concern(_names([one]))]
     rejected = {key: set(names) for key, names in unfit if concern(frozenset(names))}
-    rejected_others = {key: set(names) for key, names in unfit if not concern(frozenset(names))}
-    if others or rejected_others:
-        names = _names(others).union(*rejected_others.values())
-        marks.mark(lease, names, [*_keys(others), *rejected_others], age)
     if of_imports or rejected:
         TableColumns(ledger).write_profiles(_names(of_imports).union(*rejected.values()), age)
         keys = sorted(set(_keys(of_imports)))

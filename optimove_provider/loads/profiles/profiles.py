@@ -19,7 +19,7 @@ from optimove_provider.contract.wire.errors import ApiError, DataError, Settings
 from optimove_provider.contract.wire.outside import cut
 from optimove_provider.loads.ledger.ledger import ledger_of
 from optimove_provider.loads.profiles.profile_turn import profile_turn
-from optimove_provider.loads.profiles.rest_load import OnDoubt, Record, RestLoad, UnfitRecord
+from optimove_provider.loads.profiles.rest_load import MaySend, OnDoubt, Record, RestLoad, UnfitRecord
 from optimove_provider.records.read.values import forms_of, is_unicode, shown_value
 from optimove_provider.records.to_csv.columns import is_id
 
@@ -140,8 +140,8 @@ def write_profiles(
     def about(record: Record) -> tuple[str, set[str]]:
         return customer_id(record), encoder.attributes.keys() & record.keys()
 
-    def send(profile: tuple[str, dict[str, JsonValue]]) -> None:
-        client.write_profile(service_id, table.id, *profile)
+    def send(profile: tuple[str, dict[str, JsonValue]], may_send: MaySend) -> None:
+        client.write_profile(service_id, table.id, *profile, may_send)
 
     load.run(records, prepare, send, profile_turn(ledger, load, about, client.in_doubt_for))
 
@@ -169,7 +169,7 @@ def create_aliases(client: DcpClient, service_id: int, records: Sequence[Record]
             )
         return checked_id("optimizely_user_id", record.get("optimizely_user_id")), _aliases(record, known)
 
-    def send(aliases: tuple[str, dict[str, str]]) -> None:
+    def send(aliases: tuple[str, dict[str, str]], _: MaySend) -> None:
         client.create_aliases(service_id, optimizely[0], *aliases)
 
     load.run(records, prepare, send)

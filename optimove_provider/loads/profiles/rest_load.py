@@ -35,6 +35,12 @@ T = TypeVar("T")
 OnDoubt = Callable[[str], None]
 """Takes a remark about the record that is being prepared."""
 
+MaySend = Callable[[], None]
+"""Raises where nothing may be sent any more."""
+
+Send = Callable[[T, MaySend], None]
+"""Sends a record, and asks before each request, as the same is sent again after a wait that may be long."""
+
 Prepare = Callable[[Record, OnDoubt], T]
 """Makes what is sent of a record. Raises UnfitRecord where nothing must be."""
 
@@ -44,10 +50,10 @@ Prepared = tuple[int, Record, T]
 
 @dataclass(frozen=True, slots=True)
 class Turn(Generic[T]):
-    """What of a load may be sent now. `check` is asked before each record, and raises where that holds no more."""
+    """What of a load may be sent now. `check` is asked before each request, and raises where that holds no more."""
 
     records: Sequence[Prepared[T]]
-    check: Callable[[], None] = lambda: None
+    check: MaySend = lambda: None
 
 
 TakeTurn = Callable[[Sequence[Prepared[T]], Sequence[Record]], AbstractContextManager[Turn[T]]]
@@ -128,7 +134,7 @@ class RestLoad:
         self,
         records: Sequence[Record],
         prepare: Prepare[T],
-        send: Callable[[T], None],
+        send: Send[T],
         take_turn: TakeTurn[T] = no_turn,
     ) -> None:
         """Prepare all records, then send those that are fit, when it is their turn.
@@ -169,13 +175,13 @@ class RestLoad:
             log.warning("row %d: %s", row, doubt)
             self.report.notes.append(f"row {row}: {doubt}")
 
-    def _send(self, turn: Turn[T], send: Callable[[T], None], rejected: list[Rejected], begun: set[int]) -> None:
+    def _send(self, turn: Turn[T], send: Send[T], rejected: list[Rejected], begun: set[int]) -> None:
         progress = Progress(self.staging.surroundings.monotonic)
         for row, record, prepared in turn.records:
             turn.check()
             begun.add(row)
             try:
-                send(prepared)
+                send(prepared, turn.check)
                 self.report.accepted += 1
             except Refused as error:
                 rejected.append(Rejected(row, error.text or str(error), error.status, record))

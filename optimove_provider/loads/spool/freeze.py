@@ -49,13 +49,15 @@ READ_AHEAD = 3
 class Frozen:
     """How rows are frozen. `stands_for`: how old they are, if they are older than now. `compared`: they will be
     compared with a ledger, so that fingerprints are made on the way. `stamp` is sent with each record, a JSON object.
-    `deleted_column` says which rows are deletions; whoever makes the encoders takes them apart.
+    `deleted_column` says which rows are deletions; whoever makes the encoders takes them apart. `now` is the time as a
+    ledger knows it.
     """
 
     stands_for: StandsFor = NOW
     compared: bool = False
     stamp: str = ""
     deleted_column: DeletedColumn | None = None
+    now: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ def open_spool(
     if found := journal.rows(resumed):
         log.info("going on with the rows that were read at %s", journal.opened)
         return Spool.from_json(found)
-    folder = journal.begin_reading(*how.stands_for, how.stamp)
+    folder = journal.begin_reading(*how.stands_for, how.stamp, how.now)
     with open_rows() as rows:
         aside, findings = f"{journal.folder}/{REJECTED_FILE}", Findings("the source's rows")
         spool = freeze(

@@ -5,7 +5,6 @@ and row groups without a wanted row are not read.
 """
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -125,16 +124,13 @@ def _begins(path: str, *names: str) -> bool:
 
 
 def write(staging: Staging, path: str, batches: Batches, schema: pa.Schema) -> int:
-    """Write rows to a new file, in row groups; returns how many they were. On a disk they are there to stay."""
+    """Write rows to a new file, in row groups; returns how many they were."""
     rows = 0
-    with staging.open_new(path) as stream:
-        with pq.ParquetWriter(stream, schema.with_metadata(_ABOUT), **_packing(staging, schema)) as writer:
-            for table in _grouped(batches, schema):
-                writer.write_table(table, row_group_size=ROW_GROUP)
-                rows += table.num_rows
-        if staging.is_local:
-            stream.flush()
-            os.fsync(stream.fileno())
+    about = schema.with_metadata(_ABOUT)
+    with staging.open_new(path) as stream, pq.ParquetWriter(stream, about, **_packing(staging, schema)) as writer:
+        for table in _grouped(batches, schema):
+            writer.write_table(table, row_group_size=ROW_GROUP)
+            rows += table.num_rows
     return rows
 
 

@@ -5,6 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
 
+CLOCKS_APART = timedelta(seconds=60)
+"""By how much the clocks of two workers may differ, each of which differs from the storage's by 30 seconds at most."""
+_INSTANT = timedelta(microseconds=1)
+
+
+def not_before(now: datetime, seen: datetime | None) -> datetime:
+    """The time of whoever has seen that instant written down: later than that, although its own clock may be behind the
+    writer's (Lamport). Of several who have seen the same, their clocks say who is later, by microseconds. An instant
+    that no clock can have told by now says nothing."""
+    if seen is None or not now < seen <= now + CLOCKS_APART:
+        return now
+    return seen + _INSTANT + (now + CLOCKS_APART - seen) / 1_000_000
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Age:
@@ -32,7 +45,7 @@ class Age:
     @property
     def just_before(self) -> "Age":
         """The latest age that is earlier than this one: to the microsecond, which is what files have."""
-        return Age(self.generation, self.opened - timedelta(microseconds=1))
+        return Age(self.generation, self.opened - _INSTANT)
 
     def as_json(self) -> dict[str, str]:
         """For a file in staging."""

@@ -15,6 +15,7 @@ from typing import Any
 from fsspec import AbstractFileSystem
 
 from optimove_provider.contract.wire.errors import SettingsError
+from optimove_provider.disk import durable
 from optimove_provider.disk.modes import PRIVATE, Modes, make_folders, open_private, removed_if_broken
 from optimove_provider.disk.room import telling
 
@@ -91,12 +92,7 @@ def _replace_local(path: Path, body: bytes, seen: Seen, modes: Modes) -> bool:
             file.write(body)
             file.flush()
             os.fsync(file.fileno())
-        new.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the new name, too, survives a loss of power
-        finally:
-            os.close(folder)
+        durable.move(new, path)
     return True
 
 

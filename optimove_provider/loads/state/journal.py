@@ -8,7 +8,7 @@ import hashlib
 import re
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
@@ -270,7 +270,9 @@ class Journal:
             raise Overtaken.of(self.load_id)
         self._own = self._own or str(self.staging.surroundings.new_id())
         self._state.writer = self._own
-        self.staging.write(f"{self.folder}/load.json", asdict(self._state))
+        # asdict would copy them deeply
+        members = {one.name: getattr(self._state, one.name) for one in fields(LoadState)}
+        self.staging.write(f"{self.folder}/load.json", members)
 
     def take_up(self) -> None:
         """Go on with what an earlier try has written, under the lease: from here on that try writes nothing more."""
@@ -338,14 +340,20 @@ class Journal:
         them (`resumed`). None if the source is to be read."""
         return self._state.spool if resumed or self.has_sent or self.stage is Stage.COMMITTED else None
 
-    def begin_reading(self, generation: datetime | None = None, opened: datetime | None = None, stamp: str = "") -> str:
+    def begin_reading(
+        self,
+        generation: datetime | None = None,
+        opened: datetime | None = None,
+        stamp: str = "",
+        now: datetime | None = None,
+    ) -> str:
         """Begin to read the source; returns the folder for its rows. A plan of other rows says nothing of these.
 
-        They stand for the `generation`, but for nothing later than now. `opened`: when rows that are sent again were
-        read for the first time. `stamp`: that of the first try whose rows were frozen stays, whatever a template gives
-        now.
+        They stand for the `generation`, but for nothing later than now, which is `now` where a ledger tells it.
+        `opened`: when rows that are sent again were read for the first time. `stamp`: that of the first try whose rows
+        were frozen stays, whatever a template gives now.
         """
-        state, now = self._state, self.staging.surroundings.now()
+        state, now = self._state, now or self.staging.surroundings.now()
         if state.plan:
             state.spools += 1  # others may still need the rows that were planned: an intent may name them
         if state.stamp is None:

@@ -14,6 +14,7 @@ from fsspec import AbstractFileSystem
 
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.contract.wire.messages import json_body
+from optimove_provider.disk import durable
 from optimove_provider.disk.modes import PRIVATE, Modes, make_folders, open_private, set_modes
 from optimove_provider.disk.room import NotWritten, telling
 from optimove_provider.loads.state.retention import UNLESS_TOLD, Retention
@@ -99,7 +100,7 @@ class Staging:
                     file.write(body)
                     file.flush()
                     os.fsync(file.fileno())  # or a loss of power might leave a new name for nothing
-                self.fs.mv(f"{place}.new", place)
+                durable.move(self._local(f"{path}.new"), self._local(path))  # or a log that is ahead would fall behind
         else:  # an object store shows an object whole
             self.fs.pipe_file(place, body)
         return self.url(path)
@@ -175,10 +176,9 @@ class Staging:
         """Give a file, which will never change, another name too; where a file has one name only, it is copied."""
         self._make_folder(new)
         if self.is_local:
-            with open(self.path(path), "rb") as file:
-                os.fsync(file.fileno())  # what is linked must outlast a loss of power
             with suppress(OSError):  # another disk, or one without links
                 os.link(self.path(path), self.path(new))
+                durable.sync_names(self._local(new).parent)
                 return
             with self._telling(new, os.path.getsize(self.path(path))), open_private(self.path(new), self.modes) as to:
                 self.fs.get_file(self.path(path), to)
@@ -191,9 +191,12 @@ class Staging:
             self.fs.rm(self._at(path), recursive=True)
 
     def open_new(self, path: str) -> Any:
-        """A binary file to write, as a context manager: on an object store it appears when it is closed."""
+        """A binary file to write, as a context manager: on an object store it appears when it is closed.
+
+        From then on it survives a loss of power, as what names it does: a log, or the intents and layers of a ledger.
+        """
         self._make_folder(path)
-        return self._open(path, "w")
+        return self._open(path, "w", syncs=True)
 
     def open(self, path: str) -> Any:
         """A binary file to read, as a context manager. Raises FileNotFoundError."""
@@ -235,9 +238,9 @@ class Staging:
                 self.fs.rm_file(self._at(path))
             raise
 
-    def _open(self, path: str, mode: str) -> Any:
+    def _open(self, path: str, mode: str, syncs: bool = False) -> Any:
         if self.is_local:
-            return open_private(self._local(path), self.modes, mode, ADVICE)
+            return open_private(self._local(path), self.modes, mode, ADVICE, syncs=syncs)
         return self.fs.open(self._at(path), f"{mode}b")
 
     def _telling(self, path: str, needed: int) -> AbstractContextManager[None]:

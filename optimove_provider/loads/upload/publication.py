@@ -11,7 +11,9 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
+from optimove_provider.clients.http.in_doubt import ChangesInDoubt
 from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.disk.room import keeping
 from optimove_provider.loads.report.report import Report
@@ -46,6 +48,7 @@ class Publication:
     ) -> None:
         self._to, self._journal, self._report = to, journal, report
         self._remember, self._on_aborted = remember, on_aborted
+        self._late = ChangesInDoubt(to.staging.surroundings)
 
     def resume(self) -> bool:
         """Go on from a try that had prepared the files, with its report; tells whether there was one."""
@@ -64,6 +67,10 @@ class Publication:
         """Whether the request that makes a file visible may have been carried out, as far as staging knows."""
         return any(file.progress.asked or file.progress.completed for file in files_of(self._to))
 
+    def in_doubt_for(self) -> timedelta:
+        """For how long a request may still make a file visible whose answer did not come; zero mostly."""
+        return self._late.left
+
     def prepare(self, uploads: Uploads, age: Age | None = None) -> None:
         """From here on the files can only be committed, or aborted: their rows, of that `age`, stay the same."""
         if self._remember:
@@ -79,7 +86,7 @@ class Publication:
             raise UploadLost(f"staging knows no more of the uploads of {', '.join(sorted(lost))}. A retry begins anew")
         for file in files:
             if file.key in self._report.s3_keys:
-                make_visible(file, right)
+                make_visible(file, right, self._late.begin)
             else:  # of an earlier try, when the source held more
                 file.abort()
 

@@ -72,10 +72,6 @@ class PutFile(UploadFile):
 
     def end(self) -> Iterator[tuple[int, bytes]]:
         """Nothing is left to be sent. The text has its end."""
-        if self._out is not None:
-            self._out.flush()
-            if self.to.staging.is_local:
-                os.fsync(self._out.fileno())  # or a loss of power might leave a file with nothing in it
         self.discard()
         return iter(())
 

@@ -25,15 +25,15 @@ class Right:
     is_exclusive: bool = False
 
 
-def make_visible(file: UploadFile, right: Right) -> None:
-    """Make a file visible, if it is not so already.
+def make_visible(file: UploadFile, right: Right, unanswered: Callable[[], None] = lambda: None) -> None:
+    """Make a file visible, if it is not so already. `unanswered` is called after a request without a clear answer.
 
     Raises MayBeImported, Disagreement for a name that is taken, UploadLost, and what S3 refuses.
     """
     if file.progress.completed:
         return
     if not _is_there_by_earlier_try(file):
-        _Asking(file, right).run()
+        _Asking(file, right, unanswered).run()
     file.remember_completed()
 
 
@@ -54,8 +54,9 @@ class _Asking:
     why S3 does not check that the name is free, and `failure` why the last request has to be sent again.
     """
 
-    def __init__(self, file: UploadFile, right: Right) -> None:
+    def __init__(self, file: UploadFile, right: Right, unanswered: Callable[[], None]) -> None:
         self._file, self._right, self._is_in_doubt = file, right, file.progress.asked
+        self._unanswered = unanswered
         self._sight = Sight.UNSEEN
         self._refusal: Exception | None = None
         self._failure: S3Trouble | None = None
@@ -88,13 +89,28 @@ class _Asking:
         """Ask under the condition that the name is free; where S3 does not take that, look, and ask without it."""
         if not self._refusal:
             try:
-                self._file.ask(only_new=True)
+                self._send(only_new=True)
                 return self._tell_second_put()
             except Conflict:
                 raise  # which asks for the same once more
             except (NameTaken, NotPermitted, NotTaken) as error:
                 self._refusal = error
         return self._ask_unchecked(self._refusal, is_last)
+
+    def _send(self, only_new: bool) -> None:
+        """Send the request, if the right is still there: to write down that it will be, or to look, takes as long as it
+        takes."""
+        self._right.check()
+        is_answered = False
+        try:
+            self._file.ask(only_new)
+            is_answered = True
+        except (UploadGone, NameTaken, S3Refused, S3Trouble) as error:
+            is_answered = not isinstance(error, InDoubt)
+            raise
+        finally:  # also where this process is told to end
+            if not is_answered:
+                self._unanswered()
 
     def _ask_unchecked(self, refusal: Exception, is_last: bool) -> None:
         """As S3 does not check that the name is free; or says that it is not, which a look has to show."""
@@ -105,7 +121,7 @@ class _Asking:
             raise _taken(file)
         if sight is Sight.UNSEEN and is_taken:
             return self._accept_unseen()
-        file.ask(only_new=False)
+        self._send(only_new=False)
         looked = "nobody could look" if sight is Sight.UNSEEN else "a moment before it was"
         file.to.note(
             f"whether the name {file.place} was free is not checked by S3 ({looked}): it refused to: {refusal}"

@@ -180,6 +180,19 @@ def test_profiles_of_attributes_that_no_import_has_are_ordered_and_make_no_impor
     assert [write_note(target, NOON + hours * HOUR) for hours in (0.5, 2)] == [0, 1]
 
 
+def test_profiles_are_ordered_by_an_attribute_that_no_import_has_though_there_was_no_import_yet(target):
+    assert write_note(target, NOON) == 1
+    delta(target, LTV, NOON + HOUR)
+    assert [write_note(target, NOON + hours * HOUR) for hours in (-1, 1)] == [0, 1]
+
+
+def test_profiles_are_ordered_by_an_attribute_that_no_import_has_whatever_else_they_write(target):
+    delta(target, LTV, NOON - 3 * HOUR)
+    with turn_of(target, NOON, ltv=1.0, note="n") as turn:
+        assert len(turn.records) == 1
+    assert [write_note(target, NOON + hours * HOUR) for hours in (-1, 1)] == [0, 1]
+
+
 @pytest.mark.parametrize("load_of", ["full", "changed"])
 def test_the_first_import_of_an_attribute_does_not_overwrite_profiles_that_are_newer(target, load_of):
     delta(target, LTV, NOON - 3 * HOUR)

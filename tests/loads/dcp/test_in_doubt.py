@@ -11,7 +11,7 @@ from optimove_provider.clients.s3 import Bucket, UploadGone
 from optimove_provider.contract.dcp.readback import READ_BACK, UNCHANGED_BEFORE
 from optimove_provider.contract.dcp.upload_history import HistoryEntry, common_state
 from optimove_provider.contract.wire.errors import S3Refused
-from optimove_provider.loads.dcp.in_doubt import StillImporting
+from optimove_provider.loads.dcp.in_doubt import Overtaken, StillImporting
 from optimove_provider.loads.dcp.load import ImportFailed, confirm, run
 from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.lease import Lease, LeaseLost
@@ -21,7 +21,7 @@ from optimove_provider.loads.upload.multipart import MultipartRefused
 from optimove_provider.loads.upload.uploads import MIN_FILE_BYTES
 from tests.support import s3_target
 from tests.support.dcp_imports import WAIT, another, break_off, dead_full_import, full, load
-from tests.support.ledgers import ledger_rows
+from tests.support.ledgers import ledger_rows, let_lease_end
 from tests.support.optix_target import Killed
 from tests.support.s3_target import Calls, imported, many
 
@@ -172,6 +172,22 @@ def test_a_death_right_after_the_commit_and_then_another_load_leave_the_retry_no
     assert (report.state, report.accepted, sorted(ledger_rows(target.ledger))) == ("committed", 1, ['"1"', '"3"'])
 
 
+def test_a_load_that_others_have_overtaken_says_so_at_once_and_is_not_tried_again(target):
+    """Whether it is noticed as its import is confirmed, or by a retry."""
+    report = changed(target, ONE, generation=day(1))
+    let_lease_end(target.ledger)
+    load(another(target), b"customerId,ltv\n3,1\n", generation=day(2), source_is="delta", assume_settled=True)
+    for late in (
+        lambda: confirm(target.staging, report, imported(report.s3_keys), 1),
+        lambda: changed(target, ONE, try_number=2, generation=day(1)),
+    ):
+        with pytest.raises(Overtaken, match="others have changed the table's ledger since") as raised:
+            late()
+        assert not raised.value.retry_helps
+    assert sorted(ledger_rows(target.ledger)) == ['"1"', '"3"']
+    assert ledger_rows(target.ledger)['"1"']["fingerprint"] is None
+
+
 def test_an_upload_of_which_staging_lost_the_record_is_made_anew(target, monkeypatch):
     """S3 knows it no more, and the process dies between forgetting it and forgetting that it was complete."""
 
@@ -201,7 +217,7 @@ def test_a_lease_that_is_lost_between_two_files_costs_no_second_reading(target, 
 
     def check(self):
         calls.append(self)
-        if len(calls) == 2:
+        if len(calls) == 3:  # each file asks twice
             raise LeaseLost("lost")
 
     with monkeypatch.context() as patch:

@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from optimove_provider.contract.dcp.upload_history import HistoryEntry, ImportState, common_state
-from optimove_provider.loads.dcp.load import ImportFailed, NotImported, confirm, filed_report, outcome, run
+from optimove_provider.contract.wire.errors import S3Trouble
+from optimove_provider.loads.dcp.load import ImportFailed, NotImported, OtherMode, confirm, filed_report, outcome, run
 from optimove_provider.loads.ledger.ledger import NO_LEDGER
 from optimove_provider.surroundings import Surroundings
 from tests.support import s3_target
-from tests.support.dcp_imports import another
+from tests.support.dcp_imports import another, break_off
 from tests.support.s3_target import Calls, imported
 
 ROWS = b"customerId,ltv\n1,1\n2,1\n"
@@ -151,6 +152,21 @@ def test_a_wait_beyond_the_calendar_is_one_to_its_end(target, mode):
     run(load, timedelta.max)
     assert report.state == "uploaded"
     assert outcome(load, timedelta.max, MINUTE).state is ImportState.DONE
+
+
+@pytest.mark.parametrize(("begun", "later"), [("full", "changed"), ("changed", "full")])
+def test_a_load_that_was_begun_with_another_mode_is_not_gone_on_with(target, begun, later):
+    def run_with(mode, try_number):
+        report = target.report()
+        run(target.load(ROWS, report, target.ledger, mode=mode, try_number=try_number), HOUR)
+        return report
+
+    with Calls(target.s3, "CompleteMultipartUpload", break_off), pytest.raises(S3Trouble):
+        run_with(begun, 1)
+    with pytest.raises(OtherMode, match=f'was begun with mode="{begun}", and this try has mode="{later}"') as raised:
+        run_with(later, 2)
+    assert not raised.value.retry_helps
+    assert run_with(begun, 3).state == "uploaded"
 
 
 def test_a_full_import_without_a_ledger_says_so(target):

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from optimove_provider.loads.ledger.lease import Held, Lease, LeaseLost, acquire
+from optimove_provider.loads.ledger.lease import Held, Lease, LeaseLost, acquire, release_of
 from tests.support.ledgers import hour
 
 
@@ -18,6 +18,29 @@ def test_one_at_a_time(target):
     told = str(replace(held, task="task dag.load of run r"))
     assert told == "task dag.load of run r (load a, try 1), until 2026-05-06 16:01:00 UTC unless renewed"
     lease.release()
+    assert isinstance(target.lease("b"), Lease)
+
+
+def test_a_lease_that_a_person_releases_ends_no_sooner_than_its_load_stops(target):
+    lease = target.lease("a")
+    target.clock.forward(20)
+    lease.renew()
+    assert release_of(target.ledger.manifest_file, "a")
+    lease.check()  # of a load that lives after all: until it knows, it may send
+    assert isinstance(target.lease("b"), Held)
+    with pytest.raises(LeaseLost):
+        lease.renew()
+    target.clock.forward(59)
+    assert isinstance(target.lease("b"), Held)
+    target.clock.forward(1)
+    assert isinstance(target.lease("b"), Lease)
+
+
+def test_a_lease_that_waits_for_an_import_is_released_at_once(target):
+    lease = target.lease("a")
+    lease.detach(target.clock.now + timedelta(days=1))
+    assert not release_of(target.ledger.manifest_file, "b")
+    assert release_of(target.ledger.manifest_file, "a")
     assert isinstance(target.lease("b"), Lease)
 
 

@@ -1,6 +1,7 @@
 """How old rows are is when they were read, or what they stand for: never when they were sent."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from optimove_provider.loads.optix.load import load
 from optimove_provider.loads.optix.update import Update, load_update
 from optimove_provider.loads.report.report import Report
+from optimove_provider.surroundings import REAL
 from tests.support.ledgers import let_lease_end
 from tests.support.optix_target import Killed, opened
 from tests.support.optix_transactions import NO_GUARDS, TransactionTarget, counts, night, rows
@@ -160,3 +162,32 @@ def test_a_retry_keeps_the_age_of_the_rows_that_it_sends(target):
     target.sync({"k": "2"}, night(2), source_is="delta")
     assert target.sync({}, night(3), load_id, source_is="delta").stale == 1
     assert target.values == {"k": "2"}
+
+
+def on_a_worker(target, seconds_ahead):
+    """From here on loads run where the clock is so far ahead of the right time."""
+    now = lambda: REAL.now() + timedelta(seconds=seconds_ahead)  # noqa: E731
+    target.staging = replace(target.staging, surroundings=replace(REAL, now=now))
+
+
+@pytest.mark.parametrize("how", [DELTA, {"source_is": "snapshot"}, DELTA | {"mode": "full"}])
+def test_a_load_after_one_that_died_where_the_clock_was_ahead_is_the_later_one(target, how):
+    on_a_worker(target, 12)
+    target.kill_at = 1
+    with pytest.raises(Killed):
+        target.sync({"k": "1", "other": "1"}, night(0), **how)
+    let_lease_end(target.ledger)
+    on_a_worker(target, -12)
+    target.kill_at = 0
+    report = target.sync({"k": "1", "other": "1"}, night(0), **how)
+    assert (counts(report), target.values) == ((2, 0, 0, 0), {"k": "1", "other": "1"})
+
+
+def test_what_is_read_later_counts_although_the_clock_was_behind(target):
+    on_a_worker(target, 12)
+    target.sync({"k": "older"}, night(0), **DELTA)
+    on_a_worker(target, -12)
+    report = target.sync({"k": "newer"}, night(0), **DELTA)
+    on_a_worker(target, 0)
+    assert (counts(report), target.values) == ((1, 0, 0, 0), {"k": "newer"})
+    assert counts(target.sync({"k": "newest"}, night(0), **DELTA)) == (1, 0, 0, 0)

@@ -2,18 +2,24 @@
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 
 import pyarrow as pa
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
+from optimove_provider.clients.dcp import DcpClient
 from optimove_provider.contract.cells.datatypes import in_unit
 from optimove_provider.contract.wire.errors import AuthenticationError, DataError, SettingsError
-from optimove_provider.emulator import Fault
+from optimove_provider.emulator import Fault, send
+from optimove_provider.loads.ledger.lease import LeaseLost
 from optimove_provider.loads.profiles.profiles import ProfileEncoder, create_aliases, write_profiles
 from optimove_provider.loads.profiles.rest_load import RestLoad, records_of
 from optimove_provider.loads.report.max_rejected import TooManyRejected
 from optimove_provider.loads.report.report import Report
-from tests.support.dcp.profiles import ATTRIBUTES, client, load, state, table
+from optimove_provider.loads.state.staging import Staging
+from tests.support.dcp.profiles import ATTRIBUTES, SETTINGS, client, load, state, table
+from tests.support.virtual_time import ClientTime
 
 __all__ = ["client", "load", "state", "table"]  # fixtures
 
@@ -219,6 +225,17 @@ def test_one_odd_record_is_rejected_and_the_others_are_written(tmp_path, client,
     assert state.tables[table].profiles.keys() == {"1", "2"}
     (line,) = rejected(tmp_path)
     assert (line["row"], line["status"]) == (2, None)
+
+
+def test_a_profile_is_not_sent_again_once_the_lease_is_lost(state, client, table, tmp_path):
+    """As on a worker that stands still while it waits to send it again, and renews no lease."""
+    surroundings = ClientTime().surroundings
+    waiting = DcpClient(SETTINGS, send=partial(send, state), surroundings=surroundings)
+    load = RestLoad(Staging(LocalFileSystem(), str(tmp_path), surroundings), Report("load", {}))
+    state.faults.order(Fault("write_profile", status=429))  # after which a minute is waited
+    with pytest.raises(LeaseLost):
+        write(waiting, table, [{"customerId": "1", "ltv": 1}], load)
+    assert (state.tables[table].profiles, load.report.accepted) == ({}, 0)
 
 
 ODD_ALIASES = [

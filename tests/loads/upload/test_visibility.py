@@ -12,7 +12,7 @@ from optimove_provider.contract.dcp.upload_history import common_state
 from optimove_provider.contract.wire.errors import DataError, Disagreement, S3Trouble
 from optimove_provider.loads.dcp.in_doubt import StillImporting
 from optimove_provider.loads.dcp.load import run
-from optimove_provider.loads.ledger.lease import Lease, LeaseLost
+from optimove_provider.loads.ledger.lease import Lease, LeaseLost, TargetBusy
 from optimove_provider.loads.upload.file import MayBeImported, UploadLost
 from tests.support.dcp.one_file import ASK, BOTH, ROWS, TWICE, import_full, of, take_away, versions
 from tests.support.dcp.s3_refusals import lose, refuse
@@ -76,19 +76,21 @@ def test_without_a_lease_nothing_is_put_once_more(target):
     assert puts.count == 1
 
 
-def test_a_lease_that_was_lost_meanwhile_ends_it(target, monkeypatch):
+@pytest.mark.parametrize(("lost_at", "sent"), [(2, 0), (3, 1)], ids=["as it is written down", "after the first one"])
+def test_a_lease_that_was_lost_meanwhile_ends_it(target, monkeypatch, lost_at, sent):
+    """It is asked for before a request is written down, which may take long, and right before it is sent."""
     one, checks = of(target, "put"), []
 
     def check(self):
         checks.append(1)
-        if len(checks) > 1:
+        if len(checks) == lost_at:
             raise LeaseLost("lost")
 
     monkeypatch.setattr(Lease, "check", check)
     spoil = lambda _: (take_away(one), lose()(1))  # noqa: E731
     with Calls(one.s3, "PutObject", spoil, when="after") as puts, pytest.raises(LeaseLost):
         import_full(one)
-    assert puts.count == 1
+    assert puts.count == sent
 
 
 @BOTH
@@ -252,3 +254,14 @@ def test_what_cannot_be_aborted_is_named_and_hides_nothing(target, switch, caplo
     assert told in caplog.text
     switch()
     target.to.bucket.abort(upload["Key"], upload["UploadId"])
+
+
+@BOTH
+def test_the_next_load_waits_while_a_file_may_still_become_visible(target, method):
+    """Its request was lost, and whoever has it may carry it out late: over what the next load has brought."""
+    with Calls(target.s3, ASK[method], lose()), pytest.raises(S3Trouble, match="no answer came"):
+        import_full(of(target, method))
+    with pytest.raises(TargetBusy):
+        import_full(another(target))
+    let_lease_end(target.ledger)
+    assert import_full(another(target)).state == "uploaded"

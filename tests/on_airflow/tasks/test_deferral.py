@@ -223,3 +223,4 @@ def test_a_report_that_cannot_be_written_makes_no_retry_of_a_wrong_key(emulator,
     emulator.state.faults.order(Fault("upload_data", status=401, times=9))
     with pytest.raises(AirflowFailException, match="401"):
         run(upload(connection, file))
+    (root / "reports").unlink()

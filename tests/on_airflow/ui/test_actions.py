@@ -14,7 +14,7 @@ from optimove_provider.demo import journey
 from optimove_provider.emulator.model.switches import Switches
 from optimove_provider.loads.history.loads import LoadIndex, Target
 from optimove_provider.loads.history.record import ledger_of
-from optimove_provider.loads.ledger.lease import acquire
+from optimove_provider.loads.ledger.lease import LeaseLost, acquire
 from optimove_provider.operators.optix import OptixUploadOperator
 from optimove_provider.operators.replay import act_for, replay_dag
 from optimove_provider.tasks.staging import staging
@@ -170,7 +170,8 @@ def test_a_dead_loads_lease_is_released(admin, again, upload, connection):
     load_id = upload(ROWS[2:])["load_id"]
     target = Target.of(staging().read(f"reports/{load_id}.json")["target"])
     assert act_for(DAGS[0], "optix_default", "release", load_id)["released"] is False
-    acquire(ledger_of(staging(), target), load_id, 1)
+    lease = acquire(ledger_of(staging(), target), load_id, 1)
     assert "Release the lease" in admin.page("load", id=load_id)
     assert act_for(DAGS[0], "optix_default", "release", load_id)["released"] is True
-    assert ledger_of(staging(), target).read().holder is None
+    with pytest.raises(LeaseLost):
+        lease.renew()

@@ -19,8 +19,9 @@ class SharedDuck:
     What is told of memory and threads is not heeded: for tests that are about something else.
     """
 
-    def __init__(self) -> None:
-        self._instance = duckdb.connect(":memory:", config={"preserve_insertion_order": False})
+    def __init__(self, threads: int | None = None) -> None:
+        config: dict[str, Any] = {"preserve_insertion_order": False} | ({"threads": threads} if threads else {})
+        self._instance = duckdb.connect(":memory:", config=config)
         self._numbers, self._last, self._lock = count(1), deque[str](), Lock()
 
     def connect(self, database: str, **_: Any) -> Any:
@@ -40,9 +41,9 @@ class SharedDuck:
 
 
 @contextmanager
-def shared_duck():
-    """While the block lasts, whoever opens a database gets one of these."""
-    shared = SharedDuck()
+def shared_duck(threads: int | None = None):
+    """While the block lasts, whoever opens a database gets one of these; all of them have so many threads together."""
+    shared = SharedDuck(threads)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(duckdb, "connect", shared.connect)
         yield

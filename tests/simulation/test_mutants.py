@@ -1,0 +1,41 @@
+"""What was wrong once, or could be, is planted again; and a world finds it."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.simulation.mutants.__main__ import MOST, MUTANTS, planted, table
+
+KNOWN = table()
+
+
+def test_every_patch_has_a_seed_and_every_seed_a_patch():
+    assert {path.stem for path in MUTANTS.glob("*.patch")} == KNOWN.keys()
+    assert len(KNOWN) >= 10
+    assert all(0 < one["seed"] <= MOST for one in KNOWN.values())
+
+
+@pytest.mark.parametrize("mutant", KNOWN)
+def test_a_planted_fault_is_found(mutant, tmp_path):
+    command = [sys.executable, "-m", "tests.simulation", "--seed", str(KNOWN[mutant]["seed"]), "--no-shrinking"]
+    found = subprocess.run(command, cwd=planted(mutant, tmp_path), capture_output=True, text=True)
+    assert found.returncode == 1, found.stderr
+    assert "WrongWorld" in found.stdout
+
+
+def test_what_fails_is_shrunk(tmp_path):
+    """Of an old fault the history is told in a line: few tasks, hardly a fault."""
+    mutant = "stale-rows-are-sent"
+    command = [sys.executable, "-m", "tests.simulation", "--seed", str(KNOWN[mutant]["seed"])]
+    folder = planted(mutant, tmp_path)
+    printed = subprocess.run(command, cwd=folder, capture_output=True, text=True).stdout
+    only = printed.partition("--only '")[2].partition("'")[0]
+    names = only.split(", ")
+    assert 1 <= sum(name.startswith("task") for name in names) <= 3
+    assert sum(not name.startswith(("task", "key", "day")) for name in names) <= 2
+    again = subprocess.run(
+        [*command, "--only", only, "--no-shrinking", "--trace"], cwd=folder, capture_output=True, text=True
+    )
+    assert again.returncode == 1
+    assert "WrongWorld" in again.stdout
