@@ -4,7 +4,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up docs test test-lowest simulate check lock clean
+.PHONY: help setup demo up docs test test-lowest test-next simulate describe mutate check lock clean
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
@@ -18,11 +18,18 @@ VENV := .venv
 LOWEST := .venv-lowest
 READY := $(VENV)/.ready
 LOWEST_READY := $(LOWEST)/.ready
+NEXT := .venv-next
 RUN_DIR := $(CURDIR)/.run
 # Many tests wait, so two processes share the test files out among them. WORKERS=0: all in this one, as a debugger needs.
 WORKERS ?= 2
 # The rest is about what we say to the vendors, and in which order: the same in any version.
 LOWEST_TESTS := tests/on_airflow tests/dags tests/records $(addprefix tests/loads/,ledger plan spool)
+# What Airflow decides, on its newest pre-release; QUICK=1 tries what has met another Airflow first so far.
+NEXT_TESTS := tests/on_airflow tests/dags
+QUICK_TESTS := tests/dags/test_example_dags.py::test_the_walkthrough_uploads_a_file_and_a_record_and_overwrites_one_and_can_run_again \
+  $(addprefix tests/on_airflow/,test_canaries.py test_provider_info.py test_triggers.py \
+  $(addprefix operators/,test_operators.py test_checked_fields.py) \
+  $(addprefix tasks/,test_deferral.py test_templates.py telling/test_words.py windows) ui/test_access.py)
 SPREAD = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # Nothing is written to the home folder: it may be missing, or hold another Airflow.
@@ -55,8 +62,23 @@ test: $(READY)  ## the whole test suite; ARGS="-k name" narrows it
 test-lowest: $(LOWEST_READY)  ## what touches Airflow, Arrow or DuckDB, on their lowest supported versions
 	$(LOWEST)/bin/python -m pytest $(SPREAD) -m "not any_version" $(LOWEST_TESTS) $(ARGS)
 
+test-next: $(NEXT)/bin/uv  ## what touches Airflow, on its newest pre-release with the newest of all else; QUICK=1 tries a part
+	@$(NEXT)/bin/uv pip install --quiet --upgrade --python $(NEXT)/bin/python --editable '.[demo]' --group test \
+	  "`echo apache-airflow | $(NEXT)/bin/uv pip compile --quiet --no-deps --prerelease allow --no-header --no-annotate -`"
+	@echo "Airflow `$(NEXT)/bin/python -c 'from importlib.metadata import version; print(version("apache-airflow"))'`"
+	$(NEXT)/bin/python -m pytest $(SPREAD) -m "not any_version" $(if $(QUICK),$(QUICK_TESTS),$(NEXT_TESTS)) $(ARGS)
+
 simulate: $(READY)  ## loads, faults and deaths in worlds of their own: SEEDS=1000, or SEED=7 TRACE=1 ONLY='task 1, key k2'
 	$(VENV)/bin/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000)) $(if $(ONLY),--only "$(ONLY)") $(if $(TRACE),--trace)
+
+describe: $(READY)  ## schemathesis against the emulator's own description: EXAMPLES=300 for each endpoint, SEED=1
+	EXAMPLES=$(or $(EXAMPLES),300) SEED=$(or $(SEED),1) $(VENV)/bin/python -m pytest \
+	  tests/emulator/api/described/test_conversation.py $(ARGS)
+
+mutate: $(READY)  ## change the code to see whether its tests notice: MODULE=loads/plan/grain.py, or SEED=20 MODULES=3 MUTANTS=20
+	@$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --group mutation --constraints constraints/newest.txt
+	$(VENV)/bin/python -m benchmarks.mutation $(if $(MODULE),--module $(MODULE),--seed $(or $(SEED),20) \
+	  --modules $(or $(MODULES),3)) --mutants $(or $(MUTANTS),20)
 
 check: $(READY)  ## format, lint, types, layers
 	$(VENV)/bin/ruff format --check
@@ -65,7 +87,7 @@ check: $(READY)  ## format, lint, types, layers
 	$(VENV)/bin/lint-imports
 
 clean:  ## remove the environments and everything that demo, up and the tests left
-	rm -rf $(VENV) $(LOWEST) .run .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist
+	rm -rf $(VENV) $(LOWEST) $(NEXT) .run .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist
 
 # A virtual environment with uv in it. $(1): its folder
 define new_venv
@@ -93,6 +115,10 @@ $(READY): pyproject.toml constraints/newest.txt
 $(LOWEST_READY): pyproject.toml constraints/lowest.txt
 	$(call new_venv,$(LOWEST))
 	$(call install,$(LOWEST),test,constraints/lowest.txt)
+
+# What is in it is brought up to date by each run.
+$(NEXT)/bin/uv:
+	$(call new_venv,$(NEXT))
 
 # Markers are cut off: as constraints, pins of packages that a platform does not use harm nobody.
 define compile

@@ -19,6 +19,8 @@ from optimove_provider.contract.dcp import config as dcp
 from optimove_provider.contract.dcp import profiles, subject_access
 from optimove_provider.contract.optix import data_connections as optix
 from optimove_provider.contract.wire.messages import Endpoint
+from optimove_provider.emulator import Switches
+from optimove_provider.emulator.api.described.openapi import as_text, document
 from optimove_provider.loads.state.journal import MEANING, TRANSITIONS, Stage
 from optimove_provider.records.findings.file_rules import FILE_RULES
 from optimove_provider.tasks.telling.sync_log_tables import OF_LOADS, OF_REJECTED, Column
@@ -228,7 +230,12 @@ def with_section(page: str, name: str, text: str) -> str:
     return f"{before}{begin}{text}{rest[rest.index(end) :]}"
 
 
-PAGES = {"rules": rules, "endpoints": endpoints}
+def openapi() -> str:
+    """The text of docs/openapi.json: both APIs, under the emulator's guesses."""
+    return as_text(document(Switches()))
+
+
+PAGES = {"rules.md": rules, "endpoints.md": endpoints, "openapi.json": openapi}
 SECTIONS = {
     ("reference/connections", "fields"): connections,
     ("reference/configuration", "options"): configuration,
@@ -242,7 +249,7 @@ SECTIONS = {
 def main() -> None:
     """Print all pages and sections."""
     for name, page in PAGES.items():
-        DOCS.joinpath(f"{name}.md").write_text(page(), encoding="utf-8")
+        DOCS.joinpath(name).write_text(page(), encoding="utf-8")
     for (name, section), text in SECTIONS.items():
         path = DOCS / f"{name}.md"
         path.write_text(with_section(path.read_text("utf-8"), section, text()), encoding="utf-8")

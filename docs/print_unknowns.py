@@ -16,6 +16,7 @@ from optimove_provider.emulator.model.switches import DcpSwitches, OptixSwitches
 from tests.support.unknowns.cases import Unknown, more_requests, run_case, table
 
 DOCS = Path(__file__).parent
+PARTS = ("Opti-X", "DCP", "Both")
 _HEAD = """\
 # What neither vendor documents, and what happens under each guess
 
@@ -25,30 +26,47 @@ Much of both APIs is documented nowhere. The emulator has a switch for each such
 (`PUT /_emulator/switches`). `tests/unknowns` runs the same courses under every setting of every switch: data
 connections are created, loaded as a whole and by what changed, made to expire, updated; tables are made, rows and
 files imported, with a history to be asked and without; an attribute is archived and replaced; profiles are written and
-read. Two answers of Opti-X and two of S3 are lost on the way, and one process is killed.
+read. Two answers of Opti-X and two of S3 are lost on the way, one process is killed, and a bad row is searched for.
+Each answer is one that the description of that setting has (`GET /_emulator/openapi.json`).
 
 * *right*: the target holds what the rows say, and so do report and ledger. The number is that of requests more than
   under the guess.
 * *red*: the task fails, and its error has the words that are quoted. What the report calls accepted is there.
 * *told*: the task is green, and a note in its report says what cannot be known.
+* *tried by*: the parts of the courses (`tests/support/unknowns`) that meet the switch.
+
+Loads do not depend on a setting under which everything ends as under the guess: right, or with the same rows rejected.
 """
 
 
 def page() -> str:
     """The text of the page."""
     known, lines = table()
-    return "\n".join(
-        [_HEAD, *_section("Opti-X", known, lines), *_section("DCP", known, lines), *_section("Both", known, lines)]
-    )
+    sections = (line for part in PARTS for line in _section(part, known, lines))
+    return "\n".join([_HEAD, *_claims(known), *sections])
+
+
+def _claims(known: Mapping[str, Unknown]) -> Iterator[str]:
+    """How many settings loads do not depend on: a test tries each of them, and shows that such a claim can fail."""
+    yield from _row("of", "switches", "settings", "loads do not depend on", "ends otherwise", "never met")
+    yield from _row(*["---"] * 6)
+    for part in PARTS:
+        switches = [one for name, one in known.items() if _part(name) == part]
+        settings = [(one, setting) for one in switches for setting in one.settings]
+        unmet = [one for one, _ in settings if one.unmet]
+        matter = [one for one, setting in settings if not one.unmet and _matters(one, setting)]
+        counts = (len(switches), len(settings), len(settings) - len(matter) - len(unmet), len(matter), len(unmet))
+        yield from _row(part, *map(str, counts))
+    yield ""
 
 
 def _section(part: str, known: Mapping[str, Unknown], lines: list[dict[str, str]]) -> Iterator[str]:
     yield f"## {part}\n"
-    yield from _row("unknown", "switch", "settings", "what is relied on")
-    yield from _row(*["---"] * 4)
+    yield from _row("unknown", "switch", "settings", "what is relied on", "tried by")
+    yield from _row(*["---"] * 5)
     for name, one in known.items():
         if _part(name) == part:
-            yield from _row(one.unknown, f"`{name}`", "<br>".join(_settings(one)), one.relies)
+            yield from _row(one.unknown, f"`{name}`", "<br>".join(_settings(one)), one.relies, _tried_by(one))
     yield ""
     if found := [line for line in lines if line["part"] == part]:
         yield "Without a switch, because it cannot matter:\n"
@@ -60,10 +78,10 @@ def _section(part: str, known: Mapping[str, Unknown], lines: list[dict[str, str]
 
 
 def _part(name: str) -> str:
-    for part, switches in (("Opti-X", OptixSwitches), ("DCP", DcpSwitches)):
+    for part, switches in zip(PARTS, (OptixSwitches, DcpSwitches), strict=False):
         if name in switches.__dataclass_fields__:
             return part
-    return "Both"
+    return PARTS[-1]
 
 
 def _row(*cells: str) -> Iterator[str]:
@@ -81,6 +99,20 @@ def _settings(one: Unknown) -> Iterator[str]:
         yield f"{', '.join(settings)}: {outcome}"
     if one.beside:
         yield f"(with {', '.join(f'`{name}={value}`' for name, value in one.beside.items())})"
+
+
+def _matters(one: Unknown, setting: Any) -> bool:
+    """Whether loads end otherwise than under the guess; how many requests it takes is no matter."""
+    found, guessed = (_MORE.sub("", _outcome(one, which)) for which in (setting, one.default))
+    return found != guessed
+
+
+def _tried_by(one: Unknown) -> str:
+    """The parts of the courses that meet it."""
+    return "" if one.unmet else ", ".join(run_case(one.name, one.default))
+
+
+_MORE = re.compile(r" \([0-9]+ more\)$")
 
 
 def _shown(one: Unknown, setting: Any) -> str:

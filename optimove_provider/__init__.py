@@ -211,6 +211,22 @@ def get_provider_info() -> dict[str, Any]:
                         "example": None,
                         "default": "30",
                     },
+                    "keep_loads": {
+                        "description": "At most so many loads that have ended are kept, the newest: their reports, "
+                        "rejected rows and logs, for whoever loads every few minutes. 0 keeps all for keep_days.",
+                        "version_added": "0.1.0",
+                        "type": "integer",
+                        "example": "1000",
+                        "default": "0",
+                    },
+                    "keep_replaced_minutes": {
+                        "description": "For how long files of a ledger stay that a compaction has replaced: longer "
+                        "than a dry run or a backup takes, which may be reading them. At least 5.",
+                        "version_added": "0.1.0",
+                        "type": "integer",
+                        "example": None,
+                        "default": "1440",
+                    },
                 },
             }
         },

@@ -30,6 +30,7 @@ class NextStep(StrEnum):
     LOOK = "Look at what exists and at what was asked for, mend one of them, then Clear the task"
     APPROVE_AGAIN = "Clear the task that plans, with those after it, and have the new plan approved"
     MEND_STORE = "Mend the keys of the store, or its bucket, then Clear the task"
+    MEND_STAGING = "Restore the file in staging, or begin that ledger anew, as the error says; then Clear the task"
     LOOK_AT_HISTORY = "Look at the upload history in the vendor's pages, then Clear the task"
     REPORT_IT = 'Report it as a fault of this package; Clear the task with mode="full" to be safe'
 

@@ -74,9 +74,18 @@ def airflow_commands(log: Path, commands: Sequence[Sequence[str]], variables: Ma
 def running(
     log: Path, command: str = "standalone", variables: Mapping[str, str] = os.environ
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Airflow standalone, or one part of Airflow, in a session of its own: a Ctrl-C reaches only us."""
+    """Airflow standalone, or one part of Airflow, while the block lasts."""
+    process = start(log, command, variables)
+    try:
+        yield process
+    finally:
+        stop(process)
+
+
+def start(log: Path, command: str, variables: Mapping[str, str] = os.environ) -> subprocess.Popen[bytes]:
+    """Start Airflow standalone, or one part of Airflow, in a session of its own: a Ctrl-C reaches only us."""
     with log.open("ab") as output:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-m", "airflow", command],
             env=variables,
             stdin=subprocess.DEVNULL,
@@ -84,32 +93,29 @@ def running(
             stderr=output,
             start_new_session=True,
         )
-    try:
-        yield process
-    finally:
-        stop(process)
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
     """End standalone and all its processes, politely if they let us."""
     # Only SIGINT makes standalone stop its parts; SIGTERM would orphan them.
     for number, seconds in ((signal.SIGINT, STOP_SECONDS), (signal.SIGTERM, 5), (signal.SIGKILL, 5)):
-        family = _family(process.pid)
-        for member in family if number != signal.SIGINT else family[:1]:
+        members = family(process.pid)
+        for member in members if number != signal.SIGINT else members[:1]:
             _send(member, number)
-        if not psutil.wait_procs(family, timeout=seconds)[1] and not _family(process.pid):
+        if not psutil.wait_procs(members, timeout=seconds)[1] and not family(process.pid):
             break
     process.poll()
 
 
-def _family(pid: int) -> list[psutil.Process]:
+def family(pid: int) -> list[psutil.Process]:
     """The living processes of the session that `pid` leads, itself first, orphans included."""
-    members = [member for member in psutil.process_iter() if _session(member.pid) == pid]
+    members = [member for member in psutil.process_iter() if session_of(member.pid) == pid]
     living = [member for member in members if _alive(member)]
     return sorted(living, key=lambda member: member.pid != pid)
 
 
-def _session(pid: int) -> int | None:
+def session_of(pid: int) -> int | None:
+    """The session that a process belongs to; None if it is gone."""
     try:
         return os.getsid(pid)
     except OSError:

@@ -63,8 +63,6 @@ def _route(state: State, request: Request) -> Call:
     api = next((api for api in APIS if api.owns(path)), None)
     if api is None:
         return Call(state, request)
-    if api.trailing_slash and path != api.prefix:
-        path = path.removesuffix("/")
     endpoint, values = api.find(request.method, path) or (None, {})
     return Call(state, request, api, endpoint, values)
 

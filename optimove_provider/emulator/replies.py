@@ -75,6 +75,13 @@ def optional_text(value: dict[str, Any], name: str) -> str | None:
     return text
 
 
+def whole_number(value: Any) -> int | None:
+    """A whole number, also one that is written 3.0, as JSON knows no other kind; None for anything else."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
 def json_answer(status: int, value: object) -> Response:
     """A JSON answer. ASCII only: values may hold half of a surrogate pair, which UTF-8 cannot carry."""
     return Response(status, json.dumps(value, allow_nan=False).encode(), {"content-type": JSON_TYPE})

@@ -89,16 +89,17 @@ class _Handler(BoundedHandler):
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
-        has_body = answer.status not in (204, 304)
-        if has_body:
+        is_bodiless = answer.status in (204, 304)
+        if not is_bodiless:
             self.send_header("content-length", str(len(answer.body)))
         if self.close_connection:
             self.send_header("connection", "close")
         self.end_headers()
-        if has_body:  # or it would be taken for the next answer
+        if not is_bodiless and self.command != "HEAD":  # or it would be taken for the next answer
             self.wfile.write(answer.body)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
+    do_HEAD = do_OPTIONS = do_TRACE = do_QUERY = _serve  # refused by the API, as it refuses others
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing: the request log under /_emulator/requests has it all."""

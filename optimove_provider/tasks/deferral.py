@@ -16,7 +16,7 @@ from optimove_provider.tasks.telling.story import run_of
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from optimove_provider.loads.ledger.lease import TargetBusy
+    from optimove_provider.loads.ledger.lease import Held, TargetBusy
     from optimove_provider.loads.report.report import Report
     from optimove_provider.loads.state.staging import Staging
 
@@ -84,7 +84,7 @@ class LoadingOperator(TellingOperator, CheckedOperator):
                 self._wait_for(busy, waiting)
 
     def _wait_for(self, busy: "TargetBusy", waiting: Waiting) -> NoReturn:
-        """Defer for a while, each time for longer, since most loads are short.
+        """Defer for a while.
 
         Raises AirflowException, which names the holder, once `lock_timeout` is over.
         """
@@ -97,10 +97,17 @@ class LoadingOperator(TellingOperator, CheckedOperator):
             raise as_airflow_failure(
                 f"{busy}. It was waited for {waited}; raise lock_timeout to wait longer", retry_helps=True
             ) from None
-        pause = min(SHORTEST * 2 ** min(waiting.times, 3), LONGEST)
+        pause = self._pause(busy.held, waiting)
         self.log.info("%s; trying again in %.0f s", busy, pause.total_seconds())
         again = Waiting(waiting.load_id, waiting.since, waiting.times + 1)
         self.defer(trigger=TimeDeltaTrigger(pause), method_name="resume", kwargs={"waiting": asdict(again)})
+
+    def _pause(self, held: "Held", waiting: Waiting) -> timedelta:
+        """Each time longer, since most loads are short; but an earlier try of this load is dead, so until the end of
+        the lease that it has left."""
+        if held.load_id == waiting.load_id:
+            return min(max(held.until - self.surroundings.now(), SHORTEST), LONGEST)
+        return min(SHORTEST * (1 << min(waiting.times, 3)), LONGEST)
 
 
 def task_of(context: "Context") -> str:

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from optimove_provider.disk.modes import Modes
+    from optimove_provider.loads.state.retention import Retention
     from optimove_provider.loads.state.staging import Staging
 
 log = logging.getLogger(__name__)
 
 SECTION = "optimove"
-KEPT_DAYS = 30
 CLOCKS_AGREE = timedelta(seconds=30)
 """How far clocks of machines may be apart."""
 _ON_THIS_MACHINE = ("LocalExecutor", "SequentialExecutor", "InProcessExecutor")
@@ -29,13 +29,12 @@ def staging(surroundings: Surroundings = REAL) -> "Staging":
 
     Raises SettingsError for a local folder where tasks run on other machines, unless `[optimove] staging_is_shared`
     says that all of them see it: a retry elsewhere would find nothing and send everything again. Also for a `keep_days`
-    below 1, and a `staging_mode` that is none.
+    or another setting of what is kept that is too small, and a `staging_mode` that is none.
     """
     from airflow.sdk import ObjectStoragePath
 
     from optimove_provider.loads.state.staging import Staging
 
-    _keep_days()  # a wrong setting is told before anything is sent
     url = staging_url()
     place = ObjectStoragePath(url)
     remote = [name for name in _executors() if name not in _ON_THIS_MACHINE]
@@ -45,7 +44,7 @@ def staging(surroundings: Surroundings = REAL) -> "Staging":
             "where a retry would not find it. Set [optimove] staging to an object store (s3://conn_id@bucket/path), or "
             "to a folder that all machines share and [optimove] staging_is_shared to True"
         )
-    return Staging(place.fs, place.path, surroundings, _modes())
+    return Staging(place.fs, place.path, surroundings, _modes(), _retention())
 
 
 def staging_at(url: str, surroundings: Surroundings = REAL) -> "Staging":
@@ -62,7 +61,7 @@ def staging_at(url: str, surroundings: Surroundings = REAL) -> "Staging":
         fs = place.fs
     except ValueError as error:
         raise SettingsError(f"{url!r} cannot be opened: {error}. Give a folder of a local disk, or one on S3") from None
-    return Staging(fs, place.path, surroundings, _modes())
+    return Staging(fs, place.path, surroundings, _modes(), _retention())
 
 
 def staging_url() -> str:
@@ -96,31 +95,34 @@ def shows_records() -> bool:
 
 
 def sweep(staging: "Staging") -> None:
-    """Remove what is older than `[optimove] keep_days`: reports, rejected rows, loads that nobody took up again.
+    """Remove what `[optimove] keep_days` and `keep_loads` do not keep, as `loads.history.retention` tells.
 
-    What an intent names stays: the ledger needs it. Where sweeping fails, the log says so: the load that
-    comes by here is none the worse.
+    Where sweeping fails, the log says so: the load that comes by here is none the worse.
     """
+    from optimove_provider.loads.history import retention
+
     try:
-        _sweep(staging, _keep_days())
+        retention.sweep(staging)
     except Exception:  # a folder that may not be read, a ledger of a newer version
         log.warning("%s was not swept", staging.url(""), exc_info=True)
 
 
-def _keep_days() -> int:
-    days = conf.getint(SECTION, "keep_days", fallback=KEPT_DAYS)
-    if days < 1:
-        raise SettingsError(f"[optimove] keep_days is {days}: expected at least 1, as loads under way need their files")
-    return int(days)
+def _retention() -> "Retention":
+    from optimove_provider.loads.state.retention import UNLESS_TOLD as unless
+    from optimove_provider.loads.state.retention import Retention
+
+    return Retention(
+        _at_least(1, "keep_days", unless.days),
+        _at_least(0, "keep_loads", unless.loads),
+        timedelta(minutes=_at_least(5, "keep_replaced_minutes", unless.replaced // timedelta(minutes=1))),
+    )
 
 
-def _sweep(staging: "Staging", days: int) -> None:
-    from optimove_provider.loads.ledger.manifest import intent_folders
-
-    before = staging.surroundings.now() - timedelta(days=days)
-    needed = {folder.split("/")[1] for folder in intent_folders(staging)}
-    for folder in ("begun", "reports", "tries", "loads", "samples"):
-        staging.sweep(folder, before, keep=needed.__contains__)
+def _at_least(least: int, option: str, unless: int) -> int:
+    number = conf.getint(SECTION, option, fallback=unless)
+    if number < least:
+        raise SettingsError(f"[optimove] {option} is {number}: expected at least {least}")
+    return int(number)
 
 
 def begin_load(staging: "Staging", context: "Context") -> str:

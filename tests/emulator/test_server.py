@@ -178,6 +178,14 @@ def raw(server, head):
         return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
 
 
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE", "QUERY", "PATCH"])
+def test_a_method_that_no_row_has_is_refused_by_the_api(server, session, keys, method):
+    for _ in range(2):  # the connection goes on
+        answer = session.request(method, f"{server.url}/experiment/v1/projects", headers=keys, timeout=10)
+        assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+        assert bool(answer.content) is (method != "HEAD")
+
+
 @pytest.mark.parametrize(
     ("header", "status"),
     [

@@ -106,7 +106,8 @@ class Target:
     clock: Clock
 
     def __post_init__(self):
-        self.staging = replace(self.staging, surroundings=replace(REAL, now=self.clock))
+        surroundings = replace(REAL, now=self.clock, monotonic=lambda: self.clock().timestamp())
+        self.staging = replace(self.staging, surroundings=surroundings)
         self.ledger = Ledger(self.staging, TARGET)
         self.store = {}
 

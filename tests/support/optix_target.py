@@ -60,7 +60,7 @@ class Target:
 
     def load(self, rows: Iterable[Any], load_id: str = LOAD_ID, **settings: Any) -> Report:
         """Settings are those of OptixTarget, Sending and UploadOptions together."""
-        resumed, report = settings.pop("resumed", False), Report(load_id, {})
+        resumed, report = settings.pop("resumed", False), Report(load_id, self.named)
         self.report = report
         load(self.client, lambda: opened(rows), self.staging, report, self.wanted(**settings), resumed=resumed)
         return report
@@ -81,6 +81,11 @@ class Target:
     @property
     def ledger(self) -> Any:
         return ledger_of(self.staging, "optix", self.client.settings.host, self.data_connection_uuid)
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """What a report calls it."""
+        return self.client.settings.target("optix", self.data_connection_uuid)
 
     @property
     def requests(self) -> list[tuple[int, bool, str]]:

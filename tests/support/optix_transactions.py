@@ -37,7 +37,7 @@ class TransactionTarget(Target):
     def update(self, values, generation, load_id=None, **settings):
         """Each is a load of its own too."""
         self.loads += 1
-        self.report = Report(load_id or f"6f0f5d3a-0000-4000-8000-{self.loads:012}", {})
+        self.report = Report(load_id or f"6f0f5d3a-0000-4000-8000-{self.loads:012}", self.named)
         what = Update(self.wanted(generation=generation, **settings))
         load_update(self.client, lambda: opened(rows(values)), self.staging, self.report, what)
         return self.report
@@ -45,7 +45,7 @@ class TransactionTarget(Target):
     def expire(self, keys, generation=None, load_id=None, suppress=False, **settings):
         """Make records of these keys expire; each is a load of its own too."""
         self.loads += 1
-        self.report = Report(load_id or f"6f0f5d3a-0000-4000-8000-{self.loads:012}", {}, mode="expire")
+        self.report = Report(load_id or f"6f0f5d3a-0000-4000-8000-{self.loads:012}", self.named, mode="expire")
         what = ExpireOptions(self.wanted(generation=generation, **settings), suppress)
         expire_keys(self.client, lambda: opened(named(keys)), self.staging, self.report, what)
         return self.report

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any, get_args, get_type_hints
 
-from optimove_provider.contract.wire.messages import Endpoint, Response
+from optimove_provider.contract.wire.messages import JSON_TYPE, Endpoint, Response
+from optimove_provider.emulator.api.described.openapi import as_text, document
 from optimove_provider.emulator.api.pages import pages
 from optimove_provider.emulator.api.pages.forms import json_of, taken
 from optimove_provider.emulator.api.routes import Api, Call, Handler
@@ -37,6 +38,11 @@ def _refuse(state: State, refusal: Refusal) -> Response:
 
 def _start(call: Call) -> Response:
     return pages.start_page(call, [(row.method, PREFIX + row.path, row.source) for row in HANDLERS])
+
+
+def _openapi(call: Call) -> Response:
+    described = as_text(document(call.state.switches.plain))
+    return Response(200, described.encode(), {"content-type": JSON_TYPE})
 
 
 def _state(call: Call) -> Response:
@@ -168,6 +174,7 @@ def _uploads(call: Call) -> Response:
 
 HANDLERS: dict[Endpoint, Handler] = {
     _row("GET", "/", "this page"): _start,
+    _row("GET", "/openapi.json", "both APIs as they are served now, as OpenAPI 3.1"): _openapi,
     _row("GET", "/state", "what is stored and visible, and violations of the vendors' rules"): _state,
     _row("POST", "/reset", "forget everything; ids go on"): _reset,
     _row(

@@ -84,7 +84,7 @@ class Api:
 
     def find(self, method: str, path: str) -> tuple[Endpoint, Mapping[str, str]] | None:
         """The row that a request fits, and the values of its names."""
-        given = path.split("/")
+        given = (path.removesuffix("/") if self.trailing_slash else path).split("/")
         for endpoint in self.handlers:
             values = _fit(f"{self.prefix}{endpoint.path}".split("/"), given)
             if endpoint.method == method and values is not None:
@@ -96,10 +96,19 @@ class Api:
         try:
             self.admit(call)
             if call.endpoint is None:
-                raise Refusal(404, f"there is no {call.request.method} {url_path(call.request.url)}")
+                raise self._unknown(call.request.method, url_path(call.request.url))
             return self.handlers[call.endpoint](call)
         except Refusal as refusal:
-            return self.refuse(call.state, refusal)
+            answer = self.refuse(call.state, refusal)
+            return Response(answer.status, answer.body, {**answer.headers, **refusal.headers})
+
+    def _unknown(self, method: str, path: str) -> Refusal:
+        """Why no row fits: a path that none has, or a method. Guess: of either, what HTTP has for it."""
+        there = [row.method for row in self.handlers if self.find(row.method, path)]
+        if not there:
+            return Refusal(404, f"there is no {method} {path}")
+        allowed = ", ".join(dict.fromkeys(there))
+        return Refusal(405, f"there is no {method} {path}, only {allowed}", headers={"allow": allowed})
 
 
 def url_path(url: str) -> str:
@@ -114,7 +123,7 @@ def _fit(template: list[str], given: list[str]) -> dict[str, str] | None:
     values = {}
     for expected, segment in zip(template, given, strict=True):
         text = unquote(segment)
-        if expected.startswith("{"):
+        if expected.startswith("{") and text:
             values[expected[1:-1]] = text
         elif expected != text:
             return None

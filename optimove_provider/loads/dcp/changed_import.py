@@ -80,6 +80,7 @@ class ChangedImport:
         spool = self._rows(resumed)
         whose, in_doubt_for = (load.load_id, load.try_number, self._report.task), self._publication.in_doubt_for
         with acquired(ledger.manifest_file, *whose, in_doubt_for) as lease:
+            self._journal.take_up()
             plan = self._plan(spool)
             if plan.to_send:
                 self._upload(lease, plan, spool["columns"])

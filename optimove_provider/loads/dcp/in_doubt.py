@@ -12,6 +12,9 @@ from optimove_provider.contract.wire.errors import ApiError, OptimoveProviderErr
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.ledger.manifest import CommitConflict
 
+FOLDER = "in-doubt"
+"""Beside a ledger's manifest."""
+
 OVER_AFTER = timedelta(days=30)
 """Nobody looks for an import that long: the records must not pile up where no load ever asks."""
 
@@ -52,7 +55,7 @@ class InDoubtFiles:
     """Records beside a table's ledger, one a load: `in-doubt/<load id>.json` has the files' keys."""
 
     def __init__(self, ledger: Ledger) -> None:
-        self._staging, self._folder = ledger.staging, f"{ledger.manifest_file.folder}/in-doubt"
+        self._staging, self._folder = ledger.staging, f"{ledger.manifest_file.folder}/{FOLDER}"
 
     def record(self, load_id: str, s3_keys: Sequence[str]) -> None:
         """Remember files, before they become visible."""

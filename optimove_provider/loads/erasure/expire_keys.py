@@ -128,6 +128,7 @@ class _Expiring:
         report = self.report
         manifest_file, in_doubt_for = self.ledger.manifest_file, self.client.in_doubt_for
         with acquired(manifest_file, report.load_id, try_number, report.task, in_doubt_for) as lease:
+            self.journal.take_up()
             if self.options.suppress:
                 suppression_list.add(self.ledger, lease, self._texts(), f"load {report.load_id}")
             expiry = self._planned()

@@ -15,6 +15,7 @@ from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.ledger.manifest import Layer, Manifest
 from optimove_provider.loads.owed.by_hand import Wanted, drop_owed, owed_rows
 from optimove_provider.loads.spool import row_files
+from optimove_provider.loads.spool.lost_rows import opened
 from optimove_provider.loads.state.staging import Staging
 
 _NOW = timedelta(days=1)
@@ -24,7 +25,7 @@ _NOW = timedelta(days=1)
 def holds(staging: Staging, path: str, key: ForgottenKey) -> bool:
     """Whether a file of rows, of a ledger or of a load, has the key."""
     column = _key_column(staging, path)
-    with staging.open(path) as stream, pq.ParquetFile(stream) as file:
+    with opened(staging, path) as file:
         batches = file.iter_batches(row_files.ROW_GROUP, columns=[column], use_threads=False)
         return any(pc.any(_is_key(batch[column], key)).as_py() for batch in batches)
 
@@ -82,7 +83,7 @@ def tidy(ledger: Ledger, lease: Lease) -> list[str]:
 
 def _rewritten(ledger: Ledger, layer: Layer, key: ForgottenKey) -> Layer:
     staging, path = ledger.staging, f"{ledger.layers.folder}/{ledger.staging.surroundings.new_id()}.parquet"
-    with staging.open(layer.path) as stream, pq.ParquetFile(stream) as file:
+    with opened(staging, layer.path) as file:
         schema = file.schema_arrow.remove_metadata()
         rows = row_files.write(staging, path, _others(file, _key_column(staging, layer.path), key), schema)
     return replace(layer, path=path, rows=rows)

@@ -109,7 +109,7 @@ def remember(
     profiles, problem = (read or _profiles)(client, table, row_of)
     customers = tuple(sampled(empty, one, row_of[one], profile) for one, profile in profiles.items())
     found = replace(empty, customers=customers, unreadable=problem)
-    staging.write(_path(s3_key), found.as_json())
+    staging.write(sample_path(s3_key), found.as_json())
     told = how_many(len(customers), "profile is", "profiles are")
     log.info("%s remembered, to see by them when %s is imported", told, s3_key)
     if problem:
@@ -144,8 +144,14 @@ def _optional_profiles(client: DcpClient, table: Table, customer_ids: Iterable[s
 
 def recall(staging: Staging, s3_key: str) -> Sample | None:
     """What was remembered of a file, or None."""
-    found = staging.read(_path(s3_key))
+    found = staging.read(sample_path(s3_key))
     return Sample.from_json(found) if found else None
+
+
+def forget_samples(staging: Staging, s3_keys: Iterable[str]) -> None:
+    """Remove what was remembered of files."""
+    for s3_key in s3_keys:
+        staging.remove_folder(sample_path(s3_key))
 
 
 def first_rows(bucket: Bucket, s3_key: str) -> list[Row]:
@@ -181,5 +187,6 @@ def _customer_id(row: Row) -> str:
     return "" if found in UNADDRESSABLE or len(found) > MAX_ID else found
 
 
-def _path(s3_key: str) -> str:
+def sample_path(s3_key: str) -> str:
+    """Where staging has what is remembered of a file."""
     return f"samples/{hashlib.sha256(s3_key.encode()).hexdigest()[:32]}.json"

@@ -20,7 +20,7 @@ MAX_LAYERS = 12
 MAX_SHARE_ABOVE = 0.25
 """Also if they hold more than this share of the bottom's rows."""
 GRACE = timedelta(days=1)
-"""How long a file stays after the manifest has let it go: a plan made without the lease may still be reading it."""
+"""No file that is written now is newer."""
 
 FORGETTING = "airflow optimove ledger forget"
 
@@ -32,7 +32,7 @@ class StillPending(OptimoveProviderError):
 def maintain(ledger: Ledger, lease: Lease) -> None:
     """Vacuum and compact. Where that fails the log says so, and the next load tries again: this one is committed."""
     try:
-        vacuum(ledger, lease, ledger.staging.surroundings.now() - GRACE)
+        vacuum(ledger, lease, ledger.staging.surroundings.now() - ledger.staging.retention.replaced)
         compact(ledger, lease)
     except Exception:  # a full disk, a storage that does not answer, a lease that was lost
         log.warning("the ledger %s was not tidied; it is right nevertheless", ledger.layers.folder, exc_info=True)

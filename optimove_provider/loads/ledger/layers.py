@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from optimove_provider.loads.ledger.manifest import Intent, Layer, Manifest
 from optimove_provider.loads.spool import row_files
+from optimove_provider.loads.spool.lost_rows import LostRows, opened
 from optimove_provider.loads.spool.row_files import ALGORITHM, LEDGER
 from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
@@ -137,9 +137,13 @@ def of_intents(staging: Staging, manifest: Manifest, without: str = "") -> list[
 
 
 def _of_one_intent(staging: Staging, intent: Intent) -> Iterator[Source]:
-    yield from (_of_intent(staging, path, intent) for path in row_files.sendable_paths(staging, intent.folder))
-    if intent.owed:
-        yield from map(_of_owed_intent, row_files.paths(staging, intent.owed))
+    """Raises LostRows where they are gone: whatever was sent of them, no load may go on as if nothing had been."""
+    own = row_files.sendable_paths(staging, intent.folder)
+    owed = row_files.paths(staging, intent.owed) if intent.owed else []
+    if not own and not owed:
+        raise LostRows.at(staging, intent.folder, "is empty, which has the rows that a load may have sent")
+    yield from (_of_intent(staging, path, intent) for path in own)
+    yield from map(_of_owed_intent, owed)
 
 
 def of_all(staging: Staging, manifest: Manifest) -> list[Source]:
@@ -156,7 +160,7 @@ def read(
     """
     position = first
     for source in sources:
-        with staging.open(source.path) as stream, pq.ParquetFile(stream) as file:
+        with opened(staging, source.path) as file:
             for group in range(file.num_row_groups):
                 rows = file.metadata.row_group(group).num_rows
                 own = wanted if wanted is None else wanted[position : position + rows]
@@ -181,8 +185,8 @@ def count(staging: Staging, sources: Sequence[Source]) -> int:
     """How many rows are stored. Raises DataError for a file of a newer format."""
     total = 0
     for source in sources:
-        with staging.open(source.path) as stream:
-            found = pq.read_metadata(stream)
+        with opened(staging, source.path) as file:
+            found = file.metadata
         row_files.check_format(found, source.path)
         total += found.num_rows
     return total

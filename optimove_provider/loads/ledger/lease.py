@@ -1,7 +1,8 @@
 """One writer per target, from plan to commit: the lease that its manifest holds.
 
 It lasts 60 seconds from its last renewal, so a process that is killed holds nobody up for longer. The machines' clocks
-must agree within the 30 seconds between the last slice that a load may begin and the end of its lease.
+must agree within the 30 seconds between the last slice that a load may begin and the end of its lease. What one machine
+measures itself is told by two of its clocks: one may be set back, the other stands while the machine sleeps.
 """
 
 import logging
@@ -71,27 +72,59 @@ class Lease:
         self._in_doubt_for = in_doubt_for
         self.manifest_file, self._surroundings = manifest_file, manifest_file.staging.surroundings
         self.load_id, self.token = holder.load_id, holder.token
-        self._renewed_at, self._detached = holder.renewed_at, False
+        self._renewed_at, self._detached = (holder.renewed_at, self._surroundings.monotonic()), False
         self._renewals: Repetition | None = None
 
     def check(self) -> None:
         """Raise LeaseLost unless the lease was renewed in the last 30 seconds: before each slice and each closing."""
-        age = self._surroundings.now() - self._renewed_at
+        self.check_clock()
+        age = max(self._since_renewal)
         if age > TRUSTED_FOR:
             raise LeaseLost(
                 f"load {self.load_id}: its lease of {self._place} was last renewed {age.total_seconds():.0f} s ago, so "
                 "another load may be working there. Nothing more is sent; a retry goes on from here"
             )
 
+    def check_clock(self) -> None:
+        """Raise LeaseLost if this machine's clock was set back since: for the others, what is renewed now has ended."""
+        by_clock, measured = self._since_renewal
+        if (back := measured - by_clock) > TRUSTED_FOR:
+            raise LeaseLost(
+                f"load {self.load_id}: the clock of this machine was set back by about {back.total_seconds():.0f} s "
+                f"while it had the lease of {self._place}, so another load may be working there. Nothing more is sent; "
+                "a retry goes on from here"
+            )
+
+    @property
+    def _since_renewal(self) -> tuple[timedelta, timedelta]:
+        """How long ago that was, by the clock that everybody shares, and by one that nobody sets."""
+        renewed_at, measured_at = self._renewed_at  # another thread may be renewing it: both or neither
+        measured = timedelta(seconds=self._surroundings.monotonic() - measured_at)
+        return self._surroundings.now() - renewed_at, measured
+
     def change(self, edit: Callable[[Manifest], Manifest]) -> Manifest:
-        """Replace the manifest by `edit` of it, if the lease is still this one. Raises LeaseLost."""
-        return self.manifest_file.change(lambda manifest: edit(self.owned(manifest)))
+        """Replace the manifest by `edit` of it, if the lease is still this one. Raises LeaseLost.
+
+        The answer to a swap may be lost, and the lease be renewed before anybody looks: what is there then is not what
+        was written, byte for byte, but the edit is made, and is not made again.
+        """
+        made: list[Manifest] = []
+
+        def once(manifest: Manifest) -> Manifest:
+            if made and _but_for_renewals(self.owned(manifest)) == _but_for_renewals(made[-1]):
+                return manifest
+            made.append(edit(self.owned(manifest)))
+            return made[-1]
+
+        return self.manifest_file.change(once)
 
     def renew(self) -> None:
-        """Renew the lease now. Raises LeaseLost if somebody else has acquired it."""
-        now = self._surroundings.now()
+        """Renew the lease now. Raises LeaseLost if somebody else has acquired it, or may have as this machine's clock
+        was set back."""
+        self.check_clock()
+        now, measured_at = self._surroundings.now(), self._surroundings.monotonic()
         self.change(lambda manifest: _held(manifest, now, now + LASTS))
-        self._renewed_at = now
+        self._renewed_at = now, measured_at
 
     def detach(self, until: datetime) -> None:
         """Keep the lease until an instant without renewing it, for a wait in which this process ends."""
@@ -235,6 +268,15 @@ def _is_own(found: Holder, wanted: Holder) -> bool:
     is_cleared = found.task == wanted.task != ""
     is_same_load = found.load_id == wanted.load_id
     return (found.detached and (is_same_load or is_cleared)) or (is_same_load and found.try_number == wanted.try_number)
+
+
+def _but_for_renewals(manifest: Manifest) -> Manifest:
+    """A manifest as it is whenever its lease was renewed last."""
+    holder = manifest.holder
+    return replace(manifest, holder=holder and replace(holder, renewed_at=_EVER, until=_EVER))
+
+
+_EVER = datetime.min
 
 
 class _Taken(Exception):

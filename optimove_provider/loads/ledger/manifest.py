@@ -54,6 +54,12 @@ class CommitConflict(OptimoveProviderError):
         )
 
 
+class DamagedManifest(DataError):
+    """The one document of a ledger is there, and cannot be read."""
+
+    then = NextStep.MEND_STAGING
+
+
 class PartlyVisible(OptimoveProviderError):
     """Part of a load is visible, and another one has written to the target before the rest could be."""
 
@@ -271,13 +277,29 @@ class ManifestFile:
         )
 
     def _parse(self, seen: compare_and_swap.Seen) -> Manifest:
-        found = json.loads(seen.body) if seen.body else {}
+        if seen.body is None:
+            return Manifest()
+        found = self._told(seen.body)
         if found.get("format", FORMAT) > FORMAT:
             raise DataError(
                 f"{self.staging.url(self.folder)}/manifest.json was written by a newer version of this provider "
                 f"(format {found['format']}, this one knows {FORMAT}): upgrade it here"
             )
-        return _from_json(found) if found else Manifest()
+        return _from_json(found)
+
+    def _told(self, body: bytes) -> dict[str, Any]:
+        """A file that is there and says nothing is no ledger that was never begun: nothing older would be kept out."""
+        try:
+            found = json.loads(body)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or "version" not in found:
+            raise DamagedManifest(
+                f"{self.staging.url(self.folder)}/manifest.json is empty or cut short ({len(body)} bytes), so nobody "
+                "knows what the target has: nothing is sent. Restore it; or remove it, and make the ledger again of a "
+                "backup with airflow optimove ledger rebuild, or load every key"
+            )
+        return found
 
 
 def intent_folders(staging: Staging) -> set[str]:

@@ -105,11 +105,12 @@ def open_ledger(staging: Staging, manifest: Manifest, max_memory: str) -> Iterat
     bottom = layers.of_layers(manifest.bottom)
     above = [*layers.of_layers(manifest.above), *layers.of_intents(staging, manifest)]
     first = layers.count(staging, bottom)
+    positions = first + layers.count(staging, above)  # before DuckDB looks, which would say in its way what is missing
     with temporary_duck(max_memory) as connection:
         _view_stored(connection, staging, "stored_bottom", bottom, 0)
         _view_stored(connection, staging, "stored_above", above, first)
         connection.execute(_ABOVE)
-        yield connection, first + layers.count(staging, above)
+        yield connection, positions
 
 
 def _view_stored(

@@ -69,6 +69,7 @@ class Transaction:
         report, manifest_file = self.report, self.ledger.manifest_file
         in_doubt_for = self.client.in_doubt_for
         with acquired(manifest_file, report.load_id, try_number, report.task, in_doubt_for) as lease:
+            self.journal.take_up()
             plan = self.plan()
             sender = self._send(lease, plan)
             refused = self._expire(lease, plan) if plan.removed else []

@@ -127,6 +127,7 @@ def _marked(
         yield spool.parts, lambda: None
         return
     with acquired(ledger.manifest_file, journal.load_id, try_number, report.task, in_doubt_for) as lease:
+        journal.take_up()
         parts = _known_parts(journal, spool) if journal.has_sent else _mark(ledger, lease, journal, spool)
         report.suppressed = journal.plan.get("suppressed", 0)
         report.stale = spool.fit - parts.rows - report.suppressed

@@ -11,8 +11,8 @@ from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.disk.room import keeping
 from optimove_provider.loads.ledger.lease import TargetBusy
 from optimove_provider.loads.report.report import Report
-from optimove_provider.loads.report.visibility import ENDED, Doubt, no_doubt, visibility_of
-from optimove_provider.loads.state.journal import Journal
+from optimove_provider.loads.report.visibility import ENDED, Doubt, Visibility, no_doubt, visibility_of
+from optimove_provider.loads.state.journal import Journal, Overtaken
 from optimove_provider.loads.state.staging import Staging
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,9 @@ def run_once(
 
     The result is remembered, unless the report's state is "uploaded": how such a load ends is known once its files are
     imported. `judge` comes after that, on every try, and may raise. `in_doubt` tells what may be visible uncounted.
+    Raises OtherTarget, and tells nothing of it in the report, which is about the load into the first one.
     """
+    journal.goes_to(report.target)
     if journal.result:
         log.info("load %s was finished by an earlier try", report.load_id)
         report.restore(journal.result)
@@ -66,7 +68,7 @@ def run_once(
         with told_after(report):
             _file(report, journal.staging)
         return
-    with _filed(report, journal.staging, all_or_nothing, in_doubt=in_doubt):
+    with _filed(report, journal.staging, all_or_nothing, in_doubt=in_doubt, journal=journal):
         with _timed(report, journal.staging):
             yield True
         report.refuse_unaccounted()
@@ -106,7 +108,12 @@ def _timed(report: Report, staging: Staging) -> Iterator[None]:
 
 @contextmanager
 def _filed(
-    report: Report, staging: Staging, all_or_nothing: bool, sends_again: bool = False, in_doubt: Doubt = no_doubt
+    report: Report,
+    staging: Staging,
+    all_or_nothing: bool,
+    sends_again: bool = False,
+    in_doubt: Doubt = no_doubt,
+    journal: Journal | None = None,
 ) -> Iterator[None]:
     try:
         yield
@@ -114,6 +121,8 @@ def _filed(
     except TargetBusy:
         raise
     except BaseException as error:
+        if journal and isinstance(error, Exception):
+            _leave_to_another(report, journal, error)
         if report.state not in ENDED or report.problem != str(error):
             report.state, report.problem = "failed", str(error)
             report.accepted = 0 if all_or_nothing else report.accepted
@@ -125,6 +134,20 @@ def _filed(
     _see(report, in_doubt(None))
     with told_after(report, sends_again):
         _file(report, staging)
+
+
+def _leave_to_another(report: Report, journal: Journal, error: Exception) -> None:
+    """Raise Overtaken where another try has gone on with the load: what became of it is what that one tells."""
+    try:
+        was_overtaken = journal.was_overtaken
+        told = journal.result_of_another
+    except Exception:  # a storage that does not answer hides no error
+        return
+    if was_overtaken:
+        report.restore(told or {"state": "failed", "visibility": Visibility.NOT_KNOWN})
+        overtaken = Overtaken.of(report.load_id)
+        _tell(report, overtaken)
+        raise overtaken from error
 
 
 def _see(report: Report, in_doubt: bool) -> None:

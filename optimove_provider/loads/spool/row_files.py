@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from optimove_provider.contract.wire.errors import DataError
+from optimove_provider.loads.spool.lost_rows import opened
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.arrow.types import Mask
 
@@ -198,7 +199,7 @@ def _grouped(batches: Batches, schema: pa.Schema) -> Iterator[pa.Table]:
 
 def read(staging: Staging, path: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """A file's rows, some columns of them."""
-    with staging.open(path) as stream, pq.ParquetFile(stream) as file:
+    with opened(staging, path) as file:
         check_format(file.metadata, path)
         yield from _batches(file, range(file.num_row_groups), columns)
 
@@ -228,7 +229,7 @@ def read_rows(staging: Staging, folder: str, columns: Sequence[str]) -> Iterator
 def pick_rows(staging: Staging, folder: str, wanted: Mask) -> Iterator[pa.RecordBatch]:
     """The rows of a load whose number is wanted, in their order."""
     for path in sendable_paths(staging, folder):
-        with staging.open(path) as stream, pq.ParquetFile(stream) as file:
+        with opened(staging, path) as file:
             groups = [group for group in range(file.num_row_groups) if _holds(file.metadata.row_group(group), wanted)]
             for batch in _batches(file, groups, ROWS.names):
                 numbers, keys, records, made = (batch[name] for name in ROWS.names[:4])
@@ -262,15 +263,15 @@ def deletions(staging: Staging, folder: str) -> int:
 
 def _groups(staging: Staging, paths: Sequence[str]) -> Iterator[Any]:
     for path in paths:
-        with staging.open(path) as stream:
-            found = pq.read_metadata(stream)
+        with opened(staging, path) as file:
+            found = file.metadata
         yield from (found.row_group(number) for number in range(found.num_row_groups))
 
 
 def columns(staging: Staging, path: str) -> list[str]:
     """The columns that a file has."""
-    with staging.open(path) as stream:
-        return list(pq.read_schema(stream).names)
+    with opened(staging, path) as file:
+        return list(file.schema_arrow.names)
 
 
 def describe(staging: Staging, path: str) -> tuple[int, bool]:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from optimove_provider.contract.optix.data_connections import MAX_RECORDS
 from optimove_provider.disk.room import keeping
+from optimove_provider.loads.spool.lost_rows import opened
 from optimove_provider.loads.spool.row_files import ROWS, RowGroups, stamps_of
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.rows import one_chunk
@@ -100,7 +101,7 @@ class RowFiles:
                 if path != self.path(number):
                     stack.close()
                     path = self.path(number)
-                    file = stack.enter_context(pq.ParquetFile(stack.enter_context(staging.open(path))))
+                    file = stack.enter_context(opened(staging, path))
                 place = number - self.first
                 group = place if self.one_file else place % SLICES_IN_A_FILE
                 table = file.read_row_group(group, ["_row", "_record", "_stamp"])
@@ -116,7 +117,7 @@ class RowFiles:
 
     def _batches(self, staging: Staging, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         for path in self.paths:
-            with staging.open(path) as stream, pq.ParquetFile(stream) as file:
+            with opened(staging, path) as file:
                 yield from file.iter_batches(READ_ROWS, columns=names, use_threads=False)
 
 
@@ -125,8 +126,8 @@ def one_file(staging: Staging, folder: str, rows: int, first: int = 0) -> RowFil
     files = RowFiles(folder, rows, "rows", one_file=True, first=first)
     if not rows:
         return files
-    with staging.open(files.path(0)) as stream:
-        found = pq.read_metadata(stream)
+    with opened(staging, files.path(0)) as file:
+        found = file.metadata
     return with_lengths(files, [found.row_group(number).num_rows for number in range(found.num_row_groups)])
 
 

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
-from optimove_provider.contract.wire.errors import DataError, OptimoveProviderError
+from optimove_provider.contract.next_steps import NextStep
+from optimove_provider.contract.wire.errors import DataError, Disagreement, OptimoveProviderError
 from optimove_provider.contract.wire.messages import json_body
 from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging, TornFile
@@ -26,6 +27,27 @@ MAX_BATCHES = 5
 
 class TooManyBatches(OptimoveProviderError):
     """A load began batch after batch and could complete none of them."""
+
+
+class Overtaken(OptimoveProviderError):
+    """Another try of the same load has gone on with it, as this one was taken for dead: it has nothing more to say."""
+
+    retry_helps = True
+    then = NextStep.GOES_ON
+
+    @classmethod
+    def of(cls, load_id: str) -> Self:
+        """The error of a try."""
+        return cls(
+            f"load {load_id}: another try of it has gone on since this one began, which was taken for dead. Nothing "
+            "more is sent by this one; what became of the load stands in its report"
+        )
+
+
+class OtherTarget(Disagreement):
+    """The task names another target than the one that its load has begun to write into."""
+
+    then = NextStep.CLEAR
 
 
 class Stage(StrEnum):
@@ -138,7 +160,8 @@ class LoadState:
     may have been sent, of whatever plan. `plans` counts how often was planned; `plan` is the last one. `invalidated_as`
     is the version of the ledger in which an update has marked its keys. `prepared` is there from PREPARED on: the
     report, and the age of the rows. `stamp` is what is sent with each record, a JSON object; "" if nothing is, None
-    until it is known.
+    until it is known. `target` is where the rows go, as a report calls it; empty where an older version did not say.
+    `writer` is the journal, in one process, that wrote this.
     """
 
     format: int = FORMAT
@@ -158,11 +181,34 @@ class LoadState:
     invalidated_as: int = 0
     prepared: dict[str, Any] | None = None
     result: dict[str, Any] | None = None
+    target: dict[str, Any] = field(default_factory=dict)
+    writer: str = ""
+
+
+def _other(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether two names are of two targets. Under another host it is the same one if the connection says so."""
+    ids = [{name: str(told[name]) for name in ("optix", "dcp") if name in told} for told in (before, now)]
+    is_same_host = before.get("host") == now.get("host") or now.get("target_alias") == "same"
+    return ids[0] != ids[1] or not is_same_host
+
+
+def _named(target: Mapping[str, Any]) -> str:
+    return " ".join(f"{kind}:{target[kind]}" for kind in ("optix", "dcp") if kind in target) + f" at {target['host']}"
 
 
 def given_up() -> dict[str, Any]:
     """What stands in `load.json` of a load whose rows somebody has removed: it is never taken up again."""
     return {"format": FORMAT, "given_up": True}
+
+
+def has_ended(staging: Staging, load_id: str) -> bool:
+    """Whether nothing can become of a load any more: it is finished or was given up, or has no log, as profiles that
+    are written over REST."""
+    try:
+        found = staging.read(f"loads/{load_id}/load.json")
+    except TornFile:
+        return False
+    return found is None or bool(found.get("given_up")) or found.get("stage") == Stage.FINISHED
 
 
 class Journal:
@@ -174,14 +220,17 @@ class Journal:
     def __init__(self, staging: Staging, load_id: str, part: str = "") -> None:
         self.staging, self.load_id, self._part = staging, load_id, part
         self.folder = f"loads/{load_id}/{part}".rstrip("/")
-        self._has_begun_batch = False
+        self._has_begun_batch, self._own = False, ""
         self._state = self._read()
 
-    def _read(self) -> LoadState:
+    def _stored(self) -> dict[str, Any] | None:
         try:
-            found = self.staging.read(f"{self.folder}/load.json")
+            return self.staging.read(f"{self.folder}/load.json")
         except TornFile:
-            found = {}
+            return {}
+
+    def _read(self) -> LoadState:
+        found = self._stored()
         if found is None:
             return LoadState()
         written = found.get("format", 0)
@@ -216,10 +265,43 @@ class Journal:
         self._write()
 
     def _write(self) -> None:
-        members = {
-            one.name: getattr(self._state, one.name) for one in fields(LoadState)
-        }  # asdict would copy them deeply
+        """Write the state down. Raises Overtaken if somebody else has written since it was read, or written here."""
+        if self.was_overtaken:
+            raise Overtaken.of(self.load_id)
+        self._own = self._own or str(self.staging.surroundings.new_id())
+        self._state.writer = self._own
+        # asdict would copy them deeply
+        members = {one.name: getattr(self._state, one.name) for one in fields(LoadState)}
         self.staging.write(f"{self.folder}/load.json", members)
+
+    def take_up(self) -> None:
+        """Go on with what an earlier try has written, under the lease: from here on that try writes nothing more."""
+        if self.stage is not Stage.NEW and self._state.writer != self._own:
+            self._write()
+
+    @property
+    def was_overtaken(self) -> bool:
+        """Whether somebody else has written since this journal was read, or written here: a try that came after."""
+        return ((self._stored() or {}).get("writer") or "") != self._state.writer
+
+    @property
+    def result_of_another(self) -> Mapping[str, Any] | None:
+        """The report of the load as another try has ended it; None if none has."""
+        return (self._stored() or {}).get("result")
+
+    def goes_to(self, target: Mapping[str, Any]) -> None:
+        """The load is to go there. Raises OtherTarget if rows may have been sent to another target before, or if it has
+        ended there: then nothing is known of this one."""
+        before, own = self._state.target, dict(target)
+        is_begun = self.has_sent or self.stage in (Stage.COMMITTED, Stage.FINISHED)
+        if before and own and is_begun and _other(before, own):
+            raise OtherTarget(
+                f"load {self.load_id} has begun to write to {_named(before)}, and its task names {_named(own)} now. "
+                "Nothing was sent there: what was sent before does not count for another target. Clear the task, which "
+                "begins a new load of every row; or name the first one again, and a retry goes on. If another Airflow "
+                "has the same [optimove] staging, give each a folder of its own"
+            )
+        self._state.target = own or before
 
     @property
     def stage(self) -> Stage:

@@ -1,6 +1,7 @@
 """Which load a task's try belongs to: Airflow's retries share one, a Clear begins another."""
 
 import uuid
+from collections.abc import Collection
 from dataclasses import astuple, dataclass
 
 from optimove_provider.contract.wire.messages import json_body
@@ -47,4 +48,20 @@ def begin(staging: Staging, task_try: TaskTry) -> str:
     seen = staging.read_whole(path)
     n = seen["n"] if seen and seen["try"] < task_try.try_number else staging.surroundings.nanoseconds()
     staging.write(path, {"n": n, "try": task_try.try_number})
-    return str(uuid.uuid5(uuid.UUID(task_try.round), str(n)))
+    return _id_of(task_try.round, n)
+
+
+def _id_of(round_: str, n: int) -> str:
+    return str(uuid.uuid5(uuid.UUID(round_), str(n)))
+
+
+def rounds_of(staging: Staging, load_ids: Collection[str]) -> dict[str, str]:
+    """The files that tell of the tries of these loads, as far as there are any, each with its load."""
+    resumed = {f"tries/{load_id}-resumed.json": load_id for load_id in load_ids}
+    paths = [f"tries/{name}" for name in staging.names("tries")]
+    found = {path: resumed[path] for path in paths if path in resumed}
+    for path, seen in staging.read_together([path for path in paths if path not in resumed]).items():
+        load_id = _id_of(path.split("/")[1].removesuffix(".json"), seen["n"]) if "n" in seen else ""
+        if load_id in load_ids:
+            found[path] = load_id
+    return found

@@ -17,6 +17,7 @@ from optimove_provider.contract.wire.messages import json_body
 from optimove_provider.disk import durable
 from optimove_provider.disk.modes import PRIVATE, Modes, make_folders, open_private, set_modes
 from optimove_provider.disk.room import NotWritten, telling
+from optimove_provider.loads.state.retention import UNLESS_TOLD, Retention
 from optimove_provider.surroundings import REAL, Surroundings
 
 FOLDERS = frozenset(
@@ -35,14 +36,16 @@ class Staging:
     """A folder on any fsspec file system. Paths are relative to it.
 
     It is handed to everything that a load does, and so are with it the `surroundings` that the load takes its time and
-    chance from. On a local disk files and folders have these `modes`, whatever the umask: customers' data are in them.
-    Writing raises NotWritten there, which says what the disk lacks.
+    chance from, and the `retention`: what is kept, and for how long. On a local disk files and folders have these
+    `modes`, whatever the umask: customers' data are in them. Writing raises NotWritten there, which says what the disk
+    lacks.
     """
 
     fs: AbstractFileSystem
     root: str
     surroundings: Surroundings = REAL
     modes: Modes = PRIVATE
+    retention: Retention = UNLESS_TOLD
 
     @property
     def is_local(self) -> bool:
@@ -197,6 +200,7 @@ class Staging:
 
     def open(self, path: str) -> Any:
         """A binary file to read, as a context manager. Raises FileNotFoundError."""
+        self.fs.invalidate_cache(self._at(path))  # another process may have written it anew, and longer
         return self.fs.open(self._at(path), "rb")
 
     def sweep(self, folder: str, before: datetime, keep: Callable[[str], bool] = lambda name: False) -> list[str]:
@@ -204,15 +208,25 @@ class Staging:
 
         `keep` is asked with a name, and may spare it.
         """
-        newest: dict[str, datetime] = {}
-        root = f"{self._at(folder).rstrip('/')}/".lstrip("/")
-        for path, info in self.fs.find(self._at(folder), detail=True).items():
-            name = path.lstrip("/").removeprefix(root).partition("/")[0]
-            newest[name] = max(newest.get(name, _NEVER), _written(info) or self.surroundings.now())
-        old = [name for name, written in newest.items() if written < before and not keep(name)]
+        old = [name for name, written in self.newest(folder).items() if written < before and not keep(name)]
         for name in old:
             self.remove_folder(f"{folder}/{name}")
         return old
+
+    def newest(self, folder: str) -> dict[str, datetime]:
+        """What lies directly in a folder, each with when it, or anything in it, was last written to."""
+        found: dict[str, datetime] = {}
+        for path, written in self.files_below(folder).items():
+            name = path.partition("/")[0]
+            found[name] = max(found.get(name, _NEVER), written)
+        return found
+
+    def files_below(self, folder: str) -> dict[str, datetime]:
+        """All files in a folder and below it, by their paths from there, each with when it was last written to."""
+        root = f"{self._at(folder).rstrip('/')}/".lstrip("/")
+        self.fs.invalidate_cache()  # what was listed before may have been written since
+        listed = self.fs.find(self._at(folder), detail=True).items()
+        return {path.lstrip("/").removeprefix(root): _written(info) or self.surroundings.now() for path, info in listed}
 
     @contextmanager
     def _gone_if_broken(self, path: str) -> Iterator[None]:

@@ -10,12 +10,12 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from optimove_provider.loads.ledger.lease import Lease
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.ledger.manifest import Manifest, SuppressionList
 from optimove_provider.loads.spool import row_files
+from optimove_provider.loads.spool.lost_rows import opened
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.loads.suppression.key_digests import DIGEST_BYTES, KeyDigests, new_salt
 from optimove_provider.records.arrow.types import Mask
@@ -40,7 +40,7 @@ def listed(staging: Staging, manifest: Manifest) -> pa.Table:
     known = manifest.suppressed
     if known is None or not known.path:
         return SCHEMA.empty_table()
-    with staging.open(known.path) as stream, pq.ParquetFile(stream) as file:
+    with opened(staging, known.path) as file:
         row_files.check_format(file.metadata, known.path)
         return file.read().cast(SCHEMA)
 

@@ -64,9 +64,9 @@ class Split:
         self.rows_refused += 1
 
     def _cells(self, cells: Iterable[str]) -> bytes:
-        written = io.StringIO()
-        csv.writer(written, delimiter=self._delimiter, lineterminator=self._delimiter).writerow(cells)
-        return written.getvalue().encode()
+        written, end = io.StringIO(), "\n"
+        csv.writer(written, delimiter=self._delimiter, lineterminator=end).writerow(cells)
+        return (written.getvalue().removesuffix(end) + self._delimiter).encode()
 
 
 def with_line_end(text: bytes) -> bytes:

@@ -46,6 +46,7 @@ def serving(respond, connections=1):
                     respond(connection)
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(60)  # a client that gave up on a busy machine may never come
         thread = threading.Thread(target=serve)
         thread.start()
         yield f"http://127.0.0.1:{listening.getsockname()[1]}", seen
@@ -181,6 +182,7 @@ def serving_tls(certificate, respond):
             return  # the client did not trust the certificate, or has gone
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(60)  # a client that gave up on a busy machine may never come
         thread = threading.Thread(target=serve)
         thread.start()
         yield f"https://127.0.0.1:{listening.getsockname()[1]}"

@@ -238,6 +238,12 @@ def test_what_was_registered_needs_no_body_in_the_answer():
     assert found.created == ("ltv",)
 
 
+def test_an_attribute_that_cannot_be_read_is_told_to_who_asks_for_odd_ones():
+    odd = []
+    found, _ = converse(dcp.list_attributes(1, odd), [{"id": 7, "name": "ltv", "datatype": "double"}, {}])
+    assert ([one.name for one in found], len(odd)) == (["ltv"], 1)
+
+
 def entry(status):
     return [{"file": "f.csv", "status": status}]
 
@@ -251,6 +257,12 @@ def test_waiting_ends_when_every_file_is_imported():
     )
     assert outcome.state is ImportState.DONE
     assert naps == [30, 30, 30]
+
+
+def test_a_wait_says_what_it_waits_for():
+    flow = wait(partial(dcp.upload_outcome, 1, ["f.csv"]), 30)
+    next(flow)
+    assert flow.send(Response(200, json_body(entry("pending")))).why == "f.csv: pending"
 
 
 def test_waiting_ends_with_the_first_failure():

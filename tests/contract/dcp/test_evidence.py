@@ -38,6 +38,11 @@ ENTRY = HistoryEntry("f.csv", "completed")
             {"kind": "none", "why": "they had them"},
             "none",
         ),
+        (
+            [replace(ENTRY, evidence="no_values", message=message) for message in ("the one", "", "the other")],
+            {"kind": "none", "why": "the one; the other"},
+            "none",
+        ),
     ],
 )
 def test_who_counted_is_told_from_what_was_seen(entries, evidence, text):

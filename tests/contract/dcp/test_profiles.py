@@ -13,7 +13,7 @@ from optimove_provider.contract.cells.values import comparable, json_value
 from optimove_provider.contract.dcp import config as dcp
 from optimove_provider.contract.dcp import profiles, readback
 from optimove_provider.contract.dcp.upload_history import ImportState, Outcome
-from optimove_provider.contract.dcp.waiting import wait
+from optimove_provider.contract.dcp.waiting import LONGEST_ASKED, wait
 from optimove_provider.contract.wire.errors import Refused, ServerTrouble, SettingsError, UnreadableAnswer
 from optimove_provider.contract.wire.messages import Response, json_body
 from optimove_provider.emulator import TOKEN, State, Switches, send
@@ -235,9 +235,12 @@ def busy(seconds):
 def test_after_a_failed_poll_a_server_is_left_alone_for_as_long_as_it_asks():
     flow = waiting(max_failed_polls=3)
     next(flow)
-    assert flow.send(busy(900.0)).seconds == 900
+    pause = flow.send(busy(900.0))
+    assert (pause.seconds, pause.why.partition(":")[0]) == (900, "failed poll 1 of at most 3 in a row")
     flow.send(None)
     assert flow.send(busy(1.0)).seconds == 30
+    flow.send(None)
+    assert flow.send(busy(LONGEST_ASKED)).seconds == LONGEST_ASKED
 
 
 def test_a_server_that_asks_for_more_than_a_wait_may_last_ends_it():

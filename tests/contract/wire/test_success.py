@@ -50,6 +50,7 @@ def test_a_success(answer):
         Response(200, "\ufeff<html>".encode("utf-16")),
         Response(200, json.dumps({"success": False}).encode("utf-16")),
         Response(201, b"see <a>"),
+        Response(200, b'{"a":' * 100_000),
         Response(200, b"<?xml version='1.0'?><Error/>"),
         *(
             Response(200, json.dumps(body).encode())
@@ -58,6 +59,7 @@ def test_a_success(answer):
                 {"success": "false"},
                 {"success": 0},
                 {"status": "FAILED"},
+                {"status": 400},
                 {"status": 500},
                 {"status": False},
                 {"status": "500"},

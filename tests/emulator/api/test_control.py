@@ -244,5 +244,17 @@ def test_other_paths_are_404_and_say_where_something_is(ask):
     assert "/_emulator" in answer.text
 
 
+@pytest.mark.parametrize(("path", "allowed"), [
+    ("/api/data-connections/v1/connections", "POST"),
+    ("/experiment/v1/dcp_services/", "GET, POST"),
+    ("/v2/subject-access-requests", "POST"),
+    ("/_emulator/switches", "GET, PUT"),
+    ("/_emulator/uploads/1", "GET"),
+])  # fmt: skip
+def test_another_method_is_405_and_says_which_there_are(ask, keys, path, allowed):
+    answer = ask("PATCH", path, headers={**keys, "Authorization": f"Bearer {TOKEN}"})
+    assert (answer.status, answer.headers["allow"]) == (405, allowed)
+
+
 def test_a_state_needs_nothing():
     assert isinstance(send(State(), Request("GET", "/_emulator/state")), Response)

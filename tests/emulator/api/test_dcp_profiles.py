@@ -141,13 +141,21 @@ def test_aliases_name_tables_and_customers(ask, table, optimizely, data):
     assert ask("POST", url, {"data": wanted}).status == 400
 
 
+def test_an_empty_id_names_nothing(ask, table):
+    url = f"/vis/api/customer_profile/{table['dcp_service_id']}/{table['id']}/"
+    assert ask("POST", url, {"data": {}}).status == 404
+    assert ask("GET", f"{BASE}/dcp_services//dcp_datasources").status == 404
+
+
 def test_a_project_is_linked_and_unlinked(ask, table):
     url = f"{BASE}/projects/1234"
     assert ask.json("GET", url)["dcp_service_id"] is None
     for linked in (table["dcp_service_id"], None):
         answer = ask("PUT", f"{url}/", {"dcp_service_id": linked})
         assert (answer.status, answer.json()["dcp_service_id"]) == (202, linked)
-    assert ask("PUT", url, {"dcp_service_id": 99}).status == 400
+    for wrong in (99, {}, [], True, "1", 1.5):
+        assert ask("PUT", url, {"dcp_service_id": wrong}).status == 400
+    assert ask("PUT", url, {"dcp_service_id": float(table["dcp_service_id"])}).status == 202
     assert ask("GET", f"{BASE}/projects/99").status == 404
 
 

@@ -114,9 +114,13 @@ def test_one_bad_record_refuses_the_whole_request_and_is_named(upload, records, 
         {"data": []},
         {"data": [{"id": 1}], "ttl_seconds": "60"},
         {"data": [{"id": 1}], "ttl_seconds": True},
+        {"data": [{"id": 1}], "ttl_seconds": 1.5},
+        {"data": [{"id": 1}], "ttl_seconds": 10**400},
         {"data": [{"id": 1}], "ttl_seconds": 0},
         {"data": [{"id": 1}], "batch_uuid": "one"},
         {"data": [{"id": 1}], "batch_uuid": 7},
+        {"data": [{"id": 1}], "batch_uuid": "{" + "0" * 32 + "}"},
+        {"data": [{"id": 1}], "batch_uuid": "0" * 32},
         {"data": [{"id": 1}], "batch_completed": None},
     ],
 )
@@ -145,7 +149,7 @@ def test_a_connection_needs_a_name_and_a_primary_key(ask, wanted):
 
 def test_records_expire_by_the_clock(clock, upload, records):
     upload({"id": "short"}, ttl_seconds=60)
-    upload({"id": "long"}, ttl_seconds=3600)
+    upload({"id": "long"}, ttl_seconds=3600.0)
     upload({"id": "ever"}, ttl_seconds=None)
     clock.now += 59.9
     assert set(records()) == {"short", "long", "ever"}

@@ -50,7 +50,10 @@ def waiting(target, history, clock=None):
     report = target.report()
     report.s3_keys = (target.to.key(1),)
     clock = clock or VirtualTime()
-    staging = replace(target.staging, surroundings=Surroundings(now=clock.now, sleep=clock.sleep))
+    staging = replace(
+        target.staging,
+        surroundings=Surroundings(now=clock.now, monotonic=lambda: clock.now().timestamp(), sleep=clock.sleep),
+    )
     load = target.load(ROWS, report, None, outcome_of=history)
     return replace(load, to=replace(load.to, staging=staging))
 

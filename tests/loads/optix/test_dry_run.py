@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from optimove_provider.loads.spool.lost_rows import LostRows
 from optimove_provider.loads.state.staging import Staging
 from tests.support.ledgers import let_lease_end
 from tests.support.optix_target import Killed
@@ -86,5 +87,5 @@ def test_what_a_load_takes_along_when_it_ends_is_looked_for_again(target, kind):
 def test_a_file_that_is_missing_for_another_reason_is_an_error(target):
     target.sync({"a": "1"}, night(0))
     target.staging.remove_folder(target.ledger.read().layers[0].path)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(LostRows):
         planned(target, {"a": "2"}, night(1))

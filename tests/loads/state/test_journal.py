@@ -13,6 +13,8 @@ from optimove_provider.loads.state.journal import (
     MEANING,
     TRANSITIONS,
     Journal,
+    OtherTarget,
+    Overtaken,
     Rejection,
     SliceOutcome,
     Stage,
@@ -217,3 +219,28 @@ def test_rows_of_which_files_were_begun_stay_what_they_are(journal):
     read(journal).begin_files()
     again(journal).planned({"version": 2})
     assert again(journal).rows(resumed=False) == {"rows": 1}
+
+
+def test_a_journal_of_before_targets_were_remembered_goes_to_whichever_is_named(journal):
+    journal.rows_read({"rows": 1})
+    journal.begin_batch()
+    path = f"{journal.folder}/load.json"
+    older = {name: told for name, told in journal.staging.read(path).items() if name not in ("target", "writer")}
+    journal.staging.write(path, older)
+    found = again(journal)
+    found.goes_to({"optix": "a", "host": "h"})
+    found.intend_to_complete()
+    with pytest.raises(OtherTarget, match="optix:a at h, and its task names optix:b at h now"):
+        again(journal).goes_to({"optix": "b", "host": "h"})
+    again(journal).goes_to({"optix": "a", "host": "other", "target_alias": "same"})
+
+
+def test_of_two_tries_the_one_that_came_first_writes_nothing_more(journal):
+    journal.rows_read({"rows": 1})
+    later = again(journal)
+    later.take_up()
+    assert (journal.was_overtaken, later.was_overtaken) == (True, False)
+    with pytest.raises(Overtaken):
+        journal.begin_batch()
+    later.begin_batch()
+    assert again(journal).stage is Stage.SENDING

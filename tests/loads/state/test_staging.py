@@ -74,3 +74,23 @@ def test_of_many_that_create_at_once_one_wins(tmp_path):
     for thread in threads:
         thread.join()
     assert [staging.read(PATH)] == [{"winner": number} for number in won]
+
+
+@pytest.mark.any_version
+def test_what_another_process_has_written_since_is_seen(s3):
+    """What users of s3fs have reported: by a listing that it keeps, a file has its old length, or is not there."""
+    fs, bucket = s3
+    own = Staging(fs, f"{bucket}/staging")
+    theirs = Staging(type(fs)(**fs.storage_options, skip_instance_cache=True), f"{bucket}/staging")
+    for text in (b"short", b"longer than it was before", b"s"):
+        with theirs.open_new("reports/a.jsonl") as file:
+            file.write(text)
+        with own.open("reports/a.jsonl") as file:
+            assert file.read() == text
+        assert own.names("reports") == list(own.files("reports")) == ["a.jsonl"]
+    with pytest.raises(FileNotFoundError):
+        own.open("reports/b.jsonl")
+    with theirs.open_new("reports/b.jsonl") as file:
+        file.write(b"1")
+    with own.open("reports/b.jsonl") as file:
+        assert file.read() == b"1"

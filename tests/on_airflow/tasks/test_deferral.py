@@ -13,7 +13,7 @@ from optimove_provider.emulator.model.faults import Fault
 from optimove_provider.loads.ledger.lease import acquire
 from optimove_provider.loads.ledger.ledger import ledger_of
 from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUpdateOperator, OptixUploadOperator
-from optimove_provider.tasks.staging import staging
+from optimove_provider.tasks.staging import begin_load, staging
 from tests.support.ledgers import let_lease_end
 from tests.support.running import context, run
 
@@ -81,6 +81,19 @@ def test_the_first_wait_is_longer_than_ten_seconds_and_the_others_grow_to_a_minu
         pauses.append(round(due.total_seconds()))
         deferral = deferred_by(lambda last=deferral: resumed(operator, last, told))
     assert pauses == [12, 24, 48, 60]
+
+
+def test_a_retry_waits_for_the_end_of_the_dead_trys_lease_and_no_longer(emulator, connection, file):
+    operator = upload(connection, file)
+    load_id = begin_load(staging(), context(operator, **ONE))
+    lease = acquire(ledger(emulator, connection).manifest_file, load_id, 1)
+    retry = deferred_by(lambda: operator.execute(context(operator, **RETRIED)))
+    assert retry.kwargs["waiting"]["load_id"] == load_id
+    assert timedelta(0) <= retry.trigger.moment - ends_of(lease) < timedelta(seconds=1)
+
+
+def ends_of(lease):
+    return lease.manifest_file.read().holder.until
 
 
 def test_what_is_deferred_holds_no_secret(emulator, connection, file):
@@ -210,3 +223,4 @@ def test_a_report_that_cannot_be_written_makes_no_retry_of_a_wrong_key(emulator,
     emulator.state.faults.order(Fault("upload_data", status=401, times=9))
     with pytest.raises(AirflowFailException, match="401"):
         run(upload(connection, file))
+    (root / "reports").unlink()

@@ -108,7 +108,7 @@ def test_what_another_task_returned_is_resolved_also_within_a_row(dag):
         made = make(OptixUploadOperator, source=[{"id": "1", "v": name()}])
     result = made.source[0]["v"]
     assert result.operator.task_id == "name"
-    asked = SimpleNamespace(xcom_pull=lambda **_: "there.sql")
+    asked = SimpleNamespace(xcom_pull=lambda **_: "there.sql", task=made)
     made.render_template_fields({**context(made), "dag": dag, "params": {}, "ti": asked, "expanded_ti_count": None})
     assert made.source == [{"id": "1", "v": "there.sql"}]
 

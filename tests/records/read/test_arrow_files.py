@@ -104,7 +104,7 @@ def test_a_column_is_the_same_however_it_is_stored(kind):
         (pa.array([b"\xff", b"a"]).view(pa.string()), "text that is not valid Unicode"),
         (pa.array(["[1", "1"], pa.json_()), "the text is not JSON: Expecting ',' delimiter: line 1 column 3 (char 2)"),
         (pa.array(["[" * 101 + "]" * 101, "1"], pa.json_()), "nested deeper than 100 lists and objects"),
-        (pa.array(["[" * 9999, "1"], pa.json_()), "nested deeper than 100 lists and objects"),
+        (pa.array(["[" * 9999 + "]" * 9999, "1"], pa.json_()), "nested deeper than 100 lists and objects"),
         (pa.array([[("a", 1), ("a", 2)], []], pa.map_(pa.string(), pa.int8())), "the member 'a' is there twice"),
         (pa.array([float("nan"), 1]), "NaN and infinities are no JSON numbers"),
     ],

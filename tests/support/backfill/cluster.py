@@ -6,10 +6,10 @@ import secrets
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,23 @@ PATIENCE_SECONDS = 1800  # how long to wait for what must come; a busy machine i
 
 @dataclass(frozen=True)
 class Cluster:
-    """A running Airflow. `variables` is the environment of its parts."""
+    """A running Airflow. `variables` is the environment of its `parts`; `started` has also those that are dead."""
 
     home: Path
     variables: Mapping[str, str]
     postgres: Postgres
+    parts: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self, part: str) -> None:
+        """Start a part, perhaps again."""
+        self.parts[part] = standalone.start(self.home / f"{part}.log", part, self.variables)
+        self.started.append(self.parts[part])
+
+    def stop(self) -> None:
+        """End every part, also what is left of those that were killed."""
+        with ThreadPoolExecutor(max(len(self.started), 1)) as pool:
+            list(pool.map(standalone.stop, self.started))
 
     @property
     def port(self) -> int:
@@ -81,26 +93,29 @@ class Cluster:
 
 @contextmanager
 def running_cluster(
-    folder: Path, dags: Path, postgres: Postgres, connections: dict[str, dict[str, Any]], pools: Mapping[str, int]
+    folder: Path,
+    dags: Path,
+    postgres: Postgres,
+    connections: dict[str, dict[str, Any]],
+    pools: Mapping[str, int],
+    more: Mapping[str, str] | None = None,
 ) -> Iterator[Cluster]:
-    """Airflow with the DAGs of a folder, none of them paused, while the block lasts."""
+    """Airflow with the DAGs of a folder, none of them paused, and with `more` variables, while the block lasts."""
     postgres.create(DATABASE)
-    cluster = Cluster(folder, _variables(folder, dags, postgres, connections), postgres)
+    cluster = Cluster(folder, {**_variables(folder, dags, postgres, connections), **(more or {})}, postgres)
     cluster.cli("db", "migrate")
     with ExitStack() as stopping:
-        processes = [stopping.enter_context(_part(cluster, part)) for part in PARTS]
-        stopping.callback(_stop_all, processes)
+        stopping.callback(cluster.stop)
+        for part in PARTS:
+            cluster.start(part)
+        api = cluster.parts["api-server"]
         # A task that starts before the API answers fails: with a scheduler of its own, that is a matter of seconds.
-        cluster.wait_for("API", lambda: processes[0].poll() is not None or _answers(cluster.port))
+        cluster.wait_for("API", lambda: api.poll() is not None or _answers(cluster.port))
         for pool, slots in pools.items():
             cluster.api("POST", "/api/v2/pools", {"name": pool, "slots": slots})
-        processes.append(stopping.enter_context(_part(cluster, "scheduler")))
-        standalone.wait_until_healthy(processes[0], cluster.port, lambda name: None)
+        cluster.start("scheduler")
+        standalone.wait_until_healthy(api, cluster.port, lambda name: None)
         yield cluster
-
-
-def _part(cluster: Cluster, name: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
-    return standalone.running(cluster.home / f"{name}.log", name, cluster.variables)
 
 
 def _answers(port: int) -> bool:
@@ -114,11 +129,6 @@ def _answers(port: int) -> bool:
 def processes_of(cluster: Cluster) -> list[str]:
     """The living processes that belong to it."""
     return [" ".join(process.cmdline()) for process in psutil.process_iter() if _home(process) == str(cluster.home)]
-
-
-def _stop_all(processes: Sequence[Any]) -> None:
-    with ThreadPoolExecutor(len(processes)) as pool:
-        list(pool.map(standalone.stop, processes))
 
 
 def _home(process: psutil.Process) -> str | None:

@@ -22,6 +22,14 @@ class Postgres:
             connection.autocommit = True
             connection.cursor().execute(f'CREATE DATABASE "{database}"')
 
+    def end_transactions_left_open(self, after: str) -> None:
+        """Let no client that does nothing hold its locks for longer than so long."""
+        with closing(self.connect(self._parts["dbname"])) as connection:
+            connection.autocommit = True
+            cursor = connection.cursor()
+            cursor.execute("ALTER SYSTEM SET idle_in_transaction_session_timeout = %s", (after,))
+            cursor.execute("SELECT pg_reload_conf()")
+
     def connect(self, database: str) -> Any:
         """A connection to a database."""
         return psycopg2.connect(**{**self._parts, "dbname": database})

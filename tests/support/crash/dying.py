@@ -11,6 +11,7 @@ import pytest
 
 from optimove_provider.loads.state import compare_and_swap
 from optimove_provider.loads.state.staging import Staging
+from optimove_provider.surroundings import REAL
 from tests.support.ledgers import check_claims, let_lease_end
 from tests.support.optix_target import Killed
 from tests.support.optix_transactions import TransactionTarget
@@ -86,8 +87,8 @@ class DyingStaging(Staging):
 
     __slots__ = ("fate",)
 
-    def __init__(self, fs, root, fate):
-        super().__init__(fs, root)
+    def __init__(self, fs, root, fate, surroundings=REAL):
+        super().__init__(fs, root, surroundings)
         object.__setattr__(self, "fate", fate)
 
     def _write(self, path, body):

@@ -5,6 +5,7 @@ and ids that are always the same: where a switch is not read there, another sett
 """
 
 import logging
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -119,6 +120,21 @@ def run_case(name: str, setting: Any) -> dict[str, Ended]:
     meeting = [part for part in known[name].parts if name in run_part(part, beside).met]
     tells = known[name].words(known[name].told, setting)
     return {part: run_part(part, replace(beside, **{name: setting}), tells) for part in meeting}
+
+
+def objections(known: Unknown, setting: Any, ended: Mapping[str, Ended]) -> list[str]:
+    """What speaks against what the table says of a setting; without `red` and `told` it claims that all is right."""
+    reds = {f"{part}, {step}": said for part, one in ended.items() for step, said in one.outcomes.items()}
+    reds = {step: said for step, said in reds.items() if said != "right"}
+    words, found = known.words(known.red, setting), list[str]()
+    if not any(known.name in one.met for one in ended.values()):
+        found.append("no course meets it")
+    found += [f"{step}: {said}" for step, said in reds.items() if not (words and re.search(words, said))]
+    if words and not reds:
+        found.append("nothing is red any more")
+    if (told := any(one.told for one in ended.values())) != bool(known.words(known.told, setting)):
+        found.append(f"told: {told}")
+    return found
 
 
 def more_requests(name: str, ended: Mapping[str, Ended]) -> int:

@@ -15,9 +15,11 @@ from typing import Any
 from fsspec.implementations.local import LocalFileSystem
 
 from optimove_provider.contract.wire.errors import OptimoveProviderError
+from optimove_provider.contract.wire.messages import Response
 from optimove_provider.emulator import State, Switches, send
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.state.staging import Staging
+from tests.support.openapi.word import keeps_its_word
 from tests.support.virtual_time import START, VirtualTime
 
 RETRY_DELAY = 300.0
@@ -50,9 +52,12 @@ class Course:
         return f"6f0f5d3a-0000-4000-8000-{self.loads:012}"
 
     def send(self, request: Any) -> Any:
-        """One request to the emulator."""
+        """One request to the emulator, whose answer is one that its description has."""
         self.asked += 1
-        return send(self.state, request)
+        answer = send(self.state, request)
+        if isinstance(answer, Response):
+            keeps_its_word(self.state.switches.plain, request, answer)
+        return answer
 
     def settle(self, seconds: float = SETTLED) -> None:
         """Let what was accepted come to be seen."""

@@ -16,7 +16,14 @@ from optimove_provider.emulator.api.rate import keep_the_rate
 from optimove_provider.emulator.api.routes import PREFIXES, Api, Call, Handler
 from optimove_provider.emulator.model.dcp import Credentials, Project, Service, Table
 from optimove_provider.emulator.model.state import TOKEN, State
-from optimove_provider.emulator.replies import Refusal, json_answer, json_object, optional_text, required_text
+from optimove_provider.emulator.replies import (
+    Refusal,
+    json_answer,
+    json_object,
+    optional_text,
+    required_text,
+    whole_number,
+)
 
 
 def admit(call: Call) -> None:
@@ -45,11 +52,9 @@ def refuse(state: State, refusal: Refusal) -> Response:
     how = state.switches.dcp_error_body
     if how == "json":
         # Inferred from a third-party client, which parses these two members of an error.
-        answer = json_answer(refusal.status, {"message": refusal.message, "uuid": state.ids.uuid()})
-    else:
-        text = refusal.message.encode("utf-8", "replace") if how == "text" else b""
-        answer = Response(refusal.status, text, {"content-type": "text/plain; charset=utf-8"})
-    return Response(answer.status, answer.body, {**answer.headers, **refusal.headers})
+        return json_answer(refusal.status, {"message": refusal.message, "uuid": state.ids.uuid()})
+    text = refusal.message.encode("utf-8", "replace") if how == "text" else b""
+    return Response(refusal.status, text, {"content-type": "text/plain; charset=utf-8"})
 
 
 def _list_services(call: Call) -> Response:
@@ -176,9 +181,10 @@ def _update_project(call: Call) -> Response:
     project, wanted = _project(call), json_object(call.json)
     if "dcp_service_id" in wanted:
         linked = wanted["dcp_service_id"]
-        if linked is not None and linked not in call.state.services:
-            raise Refusal(400, f"there is no DCP service {linked!r}")
-        project.dcp_service_id = linked
+        service_id = None if linked is None else whole_number(linked)
+        if linked is not None and service_id not in call.state.services:
+            raise Refusal(400, f"there is no DCP service {linked!r:.80}")
+        project.dcp_service_id = service_id
     return json_answer(202, project.as_json())
 
 

@@ -7,14 +7,15 @@ id in all tables, and does so at once.
 from typing import Any
 
 from optimove_provider.contract.dcp import subject_access
+from optimove_provider.contract.shapes import profiles as shapes
 from optimove_provider.contract.wire.messages import Response
 from optimove_provider.emulator.api.routes import PREFIXES, Api, Call
 from optimove_provider.emulator.model.state import TOKEN, State
 from optimove_provider.emulator.replies import Refusal, json_answer, json_object
 
 _WORDS = {
-    "data_type": ("user", "visitor"),
-    "identifier_type": ("email", "optimizely_end_user_id", "dcp_id", "fullstack_id", "other"),
+    "data_type": shapes.DATA_TYPES,
+    "identifier_type": shapes.IDENTIFIER_TYPES,
     "request_type": subject_access.REQUEST_TYPES,
 }
 

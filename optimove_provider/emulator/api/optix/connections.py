@@ -5,13 +5,13 @@ keys, 5000 records, the primary key in each record, the defaults of the optional
 guesses: those of `switches.py`, and some that are named where they stand.
 """
 
-import uuid
+import re
 from typing import Any
 
 from optimove_provider.contract.optix import data_connections as optix
 from optimove_provider.contract.wire.messages import Endpoint, Response
 from optimove_provider.emulator.api.optix.errors import refuse
-from optimove_provider.emulator.api.optix.records import Taken, judge, ttl_problem, update_reader, upload_reader
+from optimove_provider.emulator.api.optix.records import Taken, judge, read_ttl, update_reader, upload_reader
 from optimove_provider.emulator.api.rate import keep_the_rate
 from optimove_provider.emulator.api.routes import PREFIXES, Api, Call, Handler
 from optimove_provider.emulator.model.optix import Batch, Connection, Record
@@ -26,6 +26,7 @@ from optimove_provider.emulator.replies import (
 )
 
 _WINDOW_SECONDS = 10.0
+_UUID = re.compile("[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def _admit(call: Call) -> None:
@@ -73,9 +74,10 @@ def _upload_data(call: Call) -> Response:
     upload = json_object(call.json)
     batch_uuid, completed = _batch(call.state, upload)
     _note_reuse(call, connection.batches.get(batch_uuid))
-    ttl = upload.get("ttl_seconds")
-    if problem := ttl_problem(ttl, switches):
-        raise Misshapen(f"ttl_seconds {problem}")
+    try:
+        ttl = read_ttl(upload.get("ttl_seconds"), switches)
+    except ValueError as problem:
+        raise Misshapen(f"ttl_seconds {problem}") from None
     read = upload_reader(connection, switches, ttl, now)
     taken = Taken(switches, connection.batches.get(batch_uuid))
     records, refusal = judge(_data(call.state, upload), "data", read, taken)
@@ -155,10 +157,10 @@ def _batch(state: State, upload: dict[str, Any]) -> tuple[str, bool]:
     given = upload.get("batch_uuid")
     if given is None:
         return state.ids.uuid(), completed
-    try:
-        return str(uuid.UUID(given)), completed
-    except (ValueError, AttributeError, TypeError):
-        raise Misshapen("batch_uuid must be a UUID") from None
+    # Guess: in its usual form only, in either case.
+    if not isinstance(given, str) or not _UUID.fullmatch(given):
+        raise Misshapen("batch_uuid must be a UUID")
+    return given.lower(), completed
 
 
 def _note_reuse(call: Call, batch: Batch | None) -> None:

@@ -14,8 +14,7 @@ def refuse(state: State, refusal: Refusal) -> Response:
     """The refusal in the form that the switches ask for."""
     if isinstance(refusal, Misshapen):
         refusal.status = state.switches.schema_status
-    answer = _ENVELOPES[state.switches.error_envelope](state, refusal)
-    return Response(answer.status, answer.body, {**answer.headers, **refusal.headers})
+    return _ENVELOPES[state.switches.error_envelope](state, refusal)
 
 
 def _main(state: State, refusal: Refusal) -> Response:

@@ -4,9 +4,10 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from optimove_provider.contract.shapes.optix import MOST_SECONDS
 from optimove_provider.emulator.model.optix import Batch, Connection, Key, Record
 from optimove_provider.emulator.model.switches import Switches
-from optimove_provider.emulator.replies import Refusal
+from optimove_provider.emulator.replies import Refusal, whole_number
 
 Read = Callable[[Any], Record]
 # So many bad records are named in one refusal.
@@ -90,24 +91,28 @@ def update_reader(connection: Connection, switches: Switches, now: float) -> Rea
         key = _key(item["primary_key"], switches)
         if not connection.has(key, now) and switches.absent_key == "404":
             raise BadRecord(404, "has a primary key that is not there")
-        if problem := ttl_problem(item.get("ttl"), switches):
-            raise BadRecord(switches.schema_status, f"has a ttl that {problem}")
+        try:
+            ttl = read_ttl(item.get("ttl"), switches)
+        except ValueError as problem:
+            raise BadRecord(switches.schema_status, f"has a ttl that {problem}") from None
         # Guess: where `data` names the key too, the item's primary_key counts.
         data = {**_clean(item["data"], switches), connection.primary_key: item["primary_key"]}
-        return Record(key, data, ttl=item.get("ttl")).from_now(now)
+        return Record(key, data, ttl=ttl).from_now(now)
 
     return read
 
 
-def ttl_problem(ttl: Any, switches: Switches) -> str:
-    """What is wrong with a time to live, empty if nothing is."""
+def read_ttl(ttl: Any, switches: Switches) -> int | None:
+    """A time to live in seconds, None for ever. Raises ValueError that says what is wrong with it."""
     if ttl is None:
-        return ""
-    # Guess: less than nothing is refused.
-    if isinstance(ttl, bool) or not isinstance(ttl, int) or ttl < 0 or (ttl == 0 and switches.zero_ttl == "refuse"):
-        return "is neither null nor a whole number of seconds"
-    most = switches.max_ttl_seconds
-    return f"is more than {most}" if 0 < most < ttl else ""
+        return None
+    seconds = whole_number(ttl)
+    # Guess: less than nothing is refused, and what no counter of 64 bits holds.
+    if seconds is None or not 0 <= seconds <= MOST_SECONDS or (seconds == 0 and switches.zero_ttl == "refuse"):
+        raise ValueError("is neither null nor a whole number of seconds")
+    if 0 < (most := switches.max_ttl_seconds) < seconds:
+        raise ValueError(f"is more than {most}")
+    return seconds
 
 
 def _key(value: Any, switches: Switches) -> Key:

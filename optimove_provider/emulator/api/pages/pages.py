@@ -119,7 +119,12 @@ def _files(state: State, table_id: int) -> dict[str, int]:
 
 
 def _instant(at: float | None) -> str:
-    return "never" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    if at is None:
+        return "never"
+    try:
+        return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (OSError, OverflowError, ValueError):
+        return "after the year 9999"
 
 
 def _order_text(order: Any) -> str:

@@ -136,6 +136,11 @@ def test_a_table_shows_profiles_attributes_and_files(ask, page, objects, table):
     assert shown(page(f"tables/{table['id']}?key=2"), 0) == [["2", '{"vip": false}']]
 
 
+def test_a_record_that_expires_after_the_last_year_of_calendars_is_shown(page, ask, connection):
+    ask.json("POST", f"{connection}/upload_data", {"data": [{"id": 1}], "ttl_seconds": 10**18})
+    assert "after the year 9999" in page(f"connections/{connection.rpartition('/')[2]}")
+
+
 @pytest.mark.parametrize("path", ["connections/none", "tables/1", "tables/x"])
 def test_what_is_not_there_is_404(ask, path):
     assert ask("GET", f"/_emulator/{path}").status == 404

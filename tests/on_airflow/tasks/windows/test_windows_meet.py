@@ -174,9 +174,10 @@ def test_a_run_to_which_airflow_gave_the_partition_of_another_one_stops(zone):
             found.append(utc(resolve(replace(occasion(schedule, info), point=info.run_after), HOUR)))
         except SettingsError as error:
             told.append(str(error))
-    assert len(told) in (1, 2)
-    assert "Airflow gave the partition of" in told[0]
+    assert len(told) <= 2
+    assert all("Airflow gave the partition of" in one for one in told)
     assert all(one[1] <= other[0] for one, other in pairwise(found))  # none comes twice
+    assert told or gaps(found) == []  # from 3.4 on, each day has its own in some zones
 
 
 def test_a_schedule_for_a_day_that_never_comes_asks():

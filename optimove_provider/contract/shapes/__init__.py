@@ -1,0 +1,1 @@
+"""What travels at each endpoint, as JSON schemas. Imports optix, dcp and cells."""
