@@ -104,6 +104,8 @@ class DcpTable:
     def _split(self, task: TableTask) -> None:
         """As the error says: a person writes the attributes that newer loads have, and the others, in a task each."""
         others = tuple(name for name in task.columns if name not in self._columns)
+        if task.kind != PROFILES or not others:
+            return
         task.columns = tuple(name for name in task.columns if name in self._columns)
         self.world.coverage.has("person", "splits")
         other = replace(task, name=f"{task.name} of others", columns=others, life=None, accounts=[])
