@@ -197,7 +197,7 @@ def test_an_attribute_that_imports_have_is_ordered_by_their_ledger_alone(target)
     """Of a profile that was written before there was one, the second ledger has it too."""
     with turn_of(target, NOON, ltv=1.0):
         pass
-    delta(target, LTV.replace(b"1,", b"3,"), NOON + HOUR)
+    delta(target, b"customerId,ltv\n3,1\n", NOON + HOUR)
     assert write_note(target, NOON + 2 * HOUR, key="2") == 1
     assert delta(target, LTV, NOON - HOUR).accepted == 1  # of customer 2, of whom only the note is newer
 
