@@ -26,15 +26,17 @@ class ProfileMarks:
 
     def __init__(self, table: Ledger) -> None:
         self.ledger = Ledger(table.staging, profiles_of(table.manifest_file.folder.removeprefix("ledgers/")))
-        self._columns = TableColumns(self.ledger)
+        self._columns, self._of_imports = TableColumns(self.ledger), TableColumns(table)
 
     def newer(self, names: Collection[str], keys: Iterable[pa.Array], age: Age) -> set[str]:
-        """The customers among these who may have attributes of these names of a later age."""
-        return self._newer(keys, age) if self._columns.newer_overlap(names, age) else set()
+        """The customers among these who may have attributes of these names of a later age: of those that no import has,
+        as the table's own ledger tells of the others."""
+        beside = self._of_imports.beside(names)
+        return self._newer(keys, age) if self._columns.newer_overlap(beside, age) else set()
 
     def check_stale(self, names: Collection[str], age: Age, stale: int, instead: str) -> None:
         """Raise OtherColumns if so many profiles are to be left out, and newer ones lack some of their attributes."""
-        self._columns.check_stale(names, age, stale, instead)
+        self._columns.check_stale(self._of_imports.beside(names), age, stale, instead)
 
     def check_import(self, columns: Collection[str], keys: Iterable[pa.Array], age: Age) -> None:
         """Raise OtherColumns for rows that would overwrite what was written as profiles later."""

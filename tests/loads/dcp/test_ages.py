@@ -193,6 +193,15 @@ def test_profiles_are_ordered_by_an_attribute_that_no_import_has_whatever_else_t
     assert [write_note(target, NOON + hours * HOUR) for hours in (-1, 1)] == [0, 1]
 
 
+def test_an_attribute_that_imports_have_is_ordered_by_their_ledger_alone(target):
+    """Of a profile that was written before there was one, the second ledger has it too."""
+    with turn_of(target, NOON, ltv=1.0):
+        pass
+    delta(target, b"customerId,ltv\n3,1\n", NOON + HOUR)
+    assert write_note(target, NOON + 2 * HOUR, key="2") == 1
+    assert delta(target, LTV, NOON - HOUR).accepted == 1  # of customer 2, of whom only the note is newer
+
+
 @pytest.mark.parametrize("load_of", ["full", "changed"])
 def test_the_first_import_of_an_attribute_does_not_overwrite_profiles_that_are_newer(target, load_of):
     delta(target, LTV, NOON - 3 * HOUR)

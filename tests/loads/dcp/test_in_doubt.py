@@ -139,6 +139,7 @@ def test_a_retry_of_a_full_import_that_was_visible_makes_nothing_known_unknown(t
         patch.setattr(Bucket, "complete", lost)
         with pytest.raises(EndpointConnectionError):
             full(target, ONE, 1, day(1))
+    let_lease_end(target.ledger)
     load(another(target), b"customerId,ltv\n1,9\n", source_is="delta", generation=day(9))
     assert full(target, b"", 2, day(1)).state == "uploaded"
     report = load(another(target), b"customerId,ltv\n1,5\n", source_is="delta", generation=day(5))

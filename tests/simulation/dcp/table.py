@@ -102,9 +102,14 @@ class DcpTable:
         return report
 
     def _split(self, task: TableTask) -> None:
-        """As the error says: a person writes the attributes that newer loads have, and the others, in a task each."""
+        """As the error says: a person writes the attributes that newer loads have, and the others, in a task each; and
+        gives an old write up that is refused all the same, as profiles of other attributes are newer."""
         others = tuple(name for name in task.columns if name not in self._columns)
-        task.columns = tuple(name for name in task.columns if name in self._columns)
+        if task.kind != PROFILES or not others:
+            return
+        is_split, task.columns = others != task.columns, tuple(one for one in task.columns if one not in others)
+        if not is_split:
+            return
         self.world.coverage.has("person", "splits")
         other = replace(task, name=f"{task.name} of others", columns=others, life=None, accounts=[])
         other.delete()  # it has had no try
