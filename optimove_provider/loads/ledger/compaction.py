@@ -20,7 +20,7 @@ MAX_LAYERS = 12
 MAX_SHARE_ABOVE = 0.25
 """Also if they hold more than this share of the bottom's rows."""
 GRACE = timedelta(days=1)
-"""No file that is written now is newer."""
+"""More than clocks differ by: whatever is there now was written before now and this."""
 
 FORGETTING = "airflow optimove ledger forget"
 
