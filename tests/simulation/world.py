@@ -31,7 +31,7 @@ MIXES: tuple[tuple[Callable[["World", Random], Target], ...], ...] = (
     (OptixConnection, dcp.DcpTable),
 )
 """What makes the targets of a world: one of these rows."""
-MOST_TASKS = 9
+MOST_TASKS = 7
 TO_BE_MET = (*wanted((OPTIX_KINDS, DCP_KINDS)), *WANTED, *dcp.WANTED)
 """What worlds are to meet, some of them."""
 SHRINKABLE = frozenset(

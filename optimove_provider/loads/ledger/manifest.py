@@ -280,7 +280,7 @@ class ManifestFile:
         if seen.body is None:
             return Manifest()
         found = self._told(seen.body)
-        if found.get("format", FORMAT) > FORMAT:
+        if _format_of(found) > FORMAT:
             raise DataError(
                 f"{self.staging.url(self.folder)}/manifest.json was written by a newer version of this provider "
                 f"(format {found['format']}, this one knows {FORMAT}): upgrade it here"
@@ -293,13 +293,17 @@ class ManifestFile:
             found = json.loads(body)
         except ValueError:
             found = None
-        if not isinstance(found, dict) or "version" not in found:
+        if not isinstance(found, dict) or ("version" not in found and _format_of(found) <= FORMAT):
             raise DamagedManifest(
                 f"{self.staging.url(self.folder)}/manifest.json is empty or cut short ({len(body)} bytes), so nobody "
                 "knows what the target has: nothing is sent. Restore it; or remove it, and make the ledger again of a "
                 "backup with airflow optimove ledger rebuild, or load every key"
             )
         return found
+
+
+def _format_of(found: dict[str, Any]) -> int:
+    return int(found.get("format", FORMAT))
 
 
 def intent_folders(staging: Staging) -> set[str]:

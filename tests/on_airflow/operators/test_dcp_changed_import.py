@@ -230,7 +230,7 @@ def test_a_commit_that_finds_another_ledger_fails_and_the_rows_are_sent_again(em
     load_id = deferred.value.kwargs["load_id"]
     key = staging().read(f"reports/{load_id}.json")["s3_keys"][0]
     event = {"outcome": {"state": "done", "entries": [{"file": key, "status": "completed"}], "absent": []}}
-    with pytest.raises(AirflowException, match="planned against version"):
+    with pytest.raises(AirflowException, match="others have changed the table's ledger since"):
         operator.resume_execution("execute_complete", {"event": event, "load_id": load_id}, try_context)
     assert staging().read(f"reports/{load_id}.json")["state"] == "failed"
     emulator.state.switches = Switches()
