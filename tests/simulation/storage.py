@@ -66,13 +66,14 @@ class SteppedStaging(Staging):
     def remove_folder(self, path: str) -> None:
         self._stepped("remove", path, lambda: super(SteppedStaging, self).remove_folder(path))
 
-    def open(self, path: str) -> Any:
+    def read(self, path: str) -> Any:
+        """Not where files of rows are opened: a database may be reading them, which no other process must meet then."""
         world: World = self.world
         if world.chaos.of_storage("read"):
             slow = world.chaos.random.uniform(1.0, SLOW)
             world.tell(f"slow read: {_brief(path)}, {slow:.0f} s")
             world.scheduler.pause(slow)
-        return super().open(path)
+        return super().read(path)
 
     def _stepped(self, kind: str, path: str, does: Callable[[], Any], torn: Callable[[], Any] | None = None) -> Any:
         world: World = self.world

@@ -83,14 +83,14 @@ def test_records_that_were_sent_one_by_one_are_not_sent_again_for_the_report(sta
     take_no_reports(staging)
     sent = []
     with pytest.raises(ReportNotWritten, match="do not run the task again") as told:
-        RestLoad(staging, Report("load", {})).run(ROWS, lambda record, _: record, sent.append)
+        RestLoad(staging, Report("load", {})).run(ROWS, lambda record, _: record, lambda one, _: sent.append(one))
     assert (sent, told.value.retry_helps) == (ROWS, False)
 
 
 def test_their_own_error_stays_too(staging):
     take_no_reports(staging)
 
-    def refuse(_):
+    def refuse(*_):
         raise PermissionError("the key was revoked")
 
     with pytest.raises(PermissionError, match="revoked"):

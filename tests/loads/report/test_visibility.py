@@ -148,7 +148,7 @@ def test_an_update_is_visible_as_far_as_it_was_answered(target, fault, error, se
 
 
 def test_records_by_rest_are_visible_as_far_as_they_were_answered(target):
-    def send(record):
+    def send(record, may_send):
         if record["id"] == 2:
             raise OSError("the line is dead")
 
