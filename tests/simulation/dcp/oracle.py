@@ -30,7 +30,8 @@ class Oracle:
         """What is visible is what the loads bring in the order of their days; but for customers of whom the server has
         refused a row that was right."""
         places = {(key, name) for task, cells in self._tasks for key in cells for name in task.columns}
-        if extra := values.keys() - places:
+        given_up = {(key, name) for task, cells in self._tasks for key in cells for name in task.given_up}
+        if extra := values.keys() - places - given_up:
             raise WrongWorld(f"{extra} are visible, and no task has them")
         for place in sorted(places - fallen):
             if place[0] in doubted:
@@ -46,7 +47,8 @@ class Oracle:
         brought = [(task, cells[key]) for task, cells in self._tasks if key in cells and name in task.columns]
         sure = [cell.version for task, cell in brought if not task.is_refused(cell) and not self._kept_out(task, place)]
         least = max(sure, default=0)
-        return {least} | {cell.version for _, cell in brought if cell.version > least}
+        perhaps = [cells[key] for task, cells in self._tasks if key in cells and name in task.given_up]
+        return {least} | {cell.version for cell in (*(cell for _, cell in brought), *perhaps) if cell.version > least}
 
     def _kept_out(self, task: TableTask, place: Place) -> bool:
         """Whether something else may have made the row of a task stale which does not bring that place itself."""

@@ -108,6 +108,7 @@ class DcpTable:
         if task.kind != PROFILES or not others:
             return
         is_split, task.columns = others != task.columns, tuple(one for one in task.columns if one not in others)
+        task.given_up = others  # an earlier try may have written them
         if not is_split:
             return
         self.world.coverage.has("person", "splits")

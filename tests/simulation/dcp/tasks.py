@@ -36,9 +36,11 @@ Rows = dict[str, dict[str, str]]
 
 @dataclass
 class TableTask(Task):
-    """A task of a table. `settles`: a person has seen that all files are imported, and says so in the DAG."""
+    """A task of a table. `settles`: a person has seen that all files are imported, and says so in the DAG. `given_up`:
+    attributes that a person has taken from it, after some tries."""
 
     columns: tuple[str, ...] = ()
+    given_up: tuple[str, ...] = ()
     verify: float = 0.0
     defers: bool = False
     is_file: bool = False
