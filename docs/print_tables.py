@@ -213,7 +213,9 @@ def _stage_table() -> Iterator[str]:
 def mutants() -> str:
     """The faults that are planted to be found, with the seeds that find them, for docs/reliability.md."""
     found = tomllib.loads(MUTANTS.read_text("utf-8"))
-    told = (_row(one["what"], f"`{name}`", str(one["seed"])) for name, one in sorted(found.items()))
+    told = (
+        _row(one["what"], f"`{name}`", str(one["seed"] or "none of 1 to 40")) for name, one in sorted(found.items())
+    )
     return "\n".join([_row("planted fault", "patch", "seed"), _row("---", "---", "---"), *told])
 
 

@@ -39,7 +39,7 @@ def search(mutant: str, most: int, jobs: int) -> int | None:
         command = [sys.executable, "-m", "tests.simulation", "--stop", "--seeds", str(most), "--jobs", str(jobs)]
         printed = subprocess.run(command, cwd=planted(mutant, Path(folder)), capture_output=True, text=True).stdout
     print(printed, file=sys.stderr)
-    found = re.search(r"^seed (\d+): WrongWorld", printed, re.MULTILINE)
+    found = re.search(r"^seed (\d+): (?:WrongWorld|Stuck)", printed, re.MULTILINE)
     return int(found[1]) if found else None
 
 
