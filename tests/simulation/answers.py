@@ -1,8 +1,13 @@
 """Answers of a server that are not the right ones, by the names of `chaos.ANSWERS`."""
 
+from collections.abc import Callable
 from random import Random
+from typing import TYPE_CHECKING
 
-from optimove_provider.contract.wire.messages import Response
+from optimove_provider.contract.wire.messages import Answer, Lost, Response
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
 
 SIGN_IN = Response(200, b"<!DOCTYPE html><html><body>Sign in</body></html>", {"content-type": "text/html"})
 REFUSED = {
@@ -54,3 +59,15 @@ LATEST = 50.0
 def odd_wait(fault: str, random: Random) -> Response:
     """A refusal for now that says in an odd way for how long; `fault` begins with its status."""
     return Response(int(fault[:3]), b"", {"retry-after": random.choice(ODD_WAITS)})
+
+
+def without_work(world: "World", fault: str, handle_late: Callable[[], object]) -> Answer | None:
+    """What a client gets of a server that does nothing, or only later, whatever it was asked for; None where that is
+    not the fault."""
+    if fault == "lost before":
+        return Lost("the connection was refused")
+    if fault == "late":
+        late = world.chaos.random.random() * LATEST
+        world.scheduler.spawn("late request", handle_late, late)
+        return Lost("no answer in time")
+    return odd_wait(fault, world.chaos.random) if fault.endswith("odd") else None

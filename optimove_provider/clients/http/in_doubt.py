@@ -37,4 +37,4 @@ class ChangesInDoubt:
     @property
     def left(self) -> timedelta:
         """For how long a change may still be carried out; zero mostly."""
-        return max(timedelta(), LASTS - timedelta(seconds=min(self._monotonic() - self._since, LASTS.total_seconds())))
+        return LASTS - timedelta(seconds=min(self._monotonic() - self._since, LASTS.total_seconds()))

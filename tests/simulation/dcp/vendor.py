@@ -19,7 +19,7 @@ from optimove_provider.emulator.importer.importer import advance
 from optimove_provider.emulator.model.dcp import Table
 from optimove_provider.emulator.model.switches import Switches
 from optimove_provider.emulator.model.upload import Upload
-from tests.simulation.answers import ANSWERS, DONE, LATEST, odd_wait
+from tests.simulation.answers import ANSWERS, DONE, without_work
 from tests.simulation.dcp.tasks import ATTRIBUTES
 from tests.simulation.dcp.trouble import Trouble
 from tests.simulation.source import version_of
@@ -107,14 +107,8 @@ class Vendor:
         fault = world.chaos.of_request()
         if fault:
             world.tell(f"{fault}: {name}")
-        if fault == "lost before":
-            return Lost("the connection was refused")
-        if fault == "late":
-            late = world.chaos.random.random() * LATEST
-            world.scheduler.spawn("late request", lambda: self._handle(request, sender, is_late=True), late)
-            return Lost("no answer in time")
-        if fault.endswith("odd"):
-            return odd_wait(fault, world.chaos.random)
+        if answer := without_work(world, fault, lambda: self._handle(request, sender, is_late=True)):
+            return answer
         if name == "read_profile" and fault == "not found":
             fault = ""  # which says that nobody has written him: a lie of which nobody can know
         if fault in ANSWERS:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from optimove_provider.contract.wire.messages import Answer, Lost, Request, Response
 from optimove_provider.emulator import State, send
 from optimove_provider.emulator.model.switches import Switches
-from tests.simulation.answers import ANSWERS, DONE, LATEST, REFUSED, odd_wait
+from tests.simulation.answers import ANSWERS, DONE, REFUSED, without_work
 from tests.simulation.optix.judge import Judge
 from tests.simulation.source import POISON
 
@@ -81,14 +81,8 @@ class Vendor:
         fault = world.chaos.of_request()
         if fault:
             world.tell(f"{fault}: {name}")
-        if fault == "lost before":
-            return Lost("the connection was refused")
-        if fault == "late":
-            late = world.chaos.random.random() * LATEST
-            world.scheduler.spawn("late request", lambda: self._handle(request, sender, is_late=True), late)
-            return Lost("no answer in time")
-        if fault.endswith("odd"):
-            return odd_wait(fault, world.chaos.random)
+        if answer := without_work(world, fault, lambda: self._handle(request, sender, is_late=True)):
+            return answer
         if fault in ANSWERS:
             self.doubted |= rows_of(request).keys() if fault in REFUSED else set()
             return ANSWERS[fault]
