@@ -154,6 +154,13 @@ def test_a_late_profile_is_refused_where_values_that_nothing_newer_has_would_be_
         assert len(turn.records) == 1
 
 
+@pytest.mark.parametrize("nothing", [b"customerId,ltv\n", b"customerId\n"])
+def test_a_load_without_any_row_has_no_newer_values(target, nothing):
+    delta(target, BOTH, NOON)
+    assert delta(target, nothing, NOON + HOUR).rows == 0
+    assert delta(target, BOTH, NOON - HOUR).stale == 2
+
+
 def test_late_rows_of_other_columns_are_refused_and_not_left_out(target):
     delta(target, LTV, NOON)
     there = target.stored()
