@@ -260,8 +260,8 @@ class _Batch:
             return next(owner.parts.read(self._journal.staging, [number])), row
         for sender in self._senders:
             for number, outcome in sorted(sender.outcomes.by_slice.items(), reverse=True):
-                if (row := sender.row_taken(number, outcome)) is not None:
-                    return next(sender.parts.read(self._journal.staging, [number])), row
+                if (taken := sender.row_taken(number, outcome)) is not None:
+                    return next(sender.parts.read(self._journal.staging, [number])), taken
         raise NothingAccepted(
             "the server refused every row, so there is none to complete the batch with: it stays open, and nothing "
             "became visible. Look at the reasons, mend the source, or the task, and clear it"
