@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
+from optimove_provider.loads.compare import key_ranges, same_rows
 from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.spool import row_files, slices
 from optimove_provider.loads.state import compare_and_swap
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 SLICE_ROWS = 3
 """Instead of 5000, so that a load of some rows has several slices."""
 MAX_LAYERS = 4
+SAME_FROM_ROWS = 1
+KEYS_AT_ONCE = 2
+"""So that rows are left out of joins, and what is left has several ranges of keys."""
 _ERRORS = {"no space": errno.ENOSPC, "I/O error": errno.EIO, "torn write": errno.EIO, "no answer": errno.EIO}
 SLOW = 20.0
 """Seconds that a slow read takes at most."""
@@ -110,6 +114,11 @@ def small_and_stepped(world: "World") -> Iterator[None]:
         return done
 
     small = [(slices, "MAX_RECORDS", SLICE_ROWS), (row_files, "ROW_GROUP", SLICE_ROWS)]
+    small += [
+        (same_rows, "FROM_ROWS", SAME_FROM_ROWS),
+        (same_rows, "MOST_LEFT", 0),
+        (key_ranges, "AT_ONCE", KEYS_AT_ONCE),
+    ]
     small += [(compaction, "MAX_LAYERS", MAX_LAYERS), *(one for target in world.targets for one in target.smaller)]
     with pytest.MonkeyPatch.context() as patch, world.coverage.watching():
         patch.setattr(compare_and_swap, "replace", replaced)

@@ -35,6 +35,7 @@ from optimove_provider.loads.ledger.lease import Lease
 from optimove_provider.loads.ledger.manifest import (
     CommitConflict,
     Intent,
+    KeyDigest,
     Layer,
     Manifest,
     ManifestFile,
@@ -290,6 +291,8 @@ class Ledger:
             edited = edit(manifest)
             if may_be_there or edited.intents or edited.owed:
                 edited = self._keyed(edited)
+            if layers and not edited.key_digest.seed:
+                edited = replace(edited, key_digest=KeyDigest(seed=self.staging.surroundings.new_id().hex))
             return edited.changed(layers=(*manifest.layers, *layers))
 
         return lease.change(add)

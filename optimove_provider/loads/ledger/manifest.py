@@ -175,6 +175,18 @@ class SuppressionList:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyDigest:
+    """What tells the range of a key: the first bits of the SHA-256 of the seed and of the key's JSON text, in UTF-8.
+
+    The seed is the ledger's own, so that nobody can choose keys for one range.
+    """
+
+    name: Literal["sha256"] = "sha256"
+    version: Literal[1] = 1
+    seed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """The document. `layers`: the oldest first, the newest wins. `newest_snapshot`: of those that were committed.
 
@@ -182,7 +194,8 @@ class Manifest:
     says of files that were layers when they ceased to be: who reads without the lease may still need them. `key_type`
     is that of all keys of a data connection, "string" or "integer"; "" until rows may have been sent, and of a table.
     `owed` are the rows that are owed to the target, None where there are none.
-    `suppressed` is the list of keys that loads leave out, None where there never was one.
+    `suppressed` is the list of keys that loads leave out, None where there never was one. `key_digest` says by what
+    keys are dealt into ranges: it has no seed in the manifest of an older version, nor before the first layer.
     """
 
     format: int = FORMAT
@@ -197,6 +210,7 @@ class Manifest:
     key_type: str = ""
     owed: Owed | None = None
     suppressed: SuppressionList | None = None
+    key_digest: KeyDigest = field(default_factory=KeyDigest)
 
     def is_base_of(self, plan: PlanRef) -> bool:
         """The optimistic check: whether nobody but the load itself, by its intent, changed the base of its plan."""
@@ -340,6 +354,7 @@ def _from_json(found: dict[str, Any]) -> Manifest:
         key_type=found.get("key_type", ""),
         owed=Owed(**found["owed"]) if found.get("owed") else None,
         suppressed=SuppressionList(**found["suppressed"]) if found.get("suppressed") else None,
+        key_digest=KeyDigest(**found.get("key_digest", {})),
     )
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
-MAX_MEMORY = "1.2GB"
+MAX_MEMORY = "300MB"
 """What DuckDB may take before it goes on in temporary files."""
 _COMPARED = ("key", "fingerprint", "judged_by", "generation", "opened", "expires", "state", "unproven_since")
 _COMPARED_SCHEMA = pa.schema(  # times as microseconds: DuckDB need not know of zones
@@ -100,16 +100,22 @@ def masked(found: "DuckDBPyRelation", size: int) -> Mask:
 
 @contextmanager
 def open_ledger(staging: Staging, manifest: Manifest, max_memory: str) -> Iterator[tuple["DuckDBPyConnection", int]]:
-    """A database in which CURRENT can be asked for once, and how many positions there are."""
+    """A database in which CURRENT can be asked for once, and again after `view_bottom`; and how many positions there
+    are."""
     bottom = layers.of_layers(manifest.bottom)
     above = [*layers.of_layers(manifest.above), *layers.of_intents(staging, manifest)]
     first = layers.count(staging, bottom)
     positions = first + layers.count(staging, above)  # before DuckDB looks, which would say in its way what is missing
     with temporary_duck(max_memory) as connection:
-        _view_stored(connection, staging, "stored_bottom", bottom, 0)
+        view_bottom(connection, staging, manifest)
         _view_stored(connection, staging, "stored_above", above, first)
         connection.execute(_ABOVE)
         yield connection, positions
+
+
+def view_bottom(connection: "DuckDBPyConnection", staging: Staging, manifest: Manifest) -> None:
+    """Make the view of the bottom layers, which can be read once."""
+    _view_stored(connection, staging, "stored_bottom", layers.of_layers(manifest.bottom), 0)
 
 
 def _view_stored(
@@ -129,7 +135,7 @@ def _view_stored(
         file = f"read_parquet({quoted(staging.path(source.path))}, file_row_number = true)"
         found.append(f"SELECT {columns}, file_row_number + {first} AS position FROM {file}")  # noqa: S608
         first += layers.count(staging, [source])
-    connection.execute(f"CREATE VIEW {name} AS {' UNION ALL '.join(found)}")
+    connection.execute(f"CREATE OR REPLACE VIEW {name} AS {' UNION ALL '.join(found)}")
 
 
 def _in_sql(source: layers.Source, name: str) -> str:

@@ -3,7 +3,7 @@
 DuckDB joins keys, fingerprints and times only. The records stay in their files.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,16 +11,25 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from optimove_provider.loads.ledger.manifest import Manifest
-from optimove_provider.loads.ledger.query import CURRENT, NEWER, age_parameters, masked, micros, open_ledger
+from optimove_provider.loads.compare.key_ranges import in_ranges, ranges_for
+from optimove_provider.loads.compare.load_views import add_numbers, add_suppressed, lacks_fingerprints, view_rows
+from optimove_provider.loads.compare.same_rows import SameRows, find_same, may_have_same
+from optimove_provider.loads.ledger.manifest import KeyDigest, Manifest
+from optimove_provider.loads.ledger.query import (
+    CURRENT,
+    NEWER,
+    age_parameters,
+    masked,
+    micros,
+    open_ledger,
+    view_bottom,
+)
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import ROW_GROUP, ROWS
 from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.loads.suppression.suppressed_rows import suppressed_rows
-from optimove_provider.records.arrow.duck import quoted
 from optimove_provider.records.arrow.types import Integers, Mask
 
 if TYPE_CHECKING:
@@ -49,15 +58,23 @@ _KIND = f"""CASE
     ELSE 'unchanged' END"""
 
 # Of a snapshot, an unchanged row needs nothing, unless it was removed before and has come back.
-_DIFF = f"""CREATE TABLE diff AS
-    SELECT row, position, kind::change_kind AS kind, kind = 'unknown' AND judged_by <> _fingerprint AS may_change,
+_DIFF = f"""SELECT row, position, kind::change_kind AS kind,
+        kind = 'unknown' AND judged_by <> _fingerprint AS may_change,
         kind IN ('removed', 'reported') AND coalesce(expires > $now, true) AS is_gone,
         state = 'removed' AS was_reported,
         CASE WHEN kind IN ('new', 'changed', 'unknown', 'removed')
         THEN md5_number(concat_ws(' ', kind, coalesce(_key, key), hex(coalesce(_fingerprint, fingerprint)))) END
         AS row_digest
-    FROM (SELECT *, {_KIND} AS kind FROM ({CURRENT}) {{join}} JOIN ({_LOADED}) ON key = _key)
+    FROM (SELECT *, {_KIND} AS kind FROM ({{current}}) {{join}} JOIN ({{loaded}}) ON key = _key)
     WHERE kind IS NOT NULL AND NOT (kind = 'unchanged' AND $is_snapshot AND state = 'live')"""  # noqa: S608
+
+# What stays as it is if the load has it as the ledger has: the rules are asked about each row beside itself.
+_STAYS = f"""SELECT fingerprint, key, position AS number
+    FROM (SELECT *, key AS _key, fingerprint AS _fingerprint, 0 AS row, false AS refused, false AS suppressed,
+        false AS deleted FROM ({CURRENT}))
+    WHERE state = 'live' AND {_KIND} = 'unchanged'"""  # noqa: S608
+_STANDS = """SELECT _fingerprint AS fingerprint, _key AS key, _row AS number
+    FROM loaded WHERE NOT (refused OR suppressed OR deleted)"""
 
 _FEW = 10
 """One in so many rows, or fewer, DuckDB finds and sorts in less time than it takes to read all of them."""
@@ -102,13 +119,16 @@ class Diff:
         rows: int,
         positions: int,
         can_pick: bool,
+        unchanged: SameRows | None = None,
     ) -> None:
         self._connection, self._staging, self._folder = connection, staging, folder
         self._rows, self._positions, self._can_pick = rows, positions, can_pick
+        self._unchanged = unchanged  # of a delta, those that the database does not know
 
     def counts(self) -> dict[str, int]:
         """How many rows there are of each kind; of a snapshot's unchanged ones only those that came back."""
         found = dict(self._connection.execute("SELECT kind, count(*) FROM diff GROUP BY kind").fetchall())
+        found["unchanged"] = found.get("unchanged", 0) + (self._unchanged.count if self._unchanged else 0)
         return {kind: found.get(kind, 0) for kind in CHANGE_KINDS}
 
     def may_change(self) -> int:
@@ -139,7 +159,8 @@ class Diff:
 
     def positions(self, *kinds: str, most: int | None = None) -> Mask:
         """The ledger's rows of some kinds, or the first ones of them in the order of the load."""
-        return self._mask("position", kinds, self._positions, most)
+        found = self._mask("position", kinds, self._positions, most)
+        return found | self._unchanged.positions if self._unchanged and "unchanged" in kinds else found
 
     def rows_of_removed(self) -> Integers:
         """The numbers of the deletions that remove a row of the ledger, in the order of those rows."""
@@ -159,11 +180,30 @@ def compare(
 ) -> Iterator[Diff]:
     """Compare the rows of a load, in a folder and numbered up to `rows`, with the ledger. Temporary files go."""
     with open_ledger(staging, manifest, max_memory) as (connection, positions):
-        has_suppressed = _add_suppressed(connection, suppressed_rows(staging, manifest, folder, rows))
-        can_pick = _view_rows(connection, staging, folder, options.asks_for_changes, has_suppressed)
         connection.execute(f"CREATE TYPE change_kind AS ENUM {CHANGE_KINDS}")
-        is_snapshot = options.source_is == "snapshot"
-        parameters = {
+        has_suppressed = add_suppressed(connection, suppressed_rows(staging, manifest, folder, rows))
+        makes = options.asks_for_changes and lacks_fingerprints(staging, folder)
+        can_pick = view_rows(connection, staging, folder, makes, has_suppressed)
+        comparison = _Comparison(connection, options, manifest.key_digest)
+        if may_have_same(manifest, rows, positions) and not (makes or options.trust_nothing):
+            comparison.leave_out_same(rows, positions)
+            view_bottom(connection, staging, manifest)
+            view_rows(connection, staging, folder, makes, has_suppressed)
+        comparison.write(rows, positions)
+        yield Diff(connection, staging, folder, rows, positions, can_pick, comparison.unchanged)
+
+
+class _Comparison:
+    """The rules asked in a database, about all rows or about what is left of them, and written to its table `diff`."""
+
+    def __init__(self, connection: "DuckDBPyConnection", options: DiffOptions, digest: KeyDigest) -> None:
+        self._connection, self._digest = connection, digest
+        self._is_snapshot = options.source_is == "snapshot"
+        self._joins_all = self._is_snapshot and options.tells_gone
+        self._current, self._loaded = CURRENT, _LOADED
+        self._left_out = 0
+        self.unchanged: SameRows | None = None
+        self._parameters = {
             **age_parameters(options.age),
             "expires_before": micros(options.expires_before),
             "now": micros(options.now),
@@ -171,75 +211,37 @@ def compare(
             "tells_gone": options.tells_gone,
             "expires_removed": options.expires_removed,
             "reverify_before": micros(options.reverify_before),
-            "is_snapshot": is_snapshot,
+            "is_snapshot": self._is_snapshot,
         }
-        connection.execute(_DIFF.format(join="FULL" if is_snapshot and options.tells_gone else "RIGHT"), parameters)
-        yield Diff(connection, staging, folder, rows, positions, can_pick)
+
+    def leave_out_same(self, rows: int, positions: int) -> None:
+        """Find what stays as it is without a join, and leave it out where that leaves little."""
+        known = {name: value for name, value in self._parameters.items() if f"${name}" in _STAYS}
+        same = find_same(self._connection, (_STAYS, known), _STANDS, rows, positions)
+        if not same.leaves_few(self._joins_all):
+            return
+        add_numbers(self._connection, "left_rows", ~same.rows)
+        self._loaded = f"{_LOADED} WHERE _row IN (FROM left_rows)"
+        if self._joins_all:  # of a load that tells of its own keys only, the ledger's other rows match none
+            add_numbers(self._connection, "left_positions", ~same.positions)
+            self._current = f"SELECT * FROM ({CURRENT}) WHERE position IN (FROM left_positions)"  # noqa: S608
+        self._left_out = same.count
+        self.unchanged = None if self._is_snapshot else same
+
+    def write(self, rows: int, positions: int) -> None:
+        """Write the differences, one range of keys after the other."""
+        ranges = ranges_for((max(rows, positions) if self._joins_all else rows) - self._left_out)
+        begin, join = "CREATE TABLE diff AS", "FULL" if self._joins_all else "RIGHT"
+        for current, own in in_ranges(self._connection, self._current, self._loaded, ranges, self._digest):
+            query = _DIFF.format(current=current, loaded=own, join=join)
+            self._connection.execute(f"{begin} {query}", self._parameters)
+            begin = "INSERT INTO diff"
 
 
 def still_removed(staging: Staging, manifest: Manifest, folder: str, rows: int, age: Age, max_memory: str) -> Mask:
     """Which of these rows the ledger still has as removed, not of a later age."""
     with open_ledger(staging, manifest, max_memory) as (connection, _):
-        _view_rows(connection, staging, folder)
+        view_rows(connection, staging, folder)
         query = f"""SELECT _row FROM ({CURRENT}) JOIN loaded ON key = _key
             WHERE state = 'removed' AND NOT {NEWER}"""  # noqa: S608
         return masked(connection.sql(query, params=age_parameters(age)), rows)
-
-
-_VIEWED = ("_row", "_key", "_fingerprint")
-_TO_MAKE = (*_VIEWED, "_record")
-_LOADED_VIEW = """CREATE VIEW loaded AS
-    SELECT _row, _key, _fingerprint, false AS refused, {} AS suppressed, false AS deleted FROM fit
-    UNION ALL SELECT _row, _key, _fingerprint, true, false, false FROM unfit
-    UNION ALL SELECT _row, _key, _fingerprint, false, false, true FROM gone"""
-
-
-def _add_suppressed(connection: "DuckDBPyConnection", wanted: Mask | None) -> bool:
-    """Make the numbers of the rows that are left out a table, `suppressed_rows`; tells whether there are any."""
-    if wanted is None:
-        return False
-    connection.register("left_out", pa.table({"row": np.flatnonzero(wanted)}))
-    connection.execute("CREATE TABLE suppressed_rows AS SELECT * FROM left_out")
-    return True
-
-
-def _view_rows(
-    connection: "DuckDBPyConnection",
-    staging: Staging,
-    folder: str,
-    with_fingerprints: bool = False,
-    has_suppressed: bool = False,
-) -> bool:
-    """Make the rows of a load the view `loaded`, without their records; fingerprints that they lack may be made.
-
-    Tells whether the view `fit`, of those that can be sent, has whole rows and can be read again.
-    """
-    every, fit = row_files.paths(staging, folder), row_files.sendable_paths(staging, folder)
-    gone = row_files.deleted_paths(staging, folder)
-    makes = with_fingerprints and not all(row_files.describe(staging, path)[1] for path in fit)
-    has_stamps = all("_stamp" in row_files.columns(staging, path) for path in fit[:1])  # an older version froze none
-    _view(connection, staging, "fit", fit, makes)
-    _view(connection, staging, "unfit", [path for path in every if path not in (*fit, *gone)])
-    _view(connection, staging, "gone", gone)
-    connection.execute(_LOADED_VIEW.format("_row IN (FROM suppressed_rows)" if has_suppressed else "false"))
-    return staging.is_local and has_stamps and not makes
-
-
-def _view(
-    connection: "DuckDBPyConnection", staging: Staging, name: str, paths: Sequence[str], makes: bool = False
-) -> None:
-    """Make a view of files of rows. From a local disk DuckDB reads them itself, on all cores."""
-    if paths and staging.is_local and not makes:
-        files = ", ".join(quoted(staging.path(path)) for path in paths)
-        connection.execute(f"CREATE VIEW {name} AS FROM read_parquet([{files}])")
-    else:
-        found = (batch for path in paths for batch in row_files.read(staging, path, _TO_MAKE if makes else _VIEWED))
-        batches = (_made(batch) if makes else batch for batch in found)
-        schema = pa.schema([ROWS.field(column) for column in _VIEWED])
-        connection.register(name, pa.RecordBatchReader.from_batches(schema, batches))
-
-
-def _made(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Rows with the fingerprints that they lack, and without their records."""
-    made = pc.coalesce(batch["_fingerprint"], row_files.fingerprints(batch["_record"]))
-    return pa.record_batch([batch["_row"], batch["_key"], made], names=list(_VIEWED))

@@ -63,10 +63,10 @@ LEDGER = pa.schema(
 by us, or never accepted, but held and rejected by a load)."""
 
 FORMAT = 1
-_FINGERPRINT_BYTES = 12
+FINGERPRINT_BYTES = 12
 """So that one in 2^96 changes would go unseen; and no more bytes than these does DuckDB keep in a row itself."""
 
-ALGORITHM = f"sha256/{_FINGERPRINT_BYTES}, 1"
+ALGORITHM = f"sha256/{FINGERPRINT_BYTES}, 1"
 """How fingerprints are made, with its version: the first bytes of the SHA-256 of the record's UTF-8 text."""
 
 _ABOUT = {"optimove.format": str(FORMAT), "optimove.fingerprint": ALGORITHM}
@@ -75,7 +75,7 @@ _ABOUT = {"optimove.format": str(FORMAT), "optimove.fingerprint": ALGORITHM}
 def fingerprints(records: pa.Array) -> pa.Array:
     """The fingerprint of each record; null of none."""
     texts = records.cast(pa.binary()).to_pylist()
-    digests = [None if text is None else hashlib.sha256(text).digest()[:_FINGERPRINT_BYTES] for text in texts]
+    digests = [None if text is None else hashlib.sha256(text).digest()[:FINGERPRINT_BYTES] for text in texts]
     return pa.array(digests, pa.binary())
 
 
