@@ -100,8 +100,7 @@ def masked(found: "DuckDBPyRelation", size: int) -> Mask:
 
 @contextmanager
 def open_ledger(staging: Staging, manifest: Manifest, max_memory: str) -> Iterator[tuple["DuckDBPyConnection", int]]:
-    """A database in which CURRENT can be asked for once, and again after `view_bottom`; and how many positions there
-    are."""
+    """A database in which CURRENT can be asked for once, and how many positions there are."""
     bottom = layers.of_layers(manifest.bottom)
     above = [*layers.of_layers(manifest.above), *layers.of_intents(staging, manifest)]
     first = layers.count(staging, bottom)
@@ -114,7 +113,7 @@ def open_ledger(staging: Staging, manifest: Manifest, max_memory: str) -> Iterat
 
 
 def view_bottom(connection: "DuckDBPyConnection", staging: Staging, manifest: Manifest) -> None:
-    """Make the view of the bottom layers, which can be read once."""
+    """Make the view of the bottom layers: anew, so that CURRENT can be asked for once more."""
     _view_stored(connection, staging, "stored_bottom", layers.of_layers(manifest.bottom), 0)
 
 

@@ -10,6 +10,7 @@ from optimove_provider.loads.ledger.manifest import (
     FORMAT,
     Holder,
     Intent,
+    KeyDigest,
     Layer,
     Manifest,
     ManifestFile,
@@ -143,6 +144,15 @@ def test_other_file_systems_are_refused():
 
 def test_both_file_systems_are_known(any_staging):
     assert compare_and_swap.supports_compare_and_swap(any_staging.fs)
+
+
+def test_an_older_manifest_deals_keys_without_a_seed(file):
+    file.change(lambda found: found.changed(key_digest=KeyDigest(seed="5eed")))
+    assert file.read().key_digest == KeyDigest("sha256", 1, "5eed")
+    written = file.staging.read(f"{file.folder}/manifest.json")
+    del written["key_digest"]
+    file.staging.write(f"{file.folder}/manifest.json", written)
+    assert file.read().key_digest == KeyDigest("sha256", 1, "")
 
 
 def test_a_newer_format_is_an_error(file):
