@@ -46,9 +46,12 @@ class LineEnds:
         self.findings = [Finding(at.row, at.line, at.byte, "", rule.name, "", message, rule.severity)]
 
 
-def blank_line(record: Record, message: str, rule: FileRule) -> Finding:
-    """A finding about a record that is a blank line."""
-    return Finding(0, record.line, record.byte, "", rule.name, "", message, rule.severity)
+_BLANK = "a blank line: skipped"
+
+
+def blank_line(line: int, byte: int, message: str, rule: FileRule) -> Finding:
+    """A finding about a blank line."""
+    return Finding(0, line, byte, "", rule.name, "", message, rule.severity)
 
 
 def _keep_freed_memory(size: int) -> None:
@@ -119,6 +122,8 @@ class RowValidator:
         for check, cells in zip(self._schema.checks, result.faulty, strict=False):
             for severity, count in cells.counts():
                 findings.count(check.rule, self._schema.name(check.column), severity, count)
+        if blanks := len(block.part.blanks):
+            findings.count(file_rules.BLANK_LINE.name, "", file_rules.BLANK_LINE.severity, blanks)
         self._keep_findings(block, result)
         findings.rows += block.rows
         findings.valid_rows += block.rows - len(result.refused)
@@ -131,17 +136,27 @@ class RowValidator:
     def _keep_findings(self, block: RegularBlock, result: BlockResult) -> None:
         """Keep findings in the order of their rows, and in a row in the order of the checks, while there is room."""
         found: list[tuple[int, Finding | Fault]] = [
+            *self._blank_lines(block),
             *self._unlike_findings(block, result.unlike),
             *self._spaced_faults(block, result),
             *self._cell_faults(result.faulty),
         ]
         found.sort(key=lambda one: one[0])
-        at = block.locations(np.array([record for record, _ in found], np.int64))
-        for (_, one), row, line, byte in zip(
-            found, *(numbers.tolist() for numbers in (at.rows, at.lines, at.bytes)), strict=True
-        ):
-            if self._findings.room(one.severity):
-                self._findings.keep(self._schema.cell_finding(row, line, byte, one) if isinstance(one, Fault) else one)
+        at = block.locations(np.array([record for record, one in found if isinstance(one, Fault)], np.int64))
+        places = zip(*(numbers.tolist() for numbers in (at.rows, at.lines, at.bytes)), strict=True)
+        for _, one in found:
+            if isinstance(one, Fault):
+                row, line, byte = next(places)
+                if self._findings.room(one.severity):
+                    self._findings.keep(self._schema.cell_finding(row, line, byte, one))
+            else:
+                self._findings.keep(one)
+
+    def _blank_lines(self, block: RegularBlock) -> Iterator[tuple[int, Finding]]:
+        """As many as there is room for, each before the record that comes after it."""
+        records, at = block.blanks(max(self._findings.room(file_rules.BLANK_LINE.severity), 0))
+        for record, line, byte in zip(*(numbers.tolist() for numbers in (records, at.lines, at.bytes)), strict=True):
+            yield record, blank_line(line, byte, _BLANK, file_rules.BLANK_LINE)
 
     def _unlike_findings(self, block: RegularBlock, unlike: Sequence[int]) -> Iterator[tuple[int, Finding]]:
         """The findings about records that are no rows like the others: they are counted, too."""
@@ -204,7 +219,7 @@ class RowValidator:
 
     def _report_exact(self, record: Record) -> None:
         if record.is_blank:
-            self._findings.add(blank_line(record, "a blank line: skipped", file_rules.BLANK_LINE))
+            self._findings.add(blank_line(record.line, record.byte, _BLANK, file_rules.BLANK_LINE))
             return
         row = self._findings.rows + 1
         found = list(self._schema.row_findings(record, row))
