@@ -24,6 +24,8 @@ from optimove_provider.records.validate.undisputed import EditedBlock, edited, u
 BLOCK_BYTES = 6 << 20
 MAX_PENDING = 2
 """Blocks that are checked while the next one is cut: more would need memory and gain nothing."""
+MAX_UNSEEN_CELLS, MAX_UNSEEN_BYTES = 1 << 16, 4 << 20
+"""Of rows that were read exactly, and that no observer has seen yet."""
 
 OnProgress = Callable[[int, int], None]
 """Is told the rows and the bytes that were read so far."""
@@ -89,6 +91,8 @@ class RowValidator:
         self._plan = ColumnPlan(
             schema.width or 0, delimiter, schema.checks, observed, schema.crlf, schema.repeated, schema.strict
         )
+        self._unseen: list[tuple[Location, list[bytes]]] = []
+        self._unseen_bytes = 0
         self._pending: deque[tuple[RegularBlock, Callable[[], BlockResult]]] = deque()
 
     def run(self, block_bytes: int, on_progress: OnProgress | None) -> None:
@@ -104,6 +108,7 @@ class RowValidator:
                     self._report_pending(0, on_progress)
                     self._report_exact(item)
             self._report_pending(0, on_progress)
+            self._observe_unseen()
 
     def _report_pending(self, most: int, on_progress: OnProgress | None) -> None:
         """Report the oldest blocks, until at most so many are left."""
@@ -192,6 +197,7 @@ class RowValidator:
     def _observe_columnar(self, block: RegularBlock, result: BlockResult) -> None:
         if not self._schema.observers:
             return
+        self._observe_unseen()
         locations = block.locations(result.whole)
         for observer, cells in zip(self._schema.observers, result.observed, strict=False):
             observer.see(locations, cells)
@@ -232,7 +238,20 @@ class RowValidator:
             self._observe_exact(record, row)
 
     def _observe_exact(self, record: Record, row: int) -> None:
-        locations = Locations(*(np.array([number]) for number in (row, record.line, record.byte)))
-        for observer in self._schema.observers:
-            cell = record.cells[observer.column].encode(errors="surrogateescape")
-            observer.see(locations, pa.array([cell], pa.binary()))
+        cells = [record.cells[one.column].encode(errors="surrogateescape") for one in self._schema.observers]
+        self._unseen.append((Location(row, record.line, record.byte), cells))
+        self._unseen_bytes += len(record.text)
+        if len(self._unseen) * (1 + len(cells)) >= MAX_UNSEEN_CELLS or self._unseen_bytes >= MAX_UNSEEN_BYTES:
+            self._observe_unseen()
+
+    def _observe_unseen(self) -> None:
+        """Show the observers the rows that were read exactly, some at a time: an array of a single cell is mostly
+        overhead."""
+        if not self._unseen:
+            return
+        at = [(location.row, location.line, location.byte) for location, _ in self._unseen]
+        columns = zip(*(cells for _, cells in self._unseen), strict=True)
+        self._unseen, self._unseen_bytes = [], 0
+        locations = Locations(*np.array(at, np.int64).T)
+        for observer, cells in zip(self._schema.observers, columns, strict=True):
+            observer.see(locations, pa.array(cells, pa.binary()))
