@@ -8,6 +8,7 @@ where it is known which they are: Arrow is given the text without them.
 """
 
 import codecs
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +23,8 @@ _LF, _CR, _SPACE, _QUOTE = 10, 13, 32, 34
 _COMMON = 0xFF ^ _LF ^ _QUOTE
 """The bits in which a line feed and a quote are alike: one comparison finds both, and two characters that are rare."""
 
+_BYTE_ORDER_MARK = re.compile(rb"[\r\n]*+(?P<mark>%b)" % codecs.BOM_UTF8)
+"""At the start of the first record."""
 _SLICE = 1 << 18
 """So many bytes, and what is derived from them, stay in a processor's cache."""
 _MOST_SPACES = 256
@@ -188,9 +191,8 @@ def _odd_offsets(
 ) -> Iterator[int | None]:
     """The offset of the first thing of each kind that is not regular within whole records, if there is one."""
     size = int(ends[-1]) if len(ends) else 0
-    if size and block.startswith(codecs.BOM_UTF8):
-        yield 0  # part of a value here, but Arrow would skip it
-        return
+    if size and (mark := _BYTE_ORDER_MARK.match(block)):
+        yield mark.start("mark")  # part of a value here, but Arrow would skip it
     yield _odd_quote(bytes_, quotes, size, ord(delimiter), spaces[:, 1])
     yield _odd_record(bytes_, ends, delimiter)
     if (nul := block.find(b"\0", 0, size)) >= 0:

@@ -106,3 +106,7 @@ def test_blank_lines_are_told_from_records(pieces):
     kept = [piece for piece in pieces if piece not in ("\n", "\r\n")]
     assert part.records(block, 0, len(kept)) == "".join(kept).encode()
     assert part.plain(block, 0, len(block)) == "".join(kept).replace(', "', ',"').encode()
+
+
+def test_a_byte_order_mark_after_blank_lines_is_a_part_of_a_value():
+    assert regular_part("\n\r\n\ufeffa,b\n".encode(), ",", final=True).size == 3
