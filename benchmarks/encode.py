@@ -106,7 +106,6 @@ CONTESTANTS: dict[str, Callable[[Path], Iterator[Slice]]] = {
 def run(contestant: str, directory: Path) -> None:
     """Encode everything, and print the CPU seconds, the rows and the bytes."""
     if CONTESTANTS[contestant] is not rivals:
-
         import optimove_provider.records.read.sources
         import optimove_provider.records.to_json.encode  # noqa: F401
 
