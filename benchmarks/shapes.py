@@ -5,8 +5,8 @@
     PYTHONPATH=. python -m benchmarks.shapes stripped "blank lines"
 
 Each run is the whole command (`validate` with its defaults, `infer`), or all that is done to a source before it is sent
-(reading and encoding), in a process of its own; imports are left out of the seconds. The shapes are those of real
-mishaps: an export without quotes, a broken join, a dump of the wrong table.
+(reading and encoding), in a process of its own. Seconds are those of the processors, imports left out. The shapes are
+those of real mishaps: an export without quotes, a broken join, a dump of the wrong table.
 """
 
 import argparse
@@ -193,25 +193,25 @@ def write(shape: Shape, n: int, folder: Path) -> Path:
 
 
 def run(number: int, path: Path) -> None:
-    """One run; prints its seconds to stderr."""
+    """One run; prints its CPU seconds to stderr."""
     import pyarrow.compute
     import pyarrow.csv  # noqa: F401
 
     import optimove_provider.cli.files
     import optimove_provider.records.read.sources  # noqa: F401
 
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         SHAPES[number].run(path)
     except SystemExit as error:
         if error.code == 2:
             raise
     finally:
-        print(f"\n{time.perf_counter() - start:.3f}", file=sys.stderr)
+        print(f"\n{time.process_time() - start:.3f}", file=sys.stderr)
 
 
 def measured(number: int, path: Path) -> tuple[float, float] | None:
-    """Seconds and peak MB of a process; None if it was ended."""
+    """CPU seconds and peak MB of a process; None if it was ended."""
     command = [sys.executable, "-m", "benchmarks.shapes", "--run", str(number), str(path)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
         try:
@@ -235,7 +235,7 @@ def main() -> None:
         run(int(given.run[0]), Path(given.run[1]))
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, file=sys.stderr)
         return
-    print("| shape | 2n | seconds at n | at 2n | ratio | peak MB at n | at 2n |\n" + "| --- " * 7 + "|")
+    print("| shape | 2n | CPU seconds at n | at 2n | ratio | peak MB at n | at 2n |\n" + "| --- " * 7 + "|")
     for number, shape in enumerate(SHAPES):
         if not given.names or any(name in shape.name for name in given.names):
             print("| " + " | ".join(told(number, max(1, int(shape.n * given.share)))) + " |", flush=True)

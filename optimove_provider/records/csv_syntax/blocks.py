@@ -97,13 +97,20 @@ def _without(ranges: Offsets, block: bytes, start: int, end: int) -> bytes:
     return np.frombuffer(block, np.uint8)[start:end].compress(kept).tobytes()
 
 
-def regular_part(block: bytes, delimiter: str, final: bool, spaced: bool = False) -> RegularPart:
+def regular_part(
+    block: bytes, delimiter: str, final: bool, spaced: bool = False, most_marks: int | None = None
+) -> RegularPart:
     """Find the regular beginning of a block, which starts where a record does. `final`: the file ends with it.
 
-    `spaced`: it may have spaces before opening quotes.
+    `spaced`: it may have spaces before opening quotes. With `most_marks` it ends after about so many line feeds and
+    quotes, unless the first record has more: each of them takes some fifty bytes.
     """
     bytes_ = np.frombuffer(block, np.uint8)
-    newlines, quotes, ends = _marks(bytes_)
+    newlines, quotes, ends, looked = _marks(bytes_, most_marks)
+    if looked < len(block) and len(ends):
+        block, bytes_, final = block[:looked], bytes_[:looked], False
+    elif looked < len(block):
+        newlines, quotes, ends, _ = _marks(bytes_, None)
     size = int(ends[-1]) if len(ends) else 0
     if final and size < len(block) and len(quotes) % 2 == 0:
         ends, size = np.append(ends, len(block)), len(block)
@@ -161,16 +168,18 @@ def _lines_after(spaces: Offsets, ends: Offsets, newlines: Offsets) -> int | Non
     return _first(starts[lines > 0])
 
 
-def _marks(bytes_: Bytes) -> tuple[Offsets, Offsets, Offsets]:
-    """Where the line feeds are, where the quotes, and what comes after each line feed outside of quotes."""
-    found = [np.empty(0, np.int64)]
-    for start in range(0, len(bytes_), _SLICE):
-        found.append(np.flatnonzero((bytes_[start : start + _SLICE] & _COMMON) == (_LF & _COMMON)) + start)
+def _marks(bytes_: Bytes, most: int | None) -> tuple[Offsets, Offsets, Offsets, int]:
+    """Where the line feeds are, where the quotes, and what comes after each line feed outside of quotes, up to where
+    the last number says: there are more than `most` then."""
+    found, count, looked = [np.empty(0, np.int64)], 0, 0
+    while looked < len(bytes_) and (most is None or count <= most):
+        found.append(np.flatnonzero((bytes_[looked : looked + _SLICE] & _COMMON) == (_LF & _COMMON)) + looked)
+        count, looked = count + len(found[-1]), min(looked + _SLICE, len(bytes_))
     marks = np.concatenate(found)
     kinds = bytes_.take(marks)
     is_quote, is_newline = kinds == _QUOTE, kinds == _LF
     is_inside = (np.cumsum(is_quote.view(np.uint8), dtype=np.uint8) & 1).view(bool)  # modulo 256, so modulo 2
-    return marks.compress(is_newline), marks.compress(is_quote), marks.compress(is_newline & ~is_inside) + 1
+    return marks.compress(is_newline), marks.compress(is_quote), marks.compress(is_newline & ~is_inside) + 1, looked
 
 
 def _outside(positions: Offsets, quotes: Offsets) -> Mask:

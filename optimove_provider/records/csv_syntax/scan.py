@@ -15,6 +15,9 @@ from optimove_provider.records.csv_syntax.reader import Record, RecordReader
 LONGEST_EXACT_RUN = 4096
 """So many regular records in a row, at most, are read exactly before a block is tried again."""
 
+MAX_MARKS = 1 << 20
+"""A block of more line feeds and quotes is cut into smaller ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class RegularBlock:
@@ -70,7 +73,7 @@ def scan(
     """
     size, run, certainty = block_bytes, 1, Certainty(delimiter)
     while text := stream.look(size):
-        part = regular_part(text, delimiter, stream.is_last(text), spaced=True)
+        part = regular_part(text, delimiter, stream.is_last(text), spaced=True, most_marks=MAX_MARKS)
         if part.size:
             block = RegularBlock(start, text, part)
             stream.skip(part.size)

@@ -110,3 +110,14 @@ def test_blank_lines_are_told_from_records(pieces):
 
 def test_a_byte_order_mark_after_blank_lines_is_a_part_of_a_value():
     assert regular_part("\n\r\n\ufeffa,b\n".encode(), ",", final=True).size == 3
+
+
+@pytest.mark.parametrize("record", ["\n", 'a,"b"\n', 'a,"\n\n"\n'])
+def test_a_block_ends_after_so_many_marks_and_a_record(record):
+    block = record.encode() * (1 << 20)
+    part = regular_part(block, ",", final=True, most_marks=1000)
+    assert 0 < part.size < len(block) // 2
+    assert part.size % len(record) == 0
+    assert not part.odd
+    one = b'"\n",' * 100_000 + b"\n"
+    assert regular_part(one, ",", final=True, most_marks=1000).size == len(one)
