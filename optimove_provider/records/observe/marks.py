@@ -25,14 +25,13 @@ _AS_TEXT = pc.CastOptions(pa.string(), allow_invalid_utf8=True)
 
 
 class Marks(NamedTuple):
-    """By id: its flags, whether there is nothing to be seen in it, and whether it is digits alone; what is seen of it,
-    and the same without case, null where they are the id."""
+    """By id: its flags, whether there is nothing to be seen in it, and whether it is digits alone; and what is seen of
+    it, without case."""
 
     flags: Bytes
     blank: Mask
     numbers: Mask
-    seen: pa.BinaryArray
-    folded: pa.BinaryArray
+    loosest: pa.BinaryArray
 
 
 _NOTHING = np.full(1, ord("-"), np.uint8)
@@ -81,13 +80,18 @@ def marks(cells: pa.BinaryArray) -> Marks:
     flags[_exponents(column)] |= HAS_EXPONENT
     flags[_null_markers(column)] |= NULL_MARKER
     blank = np.zeros(len(cells), bool)
-    folded = _lower(column, numbers)
-    looks = pa.nulls(len(cells), pa.binary())
+    loosest = _lower(column, numbers)
     odd = column.not_plain()
     if len(odd):
-        looks, folded = _judge_odd(column, odd, flags, blank, folded)
+        loosest = _judge_odd(column, odd, flags, blank, loosest)
     flags[blank] = 0
-    return Marks(flags, blank, numbers, looks, folded)
+    return Marks(flags, blank, numbers, loosest)
+
+
+def forms(cell: bytes) -> tuple[bytes, bytes]:
+    """What is seen of an id, and the same without case."""
+    look = seen(cell.decode("utf-8", "surrogateescape"))
+    return look.encode("utf-8", "surrogateescape"), without_case(look).encode("utf-8", "surrogateescape")
 
 
 _DIGIT = np.zeros(256, bool)
@@ -145,30 +149,21 @@ def _null_markers(column: _Column) -> Integers:
 
 
 def _lower(column: _Column, numbers: Mask) -> pa.BinaryArray:
-    """The ids without the case of ASCII; null where they have none."""
-    nothing = pa.nulls(len(column.cells), pa.binary())
+    """The ids without the case of ASCII."""
     if numbers.all() or not (column.data - np.uint8(ord("A")) < 26).any():
-        return nothing
-    lower = pc.ascii_lower(pc.cast(column.cells, options=_AS_TEXT)).cast(pa.binary())
-    return pc.if_else(pc.equal(lower, column.cells), pa.scalar(None, pa.binary()), lower)
+        return column.cells
+    return pc.ascii_lower(pc.cast(column.cells, options=_AS_TEXT)).cast(pa.binary())
 
 
-def _judge_odd(
-    column: _Column, odd: Integers, flags: Bytes, blank: Mask, folded: pa.BinaryArray
-) -> tuple[pa.BinaryArray, pa.BinaryArray]:
-    """Judge ids text by text, and write down what they are; returns what is seen of all, and the same without case."""
-    looks, cases = [], []
+def _judge_odd(column: _Column, odd: Integers, flags: Bytes, blank: Mask, loosest: pa.BinaryArray) -> pa.BinaryArray:
+    """Judge ids text by text, and write down what they are; returns the loosest form of all."""
+    found = []
     for row, cell in zip(odd.tolist(), column.cells.take(pa.array(odd)).to_pylist(), strict=True):
         text = cell.decode("utf-8", "surrogateescape")
         look = seen(text)
         blank[row] = not look
         flags[row] |= is_padded(text) * PADDED | has_unseen(text) * UNSEEN | is_null_marker(look) * NULL_MARKER
-        looks.append(look.encode("utf-8", "surrogateescape"))
-        cases.append(without_case(look).encode("utf-8", "surrogateescape"))
+        found.append(without_case(look).encode("utf-8", "surrogateescape"))
     mask = np.zeros(len(flags), bool)
     mask[odd] = True
-    where, nothing = pa.array(mask), pa.nulls(len(flags), pa.binary())
-    return (
-        pc.replace_with_mask(nothing, where, pa.array(looks, pa.binary())),
-        pc.replace_with_mask(folded, where, pa.array(cases, pa.binary())),
-    )
+    return pc.replace_with_mask(loosest, pa.array(mask), pa.array(found, pa.binary()))
