@@ -302,4 +302,4 @@ def test_the_comparison_says_how_far_it_is(at_once):
     assert told == sorted(told)
     assert {ids for _, ids in told} == {100}
     assert told[-1] == (100, 100)
-    assert len(told) == (1 if at_once == AT_ONCE else 5)
+    assert len(told) == 1 if at_once == AT_ONCE else len(told) >= 5
