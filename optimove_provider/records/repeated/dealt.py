@@ -1,7 +1,7 @@
 """Texts with numbers beside them, dealt into buckets by a hash, in one file that has no name.
 
-The file goes with the process, however that ends. Some ten thousand texts are written at a time, in the order of their
-buckets; a range of buckets is read from each of these chunks.
+The file goes with the process, however that ends. Some hundred thousand texts are written at a time, in the order of
+their buckets; a range of buckets is read from each of these chunks.
 """
 
 import os
@@ -23,6 +23,8 @@ from optimove_provider.records.repeated.text_hashes import Hashes
 
 _BITS = 10
 BUCKETS = 1 << _BITS
+_ENOUGH, _ENOUGH_BYTES = 1 << 17, 8 << 20
+"""Texts that are dealt at once, and their bytes."""
 
 Numbers = npt.NDArray[Any]
 
@@ -102,11 +104,29 @@ class Dealt:
         self._folder = folder
         self._file: IO[bytes] | None = None
         self._chunks: list[_Chunk] = []
+        self._waiting: list[tuple[Numbers, ...]] = []
+        self._texts: list[pa.BinaryArray] = []
+        self._bytes = 0
         self.sizes, self.nbytes = np.zeros(BUCKETS, np.int64), np.zeros(BUCKETS, np.int64)
         self.written = 0
 
     def add(self, hashes: Hashes, numbers: Sequence[Numbers], texts: pa.BinaryArray) -> None:
-        """Deal texts, of which none is null. Raises NotWritten where the disk is full."""
+        """Take texts, of which none is null. Raises NotWritten where the disk is full."""
+        self._waiting.append((hashes, *numbers))
+        self._texts.append(texts)
+        self._bytes += texts.nbytes
+        if sum(map(len, self._texts)) >= _ENOUGH or self._bytes >= _ENOUGH_BYTES:
+            self.deal()
+
+    def deal(self) -> None:
+        """Deal what was added and is still held."""
+        if self._texts:
+            hashes, *numbers = (np.concatenate(some) for some in zip(*self._waiting, strict=True))
+            texts = pa.concat_arrays(self._texts)
+            self._waiting, self._texts, self._bytes = [], [], 0
+            self._deal(hashes, numbers, texts)
+
+    def _deal(self, hashes: Hashes, numbers: Sequence[Numbers], texts: pa.BinaryArray) -> None:
         buckets = (hashes >> np.uint64(64 - _BITS)).astype(np.uint16)  # which NumPy sorts in one go
         order = np.argsort(buckets, kind="stable")
         counts = np.bincount(buckets, minlength=BUCKETS)

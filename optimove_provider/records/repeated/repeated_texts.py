@@ -93,6 +93,7 @@ class RepeatedTexts:
 
         It may be asked again, for more rows; but nothing may be added after it was."""
         found = _Found(most, np.zeros(1 + len(self._forms(b"")), np.int64))
+        self._dealt.deal()
         done, total = 0, int(self._dealt.sizes.sum())
         for low, high in _ranges(self._dealt.sizes.tolist(), self._dealt.nbytes.tolist(), self._at_once):
             self._compare_some(list(self._dealt.pieces(low, high)), found, is_told)
