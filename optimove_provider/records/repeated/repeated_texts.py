@@ -1,8 +1,8 @@
 """Which of many texts are the same, as they are and in looser forms: exactly, and out of core.
 
 Texts that are the same in any form have the same hash, that of the loosest form, and lie in the same bucket of a file.
-Of some buckets at a time the hashes are sorted. Mostly none is there twice, and no text is read again. Where some are,
-the texts decide: a hash never makes a finding.
+Of some buckets at a time the hashes are compared. Mostly none is there twice, and no text is read again. Where some
+are, the texts decide: a hash never makes a finding.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -147,14 +147,31 @@ def _hashes_twice(windows: Sequence[Sequence[Piece]]) -> Hashes:
     before = twice = np.empty(0, np.uint64)
     for window in windows:
         hashes = np.concatenate([before, _hashes_of(window)])
-        hashes.sort()
-        is_twice = hashes[1:] == hashes[:-1]
-        if is_twice.any():
-            twice = np.concatenate([twice, hashes[1:][is_twice]])
-            twice.sort(kind="stable")  # of what is sorted already, mostly
-            twice = twice[_starts(twice)]
-        before = hashes[_starts(hashes)] if len(windows) > 1 else before
-    return twice
+        twice = np.concatenate([twice, _repeats(hashes)])
+        before = _distinct(hashes) if len(windows) > 1 else before
+    return _distinct(twice)
+
+
+def _repeats(hashes: Hashes) -> Hashes:
+    """The hashes that are there more than once, in any order. Each takes a place that its last bits say, and keeps it
+    unless another comes: to sort the few that lose it is a quarter of the work of sorting all."""
+    places, mine = (hashes & _LAST_BITS).view(np.int64), np.arange(len(hashes), dtype=np.uint32)
+    table = np.empty(int(_LAST_BITS) + 1, np.uint32)
+    table[places] = mine
+    keepers = table[places]
+    losers = np.flatnonzero(keepers != mine)
+    lost = hashes[losers]
+    is_same = hashes[keepers[losers]] == lost
+    others = np.sort(lost[~is_same])
+    return np.concatenate([lost[is_same], others[1:][others[1:] == others[:-1]]])
+
+
+_LAST_BITS = np.uint64((1 << 20) - 1)
+
+
+def _distinct(hashes: Hashes) -> Hashes:
+    hashes = np.sort(hashes)
+    return hashes[_starts(hashes)] if len(hashes) else hashes
 
 
 def _starts(hashes: Hashes) -> Mask:
