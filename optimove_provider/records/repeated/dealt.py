@@ -23,7 +23,7 @@ from optimove_provider.records.repeated.text_hashes import Hashes
 
 _BITS = 10
 BUCKETS = 1 << _BITS
-_ENOUGH, _ENOUGH_BYTES = 1 << 17, 8 << 20
+_ENOUGH, _ENOUGH_BYTES = 100_000, 4 << 20
 """Texts that are dealt at once, and their bytes."""
 
 Numbers = npt.NDArray[Any]
