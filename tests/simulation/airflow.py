@@ -34,7 +34,8 @@ BY_PEOPLE = tuple(move for move in MOVES if move != "zombie")
 @dataclass
 class Task(TaskInstance):
     """One task instance: what it loads, and what became of it. `how` is what its DAG states, for its target to know;
-    `accounts` has what each end that was green returned."""
+    `accounts` has what each end that was green returned, `done_in_vain` that of loads that failed when they were
+    through."""
 
     name: str
     kind: str
@@ -44,6 +45,7 @@ class Task(TaskInstance):
     life: Process | None = None
     green_at: float = 0.0
     accounts: list[Any] = field(default_factory=list)
+    done_in_vain: list[Any] = field(default_factory=list)
 
 
 @dataclass

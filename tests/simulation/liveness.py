@@ -68,7 +68,7 @@ def ended(world: "World", tasks: Sequence["Task"]) -> Ended:
     return Ended(
         hours=max(0.0, last_green - last_trouble) / 3600,
         sent=sum(len(found[1].split()) for line in world.scheduler.trace for found in _SENT.finditer(line)),
-        needed=sum(_needed(task.accounts) for task in tasks),
+        needed=sum(_needed([*task.accounts, *task.done_in_vain]) for task in tasks),
         batches_again=world.coverage.batches_begun - world.coverage.batches_completed,
     )
 

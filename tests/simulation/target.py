@@ -1,6 +1,6 @@
 """What a world asks of a target: a data connection or a table, with its source, its vendor and its judge."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -50,3 +50,16 @@ class Deferred(Exception):
     def __init__(self, seconds: float, kept: Any = None) -> None:
         super().__init__(f"for {seconds:.0f} s")
         self.seconds, self.kept = seconds, kept
+
+
+class Kinds:
+    """Of what kind each task of a target is, by how often each is to be; and now and then as the one before."""
+
+    def __init__(self, weights: Mapping[str, int]) -> None:
+        self._weights, self._last = weights, ""
+
+    def drawn(self, random: Random) -> str:
+        """The kind of the next one."""
+        if not self._last or random.random() > 0.12:
+            self._last = random.choices(list(self._weights), list(self._weights.values()))[0]
+        return self._last

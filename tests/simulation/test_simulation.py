@@ -14,7 +14,7 @@ from tests.simulation.cut import Cut
 from tests.simulation.life import lived, lives, one_thread
 from tests.simulation.world import TO_BE_MET
 
-WORLDS = 120
+WORLDS = 240
 FOUND = {
     2001: "frozen rows that an intent names were lost with the power, and every later load of the target failed",
 }

@@ -31,7 +31,7 @@ MIXES: tuple[tuple[Callable[["World", Random], Target], ...], ...] = (
     (OptixConnection, dcp.DcpTable),
 )
 """What makes the targets of a world: one of these rows."""
-MOST_TASKS = 7
+MOST_TASKS = 5
 TO_BE_MET = (*wanted((OPTIX_KINDS, DCP_KINDS)), *WANTED, *dcp.WANTED)
 """What worlds are to meet, some of them."""
 SHRINKABLE = frozenset(
@@ -63,7 +63,7 @@ class World:
         self.tries = dict[Process, Try]()
         self.broken: list[WrongWorld] = []
         self.tasks = [
-            self._target(number).task(number, random) for number in range(random.randint(MOST_TASKS - 2, MOST_TASKS))
+            self._target(number).task(number, random) for number in range(random.randint(MOST_TASKS - 1, MOST_TASKS))
         ]
         self.starts = [random.uniform(0.0, random.choice((100.0, 1500.0))) for _ in self.tasks]
         self._moves = self.airflow.draw_moves(self.tasks)

@@ -21,6 +21,7 @@ from optimove_provider.loads.dcp.profile_marks import ProfileMarks
 from optimove_provider.loads.ledger.keys import keys_in
 from optimove_provider.loads.ledger.lease import Lease, acquired
 from optimove_provider.loads.plan.columns import LoadColumns
+from optimove_provider.loads.plan.diff import ROW_KINDS
 from optimove_provider.loads.plan.guards import GuardStopped
 from optimove_provider.loads.plan.plan import Plan, PlanInput
 from optimove_provider.loads.plan.replan import plan_or_reuse, still_holds
@@ -87,7 +88,8 @@ class ChangedImport:
                 lease.detach(after(now(), wait))
                 return
             if not plan.below_watermark:
-                self._remember_columns(spool["columns"], plan.load.age)
+                if any(plan.counts[kind] for kind in ROW_KINDS):  # one without any row has no values that are newer
+                    self._remember_columns(spool["columns"], plan.load.age)
                 ledger.commit(lease, plan.as_commit(ledger.now))
         self._report.state = "nothing_to_send"
 

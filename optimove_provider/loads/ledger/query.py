@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from functools import reduce
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -14,7 +13,7 @@ from optimove_provider.loads.ledger.manifest import Manifest
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
-from optimove_provider.records.arrow.duck import temporary_duck
+from optimove_provider.records.arrow.duck import quoted, temporary_duck
 from optimove_provider.records.arrow.types import Mask
 
 if TYPE_CHECKING:
@@ -127,10 +126,10 @@ def _view_stored(
     found = []
     for source in sources:
         columns = ", ".join(f"{_in_sql(source, column)} AS {column}" for column in _COMPARED)
-        file = connection.read_parquet(staging.path(source.path), file_row_number=True)
-        found.append(file.project(f"{columns}, file_row_number + {first} AS position"))
+        file = f"read_parquet({quoted(staging.path(source.path))}, file_row_number = true)"
+        found.append(f"SELECT {columns}, file_row_number + {first} AS position FROM {file}")  # noqa: S608
         first += layers.count(staging, [source])
-    reduce(lambda some, more: some.union(more), found).create_view(name)
+    connection.execute(f"CREATE VIEW {name} AS {' UNION ALL '.join(found)}")
 
 
 def _in_sql(source: layers.Source, name: str) -> str:

@@ -8,7 +8,7 @@ Nothing of a batch is visible before it is completed. One direction: `send_batch
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from itertools import chain, islice
 
@@ -36,8 +36,15 @@ class NothingAccepted(DataError):
 
 
 class _BatchInDoubt(Exception):
-    """A request was refused that may have been carried out before: its rows may be in the batch, or the batch
-    completed, and some servers take nothing twice."""
+    """A request was refused that may have been carried out before, or a row that had been taken: its rows may be in the
+    batch, or the batch completed, and some servers take nothing twice.
+
+    In the next batch, the row `held_back` comes last, and once.
+    """
+
+    def __init__(self, told: str, held_back: tuple[int, int] | None = None) -> None:
+        super().__init__(told)
+        self.held_back = held_back
 
 
 def upload_puts(target: OptixTarget, journal: Journal, completing: bool = False) -> MakePut:
@@ -90,6 +97,7 @@ class _Batch:
 
     def __init__(self, sender: SliceSender, target: OptixTarget, owed: SliceSender | None) -> None:
         self._sender, self._journal, self._perhaps_sent = sender, sender.journal, set[int]()
+        self._taken_before: tuple[Slice, int] | None = None
         self._senders = [sender, owed] if owed else [sender]
         self._put_of = sender.put_of
         for one in self._senders:
@@ -114,29 +122,44 @@ class _Batch:
                 self._complete()
             except _BatchInDoubt as doubt:
                 log.warning("%s. Everything goes once more, as a batch of its own that replaces each row", doubt)
-                journal.begin_batch()
-                outcomes, self._perhaps_sent = {}, set()
+                journal.begin_batch(doubt.held_back or journal.held_back)
+                outcomes, self._perhaps_sent, self._taken_before = {}, set(), None
         settled = sender.outcomes.by_slice
         if self._last is not None and self._last not in settled:  # an earlier try died between completing and saying so
             settled[self._last] = SliceOutcome(sender.parts.last_rows)
         return sender.outcomes
 
     def _put(self, slice_: Slice) -> Put:
-        """Sends rows of a slice. A refusal of what was perhaps sent before tells nothing about rows."""
+        """Sends rows of a slice. A refusal of what was perhaps sent before tells nothing about rows: of one of them
+        alone, or of the slice as a whole, which saves looking for it."""
         put = self._put_of(slice_)
 
         def tried(rows: Sequence[int]) -> Flow[None]:
             try:
                 yield from put(rows)
             except Refused as refusal:
-                is_again = slice_.number in self._perhaps_sent and len(rows) == len(slice_)
-                if refusal.status in BAD_ROWS and (refusal.repeated or is_again):
+                is_again = slice_.number in self._perhaps_sent and len(rows) in (1, len(slice_))
+                is_doubtful = refusal.status in BAD_ROWS and (refusal.repeated or is_again)
+                if is_doubtful and not (yield from self._takes_twice()):
                     raise _BatchInDoubt(
                         f"a request that may have been carried out before was refused: {refusal}"
                     ) from None
                 raise
 
         return tried
+
+    def _takes_twice(self) -> Flow[bool]:
+        """Whether the server takes a row twice in this batch, as it shows by one that it had taken: then it refuses
+        none for having come before. False where no such row is known."""
+        if self._taken_before is None:
+            return False
+        slice_, row = self._taken_before
+        try:
+            yield from self._put_of(slice_)([row])
+        except Refused:
+            return False
+        self._perhaps_sent = set()
+        return True
 
     def _resume_or_begin(self, report: Report) -> dict[int, SliceOutcome]:
         """What is known of an earlier try's batch that is gone on with; the report says what that relies on."""
@@ -149,6 +172,9 @@ class _Batch:
             numbers = chain.from_iterable(numbers for _, numbers in self._before_last)
             unknown = (number for number in numbers if number not in outcomes)
             self._perhaps_sent = set(islice(unknown, sender.sending.max_in_flight))
+            if self._last is not None and sender.knows_part_of(self._last):
+                self._perhaps_sent.add(self._last)
+            self._taken_before = self._row_taken_before(outcomes)
         if before == journal.batch and taken and not was_completed:
             silence = timedelta(seconds=round(journal.silent_for(outcomes, last_bisected).total_seconds()))
             rows = how_many(taken, "row")
@@ -161,10 +187,21 @@ class _Batch:
             report.note(said)
         return outcomes
 
+    def _row_taken_before(self, outcomes: Mapping[int, SliceOutcome]) -> tuple[Slice, int] | None:
+        """A row that the server took in this batch, by what an earlier try has written down."""
+        for one in self._senders:
+            for number in one.parts.numbers:
+                if (row := one.row_taken(number, outcomes.get(number))) is not None:
+                    return next(one.parts.read(self._journal.staging, [number])), row
+        return None
+
     def _complete(self) -> None:
-        """Complete the batch with its last slice; or, where rows of that are refused, with one row that was taken."""
+        """Complete the batch with its last slice; or, where rows of that are refused, with one row that was taken, or
+        was held back for that."""
         repeated = self._journal.stage is Stage.CLOSING
-        if self._last is not None:
+        if self._last is not None and self._journal.held_back:
+            self._sender.send([self._last])
+        elif self._last is not None:
             self._complete_with_last(self._last, repeated)
         if not self._journal.is_completed:
             slice_, row = self._accepted_row()
@@ -188,7 +225,14 @@ class _Batch:
             sender.run(self._completing(slice_)(rows))
         except ApiError as error:
             self._remember_not_completed(error, repeated)
-            if not (is_open and isinstance(error, Refused) and error.status in (*BAD_ROWS, TOO_LARGE)):
+            if not (isinstance(error, Refused) and error.status in (*BAD_ROWS, TOO_LARGE)):
+                raise
+            if not is_open and not journal.held_back:
+                raise _BatchInDoubt(
+                    f"a row that had been taken was refused when it came again to complete the batch: {error}",
+                    held_back=(slice_.number, rows[0]),
+                ) from None
+            if not is_open:
                 raise
             sender.bisect(slice_, error)
         else:
@@ -208,14 +252,16 @@ class _Batch:
             self._journal.completing_refused()
 
     def _accepted_row(self) -> tuple[Slice, int]:
-        """A row that the server took, to complete the batch with: sent again, byte for byte. One of the load's own, if
-        it took any of them."""
+        """A row that was held back; or one that the server took, to complete the batch with: sent again, byte for byte.
+        One of the load's own, if it took any of them."""
+        if held_back := self._journal.held_back:
+            number, row = held_back
+            owner = next(one for one in self._senders if number in one.parts.numbers)
+            return next(owner.parts.read(self._journal.staging, [number])), row
         for sender in self._senders:
             for number, outcome in sorted(sender.outcomes.by_slice.items(), reverse=True):
-                if outcome.accepted:
-                    slice_ = next(sender.parts.read(self._journal.staging, [number]))
-                    refused = {one.position for one in outcome.rejected}
-                    return slice_, next(row for row in range(len(slice_)) if row not in refused)
+                if (taken := sender.row_taken(number, outcome)) is not None:
+                    return next(sender.parts.read(self._journal.staging, [number])), taken
         raise NothingAccepted(
             "the server refused every row, so there is none to complete the batch with: it stays open, and nothing "
             "became visible. Look at the reasons, mend the source, or the task, and clear it"

@@ -87,9 +87,9 @@ class BisectBudget:
 
 
 def send_or_bisect(
-    rows: int, put: Put, budget: BisectBudget, known: Sequence[Answered] = (), keep: Keep = lambda _: None
+    rows: Sequence[int], put: Put, budget: BisectBudget, known: Sequence[Answered] = (), keep: Keep = lambda _: None
 ) -> Flow[list[Rejection]]:
-    """Send all rows of a slice that the server takes; returns the others, in their order.
+    """Send all rows, at these positions of a slice, that the server takes; returns the others, in their order.
 
     `known` is what an earlier try kept: it is gone on from there. Raises RequestIsWrong, BisectTooLong, and what `put`
     raises for any status but 400, 413 and 422.
@@ -97,7 +97,7 @@ def send_or_bisect(
     if known:
         return (yield from _Bisection(rows, put, budget, keep).go_on(known))
     try:
-        yield from put(range(rows))
+        yield from put(rows)
     except Refused as refusal:
         return (yield from bisect_refused(rows, refusal, put, budget, keep))
     budget.accepted = True
@@ -105,11 +105,11 @@ def send_or_bisect(
 
 
 def bisect_refused(
-    rows: int, refusal: Refused, put: Put, budget: BisectBudget, keep: Keep = lambda _: None
+    rows: Sequence[int], refusal: Refused, put: Put, budget: BisectBudget, keep: Keep = lambda _: None
 ) -> Flow[list[Rejection]]:
     """Go on as `send_or_bisect` does after a slice was refused as a whole."""
     _check_status(refusal)
-    budget.announce(rows, refusal)
+    budget.announce(len(rows), refusal)
     return (yield from _Bisection(rows, put, budget, keep).take_apart(refusal))
 
 
@@ -130,13 +130,15 @@ class _Part:
 
 
 class _Bisection:
-    def __init__(self, rows: int, put: Put, budget: BisectBudget, keep: Keep) -> None:
-        self._all, self._put, self._budget, self._keep = range(rows), put, budget, keep
+    def __init__(self, rows: Sequence[int], put: Put, budget: BisectBudget, keep: Keep) -> None:
+        self._all, self._put, self._budget, self._keep = rows, put, budget, keep
         self._rejected: dict[int, Rejection] = {}
         self._left: list[_Part] = []
 
     def take_apart(self, refusal: Refused) -> Flow[list[Rejection]]:
         """After the whole slice was refused."""
+        if len(self._all) > 1:  # a retry knows by it that some of the rows may have been sent
+            self._keep(Answered(tuple(self._all), refusal.status))
         is_about_rows = self._budget.accepted or not self._budget.probe or refusal.status == TOO_LARGE
         if len(self._all) == 1:
             self._note(self._all, refusal)

@@ -86,14 +86,26 @@ class SliceSender:
         """Whether an earlier try began to take this slice apart."""
         return bool(self._log.known(number))
 
+    def row_taken(self, number: int, outcome: SliceOutcome | None) -> int | None:
+        """The position of a row that the server took of a slice, by its outcome, or else by what is known of single
+        requests; None if it is not known to have taken any."""
+        if outcome is None:
+            return next((one.rows[0] for one in self._log.known(number) if not one.status), None)
+        refused = {one.position for one in outcome.rejected}
+        every = (row for row in range(outcome.accepted + len(refused)) if row not in refused)
+        return next((row for row in every if (number, row) != self.journal.held_back), None)
+
     def _send(self, slice_: Slice) -> None:
         known, keep = self._log.known(slice_.number), partial(self._log.add, slice_.number)
-        self.record(slice_, self.run(send_or_bisect(len(slice_), self.put_of(slice_), self.budget, known, keep)))
+        rows = [row for row in range(len(slice_)) if (slice_.number, row) != self.journal.held_back]
+        rejected = self.run(send_or_bisect(rows, self.put_of(slice_), self.budget, known, keep)) if rows else []
+        self.record(slice_, rejected)
 
     def bisect(self, slice_: Slice, refusal: Refused) -> None:
         """Go on with a slice that was refused as a whole: its good rows land, in requests that complete nothing."""
         keep = partial(self._log.add, slice_.number)
-        self.record(slice_, self.run(bisect_refused(len(slice_), refusal, self.put_of(slice_), self.budget, keep)))
+        rows = range(len(slice_))
+        self.record(slice_, self.run(bisect_refused(rows, refusal, self.put_of(slice_), self.budget, keep)))
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow for as long as there is the right to send."""

@@ -20,6 +20,7 @@ from optimove_provider.loads.spool.row_files import ROW_GROUP, ROWS
 from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.loads.suppression.suppressed_rows import suppressed_rows
+from optimove_provider.records.arrow.duck import quoted
 from optimove_provider.records.arrow.types import Integers, Mask
 
 if TYPE_CHECKING:
@@ -60,8 +61,8 @@ _DIFF = f"""CREATE TABLE diff AS
 
 _FEW = 10
 """One in so many rows, or fewer, DuckDB finds and sorts in less time than it takes to read all of them."""
-_OF_ROWS = ("new", "changed", "unknown", "expiring", "reverified", "unchanged", "stale", "suppressed")
-CHANGE_KINDS = (*_OF_ROWS, "removed", "reported", "absent")
+ROW_KINDS = ("new", "changed", "unknown", "expiring", "reverified", "unchanged", "stale", "suppressed")
+CHANGE_KINDS = (*ROW_KINDS, "removed", "reported", "absent")
 """What becomes of a row: docs/ledger.md says when. Of `reported`, it was removed and reported before; of `absent`, it
 is a deletion of a key that is not there."""
 
@@ -229,7 +230,8 @@ def _view(
 ) -> None:
     """Make a view of files of rows. From a local disk DuckDB reads them itself, on all cores."""
     if paths and staging.is_local and not makes:
-        connection.read_parquet([staging.path(path) for path in paths]).create_view(name)
+        files = ", ".join(quoted(staging.path(path)) for path in paths)
+        connection.execute(f"CREATE VIEW {name} AS FROM read_parquet([{files}])")
     else:
         found = (batch for path in paths for batch in row_files.read(staging, path, _TO_MAKE if makes else _VIEWED))
         batches = (_made(batch) if makes else batch for batch in found)

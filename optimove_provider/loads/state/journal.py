@@ -86,7 +86,7 @@ TRANSITIONS: Mapping[Stage, Mapping[Stage, str]] = {
     Stage.READ: {
         Stage.READ: "a retry reads again",
         Stage.PLANNED: "compared with the ledger",
-        Stage.SENDING: "the first batch is begun, as there is no ledger or the load is an update",
+        Stage.SENDING: "the first batch is begun, as there is no ledger",
         Stage.FINISHED: "no row can be sent, and there is no plan",
     },
     Stage.PLANNED: {
@@ -155,7 +155,8 @@ class LoadState:
 
     `opened` is when the source was opened, `generation` the instant that its rows stand for. `spools` numbers the
     frozen rows of tries that came as far as a plan. `batch` is 0 before the first request;
-    `batch_opened` is empty where its progress counts no more. `in_doubt`: a batch of an earlier plan may have been
+    `batch_opened` is empty where its progress counts no more. `held_back`, the number of a slice and a position in it,
+    is the row that completes the batch, and is not sent before. `in_doubt`: a batch of an earlier plan may have been
     completed. `completing_sent`: so may one that was left since, by a request without an answer. `has_sent`: something
     may have been sent, of whatever plan. `plans` counts how often was planned; `plan` is the last one. `invalidated_as`
     is the version of the ledger in which an update has marked its keys. `prepared` is there from PREPARED on: the
@@ -173,6 +174,7 @@ class LoadState:
     spools: int = 1
     batch: int = 0
     batch_opened: str = ""
+    held_back: list[int] | None = None
     in_doubt: bool = False
     completing_sent: bool = False
     has_sent: bool = False
@@ -324,6 +326,13 @@ class Journal:
         return self._state.stamp or ""
 
     @property
+    def held_back(self) -> tuple[int, int] | None:
+        """The slice, and a position in it, of the row that completes the batch, and is not sent before; None if it is
+        not known which one will."""
+        number, row = self._state.held_back or (None, None)
+        return None if number is None or row is None else (number, row)
+
+    @property
     def plan(self) -> Mapping[str, Any]:
         """The last plan; empty if there is none."""
         return self._state.plan
@@ -432,7 +441,7 @@ class Journal:
         """The uuid of the present batch: the same for every try."""
         return str(uuid.uuid5(uuid.UUID(self.load_id), f"{self._part} batch {self._state.batch}".strip()))
 
-    def begin_batch(self) -> None:
+    def begin_batch(self, held_back: tuple[int, int] | None = None) -> None:
         """Begin a new batch, before its first request; outcomes of the old one count no more."""
         state = self._state
         if state.batch == MAX_BATCHES:
@@ -444,6 +453,7 @@ class Journal:
             self.staging.remove_folder(self._batch_folder)
         state.completing_sent = self.completing_may_be_done
         state.batch, state.has_sent = state.batch + 1, True
+        state.held_back = list(held_back) if held_back else None
         state.batch_opened = self.staging.surroundings.now().isoformat()
         self._move(Stage.SENDING)
         self._has_begun_batch = True

@@ -40,3 +40,8 @@ def temporary_duck(max_memory: str, threads: int | None = None) -> Iterator["Duc
         open_duck(folder.path, max_memory, threads) as database,
     ):
         yield database
+
+
+def quoted(text: str) -> str:
+    """A text as a literal of SQL, where a parameter cannot stand."""
+    return "'" + text.replace("'", "''") + "'"

@@ -37,7 +37,7 @@ class Server:
     def deliver(self, rows: int, hunt: BisectBudget | None = None) -> dict[int, str]:
         hunt = hunt or BisectBudget(10_000, 50)
         put: Put = self.put
-        return {one.position: one.reason for one in run(send_or_bisect(rows, put, hunt), self.send)}
+        return {one.position: one.reason for one in run(send_or_bisect(range(rows), put, hunt), self.send)}
 
 
 def refusing(bad: set[int], text: Callable[[Sequence[int]], str] = lambda found: "a bad value") -> Answer:
@@ -203,7 +203,7 @@ def test_a_retry_goes_on_inside_the_slice(rows: int, each: int, data: st.DataObj
         tries += 1
         client = dying(server, at=each + 1)
         try:
-            flow = send_or_bisect(rows, client.put, budget, list(kept), kept.append)
+            flow = send_or_bisect(range(rows), client.put, budget, list(kept), kept.append)
             rejected = run(flow, client.send)
             break
         except Dead:

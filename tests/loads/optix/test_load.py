@@ -518,6 +518,29 @@ def test_a_slice_that_died_with_its_process_may_be_refused_by_the_retry(target):
     assert len(target.visible) == 12_001
 
 
+@pytest.mark.parametrize("bad", [1, 5001, 6000])
+def test_a_row_that_completes_the_batch_comes_once_where_none_may_come_twice(target, bad):
+    target.state.switches = Switches(duplicate_keys="refuse_in_batch", poison="poison")
+    report = target.load(numbered(6000, poison=[bad]), max_rejected=1)
+    assert counts(report) == ("committed", 6000, 5999, 1, 0)
+    assert (len(target.visible), len(target.completed)) == (5999, 1)
+    assert len({batch for _, _, batch in target.requests}) == (1 if bad == 1 else 2)
+
+
+@pytest.mark.parametrize("killed_after", [False, True])
+@pytest.mark.parametrize("kill_at", range(1, 22))
+def test_the_row_that_was_held_back_comes_whenever_the_process_dies(target, kill_at, killed_after):
+    target.state.switches = Switches(duplicate_keys="refuse_in_batch", poison="poison")
+    target.kill_at, target.killed_after = kill_at, killed_after
+    try:
+        target.load(numbered(6, poison=[3]), max_rejected=1)
+    except Killed:
+        target.kill_at = 0
+        target.let_a_minute_pass()
+    assert counts(target.load(iter(()), max_rejected=1)) == ("committed", 6, 5, 1, 0)
+    assert set(target.visible) == {str(key) for key in (1, 2, 4, 5, 6)}
+
+
 def test_bad_rows_of_a_slice_whose_first_answer_was_lost_are_found_in_another_batch(target):
     poisonous(target)
     target.state.faults.order(Fault("upload_data", lost="before"))

@@ -24,12 +24,12 @@ from tests.simulation.chaos import FILES
 from tests.simulation.dcp.imports import FILE_BYTES, ImportTry
 from tests.simulation.dcp.oracle import Oracle
 from tests.simulation.dcp.profile_writes import write
-from tests.simulation.dcp.tasks import ATTRIBUTES, COLUMNS, DAYS, PROFILES, Rows, TableTask, drawn
+from tests.simulation.dcp.tasks import ATTRIBUTES, COLUMNS, DAYS, KINDS, PROFILES, Rows, TableTask, drawn
 from tests.simulation.dcp.vendor import ODDITIES, Vendor
 from tests.simulation.pool import Lock
 from tests.simulation.source import Cell, Source, version_of
 from tests.simulation.storage import as_staging
-from tests.simulation.target import WrongWorld
+from tests.simulation.target import Kinds, WrongWorld
 from tests.support.dcp.profiles import SETTINGS
 from tests.support.ledgers import ledger_rows
 
@@ -61,9 +61,10 @@ class DcpTable:
             (uploads, "MIN_FILE_BYTES", FILE_BYTES),
             (row_check, "BLOCK_BYTES", 64),
         )
-        poison = random.choice((0.0, 0.0, 0.15))
+        poison = random.choice((0.0, 0.15))
         keys = [f"{NAME}-{number}" for number in range(KEYS)]
         self.source = Source(Random(random.random()), keys, DAYS, 0.5, random.choice((0.1, 0.3)), poison, world.cut)
+        self._kinds = Kinds(KINDS)
         self.settings = replace(SETTINGS, upload_history_url=random.choice((HISTORY, "")))
         self.vendor = Vendor(self, random)
         # A file of which no profile shows anything counts as open for twelve hours.
@@ -73,7 +74,7 @@ class DcpTable:
 
     def task(self, number: int, random: Random) -> TableTask:
         """One of `tasks.KINDS`."""
-        return drawn(str(number), self, self._columns, random)
+        return drawn(str(number), self, self._kinds.drawn(random), self._columns, random)
 
     def begin(self) -> None:
         """Service, table and attributes are created."""
@@ -112,7 +113,7 @@ class DcpTable:
         if not is_split:
             return
         self.world.coverage.has("person", "splits")
-        other = replace(task, name=f"{task.name} of others", columns=others, life=None, accounts=[])
+        other = replace(task, name=f"{task.name} of others", columns=others, life=None, accounts=[], done_in_vain=[])
         other.delete()  # it has had no try
         self.world.tasks.append(other)
         self.world.airflow.run(other, 0.0)

@@ -15,14 +15,14 @@ DAYS = 5
 """Of the source. They are over when the world begins."""
 ATTRIBUTES = (Attribute("value", "string"), Attribute("number", "long"), Attribute("note", "string"))
 KINDS = {
-    "changed import of a snapshot": 6,
-    "changed import of a delta": 6,
-    "full import of a snapshot": 1,
+    "changed import of a snapshot": 4,
+    "changed import of a delta": 4,
+    "full import of a snapshot": 2,
     "full import of a delta": 2,
-    "unwaited import of a snapshot": 1,
-    "unwaited import of a delta": 1,
+    "unwaited import of a snapshot": 2,
+    "unwaited import of a delta": 2,
     "profile write": 4,
-    "dry run of an import": 1,
+    "dry run of an import": 2,
 }
 """How often each is. Unwaited: a full import, after which a sensor looks for its files."""
 PROFILES = "profile write"
@@ -76,9 +76,8 @@ class TableTask(Task):
         return cell.is_poison and "number" in self.columns
 
 
-def drawn(name: str, target: Target, columns: tuple[str, ...], random: Random) -> TableTask:
-    """A task of any kind."""
-    kind = random.choices(list(KINDS), list(KINDS.values()))[0]
+def drawn(name: str, target: Target, kind: str, columns: tuple[str, ...], random: Random) -> TableTask:
+    """A task of a kind."""
     return TableTask(
         f"{name} {kind}",
         kind,

@@ -245,6 +245,8 @@ class Vendor:
                 self.world.tell(f"{by.name}: {upload.status} {upload.rows_processed} rows {upload.message}")
                 dropped = self._dropped.get(upload.found.key, ())
                 self.fallen |= {(one, attribute.name) for one in dropped for attribute in ATTRIBUTES}
+                if upload.status == "failed" and not self.target.settings.upload_history_url:
+                    self.fallen |= self._brings[number].keys()  # where no profile can be read, nothing tells
         for place, value in self.values.items():
             version, before = version_of(str(value)), self.visible.get(place)
             if before and before[0] == version:

@@ -21,7 +21,7 @@ from tests.simulation.optix.tasks import DAYS, KINDS, Habits, How, is_snapshot
 from tests.simulation.optix.vendor import ODDITIES, Vendor
 from tests.simulation.source import Cell, Source, version_of
 from tests.simulation.storage import SLICE_ROWS, as_staging
-from tests.simulation.target import WrongWorld
+from tests.simulation.target import Kinds, WrongWorld
 from tests.support.optix_target import SETTINGS
 
 if TYPE_CHECKING:
@@ -54,9 +54,10 @@ class OptixConnection:
     def __init__(self, world: "World", random: Random) -> None:
         self.world, number = world, sum(isinstance(one, OptixConnection) for one in world.targets)
         self.name, self.uuid = NAMES[number], f"00000000-0000-4000-8000-{number + 1:012}"
-        poison = random.choice((0.0, 0.0, 0.15))
+        poison = random.choice((0.0, 0.15))
         keys = [key_name(self.name, number) for number in range(KEYS)]
         self.source = Source(Random(random.random()), keys, DAYS, 0.5, random.choice((0.1, 0.3)), poison, world.cut)
+        self._kinds = Kinds(KINDS)
         self.habits, self.random = Habits.drawn(random), Random(random.random())
         self.vendor = Vendor(self, random)
         self.runs, self.said = Runs(self), dict[str, dict[str, Cell]]()
@@ -67,7 +68,7 @@ class OptixConnection:
 
     def task(self, number: int, random: Random) -> Task:
         """One of KINDS."""
-        kind = random.choices(list(KINDS), list(KINDS.values()))[0]
+        kind = self._kinds.drawn(random)
         how = self.habits.how(random, kind, self.source.keys)
         return Task(f"{number} {kind}", kind, random.randint(1, DAYS), self, how)
 
@@ -103,7 +104,7 @@ class OptixConnection:
         try:
             done = self.runs.run(one, report)
         except OptimoveProviderError as error:
-            self._failed(report, error)
+            self._failed(one, report, error)
             raise
         self._succeeded(one, done)
         return done
@@ -138,11 +139,13 @@ class OptixConnection:
         if before and before[0] != sender.load_id:
             self.world.coverage.has("writers", f"{kind} after {before[1]}")
 
-    def _failed(self, report: Report, error: Exception) -> None:
+    def _failed(self, one: Try, report: Report, error: Exception) -> None:
         self.world.coverage.has("error", type(error).__name__)
         self._check_visibility(report)
         if report.state != "planned":
             self.reports[report.load_id] = report
+        if report.state == "committed":  # all is done, and some of it is more than the task bears
+            one.task.done_in_vain.append(report)
 
     @property
     def _is_plain(self) -> bool:

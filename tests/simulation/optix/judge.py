@@ -5,8 +5,6 @@ come back by a word that is older than one by which it went.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from optimove_provider.emulator.model.optix import Connection, Record
@@ -26,7 +24,7 @@ class Watched(Connection):
 
     def accept(self, records: dict[str, Record], readable: float, now: float) -> None:
         super().accept(records, readable, now)
-        self.judge.accepted(records)
+        self.judge.heard.update(records)
 
 
 class Judge:
@@ -37,23 +35,17 @@ class Judge:
     """
 
     def __init__(self, target: "OptixConnection") -> None:
-        self._target, self._heard = target, list[tuple["Try", str]]()
+        self._target, self.heard = target, dict[str, Record]()
         self.highest, self.floor, self.gone = dict[str, int](), dict[str, int](), dict[str, int]()
         self.suppressed = set[str]()
         self.brought = defaultdict[str, dict[str, set[str]]](lambda: defaultdict(set))
         self.expired = defaultdict[str, set[str]](set)
         self._stamps = defaultdict[str, set[str]](set)
 
-    @contextmanager
-    def hearing(self, sender: "Try", batch: str) -> Iterator[None]:
-        """What is accepted meanwhile comes from this request."""
-        self._heard.append((sender, batch))
-        yield
-        self._heard.pop()
-
-    def accepted(self, records: dict[str, Record]) -> None:
-        """Raise WrongWorld where a key falls back, or comes back."""
-        sender, batch = self._heard[-1]
+    def accepted(self, sender: "Try", batch: str) -> None:
+        """A request was answered with success, after which what was heard is there. Raises WrongWorld where a key falls
+        back, or comes back."""
+        records, self.heard = self.heard, {}
         said = self._target.said[sender.load_id]
         for record in records.values():
             key = record.data["id"]
@@ -63,6 +55,11 @@ class Judge:
             else:
                 self.brought[sender.load_id][batch].add(key)
                 self._is_there(sender, key, record.data)
+
+    def refused(self) -> set[str]:
+        """The keys that are there after a request although it was refused: nobody can know."""
+        records, self.heard = self.heard, {}
+        return {record.data["id"] for record in records.values()}
 
     def _expires(self, sender: "Try", key: str, word: Cell | None) -> None:
         if key in self.suppressed or sender.task.kind == "suppress":

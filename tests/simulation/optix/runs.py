@@ -59,10 +59,11 @@ class Runs:
         return report
 
     def _what(self, one: Try, rows: list[dict[str, Any]], report: Report) -> tuple[Any, ...]:
+        deletes = "deletions" in one.task.kind
         staging = self._target.world.staging(one.skew)
         send = partial(self._target.vendor.send, sender=one)
         client = OptixClient(SETTINGS, send, surroundings=staging.surroundings)
-        return client, partial(self._opened, rows), staging, report
+        return client, partial(self._opened, rows, deletes), staging, report
 
     def _options(self, one: Try, expected_plan: str | None = None) -> UploadOptions:
         # As templates are rendered: a retry has another one, and must send what was frozen.
@@ -82,9 +83,9 @@ class Runs:
         return [{DELETED: False, **row} for row in there + gone]
 
     @contextmanager
-    def _opened(self, rows: list[dict[str, Any]]) -> Iterator[Iterator[pa.RecordBatch]]:
+    def _opened(self, rows: list[dict[str, Any]], deletes: bool) -> Iterator[Iterator[pa.RecordBatch]]:
         self._target.world.step("open the source")
-        names = ["id", "value", *([DELETED] if any(DELETED in row for row in rows) else [])]
+        names = ["id", "value", *([DELETED] if deletes else [])]
         types = {DELETED: pa.bool_()}
         columns = {name: pa.array([row.get(name) for row in rows], types.get(name, pa.string())) for name in names}
         yield iter([pa.RecordBatch.from_pydict(columns)])

@@ -15,18 +15,18 @@ from tests.support.optix_transactions import NO_GUARDS
 DAYS = 5
 """Of the source. They are over when the world begins."""
 KINDS = {
-    "snapshot": 5,
-    "delta": 5,
-    "full snapshot": 1,
-    "full delta": 1,
+    "snapshot": 3,
+    "delta": 3,
+    "full snapshot": 2,
+    "full delta": 2,
     "delta with deletions": 3,
-    "full delta with deletions": 1,
+    "full delta with deletions": 2,
     "update": 2,
-    "dry run": 1,
-    "approved snapshot": 1,
-    "approved delta with deletions": 1,
-    "expire": 1,
-    "suppress": 1,
+    "dry run": 2,
+    "approved snapshot": 2,
+    "approved delta with deletions": 2,
+    "expire": 2,
+    "suppress": 2,
     "replay": 2,
 }
 """How often each is. Approved: a person looks at the plan of a dry run, and lets that one be carried out. Replay: the

@@ -99,8 +99,11 @@ class Vendor:
         if name in _WRITES and not is_late:
             self.target.check_writer(sender)
         known = list(self.state.violations)
-        with self.judge.hearing(sender, batch_of(request)):
-            answer = send(self.state, request)
+        answer = send(self.state, request)
+        if isinstance(answer, Response) and answer.ok:
+            self.judge.accepted(sender, batch_of(request))
+        else:
+            self.doubted |= self.judge.refused()
         if is_late:  # it was sent in time
             self.state.violations = known
         self.world.tell(f"{name}: {_status(answer)} {_summary(request)}{' late' if is_late else ''}")
