@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from optimove_provider.records.arrow.types import Bytes, Integers, Mask
 from optimove_provider.records.csv_syntax.locations import Locations
-from optimove_provider.records.repeated.dealt import Dealt, Piece
+from optimove_provider.records.repeated.dealt import ROW, Dealt, Piece
 from optimove_provider.records.repeated.text_hashes import Hashes, text_hashes
 from optimove_provider.records.rows import one_chunk
 
@@ -85,8 +85,10 @@ class RepeatedTexts:
         """Take the next texts, in the order of their rows, with the loosest form of each and a byte that is kept with
         it. Raises NotWritten where the disk is full."""
         if len(texts):
-            lines = locations.lines - locations.rows  # mostly one number
-            self._dealt.add(self._hashes(loosest), [locations.rows, lines, locations.bytes, flags], texts)
+            rows = np.empty(len(texts), ROW)
+            rows["row"], rows["line"], rows["byte"] = locations.rows, locations.lines, locations.bytes
+            rows["flags"], rows["length"] = flags, pc.binary_length(texts).to_numpy()
+            self._dealt.add(self._hashes(loosest), rows, texts)
 
     def compare(self, most: int = KEPT, is_told: IsTold = nothing_told) -> Compared:
         """Find the texts that are repeated, and remember the first `most` rows with something to tell.
@@ -104,7 +106,7 @@ class RepeatedTexts:
     def _compare_some(self, pieces: Sequence[Piece], found: "_Found", is_told: IsTold) -> None:
         """Compare what is in some buckets: at once, or in several windows where that is too much, as of a text that is
         repeated very often. Then one of each text goes on to the next window."""
-        cuts = _ranges([len(piece) for piece in pieces], [piece.nbytes for piece in pieces], self._at_once)
+        cuts = _ranges([piece.count for piece in pieces], [piece.nbytes for piece in pieces], self._at_once)
         windows = [pieces[start:end] for start, end in cuts]
         twice = _hashes_twice(windows)
         leaders = _NONE
@@ -122,7 +124,9 @@ class RepeatedTexts:
 
 
 _NUMBERS = ("row", "line", "byte", "flags")
-_SCHEMA = pa.schema([("hash", pa.uint64()), *((name, pa.int64()) for name in _NUMBERS), ("text", pa.binary())])
+_SCHEMA = pa.schema(
+    [("hash", pa.uint64()), *((name, pa.from_numpy_dtype(ROW[name])) for name in _NUMBERS), ("text", pa.binary())]
+)
 _NONE = _SCHEMA.empty_table()
 
 
@@ -181,9 +185,9 @@ def _starts(hashes: Hashes) -> Mask:
 
 def _candidates(window: Sequence[Piece], twice: Hashes, is_told: IsTold) -> pa.Table | None:
     """What has to be compared by its texts, or told; None if there is nothing."""
-    wanted = np.zeros(sum(map(len, window)), bool)
+    wanted = np.zeros(sum(piece.count for piece in window), bool)
     if is_told is not nothing_told:
-        wanted = np.concatenate([is_told(piece.numbers(3), piece.lengths()) for piece in window])
+        wanted = np.concatenate([is_told(rows["flags"], rows["length"]) for rows in map(Piece.rows, window)])
     if 4 * len(twice) > len(wanted):
         wanted[:] = True  # to look for each takes longer than to compare the few that need not be
     elif len(twice):
@@ -191,10 +195,11 @@ def _candidates(window: Sequence[Piece], twice: Hashes, is_told: IsTold) -> pa.T
         wanted |= twice.take(np.searchsorted(twice, hashes), mode="clip") == hashes
     if not wanted.any():
         return None
-    rows, lines, bytes_, flags = (np.concatenate([piece.numbers(at) for piece in window]) for at in range(4))
-    texts = pa.concat_arrays([piece.texts() for piece in window])
-    columns = [_hashes_of(window), rows, lines + rows, bytes_, flags, texts]
-    return pa.table(columns, schema=_SCHEMA).filter(pa.array(wanted))
+    rows = [piece.rows() for piece in window]
+    texts = pa.concat_arrays([piece.texts(some) for piece, some in zip(window, rows, strict=True)])
+    some = np.concatenate(rows)[wanted]
+    columns = [_hashes_of(window)[wanted], *(np.ascontiguousarray(some[name]) for name in _NUMBERS)]
+    return pa.table([*columns, texts.filter(pa.array(wanted))], schema=_SCHEMA)
 
 
 def _firsts(some: pa.Table, forms: Forms) -> list[Integers]:
