@@ -6,7 +6,7 @@ their buckets; a range of buckets is read from each of these chunks.
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,11 @@ _ENOUGH, _ENOUGH_BYTES = 100_000, 4 << 20
 
 Rows = npt.NDArray[np.void]
 Counts = npt.NDArray[np.integer[Any]]
+
+
+def joined(some: Sequence[Rows]) -> Rows:
+    """The rows as one array, as bytes: NumPy would copy them field by field, in fifteen times the time."""
+    return np.concatenate([rows.view(np.uint8) for rows in some]).view(ROW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,7 @@ class Dealt:
             hashes, rows, texts = zip(*self._waiting, strict=True)
             self._waiting = []
             with telling(self._folder or tempfile.gettempdir(), advice=ADVICE):
-                self._deal(np.concatenate(hashes), np.concatenate(rows), pa.concat_arrays(texts))
+                self._deal(np.concatenate(hashes), joined(rows), pa.concat_arrays(texts))
 
     def _deal(self, hashes: Hashes, rows: Rows, texts: pa.BinaryArray) -> None:
         buckets = (hashes >> np.uint64(64 - _BITS)).astype(np.uint16)  # which NumPy sorts in one go

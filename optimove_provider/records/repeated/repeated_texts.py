@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from optimove_provider.records.arrow.types import Bytes, Integers, Mask
 from optimove_provider.records.csv_syntax.locations import Locations
-from optimove_provider.records.repeated.dealt import ROW, Dealt, Piece
+from optimove_provider.records.repeated.dealt import ROW, Dealt, Piece, joined
 from optimove_provider.records.repeated.text_hashes import Hashes, text_hashes
 from optimove_provider.records.rows import one_chunk
 
@@ -197,7 +197,7 @@ def _candidates(window: Sequence[Piece], twice: Hashes, is_told: IsTold) -> pa.T
         return None
     rows = [piece.rows() for piece in window]
     texts = pa.concat_arrays([piece.texts(some) for piece, some in zip(window, rows, strict=True)])
-    some = np.concatenate(rows)[wanted]
+    some = joined(rows).compress(wanted)
     columns = [_hashes_of(window)[wanted], *(np.ascontiguousarray(some[name]) for name in _NUMBERS)]
     return pa.table([*columns, texts.filter(pa.array(wanted))], schema=_SCHEMA)
 
