@@ -7,7 +7,7 @@ Every contestant is a process of its own, start-up included; they take turns, an
 ratios. All but the raw parse and frictionless find the same faults, or the run says that they did not. Ours does what
 the command does by default: it also compares all ids, in case and in what nobody sees too, and watches for personal
 data. `--memory` checks files of 1 GB and 10 GB, for which the directory (`--directory`) needs 11 GB, and the folder for
-temporary files 4.
+temporary files 6.
 """
 
 import argparse

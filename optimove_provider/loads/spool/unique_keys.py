@@ -16,6 +16,7 @@ from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.arrow.duck import temporary_duck
 from optimove_provider.records.csv_syntax.locations import Locations
 from optimove_provider.records.repeated.repeated_texts import RepeatedTexts
+from optimove_provider.records.repeated.text_hashes import text_hashes
 
 SHOWN_DUPLICATES = 5
 KEYS_MEMORY = "128MB"
@@ -50,5 +51,5 @@ def _keys_repeat(staging: Staging, every: Sequence[RowFiles]) -> bool:
         for batch in _columns(staging, every):
             rows, texts = batch["_row"].to_numpy(), batch["_key"].cast(pa.binary())
             nowhere, flags = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.uint8)
-            keys.add(Locations(rows, nowhere, nowhere), texts, texts, flags)
+            keys.add(Locations(rows, nowhere, nowhere), texts, text_hashes(texts), flags)
         return bool(keys.compare(most=0).counts[0])

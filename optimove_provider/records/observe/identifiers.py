@@ -101,10 +101,9 @@ class KeyObserver:
         if found.blank.any():
             fit = ~found.blank
             locations = Locations(locations.rows[fit], locations.lines[fit], locations.bytes[fit])
-            some = pa.array(fit)
-            self._ids.add(locations, cells.filter(some), found.loosest.filter(some), found.flags[fit])
+            self._ids.add(locations, cells.filter(pa.array(fit)), found.hashes[fit], found.flags[fit])
         else:
-            self._ids.add(locations, cells, found.loosest, found.flags)
+            self._ids.add(locations, cells, found.hashes, found.flags)
         self._seconds += time.monotonic() - started
 
     def _compare(self, most: int = KEPT) -> Compared:

@@ -16,6 +16,7 @@ from optimove_provider.contract.cells.ids import (
 )
 from optimove_provider.records.arrow.types import Bytes, Integers, Mask, Offsets
 from optimove_provider.records.observe.cell_bytes import CellBytes
+from optimove_provider.records.repeated.text_hashes import Hashes, text_hashes
 
 UNPADDED, HAS_EXPONENT, PADDED, UNSEEN, NULL_MARKER = 1, 2, 4, 8, 16
 """One bit each, in a byte of flags that is stored with the id."""
@@ -25,13 +26,13 @@ _AS_TEXT = pc.CastOptions(pa.string(), allow_invalid_utf8=True)
 
 
 class Marks(NamedTuple):
-    """By id: its flags, whether there is nothing to be seen in it, and whether it is digits alone; and what is seen of
-    it, without case."""
+    """By id: its flags, whether there is nothing to be seen in it, whether it is digits alone, and a hash of what is
+    seen of it, without case."""
 
     flags: Bytes
     blank: Mask
     numbers: Mask
-    loosest: pa.BinaryArray
+    hashes: Hashes
 
 
 def marks(cells: pa.BinaryArray) -> Marks:
@@ -43,12 +44,12 @@ def marks(cells: pa.BinaryArray) -> Marks:
     flags[_exponents(column)] |= HAS_EXPONENT
     flags[_null_markers(column)] |= NULL_MARKER
     blank = np.zeros(len(cells), bool)
-    loosest = _lower(column, numbers)
+    hashes = text_hashes(_lower(column, numbers))
     odd = column.not_plain()
     if len(odd):
-        loosest = _judge_odd(column, odd, flags, blank, loosest)
+        hashes[odd] = text_hashes(_judge_odd(column, odd, flags, blank))
     flags[blank] = 0
-    return Marks(flags, blank, numbers, loosest)
+    return Marks(flags, blank, numbers, hashes)
 
 
 def forms(cell: bytes) -> tuple[bytes, bytes]:
@@ -99,15 +100,13 @@ def _lower(column: CellBytes, numbers: Mask) -> pa.BinaryArray:
     return pc.ascii_lower(pc.cast(column.cells, options=_AS_TEXT)).cast(pa.binary())
 
 
-def _judge_odd(column: CellBytes, odd: Integers, flags: Bytes, blank: Mask, loosest: pa.BinaryArray) -> pa.BinaryArray:
-    """Judge ids text by text, and write down what they are; returns the loosest form of all."""
-    found = []
+def _judge_odd(column: CellBytes, odd: Integers, flags: Bytes, blank: Mask) -> pa.BinaryArray:
+    """Judge ids text by text, and write down what they are; returns what is seen of each, without case."""
+    loosest = []
     for row, cell in zip(odd.tolist(), column.cells.take(pa.array(odd)).to_pylist(), strict=True):
         text = cell.decode("utf-8", "surrogateescape")
         look = seen(text)
         blank[row] = not look
         flags[row] |= is_padded(text) * PADDED | has_unseen(text) * UNSEEN | is_null_marker(look) * NULL_MARKER
-        found.append(without_case(look).encode("utf-8", "surrogateescape"))
-    mask = np.zeros(len(flags), bool)
-    mask[odd] = True
-    return pc.replace_with_mask(loosest, pa.array(mask), pa.array(found, pa.binary()))
+        loosest.append(without_case(look).encode("utf-8", "surrogateescape"))
+    return pa.array(loosest, pa.binary())

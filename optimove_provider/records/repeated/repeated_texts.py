@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from optimove_provider.records.arrow.types import Bytes, Integers, Mask
 from optimove_provider.records.csv_syntax.locations import Locations
 from optimove_provider.records.repeated.dealt import ROW, Dealt, Piece, joined
-from optimove_provider.records.repeated.text_hashes import Hashes, text_hashes
+from optimove_provider.records.repeated.text_hashes import Hashes
 from optimove_provider.records.rows import one_chunk
 
 AT_ONCE, BYTES_AT_ONCE = 200_000, 16 << 20
@@ -62,7 +62,7 @@ class RepeatedTexts:
     """Texts with their locations, in a file that nobody else sees: in `folder` (None: where temporary files are).
 
     `forms` are those in which texts may be the same besides as they are. `on_compared` is told now and then how many of
-    how many were compared, some `at_once` at a time. `hashes` is the hash, which may be a bad one.
+    how many were compared, some `at_once` at a time.
     """
 
     def __init__(
@@ -71,9 +71,8 @@ class RepeatedTexts:
         forms: Forms = no_forms,
         on_compared: OnCompared = no_progress,
         at_once: int = AT_ONCE,
-        hashes: Callable[[pa.BinaryArray], Hashes] = text_hashes,
     ) -> None:
-        self._dealt, self._forms, self._hashes = Dealt(folder), forms, hashes
+        self._dealt, self._forms = Dealt(folder), forms
         self._on_compared, self._at_once = on_compared, at_once
 
     @property
@@ -81,14 +80,14 @@ class RepeatedTexts:
         """The bytes of the file."""
         return self._dealt.written
 
-    def add(self, locations: Locations, texts: pa.BinaryArray, loosest: pa.BinaryArray, flags: Bytes) -> None:
-        """Take the next texts, in the order of their rows, with the loosest form of each and a byte that is kept with
-        it. Raises NotWritten where the disk is full."""
+    def add(self, locations: Locations, texts: pa.BinaryArray, hashes: Hashes, flags: Bytes) -> None:
+        """Take the next texts, in the order of their rows, with a hash of the loosest form of each, and a byte that is
+        kept with it. Raises NotWritten where the disk is full."""
         if len(texts):
             rows = np.empty(len(texts), ROW)
             rows["row"], rows["line"], rows["byte"] = locations.rows, locations.lines, locations.bytes
             rows["flags"], rows["length"] = flags, pc.binary_length(texts).to_numpy()
-            self._dealt.add(self._hashes(loosest), rows, texts)
+            self._dealt.add(hashes, rows, texts)
 
     def compare(self, most: int = KEPT, is_told: IsTold = nothing_told) -> Compared:
         """Find the texts that are repeated, and remember the first `most` rows with something to tell.

@@ -5,7 +5,6 @@ import resource
 import signal
 import subprocess
 import sys
-from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -22,21 +21,21 @@ from optimove_provider.records.repeated.text_hashes import text_hashes
 pytestmark = pytest.mark.any_version
 
 
-def cut(texts, bits):
-    """Hashes of so few bits that nearly all texts have the same."""
-    return text_hashes(texts) & np.uint64((1 << bits) - 1 << 64 - bits if bits else 0)
+def cut(hashes, bits):
+    """Of so few bits that nearly all texts have the same."""
+    return hashes & np.uint64((1 << bits) - 1 << 64 - bits if bits else 0)
 
 
 def compared(texts, sizes=(7,), bits=64, at_once=AT_ONCE, most=10**9, made=forms):
     """The counts, and (row, text, first rows) of what is found; row n is on line 2 n, at the byte 5 n."""
-    repeated = RepeatedTexts(forms=made, at_once=at_once, hashes=partial(cut, bits=bits))
+    repeated = RepeatedTexts(forms=made, at_once=at_once)
     start = turn = 0
     while start < len(texts):
         some = texts[start : start + sizes[turn % len(sizes)]]
         rows = np.arange(start + 1, start + len(some) + 1)
         cells = pa.array(some, pa.binary())
-        loosest = cells if made is no_forms else marks(cells).loosest
-        repeated.add(Locations(rows, rows * 2, rows * 5), cells, loosest, np.zeros(len(rows), np.uint8))
+        hashes = cut(text_hashes(cells) if made is no_forms else marks(cells).hashes, bits)
+        repeated.add(Locations(rows, rows * 2, rows * 5), cells, hashes, np.zeros(len(rows), np.uint8))
         start, turn = start + len(some), turn + 1
     result = repeated.compare(most)
     repeated.close()
@@ -116,10 +115,11 @@ import sys, numpy as np, pyarrow as pa
 from pathlib import Path
 from optimove_provider.records.csv_syntax.locations import Locations
 from optimove_provider.records.repeated.repeated_texts import RepeatedTexts
+from optimove_provider.records.repeated.text_hashes import text_hashes
 rows = np.arange(1000)
 cells = pa.array([b"%d" % row for row in rows])
 repeated = RepeatedTexts(Path(sys.argv[1]))
-repeated.add(Locations(rows, rows, rows), cells, cells, rows)
+repeated.add(Locations(rows, rows, rows), cells, text_hashes(cells), rows)
 repeated.compare()
 print(repeated.written, flush=True)
 sys.stdin.read()
@@ -141,7 +141,7 @@ def test_a_disk_that_takes_no_more_is_named(tmp_path):
     repeated = RepeatedTexts(tmp_path)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (5000, hard))
-    repeated.add(Locations(rows, rows, rows), cells, cells, rows)
+    repeated.add(Locations(rows, rows, rows), cells, text_hashes(cells), rows)
     try:
         with pytest.raises(NotWritten, match=f"^{tmp_path} could not be written: a file may not be as large.*TMPDIR"):
             repeated.compare()
