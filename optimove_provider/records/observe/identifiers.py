@@ -143,8 +143,8 @@ class KeyObserver:
     def _row_findings(self, found: Mapping[str, Any]) -> Iterator[Finding]:
         id_, flags, width = found["text"], found["flags"], self._widths.full()
         value = id_.decode("utf-8", "backslashreplace")
-        is_short = flags != UNPADDED or len(id_) < (width or 0)
-        rules = [rule for bit, rule in _RULE_OF_BIT.items() if flags & bit and is_short]
+        is_odd = flags != UNPADDED or len(id_) < (width or 0)
+        rules = [rule for bit, rule in _RULE_OF_BIT.items() if flags & bit and is_odd]
         rules += [file_rules.ID_CASE.name] if found["first2"] != found["first1"] else []
         rules += [file_rules.ID_LOOKALIKE.name] if found["first1"] != found["first0"] else []
         rules += [file_rules.ID_DUPLICATE.name] if found["first0"] != found["row"] else []
