@@ -12,9 +12,10 @@ from optimove_provider.records.findings.findings import Finding
 
 
 class CellBuffer:
-    """Collects cells until there are enough to look at: a call may bring a single one."""
+    """Collects cells until there are enough to look at: a call may bring a single one, and mostly brings a block's."""
 
-    ENOUGH, ENOUGH_BYTES = 1 << 16, 4 << 20
+    ENOUGH, ENOUGH_BYTES, ENOUGH_TEXT = 1 << 15, 4 << 20, 32 << 20
+    """Cells, their bytes, and the bytes of the file that they are from: what all of its columns hold together."""
 
     def __init__(self) -> None:
         self._locations: list[Locations] = []
@@ -23,20 +24,26 @@ class CellBuffer:
 
     def add(self, locations: Locations, cells: pa.BinaryArray) -> bool:
         """Take some cells, and say whether there are enough now."""
+        if not len(cells):
+            return False
         self._locations.append(locations)
         self._cells.append(cells)
         self._count += len(cells)
         self._bytes += cells.nbytes
-        return self._count >= self.ENOUGH or self._bytes >= self.ENOUGH_BYTES
+        text = int(locations.bytes[-1] - self._locations[0].bytes[0])
+        return self._count >= self.ENOUGH or self._bytes >= self.ENOUGH_BYTES or text >= self.ENOUGH_TEXT
 
     def take(self) -> tuple[Locations, pa.BinaryArray]:
         """Everything collected since the last call."""
+        self._count = self._bytes = 0
+        if len(self._cells) == 1:
+            return self._locations.pop(), self._cells.pop()
         rows, lines, offsets = (
             np.concatenate([getattr(locations, name) for locations in self._locations] or [np.empty(0, np.int64)])
             for name in ("rows", "lines", "bytes")
         )
         cells = pa.concat_arrays(self._cells or [pa.array([], pa.binary())])
-        self._locations, self._cells, self._count, self._bytes = [], [], 0, 0
+        self._locations, self._cells = [], []
         return Locations(rows, lines, offsets), cells
 
 
