@@ -13,8 +13,8 @@ from optimove_provider.records.arrow.duck import quoted
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-AT_ONCE = 2_000_000
-"""Rows of either side that are joined together."""
+AT_ONCE = 16_000_000
+"""Rows of either side that are joined together: beyond the memory that it may take, DuckDB goes on in files."""
 _BITS = 16
 
 
