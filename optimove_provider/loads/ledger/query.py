@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from itertools import accumulate, groupby
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -122,19 +123,32 @@ def _view_stored(
 ) -> None:
     """Make a view of rows of the ledger, without their records; their positions begin at `first`.
 
-    From a local disk DuckDB reads them itself, on all cores; of very many files it could make no view.
+    From a local disk DuckDB reads them itself, on all cores, and what one load brought in as one. Of very many others
+    it could make no view.
     """
-    is_plain = staging.is_local and 0 < len(sources) <= _MANY and not any(source.remade for source in sources)
+    alike = [list(some) for _, some in groupby(sources, _kind)]
+    is_plain = staging.is_local and 0 < len(alike) <= _MANY and not any(source.remade for source in sources)
     if not is_plain:
         connection.register(name, _reader(staging, sources, first))
         return
     found = []
-    for source in sources:
-        columns = ", ".join(f"{_in_sql(source, column)} AS {column}" for column in _COMPARED)
-        file = f"read_parquet({quoted(staging.path(source.path))}, file_row_number = true)"
-        found.append(f"SELECT {columns}, file_row_number + {first} AS position FROM {file}")  # noqa: S608
-        first += layers.count(staging, [source])
+    for some in alike:
+        begins = list(accumulate((layers.count(staging, [source]) for source in some), initial=first))
+        found.append(_of_files(staging, some, begins[:-1]))
+        first = begins[-1]
     connection.execute(f"CREATE OR REPLACE VIEW {name} AS {' UNION ALL '.join(found)}")
+
+
+def _kind(source: layers.Source) -> tuple[dict[str, Any], dict[str, str]]:
+    return dict(source.constants), dict(source.names)
+
+
+def _of_files(staging: Staging, sources: Sequence[layers.Source], begins: Sequence[int]) -> str:
+    """A query of files that differ in nothing but their rows, whose positions begin there."""
+    columns = ", ".join(f"{_in_sql(sources[0], column)} AS {column}" for column in _COMPARED)
+    files = ", ".join(quoted(staging.path(source.path)) for source in sources)
+    position = f"file_row_number + CAST({list(begins)} AS BIGINT[])[CAST(file_index AS BIGINT) + 1]"
+    return f"SELECT {columns}, {position} AS position FROM read_parquet([{files}], file_row_number = true)"  # noqa: S608
 
 
 def _in_sql(source: layers.Source, name: str) -> str:

@@ -110,3 +110,14 @@ def check(history, monkeypatch):
             monkeypatch.setattr(key_ranges, "AT_ONCE", at_once)
             assert told(history.target, load) == expected
         monkeypatch.undo()
+
+
+def test_positions_go_on_from_file_to_file(local_target):
+    """The files of one load are read as one, whatever they are called."""
+    rows = dict.fromkeys(range(45_000), 1)
+    local_target.load(rows, hour(1))
+    assert len(local_target.manifest.bottom) == 5
+    load = local_target.frozen({**rows, 3: 2, 12_345: 2, 44_444: 2}, hour(2))
+    (counts, *_), positions, picked, _ = told(local_target, load)
+    assert counts["changed"] == 3
+    assert positions["changed"] == [3, 12_345, 44_444] == [row["_row"] - 1 for row in picked]
