@@ -77,8 +77,8 @@ describe: $(READY)  ## schemathesis against the emulator's own description: EXAM
 
 mutate: $(READY)  ## change the code to see whether its tests notice: MODULE=loads/plan/grain.py, or SEED=20 MODULES=3 MUTANTS=20
 	@$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --group mutation --constraints constraints/newest.txt
-	$(VENV)/bin/python -m benchmarks.mutation $(if $(MODULE),--module $(MODULE),--seed $(or $(SEED),20) \
-	  --modules $(or $(MODULES),3)) --mutants $(or $(MUTANTS),20)
+	$(VENV)/bin/python -m benchmarks.mutation --seed $(or $(SEED),20) --mutants $(or $(MUTANTS),20) \
+	  $(if $(MODULE),$(addprefix --module ,$(MODULE)),--modules $(or $(MODULES),3))
 
 check: $(READY)  ## format, lint, types, layers
 	$(VENV)/bin/ruff format --check
