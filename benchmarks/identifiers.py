@@ -1,104 +1,97 @@
-"""What it costs to compare all ids of a file: time, peak memory and bytes on disk for N ids, beside sqlite3.
+"""What it costs to compare all ids of a file: `validate` as a whole process, with that and without, in turns.
 
-    python -m benchmarks.identifiers 10000000 --repeated 0.5
+    python -m benchmarks.identifiers 10000000 --repeated 0.5 [--rounds 3] [--directory DIR]
 
-Each engine runs in a process of its own. `--repeated` is the share of ids that were there before, `--engine` picks one.
-The peak is that of the whole process: imports and the making of ids, `before`, are in it.
+The file has ids such as user-00000001234567, in no order, and a column of true and false. `--repeated` is the share of
+ids that were there before: these come last. Prints microseconds an id beyond the rest, of wall and of CPU time, and the
+peaks.
 """
 
 import argparse
-import resource
-import sqlite3
+import json
+import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv as pacsv
 
-from optimove_provider.records.csv_syntax.locations import Locations
-from optimove_provider.records.observe.identifiers import KeyObserver
-
-BATCH = 40_000
-"""About as many rows as a block of 4 MB has."""
+BATCH = 1 << 16
+WITHOUT = "--no-identifiers"
 
 
-def batches(count: int, repeated: float) -> Iterator[tuple[Locations, pa.BinaryArray]]:
-    """Ids such as user-00000001234567, in no order; the last ones are the first ones again."""
+def write(path: Path, count: int, repeated: float) -> None:
+    """Write so many rows; memory does not depend on them."""
     distinct = count - int(count * repeated)
-    for start in range(0, count, BATCH):
-        rows = np.arange(start, min(start + BATCH, count), dtype=np.int64)
-        numbers = (rows % distinct) * 2_654_435_761 % (1 << 40)
-        digits = pc.utf8_lpad(pa.array(numbers).cast(pa.string()), 14, "0")
-        yield (
-            Locations(rows + 1, rows + 2, rows * 100),
-            pc.binary_join_element_wise("user-", digits, "").cast(pa.binary()),
-        )
+    schema = pa.schema([("customerId", pa.string()), ("isVip", pa.bool_())])
+    with pacsv.CSVWriter(path, schema, write_options=pacsv.WriteOptions(quoting_style="none")) as file:
+        for start in range(0, count, BATCH):
+            rows = np.arange(start, min(start + BATCH, count), dtype=np.int64)
+            numbers = (rows % distinct) * 2_654_435_761 % (1 << 40)
+            digits = pc.utf8_lpad(pa.array(numbers).cast(pa.string()), 14, "0")
+            ids = pc.binary_join_element_wise("user-", digits, "")
+            file.write_batch(pa.record_batch([ids, pa.array(numbers % 2 == 0)], schema=schema))
 
 
-def with_watch(count: int, repeated: float, folder: Path) -> tuple[int, str]:
-    """Compare with KeyObserver; gives the duplicates found, and what it says about itself."""
-    observer = KeyObserver(0, "customerId", folder)
-    for places, cells in batches(count, repeated):
-        observer.see(places, cells)
-    duplicates = dict(observer.counts()).get("id-duplicate", 0)
-    kept = sum(1 for _ in islice(observer.findings(), 10_000))
-    observer.close()
-    return duplicates, f"{kept} findings kept; {observer.cost()}"
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One process: seconds, seconds of all cores, its peak in MB, and its report."""
+
+    seconds: float
+    work: float
+    peak: float
+    report: str
 
 
-def with_sqlite(count: int, repeated: float, folder: Path) -> tuple[int, str]:
-    """Compare with a table on disk and GROUP BY: exact duplicates only, without their rows."""
-    path = folder / "ids.sqlite"
-    connection = sqlite3.connect(path)
-    connection.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-128000")
-    connection.execute("CREATE TABLE ids (row INTEGER PRIMARY KEY, line INTEGER, byte INTEGER, id BLOB)")
-    for places, cells in batches(count, repeated):
-        columns = (places.rows.tolist(), places.lines.tolist(), places.bytes.tolist(), cells.to_pylist())
-        connection.executemany("INSERT INTO ids VALUES (?, ?, ?, ?)", zip(*columns, strict=True))
-    query = "SELECT coalesce(sum(times - 1), 0) FROM (SELECT count(*) AS times FROM ids GROUP BY id HAVING times > 1)"
-    duplicates = connection.execute(query).fetchone()[0]
-    return duplicates, f"{path.stat().st_size / 1e6:,.0f} MB table, without what it sorted"
+def validate(path: Path, *options: str) -> Run:
+    """Check the file in a process of its own. One of another program starts it: the peak of that would be its own."""
+    command = [sys.executable, "-m", "optimove_provider", "validate", str(path), "--primary-key", "customerId"]
+    command += ["--format", "json", "--max-findings", "100"]
+    start = time.perf_counter()
+    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - ours
+        report = process.stdout.read() if process.stdout else ""
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode not in (0, 1):
+        raise SystemExit(f"validate failed on {path}")
+    return Run(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, report)
 
 
-ENGINES = {"duckdb": with_watch, "sqlite": with_sqlite}
-
-
-def measure(engine: str, count: int, repeated: float) -> None:
-    """Run one engine in this process and print a line."""
-    for _ in batches(BATCH, 0):
-        before = _peak_mb()
-    started = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        duplicates, words = ENGINES[engine](count, repeated, Path(folder))
-    assert duplicates == int(count * repeated)
-    seconds = time.monotonic() - started
-    print(f"{engine}: {count:,} ids, {duplicates:,} duplicates, {seconds:.1f} s, peak {_peak_mb()} MB", end=" ")
-    print(f"(before: {before} MB); {words}", flush=True)
-
-
-def _peak_mb() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+def measure(path: Path, count: int, repeated: float, rounds: int) -> None:
+    """Print a line of a table."""
+    pairs = [(validate(path), validate(path, WITHOUT)) for _ in range(rounds)]
+    assert json.loads(pairs[0][0].report)["counts"].get("id-duplicate", 0) == int(count * repeated)
+    wall = statistics.median((ours.seconds - rest.seconds) / count * 1e6 for ours, rest in pairs)
+    work = statistics.median((ours.work - rest.work) / count * 1e6 for ours, rest in pairs)
+    peaks = [max(one.peak for one in every) for every in zip(*pairs, strict=True)]
+    print(
+        f"| {count:,} | {repeated:.0%} | {wall:.2f} | {work:.2f} | {peaks[0]:.0f} / {peaks[1]:.0f} |",
+        flush=True,
+    )
 
 
 def main() -> None:
-    """Measure all engines asked for, each in a process of its own."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("count", type=int)
+    """Measure one number of ids, or several."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("count", type=int, nargs="+")
     parser.add_argument("--repeated", type=float, default=0.0)
-    parser.add_argument("--engine", choices=ENGINES)
-    options = parser.parse_args()
-    if options.engine:
-        measure(options.engine, options.count, options.repeated)
-        return
-    for engine in ENGINES:
-        own = [sys.executable, "-m", "benchmarks.identifiers", str(options.count), "--repeated", str(options.repeated)]
-        subprocess.run([*own, "--engine", engine], check=True)  # noqa: S603 - this file, with numbers
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--directory", type=Path, help="where the file is written, and deleted")
+    given = parser.parse_args()
+    print("| ids | repeated | us an id | CPU us an id | peak MB, with / without |")
+    print("| --- | --- | --- | --- | --- |")
+    with tempfile.TemporaryDirectory(dir=given.directory) as directory:
+        for count in given.count:
+            path = Path(directory) / "ids.csv"
+            write(path, count, given.repeated)
+            measure(path, count, given.repeated, given.rounds)
 
 
 if __name__ == "__main__":

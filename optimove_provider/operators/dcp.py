@@ -371,10 +371,11 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator, DataOperator):
         """One try of the load."""
         from optimove_provider.contract.cells.datatypes import in_unit
         from optimove_provider.contract.dcp.config import service_of, writable
+        from optimove_provider.loads.dcp.options import table_ledger
         from optimove_provider.loads.profiles.profiles import ProfileEncoder, write_profiles
         from optimove_provider.loads.profiles.rest_load import RestLoad
 
-        table_id, place, taken = id_number("table_id", self.table_id), self.staging(), self._taken(waiting)
+        table_id, place = id_number("table_id", self.table_id), self.staging()
         with DcpHook(self.dcp_conn_id).get_conn() as client:
             target = client.settings.target("dcp", table_id)
             report = begun_report(context, place, waiting.load_id, target, "profiles")
@@ -384,18 +385,22 @@ class DcpWriteProfilesOperator(LoadingOperator, WindowedOperator, DataOperator):
             report.service_id = service_of(table)
             attributes = in_unit(client.list_attributes(table_id), self.epoch_unit)
             self.tells_of(report, place, client, attributes)
+            ledger = table_ledger(place, report)
+            now = ledger.now if ledger else self.surroundings.now()  # before the records are read
             encoder, records = ProfileEncoder.to(attributes, self.strict), self._records()
             marker = rejected_marker(self.source)
             generation = marker.generation if marker else self.generation(self.window)
             report.generation = generation.isoformat() if generation else ""
-            load = RestLoad(place, report, self.max_rejected, marker.opened if marker else taken, generation)
+            taken = marker.opened if marker else self._taken(waiting)
+            load = RestLoad(place, report, self.max_rejected, taken, generation, now)
             write_profiles(client, table, records, encoder, load)
         return report.result(place)
 
-    def _taken(self, waiting: Waiting) -> datetime:
-        """When the records are taken: a list was there before the wait, a file is read after it."""
-        since = datetime.fromtimestamp(waiting.since, UTC)
-        return since if self.source is None else self.surroundings.now()
+    def _taken(self, waiting: Waiting) -> datetime | None:
+        """When the records are taken, None for now: a list was there before a wait for the table, a file is read after
+        it."""
+        was_there = self.source is None and waiting.times > 0
+        return datetime.fromtimestamp(waiting.since, UTC) if was_there else None
 
     def _records(self) -> "Sequence[Mapping[str, Any]]":
         from optimove_provider.loads.profiles.rest_load import records_of

@@ -11,20 +11,15 @@ import stat
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from optimove_provider.cli import main
 from optimove_provider.disk.stopping import Stopped, stopping
 
-ROWS = "".join(f"id-{number:08d},{number}\n" for number in range(300_000))
-
-
-@pytest.fixture(scope="module")
-def large(tmp_path_factory):
-    path = tmp_path_factory.mktemp("in") / "in.csv"
-    path.write_text("customerId,n\n" + ROWS)
-    return path
+ROWS = "".join(f"id-{number:08d},{number}\n" for number in range(2_000_000))
 
 
 @pytest.fixture(autouse=True)
@@ -36,28 +31,34 @@ def as_a_process_begins():
         signal.signal(number, handler)
 
 
-def validate(large, folder):
-    """Start a check, and wait until ids are in its temporary folder."""
-    command = [sys.executable, "-m", "optimove_provider", "validate", str(large), "--primary-key", "customerId"]
+def validate(folder):
+    """Start a check of a file that does not end, and wait until ids are on the disk: returns it and their files."""
+    command = [sys.executable, "-m", "optimove_provider", "validate", "-", "--primary-key", "customerId"]
     split = ["--split", str(folder / "valid.csv"), str(folder / "refused.csv")]
     (folder / "tmp").mkdir(exist_ok=True)
-    known = set((folder / "tmp").iterdir())
-    process = subprocess.Popen(
-        [*command, *split],
-        env={**os.environ, "TMPDIR": str(folder / "tmp")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while not any(list(path.glob("*.arrow")) for path in set((folder / "tmp").iterdir()) - known):
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    env = {**os.environ, "TMPDIR": str(folder / "tmp")}
+    process = subprocess.Popen([*command, *split], env=env, text=True, **pipes)
+    process.stdin.write("customerId,n\n" + ROWS)
+    process.stdin.flush()
+    while not (ids := on_disk(process, folder / "tmp")):
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
-    return process
+    return process, ids
+
+
+def on_disk(process, folder):
+    """The files with something in them that it has open in a folder, whether they have names or not."""
+    found = []
+    for path in Path(f"/proc/{process.pid}/fd").iterdir():
+        with suppress(OSError):  # it closes files meanwhile
+            found += [path] if os.readlink(path).startswith(str(folder)) and path.stat().st_size else []
+    return found
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_nothing_is_left_behind(large, tmp_path, number, code):
-    process = validate(large, tmp_path)
+def test_nothing_is_left_behind(tmp_path, number, code):
+    process, _ = validate(tmp_path)
     process.send_signal(number)
     out, errors = process.communicate(timeout=30)
     assert (process.returncode, out) == (code, "")
@@ -66,26 +67,12 @@ def test_nothing_is_left_behind(large, tmp_path, number, code):
     assert [path.name for path in tmp_path.rglob("*")] == ["tmp"]
 
 
-def test_what_a_killed_check_left_the_next_one_removes_and_not_what_another_one_uses(large, tmp_path):
-    killed = validate(large, tmp_path)
-    (left,) = (tmp_path / "tmp").iterdir()
-    killed.kill()
-    killed.communicate()
-    assert list(left.iterdir())
-    assert {stat.S_IMODE(path.stat().st_mode) for path in left.glob("*.arrow")} == {0o600}
-    another = validate(large, tmp_path)
-    another.send_signal(signal.SIGSTOP)  # it lives, and does not end meanwhile
-    (used,) = (tmp_path / "tmp").iterdir()
-    assert used != left  # which is gone
-    small = tmp_path / "small.csv"
-    small.write_text("customerId\n1\n")
-    env = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
-    command = [sys.executable, "-m", "optimove_provider", "validate", str(small), "--primary-key", "customerId"]
-    assert subprocess.run(command, env=env, capture_output=True).returncode == 0
-    assert list((tmp_path / "tmp").iterdir()) == [used]
-    another.send_signal(signal.SIGCONT)
-    another.terminate()
-    another.communicate()
+def test_ids_are_on_the_disk_where_nobody_sees_them_and_go_with_the_process(tmp_path):
+    process, (ids,) = validate(tmp_path)
+    assert stat.S_IMODE(ids.stat().st_mode) == 0o600
+    assert list((tmp_path / "tmp").iterdir()) == []
+    process.kill()
+    process.communicate()
     assert list((tmp_path / "tmp").iterdir()) == []
 
 

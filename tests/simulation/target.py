@@ -60,6 +60,6 @@ class Kinds:
 
     def drawn(self, random: Random) -> str:
         """The kind of the next one."""
-        if not self._last or random.random() > 0.12:
+        if not self._last or random.random() > 0.15:
             self._last = random.choices(list(self._weights), list(self._weights.values()))[0]
         return self._last

@@ -112,7 +112,7 @@ class ChangedImport:
             self._load.row_check(on_refused=refused.take).run(freezer)
             freezer.finish()
             refused.finish()
-        refuse_duplicates(staging, writer.written, "customerId")
+        refuse_duplicates(staging, "customerId", writer.written)
         return {"columns": freezer.columns, "filled": freezer.filled, "folder": folder}
 
     def _plan(self, spool: Spool) -> Plan:

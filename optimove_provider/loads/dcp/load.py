@@ -195,6 +195,7 @@ def _resolve(
     """Files whose fate is known are in doubt no more; the ledger learns what was planned, or that it is unknown."""
     if ledger and journal.plan:
         with acquired(ledger.manifest_file, report.load_id, try_number, report.task) as lease:
+            journal.take_up()  # whoever was faster has entered it
             seen = _verified(seen, report, folder_of(journal), verification)
             InDoubtFiles(ledger).settle(report.load_id, seen.outcome)
             _enter(ledger, lease, journal, seen)

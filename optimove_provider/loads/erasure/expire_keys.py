@@ -20,7 +20,7 @@ from optimove_provider.loads.erasure.proof import write_proof
 from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.keys import keys_in, newer_rows
 from optimove_provider.loads.ledger.lease import Lease, acquired
-from optimove_provider.loads.ledger.ledger import Ledger
+from optimove_provider.loads.ledger.ledger import Ledger, Refusals
 from optimove_provider.loads.ledger.manifest import Manifest, PlanRef
 from optimove_provider.loads.optix.batch import NothingAccepted, send_batch, upload_puts
 from optimove_provider.loads.optix.expiry import TTL_SECONDS, Expiry
@@ -185,9 +185,8 @@ class _Expiring:
         sender = self._sender(lease, expiry)
         self._send(lease, sender)
         ref = PlanRef(journal.load_id, planned_against)
-        expired = row_files.read_rows(journal.staging, expiry.sent, ROWS.names)
-        refused = list(sender.refused_rows())
-        manifest = self.ledger.commit_expired(lease, intended.version, expiry.age, expired, refused, ref)
+        refused = Refusals(list(sender.refused_rows()), journal.has_sent_before)
+        manifest = self.ledger.commit_expired(lease, intended.version, expiry.age, expiry.sent, refused, ref)
         report.ledger_version = manifest.version
         journal.committed()
         return sender.outcomes
@@ -201,7 +200,7 @@ class _Expiring:
         try:
             send_batch(sender, self._target, self.report)
         except NothingAccepted:
-            self.journal.completed()  # there is nothing left to send: what is there stays as it is
+            self.journal.completed(nothing_taken=True)  # there is nothing left to send: what is there stays as it is
         except OptimoveProviderError as error:
             with keeping(error, "to withdraw the intent"):
                 withdraw_intent(self.ledger, lease, self.journal)

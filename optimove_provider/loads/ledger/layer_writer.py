@@ -83,9 +83,9 @@ class LayerWriter:
         batches = query.with_last_known(self._staging, manifest, _keyed(rows))
         return self.write(_unknown(batch, age, until) for batch in batches)
 
-    def tombstones(self, expired: Batches, age: Age, rejected: Collection[int]) -> Layer:
+    def tombstones(self, folder: str, age: Age, rejected: Collection[int]) -> Layer:
         """Rows of a load that expire, but for the rejected ones."""
-        numbers = _numbers(rejected)
+        numbers, expired = _numbers(rejected), self.rows_of(folder, "_row", "_key")
         return self.write(layers.tombstones(_without(batch, numbers)["_key"], age) for batch in expired)
 
     def _new_path(self) -> str:

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 LASTS = timedelta(seconds=60)
 RENEWED_EVERY = timedelta(seconds=20)
 TRUSTED_FOR = timedelta(seconds=30)
+_EVER = datetime.min
 InDoubtFor = Callable[[], timedelta]
 """For how long a request of the holder's may still be carried out whose answer was lost."""
 
@@ -274,9 +275,6 @@ def _but_for_renewals(manifest: Manifest) -> Manifest:
     """A manifest as it is whenever its lease was renewed last."""
     holder = manifest.holder
     return replace(manifest, holder=holder and replace(holder, renewed_at=_EVER, until=_EVER))
-
-
-_EVER = datetime.min
 
 
 class _Taken(Exception):

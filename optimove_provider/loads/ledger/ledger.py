@@ -81,6 +81,18 @@ class Commit:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusals:
+    """The `rows`, by their numbers, that the server refused of those that were sent to expire. `sent_before`: nobody
+    knows what became of an earlier batch of the same rows."""
+
+    rows: Collection[int] = ()
+    sent_before: bool = False
+
+
+NO_REFUSALS = Refusals()
+
+
+@dataclass(frozen=True, slots=True)
 class OwedCommit:
     """What a commit makes of the rows that are owed, all of which are `left` owed afterwards.
 
@@ -190,14 +202,14 @@ class Ledger:
         lease: Lease,
         written_as: int,
         age: Age,
-        expired: Batches,
-        rejected: Collection[int] = (),
+        expired: str,
+        refused: Refusals,
         plan: PlanRef | None = None,
     ) -> Manifest:
-        """Enter tombstones for rows that were sent again to expire, by the intent that made version `written_as`.
+        """Enter tombstones for the rows in a folder, sent again to expire by the intent of version `written_as`.
 
-        The `rejected` ones stay as they were. `plan`: what is carried out by this, if it is a load of its own. Raises
-        as `commit`.
+        Those that were refused stay as they were; where a batch before may have made them expire, nobody knows. `plan`:
+        what is carried out by this, if it is a load of its own. Raises as `commit`.
         """
 
         def edit(manifest: Manifest) -> Manifest:
@@ -205,9 +217,12 @@ class Ledger:
                 raise CommitConflict.of(PlanRef(lease.load_id, written_as), manifest.version)
             return replace(manifest, intents={}, committed=plan or manifest.committed)
 
-        return self._put_on_top(
-            lease, [self.layers.tombstones(expired, age.not_after(self.now), rejected)], edit, lease.load_id
-        )
+        age = age.not_after(self.now)
+        layers = [self.layers.tombstones(expired, age, refused.rows)]
+        if refused.rows and refused.sent_before:
+            keys = (key for batch in self.layers.keys(expired, refused.rows) for key in batch["_key"].to_pylist())
+            layers.append(self.layers.unknown(self.read(), ((key, None) for key in keys), age, self.now))
+        return self._put_on_top(lease, layers, edit, lease.load_id)
 
     def invalidate(
         self,

@@ -1,11 +1,10 @@
 """What a snapshot lacks is made to expire: a second batch after the load's commit, and a second commit after that."""
 
-from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from optimove_provider.loads.ledger.lease import Lease
-from optimove_provider.loads.ledger.ledger import Ledger
+from optimove_provider.loads.ledger.ledger import NO_REFUSALS, Ledger, Refusals
 from optimove_provider.loads.ledger.query import MAX_MEMORY
 from optimove_provider.loads.plan import diff
 from optimove_provider.loads.plan.plan import Plan
@@ -51,12 +50,11 @@ def begin_expiry(ledger: Ledger, lease: Lease, plan: Plan, folder: str, max_memo
     return Expiry(rows, sent, written_as, plan.load.age)
 
 
-def commit_expiry(ledger: Ledger, lease: Lease, expiry: Expiry, rejected: Collection[int] = ()) -> None:
-    """Make tombstones of what expires, once the batch is acknowledged; of `rejected` rows, by their numbers, none.
+def commit_expiry(ledger: Ledger, lease: Lease, expiry: Expiry, refused: Refusals = NO_REFUSALS) -> None:
+    """Make tombstones of what expires, once the batch is acknowledged; of rows that were refused, none.
 
     Raises as a commit does.
     """
     if not expiry.rows and lease.load_id not in ledger.read().intents:
         return  # an earlier try has done it
-    expired = row_files.read_rows(ledger.staging, expiry.sent, ROWS.names)
-    ledger.commit_expired(lease, expiry.written_as, expiry.age, expired, rejected)
+    ledger.commit_expired(lease, expiry.written_as, expiry.age, expiry.sent, refused)

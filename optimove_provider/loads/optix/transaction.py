@@ -12,7 +12,7 @@ from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.disk.room import keeping
 from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.lease import Lease, LeaseLost, acquired
-from optimove_provider.loads.ledger.ledger import Ledger, ledger_of
+from optimove_provider.loads.ledger.ledger import Ledger, Refusals, ledger_of
 from optimove_provider.loads.optix.batch import NothingAccepted, send_batch, upload_puts
 from optimove_provider.loads.optix.expiry import TTL_SECONDS, begin_expiry, commit_expiry
 from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
@@ -142,7 +142,7 @@ class Transaction:
             if sender.parts.rows and (nothing_else or self.report.rejected > self._allowed):
                 withdraw_intent(self.ledger, lease, self.journal)
                 raise
-            self.journal.completed()
+            self.journal.completed(nothing_taken=True)
         except OptimoveProviderError as error:
             with keeping(error, "to withdraw the intent"):
                 withdraw_intent(self.ledger, lease, self.journal)
@@ -186,9 +186,10 @@ class Transaction:
             try:
                 send_batch(sender, target, self.report)
             except NothingAccepted:
-                journal.completed()  # there is nothing left to send; the records stay as they are
+                journal.completed(nothing_taken=True)  # there is nothing left to send; the records stay as they are
             refused = self._tell_expired(journal)
-        commit_expiry(self.ledger, lease, expiry, [row for row, _, _ in refused])
+        found = Refusals([row for row, _, _ in refused], journal.has_sent_before)
+        commit_expiry(self.ledger, lease, expiry, found)
         return refused
 
     def _tell_expired(self, journal: Journal) -> list[RefusedRow]:

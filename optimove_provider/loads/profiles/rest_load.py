@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -117,6 +117,7 @@ class RestLoad:
 
     `max_rejected` is a number of records, or a share of them if it is below 1. `taken` is the instant at which the
     records were taken from where they come, None for now; `generation` the one that they stand for, if that is earlier.
+    `now` is the time as the target's ledger has it, None where this worker's clock has to do.
     """
 
     staging: Staging
@@ -124,10 +125,11 @@ class RestLoad:
     max_rejected: float = 0
     taken: datetime | None = None
     generation: datetime | None = None
+    now: InitVar[datetime | None] = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, now: datetime | None) -> None:
         check_max_rejected(self.max_rejected)
-        now = self.staging.surroundings.now()
+        now = now or self.staging.surroundings.now()
         object.__setattr__(self, "taken", min(self.taken or now, now))
 
     def run(

@@ -50,7 +50,7 @@ def visibility_of(state: str, accepted: int, kept: int, in_doubt: bool) -> Visib
 
     Files that are uploaded are not known to be visible until their import is confirmed.
     """
-    if state == "uploaded" or (in_doubt and state not in ENDED):
+    if state == "uploaded" or (in_doubt and not (state in ENDED and (accepted or kept))):
         return Visibility.NOT_KNOWN
     return Visibility.VISIBLE if accepted or (state in ENDED and kept) else Visibility.NOT_VISIBLE
 

@@ -21,7 +21,7 @@ from optimove_provider.loads.progress import Progress
 from optimove_provider.loads.spool.id_warnings import IdWarnings
 from optimove_provider.loads.spool.row_files import DELETED, REFUSED, fingerprints, rows_batch
 from optimove_provider.loads.spool.slices import RowFiles, RowFilesWriter
-from optimove_provider.loads.spool.unique_keys import HASHES_AT_ONCE, refuse_duplicates
+from optimove_provider.loads.spool.unique_keys import refuse_duplicates
 from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.arrow.filled import filled
@@ -191,7 +191,7 @@ def freeze(
             columns.pop(how.deleted_column.name, None)  # it is not sent
         keyless = rejected - refused.rows
         spool = Spool(freezing.row, fit.rows, rejected, keyless, columns, fit.written, deleted=deleted.rows)
-        refuse_duplicates(staging, spool.parts, primary_key, HASHES_AT_ONCE, deleted.written)
+        refuse_duplicates(staging, primary_key, spool.parts, deleted.written)
         if findings is not None:
             ids.add_to(findings)
     return spool

@@ -157,7 +157,8 @@ class LoadState:
     frozen rows of tries that came as far as a plan. `batch` is 0 before the first request;
     `batch_opened` is empty where its progress counts no more. `held_back`, the number of a slice and a position in it,
     is the row that completes the batch, and is not sent before. `in_doubt`: a batch of an earlier plan may have been
-    completed. `completing_sent`: so may one that was left since, by a request without an answer. `has_sent`: something
+    completed. `completing_sent`: so may one that was left since, by a request without an answer. `nothing_taken`:
+    every row of the batch was refused, so that none completed it. `has_sent`: something
     may have been sent, of whatever plan. `plans` counts how often was planned; `plan` is the last one. `invalidated_as`
     is the version of the ledger in which an update has marked its keys. `prepared` is there from PREPARED on: the
     report, and the age of the rows. `stamp` is what is sent with each record, a JSON object; "" if nothing is, None
@@ -177,6 +178,7 @@ class LoadState:
     held_back: list[int] | None = None
     in_doubt: bool = False
     completing_sent: bool = False
+    nothing_taken: bool = False
     has_sent: bool = False
     plans: int = 0
     plan: dict[str, Any] = field(default_factory=dict)
@@ -417,7 +419,8 @@ class Journal:
     def completing_may_be_done(self) -> bool:
         """Whether a request that completes a batch was sent, and not surely refused: what is seen of it then is not
         known, unless it was answered."""
-        return self._state.completing_sent or self.stage in (Stage.CLOSING, Stage.COMPLETED)
+        is_sent = self.stage is Stage.CLOSING or (self.stage is Stage.COMPLETED and not self._state.nothing_taken)
+        return self._state.completing_sent or is_sent
 
     @property
     def is_completed(self) -> bool:
@@ -553,8 +556,10 @@ class Journal:
         """The request to complete the batch was surely refused: the batch is open still."""
         self._move(Stage.SENDING)
 
-    def completed(self) -> None:
-        """Remember that nothing of the batch is left to send."""
+    def completed(self, nothing_taken: bool = False) -> None:
+        """Remember that nothing of the batch is left to send. `nothing_taken`: every row was refused, so that there was
+        none to complete it with."""
+        self._state.nothing_taken = nothing_taken
         self._move(Stage.COMPLETED)
 
     def committed(self) -> None:

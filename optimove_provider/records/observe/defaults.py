@@ -5,9 +5,10 @@ from pathlib import Path
 
 from optimove_provider.contract.cells.datatypes import Attribute, is_key_column
 from optimove_provider.records.key import DCP_KEY, Key
-from optimove_provider.records.observe.identifiers import KeyObserver, OnCompared, no_progress
+from optimove_provider.records.observe.identifiers import KeyObserver
 from optimove_provider.records.observe.observer import ColumnObserver
 from optimove_provider.records.observe.pii import PiiObserver
+from optimove_provider.records.repeated.repeated_texts import OnCompared, no_progress
 
 
 def observers_for(
@@ -24,8 +25,8 @@ def observers_for(
     """The observers of a file with these names in its header: of its ids, and of all columns that may hold any text.
 
     Those are the columns of string attributes, of no attribute, and customerId. The first column that is the key
-    holds the ids. `allowed_pii` names columns that may look like personal data; `folder` is where ids go that
-    do not fit in memory; `on_compared` is told how many ids were compared, and how many there are.
+    holds the ids. `allowed_pii` names columns that may look like personal data; `folder` is where the ids are written
+    to; `on_compared` is told how many ids were compared, and how many there are.
     """
     texts = {name: one.datatype == "string" for one in attributes if (name := one.name) and not is_key_column(name)}
     keys = [column for column, name in enumerate(names) if name in key]

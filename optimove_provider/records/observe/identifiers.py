@@ -4,21 +4,30 @@ The damage to a single id shows at once. Whether an id was there before shows on
 alike is said by one rule book, `contract/cells/ids`, for files and loads alike.
 """
 
-from collections.abc import Collection, Iterator
+import time
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from optimove_provider.records.arrow.types import Integers, Mask
 from optimove_provider.records.csv_syntax.locations import Locations
 from optimove_provider.records.findings import file_rules
 from optimove_provider.records.findings.findings import ERROR, WARNING, Finding
-from optimove_provider.records.observe.comparison import AT_ONCE, MAX_MEMORY, Comparison, OnCompared, no_progress
-from optimove_provider.records.observe.marks import HAS_EXPONENT, NULL_MARKER, PADDED, UNPADDED, UNSEEN, marks
+from optimove_provider.records.observe.marks import HAS_EXPONENT, NULL_MARKER, PADDED, UNPADDED, UNSEEN, forms, marks
 from optimove_provider.records.observe.observer import CellBuffer
 from optimove_provider.records.observe.widths import Widths
-
-__all__ = ["AT_ONCE", "ID_RULES", "KeyObserver", "OnCompared", "no_progress"]
+from optimove_provider.records.repeated.repeated_texts import (
+    AT_ONCE,
+    KEPT,
+    Compared,
+    OnCompared,
+    RepeatedTexts,
+    no_progress,
+    nothing_told,
+)
 
 _MESSAGES = {
     file_rules.ID_LEADING_ZEROS.name: "shorter than the others, which have {width} digits: leading zeros may be lost",
@@ -26,9 +35,9 @@ _MESSAGES = {
     file_rules.ID_PADDING.name: "white space around the id is part of it",
     file_rules.ID_UNSEEN.name: "characters that nobody sees, or an uncommon Unicode form, are part of it: {escaped}",
     file_rules.ID_NULL.name: "a marker of null, which makes one customer of all who have no id",
-    file_rules.ID_CASE.name: "differs only in case from the id in row {first_case}",
-    file_rules.ID_LOOKALIKE.name: "differs from the id in row {first_look} only in what nobody sees: {escaped}",
-    file_rules.ID_DUPLICATE.name: "the same id as in row {first}",
+    file_rules.ID_CASE.name: "differs only in case from the id in row {first2}",
+    file_rules.ID_LOOKALIKE.name: "differs from the id in row {first1} only in what nobody sees: {escaped}",
+    file_rules.ID_DUPLICATE.name: "the same id as in row {first0}",
 }
 _REFUSED = ": an upload refuses the whole load"
 ID_RULES = tuple(rule.name for rule in file_rules.FILE_RULES["Ids"])
@@ -49,9 +58,9 @@ class KeyObserver:
     `ids.without_case` of that does (so do "ß" and "ss"). Of ids that are there several times, each row but the first is
     a finding. `errors` names the rules whose findings are errors.
 
-    The ids are written to `folder` (an existing one; without it the system's folder for temporary files), which
-    `close` empties again. `max_memory` bounds DuckDB, which compares some `at_once` ids at a time; `on_compared` is
-    told now and then how many of how many it has done. OSError or duckdb.Error if the disk is full.
+    The ids are written to a file in `folder` (without it, the system's folder for temporary files), which nobody sees
+    and which goes with the process. Some `at_once` are compared at a time; `on_compared` is told now and then how many
+    of how many were. Raises NotWritten where the disk is full.
     """
 
     def __init__(
@@ -59,7 +68,6 @@ class KeyObserver:
         column: int,
         name: str,
         folder: Path | None = None,
-        max_memory: str = MAX_MEMORY,
         at_once: int = AT_ONCE,
         on_compared: OnCompared = no_progress,
         errors: Collection[str] = (),
@@ -69,11 +77,13 @@ class KeyObserver:
         self._buffer = CellBuffer()
         self._widths = Widths()
         self._flag_counts = {rule: 0 for bit, rule in _RULE_OF_BIT.items() if bit != UNPADDED}
-        self._ids = Comparison(folder, max_memory, at_once, on_compared)
+        self._ids = RepeatedTexts(folder, forms, on_compared, at_once)
+        self._compared: Compared | None = None
+        self._seconds = 0.0
 
     def see(self, locations: Locations, cells: pa.BinaryArray) -> None:
         """Look at the next ids. ValueError after the findings were asked for."""
-        if self._ids.is_compared:
+        if self._compared:
             raise ValueError("the ids were compared already")
         if self._buffer.add(locations, cells):
             self._store()
@@ -87,64 +97,71 @@ class KeyObserver:
         for bit, rule in _RULE_OF_BIT.items():
             if rule in self._flag_counts:
                 self._flag_counts[rule] += int(np.count_nonzero(found.flags & bit))
-        places = [pa.array(one) for one in (locations.rows, locations.lines, locations.bytes)]
-        columns = [*places, cells, found.seen, found.folded, pa.array(found.flags)]
-        self._ids.add([one.filter(pa.array(~found.blank)) for one in columns] if found.blank.any() else columns)
+        started = time.monotonic()
+        if found.blank.any():
+            fit = ~found.blank
+            locations = Locations(locations.rows[fit], locations.lines[fit], locations.bytes[fit])
+            self._ids.add(locations, cells.filter(pa.array(fit)), found.hashes[fit], found.flags[fit])
+        else:
+            self._ids.add(locations, cells, found.hashes, found.flags)
+        self._seconds += time.monotonic() - started
 
-    def _compare(self) -> tuple[int, int, int]:
-        self._store()
-        is_odd = any(self._flag_counts.values()) or bool(self._widths.suspected())
-        return self._ids.compare(self._widths.full(), is_odd)
+    def _compare(self, most: int = KEPT) -> Compared:
+        """What was found; compared once, and again where more is wanted of it."""
+        if not self._compared or not (self._compared.is_all or len(self._compared.found) >= most):
+            self._store()
+            started = time.monotonic()
+            is_odd = any(self._flag_counts.values()) or bool(self._widths.suspected())
+            self._compared = self._ids.compare(most, self._is_odd if is_odd else nothing_told)
+            self._seconds += time.monotonic() - started
+        return self._compared
+
+    def _is_odd(self, flags: Integers, lengths: Integers) -> Mask:
+        return np.asarray((flags > UNPADDED) | (flags == UNPADDED) & (lengths < (self._widths.full() or 0)))
 
     def counts(self) -> Iterator[tuple[str, int]]:
         """How many findings of each rule there are, those without any left out."""
-        cases, looks, duplicates = self._compare()
+        duplicates, looks, cases = self._compare().counts
         found = {file_rules.ID_LEADING_ZEROS.name: self._widths.suspected(), **self._flag_counts}
         found |= {file_rules.ID_CASE.name: cases, file_rules.ID_LOOKALIKE.name: looks}
         found |= {file_rules.ID_DUPLICATE.name: duplicates}
         return ((rule, count) for rule, count in found.items() if count)
 
     def findings(self) -> Iterator[Finding]:
-        """What was found, in the order of the rows, in a row in that of ID_RULES."""
-        self._compare()
-        for found in self._ids.found():
-            yield from self._row_findings(**found)
+        """What was found, in the order of the rows, in a row in that of ID_RULES. The ids are compared anew for each
+        time that more than KEPT rows are wanted, then four times as many and so on."""
+        told, most = 0, KEPT
+        while True:
+            compared = self._compare(most)
+            for batch in compared.found.slice(told).to_batches(1024):
+                for found in batch.to_pylist():
+                    yield from self._row_findings(found)
+            if compared.is_all:
+                break
+            told, most = len(compared.found), 4 * most
 
-    def _row_findings(
-        self,
-        row: int,
-        line: int,
-        byte: int,
-        id: bytes,
-        flags: int,
-        first: int | None,
-        first_look: int | None,
-        first_case: int | None,
-    ) -> Iterator[Finding]:
-        value = id.decode("utf-8", "backslashreplace")
-        rules = [rule for bit, rule in _RULE_OF_BIT.items() if flags & bit]
-        rules += [file_rules.ID_CASE.name] if first_case != first_look else []
-        rules += [file_rules.ID_LOOKALIKE.name] if first_look != first else []
-        rules += [file_rules.ID_DUPLICATE.name] if first and first != row else []
-        rows = {"first": first, "first_look": first_look, "first_case": first_case}
+    def _row_findings(self, found: Mapping[str, Any]) -> Iterator[Finding]:
+        id_, flags, width = found["text"], found["flags"], self._widths.full()
+        value = id_.decode("utf-8", "backslashreplace")
+        is_odd = flags != UNPADDED or len(id_) < (width or 0)
+        rules = [rule for bit, rule in _RULE_OF_BIT.items() if flags & bit and is_odd]
+        rules += [file_rules.ID_CASE.name] if found["first2"] != found["first1"] else []
+        rules += [file_rules.ID_LOOKALIKE.name] if found["first1"] != found["first0"] else []
+        rules += [file_rules.ID_DUPLICATE.name] if found["first0"] != found["row"] else []
         for rule in rules:
             is_error = rule in self._errors
-            message = _MESSAGES[rule].format(width=self._widths.full(), escaped=ascii(value[:40]), **rows)
+            message = _MESSAGES[rule].format(width=width, escaped=ascii(value[:40]), **found)
             message += _REFUSED if is_error else ""
-            yield Finding(row, line, byte, self._name, rule, value, message, ERROR if is_error else WARNING)
-
-    @property
-    def spilled_bytes(self) -> int:
-        """The most bytes that were seen on disk between two steps of the comparison."""
-        return self._ids.spilled_bytes
+            severity = ERROR if is_error else WARNING
+            yield Finding(found["row"], found["line"], found["byte"], self._name, rule, value, message, severity)
 
     def cost(self) -> str:
         """What comparing the ids cost, in a sentence."""
         return (
-            f"{self._widths.ids:,} {'id' if self._widths.ids == 1 else 'ids'} compared in {self._ids.seconds:.1f} s, "
-            f"with {self.spilled_bytes / 1e6:,.1f} MB on disk"
+            f"{self._widths.ids:,} {'id' if self._widths.ids == 1 else 'ids'} compared in {self._seconds:.1f} s, "
+            f"with {self._ids.written / 1e6:,.1f} MB on disk"
         )
 
     def close(self) -> None:
-        """Remove the files; nothing can be asked for after that."""
+        """Remove the file; nothing can be asked for after that."""
         self._ids.close()

@@ -15,98 +15,47 @@ from optimove_provider.contract.cells.ids import (
     without_case,
 )
 from optimove_provider.records.arrow.types import Bytes, Integers, Mask, Offsets
+from optimove_provider.records.observe.cell_bytes import CellBytes
+from optimove_provider.records.repeated.text_hashes import Hashes, text_hashes
 
 UNPADDED, HAS_EXPONENT, PADDED, UNSEEN, NULL_MARKER = 1, 2, 4, 8, 16
 """One bit each, in a byte of flags that is stored with the id."""
 
 _EXPONENT = r"^\s*[+-]?[0-9](?:[.,][0-9]+)?[eE][+-]?[0-9]{1,3}\s*$"
-_SPACE, _LAST_VISIBLE = 0x20, 0x7E
 _AS_TEXT = pc.CastOptions(pa.string(), allow_invalid_utf8=True)
 
 
 class Marks(NamedTuple):
-    """By id: its flags, whether there is nothing to be seen in it, and whether it is digits alone; what is seen of it,
-    and the same without case, null where they are the id."""
+    """By id: its flags, whether there is nothing to be seen in it, whether it is digits alone, and a hash of what is
+    seen of it, without case."""
 
     flags: Bytes
     blank: Mask
     numbers: Mask
-    seen: pa.BinaryArray
-    folded: pa.BinaryArray
-
-
-_NOTHING = np.full(1, ord("-"), np.uint8)
-
-
-class _Column:
-    """A column of ids as bytes: where each starts and ends, its length, first and last byte (any if it is empty)."""
-
-    def __init__(self, cells: pa.BinaryArray) -> None:
-        self.cells = cells
-        edges = np.frombuffer(cells.buffers()[1], np.int32, len(cells) + 1, 4 * cells.offset)
-        size = int(edges[-1] - edges[0])
-        self.data = np.frombuffer(cells.buffers()[2], np.uint8, size, int(edges[0])) if size else _NOTHING
-        self.ends: Offsets = edges[1:] - edges[0]
-        self.lengths: Offsets = np.diff(edges)
-        self.first: Bytes = self.data.take(self.ends - self.lengths, mode="clip")
-        self.last: Bytes = self.data.take(self.ends - 1, mode="clip")
-
-    def rows_of(self, positions: Offsets) -> Integers:
-        """The cells that bytes belong to, each once."""
-        return np.unique(np.searchsorted(self.ends, positions, "right"))
-
-    def not_plain(self) -> Integers:
-        """The cells that are empty, padded, or have anything but visible ASCII and spaces."""
-        found = [np.flatnonzero(self.lengths == 0)]
-        low, high = int(self.data.min()), int(self.data.max())
-        if low <= _SPACE:
-            found.append(np.flatnonzero((self.first <= _SPACE) | (self.last <= _SPACE)))
-        if low < _SPACE or high > _LAST_VISIBLE:
-            odd = (self.data < _SPACE) | (self.data > _LAST_VISIBLE)
-            found.append(self.rows_of(np.flatnonzero(odd)))
-        return np.unique(np.concatenate(found)).astype(np.int64)
-
-    def picked(self, mask: Mask) -> tuple[Integers, list[bytes]]:
-        """Some cells, and where they are."""
-        rows = np.flatnonzero(mask)
-        return rows, self.cells.take(pa.array(rows)).to_pylist() if len(rows) else []
+    hashes: Hashes
 
 
 def marks(cells: pa.BinaryArray) -> Marks:
     """Look at ids, of which none is null."""
-    column = _Column(cells)
-    numbers = _numbers(column)
+    column = CellBytes(cells)
+    numbers = column.digits_alone()
     flags = np.zeros(len(cells), np.uint8)
     flags[numbers & ((column.first != ord("0")) | (column.lengths < 2))] = UNPADDED
     flags[_exponents(column)] |= HAS_EXPONENT
     flags[_null_markers(column)] |= NULL_MARKER
     blank = np.zeros(len(cells), bool)
-    folded = _lower(column, numbers)
-    looks = pa.nulls(len(cells), pa.binary())
+    hashes = text_hashes(_lower(column, numbers))
     odd = column.not_plain()
     if len(odd):
-        looks, folded = _judge_odd(column, odd, flags, blank, folded)
+        hashes[odd] = text_hashes(_judge_odd(column, odd, flags, blank))
     flags[blank] = 0
-    return Marks(flags, blank, numbers, looks, folded)
+    return Marks(flags, blank, numbers, hashes)
 
 
-_DIGIT = np.zeros(256, bool)
-_DIGIT[list(b"0123456789")] = True
-MAX_DIGITS = 64
-
-
-def _numbers(column: _Column) -> Mask:
-    numbers = _DIGIT.take(column.first) & _DIGIT.take(column.last)
-    numbers &= (column.lengths > 0) & (column.lengths <= MAX_DIGITS)
-    if numbers.any():
-        others = np.flatnonzero(column.data - np.uint8(ord("0")) > 9)
-        if len(others) > len(numbers) // 8:
-            maybe = np.flatnonzero(numbers)
-            texts = column.cells.take(pa.array(maybe))
-            numbers[maybe] = pc.match_substring_regex(texts, "^[0-9]+$").to_numpy(zero_copy_only=False)
-        else:
-            numbers[np.searchsorted(column.ends, others, "right")] = False
-    return numbers
+def forms(cell: bytes) -> tuple[bytes, bytes]:
+    """What is seen of an id, and the same without case."""
+    look = seen(cell.decode("utf-8", "surrogateescape"))
+    return look.encode("utf-8", "surrogateescape"), without_case(look).encode("utf-8", "surrogateescape")
 
 
 _BEFORE_EXPONENT, _AFTER_EXPONENT = np.zeros(256, bool), np.zeros(256, bool)
@@ -114,7 +63,7 @@ _BEFORE_EXPONENT[list(b"0123456789+- \t\n\v\f\r")] = True
 _AFTER_EXPONENT[list(b"0123456789 \t\n\v\f\r")] = True
 
 
-def _exponents(column: _Column) -> Integers:
+def _exponents(column: CellBytes) -> Integers:
     """The ids with an exponent, as a spreadsheet writes it."""
     maybe = _BEFORE_EXPONENT.take(column.first) & _AFTER_EXPONENT.take(column.last) & (column.lengths > 2)
     if not maybe.any() or not ((column.data | 0x20) == ord("e")).any():
@@ -138,37 +87,26 @@ def may_be_markers(lengths: Offsets, first: Bytes, last: Bytes) -> Mask:
     return np.asarray(_MARKER_LENGTHS.take(lengths, mode="clip") & _MARKER_FIRST.take(first) & _MARKER_LAST.take(last))
 
 
-def _null_markers(column: _Column) -> Integers:
+def _null_markers(column: CellBytes) -> Integers:
     rows, texts = column.picked(may_be_markers(column.lengths, column.first, column.last))
     found = [is_null_marker(text.decode("utf-8", "replace")) for text in texts]
     return rows[np.array(found, bool)] if len(rows) else rows
 
 
-def _lower(column: _Column, numbers: Mask) -> pa.BinaryArray:
-    """The ids without the case of ASCII; null where they have none."""
-    nothing = pa.nulls(len(column.cells), pa.binary())
+def _lower(column: CellBytes, numbers: Mask) -> pa.BinaryArray:
+    """The ids without the case of ASCII."""
     if numbers.all() or not (column.data - np.uint8(ord("A")) < 26).any():
-        return nothing
-    lower = pc.ascii_lower(pc.cast(column.cells, options=_AS_TEXT)).cast(pa.binary())
-    return pc.if_else(pc.equal(lower, column.cells), pa.scalar(None, pa.binary()), lower)
+        return column.cells
+    return pc.ascii_lower(pc.cast(column.cells, options=_AS_TEXT)).cast(pa.binary())
 
 
-def _judge_odd(
-    column: _Column, odd: Integers, flags: Bytes, blank: Mask, folded: pa.BinaryArray
-) -> tuple[pa.BinaryArray, pa.BinaryArray]:
-    """Judge ids text by text, and write down what they are; returns what is seen of all, and the same without case."""
-    looks, cases = [], []
+def _judge_odd(column: CellBytes, odd: Integers, flags: Bytes, blank: Mask) -> pa.BinaryArray:
+    """Judge ids text by text, and write down what they are; returns what is seen of each, without case."""
+    loosest = []
     for row, cell in zip(odd.tolist(), column.cells.take(pa.array(odd)).to_pylist(), strict=True):
         text = cell.decode("utf-8", "surrogateescape")
         look = seen(text)
         blank[row] = not look
         flags[row] |= is_padded(text) * PADDED | has_unseen(text) * UNSEEN | is_null_marker(look) * NULL_MARKER
-        looks.append(look.encode("utf-8", "surrogateescape"))
-        cases.append(without_case(look).encode("utf-8", "surrogateescape"))
-    mask = np.zeros(len(flags), bool)
-    mask[odd] = True
-    where, nothing = pa.array(mask), pa.nulls(len(flags), pa.binary())
-    return (
-        pc.replace_with_mask(nothing, where, pa.array(looks, pa.binary())),
-        pc.replace_with_mask(folded, where, pa.array(cases, pa.binary())),
-    )
+        loosest.append(without_case(look).encode("utf-8", "surrogateescape"))
+    return pa.array(loosest, pa.binary())

@@ -12,9 +12,9 @@ from optimove_provider.records.findings.findings import Finding
 
 
 class CellBuffer:
-    """Collects cells until there are enough to look at: a call may bring a single one."""
+    """Collects cells until there are enough to look at: a call may bring a single one, and mostly brings a block's."""
 
-    ENOUGH, ENOUGH_BYTES = 1 << 16, 4 << 20
+    ENOUGH, ENOUGH_BYTES = 1 << 15, 4 << 20
 
     def __init__(self) -> None:
         self._locations: list[Locations] = []
@@ -31,12 +31,15 @@ class CellBuffer:
 
     def take(self) -> tuple[Locations, pa.BinaryArray]:
         """Everything collected since the last call."""
+        self._count = self._bytes = 0
+        if len(self._cells) == 1:
+            return self._locations.pop(), self._cells.pop()
         rows, lines, offsets = (
             np.concatenate([getattr(locations, name) for locations in self._locations] or [np.empty(0, np.int64)])
             for name in ("rows", "lines", "bytes")
         )
         cells = pa.concat_arrays(self._cells or [pa.array([], pa.binary())])
-        self._locations, self._cells, self._count, self._bytes = [], [], 0, 0
+        self._locations, self._cells = [], []
         return Locations(rows, lines, offsets), cells
 
 

@@ -12,11 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from optimove_provider.records.arrow.types import Bytes, Mask
+from optimove_provider.records.arrow.types import Bytes, Integers, Mask
 from optimove_provider.records.csv_syntax.locations import Locations
 from optimove_provider.records.findings import file_rules
 from optimove_provider.records.findings.findings import WARNING, Finding
+from optimove_provider.records.observe.cell_bytes import CellBytes
 from optimove_provider.records.observe.observer import CellBuffer
+from optimove_provider.records.observe.sampled_rows import SampledRows
 
 PII_RULES = tuple(rule.name for rule in file_rules.FILE_RULES["Personal data"])
 MIN_SHARE = 0.1
@@ -24,7 +26,6 @@ MIN_SHARE = 0.1
 MIN_HITS = 5
 LUHN_SHARE = 0.5
 """Of the numbers that could be of cards. One in ten of any numbers has a right check digit."""
-
 # Words of a column's name, in this order and side by side. "Alone" words are the whole name: with others they say more
 # often something else (mobile_app, pan_size, name_of_shop).
 WORDS: Mapping[str, tuple[str, ...]] = {
@@ -154,11 +155,22 @@ def _mask(cells: pa.BinaryArray, pattern: str) -> Mask:
     return np.asarray(pc.match_substring_regex(cells, pattern).to_numpy(zero_copy_only=False))
 
 
-def _emails(cells: pa.BinaryArray) -> Mask:
-    mask = np.asarray(pc.match_substring(cells, "@").to_numpy(zero_copy_only=False)).copy()
-    if mask.any():
-        mask[mask] = _mask(cells.filter(pa.array(mask)), _EMAIL)
-    return mask
+_NUMBER_FIRST, _NUMBER_LAST = np.zeros(256, bool), np.zeros(256, bool)
+_NUMBER_FIRST[list(b"0123456789+(t \t\n\v\f\r")] = True
+_NUMBER_LAST[list(b"0123456789 ()./+-\t\n\v\f\r")] = True
+_NUMBER_LEAST, _CARD_LEAST, _CARD_MOST = 9, 14, 19
+
+
+def _may_be_emails(column: CellBytes) -> Integers:
+    return column.rows_of(np.flatnonzero(column.data == ord("@")))
+
+
+def _may_be_numbers(column: CellBytes) -> Integers:
+    """The cells that begin, end and are as long as _NUMBER_SHAPE asks: few others. Digits alone are a card's if any."""
+    maybe = _NUMBER_FIRST.take(column.first) & _NUMBER_LAST.take(column.last) & (column.lengths >= _NUMBER_LEAST)
+    if maybe.any():
+        maybe &= ~column.digits_alone() | (column.lengths >= _CARD_LEAST) & (column.lengths <= _CARD_MOST)
+    return np.flatnonzero(maybe)
 
 
 def is_card(digits: pa.BinaryArray) -> Mask:
@@ -180,20 +192,36 @@ def _luhn(digits: Bytes) -> Mask:
     return np.asarray(total % 10 == 0)
 
 
+@dataclass(frozen=True, slots=True)
+class _Some:
+    """Some of the cells that have locations: which, by index, and what is in them."""
+
+    locations: Locations
+    rows: Integers
+    cells: pa.BinaryArray
+
+    def filter(self, mask: Mask) -> "_Some":
+        return _Some(self.locations, self.rows[mask], self.cells.filter(pa.array(mask)))
+
+
 @dataclass(slots=True)
 class _Kind:
-    """What was found of one kind: how many `hits` among how many `candidates`, and the first of them."""
+    """What was found of one kind: `hits` among `candidates`, for how many cells the hits stand, and the first one."""
 
     hits: int = 0
     candidates: int = 0
+    stand_for: int = 0
     first: tuple[int, int, int, str] | None = None
 
-    def add(self, locations: Locations, cells: pa.BinaryArray, mask: Mask, hide: Callable[[str], str]) -> None:
-        self.hits += int(np.count_nonzero(mask))
-        if self.first is None and mask.any():
-            at = int(mask.argmax())
-            shown = hide(cells[at].as_py().decode("utf-8", "replace"))
-            self.first = int(locations.rows[at]), int(locations.lines[at]), int(locations.bytes[at]), shown
+    def add(self, some: _Some, hide: Callable[[str], str], weight: int) -> None:
+        self.hits += len(some.rows)
+        self.stand_for += len(some.rows) * weight
+        if self.first is None and len(some.rows):
+            at, cell = int(some.rows[0]), some.cells[0].as_py()
+            row, line, byte = (
+                int(one[at]) for one in (some.locations.rows, some.locations.lines, some.locations.bytes)
+            )
+            self.first = row, line, byte, hide(cell.decode("utf-8", "replace"))
 
 
 @dataclass(slots=True)
@@ -204,6 +232,8 @@ class PiiObserver:
     address, of a phone number as people write it (a plus sign or separators: digits alone are none), of a US
     social-security number with its separators, or of a card number with a right check digit. One finding a kind, with
     the location of the first such cell; its value is masked.
+
+    Where many cells look like it at first sight, not all are looked at (`SampledRows`).
     """
 
     column: int
@@ -211,6 +241,8 @@ class PiiObserver:
     min_share: float = MIN_SHARE
     min_hits: int = MIN_HITS
     _filled: int = field(default=0, init=False)
+    _stand_for: int = field(default=0, init=False)
+    _sample: SampledRows = field(default_factory=SampledRows, init=False)
     _buffer: CellBuffer = field(default_factory=CellBuffer, init=False)
     _kinds: dict[str, _Kind] = field(default_factory=lambda: {rule: _Kind() for rule in PII_RULES}, init=False)
 
@@ -221,21 +253,34 @@ class PiiObserver:
 
     def _check(self) -> None:
         locations, cells = self._buffer.take()
-        self._filled += int(np.count_nonzero(pc.binary_length(cells).to_numpy(zero_copy_only=False)))
-        self._kinds["pii-email"].add(locations, cells, _emails(cells), mask_email)
-        rows = np.flatnonzero(_mask(cells, _NUMBER_SHAPE))
-        if len(rows):
-            at = Locations(locations.rows[rows], locations.lines[rows], locations.bytes[rows])
-            self._check_numbers(at, cells.take(pa.array(rows)))
+        for part in self._sample.parts(locations.rows):
+            places = Locations(locations.rows[part], locations.lines[part], locations.bytes[part])
+            self._look(places, cells.slice(part.start, part.stop - part.start))
 
-    def _check_numbers(self, locations: Locations, cells: pa.BinaryArray) -> None:
-        self._kinds["pii-phone"].add(locations, cells, _mask(cells, _PHONE), mask_digits)
-        self._kinds["pii-ssn"].add(locations, cells, _mask(cells, _SSN), mask_digits)
-        shaped = _mask(cells, _CARD_SHAPE)
-        digits = pc.replace_substring_regex(cells.filter(pa.array(shaped)), r"[\s-]", "")
-        self._kinds["pii-card"].candidates += len(digits)
-        shaped[shaped] = is_card(digits)
-        self._kinds["pii-card"].add(locations, cells, shaped, mask_digits)
+    def _look(self, locations: Locations, cells: pa.BinaryArray) -> None:
+        column = CellBytes(cells)
+        filled = int(np.count_nonzero(column.lengths))
+        self._filled += filled
+        self._stand_for += filled * self._sample.weight
+        emails, numbers = _may_be_emails(column), _may_be_numbers(column)
+        self._sample.cost(len(cells), len(emails) + len(numbers))
+        if len(emails):
+            some = _Some(locations, emails, cells.take(pa.array(emails)))
+            self._add("pii-email", some.filter(_mask(some.cells, _EMAIL)), mask_email)
+        if len(numbers):
+            some = _Some(locations, numbers, cells.take(pa.array(numbers)))
+            self._check_numbers(some.filter(_mask(some.cells, _NUMBER_SHAPE)))
+
+    def _check_numbers(self, some: _Some) -> None:
+        self._add("pii-phone", some.filter(_mask(some.cells, _PHONE)), mask_digits)
+        self._add("pii-ssn", some.filter(_mask(some.cells, _SSN)), mask_digits)
+        some = some.filter(_mask(some.cells, _CARD_SHAPE))
+        self._kinds["pii-card"].candidates += len(some.rows)
+        digits = pc.replace_substring_regex(some.cells, r"[\s-]", "")
+        self._add("pii-card", some.filter(is_card(digits)), mask_digits)
+
+    def _add(self, rule: str, some: _Some, hide: Callable[[str], str]) -> None:
+        self._kinds[rule].add(some, hide, self._sample.weight)
 
     def counts(self) -> Iterator[tuple[str, int]]:
         """One for each kind that was found."""
@@ -250,12 +295,15 @@ class PiiObserver:
     def _is_found(self, rule: str, kind: _Kind) -> bool:
         if rule == "pii-card" and kind.hits < LUHN_SHARE * kind.candidates:
             return False
-        return kind.hits >= max(self.min_hits, self.min_share * self._filled)
+        return kind.hits >= self.min_hits and kind.stand_for >= self.min_share * self._stand_for
 
     def _finding(self, rule: str, kind: _Kind) -> Finding:
         row, line, byte, value = kind.first or (0, 0, 0, "")
-        share = f"{kind.hits} of {self._filled} cells that are not empty ({kind.hits / self._filled:.1%})"
-        message = f"{share} look like {_LOOKS_LIKE[rule]}, this one is the first: {_ADVICE}"
+        share = kind.stand_for / self._stand_for
+        said = f"{kind.hits} of {self._filled} cells that are not empty ({share:.1%})"
+        if self._sample.is_sampled:
+            said = f"{kind.hits} of the {self._filled} cells looked at, about {share:.1%} of all that are not empty,"
+        message = f"{said} look like {_LOOKS_LIKE[rule]}, this one is the first: {_ADVICE}"
         return Finding(row, line, byte, self.name, rule, value, message, WARNING)
 
     def cost(self) -> str:

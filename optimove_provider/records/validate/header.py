@@ -266,4 +266,4 @@ def _judge_cell(rule: Rule, strict: bool, cell: str) -> Verdict:
 def _printable(text: str) -> str:
     """Write bytes that are not UTF-8 as \\xNN; long text is cut first, as nobody will see its end."""
     cut = text[:MAX_VALUE_CHARACTERS]
-    return cut.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return cut if cut.isascii() else cut.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

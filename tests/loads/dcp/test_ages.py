@@ -1,6 +1,8 @@
 """Nothing older over newer in a table: profiles and imports, full deltas, and feeds of other columns."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -16,6 +18,7 @@ from optimove_provider.loads.profiles.profiles import ProfileEncoder, write_prof
 from optimove_provider.loads.profiles.rest_load import RestLoad
 from optimove_provider.loads.report.report import Report
 from optimove_provider.options import Guards
+from optimove_provider.surroundings import REAL
 from tests.support import s3_target
 from tests.support.dcp.profiles import ATTRIBUTES, client, load, state, table
 from tests.support.dcp_imports import another, full
@@ -67,6 +70,17 @@ def test_a_window_that_is_not_over_makes_a_write_no_newer_than_it_is(client, sta
     encoder = ProfileEncoder.to(ATTRIBUTES)
     write_profiles(client, client.read_table(table), [{"customerId": "1", "ltv": 1}], encoder, future)
     assert written(client, table, load, {"1": 2}, NOON + HOUR).accepted == 1
+
+
+def test_what_is_written_later_counts_although_the_clock_was_behind(client, state, table, load):
+    for ltv, seconds_ahead in ((1, 12), (2, -12)):
+        now = partial(lambda ahead: REAL.now() + timedelta(seconds=ahead), seconds_ahead)
+        place = replace(load.staging, surroundings=replace(REAL, now=now))
+        ledger = ledger_of(place, "dcp", client.settings.host, str(table))
+        later = RestLoad(place, Report(f"write {ltv}", {}), now=ledger.now)
+        records = [{"customerId": "1", "ltv": ltv}]
+        write_profiles(client, client.read_table(table), records, ProfileEncoder.to(ATTRIBUTES), later)
+        assert (later.report.accepted, held(state, table)) == (1, {"1": ltv})
 
 
 def test_a_write_waits_for_another_load_into_its_table(client, state, table, load):

@@ -156,3 +156,21 @@ def test_a_retry_goes_on_where_the_last_try_ended_and_suppresses_once(target):
     assert len(left(target)) == 1000
     assert account(target.expire(keys, load_id=LOAD_ID, suppress=True)) == ("committed", 6000, 0, 0)
     assert len(target.bodies) == 1
+
+
+def test_of_a_key_that_is_refused_when_it_comes_again_nobody_knows_whether_it_is_there(target):
+    target.sync({"a": "1", "b": "1"}, night(0))
+    target.bodies.clear()
+    target.kill_at, target.killed_after = 1, True
+    with pytest.raises(Killed):
+        target.expire(["a"], night(1), load_id=LOAD_ID)
+    target.kill_at = 0
+    target.let_a_minute_pass()
+    target.state.switches = Switches(poison="a")
+    with pytest.raises(TooManyRejected):
+        target.expire(["a"], night(1), load_id=LOAD_ID)
+    assert target.report.visibility == "not known"
+    target.state.switches = Switches()
+    assert left(target) == {"b": "1"}
+    assert target.sync({"a": "1", "b": "1"}, night(2)).plan["unknown"] == 1
+    assert left(target) == {"a": "1", "b": "1"}

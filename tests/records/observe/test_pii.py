@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.records.csv_syntax.locations import Locations
 from optimove_provider.records.findings.findings import WARNING
+from optimove_provider.records.observe import pii
 from optimove_provider.records.observe.defaults import observers_for
 from optimove_provider.records.observe.identifiers import KeyObserver
 from optimove_provider.records.observe.pii import PII_RULES, PiiObserver, is_card, mask_digits, mask_email, pii_names
+from optimove_provider.records.observe.sampled_rows import STRETCH
 
 RANDOM = np.random.default_rng(11)
 
@@ -214,3 +216,67 @@ def test_who_watches_which_column(tmp_path):
     assert {type(one) for one in observers_for(names, ATTRIBUTES, identifiers=False)} == {PiiObserver}
     assert observers_for([], ATTRIBUTES) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def at_random(rng, count):
+    """Cells among which all kinds, and what looks like them at first sight, are more or less frequent."""
+    pools = [EMAILS, PHONES, CARDS, SSNS, *HARMLESS.values(), ["word"], [""]]
+    shares = rng.dirichlet(np.full(len(pools), 0.2))
+    return [pools[kind][rng.integers(len(pools[kind]))] for kind in rng.choice(len(pools), count, p=shares)]
+
+
+def plainly(cells):
+    """(rule, first row, hits) by asking each cell for each expression."""
+    raw = [one if isinstance(one, bytes) else one.encode() for one in cells]
+    column = pa.array(raw, pa.binary())
+    masks = {
+        "pii-email": pii._mask(column, pii._EMAIL),
+        "pii-phone": pii._mask(column, pii._PHONE),
+        "pii-ssn": pii._mask(column, pii._SSN),
+    }
+    shaped = pii._mask(column, pii._CARD_SHAPE)
+    digits = pa.array(["".join(filter(str.isdigit, one.decode("latin-1"))).encode() for one in raw], pa.binary())
+    masks["pii-card"] = shaped & is_card(digits)
+    filled = sum(map(bool, raw))
+    enough = {rule: mask for rule, mask in masks.items() if mask.sum() >= max(5, 0.1 * filled)}
+    if masks["pii-card"].sum() < 0.5 * shaped.sum():
+        enough.pop("pii-card", None)
+    return sorted((int(mask.argmax()) + 1, int(mask.sum()), rule) for rule, mask in enough.items())
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_few_cells_are_asked_for_the_expressions_and_none_is_missed(seed):
+    cells = at_random(np.random.default_rng(seed), 300)
+    found = [(one.row, int(one.message.split()[0]), one.rule) for one in observe(cells, size=97)]
+    assert sorted(found) == plainly(cells)
+
+
+def observe_long(pieces, sizes):
+    """Show (cell, count) pieces, of many rows, in calls of these sizes."""
+    cells = pa.concat_arrays([pa.array([cell.encode()]).take(pa.array(np.zeros(n, int))) for cell, n in pieces])
+    rows, looking, start = np.arange(1, len(cells) + 1), PiiObserver(2, "note"), 0
+    while start < len(cells):
+        size = sizes[start % len(sizes)]
+        part = rows[start : start + size]
+        looking.see(Locations(part, part, part), cells.slice(start, size))
+        start += size
+    return [(one.rule, one.row, one.message.partition(":")[0]) for one in looking.findings()]
+
+
+def test_costly_columns_are_sampled_and_the_finding_says_so():
+    pieces = [("a@example.com", 20 * STRETCH)]
+    expected = f"{6 * STRETCH} of the {6 * STRETCH} cells looked at, about 100.0% of all that are not empty, look like"
+    for sizes in ([STRETCH], [50_001], [300_007, 40_000]):
+        (found,) = observe_long(pieces, sizes)
+        assert found[:2] == ("pii-email", 1)
+        assert found[2].startswith(expected)
+
+
+def test_a_run_of_rows_is_found_and_what_is_plain_is_looked_at_whole():
+    dates = [("2022-05-02", 20 * STRETCH), ("+14155550123", 8 * STRETCH), ("2022-05-02", 12 * STRETCH)]
+    (found,) = observe_long(dates, [60_000])
+    assert found[:2] == ("pii-phone", 27 * STRETCH + 1)
+    words = [("word", 20 * STRETCH), ("+14155550123", 3 * STRETCH), ("word", 5 * STRETCH)]
+    (found,) = observe_long(words, [60_000])
+    assert found == ("pii-phone", 20 * STRETCH + 1, found[2])
+    assert found[2].startswith(f"{3 * STRETCH} of {28 * STRETCH} cells that are not empty (10.7%) look like")

@@ -5,6 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from optimove_provider.clients.dcp import DcpClient
+from optimove_provider.loads.dcp.options import table_ledger
 from optimove_provider.loads.profiles.profiles import ProfileEncoder, write_profiles
 from optimove_provider.loads.profiles.rest_load import RestLoad
 from optimove_provider.loads.report.begun import tell_begun
@@ -25,13 +26,16 @@ def write(table: "DcpTable", one: "Try", waited: float) -> Report:
     report = Report(one.load_id, target, task=f"task crm.{task.name} of run run", mode="profiles")
     tell_begun(staging, report)
     registered, attributes = client.read_table(table.table_id), client.list_attributes(table.table_id)
-    taken = staging.surroundings.now() - (timedelta(0) if task.is_file else timedelta(seconds=waited))
+    ledger = table_ledger(staging, report)
+    now = ledger.now if ledger else staging.surroundings.now()
+    was_there = waited > 0 and not task.is_file
     table.world.step("open the source")
     records = [
         {"customerId": key, **{name: _value(name, cell) for name, cell in cells.items()}}
         for key, cells in table.rows(task).items()
     ]
-    load = RestLoad(staging, report, 99, taken, task.generation)
+    taken = staging.surroundings.now() - timedelta(seconds=waited) if was_there else None
+    load = RestLoad(staging, report, 99, taken, task.generation, now)
     write_profiles(client, registered, records, ProfileEncoder.to(attributes), load)
     return report
 

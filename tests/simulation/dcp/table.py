@@ -1,6 +1,7 @@
 """A table of DCP in a world: which tasks load it, and what must be true of it."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -61,11 +62,11 @@ class DcpTable:
             (uploads, "MIN_FILE_BYTES", FILE_BYTES),
             (row_check, "BLOCK_BYTES", 64),
         )
-        poison = random.choice((0.0, 0.15))
+        poison = random.choice((0.0, 0.2))
         keys = [f"{NAME}-{number}" for number in range(KEYS)]
         self.source = Source(Random(random.random()), keys, DAYS, 0.5, random.choice((0.1, 0.3)), poison, world.cut)
         self._kinds = Kinds(KINDS)
-        self.settings = replace(SETTINGS, upload_history_url=random.choice((HISTORY, "")))
+        self.settings = replace(SETTINGS, upload_history_url=random.choice((HISTORY, "", "")))
         self.vendor = Vendor(self, random)
         # A file of which no profile shows anything counts as open for twelve hours.
         self.waits = 12.0 if self.settings.upload_history_url else 60.0
@@ -96,16 +97,17 @@ class DcpTable:
         except OverwritesNewer:
             task.kind = task.kind.replace("full", "changed").replace("unwaited", "changed")  # as the error says
             raise
-        except OtherColumns:
-            self._split(task)
+        except OtherColumns as error:
+            self._split(task, str(error))
             raise
         self._check_done(task, report)
         return report
 
-    def _split(self, task: TableTask) -> None:
+    def _split(self, task: TableTask, told: str) -> None:
         """As the error says: a person writes the attributes that newer loads have, and the others, in a task each; and
         gives an old write up that is refused all the same, as profiles of other attributes are newer."""
-        others = tuple(name for name in task.columns if name not in self._columns)
+        lacking = re.findall(r"'(\w+)'", told.partition(" lack ")[2].partition(", whose")[0])
+        others = tuple(name for name in task.columns if name in lacking)
         if task.kind != PROFILES or not others:
             return
         is_split, task.columns = others != task.columns, tuple(one for one in task.columns if one not in others)

@@ -62,6 +62,8 @@ class Write:
     waits: bool
     """Whether it is sent only while no file is open that might overwrite it: an import of what changed, unless a person
     has said that there is none."""
+    settles: bool = False
+    """Whether a person has said so, and may be wrong by now."""
     looking_done: frozenset[int] = frozenset()
     """The files, by their numbers, that were open then, and could not be told from imported ones: there is no history,
     and each profile of them has their values, or newer ones, by others."""
@@ -163,7 +165,8 @@ class Vendor:
         body = self._spoilt(key, fault)
         self.state.objects.put(key, body)  # type: ignore[attr-defined]  # it is in memory
         waits, looking_done = self.target.waits_for_files(sender.task), self._looking_done()
-        self._writes.append(Write(sender.task.name, world.scheduler.clock, waits, looking_done))
+        settles = sender.task.settles  # type: ignore[attr-defined]  # it is of this table
+        self._writes.append(Write(sender.task.name, world.scheduler.clock, waits, settles, looking_done))
         self._brings.append(_brought_by(self.s3.objects[key][0]))
         advance(self.state)
         upload, after = self.state.uploads[-1], self._delay()
@@ -265,6 +268,8 @@ class Vendor:
         newer, number = before[1], next((n for n, (_, by) in enumerate(self._files) if by is write), -1)
         if number in newer.looking_done:
             self.world.coverage.has("files", "one looks imported, and is not")
+            self.misled.add(place)
+        elif newer.settles:
             self.misled.add(place)
         elif not _may_fall(newer, write):
             self.world.breaks(f"{place} fell from version {before[0]} of {newer} to {version} of {write}")

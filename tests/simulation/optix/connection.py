@@ -54,7 +54,7 @@ class OptixConnection:
     def __init__(self, world: "World", random: Random) -> None:
         self.world, number = world, sum(isinstance(one, OptixConnection) for one in world.targets)
         self.name, self.uuid = NAMES[number], f"00000000-0000-4000-8000-{number + 1:012}"
-        poison = random.choice((0.0, 0.15))
+        poison = random.choice((0.0, 0.25))
         keys = [key_name(self.name, number) for number in range(KEYS)]
         self.source = Source(Random(random.random()), keys, DAYS, 0.5, random.choice((0.1, 0.3)), poison, world.cut)
         self._kinds = Kinds(KINDS)
@@ -158,7 +158,7 @@ class OptixConnection:
         judge = self.vendor.judge
         seen = judge.expired if report.mode == "expire" else judge.brought
         if self._is_plain and report.visibility == "not visible" and seen.get(report.load_id):
-            self.world.breaks(f"{report.task} is said to be not visible: {dict(seen[report.load_id])}")
+            self.world.breaks(f"{report.task} is said to be not visible: {seen[report.load_id]}")
 
     def _succeeded(self, one: Try, report: Report) -> None:
         task, judge = one.task, self.vendor.judge

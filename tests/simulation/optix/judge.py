@@ -56,10 +56,13 @@ class Judge:
                 self.brought[sender.load_id][batch].add(key)
                 self._is_there(sender, key, record.data)
 
-    def refused(self) -> set[str]:
+    def refused(self, sender: "Try", batch: str) -> set[str]:
         """The keys that are there after a request although it was refused: nobody can know."""
         records, self.heard = self.heard, {}
-        return {record.data["id"] for record in records.values()}
+        keys = {record.data["id"] for record in records.values()}
+        if keys:
+            self.brought[sender.load_id][batch] |= keys
+        return keys
 
     def _expires(self, sender: "Try", key: str, word: Cell | None) -> None:
         if key in self.suppressed or sender.task.kind == "suppress":

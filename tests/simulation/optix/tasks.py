@@ -27,7 +27,7 @@ KINDS = {
     "approved delta with deletions": 2,
     "expire": 2,
     "suppress": 2,
-    "replay": 2,
+    "replay": 3,
 }
 """How often each is. Approved: a person looks at the plan of a dry run, and lets that one be carried out. Replay: the
 rejected rows of another task's load are mended, and sent again."""

@@ -103,7 +103,7 @@ class Vendor:
         if isinstance(answer, Response) and answer.ok:
             self.judge.accepted(sender, batch_of(request))
         else:
-            self.doubted |= self.judge.refused()
+            self.doubted |= self.judge.refused(sender, batch_of(request))
         if is_late:  # it was sent in time
             self.state.violations = known
         self.world.tell(f"{name}: {_status(answer)} {_summary(request)}{' late' if is_late else ''}")
