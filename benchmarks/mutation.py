@@ -20,6 +20,7 @@ PLACE = ROOT / ".run/mutation"
 FATES = {0: "survived", 1: "killed", 3: "killed", 5: "without a test", 33: "without a test", 36: "timed out"}
 FATES |= {-24: "timed out", 24: "timed out", 152: "timed out", -6: "killed", -11: "killed"}
 TESTED_IN = {
+    "contract/dcp/config.py": ["tests/contract/dcp"],
     "loads/dcp/in_doubt.py": ["tests/loads/dcp/test_in_doubt.py", "tests/loads/evidence/test_upload_history.py"],
     "loads/ledger/lease.py": ["tests/loads/ledger/test_lease.py", "tests/loads/ledger/test_public_reports.py"],
     "loads/plan/guards.py": ["tests/loads/plan/test_guards.py", "tests/loads/optix/test_guards.py"],
