@@ -1,6 +1,7 @@
 """Attributes from a list of them, or from the types of a data file's columns: nothing is guessed from values."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO
 
@@ -24,10 +25,8 @@ def listed_attributes(where: str, listed: Any) -> list[Attribute]:
             read.append(Attribute.from_json(_mapping(entry)))
         except ValueError as error:
             complaints.append(str(error))
-    names = [attribute.name for attribute in read if not attribute.archived]
-    complaints += [
-        f"attribute {name!r} is listed twice: leave one out" for name in dict.fromkeys(names) if names.count(name) > 1
-    ]
+    counts = Counter(attribute.name for attribute in read if not attribute.archived)
+    complaints += [f"attribute {name!r} is listed twice: leave one out" for name, count in counts.items() if count > 1]
     if complaints:
         raise SettingsError(f"{where}: " + "; ".join(complaints))
     return usable(one_of_each_name(read))

@@ -6,10 +6,10 @@ from io import BytesIO
 from optimove_provider.contract.cells.datatypes import Attribute
 from optimove_provider.records.csv_syntax.certainty import Certainty
 from optimove_provider.records.csv_syntax.lookahead import LookaheadStream
-from optimove_provider.records.csv_syntax.reader import RecordReader
 from optimove_provider.records.findings.findings import ERROR, WARNING, Finding, Findings
 from optimove_provider.records.validate.header import HeaderSchema
 from optimove_provider.records.validate.validate import Options
+from tests.support.rows.plain_reader import RecordReader
 
 
 def check_rowwise(raw: bytes, attributes: Sequence[Attribute], options: Options) -> Findings:

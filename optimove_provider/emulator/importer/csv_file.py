@@ -8,6 +8,7 @@ characters.
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO
@@ -74,7 +75,7 @@ def _columns(header: Sequence[str], table: Table) -> list[Attribute | None]:
     if sum(is_key_column(name) for name in header) != 1:
         raise BadFile("the header must name customerId, once")
     # Guess: a column twice is refused; so is an archived attribute, which can neither be read nor written.
-    if twice := [name for name in dict.fromkeys(header) if header.count(name) > 1]:
+    if twice := [name for name, count in Counter(header).items() if count > 1]:
         raise BadFile(f"the header names twice: {', '.join(map(repr, twice))}")
     registered = {name: found.attribute for name, found in table.attributes.items() if not found.attribute.archived}
     unknown = [name for name in header if not is_key_column(name) and name not in registered]

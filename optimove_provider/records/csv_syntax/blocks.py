@@ -8,6 +8,7 @@ where it is known which they are: Arrow is given the text without them.
 """
 
 import codecs
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -22,43 +23,45 @@ _LF, _CR, _SPACE, _QUOTE = 10, 13, 32, 34
 _COMMON = 0xFF ^ _LF ^ _QUOTE
 """The bits in which a line feed and a quote are alike: one comparison finds both, and two characters that are rare."""
 
+_BYTE_ORDER_MARK = re.compile(rb"[\r\n]*+(?P<mark>%b)" % codecs.BOM_UTF8)
+"""At the start of the first record."""
 _SLICE = 1 << 18
 """So many bytes, and what is derived from them, stay in a processor's cache."""
 _MOST_SPACES = 256
 """Before a quote. Where there are more, the text is odd."""
 
 
-def _no_spaces() -> Offsets:
+def _none() -> Offsets:
     return np.empty((0, 2), np.int64)
 
 
 @dataclass(frozen=True, slots=True)
 class RegularPart:
-    """The beginning of a block that is regular: whole records, none of them blank.
+    """The beginning of a block that is regular: `size` bytes of whole records and blank lines.
 
-    `ends` are the offsets after each record, `newlines` those of all line feeds; `has_returns` is False if there is no
-    carriage return. `odd` says that a record which is not regular follows; otherwise the rest of the block is the
-    beginning of a record. `spaces`: two columns, where spaces before an opening quote start, and where the quote is.
+    `starts` are the offsets of the records, none of them blank, `ends` those after them, `newlines` those of all line
+    feeds; `has_returns` is False if there is no carriage return. `odd` says that a record which is not regular follows;
+    otherwise the rest of the block is the beginning of a record. Each in two columns, where they start and end:
+    `blanks`, the blank lines; `spaces`, those before an opening quote; `left_out`, both, in their order.
     """
 
+    size: int
+    starts: Offsets
     ends: Offsets
     newlines: Offsets
     has_returns: bool
     odd: bool
-    spaces: Offsets = field(default_factory=_no_spaces)
-
-    @property
-    def size(self) -> int:
-        """Bytes of the part."""
-        return int(self.ends[-1]) if len(self.ends) else 0
+    blanks: Offsets = field(default_factory=_none)
+    spaces: Offsets = field(default_factory=_none)
+    left_out: Offsets = field(default_factory=_none)
 
     def start(self, record: int) -> int:
-        """The offset at which a record starts."""
-        return int(self.ends[record - 1]) if record else 0
+        """The offset at which a record starts; of the one after the last, where the part ends."""
+        return int(self.starts[record]) if record < len(self.starts) else self.size
 
-    def line(self, record: int) -> int:
-        """How many lines of the block end before a record starts."""
-        return int(np.searchsorted(self.newlines, self.start(record)))
+    def lines_before(self, offsets: Offsets) -> Offsets:
+        """How many lines of the block end before some offsets."""
+        return np.searchsorted(self.newlines, offsets)
 
     def first_ending(self, block: bytes, crlf: bool) -> int | None:
         """The first record that ends with CR and LF, or with LF alone, as `crlf` says."""
@@ -70,48 +73,74 @@ class RegularPart:
         return int(found[0]) if len(found) else None
 
     @property
-    def lines(self) -> int:
-        """How many lines end in the part."""
-        return int(np.searchsorted(self.newlines, self.size))
-
-    @property
     def spaced_records(self) -> Offsets:
         """The record that each of the `spaces` is in."""
         return np.searchsorted(self.ends, self.spaces[:, 0], "right")
 
-    def without_spaces(self, block: bytes, start: int, end: int) -> bytes:
-        """The text from one offset to another, without the `spaces`, of which none is cut."""
-        first, last = np.searchsorted(self.spaces[:, 0], (start, end))
-        if first == last:
-            return block[start:end]
-        edges = np.zeros(end - start + 1, np.int8)
-        edges[self.spaces[first:last, 0] - start] = 1
-        edges[self.spaces[first:last, 1] - start] = -1
-        kept = np.cumsum(edges[:-1], dtype=np.int8) == 0
-        return np.frombuffer(block, np.uint8)[start:end].compress(kept).tobytes()
+    def records(self, block: bytes, first: int, last: int) -> bytes:
+        """The text of the records from one on, up to another, as it stands."""
+        return _without(self.blanks, block, self.start(first), self.start(last))
+
+    def plain(self, block: bytes, start: int, end: int) -> bytes:
+        """The text from one offset to another, without blank lines and without `spaces`, of which none is cut."""
+        return _without(self.left_out, block, start, end)
 
 
-def regular_part(block: bytes, delimiter: str, final: bool, spaced: bool = False) -> RegularPart:
+def _without(ranges: Offsets, block: bytes, start: int, end: int) -> bytes:
+    first, last = np.searchsorted(ranges[:, 0], (start, end))
+    if first == last:
+        return block[start:end]
+    edges = np.zeros(end - start + 1, np.int8)
+    edges[ranges[first:last, 0] - start] += 1
+    edges[ranges[first:last, 1] - start] -= 1  # where one range ends, another may start
+    kept = np.cumsum(edges[:-1], dtype=np.int8) == 0
+    return np.frombuffer(block, np.uint8)[start:end].compress(kept).tobytes()
+
+
+def regular_part(
+    block: bytes, delimiter: str, final: bool, spaced: bool = False, most_marks: int | None = None
+) -> RegularPart:
     """Find the regular beginning of a block, which starts where a record does. `final`: the file ends with it.
 
-    `spaced`: it may have spaces before opening quotes.
+    `spaced`: it may have spaces before opening quotes. With `most_marks` it ends after about so many line feeds and
+    quotes, unless the first record has more: each of them takes some fifty bytes.
     """
     bytes_ = np.frombuffer(block, np.uint8)
-    newlines, quotes, ends = _marks(bytes_)
+    newlines, quotes, ends, looked = _marks(bytes_, most_marks)
+    if looked < len(block) and len(ends):
+        block, bytes_, final = block[:looked], bytes_[:looked], False
+    elif looked < len(block):
+        newlines, quotes, ends, _ = _marks(bytes_, None)
     size = int(ends[-1]) if len(ends) else 0
     if final and size < len(block) and len(quotes) % 2 == 0:
         ends, size = np.append(ends, len(block)), len(block)
     has_returns = b"\r" in block
-    spaces = _spaces(bytes_, quotes[: np.searchsorted(quotes, size)], ord(delimiter)) if spaced else _no_spaces()
+    spaces = _spaces(bytes_, quotes[: np.searchsorted(quotes, size)], ord(delimiter)) if spaced else _none()
     found = _odd_offsets(block, bytes_, quotes, ends, delimiter, has_returns, spaces)
     odd = min((offset for offset in (*found, _lines_after(spaces, ends, newlines)) if offset is not None), default=None)
     if odd is None:
         # What is left is a record without an end: more may come, unless it is too long already or the file is over.
         over = (final and size < len(block)) or len(block) - size > MAX_RECORD_BYTES
-        return RegularPart(ends, newlines, has_returns, over, spaces)
+        return _part(bytes_, ends, newlines, has_returns, over, spaces)
     ends = ends[: np.searchsorted(ends, odd, "right")]
     before = np.searchsorted(spaces[:, 0], ends[-1] if len(ends) else 0)
-    return RegularPart(ends, newlines, has_returns, True, spaces[:before])
+    return _part(bytes_, ends, newlines, has_returns, True, spaces[:before])
+
+
+def _part(
+    bytes_: Bytes, ends: Offsets, newlines: Offsets, has_returns: bool, odd: bool, spaces: Offsets
+) -> RegularPart:
+    """A part of records that end there, of which some may be blank lines."""
+    size = int(ends[-1]) if len(ends) else 0
+    starts = np.concatenate(([0], ends[:-1])) if len(ends) else ends
+    first = bytes_.take(starts)
+    blank = (first == _LF) | ((first == _CR) & (ends - starts == 2))
+    if not blank.any():
+        return RegularPart(size, starts, ends, newlines, has_returns, odd, _none(), spaces, spaces)
+    blanks = np.stack([starts[blank], ends[blank]], 1)
+    left_out = np.concatenate([blanks, spaces])
+    left_out = left_out[np.argsort(left_out[:, 0])] if len(spaces) else blanks
+    return RegularPart(size, starts[~blank], ends[~blank], newlines, has_returns, odd, blanks, spaces, left_out)
 
 
 def _spaces(bytes_: Bytes, quotes: Offsets, delimiter: int) -> Offsets:
@@ -139,16 +168,18 @@ def _lines_after(spaces: Offsets, ends: Offsets, newlines: Offsets) -> int | Non
     return _first(starts[lines > 0])
 
 
-def _marks(bytes_: Bytes) -> tuple[Offsets, Offsets, Offsets]:
-    """Where the line feeds are, where the quotes, and what comes after each line feed outside of quotes."""
-    found = [np.empty(0, np.int64)]
-    for start in range(0, len(bytes_), _SLICE):
-        found.append(np.flatnonzero((bytes_[start : start + _SLICE] & _COMMON) == (_LF & _COMMON)) + start)
+def _marks(bytes_: Bytes, most: int | None) -> tuple[Offsets, Offsets, Offsets, int]:
+    """Where the line feeds are, where the quotes, and what comes after each line feed outside of quotes, up to where
+    the last number says: there are more than `most` then."""
+    found, count, looked = [np.empty(0, np.int64)], 0, 0
+    while looked < len(bytes_) and (most is None or count <= most):
+        found.append(np.flatnonzero((bytes_[looked : looked + _SLICE] & _COMMON) == (_LF & _COMMON)) + looked)
+        count, looked = count + len(found[-1]), min(looked + _SLICE, len(bytes_))
     marks = np.concatenate(found)
     kinds = bytes_.take(marks)
     is_quote, is_newline = kinds == _QUOTE, kinds == _LF
     is_inside = (np.cumsum(is_quote.view(np.uint8), dtype=np.uint8) & 1).view(bool)  # modulo 256, so modulo 2
-    return marks.compress(is_newline), marks.compress(is_quote), marks.compress(is_newline & ~is_inside) + 1
+    return marks.compress(is_newline), marks.compress(is_quote), marks.compress(is_newline & ~is_inside) + 1, looked
 
 
 def _outside(positions: Offsets, quotes: Offsets) -> Mask:
@@ -169,11 +200,10 @@ def _odd_offsets(
 ) -> Iterator[int | None]:
     """The offset of the first thing of each kind that is not regular within whole records, if there is one."""
     size = int(ends[-1]) if len(ends) else 0
-    if size and block.startswith(codecs.BOM_UTF8):
-        yield 0  # part of a value here, but Arrow would skip it
-        return
+    if size and (mark := _BYTE_ORDER_MARK.match(block)):
+        yield mark.start("mark")  # part of a value here, but Arrow would skip it
     yield _odd_quote(bytes_, quotes, size, ord(delimiter), spaces[:, 1])
-    yield _odd_record(bytes_, ends)
+    yield _odd_record(bytes_, ends, delimiter)
     if (nul := block.find(b"\0", 0, size)) >= 0:
         yield nul
     if has_returns:
@@ -201,12 +231,15 @@ def _odd_quote(bytes_: Bytes, quotes: Offsets, size: int, delimiter: int, spaced
     return min((p for p in (_first(wrong_opening), _first(wrong_closing)) if p is not None), default=None)
 
 
-def _odd_record(bytes_: Bytes, ends: Offsets) -> int | None:
-    """The start of the first record that is blank, or so long that a cell of it may be too long."""
+def _odd_record(bytes_: Bytes, ends: Offsets, delimiter: str) -> int | None:
+    """The start of the first record that is too long, or of which a cell may be."""
     starts = np.concatenate(([0], ends[:-1])) if len(ends) else ends
     lengths = ends - starts
-    blank = (lengths == 1) & (bytes_[starts] == _LF) | (lengths == 2) & (bytes_[starts] == _CR)
-    return _first(starts[blank | (lengths > MAX_CELL_CHARACTERS)])
+    for start, size in zip(*(each[lengths > MAX_CELL_CHARACTERS].tolist() for each in (starts, lengths)), strict=True):
+        borders = _borders(bytes_[start : start + size], delimiter)
+        if size > MAX_RECORD_BYTES or np.diff(borders, prepend=-1, append=size).max() > MAX_CELL_CHARACTERS:
+            return int(start)
+    return None
 
 
 def _bare_cr(bytes_: Bytes, quotes: Offsets, size: int) -> int | None:
@@ -239,7 +272,7 @@ def cell_spans(block: bytes, part: RegularPart, delimiter: str, records: Offsets
     """
     bytes_ = np.frombuffer(block, np.uint8, part.size)
     borders = _borders(bytes_, delimiter)
-    starts, ends = np.append(0, part.ends)[records], part.ends[records]
+    starts, ends = part.starts[records], part.ends[records]
     first = np.searchsorted(borders, starts)
     before, after = first + columns - 1, first + columns
     padded = np.append(borders, part.size)
@@ -262,7 +295,7 @@ def spaced_cells(block: bytes, part: RegularPart, delimiter: str) -> tuple[Offse
     if not len(records):
         return records, records
     borders = _borders(np.frombuffer(block, np.uint8, part.size), delimiter)
-    starts = np.append(0, part.ends)[records]
+    starts = part.starts[records]
     return records, np.searchsorted(borders, part.spaces[:, 0]) - np.searchsorted(borders, starts)
 
 
@@ -286,9 +319,11 @@ def parse_columns(block: bytes, part: RegularPart, delimiter: str, width: int, c
         ragged.append((row.number - 1, row.actual_columns))
         return "skip"
 
-    text = pa.py_buffer(part.without_spaces(block, 0, part.size) if len(part.spaces) else block)
-    text = text if len(part.spaces) else text.slice(0, part.size)
     names = [str(column) for column in columns]
+    if not len(part.ends):
+        return pa.table(dict.fromkeys(names, pa.array([], pa.binary()))), []
+    text = pa.py_buffer(part.plain(block, 0, part.size) if len(part.left_out) else block)
+    text = text if len(part.left_out) else text.slice(0, part.size)
     table = pacsv.read_csv(
         pa.BufferReader(text),
         read_options=pacsv.ReadOptions(

@@ -63,6 +63,7 @@ class Grammar:
         quoted = r'"[^"]*+(?:""[^"]*+)*+"'
         self._delimiter = delimiter
         self._plain, self._quoted = re.compile(plain), re.compile(quoted)
+        self._unclosed = re.compile(r' *+"[^"]*+(?:""[^"]*+)*+\Z')
         self._cell = re.compile(
             rf"(?P<cell>{quoted}|(?P<spaced> ++{quoted})|{plain})(?P<end>{re.escape(delimiter)}|\r?\n|\Z)"
         )
@@ -89,6 +90,18 @@ class Grammar:
             position, index = found.end(), index + 1
         rule, message = self._stopped(text, position, first_line, ended)
         return [*faults, Fault(rule, index, text[position:], message)], position
+
+    def stop(self, text: str) -> tuple[int, bool | None]:
+        """Where the last cell starts, or the first wrong one, of the beginning of a record; and whether it is right:
+        None if it is quoted, and not closed in this text."""
+        position = 0
+        while found := self._cell.match(text, position):
+            if "\n" in (found["spaced"] or ""):
+                return position, False
+            if found["end"] != self._delimiter:
+                return position, True
+            position = found.end()
+        return position, None if self._unclosed.match(text, position) else False
 
     def spans(self, text: str) -> Iterator[Span]:
         """The cells of a record that is not broken."""

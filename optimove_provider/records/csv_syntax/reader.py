@@ -11,16 +11,16 @@ Memory is bounded by `MAX_RECORD_BYTES`, whatever the stream holds.
 import codecs
 import csv
 import re
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
-from typing import NamedTuple
 
+from optimove_provider.records.csv_syntax.course import Course
 from optimove_provider.records.csv_syntax.grammar import MAX_RECORD_BYTES, NUL_MESSAGE, Fault, Grammar
+from optimove_provider.records.csv_syntax.lines import Lines
 from optimove_provider.records.csv_syntax.lookahead import LookaheadStream
 from optimove_provider.records.findings import file_rules
-from optimove_provider.records.findings.findings import ERROR
+from optimove_provider.records.findings.findings import ERROR, MAX_VALUE_CHARACTERS
 
 _UNDECODABLE = re.compile("[\udc80-\udcff]")
 
@@ -70,83 +70,18 @@ class Record:
         return self.text.encode(errors="surrogateescape")
 
 
-class _Line(NamedTuple):
-    text: str
-    size: int  # bytes, with those beyond the cap
-    bad: int | None  # offset of the first byte that is not UTF-8
-    whole: bool
-    quoted: bool  # whether it is not whole, and has quotes
+_TOO_LONG = f"longer than {MAX_RECORD_BYTES} bytes"
 
 
-class _TooLong(Exception):
-    pass
+@dataclass(slots=True)
+class _Extent:
+    """How far the csv module reads a record: to the end of what was taken, or beyond it (`goes_on`). There it stops
+    because it has a record's `cells`, at the end of the file (`ended`), or with a `complaint`."""
 
-
-class _Lines:
-    """Physical lines for csv.reader, which asks for one more only while a record is open."""
-
-    def __init__(self, stream: "LookaheadStream", line: int, byte: int) -> None:
-        self._stream = stream
-        self._again: deque[_Line] = deque()
-        self.size = 0
-        self.taken: list[_Line] = []
-        self.line, self.byte = line, byte
-        self.bom = self.ended = False
-
-    def begin(self) -> None:
-        """Start a record where the last one ended."""
-        self.line += len(self.taken)
-        self.byte += self.size
-        self.taken, self.size, self.ended = [], 0, False
-
-    def give_back(self, keep: int) -> None:
-        """End the record after its first `keep` lines; the others will be handed out again."""
-        self._again.extendleft(reversed(self.taken[keep:]))
-        del self.taken[keep:]
-        self.size = sum(line.size for line in self.taken)
-
-    @property
-    def rest(self) -> bytes | None:
-        """The bytes of the lines that were given back; None if one of them is too long to be had again."""
-        if all(line.whole for line in self._again):
-            return "".join([line.text for line in self._again]).encode(errors="surrogateescape")
-        return None
-
-    def __iter__(self) -> "_Lines":
-        return self
-
-    def __next__(self) -> str:
-        line = self._again.popleft() if self._again else self._read()
-        if line is None:
-            self.ended = True
-            raise StopIteration
-        self.taken.append(line)
-        self.size += line.size
-        if self.size > MAX_RECORD_BYTES:
-            raise _TooLong(f"longer than {MAX_RECORD_BYTES} bytes")
-        return line.text
-
-    def _read(self) -> _Line | None:
-        raw = self._stream.readline(MAX_RECORD_BYTES + 1)
-        if not raw:
-            return None
-        size, rest, quoted = len(raw), raw, b'"' in raw
-        while size > MAX_RECORD_BYTES and rest and not rest.endswith(b"\n"):
-            rest = self._stream.readline(MAX_RECORD_BYTES)
-            size += len(rest)
-            quoted = quoted or b'"' in rest
-        text, bad = _decode(raw)
-        if self.byte == 0 and not self.taken and text.startswith("\ufeff"):
-            self.bom, text = True, text[1:]
-        whole = size == len(raw) <= MAX_RECORD_BYTES
-        return _Line(text, size, bad if whole else None, whole, quoted and not whole)
-
-
-def _decode(raw: bytes) -> tuple[str, int | None]:
-    try:
-        return raw.decode(), None
-    except UnicodeDecodeError as error:
-        return raw.decode(errors="surrogateescape"), error.start
+    cells: list[str]
+    complaint: str = ""
+    ended: bool = False
+    goes_on: bool = False
 
 
 def one_record(text: bytes, delimiter: str, line: int, byte: int) -> Record:
@@ -161,11 +96,11 @@ class RecordReader:
     broken quoting ends at the line of its fault.
     """
 
-    def __init__(self, stream: "LookaheadStream", delimiter: str = ",", line: int = 1, byte: int = 0) -> None:
-        self._lines = _Lines(stream, line, byte)
+    def __init__(self, stream: LookaheadStream, delimiter: str = ",", line: int = 1, byte: int = 0) -> None:
+        self._lines = Lines(stream, line, byte)
         # Only a quoted cell may have spaces before it: of others, the grammar knows that they are part of the value.
         self._reader = csv.reader(self._lines, delimiter=delimiter, skipinitialspace=True)
-        self._grammar, self._delimiter = Grammar(delimiter), delimiter
+        self._grammar, self._course, self._delimiter = Grammar(delimiter), Course(delimiter), delimiter
         self.width: int | None = None
 
     @property
@@ -176,7 +111,7 @@ class RecordReader:
     @property
     def line(self) -> int:
         """The physical line after the last record handed out."""
-        return self._lines.line + len(self._lines.taken)
+        return self._lines.next
 
     @property
     def rest(self) -> bytes | None:
@@ -189,29 +124,25 @@ class RecordReader:
         return self._lines.bom
 
     def __iter__(self) -> Iterator[Record]:
-        lines = self._lines
-        while True:
-            lines.begin()
-            cells, complaint = [], ""
-            try:
-                cells = next(self._reader)
-            except StopIteration:
-                return
-            except (csv.Error, _TooLong) as error:
-                complaint = str(error)
-            record = self._record(cells, complaint)
+        while self._lines.begin():
+            record = self._record()
             if record.text:  # a file of a byte order mark alone has no record
                 yield record
 
-    def _record(self, cells: list[str], complaint: str) -> Record:
-        """Judge what was taken for one record; `complaint` is why the csv module gave it up, if it did."""
+    def _record(self) -> Record:
+        """Read the record that starts with the line that was taken, and judge it."""
         lines = self._lines
-        text = "".join([line.text for line in lines.taken])
-        faults, keep = self._structure(text, complaint)
-        broken = any(fault.severity == ERROR for fault in faults)
-        if broken and keep < len(lines.taken) and (complaint or lines.ended or self._is_row(keep)):
+        extent = self._extent()
+        faults, keep = self._structure(extent)
+        broken = bool(faults) and any(fault.severity == ERROR for fault in faults)
+        if broken and (extent.goes_on or keep < len(lines.taken)) and self._is_given_up(extent, keep):
             lines.give_back(keep)
-            text, cells = "".join([line.text for line in lines.taken]), []
+            extent.cells = []
+        elif extent.goes_on:
+            while lines.next < self._course.next:
+                lines.take()
+            self._with_cells(extent)
+        text, cells = lines.text, extent.cells
         is_cut = any(line.quoted for line in lines.taken)
         if cells and not broken and " " in text:
             cells = self._with_spaces(text, cells)
@@ -223,6 +154,48 @@ class RecordReader:
             ]
         return record
 
+    def _extent(self) -> _Extent:
+        """Take the lines that the csv module would read as one record, or fewer, if its quoting is broken before."""
+        lines, course = self._lines, self._course
+        if lines.size > MAX_RECORD_BYTES:
+            return _Extent([], _TOO_LONG)
+        extent = self._open_extent() if course.begin(lines) else _Extent([])
+        return extent if extent.complaint or extent.goes_on else self._with_cells(extent)
+
+    def _with_cells(self, extent: _Extent) -> _Extent:
+        try:
+            extent.cells = next(self._reader)
+        except csv.Error as error:
+            extent.complaint = str(error)
+        return extent
+
+    def _open_extent(self) -> _Extent:
+        """Take the lines of a record that goes on after its first one."""
+        lines, course = self._lines, self._course
+        position, is_right = self._grammar.stop(lines.text)
+        pieces = [lines.text[position:]]
+        while is_right is None:
+            if not course.reaches(lines.next, lines):
+                return _Extent([], course.complaint, course.over)
+            lines.take()
+            text = lines.taken[-1].text
+            if lines.size > MAX_RECORD_BYTES:
+                return _Extent([], _TOO_LONG)
+            pieces.append(text)
+            if course.closing(text) < len(text):
+                whole = "".join(pieces)
+                position, is_right = self._grammar.stop(whole)
+                pieces = [whole[position:]]
+        if course.reaches(lines.next, lines):
+            return _Extent([], goes_on=True)
+        return _Extent([], course.complaint, course.over)
+
+    def _is_given_up(self, extent: _Extent, keep: int) -> bool:
+        """Whether a broken record ends after its first `keep` lines: a row follows, or it has no other end."""
+        if extent.complaint or extent.ended or self._is_row(keep):
+            return True
+        return extent.goes_on and not self._course.closes(self._lines, self._lines.byte + MAX_RECORD_BYTES)
+
     def _with_spaces(self, text: str, cells: list[str]) -> list[str]:
         """The cells with the spaces before those that have no quotes."""
         if not (text.startswith(" ") or f"{self._delimiter} " in text):
@@ -230,19 +203,36 @@ class RecordReader:
         return [span.value for span in self._grammar.spans(text)]
 
     def _is_row(self, index: int) -> bool:
-        """Whether a line that was read into a broken record would be a row by itself."""
-        return self.width is None or self._grammar.count(self._lines.taken[index].text) == self.width
+        """Whether a line that was read into a broken record, or follows it, would be a row by itself."""
+        if self.width is None:
+            return True
+        taken = self._lines.taken
+        line = taken[index] if index < len(taken) else self._lines.at(self._lines.next)
+        return line is not None and self._grammar.count(line.text) == self.width
 
-    def _structure(self, text: str, complaint: str) -> tuple[list[Fault], int]:
+    def _structure(self, extent: _Extent) -> tuple[list[Fault], int]:
         """Find what breaks the record, and how many of its lines belong to it if it has no end."""
-        faults, position = self._grammar.faults(text, self._lines.line, self._lines.ended)
-        if not self._lines.taken[0].whole:
+        lines, text = self._lines, self._lines.text
+        if extent.goes_on:
+            text += self._beyond()
+        faults, position = self._grammar.faults(text, lines.line, extent.ended)
+        if not lines.taken[0].whole:
             # Lines that end with CR alone are one line, however many they are.
             returns = [one for one in faults if one.rule == file_rules.BARE_CR.name]
-            return returns or [Fault(file_rules.TOO_LONG.name, None, text, f"the line is {complaint}")], 1
-        if complaint and not faults:
-            faults, position = [Fault(file_rules.TOO_LONG.name, None, text, f"unreadable: {complaint}")], len(text) - 1
+            return returns or [Fault(file_rules.TOO_LONG.name, None, text, f"the line is {extent.complaint}")], 1
+        if extent.complaint and not faults:
+            message = f"unreadable: {extent.complaint}"
+            faults, position = [Fault(file_rules.TOO_LONG.name, None, text, message)], len(text) - 1
         return faults, text.count("\n", 0, position) + 1
+
+    def _beyond(self) -> str:
+        """As much of what the csv module would read beyond the lines that were taken as a finding shows."""
+        lines, text, size = self._lines, "", self._lines.size
+        number = lines.next
+        while len(text) < MAX_VALUE_CHARACTERS and size <= MAX_RECORD_BYTES and self._course.reaches(number, lines):
+            if line := lines.at(number):
+                text, size, number = text + line.text[:MAX_VALUE_CHARACTERS], size + line.size, number + 1
+        return text
 
     def _encoding(self, cells: list[str]) -> list[Fault]:
         start = self._lines.byte

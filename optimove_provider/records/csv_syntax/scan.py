@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimove_provider.records.arrow.types import Integers
+from optimove_provider.records.arrow.types import Integers, Offsets
 from optimove_provider.records.csv_syntax.blocks import RegularPart, regular_part
 from optimove_provider.records.csv_syntax.certainty import Certainty
 from optimove_provider.records.csv_syntax.locations import Location, Locations
@@ -15,10 +15,13 @@ from optimove_provider.records.csv_syntax.reader import Record, RecordReader
 LONGEST_EXACT_RUN = 4096
 """So many regular records in a row, at most, are read exactly before a block is tried again."""
 
+MAX_MARKS = 1 << 20
+"""A block of more line feeds and quotes is cut into smaller ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class RegularBlock:
-    """Bytes that begin with a regular part, which is not empty, and where its first record starts."""
+    """Bytes that begin with a regular part, which is not empty, and where that starts."""
 
     start: Location
     text: bytes
@@ -26,29 +29,37 @@ class RegularBlock:
 
     @property
     def rows(self) -> int:
-        """How many records the part has; none of them is a blank line."""
+        """How many records the part has; blank lines are none."""
         return len(self.part.ends)
 
     def location(self, record: int) -> Location:
         """Where a record (from 0) of the part starts."""
-        start, part = self.start, self.part
-        return Location(start.row + record, start.line + part.line(record), start.byte + part.start(record))
+        at = self.locations(np.array([record]))
+        return Location(int(at.rows[0]), int(at.lines[0]), int(at.bytes[0]))
 
     def locations(self, records: Integers) -> Locations:
         """Where many records (from 0) start: asked one by one, each would wait for other threads."""
-        starts = np.append(0, self.part.ends)[records]
-        lines = self.start.line + np.searchsorted(self.part.newlines, starts)
-        return Locations(self.start.row + records, lines, self.start.byte + starts)
+        starts = self.part.starts[records]
+        return Locations(self.start.row + records, *self._places(starts))
+
+    def blanks(self, most: int) -> tuple[Integers, Locations]:
+        """The first blank lines, at most so many: the record (from 0) that comes after each, and where they are."""
+        starts = self.part.blanks[:most, 0]
+        records = np.searchsorted(self.part.starts, starts)
+        return records, Locations(np.zeros_like(records), *self._places(starts))
+
+    def _places(self, offsets: Offsets) -> tuple[Integers, Offsets]:
+        return self.start.line + self.part.lines_before(offsets), self.start.byte + offsets
 
     @property
     def end(self) -> Location:
         """Where the next record starts."""
-        start, part = self.start, self.part
-        return Location(start.row + self.rows, start.line + part.lines, start.byte + part.size)
+        lines, bytes_ = self._places(np.array([self.part.size]))
+        return Location(self.start.row + self.rows, int(lines[0]), int(bytes_[0]))
 
     def between(self, first: int, last: int) -> bytes:
         """The text of the records from one on, up to another."""
-        return self.text[self.part.start(first) : self.part.start(last)]
+        return self.part.records(self.text, first, last)
 
 
 def scan(
@@ -62,7 +73,7 @@ def scan(
     """
     size, run, certainty = block_bytes, 1, Certainty(delimiter)
     while text := stream.look(size):
-        part = regular_part(text, delimiter, stream.is_last(text), spaced=True)
+        part = regular_part(text, delimiter, stream.is_last(text), spaced=True, most_marks=MAX_MARKS)
         if part.size:
             block = RegularBlock(start, text, part)
             stream.skip(part.size)

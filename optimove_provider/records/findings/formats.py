@@ -18,7 +18,7 @@ MANY = 20
 """With more findings than this, people see them by rule and column first."""
 
 SHOWN = 50
-"""So many findings are printed as text, if there are many."""
+"""So many findings are printed as text, if there are many, and so many groups of them."""
 
 _SAMPLES = 3
 _WIDTH = 120
@@ -121,7 +121,11 @@ def _text(report: Findings, out: TextIO) -> None:
     console.print(f"{totals} in {report.bytes:,} {'byte' if report.bytes == 1 else 'bytes'}", soft_wrap=True)
     many = report.total > MANY or report.truncated
     if many:
-        _table(console, _GROUPED, map(_group_cells, groups(report)))
+        grouped = groups(report)
+        _table(console, _GROUPED, map(_group_cells, grouped[:SHOWN]))
+        if len(grouped) > SHOWN:
+            more = "rules and columns with findings; the format html lists them all."
+            console.print(f"Shown: the first {SHOWN:,} of {len(grouped):,} {more}", soft_wrap=True)
     shown = report.findings[:SHOWN] if many else report.findings
     if shown:
         _table(console, _LISTED, map(_finding_cells, shown))

@@ -14,7 +14,8 @@ from optimove_provider.records.findings.findings import Finding
 class CellBuffer:
     """Collects cells until there are enough to look at: a call may bring a single one, and mostly brings a block's."""
 
-    ENOUGH, ENOUGH_BYTES = 1 << 15, 4 << 20
+    ENOUGH, ENOUGH_BYTES, ENOUGH_TEXT = 1 << 15, 4 << 20, 32 << 20
+    """Cells, their bytes, and the bytes of the file that they are from: what all of its columns hold together."""
 
     def __init__(self) -> None:
         self._locations: list[Locations] = []
@@ -23,11 +24,14 @@ class CellBuffer:
 
     def add(self, locations: Locations, cells: pa.BinaryArray) -> bool:
         """Take some cells, and say whether there are enough now."""
+        if not len(cells):
+            return False
         self._locations.append(locations)
         self._cells.append(cells)
         self._count += len(cells)
         self._bytes += cells.nbytes
-        return self._count >= self.ENOUGH or self._bytes >= self.ENOUGH_BYTES
+        text = int(locations.bytes[-1] - self._locations[0].bytes[0])
+        return self._count >= self.ENOUGH or self._bytes >= self.ENOUGH_BYTES or text >= self.ENOUGH_TEXT
 
     def take(self) -> tuple[Locations, pa.BinaryArray]:
         """Everything collected since the last call."""

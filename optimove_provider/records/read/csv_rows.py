@@ -57,13 +57,15 @@ class _CsvFile:
         self._repeated = RepeatedHeader(self._header)
         yield _text_batch(self._header, [])
         rows: list[list[str]] = []
+        size = 0
         for item in scan(self._stream, self._delimiter, len(self._header), start, self._block_bytes):
             cells = self._cells(item)
             if cells:
                 rows.append(cells)
-            if rows and (not cells or len(rows) == BATCH_ROWS):
+                size += len(item.text)
+            if rows and (not cells or len(rows) == BATCH_ROWS or size >= self._block_bytes):
                 yield _text_batch(self._header, rows)
-                rows = []
+                rows, size = [], 0
             if not cells:
                 yield from self._block(item) if isinstance(item, RegularBlock) else self._unread(item)
             self._row += item.rows if isinstance(item, RegularBlock) else not item.is_blank

@@ -28,6 +28,9 @@ MAX_LINE_BYTES = 16 << 20
 """Ours. A longer line is no row, and only its beginning is kept."""
 WINDOW_BYTES = 16 << 20
 """Text of which one batch is made, or so: at least a line."""
+WINDOW_CELLS = 4 << 20
+"""Rows of one batch by columns that they have: where each row has members of other names, a batch would be mostly
+empty."""
 _CHUNK_BYTES = 1 << 20
 _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 Row = dict[str, Any]
@@ -52,13 +55,16 @@ def json_rows(stream: BinaryIO, name: str, columns: Columns | None = None) -> Re
 def _windows(stream: BinaryIO, read: Callable[["_Line"], Row | Unread]) -> Iterator[list[Row | Unread]]:
     """The rows, and the lines that are none, as many at a time as a batch may have."""
     items: list[Row | Unread] = []
+    names: set[str] = set()
     size = 0
     for line in _lines(stream):
-        items.append(read(line))
+        items.append(item := read(line))
         size += len(line.raw)
-        if len(items) == BATCH_ROWS or size >= WINDOW_BYTES:
+        if not isinstance(item, Unread) and not names.issuperset(item):
+            names.update(item)
+        if len(items) == BATCH_ROWS or size >= WINDOW_BYTES or len(items) * len(names) >= WINDOW_CELLS:
             yield items
-            items, size = [], 0
+            items, names, size = [], set(), 0
     if items:
         yield items
 

@@ -21,6 +21,7 @@ BUFFER_BYTES = 1 << 20
 """Read ahead in each column, instead of whole row groups."""
 READ_BYTES = 32 << 20
 """What a batch takes, by the footer's word on the size of its row group."""
+_LOOK_ROWS = 64
 _UNITS = ("us", "ns", "s")
 """How instants in INT96 are read: as a rule, with every digit, and in a unit that holds them all."""
 _OFF = (2**64 // 10**9, 2**64 // 10**9 + 1)
@@ -71,8 +72,8 @@ class _File:
         Instants in INT96 come in each unit: those after the first one in columns of their own at the end.
         """
         said, given = files[0].metadata.row_group(group).num_rows, 0
-        at_once = _rows_at_once(files[0].metadata.row_group(group))
         try:
+            at_once = _rows_at_once(files[0], group)
             readers = [_batches(file, group, at_once, odd if number else None) for number, file in enumerate(files)]
             for batches in zip(*readers, strict=True):
                 batch = _beside(batches)
@@ -110,8 +111,19 @@ def _batches(file: pq.ParquetFile, group: int, rows: int, columns: Sequence[str]
         yield batch.replace_schema_metadata(None)
 
 
-def _rows_at_once(group: pq.RowGroupMetaData) -> int:
-    return max(1, min(BATCH_ROWS, READ_BYTES * int(group.num_rows) // max(1, int(group.total_byte_size))))
+def _rows_at_once(file: pq.ParquetFile, number: int) -> int:
+    """How many rows of a row group a batch may have: by its footer, and by the texts of its first rows, since one that
+    the file has once may stand in many rows. (To ask the footer about a column may end the process, if it is damaged.)
+    """
+    group = file.metadata.row_group(number)
+    size = max(1, int(group.total_byte_size))
+    rows = max(1, min(BATCH_ROWS, READ_BYTES * int(group.num_rows) // size))
+    names = [field.name for field in file.schema_arrow if not types.is_primitive(field.type)]
+    if not names or rows * size <= READ_BYTES:
+        return rows
+    first = next(file.iter_batches(_LOOK_ROWS, row_groups=[number], columns=names, use_threads=False), None)
+    each = first.nbytes // max(1, first.num_rows) if first else 0
+    return max(1, min(rows, READ_BYTES // max(1, each)))
 
 
 def _int96_columns(file: pq.ParquetFile, names: Sequence[str]) -> list[str]:

@@ -120,20 +120,22 @@ class _Alike:
             yield item if isinstance(item, Unread) else item.select(self._names)
 
     def _check(self, name: str, schema: pa.Schema) -> None:
-        self._names = self._names or schema.names
-        missing = [column for column in self._names if column not in schema.names]
-        more = [column for column in schema.names if column not in self._names]
+        names = schema.names
+        self._names = self._names or names
+        known, there = set(self._names), set(names)
+        missing = [column for column in self._names if column not in there]
+        more = [column for column in names if column not in known]
         if missing or more:
             differs = [f"lacks {', '.join(map(repr, missing))}"] * bool(missing)
             differs += [f"has also {', '.join(map(repr, more))}"] * bool(more)
             raise DataError(f"source {name!r} {' and '.join(differs)}: the columns of {self._first!r} are expected")
         for field in schema:
-            known, where = self._types.setdefault(field.name, (field.type, name))
-            if pa.types.is_null(known):
+            type_, where = self._types.setdefault(field.name, (field.type, name))
+            if pa.types.is_null(type_):
                 self._types[field.name] = (field.type, name)
-            elif _kind(field.type) != _kind(known) and not pa.types.is_null(field.type):
+            elif _kind(field.type) != _kind(type_) and not pa.types.is_null(field.type):
                 raise DataError(
-                    f"source {name!r}, row 1, column {field.name!r} is {field.type}, but it is {known} in {where!r}: "
+                    f"source {name!r}, row 1, column {field.name!r} is {field.type}, but it is {type_} in {where!r}: "
                     "cast the column to one type"
                 )
 

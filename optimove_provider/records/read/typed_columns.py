@@ -57,8 +57,10 @@ class Columns:
 
     def of_rows(self, rows: Sequence[Row]) -> pa.RecordBatch:
         """A batch of rows that may lack members: they are null there."""
-        self._names.update(dict.fromkeys(name for row in rows for name in row))
-        return self.batch({name: [row.get(name) for row in rows] for name in self._names})
+        there = dict.fromkeys(name for row in rows for name in row)
+        self._names.update(there)
+        none: Values = [None] * len(rows)
+        return self.batch({name: [row.get(name) for row in rows] if name in there else none for name in self._names})
 
     def batch(self, columns: Mapping[str, Values]) -> pa.RecordBatch:
         """A batch of columns, of which each holds anything. A column of nulls has no type."""

@@ -13,19 +13,20 @@ import pyarrow.types as types
 
 from optimove_provider.contract.cells.ids import is_empty_id
 from optimove_provider.records.arrow.coded import plain
+from optimove_provider.records.arrow.dates_and_times import date_texts, time_texts, timestamp_texts
 from optimove_provider.records.arrow.floats import all_digits, float_values
 from optimove_provider.records.arrow.mixed import MixedType, form, told
 from optimove_provider.records.arrow.text_arrays import (
     Texts,
     as_text,
     bytes_of,
+    characters,
     indices,
     mask,
     unicode,
     valid,
     without,
 )
-from optimove_provider.records.arrow.types import Bytes, Offsets
 from optimove_provider.records.to_json.scalars import (
     NOT_FINITE,
     NoForm,
@@ -35,7 +36,6 @@ from optimove_provider.records.to_json.scalars import (
     scalar_text,
     string_text,
 )
-from optimove_provider.records.to_json.temporal import date_texts, time_texts, timestamp_texts
 
 MISSING_KEY = "a key is missing"
 UNSEEN_KEY = f"{MISSING_KEY}: nothing can be seen in it"
@@ -212,42 +212,16 @@ def _text(column: pa.Array) -> Texts:
     return Texts((_escaped(column),), '"', '"', unfit)
 
 
-_AT_ONCE = 1 << 20
 _QUOTE, _BACKSLASH, _FIRST_VISIBLE = ord('"'), ord("\\"), 0x20
-
-
-def _escapes() -> tuple[Bytes, Bytes, Offsets]:
-    """By byte: what comes before it (padded to 5), what it becomes, and how many come before it."""
-    before, becomes, extra = np.zeros((256, 5), np.uint8), np.arange(256, dtype=np.uint8), np.zeros(256, np.int64)
-    for byte in (*range(_FIRST_VISIBLE), _QUOTE, _BACKSLASH):
-        escape = json.dumps(chr(byte))[1:-1].encode()
-        extra[byte], becomes[byte] = len(escape) - 1, escape[-1]
-        before[byte, : len(escape) - 1] = list(escape[:-1])
-    return before, becomes, extra
-
-
-_BEFORE, _BECOMES, _EXTRA = _escapes()
 
 
 def _escaped(column: pa.StringArray) -> pa.StringArray:
     """Texts with controls, quotes and backslashes escaped, as the inside of JSON strings."""
-    edges, data = bytes_of(column)
-    special = np.flatnonzero((data < _FIRST_VISIBLE) | (data == _QUOTE) | (data == _BACKSLASH))
-    if not len(special):
-        return column
-    if len(special) > _AT_ONCE and len(column) > 1:  # what follows takes forty bytes for each of them
-        half = len(column) // 2
-        return pa.concat_arrays([_escaped(column.slice(0, half)), _escaped(column.slice(half))])
-    found = data[special]
-    extra = _EXTRA[found]
-    before = _BEFORE[found]
-    longer = np.insert(data, np.repeat(special, extra), before[before > 0])
-    added = np.cumsum(extra)
-    longer[special + added] = _BECOMES[found]
-    moved = edges + np.append(0, added)[np.searchsorted(special, edges)]
-    buffers = [None, pa.py_buffer(moved.astype(np.int32)), pa.py_buffer(longer)]
-    escaped = pa.Array.from_buffers(pa.string(), len(column), buffers)
-    return without(escaped, ~valid(column)) if column.null_count else escaped
+    data = characters(column)
+    special = np.unique(data[(data < _FIRST_VISIBLE) | (data == _QUOTE) | (data == _BACKSLASH)]).tolist()
+    for byte in sorted(special, key=lambda byte: byte != _BACKSLASH):  # that first, as the escapes of others have one
+        column = pc.replace_substring(column, chr(byte), json.dumps(chr(byte))[1:-1])
+    return column
 
 
 def _mixed(column: pa.ExtensionArray) -> Texts:

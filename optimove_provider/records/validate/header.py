@@ -19,8 +19,9 @@ from optimove_provider.records.observe.observer import ObserverFactory, no_obser
 from optimove_provider.records.validate import prefilter
 from optimove_provider.records.validate.prefilter import Plain
 
-MAX_HINTS = 100
-"""Looking for the nearest name is slow: a file that is no CSV at all may have 100,000 wrong names."""
+MAX_HINTS, MAX_COMPARED = 100, 200_000
+"""Looking for the nearest name is slow: a file that is no CSV at all may have 100,000 wrong names, and a table as many
+right ones."""
 _NAME_RULES = {
     file_rules.HEADER_DUPLICATE.name: "the column is there more than once",
     file_rules.HEADER_ARCHIVED.name: "the attribute is archived: leave the column out, as if it were not registered",
@@ -74,13 +75,15 @@ class HeaderSchema:
         delimiter: str = ",",
     ) -> None:
         self._delimiter = delimiter
-        self._header, self.strict, self._hints, self._key = header, strict, MAX_HINTS, key
+        self._header, self.strict, self._key = header, strict, key
         self._any_name = attributes is None
         attributes = attributes or ()
         self._names = [] if header.broken else header.cells
         self._active = {one.name: one for one in usable(attributes) if not one.archived}
         self._unusable = problems(attributes)
         self._archived = {one.name for one in attributes if one.archived} - self._active.keys()
+        self._known = {one.strip().casefold(): one for one in (*self._active, key.name)}
+        self._hints = min(MAX_HINTS, MAX_COMPARED // len(self._known))
         self._keys = [i for i, name in enumerate(self._names) if name in key]
         self.checks = tuple(self._cell_checks())
         self.repeated = RepeatedHeader(self._names)
@@ -160,9 +163,8 @@ class HeaderSchema:
     def _nearest(self, name: str) -> str:
         """Suggest a name: names are case-sensitive, so one that differs in case only is the nearest."""
         self._hints -= 1
-        known = {one.strip().casefold(): one for one in (*self._active, self._key.name)}
-        near = get_close_matches(name.strip().casefold(), known, n=1) if self._hints >= 0 else []
-        return f"; did you mean {known[near[0]]!r}?" if near else ""
+        near = get_close_matches(name.strip().casefold(), self._known, n=1) if self._hints >= 0 else []
+        return f"; did you mean {self._known[near[0]]!r}?" if near else ""
 
     def row_findings(self, record: Record, row: int) -> Iterator[Finding]:
         """Faults of one row: of its text, of the number of its cells, of the cells in their order."""

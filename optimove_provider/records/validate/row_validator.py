@@ -24,6 +24,8 @@ from optimove_provider.records.validate.undisputed import EditedBlock, edited, u
 BLOCK_BYTES = 6 << 20
 MAX_PENDING = 2
 """Blocks that are checked while the next one is cut: more would need memory and gain nothing."""
+MAX_UNSEEN_CELLS, MAX_UNSEEN_BYTES = 1 << 16, 4 << 20
+"""Of rows that were read exactly, and that no observer has seen yet."""
 
 OnProgress = Callable[[int, int], None]
 """Is told the rows and the bytes that were read so far."""
@@ -46,9 +48,12 @@ class LineEnds:
         self.findings = [Finding(at.row, at.line, at.byte, "", rule.name, "", message, rule.severity)]
 
 
-def blank_line(record: Record, message: str, rule: FileRule) -> Finding:
-    """A finding about a record that is a blank line."""
-    return Finding(0, record.line, record.byte, "", rule.name, "", message, rule.severity)
+_BLANK = "a blank line: skipped"
+
+
+def blank_line(line: int, byte: int, message: str, rule: FileRule) -> Finding:
+    """A finding about a blank line."""
+    return Finding(0, line, byte, "", rule.name, "", message, rule.severity)
 
 
 def _keep_freed_memory(size: int) -> None:
@@ -86,6 +91,8 @@ class RowValidator:
         self._plan = ColumnPlan(
             schema.width or 0, delimiter, schema.checks, observed, schema.crlf, schema.repeated, schema.strict
         )
+        self._unseen: list[tuple[Location, list[bytes]]] = []
+        self._unseen_bytes = 0
         self._pending: deque[tuple[RegularBlock, Callable[[], BlockResult]]] = deque()
 
     def run(self, block_bytes: int, on_progress: OnProgress | None) -> None:
@@ -101,6 +108,7 @@ class RowValidator:
                     self._report_pending(0, on_progress)
                     self._report_exact(item)
             self._report_pending(0, on_progress)
+            self._observe_unseen()
 
     def _report_pending(self, most: int, on_progress: OnProgress | None) -> None:
         """Report the oldest blocks, until at most so many are left."""
@@ -119,6 +127,8 @@ class RowValidator:
         for check, cells in zip(self._schema.checks, result.faulty, strict=False):
             for severity, count in cells.counts():
                 findings.count(check.rule, self._schema.name(check.column), severity, count)
+        if blanks := len(block.part.blanks):
+            findings.count(file_rules.BLANK_LINE.name, "", file_rules.BLANK_LINE.severity, blanks)
         self._keep_findings(block, result)
         findings.rows += block.rows
         findings.valid_rows += block.rows - len(result.refused)
@@ -131,17 +141,27 @@ class RowValidator:
     def _keep_findings(self, block: RegularBlock, result: BlockResult) -> None:
         """Keep findings in the order of their rows, and in a row in the order of the checks, while there is room."""
         found: list[tuple[int, Finding | Fault]] = [
+            *self._blank_lines(block),
             *self._unlike_findings(block, result.unlike),
             *self._spaced_faults(block, result),
             *self._cell_faults(result.faulty),
         ]
         found.sort(key=lambda one: one[0])
-        at = block.locations(np.array([record for record, _ in found], np.int64))
-        for (_, one), row, line, byte in zip(
-            found, *(numbers.tolist() for numbers in (at.rows, at.lines, at.bytes)), strict=True
-        ):
-            if self._findings.room(one.severity):
-                self._findings.keep(self._schema.cell_finding(row, line, byte, one) if isinstance(one, Fault) else one)
+        at = block.locations(np.array([record for record, one in found if isinstance(one, Fault)], np.int64))
+        places = zip(*(numbers.tolist() for numbers in (at.rows, at.lines, at.bytes)), strict=True)
+        for _, one in found:
+            if isinstance(one, Fault):
+                row, line, byte = next(places)
+                if self._findings.room(one.severity):
+                    self._findings.keep(self._schema.cell_finding(row, line, byte, one))
+            else:
+                self._findings.keep(one)
+
+    def _blank_lines(self, block: RegularBlock) -> Iterator[tuple[int, Finding]]:
+        """As many as there is room for, each before the record that comes after it."""
+        records, at = block.blanks(max(self._findings.room(file_rules.BLANK_LINE.severity), 0))
+        for record, line, byte in zip(*(numbers.tolist() for numbers in (records, at.lines, at.bytes)), strict=True):
+            yield record, blank_line(line, byte, _BLANK, file_rules.BLANK_LINE)
 
     def _unlike_findings(self, block: RegularBlock, unlike: Sequence[int]) -> Iterator[tuple[int, Finding]]:
         """The findings about records that are no rows like the others: they are counted, too."""
@@ -177,6 +197,7 @@ class RowValidator:
     def _observe_columnar(self, block: RegularBlock, result: BlockResult) -> None:
         if not self._schema.observers:
             return
+        self._observe_unseen()
         locations = block.locations(result.whole)
         for observer, cells in zip(self._schema.observers, result.observed, strict=False):
             observer.see(locations, cells)
@@ -204,7 +225,7 @@ class RowValidator:
 
     def _report_exact(self, record: Record) -> None:
         if record.is_blank:
-            self._findings.add(blank_line(record, "a blank line: skipped", file_rules.BLANK_LINE))
+            self._findings.add(blank_line(record.line, record.byte, _BLANK, file_rules.BLANK_LINE))
             return
         row = self._findings.rows + 1
         found = list(self._schema.row_findings(record, row))
@@ -217,7 +238,20 @@ class RowValidator:
             self._observe_exact(record, row)
 
     def _observe_exact(self, record: Record, row: int) -> None:
-        locations = Locations(*(np.array([number]) for number in (row, record.line, record.byte)))
-        for observer in self._schema.observers:
-            cell = record.cells[observer.column].encode(errors="surrogateescape")
-            observer.see(locations, pa.array([cell], pa.binary()))
+        cells = [record.cells[one.column].encode(errors="surrogateescape") for one in self._schema.observers]
+        self._unseen.append((Location(row, record.line, record.byte), cells))
+        self._unseen_bytes += len(record.text)
+        if len(self._unseen) * (1 + len(cells)) >= MAX_UNSEEN_CELLS or self._unseen_bytes >= MAX_UNSEEN_BYTES:
+            self._observe_unseen()
+
+    def _observe_unseen(self) -> None:
+        """Show the observers the rows that were read exactly, some at a time: an array of a single cell is mostly
+        overhead."""
+        if not self._unseen:
+            return
+        at = [(location.row, location.line, location.byte) for location, _ in self._unseen]
+        columns = zip(*(cells for _, cells in self._unseen), strict=True)
+        self._unseen, self._unseen_bytes = [], 0
+        locations = Locations(*np.array(at, np.int64).T)
+        for observer, cells in zip(self._schema.observers, columns, strict=True):
+            observer.see(locations, pa.array(cells, pa.binary()))

@@ -26,7 +26,7 @@ class Edit(NamedTuple):
 
 
 class EditedBlock:
-    """A regular block with some of its cells in another form, and without spaces before quotes."""
+    """A regular block with some of its cells in another form, without spaces before quotes and blank lines."""
 
     def __init__(self, block: RegularBlock, edits: Iterable[Edit]) -> None:
         self._block, self._edits = block, sorted(edits)
@@ -38,9 +38,9 @@ class EditedBlock:
         inside = self._edits[bisect_left(self._edits, (start,)) : bisect_left(self._edits, (end,))]
         pieces = []
         for edit in inside:
-            pieces += [part.without_spaces(text, start, edit.start), edit.text]
+            pieces += [part.plain(text, start, edit.start), edit.text]
             start = edit.end
-        return b"".join([*pieces, part.without_spaces(text, start, end)])
+        return b"".join([*pieces, part.plain(text, start, end)])
 
 
 def edited(

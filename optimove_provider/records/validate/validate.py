@@ -106,7 +106,9 @@ def _read_header(records: RecordReader, findings: Findings) -> Record | None:
     for record in records:
         if not record.is_blank:
             return record
-        findings.add(blank_line(record, "a blank line before the header", file_rules.EARLY_BLANK_LINE))
+        findings.add(
+            blank_line(record.line, record.byte, "a blank line before the header", file_rules.EARLY_BLANK_LINE)
+        )
     return None
 
 

@@ -141,6 +141,13 @@ class Terminal(io.StringIO):
         return True
 
 
+def test_text_shows_a_part_of_many_columns_with_findings():
+    header = ",".join(f"x{number}" for number in range(1000))
+    text = written(check_csv(io.BytesIO(f"customerId,{header}\n".encode()), [], Options(file="a.csv")), "text")
+    assert f"Shown: the first {SHOWN} of 1,001 rules and columns with findings; the format html lists them all." in text
+    assert text.count("header-unknown") == SHOWN * 2
+
+
 def test_colour_is_for_terminals_only(monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
     for name in ("NO_COLOR", "FORCE_COLOR"):

@@ -183,3 +183,10 @@ def test_a_file_is_not_read_ahead_of_what_is_asked_for():
     next(rows)
     assert 0 < next(rows).num_rows < BATCH_ROWS
     assert stream.tell() < 400_000
+
+
+def test_rows_that_are_read_one_by_one_make_batches_of_a_bounded_size():
+    row = f'1,{" " * 300}"{"x" * 100_000}"\n'  # so many spaces before a quote are read exactly
+    sizes = [item.nbytes for item in csv_rows(io.BytesIO(b"id,text\n" + row.encode() * 60), "rows.csv", 1 << 20)]
+    assert sum(sizes) > 6_000_000
+    assert max(sizes) < 2 << 20

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimove_provider.contract.wire.errors import DataError
-from optimove_provider.records.read.parquet_files import parquet_rows
+from optimove_provider.records.read.parquet_files import READ_BYTES, parquet_rows
 from tests.support.rows.fates import cells, parsed, records
 
 LATE = datetime.datetime(9999, 12, 31)
@@ -270,3 +270,13 @@ in_int96 = st.one_of(
 def test_instants_are_read_from_int96_as_they_were_written(column):
     table = table_of(v=column)
     assert fates(written(table, use_deprecated_int96_timestamps=True)) == as_they_are(table)
+
+
+def test_a_text_that_the_file_has_once_and_each_row_has_makes_small_batches():
+    stream = io.BytesIO()
+    pq.write_table(pa.table({"id": range(20_000), "page": ["x" * 20_000] * 20_000}), stream)
+    assert stream.tell() < 1 << 20
+    batches = [batch for batch in parquet_rows(stream, "pages.parquet") if batch.num_rows]
+    held = [sum(buffer.size for column in batch.columns for buffer in column.buffers() if buffer) for batch in batches]
+    assert max(held) < 1.1 * READ_BYTES
+    assert sum(batch.num_rows for batch in batches) == 20_000

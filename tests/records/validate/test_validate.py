@@ -174,6 +174,13 @@ def test_looking_for_nearest_names_ends():
     assert sum("did you mean 'score'?" in one.message for one in report.findings) == 100
 
 
+def test_looking_for_nearest_names_among_many_ends():
+    known = [Attribute(f"attribute_{number}", "string") for number in range(50_000)]
+    names = ",".join(f"atribute_{number}" for number in range(100))
+    report = check_csv(io.BytesIO(f"customerId,{names}\n".encode()), known, Options())
+    assert sum("did you mean" in one.message for one in report.findings) == 3
+
+
 def test_customer_id_is_the_key_even_if_an_attribute_has_its_name():
     report = check("customerId\na1\n", [Attribute("customerId", "long")])
     assert (report.rows, report.findings) == (1, [])

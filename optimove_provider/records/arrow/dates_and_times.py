@@ -1,4 +1,4 @@
-"""Columns of dates and times as JSON text, for `columns`."""
+"""Columns of dates and times as text: formatting them one by one takes longer than writing all the rest of a row."""
 
 from functools import cache
 
@@ -28,6 +28,7 @@ FIRST_LISTED, LISTED_DAYS = -25_567, 55_152
 
 
 def date_texts(column: pa.Array) -> Texts:
+    """ "2022-05-02", in quotes."""
     bad = outside_of_years(column)
     unfit = dict.fromkeys(indices(bad), NO_SUCH_YEAR)
     if types.is_date32(column.type):
@@ -68,6 +69,7 @@ def _clock(begin: str) -> pa.StringArray:
 
 
 def timestamp_texts(column: pa.Array) -> Texts:
+    """ "2022-05-02T10:10:59Z", in quotes; what is less than a second as a fraction before the Z."""
     ticks = numbers(column, np.int64)
     per_second = PER_SECOND[column.type.unit]
     days = ticks // (SECONDS_A_DAY * per_second)  # NumPy's divmod takes far longer
@@ -80,6 +82,7 @@ def timestamp_texts(column: pa.Array) -> Texts:
 
 
 def time_texts(column: pa.Array) -> Texts:
+    """ "10:10:59", in quotes, with a fraction as above."""
     ticks = numbers(column, np.int32 if types.is_time32(column.type) else np.int64).astype(np.int64)
     per_second = PER_SECOND[column.type.unit]
     bad = (ticks < 0) | (ticks >= SECONDS_A_DAY * per_second)

@@ -1,0 +1,271 @@
+"""The plain way to read records: each one to its end by the csv module, and what belongs to the next ones once more."""
+
+import codecs
+import csv
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from typing import NamedTuple
+
+from optimove_provider.records.csv_syntax.grammar import MAX_RECORD_BYTES, NUL_MESSAGE, Fault, Grammar
+from optimove_provider.records.csv_syntax.lookahead import LookaheadStream
+from optimove_provider.records.findings import file_rules
+from optimove_provider.records.findings.findings import ERROR
+
+_UNDECODABLE = re.compile("[\udc80-\udcff]")
+
+
+@dataclass(slots=True)
+class Record:
+    """One record. `broken`: its cells are not to be trusted. A blank line has no cells and is not broken. Of a quoted
+    cell with spaces before it, which is no more than a warning, `cells` has what is in the quotes.
+
+    `line` is the physical line (from 1) and `byte` the offset where it starts; `text` is as it stands, with
+    line ends, and with undecodable bytes as surrogate escapes. `is_cut`: it is too long to be kept, and has quotes.
+    `doubt` is the line of a broken record of which this may be a part, or 0: see `certainty`.
+    """
+
+    line: int
+    byte: int
+    text: str
+    cells: list[str]
+    faults: list[Fault]
+    broken: bool
+    is_cut: bool = False
+    doubt: int = 0
+
+    @property
+    def errors(self) -> list[Fault]:
+        """The faults of its text that are no mere warnings."""
+        return [fault for fault in self.faults if fault.severity == ERROR]
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether it is a blank line, which is no row."""
+        return not self.cells and not self.broken
+
+    @property
+    def ends_with_crlf(self) -> bool | None:
+        """Whether it ends with CR and LF, or with LF alone; None at the end of a file that has neither."""
+        return self.text.endswith("\r\n") if self.text.endswith("\n") else None
+
+    @property
+    def raw_cells(self) -> list[bytes]:
+        """The cells as they stand in the file, without their quotes."""
+        return [cell.encode(errors="surrogateescape") for cell in self.cells]
+
+    @property
+    def raw(self) -> bytes:
+        """The text as it stands in the file."""
+        return self.text.encode(errors="surrogateescape")
+
+
+class _Line(NamedTuple):
+    text: str
+    size: int  # bytes, with those beyond the cap
+    bad: int | None  # offset of the first byte that is not UTF-8
+    whole: bool
+    quoted: bool  # whether it is not whole, and has quotes
+
+
+class _TooLong(Exception):
+    pass
+
+
+class _Lines:
+    """Physical lines for csv.reader, which asks for one more only while a record is open."""
+
+    def __init__(self, stream: "LookaheadStream", line: int, byte: int) -> None:
+        self._stream = stream
+        self._again: deque[_Line] = deque()
+        self.size = 0
+        self.taken: list[_Line] = []
+        self.line, self.byte = line, byte
+        self.bom = self.ended = False
+
+    def begin(self) -> None:
+        """Start a record where the last one ended."""
+        self.line += len(self.taken)
+        self.byte += self.size
+        self.taken, self.size, self.ended = [], 0, False
+
+    def give_back(self, keep: int) -> None:
+        """End the record after its first `keep` lines; the others will be handed out again."""
+        self._again.extendleft(reversed(self.taken[keep:]))
+        del self.taken[keep:]
+        self.size = sum(line.size for line in self.taken)
+
+    @property
+    def rest(self) -> bytes | None:
+        """The bytes of the lines that were given back; None if one of them is too long to be had again."""
+        if all(line.whole for line in self._again):
+            return "".join([line.text for line in self._again]).encode(errors="surrogateescape")
+        return None
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        line = self._again.popleft() if self._again else self._read()
+        if line is None:
+            self.ended = True
+            raise StopIteration
+        self.taken.append(line)
+        self.size += line.size
+        if self.size > MAX_RECORD_BYTES:
+            raise _TooLong(f"longer than {MAX_RECORD_BYTES} bytes")
+        return line.text
+
+    def _read(self) -> _Line | None:
+        raw = self._stream.readline(MAX_RECORD_BYTES + 1)
+        if not raw:
+            return None
+        size, rest, quoted = len(raw), raw, b'"' in raw
+        while size > MAX_RECORD_BYTES and rest and not rest.endswith(b"\n"):
+            rest = self._stream.readline(MAX_RECORD_BYTES)
+            size += len(rest)
+            quoted = quoted or b'"' in rest
+        text, bad = _decode(raw)
+        if self.byte == 0 and not self.taken and text.startswith("\ufeff"):
+            self.bom, text = True, text[1:]
+        whole = size == len(raw) <= MAX_RECORD_BYTES
+        return _Line(text, size, bad if whole else None, whole, quoted and not whole)
+
+
+def _decode(raw: bytes) -> tuple[str, int | None]:
+    try:
+        return raw.decode(), None
+    except UnicodeDecodeError as error:
+        return raw.decode(errors="surrogateescape"), error.start
+
+
+def one_record(text: bytes, delimiter: str, line: int, byte: int) -> Record:
+    """The record that these bytes are."""
+    return next(iter(RecordReader(LookaheadStream(BytesIO(text)), delimiter, line, byte)))
+
+
+class RecordReader:
+    """Iterates over the records of a binary stream of CSV text.
+
+    Set `width`, the number of cells that a row should have, once the header is known; without it a record with
+    broken quoting ends at the line of its fault.
+    """
+
+    def __init__(self, stream: "LookaheadStream", delimiter: str = ",", line: int = 1, byte: int = 0) -> None:
+        self._lines = _Lines(stream, line, byte)
+        # Only a quoted cell may have spaces before it: of others, the grammar knows that they are part of the value.
+        self._reader = csv.reader(self._lines, delimiter=delimiter, skipinitialspace=True)
+        self._grammar, self._delimiter = Grammar(delimiter), delimiter
+        self.width: int | None = None
+
+    @property
+    def byte(self) -> int:
+        """The offset after the last record handed out, byte order mark and line ends included."""
+        return self._lines.byte + self._lines.size
+
+    @property
+    def line(self) -> int:
+        """The physical line after the last record handed out."""
+        return self._lines.line + len(self._lines.taken)
+
+    @property
+    def rest(self) -> bytes | None:
+        """Bytes that were read and belong to no record yet; None if they cannot be had again."""
+        return self._lines.rest
+
+    @property
+    def has_bom(self) -> bool:
+        """Whether the stream started with a byte order mark, which is no part of the first record's text."""
+        return self._lines.bom
+
+    def __iter__(self) -> Iterator[Record]:
+        lines = self._lines
+        while True:
+            lines.begin()
+            cells, complaint = [], ""
+            try:
+                cells = next(self._reader)
+            except StopIteration:
+                return
+            except (csv.Error, _TooLong) as error:
+                complaint = str(error)
+            record = self._record(cells, complaint)
+            if record.text:  # a file of a byte order mark alone has no record
+                yield record
+
+    def _record(self, cells: list[str], complaint: str) -> Record:
+        """Judge what was taken for one record; `complaint` is why the csv module gave it up, if it did."""
+        lines = self._lines
+        text = "".join([line.text for line in lines.taken])
+        faults, keep = self._structure(text, complaint)
+        broken = any(fault.severity == ERROR for fault in faults)
+        if broken and keep < len(lines.taken) and (complaint or lines.ended or self._is_row(keep)):
+            lines.give_back(keep)
+            text, cells = "".join([line.text for line in lines.taken]), []
+        is_cut = any(line.quoted for line in lines.taken)
+        if cells and not broken and " " in text:
+            cells = self._with_spaces(text, cells)
+        record = Record(lines.line, lines.byte, text, cells, faults, broken, is_cut)
+        record.faults += self._encoding(cells)
+        if "\0" in text:
+            record.faults += [
+                Fault(file_rules.NUL.name, i, cell, NUL_MESSAGE) for i, cell in enumerate(cells) if "\0" in cell
+            ]
+        return record
+
+    def _with_spaces(self, text: str, cells: list[str]) -> list[str]:
+        """The cells with the spaces before those that have no quotes."""
+        if not (text.startswith(" ") or f"{self._delimiter} " in text):
+            return cells
+        return [span.value for span in self._grammar.spans(text)]
+
+    def _is_row(self, index: int) -> bool:
+        """Whether a line that was read into a broken record would be a row by itself."""
+        return self.width is None or self._grammar.count(self._lines.taken[index].text) == self.width
+
+    def _structure(self, text: str, complaint: str) -> tuple[list[Fault], int]:
+        """Find what breaks the record, and how many of its lines belong to it if it has no end."""
+        faults, position = self._grammar.faults(text, self._lines.line, self._lines.ended)
+        if not self._lines.taken[0].whole:
+            # Lines that end with CR alone are one line, however many they are.
+            returns = [one for one in faults if one.rule == file_rules.BARE_CR.name]
+            return returns or [Fault(file_rules.TOO_LONG.name, None, text, f"the line is {complaint}")], 1
+        if complaint and not faults:
+            faults, position = [Fault(file_rules.TOO_LONG.name, None, text, f"unreadable: {complaint}")], len(text) - 1
+        return faults, text.count("\n", 0, position) + 1
+
+    def _encoding(self, cells: list[str]) -> list[Fault]:
+        start = self._lines.byte
+        for line in self._lines.taken:
+            if line.bad is not None:
+                where = f"the first such byte of this record is at offset {start + line.bad}"
+                message = f"not UTF-8{_looks_like(line.text, start)}: {where}"
+                bad = [i for i, cell in enumerate(cells) if _UNDECODABLE.search(cell)]
+                return [Fault(file_rules.ENCODING.name, i, cells[i], message) for i in bad] or [
+                    Fault(file_rules.ENCODING.name, None, line.text, message)
+                ]
+            start += line.size
+        return []
+
+
+def _looks_like(text: str, byte: int) -> str:
+    """Name the encoding of a line that is not UTF-8, where it can be recognised."""
+    raw = text.encode(errors="surrogateescape")
+    if byte <= 2 and raw.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return f" but UTF-32, as its byte order mark says ({_AS_UTF16.replace('16', '32')})"
+    if byte == 0 and raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return f" but UTF-16, as its byte order mark says ({_AS_UTF16})"
+    strange = [byte for byte in raw if byte > 0x7F]
+    letters = bytes(byte for byte in strange if byte not in _OF_CP1252).decode("cp1252", "replace")
+    if letters and not letters.isalpha():
+        return ""
+    is_latin = min(strange) >= 0xA0
+    return f", it looks like {'Latin-1 or cp1252' if is_latin else 'cp1252, which Windows writes'} ({_AS_CP1252})"
+
+
+_OF_CP1252 = bytes.fromhex("80 82 84 85 91 92 93 94 95 96 97 99 a0 a3 a7 a9 ab ae b0 b2 b3 b4 b7 bb bd")
+"""The euro, quotes, dashes, signs: what texts have besides letters."""
+_AS_CP1252 = "save it as UTF-8; `validate --encoding cp1252` reads it"
+_AS_UTF16 = "save it as UTF-8; `validate --encoding utf-16` reads it"
