@@ -24,6 +24,7 @@ TESTED_IN = {
     "loads/dcp/in_doubt.py": ["tests/loads/dcp/test_in_doubt.py", "tests/loads/evidence/test_upload_history.py"],
     "loads/ledger/lease.py": ["tests/loads/ledger/test_lease.py", "tests/loads/ledger/test_public_reports.py"],
     "loads/plan/guards.py": ["tests/loads/plan/test_guards.py", "tests/loads/optix/test_guards.py"],
+    "records/arrow/dates_and_times.py": ["tests/records/to_json", "tests/records/arrow"],
     "records/csv_syntax": ["tests/records/validate", "tests/records/read/test_csv_rows.py"],
 }
 """Modules and folders whose tests lie elsewhere, too."""
