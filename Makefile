@@ -75,10 +75,10 @@ describe: $(READY)  ## schemathesis against the emulator's own description: EXAM
 	EXAMPLES=$(or $(EXAMPLES),300) SEED=$(or $(SEED),1) $(VENV)/bin/python -m pytest \
 	  tests/emulator/api/described/test_conversation.py $(ARGS)
 
-mutate: $(READY)  ## change the code to see whether its tests notice: MODULE=loads/plan/grain.py, or SEED=20 MODULES=3 MUTANTS=20
+mutate: $(READY)  ## change the code to see whether its tests notice: MODULE="loads/plan/grain.py ...", or SEED=20 MODULES=3 MUTANTS=20
 	@$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --group mutation --constraints constraints/newest.txt
-	$(VENV)/bin/python -m benchmarks.mutation $(if $(MODULE),--module $(MODULE),--seed $(or $(SEED),20) \
-	  --modules $(or $(MODULES),3)) --mutants $(or $(MUTANTS),20)
+	$(VENV)/bin/python -m benchmarks.mutation --seed $(or $(SEED),20) --mutants $(or $(MUTANTS),20) \
+	  $(if $(MODULE),$(addprefix --module ,$(MODULE)),--modules $(or $(MODULES),3))
 
 check: $(READY)  ## format, lint, types, layers
 	$(VENV)/bin/ruff format --check

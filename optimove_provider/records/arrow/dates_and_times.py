@@ -36,7 +36,7 @@ def date_texts(column: pa.Array) -> Texts:
     else:
         odd = no_whole_days(column)
         days = numbers(column, np.int64) // MILLISECONDS_A_DAY
-        bad, unfit = bad | odd, dict.fromkeys(indices(odd), NO_WHOLE_DAY) | unfit
+        bad, unfit = bad | odd, unfit | dict.fromkeys(indices(odd), NO_WHOLE_DAY)
     if unfit:
         days = np.where(bad, 0, days)
     return Texts((_days(days.astype(np.int32, copy=False), _nulls(column, bad)),), '"', '"', unfit)

@@ -51,6 +51,7 @@ def test_a_success(answer):
         Response(200, json.dumps({"success": False}).encode("utf-16")),
         Response(201, b"see <a>"),
         Response(200, b'{"a":' * 100_000),
+        Response(200, b'{"success": false, "seconds": NaN}'),
         Response(200, b"<?xml version='1.0'?><Error/>"),
         *(
             Response(200, json.dumps(body).encode())

@@ -8,20 +8,24 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from optimove_provider.clients.s3 import Bucket, UploadGone
+from optimove_provider.contract.dcp.config import UPLOAD_HISTORY
+from optimove_provider.contract.dcp.profiles import READ_PROFILE
 from optimove_provider.contract.dcp.readback import READ_BACK, UNCHANGED_BEFORE
 from optimove_provider.contract.dcp.upload_history import HistoryEntry, common_state
-from optimove_provider.contract.wire.errors import S3Refused
-from optimove_provider.loads.dcp.in_doubt import Overtaken, StillImporting
+from optimove_provider.contract.wire.errors import AuthenticationError, S3Refused, succeed
+from optimove_provider.contract.wire.messages import Response
+from optimove_provider.loads.dcp.in_doubt import InDoubtFiles, Overtaken, StillImporting
 from optimove_provider.loads.dcp.load import ImportFailed, confirm, run
 from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.lease import Lease, LeaseLost
+from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.loads.upload.file import UploadLost
 from optimove_provider.loads.upload.multipart import MultipartRefused
 from optimove_provider.loads.upload.uploads import MIN_FILE_BYTES
 from tests.support import s3_target
 from tests.support.dcp_imports import WAIT, another, break_off, dead_full_import, full, load
-from tests.support.ledgers import ledger_rows, let_lease_end
+from tests.support.ledgers import TARGET, ledger_rows, let_lease_end
 from tests.support.optix_target import Killed
 from tests.support.s3_target import Calls, imported, many
 
@@ -102,6 +106,25 @@ def test_a_file_of_which_no_profile_shows_anything_counts_as_unknown_and_open_fo
     shown = history_of(HistoryEntry(report.s3_keys[0], "completed", None, None, evidence=READ_BACK))
     confirm(target.staging, report, shown(report.s3_keys), 1)
     assert (report.state, ledger_rows(target.ledger)['"1"']["fingerprint"] is None) == ("committed", False)
+
+
+def test_that_profiles_cannot_be_read_is_an_answer_and_no_other_error_is(staging_on_disk):
+    def asked(outcome_of, told):
+        with pytest.raises((StillImporting, AuthenticationError), match=told) as caught:
+            files.resolve_others("b", outcome_of, lambda _: ())
+        return caught.type
+
+    def refused_by(endpoint):
+        return lambda _: succeed(endpoint, Response(403))
+
+    files = InDoubtFiles(Ledger(staging_on_disk, TARGET))
+    files.record("a", ["a.csv"])
+    assert asked(refused_by(UPLOAD_HISTORY), "403") is AuthenticationError
+    told = r"this one's: a\.csv: unseen \(unreadable\): profiles cannot be read: .*403"
+    assert asked(refused_by(READ_PROFILE), told) is StillImporting
+    assert asked(history_of(), r"this one's: a\.csv\. Nothing was sent") is StillImporting
+    files.resolve_others("a", history_of(), lambda _: ())
+    files.resolve_others("b", history_of(), lambda _: ["a.csv"])
 
 
 def test_after_an_upload_that_was_refused_and_aborted_a_cleared_task_can_load(target):

@@ -1,12 +1,34 @@
 """One writer per target: who has the lease, for how long, and what the one who lost it may still do."""
 
+import uuid
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from optimove_provider.loads.ledger.lease import Held, Lease, LeaseLost, acquire, release_of
-from tests.support.ledgers import hour
+from optimove_provider.loads.ledger.lease import RENEWED_EVERY, Held, Lease, LeaseLost, acquire, release_of
+from optimove_provider.loads.ledger.manifest import ManifestFile
+from optimove_provider.loads.state import compare_and_swap
+from tests.support.ledgers import TARGET, hour
+
+
+def manifest_file(target, **surroundings):
+    """That of a process with other surroundings."""
+    staging = target.staging
+    return ManifestFile(replace(staging, surroundings=replace(staging.surroundings, **surroundings)), TARGET)
+
+
+class Renewals:
+    """What a lease has repeated for it, one time after the other."""
+
+    stopped = False
+
+    def begin(self, every, again, name):
+        self.every, self.again = every, again
+        return self
+
+    def stop(self):
+        self.stopped = True
 
 
 def test_one_at_a_time(target):
@@ -34,6 +56,20 @@ def test_a_lease_that_a_person_releases_ends_no_sooner_than_its_load_stops(targe
     assert isinstance(target.lease("b"), Held)
     target.clock.forward(1)
     assert isinstance(target.lease("b"), Lease)
+
+
+def test_a_lease_that_another_load_takes_while_a_person_releases_it_stays_that_loads(local_target):
+    local_target.lease("a")
+    taken = []
+
+    def meanwhile():
+        local_target.clock.forward(60)
+        taken.append(local_target.lease("b"))
+        return uuid.uuid4()
+
+    assert not release_of(manifest_file(local_target, new_id=meanwhile), "a")
+    taken[0].renew()
+    assert local_target.manifest.holder.load_id == "b"
 
 
 def test_a_lease_that_waits_for_an_import_is_released_at_once(target):
@@ -81,6 +117,30 @@ def test_a_lease_is_trusted_for_half_a_minute(target):
     assert caught.value.retry_helps
     lease.renew()  # nobody took it
     lease.check()
+
+
+def test_it_is_renewed_while_the_storage_comes_back_and_until_somebody_else_has_it(local_target, monkeypatch, caplog):
+    def fails(*_):
+        raise OSError("the storage did not answer")
+
+    renewals, clock = Renewals(), local_target.clock
+    with acquire(manifest_file(local_target, repeat=renewals.begin), "a", 1):
+        assert renewals.every == RENEWED_EVERY
+        clock.forward(20)
+        assert renewals.again()
+        assert local_target.manifest.holder.renewed_at == clock.now
+        with monkeypatch.context() as storage:
+            storage.setattr(compare_and_swap, "replace", fails)
+            assert renewals.again()
+        assert "could not be renewed" in caplog.text
+        assert "the storage did not answer" in caplog.text
+        clock.forward(60)
+        local_target.lease("b")
+        assert not renewals.again()
+        assert "load b has it now" in caplog.text
+        assert not renewals.stopped
+    assert renewals.stopped
+    assert local_target.manifest.holder.load_id == "b"
 
 
 def test_renewing_leaves_the_version_alone(target):

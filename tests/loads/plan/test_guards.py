@@ -58,6 +58,12 @@ def test_a_column_that_was_empty_before(local_target):
     judge(local_target, dict.fromkeys(MANY), **SNAPSHOT)
 
 
+def test_a_column_that_was_as_empty_as_is_allowed_may_stay_so(local_target):
+    four_of_forty = {**dict.fromkeys(MANY), **dict.fromkeys(range(4), 1)}
+    local_target.load(four_of_forty, hour(1), **SNAPSHOT)
+    judge(local_target, four_of_forty, **SNAPSHOT)
+
+
 @pytest.mark.parametrize("source_is", ["snapshot", "delta"])
 def test_too_many_changes(local_target, source_is):
     local_target.load(MANY, hour(1), **SNAPSHOT)
@@ -72,6 +78,16 @@ def test_too_many_changes(local_target, source_is):
 def test_of_a_few_keys_all_may_change(local_target):
     local_target.load({"a": 1, "b": 1}, hour(1), **SNAPSHOT)
     judge(local_target, {"a": 2, "b": 2}, **SNAPSHOT)
+
+
+def test_twenty_keys_are_judged(local_target):
+    twenty = dict.fromkeys(range(20), 1)
+    local_target.load(twenty, hour(1), **SNAPSHOT)
+    with pytest.raises(GuardStopped, match=r"11 records change of about 20 that the target has, 55.0% of them"):
+        judge(local_target, {**twenty, **dict.fromkeys(range(11), 2)}, **SNAPSHOT)
+    with pytest.raises(GuardStopped, match=r"lacks 5 of 20 records that the target has, 25.0% of them: 5 newly"):
+        judge(local_target, dict.fromkeys(range(15), 1), **SNAPSHOT, on_removed="expire")
+    judge(local_target, dict.fromkeys(range(16), 1), **SNAPSHOT, on_removed="expire")
 
 
 def test_everything_is_named_at_once(local_target):

@@ -111,3 +111,30 @@ def test_warnings_take_half_of_the_room_and_errors_all():
     only = Findings(max_findings=1)
     only.add(finding(1, WARNING))
     assert len(only.findings) == 1
+
+
+def test_warnings_are_counted_by_rule_over_all_columns_without_errors():
+    report = Findings()
+    report.add(finding(1, WARNING, rule="bool"))
+    report.count("bool", "optIn", WARNING, 3)
+    report.count("bool", "optIn", ERROR, 2)
+    report.count("date", "birthDate", ERROR)
+    report.count("date", "birthDate", WARNING)
+    report.count("date", "birthDate", WARNING)
+    assert report.warnings() == {"bool": 4, "date": 2}
+    assert (report.errors, report.total, report.counts) == (3, 9, {"bool": 6, "date": 3})
+
+
+def test_the_remark_about_ids_has_the_first_warning_of_each_rule_that_is_kept():
+    report = Findings(max_findings=4)
+    assert report.warning_note("the report") == ""
+    report.add(finding(1, WARNING, rule="bool"))
+    assert report.warning_note("the report") == ""
+    report.add(finding(2, WARNING, rule="id-case"))
+    report.add(finding(3, WARNING, rule="id-case"))
+    report.add(finding(4, WARNING, rule="id-padding"))
+    assert report.warning_note("the report") == (
+        "warnings about ids: id-case 2 (row 2, line 3, column 'birthDate', rule id-case (warning): value '2022-13-01': "
+        "expected a day); id-padding 1. All of them: the report"
+    )
+    assert report.warning_note("the report", "bo").startswith("warnings about ids: bool 1 (row 1, ")

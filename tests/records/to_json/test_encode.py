@@ -9,7 +9,7 @@ from decimal import Decimal
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from optimove_provider.contract.wire.errors import DataError, SettingsError
@@ -112,7 +112,20 @@ def encode(column, *, nulls="omit", name="v", offset=0):
     return Encoder(batch.schema, "id", nulls=nulls).encode(batch)
 
 
+def beside_bad_ones(column):
+    """Always tried, as chance seldom draws a bad date beside a good one."""
+    return example(column=column, name="v", nulls="omit", offset=0)
+
+
+BEFORE, AFTER, DAY = -719_163, 2_932_897, 86_400_000
+"""The days around the years 1 to 9999; a day in milliseconds."""
+
+
 @settings(max_examples=600)
+@beside_bad_ones(pa.array([BEFORE, 7, None, AFTER, BEFORE + 1, AFTER - 1], pa.int32()).view(pa.date32()))
+@beside_bad_ones(pa.array([BEFORE * DAY, 7 * DAY, None, AFTER * DAY, 5, BEFORE * DAY + 5]).view(pa.date64()))
+@beside_bad_ones(pa.array([-1, 7, None, 86_400], pa.int32()).view(pa.time32("s")))
+@beside_bad_ones(pa.array([BEFORE * 86_400, 7, None, AFTER * 86_400]).view(pa.timestamp("s")))
 @given(
     column=columns,
     name=st.sampled_from(["a", "v", 'é"']),

@@ -5,83 +5,30 @@ import csv
 import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from io import BytesIO
-from typing import NamedTuple
 
 from optimove_provider.records.csv_syntax.grammar import MAX_RECORD_BYTES, NUL_MESSAGE, Fault, Grammar
+from optimove_provider.records.csv_syntax.lines import Line
 from optimove_provider.records.csv_syntax.lookahead import LookaheadStream
+from optimove_provider.records.csv_syntax.reader import Record
 from optimove_provider.records.findings import file_rules
 from optimove_provider.records.findings.findings import ERROR
 
 _UNDECODABLE = re.compile("[\udc80-\udcff]")
 
 
-@dataclass(slots=True)
-class Record:
-    """One record. `broken`: its cells are not to be trusted. A blank line has no cells and is not broken. Of a quoted
-    cell with spaces before it, which is no more than a warning, `cells` has what is in the quotes.
-
-    `line` is the physical line (from 1) and `byte` the offset where it starts; `text` is as it stands, with
-    line ends, and with undecodable bytes as surrogate escapes. `is_cut`: it is too long to be kept, and has quotes.
-    `doubt` is the line of a broken record of which this may be a part, or 0: see `certainty`.
-    """
-
-    line: int
-    byte: int
-    text: str
-    cells: list[str]
-    faults: list[Fault]
-    broken: bool
-    is_cut: bool = False
-    doubt: int = 0
-
-    @property
-    def errors(self) -> list[Fault]:
-        """The faults of its text that are no mere warnings."""
-        return [fault for fault in self.faults if fault.severity == ERROR]
-
-    @property
-    def is_blank(self) -> bool:
-        """Whether it is a blank line, which is no row."""
-        return not self.cells and not self.broken
-
-    @property
-    def ends_with_crlf(self) -> bool | None:
-        """Whether it ends with CR and LF, or with LF alone; None at the end of a file that has neither."""
-        return self.text.endswith("\r\n") if self.text.endswith("\n") else None
-
-    @property
-    def raw_cells(self) -> list[bytes]:
-        """The cells as they stand in the file, without their quotes."""
-        return [cell.encode(errors="surrogateescape") for cell in self.cells]
-
-    @property
-    def raw(self) -> bytes:
-        """The text as it stands in the file."""
-        return self.text.encode(errors="surrogateescape")
-
-
-class _Line(NamedTuple):
-    text: str
-    size: int  # bytes, with those beyond the cap
-    bad: int | None  # offset of the first byte that is not UTF-8
-    whole: bool
-    quoted: bool  # whether it is not whole, and has quotes
-
-
 class _TooLong(Exception):
     pass
 
 
-class _Lines:
+class Lines:
     """Physical lines for csv.reader, which asks for one more only while a record is open."""
 
     def __init__(self, stream: "LookaheadStream", line: int, byte: int) -> None:
         self._stream = stream
-        self._again: deque[_Line] = deque()
+        self._again: deque[Line] = deque()
         self.size = 0
-        self.taken: list[_Line] = []
+        self.taken: list[Line] = []
         self.line, self.byte = line, byte
         self.bom = self.ended = False
 
@@ -104,7 +51,7 @@ class _Lines:
             return "".join([line.text for line in self._again]).encode(errors="surrogateescape")
         return None
 
-    def __iter__(self) -> "_Lines":
+    def __iter__(self) -> "Lines":
         return self
 
     def __next__(self) -> str:
@@ -118,7 +65,7 @@ class _Lines:
             raise _TooLong(f"longer than {MAX_RECORD_BYTES} bytes")
         return line.text
 
-    def _read(self) -> _Line | None:
+    def _read(self) -> Line | None:
         raw = self._stream.readline(MAX_RECORD_BYTES + 1)
         if not raw:
             return None
@@ -131,7 +78,7 @@ class _Lines:
         if self.byte == 0 and not self.taken and text.startswith("\ufeff"):
             self.bom, text = True, text[1:]
         whole = size == len(raw) <= MAX_RECORD_BYTES
-        return _Line(text, size, bad if whole else None, whole, quoted and not whole)
+        return Line(text, size, bad if whole else None, whole, quoted and not whole)
 
 
 def _decode(raw: bytes) -> tuple[str, int | None]:
@@ -154,7 +101,7 @@ class RecordReader:
     """
 
     def __init__(self, stream: "LookaheadStream", delimiter: str = ",", line: int = 1, byte: int = 0) -> None:
-        self._lines = _Lines(stream, line, byte)
+        self._lines = Lines(stream, line, byte)
         # Only a quoted cell may have spaces before it: of others, the grammar knows that they are part of the value.
         self._reader = csv.reader(self._lines, delimiter=delimiter, skipinitialspace=True)
         self._grammar, self._delimiter = Grammar(delimiter), delimiter
