@@ -4,6 +4,7 @@ A row is its digest, of 96 bits, and its number. Both sets are dealt into ranges
 a few neighbouring ranges at a time are compared in memory.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -106,7 +107,9 @@ class DealtDigests(AbstractContextManager["DealtDigests"]):
         for begin, starts in self._chunks:
             at, count, rows = int(starts[first]), int(starts[end] - starts[first]), int(starts[-1])
             for column, offset in zip(found, (begin, begin + 8 * rows), strict=True):
-                os.preadv(self._file.fileno(), [column[place : place + count].data], offset + 8 * at)
+                some = column[place : place + count]
+                if os.preadv(self._file.fileno(), [some.data], offset + 8 * at) != some.nbytes:
+                    raise OSError(errno.EIO, "a temporary file is shorter than what was written", self._file.name)
             place += count
         return found
 

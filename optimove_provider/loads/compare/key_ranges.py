@@ -46,5 +46,5 @@ def in_ranges(
 
 def _range_of(key: str, ranges: int, digest: KeyDigest) -> str:
     """In SQL, the range of a key: as many parts of the first bits of its digest."""
-    first_bits = f"('0x' || {digest.name}({quoted(digest.seed)} || {key})[1:{_BITS // 4}])::INTEGER"
+    first_bits = f"('0x' || sha256({quoted(digest.seed)} || {key})[1:{_BITS // 4}])::INTEGER"
     return f"({first_bits} * {ranges}) >> {_BITS}"
