@@ -214,7 +214,7 @@ def mutants() -> str:
     """The faults that are planted to be found, with the seeds that find them, for docs/reliability.md."""
     found = tomllib.loads(MUTANTS.read_text("utf-8"))
     told = (
-        _row(one["what"], f"`{name}`", str(one["seed"] or "none of 1 to 40")) for name, one in sorted(found.items())
+        _row(one["what"], f"`{name}`", str(one["seed"] or "none of 1 to 100")) for name, one in sorted(found.items())
     )
     return "\n".join([_row("planted fault", "patch", "seed"), _row("---", "---", "---"), *told])
 

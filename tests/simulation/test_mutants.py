@@ -5,29 +5,28 @@ import sys
 
 import pytest
 
-from tests.simulation.mutants.__main__ import MOST, MUTANTS, planted, table
+from tests.simulation.mutants.__main__ import FOUND, MOST, MUTANTS, planted, table
 
 KNOWN = table()
-FOUND = [mutant for mutant, one in KNOWN.items() if one["seed"]]
+WITH_SEED = [mutant for mutant, one in KNOWN.items() if one["seed"]]
 
 
 def test_every_patch_has_a_seed_and_every_seed_a_patch():
     assert {path.stem for path in MUTANTS.glob("*.patch")} == KNOWN.keys()
-    assert len(FOUND) >= 10
+    assert len(WITH_SEED) >= 10
     assert all(one["seed"] <= MOST for one in KNOWN.values())
 
 
-@pytest.mark.parametrize("mutant", FOUND)
+@pytest.mark.parametrize("mutant", WITH_SEED)
 def test_a_planted_fault_is_found(mutant, tmp_path):
     command = [sys.executable, "-m", "tests.simulation", "--seed", str(KNOWN[mutant]["seed"]), "--no-shrinking"]
     found = subprocess.run(command, cwd=planted(mutant, tmp_path), capture_output=True, text=True)
-    assert found.returncode == 1, found.stderr
-    assert "WrongWorld" in found.stdout or "Stuck" in found.stdout
+    assert FOUND.search(found.stdout), found.stdout + found.stderr
 
 
 def test_what_fails_is_shrunk(tmp_path):
     """Of an old fault the history is told in a line: few tasks, hardly a fault."""
-    mutant = "stale-rows-are-sent"
+    mutant = "an-older-snapshot-removes"
     command = [sys.executable, "-m", "tests.simulation", "--seed", str(KNOWN[mutant]["seed"])]
     folder = planted(mutant, tmp_path)
     printed = subprocess.run(command, cwd=folder, capture_output=True, text=True).stdout

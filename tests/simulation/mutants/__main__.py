@@ -17,6 +17,8 @@ MUTANTS = Path(__file__).parent
 ROOT = MUTANTS.parents[2]
 TABLE = MUTANTS / "found_by.toml"
 MOST = 1000
+FOUND = re.compile(r"^seed (\d+): (?:WrongWorld|Stuck)(?!.* raised )", re.MULTILINE)
+"""What is printed where a promise is broken; that code which a patch has changed ends with an error of Python is none."""
 
 
 def planted(mutant: str, folder: Path) -> Path:
@@ -39,7 +41,7 @@ def search(mutant: str, most: int, jobs: int) -> int | None:
         command = [sys.executable, "-m", "tests.simulation", "--stop", "--seeds", str(most), "--jobs", str(jobs)]
         printed = subprocess.run(command, cwd=planted(mutant, Path(folder)), capture_output=True, text=True).stdout
     print(printed, file=sys.stderr)
-    found = re.search(r"^seed (\d+): (?:WrongWorld|Stuck)", printed, re.MULTILINE)
+    found = FOUND.search(printed)
     return int(found[1]) if found else None
 
 
