@@ -17,8 +17,9 @@ MUTANTS = Path(__file__).parent
 ROOT = MUTANTS.parents[2]
 TABLE = MUTANTS / "found_by.toml"
 MOST = 1000
-FOUND = re.compile(r"^seed (\d+): (?:WrongWorld|Stuck)(?!.* raised )", re.MULTILINE)
-"""What is printed where a promise is broken; that code which a patch has changed ends with an error of Python is none."""
+_OUT_OF_STEP = "ValueError|TypeError|AttributeError|NameError"
+FOUND = re.compile(rf"^seed (\d+): (?:WrongWorld|Stuck)(?!.* raised (?:{_OUT_OF_STEP}))", re.MULTILINE)
+"""What is printed where a promise is broken; a patch that no longer fits its surroundings breaks none."""
 
 
 def planted(mutant: str, folder: Path) -> Path:
