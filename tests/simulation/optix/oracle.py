@@ -39,9 +39,13 @@ class Oracle:
             day = max((task.day for task in self._loads if key in self._words(task)), default=0)
             last = [task for task in self._loads if task.day == day and key in self._words(task)]
             words = [self._words(task)[key] for task in last]
+            has_gone = any(
+                task.kind == "expire" and task.day >= day and key in self._words(task) for task in self._tasks
+            )
             if (
                 words
                 and words[0].is_poison
+                and not has_gone
                 and all(task.how.resend_rejected and task.kind != "update" for task in last)
             ):
                 newest[key] = words[0]
