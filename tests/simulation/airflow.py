@@ -179,7 +179,7 @@ class Airflow:
             return error.seconds
         if isinstance(error, TargetBusy) and now - known.since <= LOCK_TIMEOUT:
             return known.next_wait()
-        self.world.tell(f"{type(error).__name__}: {str(error)[:300]}")
+        self.world.tell(f"{type(error).__name__}: {error}")
         if not isinstance(error, OptimoveProviderError | OSError):
             raise WrongWorld(f"{task.name} raised {type(error).__name__}: {error}") from error
         is_final = isinstance(error, OptimoveProviderError) and not error.retry_helps

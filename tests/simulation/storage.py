@@ -24,7 +24,8 @@ SLICE_ROWS = 3
 MAX_LAYERS = 4
 SAME_FROM_ROWS = 1
 KEYS_AT_ONCE = 2
-"""So that rows are left out of joins, and what is left has several ranges of keys."""
+"""So that rows are left out of joins, and what is left has several ranges of keys: in one world of three, as it takes
+a third of its time."""
 _ERRORS = {"no space": errno.ENOSPC, "I/O error": errno.EIO, "torn write": errno.EIO, "no answer": errno.EIO}
 SLOW = 20.0
 """Seconds that a slow read takes at most."""
@@ -114,11 +115,12 @@ def small_and_stepped(world: "World") -> Iterator[None]:
         return done
 
     small = [(slices, "MAX_RECORDS", SLICE_ROWS), (row_files, "ROW_GROUP", SLICE_ROWS)]
-    small += [
-        (same_rows, "FROM_ROWS", SAME_FROM_ROWS),
-        (same_rows, "MOST_LEFT", 0),
-        (key_ranges, "AT_ONCE", KEYS_AT_ONCE),
-    ]
+    if world.seed % 3 == 0:
+        small += [
+            (same_rows, "FROM_ROWS", SAME_FROM_ROWS),
+            (same_rows, "MOST_LEFT", 0),
+            (key_ranges, "AT_ONCE", KEYS_AT_ONCE),
+        ]
     small += [(compaction, "MAX_LAYERS", MAX_LAYERS), *(one for target in world.targets for one in target.smaller)]
     with pytest.MonkeyPatch.context() as patch, world.coverage.watching():
         patch.setattr(compare_and_swap, "replace", replaced)

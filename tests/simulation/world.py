@@ -100,8 +100,8 @@ class World:
         raise Killed
 
     def tell(self, what: str) -> None:
-        """A line of the trace."""
-        self.scheduler.tell(what)
+        """A line of the trace, in which staging has the same name wherever it is."""
+        self.scheduler.tell(what.replace(str(self._folder), "/staging"))
 
     def staging(self, skew: Skew = RIGHT) -> SteppedStaging:
         """Staging, as it is to a process on a worker whose clock is off."""
