@@ -3,6 +3,7 @@
 What is not found here is joined, so nothing depends on finding all; and whatever is found is what the join would say.
 """
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -63,16 +64,19 @@ def find_same(
         DealtDigests(folder.path / "known") as old,
         DealtDigests(folder.path / "loaded") as new,
     ):
-        _deal(connection, *known, old)
-        _deal(connection, loaded, {}, new)
+        chance = secrets.token_hex(8)  # so that nobody can prepare a key and a record whose digest is another row's
+        _deal(connection, *known, chance, old)
+        _deal(connection, loaded, {}, chance, new)
         for of_ledger, of_load in same(old, new):
             of_rows[of_load], of_positions[of_ledger] = True, True
             count += len(of_load)
     return SameRows(of_rows, of_positions, count)
 
 
-def _deal(connection: "DuckDBPyConnection", query: str, parameters: Mapping[str, Any], dealt: DealtDigests) -> None:
-    asked = f"""SELECT fingerprint, hash(key), number FROM ({query})
+def _deal(
+    connection: "DuckDBPyConnection", query: str, parameters: Mapping[str, Any], chance: str, dealt: DealtDigests
+) -> None:
+    asked = f"""SELECT fingerprint, hash('{chance}' || key), number FROM ({query})
         WHERE octet_length(fingerprint) = {row_files.FINGERPRINT_BYTES}"""  # noqa: S608 - queries of ours
     for batch in connection.sql(asked, params=dict(parameters)).to_arrow_reader(_BATCH):
         if batch.num_rows:
