@@ -269,6 +269,5 @@ class _Found:
 
     def result(self) -> Compared:
         found = pa.concat_tables(self._tables) if self._tables else _NONE.drop_columns(["hash"])
-        least = pc.select_k_unstable(found, min(self.most, len(found)), [("row", "ascending")])
         is_all = self._is_all and len(found) <= self.most
-        return Compared(self.counts.tolist(), found.take(least).sort_by("row").combine_chunks(), is_all)
+        return Compared(self.counts.tolist(), found.sort_by("row").slice(0, self.most).combine_chunks(), is_all)
