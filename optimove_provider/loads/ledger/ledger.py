@@ -218,11 +218,13 @@ class Ledger:
                 raise CommitConflict.of(PlanRef(lease.load_id, written_as), manifest.version)
             return replace(manifest, intents={}, committed=plan or manifest.committed)
 
-        age = age.not_after(self.now)
+        before = self.read()
+        now = self._after(before)
+        age = age.not_after(now)
         layers = [self.layers.tombstones(expired, age, refused.rows)]
         if refused.rows and refused.sent_before:
             keys = (key for batch in self.layers.keys(expired, refused.rows) for key in batch["_key"].to_pylist())
-            layers.append(self.layers.unknown(self.read(), ((key, None) for key in keys), age, self.now))
+            layers.append(self.layers.unknown(before, ((key, None) for key in keys), age, now))
         return self._put_on_top(lease, layers, edit, lease.load_id)
 
     def invalidate(

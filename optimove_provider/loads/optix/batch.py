@@ -192,7 +192,7 @@ class _Batch:
         for one in self._senders:
             for number in one.parts.numbers:
                 if (row := one.row_taken(number, outcomes.get(number))) is not None:
-                    return next(one.parts.read(self._journal.staging, [number])), row
+                    return one.slice_of(number), row
         return None
 
     def _complete(self) -> None:
@@ -211,7 +211,7 @@ class _Batch:
         if not repeated and self._sender.knows_part_of(last):  # an earlier try found rows of it to be refused
             self._sender.send([last])
         if last not in self._sender.outcomes.by_slice:
-            slice_ = next(self._sender.parts.read(self._journal.staging, [last]))
+            slice_ = self._sender.slice_of(last)
             self._complete_with(slice_, range(len(slice_)), repeated)
 
     def _complete_with(self, slice_: Slice, rows: Sequence[int], repeated: bool) -> None:
@@ -227,14 +227,15 @@ class _Batch:
             self._remember_not_completed(error, repeated)
             if not (isinstance(error, Refused) and error.status in (*BAD_ROWS, TOO_LARGE)):
                 raise
-            if not is_open and not journal.held_back:
+            if is_open:
+                sender.bisect(slice_, error)
+            elif journal.held_back:
+                raise
+            else:
                 raise _BatchInDoubt(
                     f"a row that had been taken was refused when it came again to complete the batch: {error}",
                     held_back=(slice_.number, rows[0]),
                 ) from None
-            if not is_open:
-                raise
-            sender.bisect(slice_, error)
         else:
             journal.completed()
             if is_open:
@@ -257,11 +258,11 @@ class _Batch:
         if held_back := self._journal.held_back:
             number, row = held_back
             owner = next(one for one in self._senders if number in one.parts.numbers)
-            return next(owner.parts.read(self._journal.staging, [number])), row
+            return owner.slice_of(number), row
         for sender in self._senders:
             for number, outcome in sorted(sender.outcomes.by_slice.items(), reverse=True):
                 if (taken := sender.row_taken(number, outcome)) is not None:
-                    return next(sender.parts.read(self._journal.staging, [number])), taken
+                    return sender.slice_of(number), taken
         raise NothingAccepted(
             "the server refused every row, so there is none to complete the batch with: it stays open, and nothing "
             "became visible. Look at the reasons, mend the source, or the task, and clear it"

@@ -86,6 +86,10 @@ class SliceSender:
         """Whether an earlier try began to take this slice apart."""
         return bool(self._log.known(number))
 
+    def slice_of(self, number: int) -> Slice:
+        """One of its slices."""
+        return next(self.parts.read(self.journal.staging, [number]))
+
     def row_taken(self, number: int, outcome: SliceOutcome | None) -> int | None:
         """The position of a row that the server took of a slice, by its outcome, or else by what is known of single
         requests; None if it is not known to have taken any."""
@@ -97,9 +101,16 @@ class SliceSender:
 
     def _send(self, slice_: Slice) -> None:
         known, keep = self._log.known(slice_.number), partial(self._log.add, slice_.number)
-        rows = [row for row in range(len(slice_)) if (slice_.number, row) != self.journal.held_back]
+        rows = self._not_held_back(slice_)
         rejected = self.run(send_or_bisect(rows, self.put_of(slice_), self.budget, known, keep)) if rows else []
         self.record(slice_, rejected)
+
+    def _not_held_back(self, slice_: Slice) -> Sequence[int]:
+        """The positions of a slice's rows, but that of the one which completes the batch."""
+        rows, held_back = range(len(slice_)), self.journal.held_back
+        if held_back is None or held_back[0] != slice_.number:
+            return rows
+        return [row for row in rows if row != held_back[1]]
 
     def bisect(self, slice_: Slice, refusal: Refused) -> None:
         """Go on with a slice that was refused as a whole: its good rows land, in requests that complete nothing."""

@@ -1,10 +1,16 @@
 """The physical lines of a stream: those of the record that is read, and those that were looked at beyond it."""
 
+import codecs
+import re
 from collections import deque
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from optimove_provider.records.csv_syntax.grammar import MAX_RECORD_BYTES
+from optimove_provider.records.csv_syntax.grammar import MAX_RECORD_BYTES, Fault
 from optimove_provider.records.csv_syntax.lookahead import LookaheadStream
+from optimove_provider.records.findings import file_rules
+
+_UNDECODABLE = re.compile("[\udc80-\udcff]")
 
 
 class Line(NamedTuple):
@@ -91,19 +97,25 @@ class Lines:
         return self.taken[self._given - 1].text
 
     def _read(self) -> Line | None:
-        raw = self._stream.readline(MAX_RECORD_BYTES + 1)
-        if not raw:
-            return None
-        size, rest, quoted = len(raw), raw, b'"' in raw
-        while size > MAX_RECORD_BYTES and rest and not rest.endswith(b"\n"):
-            rest = self._stream.readline(MAX_RECORD_BYTES)
-            size += len(rest)
-            quoted = quoted or b'"' in rest
-        text, bad = _decode(raw)
-        if self.byte == 0 and not (self.taken or self._again) and text.startswith("\ufeff"):
-            self.bom, text = True, text[1:]
-        whole = size == len(raw) <= MAX_RECORD_BYTES
-        return Line(text, size, bad if whole else None, whole, quoted and not whole)
+        line = read_line(self._stream)
+        if line and self.byte == 0 and not (self.taken or self._again) and line.text.startswith("\ufeff"):
+            self.bom, line = True, line._replace(text=line.text[1:])
+        return line
+
+
+def read_line(stream: LookaheadStream) -> Line | None:
+    """The next physical line, of which no more is kept than a record may have; None after the last one."""
+    raw = stream.readline(MAX_RECORD_BYTES + 1)
+    if not raw:
+        return None
+    size, rest, quoted = len(raw), raw, b'"' in raw
+    while size > MAX_RECORD_BYTES and rest and not rest.endswith(b"\n"):
+        rest = stream.readline(MAX_RECORD_BYTES)
+        size += len(rest)
+        quoted = quoted or b'"' in rest
+    text, bad = _decode(raw)
+    whole = size == len(raw) <= MAX_RECORD_BYTES
+    return Line(text, size, bad if whole else None, whole, quoted and not whole)
 
 
 def _decode(raw: bytes) -> tuple[str, int | None]:
@@ -111,3 +123,38 @@ def _decode(raw: bytes) -> tuple[str, int | None]:
         return raw.decode(), None
     except UnicodeDecodeError as error:
         return raw.decode(errors="surrogateescape"), error.start
+
+
+def not_utf8(lines: Sequence[Line], start: int, cells: Sequence[str]) -> list[Fault]:
+    """What is not UTF-8 in a record, given its lines, the first of which is at this offset, and its cells."""
+    for line in lines:
+        if line.bad is not None:
+            where = f"the first such byte of this record is at offset {start + line.bad}"
+            message = f"not UTF-8{_looks_like(line.text, start)}: {where}"
+            bad = [i for i, cell in enumerate(cells) if _UNDECODABLE.search(cell)]
+            return [Fault(file_rules.ENCODING.name, i, cells[i], message) for i in bad] or [
+                Fault(file_rules.ENCODING.name, None, line.text, message)
+            ]
+        start += line.size
+    return []
+
+
+def _looks_like(text: str, byte: int) -> str:
+    """Name the encoding of a line that is not UTF-8, where it can be recognised."""
+    raw = text.encode(errors="surrogateescape")
+    if byte <= 2 and raw.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return f" but UTF-32, as its byte order mark says ({_AS_UTF16.replace('16', '32')})"
+    if byte == 0 and raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return f" but UTF-16, as its byte order mark says ({_AS_UTF16})"
+    strange = [byte for byte in raw if byte > 0x7F]
+    letters = bytes(byte for byte in strange if byte not in _OF_CP1252).decode("cp1252", "replace")
+    if letters and not letters.isalpha():
+        return ""
+    is_latin = min(strange) >= 0xA0
+    return f", it looks like {'Latin-1 or cp1252' if is_latin else 'cp1252, which Windows writes'} ({_AS_CP1252})"
+
+
+_OF_CP1252 = bytes.fromhex("80 82 84 85 91 92 93 94 95 96 97 99 a0 a3 a7 a9 ab ae b0 b2 b3 b4 b7 bb bd")
+"""The euro, quotes, dashes, signs: what texts have besides letters."""
+_AS_CP1252 = "save it as UTF-8; `validate --encoding cp1252` reads it"
+_AS_UTF16 = "save it as UTF-8; `validate --encoding utf-16` reads it"

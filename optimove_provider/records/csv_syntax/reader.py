@@ -8,21 +8,17 @@ the line after it reads as a row, the record ends at the line of its fault, and 
 Memory is bounded by `MAX_RECORD_BYTES`, whatever the stream holds.
 """
 
-import codecs
 import csv
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 
 from optimove_provider.records.csv_syntax.course import Course
 from optimove_provider.records.csv_syntax.grammar import MAX_RECORD_BYTES, NUL_MESSAGE, Fault, Grammar
-from optimove_provider.records.csv_syntax.lines import Lines
+from optimove_provider.records.csv_syntax.lines import Lines, not_utf8
 from optimove_provider.records.csv_syntax.lookahead import LookaheadStream
 from optimove_provider.records.findings import file_rules
 from optimove_provider.records.findings.findings import ERROR, MAX_VALUE_CHARACTERS
-
-_UNDECODABLE = re.compile("[\udc80-\udcff]")
 
 
 @dataclass(slots=True)
@@ -147,7 +143,7 @@ class RecordReader:
         if cells and not broken and " " in text:
             cells = self._with_spaces(text, cells)
         record = Record(lines.line, lines.byte, text, cells, faults, broken, is_cut)
-        record.faults += self._encoding(cells)
+        record.faults += not_utf8(self._lines.taken, self._lines.byte, cells)
         if "\0" in text:
             record.faults += [
                 Fault(file_rules.NUL.name, i, cell, NUL_MESSAGE) for i, cell in enumerate(cells) if "\0" in cell
@@ -233,37 +229,3 @@ class RecordReader:
             if line := lines.at(number):
                 text, size, number = text + line.text[:MAX_VALUE_CHARACTERS], size + line.size, number + 1
         return text
-
-    def _encoding(self, cells: list[str]) -> list[Fault]:
-        start = self._lines.byte
-        for line in self._lines.taken:
-            if line.bad is not None:
-                where = f"the first such byte of this record is at offset {start + line.bad}"
-                message = f"not UTF-8{_looks_like(line.text, start)}: {where}"
-                bad = [i for i, cell in enumerate(cells) if _UNDECODABLE.search(cell)]
-                return [Fault(file_rules.ENCODING.name, i, cells[i], message) for i in bad] or [
-                    Fault(file_rules.ENCODING.name, None, line.text, message)
-                ]
-            start += line.size
-        return []
-
-
-def _looks_like(text: str, byte: int) -> str:
-    """Name the encoding of a line that is not UTF-8, where it can be recognised."""
-    raw = text.encode(errors="surrogateescape")
-    if byte <= 2 and raw.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
-        return f" but UTF-32, as its byte order mark says ({_AS_UTF16.replace('16', '32')})"
-    if byte == 0 and raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return f" but UTF-16, as its byte order mark says ({_AS_UTF16})"
-    strange = [byte for byte in raw if byte > 0x7F]
-    letters = bytes(byte for byte in strange if byte not in _OF_CP1252).decode("cp1252", "replace")
-    if letters and not letters.isalpha():
-        return ""
-    is_latin = min(strange) >= 0xA0
-    return f", it looks like {'Latin-1 or cp1252' if is_latin else 'cp1252, which Windows writes'} ({_AS_CP1252})"
-
-
-_OF_CP1252 = bytes.fromhex("80 82 84 85 91 92 93 94 95 96 97 99 a0 a3 a7 a9 ab ae b0 b2 b3 b4 b7 bb bd")
-"""The euro, quotes, dashes, signs: what texts have besides letters."""
-_AS_CP1252 = "save it as UTF-8; `validate --encoding cp1252` reads it"
-_AS_UTF16 = "save it as UTF-8; `validate --encoding utf-16` reads it"

@@ -1,6 +1,5 @@
 """The plain way to read records: each one to its end by the csv module, and what belongs to the next ones once more."""
 
-import codecs
 import csv
 import re
 from collections import deque
@@ -8,7 +7,7 @@ from collections.abc import Iterator
 from io import BytesIO
 
 from optimove_provider.records.csv_syntax.grammar import MAX_RECORD_BYTES, NUL_MESSAGE, Fault, Grammar
-from optimove_provider.records.csv_syntax.lines import Line
+from optimove_provider.records.csv_syntax.lines import Line, not_utf8, read_line
 from optimove_provider.records.csv_syntax.lookahead import LookaheadStream
 from optimove_provider.records.csv_syntax.reader import Record
 from optimove_provider.records.findings import file_rules
@@ -66,26 +65,10 @@ class Lines:
         return line.text
 
     def _read(self) -> Line | None:
-        raw = self._stream.readline(MAX_RECORD_BYTES + 1)
-        if not raw:
-            return None
-        size, rest, quoted = len(raw), raw, b'"' in raw
-        while size > MAX_RECORD_BYTES and rest and not rest.endswith(b"\n"):
-            rest = self._stream.readline(MAX_RECORD_BYTES)
-            size += len(rest)
-            quoted = quoted or b'"' in rest
-        text, bad = _decode(raw)
-        if self.byte == 0 and not self.taken and text.startswith("\ufeff"):
-            self.bom, text = True, text[1:]
-        whole = size == len(raw) <= MAX_RECORD_BYTES
-        return Line(text, size, bad if whole else None, whole, quoted and not whole)
-
-
-def _decode(raw: bytes) -> tuple[str, int | None]:
-    try:
-        return raw.decode(), None
-    except UnicodeDecodeError as error:
-        return raw.decode(errors="surrogateescape"), error.start
+        line = read_line(self._stream)
+        if line and self.byte == 0 and not self.taken and line.text.startswith("\ufeff"):
+            self.bom, line = True, line._replace(text=line.text[1:])
+        return line
 
 
 def one_record(text: bytes, delimiter: str, line: int, byte: int) -> Record:
@@ -155,7 +138,7 @@ class RecordReader:
         if cells and not broken and " " in text:
             cells = self._with_spaces(text, cells)
         record = Record(lines.line, lines.byte, text, cells, faults, broken, is_cut)
-        record.faults += self._encoding(cells)
+        record.faults += not_utf8(self._lines.taken, self._lines.byte, cells)
         if "\0" in text:
             record.faults += [
                 Fault(file_rules.NUL.name, i, cell, NUL_MESSAGE) for i, cell in enumerate(cells) if "\0" in cell
@@ -182,37 +165,3 @@ class RecordReader:
         if complaint and not faults:
             faults, position = [Fault(file_rules.TOO_LONG.name, None, text, f"unreadable: {complaint}")], len(text) - 1
         return faults, text.count("\n", 0, position) + 1
-
-    def _encoding(self, cells: list[str]) -> list[Fault]:
-        start = self._lines.byte
-        for line in self._lines.taken:
-            if line.bad is not None:
-                where = f"the first such byte of this record is at offset {start + line.bad}"
-                message = f"not UTF-8{_looks_like(line.text, start)}: {where}"
-                bad = [i for i, cell in enumerate(cells) if _UNDECODABLE.search(cell)]
-                return [Fault(file_rules.ENCODING.name, i, cells[i], message) for i in bad] or [
-                    Fault(file_rules.ENCODING.name, None, line.text, message)
-                ]
-            start += line.size
-        return []
-
-
-def _looks_like(text: str, byte: int) -> str:
-    """Name the encoding of a line that is not UTF-8, where it can be recognised."""
-    raw = text.encode(errors="surrogateescape")
-    if byte <= 2 and raw.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
-        return f" but UTF-32, as its byte order mark says ({_AS_UTF16.replace('16', '32')})"
-    if byte == 0 and raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return f" but UTF-16, as its byte order mark says ({_AS_UTF16})"
-    strange = [byte for byte in raw if byte > 0x7F]
-    letters = bytes(byte for byte in strange if byte not in _OF_CP1252).decode("cp1252", "replace")
-    if letters and not letters.isalpha():
-        return ""
-    is_latin = min(strange) >= 0xA0
-    return f", it looks like {'Latin-1 or cp1252' if is_latin else 'cp1252, which Windows writes'} ({_AS_CP1252})"
-
-
-_OF_CP1252 = bytes.fromhex("80 82 84 85 91 92 93 94 95 96 97 99 a0 a3 a7 a9 ab ae b0 b2 b3 b4 b7 bb bd")
-"""The euro, quotes, dashes, signs: what texts have besides letters."""
-_AS_CP1252 = "save it as UTF-8; `validate --encoding cp1252` reads it"
-_AS_UTF16 = "save it as UTF-8; `validate --encoding utf-16` reads it"
