@@ -10,6 +10,7 @@ import threading
 import time
 import zlib
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 
 import pytest
 from cryptography import x509
@@ -21,13 +22,15 @@ from optimove_provider.clients.http.transport import MAX_ANSWER_BYTES, Transport
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.contract.wire.messages import Lost, Request, Response
 
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Name: Value\r\n\r\n{}"
+KEPT = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Name: Value\r\n\r\n{}"
+OK = KEPT.replace(b"X-Name", b"Connection: close\r\nX-Name")
+"""For a server that hangs up: a client that is not told may meet the end only when it sends its next request."""
 
 
 def read_request(connection):
     """The head, as lines, and the body."""
     with connection.makefile("rb") as stream:
-        head = [line.decode().rstrip() for line in iter(stream.readline, b"\r\n")]
+        head = [line.decode().rstrip() for line in takewhile(bytes.strip, stream)]
         sizes = [int(line.partition(": ")[2]) for line in head if line.startswith("Content-Length")]
         return head, stream.read(sum(sizes))
 
@@ -68,7 +71,7 @@ def get(url):
 def test_an_answer_comes_back_whole(transport):
     with serving(lambda connection: connection.sendall(OK)) as (url, _):
         answer = transport(get(url))
-    assert answer == Response(200, b"{}", {"content-length": "2", "x-name": "Value"})
+    assert answer == Response(200, b"{}", {"content-length": "2", "connection": "close", "x-name": "Value"})
 
 
 def test_a_request_leaves_as_it_is_and_names_this_package(transport):
@@ -317,7 +320,7 @@ def test_what_drips_through_tls_is_given_up_too(certificate, monkeypatch):
 
 def test_a_connection_that_is_used_again_has_its_own_time():
     def twice(connection):
-        connection.sendall(OK)
+        connection.sendall(KEPT)
         read_request(connection)
         dripping(head())(connection)
 

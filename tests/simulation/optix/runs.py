@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.loads.erasure.expire_keys import ExpireOptions, expire_keys
+from optimove_provider.loads.optix.bisect import BisectTooLong
 from optimove_provider.loads.optix.load import load, plan
 from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
 from optimove_provider.loads.optix.update import Update, load_update
@@ -33,13 +34,22 @@ PLANNED = ("new", "changed", "unknown", "removed")
 
 
 class Runs:
-    """What the tries of one target do. `approved`: by task and round, the plan that a person has approved."""
+    """What the tries of one target do. `approved`: by task and round, the plan that a person has approved; `replayed`: by
+    load, the report whose rejected rows it sends; `raised`: tasks whose `max_bisect_requests` a person has raised."""
 
     def __init__(self, target: "OptixConnection") -> None:
         self._target, self._approved = target, dict[tuple[str, int], Report]()
+        self._replayed, self._raised = dict[str, Report](), set[str]()
 
     def run(self, one: Try, report: Report) -> Report:
         """Do it; returns the report that tells, which may be another one. Raises what the operator would."""
+        try:
+            return self._run(one, report)
+        except BisectTooLong:
+            self._raised.add(one.task.name)  # as it says, before the task is cleared
+            raise
+
+    def _run(self, one: Try, report: Report) -> Report:
         kind = one.task.kind
         self._target.said[one.load_id] = self._target.words(one.task)
         if kind in ("expire", "suppress"):
@@ -69,7 +79,7 @@ class Runs:
         # As templates are rendered: a retry has another one, and must send what was frozen.
         stamp = stamp_text({STAMP: f"{one.task.name}, {one.try_number}"}) if one.task.how.is_stamped else ""
         options = options_of(one.task, self._target.uuid, stamp, expected_plan)
-        if self._target.world.chaos.healed:  # people do as it says: raise it
+        if one.task.name in self._raised:
             return replace(options, sending=replace(options.sending, max_bisect_requests=10_000))
         return options
 
@@ -133,7 +143,7 @@ class Runs:
             report.state = "nothing_to_send"
             self._target.said[one.load_id] = {}
             return
-        told = self._target.random.choice(found)
+        told = self._replayed.setdefault(one.load_id, self._target.random.choice(found))
         staging = as_staging(self._target.world.staging(one.skew))
         with staging.open(f"reports/{told.load_id}.rejected.jsonl") as lines:
             rows = [_mended(json.loads(line)["record"]) for line in lines]
