@@ -39,21 +39,24 @@ class Unsynced:
 
     def begins(self, path: str, is_new: bool) -> None:
         """The process that runs is about to write a file."""
-        scheduler = self._world.scheduler
-        before = None if is_new else _bytes(Path(path))
+        scheduler, file = self._world.scheduler, Path(path)
+        before = None if is_new else _bytes(file)
         self._writes = [one for one in self._writes if one.when + FLUSHED_AFTER > scheduler.clock]
-        self._writes.append(_Write(scheduler.clock, scheduler.current.root, Path(path), before, is_new))
+        self._writes.append(_Write(scheduler.clock, scheduler.current.root, file, before, is_new))
 
     def ends(self, path: str) -> None:
         """It has."""
+        file = Path(path)
         for one in self._writes:
-            if one.path == Path(path) and one.after is None:
-                one.after = _bytes(one.path)
+            if one.after is None and one.path == file:
+                one.after = _bytes(file)
 
     def sync(self, number: int) -> None:
         """As `os.fsync` does, of a file or a folder."""
         synced = os.fstat(number)
-        self._writes = [one for one in self._writes if not _is(one.path if one.is_new else one.path.parent, synced)]
+        places = {one.path if one.is_new else one.path.parent for one in self._writes}
+        found = {place for place in places if _is(place, synced)}
+        self._writes = [one for one in self._writes if (one.path if one.is_new else one.path.parent) not in found]
 
     def lose(self, process: "Process") -> None:
         """The power is gone: the last of what a process wrote is lost, however much that is."""

@@ -122,7 +122,7 @@ def _rows(staging: Staging, sources: Sequence[layers.Source], keys: Sequence[str
     ]
     if not positions:
         return
-    wanted = np.zeros(layers.count(staging, sources), dtype=bool)
+    wanted = np.zeros(sum(layers.counts(staging, sources)), dtype=bool)
     wanted[positions] = True
     for batch in layers.read(staging, sources, LEDGER.names, wanted):
         yield from batch.to_pylist()

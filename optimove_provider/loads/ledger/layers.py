@@ -181,15 +181,16 @@ def schema(columns: Sequence[str]) -> pa.Schema:
     return pa.schema([*(LEDGER.field(name) for name in columns), ("position", pa.int64())])
 
 
-def count(staging: Staging, sources: Sequence[Source]) -> int:
-    """How many rows are stored. Raises DataError for a file of a newer format."""
-    total = 0
-    for source in sources:
-        with opened(staging, source.path) as file:
-            found = file.metadata
-        row_files.check_format(found, source.path)
-        total += found.num_rows
-    return total
+def counts(staging: Staging, sources: Sequence[Source]) -> list[int]:
+    """How many rows each has. Raises DataError for a file of a newer format."""
+    return [_count(staging, source.path) for source in sources]
+
+
+def _count(staging: Staging, path: str) -> int:
+    with opened(staging, path) as file:
+        found = file.metadata
+    row_files.check_format(found, path)
+    return int(found.num_rows)
 
 
 def rows_of(

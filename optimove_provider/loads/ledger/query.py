@@ -104,38 +104,43 @@ def open_ledger(staging: Staging, manifest: Manifest, max_memory: str) -> Iterat
     """A database in which CURRENT can be asked for once, and how many positions there are."""
     bottom = layers.of_layers(manifest.bottom)
     above = [*layers.of_layers(manifest.above), *layers.of_intents(staging, manifest)]
-    first = layers.count(staging, bottom)
-    positions = first + layers.count(staging, above)  # before DuckDB looks, which would say in its way what is missing
+    # Before DuckDB looks, which would say in its way what is missing.
+    below_sizes, above_sizes = layers.counts(staging, bottom), layers.counts(staging, above)
+    first = sum(below_sizes)
     with temporary_duck(max_memory) as connection:
-        view_bottom(connection, staging, manifest)
-        _view_stored(connection, staging, "stored_above", above, first)
+        _view_stored(connection, staging, "stored_bottom", bottom, below_sizes, 0)
+        _view_stored(connection, staging, "stored_above", above, above_sizes, first)
         connection.execute(_ABOVE)
-        yield connection, positions
+        yield connection, first + sum(above_sizes)
 
 
 def view_bottom(connection: "DuckDBPyConnection", staging: Staging, manifest: Manifest) -> None:
-    """Make the view of the bottom layers: anew, so that CURRENT can be asked for once more."""
-    _view_stored(connection, staging, "stored_bottom", layers.of_layers(manifest.bottom), 0)
+    """Make the view of the bottom layers anew, so that CURRENT can be asked for once more."""
+    sources = layers.of_layers(manifest.bottom)
+    _view_stored(connection, staging, "stored_bottom", sources, layers.counts(staging, sources), 0)
 
 
 def _view_stored(
-    connection: "DuckDBPyConnection", staging: Staging, name: str, sources: Sequence[layers.Source], first: int
+    connection: "DuckDBPyConnection",
+    staging: Staging,
+    name: str,
+    sources: Sequence[layers.Source],
+    sizes: Sequence[int],
+    first: int,
 ) -> None:
-    """Make a view of rows of the ledger, without their records; their positions begin at `first`.
+    """Make a view of rows of the ledger, without their records, in files of these sizes; their positions begin at
+    `first`.
 
     From a local disk DuckDB reads them itself, on all cores, and what one load brought in as one. Of very many others
     it could make no view.
     """
-    alike = [list(some) for _, some in groupby(sources, _kind)]
+    begins = accumulate(sizes, initial=first)
+    alike = [list(some) for _, some in groupby(zip(sources, begins, strict=False), lambda one: _kind(one[0]))]
     is_plain = staging.is_local and 0 < len(alike) <= _MANY and not any(source.remade for source in sources)
     if not is_plain:
         connection.register(name, _reader(staging, sources, first))
         return
-    found = []
-    for some in alike:
-        begins = list(accumulate((layers.count(staging, [source]) for source in some), initial=first))
-        found.append(_of_files(staging, some, begins[:-1]))
-        first = begins[-1]
+    found = (_of_files(staging, *zip(*some, strict=True)) for some in alike)
     connection.execute(f"CREATE OR REPLACE VIEW {name} AS {' UNION ALL '.join(found)}")
 
 

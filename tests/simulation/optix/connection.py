@@ -189,8 +189,9 @@ class OptixConnection:
             raise WrongWorld("all loads are done, and an intent is left")
         if self._is_plain and (violations := self.vendor.state.violations):
             raise WrongWorld(f"the vendor's rules were broken: {violations[:3]}")
-        self._run("owed", resend_rejected=True)
-        self._judge_claims()
+        if self.ledger.read().owed:
+            self._run("owed", resend_rejected=True)
+            self._judge_claims()
         oracle.check_owed()
         if owed := self.ledger.read().owed:
             raise WrongWorld(f"{owed.rows} rows are owed still, although the server takes them")

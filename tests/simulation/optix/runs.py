@@ -34,8 +34,9 @@ PLANNED = ("new", "changed", "unknown", "removed")
 
 
 class Runs:
-    """What the tries of one target do. `approved`: by task and round, the plan that a person has approved; `replayed`: by
-    load, the report whose rejected rows it sends; `raised`: tasks whose `max_bisect_requests` a person has raised."""
+    """What the tries of one target do. `approved`: by task and round, the plan that a person has approved; `replayed`:
+    by load, the report whose rejected rows it sends; `raised`: tasks whose `max_bisect_requests` a person has raised.
+    """
 
     def __init__(self, target: "OptixConnection") -> None:
         self._target, self._approved = target, dict[tuple[str, int], Report]()
