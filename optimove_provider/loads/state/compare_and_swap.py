@@ -55,12 +55,23 @@ def replace(fs: AbstractFileSystem, path: str, body: bytes, seen: Seen, modes: M
     if not _replace_s3(fs, path, body, seen):
         # An answer may have been lost and the request repeated: then it is our own write that is in the way.
         return _read_s3(fs, path).body == body
-    if seen.tag is None and _replace_s3(fs, path, body, seen):
-        raise SettingsError(
-            f"{fs.unstrip_protocol(path)}: this S3 storage ignores If-None-Match, so that two loads at once could "
-            'destroy the ledger. Use a storage that knows conditional writes, or mode="full" on another file system'
-        )
+    if seen.tag is None:
+        _check_conditions(fs, path, body)
     return True
+
+
+def _check_conditions(fs: AbstractFileSystem, path: str, body: bytes) -> None:
+    """Try to write a new file once more under each condition, which is not met. Raises SettingsError, and leaves no
+    file, where the storage does so: some clones of S3 know one of the two, or none, and say nothing."""
+    unmet = {"If-None-Match": Seen(None, None), "If-Match": Seen(b"", '"the tag of another file"')}
+    ignored = [name for name, seen in unmet.items() if _replace_s3(fs, path, body, seen)]
+    if ignored:
+        fs.rm_file(path)
+        raise SettingsError(
+            f"{fs.unstrip_protocol(path)}: this S3 storage ignores {' and '.join(ignored)}, so that two loads at once "
+            'could destroy the ledger. Use a storage that knows conditional writes, or mode="full" on another file '
+            "system"
+        )
 
 
 def _is_local(fs: AbstractFileSystem) -> bool:

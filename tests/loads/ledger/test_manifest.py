@@ -1,8 +1,10 @@
 """The manifest of a ledger: replaced only where it is still what was read, on a disk and on S3."""
 
+import errno
 import threading
 
 import pytest
+from botocore.exceptions import ClientError
 from fsspec.implementations.memory import MemoryFileSystem
 
 from optimove_provider.contract.wire.errors import DataError, SettingsError
@@ -132,6 +134,38 @@ def test_an_answer_that_was_lost_is_no_refusal(s3):
     assert not compare_and_swap.replace(
         fs, f"{bucket}/file.json", b"others", compare_and_swap.Seen(b"before", '"an older tag"')
     )
+
+
+@pytest.mark.parametrize("ignored", [["IfNoneMatch"], ["IfMatch"], ["IfNoneMatch", "IfMatch"]], ids=" and ".join)
+def test_a_bucket_that_ignores_a_condition_is_refused_each_time(s3, monkeypatch, ignored):
+    """Reports against clones of S3: a condition is read and dropped, and whoever asks for a lock gets it."""
+    fs, bucket = s3
+    asked = fs.call_s3
+    monkeypatch.setattr(
+        fs, "call_s3", lambda *names, **given: asked(*names, **{k: v for k, v in given.items() if k not in ignored})
+    )
+    headers = " and ".join({"IfNoneMatch": "If-None-Match", "IfMatch": "If-Match"}[name] for name in ignored)
+    for _ in range(2):
+        with pytest.raises(SettingsError, match=rf"manifest\.json: this S3 storage ignores {headers}, so that"):
+            ManifestFile(Staging(fs, f"{bucket}/staging"), TARGET).change(Manifest.changed)
+    assert fs.find(bucket) == []
+
+
+def test_a_write_that_another_one_disturbs_is_made_again(s3, monkeypatch):
+    """A report against a client of S3: 409, which says that nobody's write came through, was taken for "it exists"."""
+    fs, bucket = s3
+    asked, answers = fs.call_s3, [409]
+
+    def disturbed(*names, **given):
+        if answers.pop() if answers else False:
+            refusal = ClientError({"Error": {"Code": "ConditionalRequestConflict"}}, "PutObject")
+            raise OSError(errno.EIO, "conflict") from refusal
+        return asked(*names, **given)
+
+    monkeypatch.setattr(fs, "call_s3", disturbed)
+    file = ManifestFile(Staging(fs, f"{bucket}/staging"), TARGET)
+    assert file.change(Manifest.changed).version == 1
+    assert file.read().version == 1
 
 
 def test_other_file_systems_are_refused():
