@@ -75,10 +75,10 @@ class Process:
 class Scheduler:
     """The clock, in seconds since it began, and whoever waits for it."""
 
-    def __init__(self, random: Random, longest: float, most_steps: int) -> None:
+    def __init__(self, random: Random, most_steps: int) -> None:
         self.random, self.clock, self.steps = random, 0.0, 0
         self.trace: list[str] = []
-        self._longest, self._most_steps = longest, most_steps
+        self._most_steps = most_steps
         self.hub, self._running = getcurrent(), dict[greenlet, Process]()
         self._due: list[tuple[float, int, int, Process]] = []
         self._order = count()
@@ -139,8 +139,8 @@ class Scheduler:
             for one in processes:
                 one.forget(self.current)
 
-    def run(self) -> None:
-        """Let all go on until none is left. Raises Stuck."""
+    def run(self, until: float) -> None:
+        """Let all go on until none is left, and to that time at most. Raises Stuck."""
         while self._due:
             due, _, wakes, process = heapq.heappop(self._due)
             if process.is_over or wakes != process.wakes:
@@ -149,7 +149,7 @@ class Scheduler:
                 heapq.heappush(self._due, (process.frozen_until, next(self._order), wakes, process))
                 continue
             self.clock, self.steps = max(self.clock, due), self.steps + 1
-            if self.clock > self._longest or self.steps > self._most_steps:
+            if self.clock > until or self.steps > self._most_steps:
                 raise Stuck(
                     f"no end after {self.clock / 3600:.1f} virtual hours and {self.steps} steps: {process.name}"
                 )

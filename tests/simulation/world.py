@@ -11,7 +11,7 @@ from tests.simulation.coverage import Coverage, wanted
 from tests.simulation.cut import WHOLE, Cut
 from tests.simulation.dcp import table as dcp
 from tests.simulation.dcp.tasks import KINDS as DCP_KINDS
-from tests.simulation.liveness import Ended, ended, too_slow
+from tests.simulation.liveness import BOUNDS, Ended, ended, too_slow
 from tests.simulation.optix.connection import KEYS, NAMES, WANTED, OptixConnection, key_name
 from tests.simulation.optix.tasks import DAYS
 from tests.simulation.optix.tasks import KINDS as OPTIX_KINDS
@@ -21,7 +21,9 @@ from tests.simulation.target import Target, WrongWorld
 from tests.simulation.unsynced import Unsynced
 from tests.simulation.worker import BEGAN, RIGHT, Skew, surroundings
 
-LONGEST, MOST_STEPS = 5 * 86_400.0, 15_000
+HEALED_AFTER, MOST_STEPS = 6 * 3600.0, 8_000
+_LATE = 2.0
+"""Hours beyond what is promised, after which nobody waits for an end any more."""
 MIXES: tuple[tuple[Callable[["World", Random], Target], ...], ...] = (
     (OptixConnection,),
     (OptixConnection,),
@@ -51,7 +53,7 @@ class World:
         self.seed, self._folder, self.cut, self.coverage = seed, folder, cut, Coverage()
         random = Random(seed)
         self.ids = Random(random.random())
-        self.scheduler = Scheduler(Random(random.random()), LONGEST, MOST_STEPS)
+        self.scheduler = Scheduler(Random(random.random()), MOST_STEPS)
         self.chaos = Chaos.drawn(Random(random.random()), cut)
         self.targets = list[Target]()
         for made in random.choice(MIXES):
@@ -124,7 +126,7 @@ class World:
             self.tasks = [task for task in self.tasks if task.life]
             for when, move in self._moves:
                 self.scheduler.spawn("person", move, when)
-            self.scheduler.spawn("healer", self._heal, 6 * 3600.0)
+            self.scheduler.spawn("healer", self._heal, HEALED_AFTER)
             self._go_on(self.tasks)
             self._judge_liveness()
             for target in self.targets:
@@ -150,7 +152,8 @@ class World:
             target.heal()
 
     def _go_on(self, tasks: Sequence[Task]) -> None:
-        self.scheduler.run()
+        hours = BOUNDS["all"].hours + max(target.waits for target in self.targets) + _LATE
+        self.scheduler.run(max(self.scheduler.clock, HEALED_AFTER) + 3600 * hours)
         raised = [process.error for process in self.tries if isinstance(process.error, WrongWorld)]
         lives = [task.life.error for task in (*self.tasks, *tasks) if task.life and task.life.error]
         if found := [*raised, *lives, *self.broken]:

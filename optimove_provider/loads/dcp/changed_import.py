@@ -15,7 +15,7 @@ from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.disk.room import at_the_end
 from optimove_provider.loads.dcp.columns import OtherColumns, TableColumns, attributes_of
 from optimove_provider.loads.dcp.csv_spool import Freezer, RefusedKeys, csv_text
-from optimove_provider.loads.dcp.in_doubt import InDoubtFiles, Overtaken
+from optimove_provider.loads.dcp.in_doubt import InDoubtFiles, UploadConflict
 from optimove_provider.loads.dcp.options import TableImport
 from optimove_provider.loads.dcp.profile_marks import ProfileMarks
 from optimove_provider.loads.ledger.keys import keys_in
@@ -150,7 +150,7 @@ class ChangedImport:
         if not journal.has_sent or still_holds(journal, manifest):
             return
         if self._publication.visible:
-            raise Overtaken.by(journal.load_id, journal.plan["planned_against"], manifest.version)
+            raise UploadConflict.by(journal.load_id, journal.plan["planned_against"], manifest.version)
         self._publication.abort()
 
     def _upload(self, lease: Lease, plan: Plan, columns: list[str]) -> None:

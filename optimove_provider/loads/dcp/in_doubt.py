@@ -34,7 +34,7 @@ class StillImporting(OptimoveProviderError):
     then = NextStep.WAITS_ON
 
 
-class Overtaken(CommitConflict):
+class UploadConflict(CommitConflict):
     """Files of a load are visible, and others have written to the table before the load was entered: it never will
     be, and a retry cannot send its rows again under the same names."""
 
@@ -42,7 +42,7 @@ class Overtaken(CommitConflict):
     then = NextStep.CLEAR
 
     @classmethod
-    def by(cls, load_id: str, expected: int, found: int) -> "Overtaken":
+    def by(cls, load_id: str, expected: int, found: int) -> "UploadConflict":
         """The error of a load that was planned against one version of the ledger, of which there is another now."""
         return cls(
             f"files of load {load_id} were uploaded, and others have changed the table's ledger since: {UNKNOWN}",

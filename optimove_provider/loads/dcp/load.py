@@ -13,7 +13,7 @@ from optimove_provider.contract.wire.errors import ApiError, OptimoveProviderErr
 from optimove_provider.contract.wire.evidence import COUNTED, SAMPLED, Evidence
 from optimove_provider.loads.dcp.changed_import import ChangedImport
 from optimove_provider.loads.dcp.full_import import FullImport
-from optimove_provider.loads.dcp.in_doubt import UNKNOWN, InDoubtFiles, Overtaken
+from optimove_provider.loads.dcp.in_doubt import UNKNOWN, InDoubtFiles, UploadConflict
 from optimove_provider.loads.dcp.kept_rows import folder_of
 from optimove_provider.loads.dcp.options import TableImport, table_ledger
 from optimove_provider.loads.evidence.verification import DROPPED, NOT_VERIFIED, Verification, Verified
@@ -126,7 +126,7 @@ def confirm(
 
     What was planned by the ledger is entered there, or becomes unknown; the keys of a full import were made unknown
     before. `verification` reads rows back that nobody has counted. Raises ImportFailed if the import failed, or rows of
-    it; Overtaken where another load has changed the ledger: then the load's intent stays. Raises TargetBusy while
+    it; UploadConflict where another load has changed the ledger: then the load's intent stays. Raises TargetBusy while
     another load has the table.
     """
     journal = Journal(staging, report.load_id)
@@ -232,7 +232,7 @@ def _enter(ledger: Ledger, lease: Lease, journal: Journal, seen: _Seen) -> None:
         try:
             ledger.commit(lease, commit, seen.verified.dropped, sent_before=True)  # what it holds of those is not known
         except CommitConflict as conflict:
-            raise Overtaken.by(journal.load_id, conflict.expected, conflict.found) from None
+            raise UploadConflict.by(journal.load_id, conflict.expected, conflict.found) from None
         journal.committed()
     compaction.maintain(ledger, lease)
 

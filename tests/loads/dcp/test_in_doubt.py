@@ -14,7 +14,7 @@ from optimove_provider.contract.dcp.readback import READ_BACK, UNCHANGED_BEFORE
 from optimove_provider.contract.dcp.upload_history import HistoryEntry, common_state
 from optimove_provider.contract.wire.errors import AuthenticationError, S3Refused, succeed
 from optimove_provider.contract.wire.messages import Response
-from optimove_provider.loads.dcp.in_doubt import InDoubtFiles, Overtaken, StillImporting
+from optimove_provider.loads.dcp.in_doubt import InDoubtFiles, UploadConflict, StillImporting
 from optimove_provider.loads.dcp.load import ImportFailed, confirm, run
 from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.lease import Lease, LeaseLost
@@ -205,7 +205,7 @@ def test_a_load_that_others_have_overtaken_says_so_at_once_and_is_not_tried_agai
         lambda: confirm(target.staging, report, imported(report.s3_keys), 1),
         lambda: changed(target, ONE, try_number=2, generation=day(1)),
     ):
-        with pytest.raises(Overtaken, match="others have changed the table's ledger since") as raised:
+        with pytest.raises(UploadConflict, match="others have changed the table's ledger since") as raised:
             late()
         assert not raised.value.retry_helps
     assert sorted(ledger_rows(target.ledger)) == ['"1"', '"3"']
