@@ -14,7 +14,7 @@ from tests.simulation.cut import Cut
 from tests.simulation.life import lived, lives, one_thread
 from tests.simulation.world import TO_BE_MET
 
-WORLDS = 200
+WORLDS = 300
 ROOT = Path(__file__).parents[2]
 
 
