@@ -14,7 +14,7 @@ from optimove_provider.contract.dcp.readback import READ_BACK, UNCHANGED_BEFORE
 from optimove_provider.contract.dcp.upload_history import HistoryEntry, common_state
 from optimove_provider.contract.wire.errors import AuthenticationError, S3Refused, succeed
 from optimove_provider.contract.wire.messages import Response
-from optimove_provider.loads.dcp.in_doubt import InDoubtFiles, UploadConflict, StillImporting
+from optimove_provider.loads.dcp.in_doubt import InDoubtFiles, StillImporting, UploadConflict
 from optimove_provider.loads.dcp.load import ImportFailed, confirm, run
 from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.lease import Lease, LeaseLost
