@@ -22,6 +22,8 @@ from optimove_provider.disk.room import telling
 # What S3 answers where the condition is not met: another write came first, is under way, or the object is gone.
 _NOT_MET = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409", "NoSuchKey", "404"})
 
+_TAG_OF_ANOTHER = f'"{"0" * 32}"'
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -63,7 +65,7 @@ def replace(fs: AbstractFileSystem, path: str, body: bytes, seen: Seen, modes: M
 def _check_conditions(fs: AbstractFileSystem, path: str, body: bytes) -> None:
     """Try to write a new file once more under each condition, which is not met. Raises SettingsError, and leaves no
     file, where the storage does so: some clones of S3 know one of the two, or none, and say nothing."""
-    unmet = {"If-None-Match": Seen(None, None), "If-Match": Seen(b"", '"the tag of another file"')}
+    unmet = {"If-None-Match": Seen(None, None), "If-Match": Seen(b"", _TAG_OF_ANOTHER)}
     ignored = [name for name, seen in unmet.items() if _replace_s3(fs, path, body, seen)]
     if ignored:
         fs.rm_file(path)
