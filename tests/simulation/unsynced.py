@@ -30,6 +30,11 @@ class _Write:
     is_new: bool
     after: bytes | None = None
 
+    @property
+    def to_sync(self) -> Path:
+        """What has to be synced for it to stay: the file, or the folder that has its name."""
+        return self.path if self.is_new else self.path.parent
+
 
 class Unsynced:
     """Of all processes of a world."""
@@ -54,9 +59,8 @@ class Unsynced:
     def sync(self, number: int) -> None:
         """As `os.fsync` does, of a file or a folder."""
         synced = os.fstat(number)
-        places = {one.path if one.is_new else one.path.parent for one in self._writes}
-        found = {place for place in places if _is(place, synced)}
-        self._writes = [one for one in self._writes if (one.path if one.is_new else one.path.parent) not in found]
+        found = {place for place in {one.to_sync for one in self._writes} if _is(place, synced)}
+        self._writes = [one for one in self._writes if one.to_sync not in found]
 
     def lose(self, process: "Process") -> None:
         """The power is gone: the last of what a process wrote is lost, however much that is."""

@@ -115,9 +115,10 @@ def open_ledger(staging: Staging, manifest: Manifest, max_memory: str) -> Iterat
 
 
 def view_bottom(connection: "DuckDBPyConnection", staging: Staging, manifest: Manifest) -> None:
-    """Make the view of the bottom layers anew, so that CURRENT can be asked for once more."""
+    """Make the view of the bottom layers anew where it is read only once, so that CURRENT can be asked for again."""
     sources = layers.of_layers(manifest.bottom)
-    _view_stored(connection, staging, "stored_bottom", sources, layers.counts(staging, sources), 0)
+    if not _reads_itself(staging, sources):
+        connection.register("stored_bottom", _reader(staging, sources, 0))
 
 
 def _view_stored(
@@ -130,18 +131,21 @@ def _view_stored(
 ) -> None:
     """Make a view of rows of the ledger, without their records, in files of these sizes; their positions begin at
     `first`.
-
-    From a local disk DuckDB reads them itself, on all cores, and what one load brought in as one. Of very many others
-    it could make no view.
     """
-    begins = accumulate(sizes, initial=first)
-    alike = [list(some) for _, some in groupby(zip(sources, begins, strict=False), lambda one: _kind(one[0]))]
-    is_plain = staging.is_local and 0 < len(alike) <= _MANY and not any(source.remade for source in sources)
-    if not is_plain:
+    if not _reads_itself(staging, sources):
         connection.register(name, _reader(staging, sources, first))
         return
-    found = (_of_files(staging, *zip(*some, strict=True)) for some in alike)
-    connection.execute(f"CREATE OR REPLACE VIEW {name} AS {' UNION ALL '.join(found)}")
+    begins = accumulate(sizes, initial=first)
+    alike = groupby(zip(sources, begins, strict=False), lambda one: _kind(one[0]))
+    found = (_of_files(staging, *zip(*some, strict=True)) for _, some in alike)
+    connection.execute(f"CREATE VIEW {name} AS {' UNION ALL '.join(found)}")
+
+
+def _reads_itself(staging: Staging, sources: Sequence[layers.Source]) -> bool:
+    """Whether DuckDB reads files itself, on all cores, and as often as it is asked: from a local disk, and what one
+    load brought in as one. Of very many others it could make no view."""
+    kinds = sum(1 for _ in groupby(sources, _kind))
+    return staging.is_local and 0 < kinds <= _MANY and not any(source.remade for source in sources)
 
 
 def _kind(source: layers.Source) -> tuple[dict[str, Any], dict[str, str]]:

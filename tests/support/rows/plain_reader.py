@@ -1,7 +1,6 @@
 """The plain way to read records: each one to its end by the csv module, and what belongs to the next ones once more."""
 
 import csv
-import re
 from collections import deque
 from collections.abc import Iterator
 from io import BytesIO
@@ -12,8 +11,6 @@ from optimove_provider.records.csv_syntax.lookahead import LookaheadStream
 from optimove_provider.records.csv_syntax.reader import Record
 from optimove_provider.records.findings import file_rules
 from optimove_provider.records.findings.findings import ERROR
-
-_UNDECODABLE = re.compile("[\udc80-\udcff]")
 
 
 class _TooLong(Exception):
