@@ -13,8 +13,8 @@ the run has a partition key, which one with `since` and `until` alone has not; a
 **To back-fill:** Trigger > Backfill, with the first and the last day. The order does not matter: rows for which Opti-X
 has a newer day are not sent, and are counted as `stale`. The consumer runs for each of the days.
 
-**Needs** the pool `optix`: `airflow pools set optix 2 "loads to Opti-X at a time"`. The limit `requests_per_10s` of the
-connection holds for each running task, so give it the account's limit divided by the slots.
+**Needs** the pool `optix`: `airflow pools set optix 2 "loads to Opti-X at a time"`. Running loads share the
+limit `requests_per_10s` of the connection: give it the account's.
 
 **Trigger form:** with `recreate`, the uuid of a data connection that is gone, another one is made in its place, once.
 Under *Guards* stands how far this run may go before it is taken for an accident.

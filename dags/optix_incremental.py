@@ -17,8 +17,8 @@ or a newer row of that customer comes. The other customers are there, and the ta
 somebody looks at the reason; with `max_rejected=0.1` it would be green up to one row in ten. `airflow optimove ledger
 owed` lists what is owed.
 
-**Needs** the pool `optix`: `airflow pools set optix 2 "loads to Opti-X at a time"`. The limit `requests_per_10s` of the
-connection holds for each running task, so give it the account's limit divided by the slots.
+**Needs** the pool `optix`: `airflow pools set optix 2 "loads to Opti-X at a time"`. Running loads share the
+limit `requests_per_10s` of the connection: give it the account's.
 
 **Trigger form:** with `recreate`, the uuid of a data connection that is gone, another one is made in its place, once.
 Under *Guards* stands how far this run may go before it is taken for an accident.

@@ -14,8 +14,8 @@ stands how far this run may go before it is taken for an accident.
 
 **Not to be back-filled:** the query reads the warehouse as it is now, whatever the date of the run.
 
-**Needs** the pool `optix`: `airflow pools set optix 2 "loads to Opti-X at a time"`. The limit `requests_per_10s` of the
-connection holds for each running task, so give it the account's limit divided by the slots.
+**Needs** the pool `optix`: `airflow pools set optix 2 "loads to Opti-X at a time"`. Running loads share the
+limit `requests_per_10s` of the connection: give it the account's.
 
 **If it fails:** the log says whether anything is visible in Opti-X. If it names a guard (an empty query, half of the
 rows gone, a column without values, half of the customers changed), look at the warehouse first. If that is right,

@@ -11,8 +11,8 @@ With `recreate`, the uuid of a data connection that is gone, another one is made
 
 **Not to be back-filled:** the query reads the warehouse as it is now, whatever the date of the run.
 
-**Needs** the pool `optix`: `airflow pools set optix 2 "loads to Opti-X at a time"`. The limit `requests_per_10s` of the
-connection holds for each running task, so give it the account's limit divided by the slots.
+**Needs** the pool `optix`: `airflow pools set optix 2 "loads to Opti-X at a time"`. Running loads share the
+limit `requests_per_10s` of the connection: give it the account's.
 
 **If it fails:** `upload` says whether the plan no longer holds; then clear `plan` *with its downstream tasks*, and have
 the new numbers approved. The log says whether anything of a failed upload is visible in Opti-X.

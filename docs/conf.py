@@ -105,7 +105,7 @@ def leave_out(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any
 ELSEWHERE = {"changes": "CHANGELOG.md", "changing": "CHANGING.md", "benchmarks": "benchmarks/README.md"}
 """page -> the file of the repository that it shows."""
 REFERENCE = {
-    "reference/optix": ("operators.optix*",),
+    "reference/optix": ("operators.optix*", "operators.sharded"),
     "reference/dcp": ("operators.dcp*", "operators.csv"),
     "reference/sensors": ("sensors.*",),
     "reference/notifiers": ("notifications.*",),
@@ -121,6 +121,7 @@ NOT_FOR_DAGS = {
     "assets.sanitize",
     "notifications.load.log_notice",
     "operators.replay.act_for",
+    "operators.optix.load_of",
     "options.Group",
 }
 """Modules of these packages, and names in their modules, that nobody's DAG imports."""

@@ -22,7 +22,9 @@ _SHARED = {
         "Only when a load asks: whether a uuid or table that has a ledger under another host is the same target there.",
         enum=["same", "other", None],
     ),
-    "requests_per_10s": _field("Requests per 10 seconds", "For all calls of one process.", kind="number", default=50),
+    "requests_per_10s": _field(
+        "Requests per 10 seconds", "For all loads that use this connection.", kind="number", default=50
+    ),
     "timeout_seconds": _field(
         "Timeout (seconds)", "For each request, to the last byte of its answer.", kind="number", default=60
     ),
@@ -109,7 +111,7 @@ _DCP_CONNECTION = {
 
 
 _OPERATORS = {
-    _OPTIX: ["optix", "optix_expire"],
+    _OPTIX: ["optix", "optix_expire", "sharded"],
     _DCP: ["dcp", "dcp_import", "dcp_subject_access", "csv"],
 }
 _LINKS = ("LoadReportLink", "RejectedRowsLink", "VendorLink")

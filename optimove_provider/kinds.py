@@ -206,11 +206,13 @@ def one_of(words: Sequence[str]) -> Kind:
     return Kind(" or ".join(map(repr, words)), word, str)
 
 
-def whole_number(least: int, optional: str = "", most: int | None = None) -> Kind:
+def whole_number(least: int, optional: str = "", most: int | None = None, off: bool = False) -> Kind:
     """A whole number; `optional` says what None means, where a DAG may say it."""
     upper = "on" if most is None else f"to {most}"
     expected = f"a whole number from {least} {upper}" + (f", or None {optional}" if optional else "")
-    return Kind(expected, _whole(least, math.inf if most is None else most), _parse_number, optional=bool(optional))
+    return Kind(
+        expected, _whole(least, math.inf if most is None else most), _parse_number, optional=bool(optional), off=off
+    )
 
 
 _FLAGS = {"true": True, "True": True, "false": False, "False": False}

@@ -73,6 +73,10 @@ class Client(Generic[S]):
         """For how long a change of this client's may still be carried out whose answer did not come; zero mostly."""
         return self._in_doubt.left
 
+    def keep_to(self, budget: Budget) -> None:
+        """From here on keep to this rate, which others may share."""
+        self._budget = budget
+
     def learn(self, *secrets: str) -> None:
         """From here on these are struck out, too."""
         self._learnt = tuple(dict.fromkeys((*self._learnt, *filter(None, secrets))))

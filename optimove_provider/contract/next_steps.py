@@ -31,6 +31,15 @@ class NextStep(StrEnum):
     APPROVE_AGAIN = "Clear the task that plans, with those after it, and have the new plan approved"
     MEND_STORE = "Mend the keys of the store, or its bucket, then Clear the task"
     MEND_STAGING = "Restore the file in staging, or begin that ledger anew, as the error says; then Clear the task"
+    CLEAR_GROUP = (
+        "Clear the task that plans, with those after it: that begins a new load of the whole group, which reads the "
+        "source again"
+    )
+    CLEAR_COMMIT = "Clear the task that commits: it goes on from what the others have sent"
+    CLEAR_FAILED = (
+        "Mend what the failed task says, and Clear that task with all that comes after it: what was sent is not sent "
+        "again, unless another load has come in between"
+    )
     LOOK_AT_HISTORY = "Look at the upload history in the vendor's pages, then Clear the task"
     REPORT_IT = 'Report it as a fault of this package; Clear the task with mode="full" to be safe'
 

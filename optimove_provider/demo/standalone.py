@@ -75,18 +75,18 @@ def running(
     log: Path, command: str = "standalone", variables: Mapping[str, str] = os.environ
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Airflow standalone, or one part of Airflow, while the block lasts."""
-    process = start(log, command, variables)
+    process = start(log, command, variables=variables)
     try:
         yield process
     finally:
         stop(process)
 
 
-def start(log: Path, command: str, variables: Mapping[str, str] = os.environ) -> subprocess.Popen[bytes]:
+def start(log: Path, *command: str, variables: Mapping[str, str] = os.environ) -> subprocess.Popen[bytes]:
     """Start Airflow standalone, or one part of Airflow, in a session of its own: a Ctrl-C reaches only us."""
     with log.open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "airflow", command],
+            [sys.executable, "-m", "airflow", *command],
             env=variables,
             stdin=subprocess.DEVNULL,
             stdout=output,

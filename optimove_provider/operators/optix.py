@@ -273,14 +273,14 @@ class OptixUploadOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         """One try of the load, or its plan."""
         from optimove_provider.loads.optix.load import load, plan
 
-        with _load_of(self, context, waiting) as what:
+        with load_of(self, context, waiting) as what:
             if self.dry_run:
-                plan(*what, self._upload_options())
+                plan(*what, self.upload_options())
             else:
-                load(*what, self._upload_options(), context["ti"].try_number, waiting.waited)
+                load(*what, self.upload_options(), context["ti"].try_number, waiting.waited)
         return what.report.result(what.place)
 
-    def _upload_options(self) -> "UploadOptions":
+    def upload_options(self) -> "UploadOptions":
         from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
         from optimove_provider.records.to_json.stamps import stamp_text
 
@@ -421,7 +421,7 @@ class OptixUpdateOperator(_OptixLoadingOperator, WindowedOperator, DataOperator)
         """One try of the load."""
         from optimove_provider.loads.optix.update import load_update
 
-        with _load_of(self, context, waiting) as what:
+        with load_of(self, context, waiting) as what:
             load_update(*what, self._update(), context["ti"].try_number, waiting.waited)
         return what.report.result(what.place)
 
@@ -454,7 +454,7 @@ class _What(NamedTuple):
 
 
 @contextmanager
-def _load_of(
+def load_of(
     operator: OptixUploadOperator | OptixUpdateOperator, context: "Context", waiting: Waiting
 ) -> Iterator[_What]:
     """What the operator's load works with; what is old is swept at the end."""

@@ -1,12 +1,13 @@
 """Waiting for another load into the same target: deferred, so that no worker slot is held."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from optimove_provider.kinds import SPAN
-from optimove_provider.surroundings import Surroundings
+from optimove_provider.surroundings import REAL, Surroundings
 from optimove_provider.tasks.checked_fields import CheckedOperator
 from optimove_provider.tasks.failures import airflow_failures, as_airflow_failure
 from optimove_provider.tasks.staging import begin_load, resume_load, staging
@@ -43,24 +44,23 @@ class Waiting:
         return cls(load_id, surroundings.now().timestamp())
 
 
-class LoadingOperator(TellingOperator, CheckedOperator):
+class WaitingOperator(CheckedOperator):
     """An operator that waits, deferred, while another load works on its target."""
 
     lock_timeout: timedelta | float
+    surroundings: Surroundings = REAL
 
     def staging(self) -> "Staging":
         """Where the load keeps its state."""
         return staging(self.surroundings)
 
     def load(self, context: "Context", waiting: Waiting) -> dict[str, Any]:
-        """One try of the load; returns the task's result. Raises TargetBusy."""
+        """One try of the load, or of its part; returns the task's result. Raises TargetBusy."""
         raise NotImplementedError
 
-    def begin(self, context: "Context") -> dict[str, Any]:
-        """Begin the load of this try, or take up that of the try before."""
-        with airflow_failures():
-            load_id = begin_load(self.staging(), context)
-        return self.take_turn(context, load_id)
+    def around(self, context: "Context", load_id: str) -> AbstractContextManager[None]:
+        """What is around each try."""
+        return nullcontext()
 
     def take_turn(self, context: "Context", load_id: str) -> dict[str, Any]:
         """Load, or defer until it may be this load's turn."""
@@ -76,7 +76,7 @@ class LoadingOperator(TellingOperator, CheckedOperator):
     def _try(self, context: "Context", waiting: Waiting) -> dict[str, Any]:
         from optimove_provider.loads.ledger.lease import TargetBusy
 
-        with self.telling(context, waiting.load_id):
+        with self.around(context, waiting.load_id):
             try:
                 with airflow_failures(passing=TargetBusy):
                     return self.load(context, waiting)
@@ -108,6 +108,20 @@ class LoadingOperator(TellingOperator, CheckedOperator):
         if held.load_id == waiting.load_id:
             return min(max(held.until - self.surroundings.now(), SHORTEST), LONGEST)
         return min(SHORTEST * (1 << min(waiting.times, 3)), LONGEST)
+
+
+class LoadingOperator(TellingOperator, WaitingOperator):
+    """An operator that loads: it waits for its turn, and tells Airflow what it did."""
+
+    def begin(self, context: "Context") -> dict[str, Any]:
+        """Begin the load of this try, or take up that of the try before."""
+        with airflow_failures():
+            load_id = begin_load(self.staging(), context)
+        return self.take_turn(context, load_id)
+
+    def around(self, context: "Context", load_id: str) -> AbstractContextManager[None]:
+        """Tell Airflow of it."""
+        return self.telling(context, load_id)
 
 
 def task_of(context: "Context") -> str:

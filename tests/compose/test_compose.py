@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 from optimove_provider.demo import airflow_home, journey
 from optimove_provider.demo.containers import surroundings
 from tests.conftest import DAGS
+from tests.support.workers.celery import WORKER
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yaml").read_text()
@@ -26,7 +27,9 @@ CHOICES = dict(
 
 COMPOSE = yaml.safe_load(VARIABLE.sub(r"\2", TEXT))
 SERVICES = COMPOSE["services"]
-ON_AIRFLOW = ("init", "api-server", "scheduler", "dag-processor", "triggerer")
+ON_AIRFLOW = ("init", "api-server", "scheduler", "dag-processor", "triggerer", "worker")
+OTHERS_IMAGES = ("postgres", "broker")
+OF_ONE_SERVICE = {("ADMIN_PASSWORD", "admin"), ("AIRFLOW__CELERY__WORKER_CONCURRENCY", "2")}
 ENVIRONMENT = {name: value for service in ON_AIRFLOW for name, value in SERVICES[service]["environment"].items()}
 
 
@@ -48,13 +51,13 @@ def test_services_and_volumes_that_are_named_exist():
         for source in (volume.split(":")[0] for volume in service.get("volumes", ())):
             assert source in COMPOSE["volumes"] or (ROOT / source).is_dir()
     hosts = {host for value in ENVIRONMENT.values() for host in re.findall(r"//(?:\S+@)?([\w-]+)", value)}
-    assert hosts == {"localhost", "postgres", "api-server", "emulator"}
+    assert hosts == {"localhost", "postgres", "api-server", "emulator", "broker"}
 
 
 def test_every_service_of_airflow_has_the_same_home_and_settings():
     for name in ON_AIRFLOW:
         assert "airflow-home:/opt/airflow" in SERVICES[name]["volumes"]
-        assert ENVIRONMENT.items() - SERVICES[name]["environment"].items() <= {("ADMIN_PASSWORD", "admin")}
+        assert ENVIRONMENT.items() - SERVICES[name]["environment"].items() <= OF_ONE_SERVICE
     for option in ("AIRFLOW__OPTIMOVE__STAGING", "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"):
         assert ENVIRONMENT[option].startswith("/opt/airflow/")
 
@@ -73,7 +76,7 @@ def _commands():
             yield from (shlex.split(part) for line in script.splitlines() for part in line.split(" || "))
         elif command:
             # What the image's entry point does with a command that is no program.
-            yield command if command[0] in ("python", "echo") else ["airflow", *command]
+            yield command if command[0] in ("python", "echo", "valkey-server") else ["airflow", *command]
         kind, *test = service.get("healthcheck", {}).get("test", ["NONE"])
         if kind == "CMD-SHELL":
             yield from (shlex.split(part) for part in test[0].split(" | "))
@@ -86,7 +89,17 @@ def test_every_command_exists(command):
     from airflow.cli.cli_parser import get_parser
 
     program, *arguments = command
-    assert program in ("airflow", "python", "curl", "grep", "pg_isready", "echo")
+    assert program in (
+        "airflow",
+        "celery",
+        "python",
+        "curl",
+        "grep",
+        "pg_isready",
+        "echo",
+        "valkey-server",
+        "valkey-cli",
+    )
     if program == "airflow":
         get_parser().parse_args(arguments)  # exits if there is no such command or option
     if arguments[:1] == ["-m"]:
@@ -120,7 +133,7 @@ def test_the_connections_are_those_of_the_demo():
 
 
 def test_all_but_the_database_run_from_one_image_that_init_builds():
-    own = {name: service for name, service in SERVICES.items() if name != "postgres"}
+    own = {name: service for name, service in SERVICES.items() if name not in OTHERS_IMAGES}
     assert {service["image"] for service in own.values()} == {"airflow-provider-optimove:local"}
     assert {name for name, service in own.items() if "build" in service} == {"init"}
     assert {name: service["pull_policy"] for name, service in own.items()} == {
@@ -137,10 +150,20 @@ def test_what_runs_starts_again_and_what_ends_does_not():
 
 
 def test_the_last_line_says_where_to_go_once_all_is_healthy():
-    healthy = {name for name, service in SERVICES.items() if "healthcheck" in service} - {"postgres"}
+    always = {name: service for name, service in SERVICES.items() if "profiles" not in service}
+    healthy = {name for name, service in always.items() if "healthcheck" in service} - {"postgres"}
     assert SERVICES["ready"]["depends_on"] == {name: {"condition": "service_healthy"} for name in healthy}
     (line,) = SERVICES["ready"]["command"]
     assert line.startswith("ready, open http://localhost:8080 ")
+
+
+def test_the_profile_celery_is_two_workers_as_the_tests_run_them():
+    """tests/endurance/test_workers.py runs that command, with a broker from the same code."""
+    of_celery = {name for name, service in SERVICES.items() if service.get("profiles") == ["celery"]}
+    assert of_celery == {"broker", "worker"}
+    assert tuple(SERVICES["worker"]["command"]) == WORKER
+    assert SERVICES["worker"]["deploy"]["replicas"] == 2
+    assert "COMPOSE_PROFILES=celery" in (ROOT / ".env.example").read_text()
 
 
 def test_nothing_that_init_runs_removes_anything_and_the_emulator_keeps_its_state():

@@ -5,13 +5,14 @@ import json
 
 import duckdb
 import pytest
+import yaml
 
 from optimove_provider import get_provider_info
 from tests.support.docs import commands, python_blocks
 from tests.support.docs.blocks import blocks
 
 BLOCKS = blocks()
-LANGUAGES = ("python", "sh", "console", "json", "ini", "sql", "text", "mermaid")
+LANGUAGES = ("python", "sh", "console", "json", "yaml", "ini", "sql", "text", "mermaid")
 """Each is tried below, but for text, which is layouts and formulas, and a picture that is printed from a table."""
 
 
@@ -41,6 +42,16 @@ def test_commands_are_there_and_take_their_options(block):
 @pytest.mark.parametrize("block", of("json"), ids=str)
 def test_json_is_json(block):
     assert json.loads(block.text)
+
+
+@pytest.mark.parametrize("block", of("yaml"), ids=str)
+def test_yaml_is_a_pod_whose_container_airflow_finds(block):
+    """Airflow's executor takes the container called base."""
+    pod = yaml.safe_load(block.text)
+    (container,) = pod["spec"]["containers"]
+    assert (pod["kind"], container["name"], pod["spec"]["restartPolicy"]) == ("Pod", "base", "Never")
+    volumes = {volume["name"] for volume in pod["spec"]["volumes"]}
+    assert {mount["name"] for mount in container["volumeMounts"]} == volumes
 
 
 @pytest.mark.parametrize("block", of("ini"), ids=str)

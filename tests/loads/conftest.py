@@ -11,7 +11,7 @@ from optimove_provider.loads.state.staging import Staging
 from tests.support.crash.shared_duck import shared_duck
 from tests.support.ledgers import Clock, Target
 
-MANY_LOADS = ("crash", "dcp", "optix", "profiles", "suppression", "erasure")
+MANY_LOADS = ("crash", "dcp", "optix", "profiles", "suppression", "erasure", "sharded")
 """Folders of whole loads, none of which is about what a database may take, or where."""
 
 

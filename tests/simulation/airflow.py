@@ -51,7 +51,8 @@ class Task(TaskInstance):
 @dataclass
 class Try:
     """One process of a try: it loads on one worker, whose clock is off by `skew`. `kept` is what the process before it
-    of the same try, which deferred, gave to its trigger."""
+    of the same try, which deferred, gave to its trigger. `is_shard`: it is a mapped task of the group that the task
+    stands for."""
 
     task: Task
     load_id: str
@@ -59,6 +60,7 @@ class Try:
     skew: Skew
     resumed: bool
     kept: Any = None
+    is_shard: bool = False
 
 
 class Airflow:

@@ -15,7 +15,7 @@ from typing import Self
 
 from optimove_provider.contract.next_steps import NextStep
 from optimove_provider.contract.wire.errors import OptimoveProviderError
-from optimove_provider.loads.ledger.manifest import Holder, Manifest, ManifestFile
+from optimove_provider.loads.ledger.manifest import Holder, Manifest, ManifestFile, reserved_token
 from optimove_provider.surroundings import Repetition
 
 log = logging.getLogger(__name__)
@@ -134,6 +134,13 @@ class Lease:
         self.change(lambda manifest: _held(manifest, now, until, detached=True))
         self._detached = True
 
+    def reserve(self, until: datetime) -> None:
+        """Leave the lease to the load, until an instant, for whichever workers send it: this process has it no more."""
+        self._end_renewals()
+        now, token = self._surroundings.now(), reserved_token(self.load_id)
+        self.change(lambda manifest: _held(manifest, now, until, token=token))
+        self.token, self._detached = token, True
+
     def release(self) -> None:
         """Give the lease back; nothing happens where somebody else has acquired it.
 
@@ -204,7 +211,8 @@ def acquire(
 
     The same try of the same load takes its own lease over, as a task does that resumes; another try waits it out,
     unless it is detached: then nothing more is sent under it, and any try may go on. So may another load of the same
-    task: the task was cleared, and nobody waits for that import.
+    task: the task was cleared, and nobody waits for that import. One that is reserved is there for any try of its load;
+    where the task that reserved it was cleared, it is revoked, and waited out.
     """
     surroundings = manifest_file.staging.surroundings
     now, token = surroundings.now(), str(surroundings.new_id())
@@ -213,13 +221,16 @@ def acquire(
     def take(manifest: Manifest) -> Manifest:
         found = manifest.holder
         if found and found.until > now and not _is_own(found, wanted):
-            raise _Taken(Held(found.load_id, found.try_number, found.until, found.task))
+            raise _Taken(found)
         return replace(manifest, holder=wanted)
 
     try:
         manifest_file.change(take)
     except _Taken as taken:
-        return taken.held
+        found = taken.holder
+        if found.is_reserved and found.task == task != "" and release_of(manifest_file, found.load_id):
+            found = manifest_file.read().holder or found
+        return Held(found.load_id, found.try_number, found.until, found.task)
     return Lease(manifest_file, wanted, in_doubt_for)
 
 
@@ -228,12 +239,15 @@ def release_of(manifest_file: ManifestFile, load_id: str) -> bool:
 
     One that is detached, as its load waits for an import, is free at once. Any other ends when it would have without
     its load, within a minute: if that lives after all, it cannot renew it any more, and stops before another load
-    begins; nor does what it had under way arrive after that. Its intent stays, so that its rows count as unknown.
+    begins; nor does what it had under way arrive after that. So it is with one that is reserved for hours. Its intent
+    stays, so that its rows count as unknown.
     """
     found = manifest_file.read().holder
     if found is None or found.load_id != load_id:
         return False
-    revoked = None if found.detached else replace(found, token=str(manifest_file.staging.surroundings.new_id()))
+    surroundings = manifest_file.staging.surroundings
+    until = min(found.until, surroundings.now() + LASTS) if found.is_reserved else found.until
+    revoked = None if found.detached else replace(found, token=str(surroundings.new_id()), until=until)
     is_done = False
 
     def free(manifest: Manifest) -> Manifest:
@@ -267,8 +281,9 @@ def acquired_for(manifest_file: ManifestFile, command: str) -> AbstractContextMa
 
 def _is_own(found: Holder, wanted: Holder) -> bool:
     is_cleared = found.task == wanted.task != ""
-    is_same_load = found.load_id == wanted.load_id
-    return (found.detached and (is_same_load or is_cleared)) or (is_same_load and found.try_number == wanted.try_number)
+    if found.load_id != wanted.load_id:
+        return found.detached and is_cleared
+    return found.detached or found.is_reserved or found.try_number == wanted.try_number
 
 
 def _but_for_renewals(manifest: Manifest) -> Manifest:
@@ -278,10 +293,15 @@ def _but_for_renewals(manifest: Manifest) -> Manifest:
 
 
 class _Taken(Exception):
-    def __init__(self, held: Held) -> None:
-        self.held = held
+    def __init__(self, holder: Holder) -> None:
+        self.holder = holder
 
 
-def _held(manifest: Manifest, now: datetime, until: datetime, detached: bool = False) -> Manifest:
+def _held(
+    manifest: Manifest, now: datetime, until: datetime, *, detached: bool = False, token: str | None = None
+) -> Manifest:
     assert manifest.holder  # noqa: S101 - `Lease.change` looked
-    return replace(manifest, holder=replace(manifest.holder, renewed_at=now, until=until, detached=detached))
+    token = token or manifest.holder.token
+    return replace(
+        manifest, holder=replace(manifest.holder, token=token, renewed_at=now, until=until, detached=detached)
+    )

@@ -152,7 +152,8 @@ class Holder:
     """Who works on the target, and until when if it says nothing more. `token` is new with every acquisition.
 
     `task` is what people call it, "" where nobody said. `detached`: it is not renewed, since its load sends nothing
-    more and waits for an import.
+    more and waits for an import. One is reserved whose token follows from its load: no process has it, but whichever
+    worker sends a part of that load.
     """
 
     load_id: str
@@ -162,6 +163,16 @@ class Holder:
     until: datetime
     task: str = ""
     detached: bool = False
+
+    @property
+    def is_reserved(self) -> bool:
+        """Whether its load holds it, and no process."""
+        return self.token == reserved_token(self.load_id)
+
+
+def reserved_token(load_id: str) -> str:
+    """The token of a lease that is reserved for a load."""
+    return str(uuid.uuid5(_TARGETS, f"reserved for {load_id}"))
 
 
 @dataclass(frozen=True, slots=True)

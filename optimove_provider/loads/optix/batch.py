@@ -8,7 +8,7 @@ Nothing of a batch is visible before it is completed. One direction: `send_batch
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from itertools import chain, islice
 
@@ -35,7 +35,7 @@ class NothingAccepted(DataError):
     then = NextStep.MEND_ROWS
 
 
-class _BatchInDoubt(Exception):
+class BatchInDoubt(Exception):
     """A request was refused that may have been carried out before, or a row that had been taken: its rows may be in the
     batch, or the batch completed, and some servers take nothing twice.
 
@@ -45,6 +45,60 @@ class _BatchInDoubt(Exception):
     def __init__(self, told: str, held_back: tuple[int, int] | None = None) -> None:
         super().__init__(told)
         self.held_back = held_back
+
+
+class DoubtfulPuts:
+    """Sends rows of slices, some of which, `perhaps_sent`, an earlier try had under way when it ended.
+
+    A refusal of what was perhaps sent before tells nothing about rows: of one of them alone, or of the slice as a
+    whole, which saves looking for it. Unless the server takes a row twice, as it shows by one that it had
+    `taken_before`: a slice, and a position in it.
+    """
+
+    def __init__(
+        self, put_of: MakePut, perhaps_sent: Iterable[int] = (), taken_before: tuple[Slice, int] | None = None
+    ) -> None:
+        self._put_of, self._perhaps_sent, self._taken_before = put_of, set(perhaps_sent), taken_before
+
+    def __call__(self, slice_: Slice) -> Put:
+        """What sends rows of a slice; it raises BatchInDoubt for a refusal that tells nothing about them."""
+        put = self._put_of(slice_)
+
+        def tried(rows: Sequence[int]) -> Flow[None]:
+            try:
+                yield from put(rows)
+            except Refused as refusal:
+                is_again = slice_.number in self._perhaps_sent and len(rows) in (1, len(slice_))
+                is_doubtful = refusal.status in BAD_ROWS and (refusal.repeated or is_again)
+                if is_doubtful and not (yield from self._takes_twice()):
+                    raise BatchInDoubt(
+                        f"a request that may have been carried out before was refused: {refusal}"
+                    ) from None
+                raise
+
+        return tried
+
+    def _takes_twice(self) -> Flow[bool]:
+        """Whether the server takes a row twice in this batch: then it refuses none for having come before. False where
+        none is known that it had taken."""
+        if self._taken_before is None:
+            return False
+        slice_, row = self._taken_before
+        try:
+            yield from self._put_of(slice_)([row])
+        except Refused:
+            return False
+        self._perhaps_sent = set()
+        return True
+
+
+def row_taken_before(senders: Sequence[SliceSender], outcomes: Mapping[int, SliceOutcome]) -> tuple[Slice, int] | None:
+    """A row that the server took in this batch, by what an earlier try has written down."""
+    for one in senders:
+        for number in one.parts.numbers:
+            if (row := one.row_taken(number, outcomes.get(number))) is not None:
+                return one.slice_of(number), row
+    return None
 
 
 def upload_puts(target: OptixTarget, journal: Journal, completing: bool = False) -> MakePut:
@@ -96,12 +150,9 @@ class _Batch:
     """`sender` has the load's own slices, of which the last one completes the batch; there may be none."""
 
     def __init__(self, sender: SliceSender, target: OptixTarget, owed: SliceSender | None) -> None:
-        self._sender, self._journal, self._perhaps_sent = sender, sender.journal, set[int]()
-        self._taken_before: tuple[Slice, int] | None = None
+        self._sender, self._journal = sender, sender.journal
         self._senders = [sender, owed] if owed else [sender]
         self._put_of = sender.put_of
-        for one in self._senders:
-            one.put_of = self._put
         self._completing = upload_puts(target, sender.journal, completing=True)
         own = sender.parts.numbers
         self._last = own[-1] if own else None
@@ -120,46 +171,19 @@ class _Batch:
                 for one, numbers in self._before_last:
                     one.send(numbers)
                 self._complete()
-            except _BatchInDoubt as doubt:
+            except BatchInDoubt as doubt:
                 log.warning("%s. Everything goes once more, as a batch of its own that replaces each row", doubt)
                 journal.begin_batch(doubt.held_back or journal.held_back)
-                outcomes, self._perhaps_sent, self._taken_before = {}, set(), None
+                outcomes = {}
+                self._put_by(DoubtfulPuts(self._put_of))
         settled = sender.outcomes.by_slice
         if self._last is not None and self._last not in settled:  # an earlier try died between completing and saying so
             settled[self._last] = SliceOutcome(sender.parts.last_rows)
         return sender.outcomes
 
-    def _put(self, slice_: Slice) -> Put:
-        """Sends rows of a slice. A refusal of what was perhaps sent before tells nothing about rows: of one of them
-        alone, or of the slice as a whole, which saves looking for it."""
-        put = self._put_of(slice_)
-
-        def tried(rows: Sequence[int]) -> Flow[None]:
-            try:
-                yield from put(rows)
-            except Refused as refusal:
-                is_again = slice_.number in self._perhaps_sent and len(rows) in (1, len(slice_))
-                is_doubtful = refusal.status in BAD_ROWS and (refusal.repeated or is_again)
-                if is_doubtful and not (yield from self._takes_twice()):
-                    raise _BatchInDoubt(
-                        f"a request that may have been carried out before was refused: {refusal}"
-                    ) from None
-                raise
-
-        return tried
-
-    def _takes_twice(self) -> Flow[bool]:
-        """Whether the server takes a row twice in this batch, as it shows by one that it had taken: then it refuses
-        none for having come before. False where no such row is known."""
-        if self._taken_before is None:
-            return False
-        slice_, row = self._taken_before
-        try:
-            yield from self._put_of(slice_)([row])
-        except Refused:
-            return False
-        self._perhaps_sent = set()
-        return True
+    def _put_by(self, puts: DoubtfulPuts) -> None:
+        for one in self._senders:
+            one.put_of = puts
 
     def _resume_or_begin(self, report: Report) -> dict[int, SliceOutcome]:
         """What is known of an earlier try's batch that is gone on with; the report says what that relies on."""
@@ -168,14 +192,17 @@ class _Batch:
         last_bisected = max(one.last_bisected for one in self._senders)
         outcomes = journal.resume_or_begin_batch(sender.sending.resume_span, last_bisected)
         taken = sum(outcome.accepted for outcome in outcomes.values())
+        perhaps_sent, taken_before = set[int](), None
         if not journal.has_begun_batch and not was_completed:  # what an earlier try had under way when it died
             numbers = chain.from_iterable(numbers for _, numbers in self._before_last)
             unknown = (number for number in numbers if number not in outcomes)
-            self._perhaps_sent = set(islice(unknown, sender.sending.max_in_flight))
+            most = None if journal.is_sent_by_shards else sender.sending.max_in_flight
+            perhaps_sent = set(islice(unknown, most))
             if self._last is not None and sender.knows_part_of(self._last):
-                self._perhaps_sent.add(self._last)
-            self._taken_before = self._row_taken_before(outcomes)
-        if before == journal.batch and taken and not was_completed:
+                perhaps_sent.add(self._last)
+            taken_before = row_taken_before(self._senders, outcomes)
+        self._put_by(DoubtfulPuts(self._put_of, perhaps_sent, taken_before))
+        if before == journal.batch and taken and not was_completed and not journal.is_sent_by_shards:
             silence = timedelta(seconds=round(journal.silent_for(outcomes, last_bisected).total_seconds()))
             rows = how_many(taken, "row")
             said = (
@@ -186,14 +213,6 @@ class _Batch:
             log.info("%s", said)
             report.note(said)
         return outcomes
-
-    def _row_taken_before(self, outcomes: Mapping[int, SliceOutcome]) -> tuple[Slice, int] | None:
-        """A row that the server took in this batch, by what an earlier try has written down."""
-        for one in self._senders:
-            for number in one.parts.numbers:
-                if (row := one.row_taken(number, outcomes.get(number))) is not None:
-                    return one.slice_of(number), row
-        return None
 
     def _complete(self) -> None:
         """Complete the batch with its last slice; or, where rows of that are refused, with one row that was taken, or
@@ -232,7 +251,7 @@ class _Batch:
             elif journal.held_back:
                 raise
             else:
-                raise _BatchInDoubt(
+                raise BatchInDoubt(
                     f"a row that had been taken was refused when it came again to complete the batch: {error}",
                     held_back=(slice_.number, rows[0]),
                 ) from None
@@ -244,11 +263,11 @@ class _Batch:
     def _remember_not_completed(self, error: ApiError, repeated: bool) -> None:
         """Where the batch is surely open still, say so: whatever the request was refused for, a key that expired, too.
 
-        Raises _BatchInDoubt for a request that may have been carried out before.
+        Raises BatchInDoubt for a request that may have been carried out before.
         """
         is_refused = isinstance(error, Refused)
         if is_refused and (repeated or error.repeated):
-            raise _BatchInDoubt(f"the repeated request to complete the batch was refused: {error}") from None
+            raise BatchInDoubt(f"the repeated request to complete the batch was refused: {error}") from None
         if is_refused or (error.certainly_not_done and not repeated):
             self._journal.completing_refused()
 

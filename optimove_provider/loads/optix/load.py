@@ -1,12 +1,14 @@
 """One Opti-X load, from rows to a report: freeze the rows, bring the target to what they say, account for every row."""
 
 from dataclasses import asdict, replace
+from datetime import timedelta
 from functools import partial
 
 import pyarrow as pa
 
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.optix.data_connections import formula, has_formula
+from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.disk.room import at_the_end
 from optimove_provider.loads.ledger.ledger import NO_LEDGER, Ledger
 from optimove_provider.loads.optix.batch import NothingAccepted, send_batch, upload_puts
@@ -14,13 +16,14 @@ from optimove_provider.loads.optix.options import UploadOptions
 from optimove_provider.loads.optix.rejected_rows import SliceOutcomes, keep_rejected
 from optimove_provider.loads.optix.sender import SliceSender
 from optimove_provider.loads.optix.transaction import Transaction, target_ledger
-from optimove_provider.loads.report.bookkeeping import keep_account, run_once
+from optimove_provider.loads.report.bookkeeping import keep_account, kept_until_sent, run_once
 from optimove_provider.loads.report.max_rejected import NOTHING_SENT, judge, judge_expired
 from optimove_provider.loads.report.report import Report
-from optimove_provider.loads.report.visibility import batch_doubt
+from optimove_provider.loads.report.visibility import Doubt, batch_doubt
 from optimove_provider.loads.spool.every_column import columns_for
 from optimove_provider.loads.spool.first_rows import limit_note, opened_first
 from optimove_provider.loads.spool.freeze import Frozen, OpenRows, Spool, open_spool
+from optimove_provider.loads.spool.slices import RowFiles
 from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.rows import FirstRows
@@ -50,17 +53,62 @@ def load(
         judge(report, options.max_rejected, "Everything else was committed")
         judge_expired(report, options.max_rejected)
 
-    in_doubt = batch_doubt(journal, lambda: report.accepted or report.owed.get("accepted", 0))
-    with run_once(report, journal, judge_end, in_doubt=in_doubt) as unfinished:
+    with run_once(report, journal, judge_end, in_doubt=_in_doubt(journal, report)) as unfinished:
         if unfinished:
             ledger = target_ledger(client, staging, options.target, report)
-            compared = options.compares or _guards_changes(options, ledger)
-            spool = _frozen(open_rows, journal, options, ledger, resumed, compared)
-            _tell_spool(spool, journal, report, options)
+            spool = _spooled(open_rows, journal, options, ledger, resumed, report)
             if ledger:
                 Transaction(client, ledger, options, journal, spool, report).run(try_number)
             else:
                 _send_all(client, spool, journal, report, options.without_ledger())
+
+
+def begin_in_shards(
+    client: OptixClient,
+    open_rows: OpenRows,
+    staging: Staging,
+    report: Report,
+    options: UploadOptions,
+    reserved_for: timedelta,
+    try_number: int = 1,
+    resumed: bool = False,
+) -> tuple[Journal, RowFiles | None]:
+    """Do all of `load` that comes before the first request, for several workers that send, and one that calls `load`
+    at the end. The lease stays with the load for as long as it is `reserved_for`.
+
+    Returns the rows to send, None if there are none. Raises as `load`, and SettingsError where no ledger can be: nobody
+    would keep another load away.
+    """
+    journal = Journal(staging, report.load_id)
+    with kept_until_sent(report, journal, _in_doubt(journal, report)):
+        ledger = target_ledger(client, staging, options.target, report)
+        if ledger is None:
+            raise SettingsError(
+                f"{staging.url('')} is on a storage without compare-and-swap, where no lease keeps other loads away "
+                "while several workers send this one. Use a bucket on S3, or a folder that all workers share"
+            )
+        spool = _spooled(open_rows, journal, options, ledger, resumed, report)
+        _, parts = Transaction(client, ledger, options, journal, spool, report).reserve(try_number, reserved_for)
+    return journal, parts
+
+
+def _in_doubt(journal: Journal, report: Report) -> Doubt:
+    return batch_doubt(journal, lambda: report.accepted or report.owed.get("accepted", 0))
+
+
+def _spooled(
+    open_rows: OpenRows,
+    journal: Journal,
+    options: UploadOptions,
+    ledger: Ledger | None,
+    resumed: bool,
+    report: Report,
+) -> Spool:
+    """The frozen rows, of which the report is told. Raises TooManyRejected."""
+    compared = options.compares or _guards_changes(options, ledger)
+    spool = _frozen(open_rows, journal, options, ledger, resumed, compared)
+    _tell_spool(spool, journal, report, options)
+    return spool
 
 
 def plan(client: OptixClient, open_rows: OpenRows, staging: Staging, report: Report, options: UploadOptions) -> None:

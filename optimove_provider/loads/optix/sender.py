@@ -50,21 +50,21 @@ class SliceSender:
         most = inf if owed else sending.max_bisect_requests
         self.budget = BisectBudget(most, client.settings.requests_per_10s, probe and not owed)
         self._what, self._part = ("owed row", "-owed") if owed else ("row", "")
-        self.outcomes, self._log = SliceOutcomes(), BisectLog(journal, self._part)
+        self.outcomes, self._log = SliceOutcomes(), BisectLog(journal, self._part, parts.numbers)
         self._surroundings = journal.staging.surroundings
         self._progress, self._before = Progress(self._surroundings.monotonic), 0
 
     def begin(self, outcomes: Mapping[int, SliceOutcome]) -> None:
         """Begin, or go on from what became of slices in an earlier try."""
         self.knows(outcomes)
-        self._log = BisectLog(self.journal, self._part)
+        self._log = BisectLog(self.journal, self._part, self.parts.numbers)
         self.budget.requests = max(self.budget.requests, self._log.requests)
         self.budget.accepted = self.budget.accepted or self.outcomes.accepted > 0
         self._before = self.outcomes.rows
         resumed = (
             f"; what became of {how_many(self._before, 'row')} is known from an earlier try" if self._before else ""
         )
-        rows, slices = how_many(self.parts.rows, self._what), how_many(self.parts.slices, "slice")
+        rows, slices = how_many(self.parts.rows_of_some, self._what), how_many(len(self.parts.numbers), "slice")
         log.info("sending %s in %s%s", rows, slices, resumed)
 
     def knows(self, outcomes: Mapping[int, SliceOutcome]) -> None:
@@ -135,7 +135,7 @@ class SliceSender:
     def _tell_progress(self) -> None:
         if not self._progress.due():
             return
-        done, rows = self.outcomes.rows, self.parts.rows
+        done, rows = self.outcomes.rows, self.parts.rows_of_some
         pace = (done - self._before) / self._progress.seconds
         end = ""
         if pace:

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from typing import Any, Self
 
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.how_many import how_many
+from optimove_provider.contract.next_steps import NextStep
 from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.disk.room import keeping
 from optimove_provider.loads.ledger import compaction
@@ -21,16 +23,32 @@ from optimove_provider.loads.optix.sender import SliceSender
 from optimove_provider.loads.owed.settlement import RefusedRows, settle
 from optimove_provider.loads.plan.columns import LoadColumns
 from optimove_provider.loads.plan.plan import Plan
-from optimove_provider.loads.plan.replan import plan_or_reuse
+from optimove_provider.loads.plan.replan import plan_or_reuse, still_holds
 from optimove_provider.loads.report.max_rejected import EXAMPLES, allowed_of
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.spool.freeze import Spool
 from optimove_provider.loads.spool.slices import RowFiles, one_file
 from optimove_provider.loads.state.journal import Journal, Stage
+from optimove_provider.loads.state.shard_tries import shards_in_doubt_for
 from optimove_provider.loads.state.staging import Staging
 
 FEW = 100
 """Of fewer rows all may be bad, so that they are looked at one by one: what is the same with all is not the request."""
+
+
+class ShardsOutdated(OptimoveProviderError):
+    """Several workers have sent a plan that cannot be carried out any more: another load has written since."""
+
+    then = NextStep.CLEAR_GROUP
+
+    @classmethod
+    def of(cls, journal: Journal) -> Self:
+        """The error of a load."""
+        return cls(
+            f"load {journal.load_id}: another load has written to the target since this one was planned, so what its "
+            f"shards have sent, or would send, under batch {journal.batch_uuid} is outdated. The batch was never "
+            "completed, so nothing of it is visible: clear the whole group"
+        )
 
 
 def target_ledger(client: OptixClient, staging: Staging, target: OptixTarget, report: Report) -> Ledger | None:
@@ -53,6 +71,18 @@ def withdraw_intent(ledger: Ledger, lease: Lease, journal: Journal) -> None:
         journal.rebase_plan(ledger.withdraw_intent(lease).version)
 
 
+def write_intent(ledger: Ledger, lease: Lease, plan: Plan) -> None:
+    """Write the intent of a plan down. Raises CommitConflict where it cannot be carried out any more, and LeaseLost."""
+    owed_folder = plan.owed.sent if plan.owed else ""
+    ledger.write_intent(lease, plan.planned_against, plan.load.age, plan.sent, owed=owed_folder)
+
+
+def rows_of(staging: Staging, plan: Plan, spool: Spool) -> RowFiles:
+    """The rows that a plan sends: those that were frozen, or some of them, in a folder of their own."""
+    is_all = plan.sent == spool.parts.folder
+    return spool.parts if is_all else one_file(staging, plan.sent, plan.to_send)
+
+
 @dataclass(frozen=True, slots=True)
 class Transaction:
     """One load into a target with a ledger, and whoever it needs."""
@@ -66,10 +96,9 @@ class Transaction:
 
     def run(self, try_number: int) -> None:
         """Bring the target to what the rows say. Raises TargetBusy, and what planning and sending raise."""
-        report, manifest_file = self.report, self.ledger.manifest_file
-        in_doubt_for = self.client.in_doubt_for
-        with acquired(manifest_file, report.load_id, try_number, report.task, in_doubt_for) as lease:
+        with self._acquired(try_number) as lease:
             self.journal.take_up()
+            self._check_shards()
             plan = self.plan()
             sender = self._send(lease, plan)
             refused = self._expire(lease, plan) if plan.removed else []
@@ -78,6 +107,34 @@ class Transaction:
                 self._tell_deleted(plan, sender, refused)
             compaction.maintain(self.ledger, lease)
         self.report.state = "committed" if has_sent else "nothing_to_send"
+
+    def reserve(self, try_number: int, reserved_for: timedelta) -> tuple[Plan, RowFiles | None]:
+        """Plan, and write down what will be sent, for the workers that send it: the lease stays with the load. Returns
+        the plan, and the rows, None if nothing has to be sent. Raises as `run`."""
+        with self._acquired(try_number) as lease:
+            self.journal.take_up()
+            plan = self.plan()
+            parts = None
+            if (plan.to_send or plan.owed_to_send) and self.journal.stage is not Stage.COMMITTED:
+                self._intend(lease, plan)
+                parts = self.sent_rows(plan)
+                self.journal.begin_shards()
+            lease.reserve(self.ledger.now + reserved_for)
+        return plan, parts
+
+    def _acquired(self, try_number: int) -> AbstractContextManager[Lease]:
+        """The lease, while the block lasts and whatever may still be under way: of shards, too."""
+
+        def in_doubt_for() -> timedelta:
+            return max(self.client.in_doubt_for(), shards_in_doubt_for(self.journal))
+
+        return acquired(self.ledger.manifest_file, self.report.load_id, try_number, self.report.task, in_doubt_for)
+
+    def _check_shards(self) -> None:
+        """Raise ShardsOutdated if shards have sent what is planned no more, and nobody asked to complete it."""
+        is_open = self.journal.is_sent_by_shards and self.journal.stage is Stage.SENDING
+        if is_open and not still_holds(self.journal, self.ledger.read()):
+            raise ShardsOutdated.of(self.journal)
 
     def plan(self) -> Plan:
         """The plan of an earlier try where it still holds, otherwise a new one; the report has its numbers."""
@@ -98,11 +155,8 @@ class Transaction:
         sender = None
         if plan.to_send or plan.owed_to_send:
             if not is_committed:
-                if not self.journal.has_sent:  # from here on the rows, and the plan, stay what they are
-                    self.journal.begin_batch()
-                owed_folder = plan.owed.sent if plan.owed else ""
-                self.ledger.write_intent(lease, plan.planned_against, plan.load.age, plan.sent, owed=owed_folder)
-            parts = self.spool.parts if plan.sent == self.spool.parts.folder else self._rows_in(plan.sent, plan.to_send)
+                self._intend(lease, plan)
+            parts = self.sent_rows(plan)
             sender, owed = self._sender(lease, parts), self._owed_sender(lease, plan, parts)
             self.report.accepted = self._outcomes(lease, sender, owed).accepted
             refused = RefusedRows(sender.refused_rows(), owed.refused_rows() if owed else {})
@@ -113,6 +167,16 @@ class Transaction:
             self._commit(lease, plan, refused)
         self.report.tell_owed(plan, len(refused.own), len(refused.owed))
         return sender
+
+    def _intend(self, lease: Lease, plan: Plan) -> None:
+        """Write down, before the first request, what is going to be sent."""
+        if not self.journal.has_sent:  # from here on the rows, and the plan, stay what they are
+            self.journal.begin_batch()
+        write_intent(self.ledger, lease, plan)
+
+    def sent_rows(self, plan: Plan) -> RowFiles:
+        """The rows of the load that are sent."""
+        return rows_of(self.journal.staging, plan, self.spool)
 
     def _sender(self, lease: Lease, parts: RowFiles) -> SliceSender:
         """Where few rows are sent and all of them may be bad, what is the same with all is not the request."""

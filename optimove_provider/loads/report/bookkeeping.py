@@ -96,6 +96,14 @@ def keep_account(
 
 
 @contextmanager
+def kept_until_sent(report: Report, journal: Journal, in_doubt: Doubt) -> Iterator[None]:
+    """Keep account of the first part of a load, which other tasks end: it leaves a report only where it fails."""
+    journal.goes_to(report.target)
+    with _filed_if_failed(report, journal.staging, in_doubt=in_doubt, journal=journal), _timed(report, journal.staging):
+        yield
+
+
+@contextmanager
 def _timed(report: Report, staging: Staging) -> Iterator[None]:
     began = staging.surroundings.monotonic()
     report.began = report.began or staging.surroundings.now().isoformat()
@@ -115,9 +123,25 @@ def _filed(
     in_doubt: Doubt = no_doubt,
     journal: Journal | None = None,
 ) -> Iterator[None]:
-    try:
+    with _filed_if_failed(report, staging, all_or_nothing, sends_again, in_doubt, journal):
         yield
         report.refuse_unaccounted()
+    _see(report, in_doubt(None))
+    with told_after(report, sends_again):
+        _file(report, staging)
+
+
+@contextmanager
+def _filed_if_failed(
+    report: Report,
+    staging: Staging,
+    all_or_nothing: bool = False,
+    sends_again: bool = False,
+    in_doubt: Doubt = no_doubt,
+    journal: Journal | None = None,
+) -> Iterator[None]:
+    try:
+        yield
     except TargetBusy:
         raise
     except BaseException as error:
@@ -131,9 +155,6 @@ def _filed(
         with keeping(error, _FILING):
             _file(report, staging)
         raise
-    _see(report, in_doubt(None))
-    with told_after(report, sends_again):
-        _file(report, staging)
 
 
 def _leave_to_another(report: Report, journal: Journal, error: Exception) -> None:

@@ -55,7 +55,8 @@ class RowFiles:
 
     The files are called `<name>-00000.parquet` and so on, of 100 slices each; or there is one file, `<name>.parquet`.
     `lengths` has the rows of each slice; it is empty where all but the last have 5000. `first` is the number of the
-    first slice, where other rows of the same batch have those before it.
+    first slice, where other rows of the same batch have those before it. `only`: the slices from one number to before
+    another count, and no others.
     """
 
     folder: str
@@ -64,6 +65,7 @@ class RowFiles:
     one_file: bool = False
     lengths: Sequence[int] = ()
     first: int = 0
+    only: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lengths", tuple(self.lengths))  # a journal has a list
@@ -75,13 +77,25 @@ class RowFiles:
 
     @property
     def numbers(self) -> range:
-        """The numbers of the slices."""
-        return range(self.first, self.first + self.slices)
+        """The numbers of the slices that count."""
+        return range(*(self.only or (self.first, self.first + self.slices)))
 
     @property
     def last_rows(self) -> int:
         """How many rows the last slice has."""
         return self.lengths[-1] if self.lengths else self.rows - (self.slices - 1) * MAX_RECORDS
+
+    def some(self, numbers: range) -> "RowFiles":
+        """The same files, of which only some neighbouring slices count."""
+        return replace(self, only=(numbers.start, numbers.stop))
+
+    @property
+    def rows_of_some(self) -> int:
+        """How many rows the slices have that count."""
+        start, stop = self.numbers.start - self.first, self.numbers.stop - self.first
+        if self.lengths:
+            return sum(self.lengths[start:stop])
+        return min(stop * MAX_RECORDS, self.rows) - min(start * MAX_RECORDS, self.rows)
 
     def path(self, number: int) -> str:
         """The file that holds a slice."""

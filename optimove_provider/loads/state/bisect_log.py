@@ -6,7 +6,7 @@ in its batch only; what was refused counts for as long as the same rows are sent
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,15 +52,16 @@ class BisectLog:
     """The log of one load's journal, for the rows and the batch that it sends now. Threads may use it, each for a
     slice of its own. `requests` counts all that were ever answered, whatever their rows and batch; `last` is when an
     earlier try got an answer for these rows in this batch, an ISO text, empty if it got none. `part` names a log of
-    other rows of the same batch."""
+    other rows of the same batch; only what became of slices with these `numbers` is read."""
 
-    def __init__(self, journal: Journal, part: str = "") -> None:
+    def __init__(self, journal: Journal, part: str, numbers: Collection[int]) -> None:
         self._staging, self._folder = journal.staging, f"{journal.folder}/bisect{part}"
         self._rows, self._batch, self.requests, self.last = journal.rows_digest, journal.batch, 0, ""
         self._known: dict[int, list[Answered]] = defaultdict(list)
         self._chunk: dict[int, tuple[int, list[Answered]]] = {}
         for name in self._staging.names(self._folder):
-            if found := _NAME.fullmatch(name):
+            found = _NAME.fullmatch(name)
+            if found and int(found[2]) in numbers:
                 self._read(name, found[1], *map(int, found.groups()[1:]))
 
     def _read(self, name: str, rows: str, slice_: int, batch: int, chunk: int) -> None:

@@ -7,7 +7,7 @@ of each slice. One process at a time writes them; each stage is written before t
 import hashlib
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -21,6 +21,8 @@ from optimove_provider.loads.state.staging import Staging, TornFile
 
 _SLICE = re.compile(r"(\d+)\.json")
 FORMAT = 1
+_AT_ONCE = 1000
+"""Outcomes that are read together."""
 MAX_BATCHES = 5
 """Batches of one load. Each after the first means that nobody knows what became of the one before."""
 
@@ -48,6 +50,12 @@ class OtherTarget(Disagreement):
     """The task names another target than the one that its load has begun to write into."""
 
     then = NextStep.CLEAR
+
+
+class BatchTooOld(OptimoveProviderError):
+    """The server has acknowledged nothing of a batch for too long, and this task alone does not send it anew."""
+
+    then = NextStep.CLEAR_GROUP
 
 
 class Stage(StrEnum):
@@ -159,7 +167,8 @@ class LoadState:
     is the row that completes the batch, and is not sent before. `in_doubt`: a batch of an earlier plan may have been
     completed. `completing_sent`: so may one that was left since, by a request without an answer. `nothing_taken`:
     every row of the batch was refused, so that none completed it. `has_sent`: something
-    may have been sent, of whatever plan. `plans` counts how often was planned; `plan` is the last one. `invalidated_as`
+    may have been sent, of whatever plan. `sharded_batch` is the number of the batch that several workers send, 0 if
+    none is. `plans` counts how often was planned; `plan` is the last one. `invalidated_as`
     is the version of the ledger in which an update has marked its keys. `prepared` is there from PREPARED on: the
     report, and the age of the rows. `stamp` is what is sent with each record, a JSON object; "" if nothing is, None
     until it is known. `target` is where the rows go, as a report calls it; empty where an older version did not say.
@@ -180,6 +189,7 @@ class LoadState:
     completing_sent: bool = False
     nothing_taken: bool = False
     has_sent: bool = False
+    sharded_batch: int = 0
     plans: int = 0
     plan: dict[str, Any] = field(default_factory=dict)
     invalidated_as: int = 0
@@ -461,6 +471,22 @@ class Journal:
         self._move(Stage.SENDING)
         self._has_begun_batch = True
 
+    def begin_shards(self) -> None:
+        """The present batch is sent by several workers, from now on, each of which records the slices of its own."""
+        self._state.sharded_batch = self._state.batch
+        self._state.batch_opened = self.staging.surroundings.now().isoformat()
+        self._write()
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether several workers send the load, or have sent a batch of it."""
+        return self._state.sharded_batch > 0
+
+    @property
+    def is_sent_by_shards(self) -> bool:
+        """Whether the present batch is the one that several workers send."""
+        return self._state.sharded_batch == self._state.batch > 0
+
     def begin_files(self) -> None:
         """Begin to send the parts of files: from here on frozen rows stay what they are."""
         self._state.has_sent = True
@@ -503,11 +529,19 @@ class Journal:
 
         Nobody knows how long the server keeps a batch that was not completed, so what counts is the last request that
         it acknowledged; `bisected` is when that was, where a slice is taken apart. `resume_within` None: however long.
+        Raises BatchTooOld instead where several workers have sent it: it takes all of them to send it anew.
         """
         if self.is_completed or (self.has_sent and self._state.batch_opened):
             outcomes = self.outcomes()
             if self.is_completed or self._may_resume(resume_within, outcomes, bisected):
                 return outcomes
+            if self.is_sent_by_shards:
+                silent = self.silent_for(outcomes, bisected)
+                raise BatchTooOld(
+                    f"load {self.load_id}: Opti-X has acknowledged nothing of batch {self.batch_uuid} for {silent}, "
+                    f"which is longer than Sending(resume_within={resume_within}), and nobody knows how long it keeps "
+                    "an open batch. It was not completed, so nothing of it is visible: clear the whole group"
+                )
         self.begin_batch()
         return {}
 
@@ -525,22 +559,29 @@ class Journal:
         known = [self._state.batch_opened, bisected, *(one.at for one in outcomes.values())]
         return self.staging.surroundings.now() - max(map(datetime.fromisoformat, filter(None, known)))
 
-    def outcomes(self) -> dict[int, SliceOutcome]:
-        """What became of the slices of the present batch, by number, as far as it is written down."""
-        return dict(self._outcomes())
+    def outcomes(self, numbers: Sequence[int] | None = None) -> dict[int, SliceOutcome]:
+        """What became of the slices of the present batch, or of those with these `numbers`, by number, as far as it is
+        written down."""
+        if numbers is None:
+            names = self.staging.names(self._batch_folder)
+            numbers = [int(found[1]) for name in names if (found := _SLICE.fullmatch(name))]
+        return dict(self._outcomes(numbers))
 
-    def _outcomes(self) -> Iterator[tuple[int, SliceOutcome]]:
-        for name in self.staging.names(self._batch_folder):
-            if number := _SLICE.fullmatch(name):  # else it was not written to its end, and never got its name
-                found = self.staging.read_whole(f"{self._batch_folder}/{name}")
+    def _outcomes(self, numbers: Sequence[int]) -> Iterator[tuple[int, SliceOutcome]]:
+        for start in range(0, len(numbers), _AT_ONCE):
+            paths = {self._outcome_path(number): number for number in numbers[start : start + _AT_ONCE]}
+            for path, found in self.staging.read_together(list(paths)).items():
                 if found:
-                    yield int(number[1]), SliceOutcome.from_json(found)
+                    yield paths[path], SliceOutcome.from_json(found)
 
     def record(self, number: int, outcome: SliceOutcome) -> None:
         """Remember what became of a slice, and when the server said so."""
         rejected = [[one.position, one.status, one.reason] for one in outcome.rejected]
         told = {"accepted": outcome.accepted, "rejected": rejected, "at": self.staging.surroundings.now().isoformat()}
-        self.staging.write(f"{self._batch_folder}/{number:06}.json", told)
+        self.staging.write(self._outcome_path(number), told)
+
+    def _outcome_path(self, number: int) -> str:
+        return f"{self._batch_folder}/{number:06}.json"
 
     @property
     def _batch_folder(self) -> str:

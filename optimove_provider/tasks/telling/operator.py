@@ -84,11 +84,13 @@ class TellingOperator(BaseOperator):
     ) -> None:
         """What this try's load fills, where that is filed, who talks to the vendor, and a table's attributes."""
         from optimove_provider.contract.cells.registered import usable
+        from optimove_provider.loads.state.shared_rate import share_rate
 
         if self._story:
             self._story.report, self._story.place = report, place
             if client:
                 report.requests = client.timeline.counts
+                share_rate(client, place)
             self._story.attributes = {one.name: one.datatype for one in usable(attributes)}
 
     def get_openlineage_facets_on_complete(self, ti: Any) -> Any:

@@ -17,6 +17,8 @@ from optimove_provider.loads.state.age import Age
 from tests.support.optix_target import Killed, opened
 from tests.support.optix_transactions import TransactionTarget, night, planned
 
+pytestmark = pytest.mark.any_version
+
 IDENTITIES = pytest.mark.parametrize("identity", ["typed", "text"])
 
 

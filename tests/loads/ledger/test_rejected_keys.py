@@ -6,6 +6,8 @@ from optimove_provider.loads.ledger import compaction
 from optimove_provider.loads.ledger.query import live_keys
 from tests.support.ledgers import Clock, Target, age, hour, ledger_rows, record, some
 
+pytestmark = pytest.mark.any_version
+
 SNAPSHOT = {"source_is": "snapshot"}
 EXPIRE = {"source_is": "snapshot", "on_removed": "expire"}
 UNFIT = {"k": ..., "other": 1}

@@ -138,10 +138,10 @@ def test_how_long_a_batch_was_silent_counts_and_not_how_long_it_is_open(journal,
 def test_an_answer_about_part_of_a_slice_breaks_the_silence(journal, clock):
     read(journal).begin_batch()
     clock.now += timedelta(minutes=20)
-    BisectLog(journal).add(0, Answered((0, 1)))
+    BisectLog(journal, "", [0]).add(0, Answered((0, 1)))
     clock.now += timedelta(minutes=10)
     found = again(journal)
-    assert found.resume_or_begin_batch(timedelta(minutes=15), BisectLog(found).last) == {}
+    assert found.resume_or_begin_batch(timedelta(minutes=15), BisectLog(found, "", [0]).last) == {}
     assert found.batch == journal.batch
     assert again(journal).resume_or_begin_batch(timedelta(minutes=15)) == {}
     assert again(journal).batch == journal.batch + 1

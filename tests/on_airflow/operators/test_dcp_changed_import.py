@@ -22,6 +22,8 @@ from optimove_provider.operators.dcp import (
 from optimove_provider.tasks.staging import staging
 from tests.support.running import context, finished, run
 
+pytestmark = pytest.mark.any_version
+
 ATTRIBUTES = [{"name": "age", "datatype": "long"}, {"name": "note", "datatype": "string"}]
 ROWS = [("00123", 30, 'a "b", c'), ("00124", None, ""), ("00125", 31, "x")]
 BOTH_MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["waiting here", "deferred"])

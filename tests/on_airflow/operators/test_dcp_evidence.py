@@ -17,6 +17,8 @@ from optimove_provider.operators.dcp import (
 )
 from tests.support.running import finished, run
 
+pytestmark = pytest.mark.any_version
+
 SINCE = {"name": "since", "datatype": "datetime", "format": "epoch"}
 ROWS = [{"customerId": f"c{number}", "since": "1651676123"} for number in range(30)]
 

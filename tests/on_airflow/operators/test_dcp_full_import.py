@@ -21,6 +21,8 @@ from optimove_provider.tasks.staging import staging
 from optimove_provider.triggers.dcp import DcpUploadTrigger
 from tests.support.running import context, run
 
+pytestmark = pytest.mark.any_version
+
 ATTRIBUTES = [{"name": "age", "datatype": "long"}, {"name": "born", "datatype": "datetime", "format": "yyyy-mm-dd"}]
 GOOD = "customerId,age,born\n00123,30,1990-02-28\n00124,,\n"
 BAD = "customerId,age,born\n00123,30,1990-02-28\n00124,3O,1990-02-30\n"

@@ -69,7 +69,7 @@ def test_what_is_still_wrong_is_rejected_again_into_a_file_of_its_own(emulator, 
     assert main(["replay", "--output", "json", account["rejected_file"]]) == 1
 
 
-@pytest.mark.parametrize("rows", [1, 5, 130])
+@pytest.mark.parametrize("rows", [1, 5, pytest.param(130, marks=pytest.mark.any_version)])
 def test_rows_that_are_all_still_bad_are_rejected_again_into_a_file(emulator, connection, capfd, rows):
     emulator.state.switches = Switches(poison="poison")
     source = [{"id": number, "word": "poison"} for number in range(rows)] + [{"id": "x", "word": "well"}]

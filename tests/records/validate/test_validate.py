@@ -174,6 +174,7 @@ def test_looking_for_nearest_names_ends():
     assert sum("did you mean 'score'?" in one.message for one in report.findings) == 100
 
 
+@pytest.mark.any_version
 def test_looking_for_nearest_names_among_many_ends():
     known = [Attribute(f"attribute_{number}", "string") for number in range(50_000)]
     names = ",".join(f"atribute_{number}" for number in range(100))
@@ -430,6 +431,7 @@ def test_the_cap_limits_what_is_kept():
     assert report.truncated
 
 
+@pytest.mark.any_version
 @given(
     st.lists(st.tuples(st.sampled_from(["1", "x", "y"]), st.sampled_from(["true", "TRUE", "no", ""])), max_size=60),
     st.integers(0, 40),
@@ -532,6 +534,7 @@ def test_a_line_without_end_is_reported_and_not_kept_in_memory():
     assert peak < 16 * MAX_RECORD_BYTES
 
 
+@pytest.mark.any_version
 def test_a_quoted_value_without_end_is_not_kept_in_memory():
     rows = 2**15
     lines = io.BytesIO(b'customerId,name\na,"\n' + (b"b," + b"c" * 1021 + b"\n") * rows)
@@ -574,6 +577,7 @@ def write(rows: list[list[str]], line_end: str, quote_all: bool) -> tuple[bytes,
     return buffer.getvalue().encode(), starts
 
 
+@pytest.mark.any_version
 @given(written_files())
 @settings(max_examples=150, deadline=None)
 def test_what_the_csv_module_writes_is_clean(file):
@@ -584,6 +588,7 @@ def test_what_the_csv_module_writes_is_clean(file):
     assert (report.rows, report.valid_rows) == (len(rows), len(rows))
 
 
+@pytest.mark.any_version
 @given(written_files(), st.data())
 @settings(max_examples=150, deadline=None)
 def test_planted_cells_are_found_where_they_are_and_nothing_else_is(file, data):

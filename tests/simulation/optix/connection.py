@@ -1,6 +1,8 @@
 """A data connection of Opti-X in a world: which tasks load it, and what must be true of it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,7 @@ from tests.simulation.optix.claims import check_claims, check_outputs
 from tests.simulation.optix.judge import Watched
 from tests.simulation.optix.oracle import Oracle
 from tests.simulation.optix.runs import Runs
-from tests.simulation.optix.tasks import DAYS, KINDS, Habits, How, is_snapshot
+from tests.simulation.optix.tasks import DAYS, IN_SHARDS, KINDS, Habits, How, is_snapshot
 from tests.simulation.optix.vendor import ODDITIES, Vendor
 from tests.simulation.source import Cell, Source, version_of
 from tests.simulation.storage import SLICE_ROWS, as_staging
@@ -31,11 +33,16 @@ KEYS = 8
 NAMES = ("north", "south")
 OWED = ("sent", "accepted", "rejected_again", "dropped", "added", "left")
 WANTED = (
+    *(f"task: {kind} in shards" for kind in IN_SHARDS),
     *(f"switch: {told}" for told in ODDITIES),
     *(f"owed: {name}" for name in OWED),
     "lease: released by a person",
     "plan: approved",
     "replay: rejected rows",
+    "shards: sent",
+    "shards: dead",
+    "shards: given up",
+    "shards: cleared alone",
 )
 """What worlds with data connections are to meet, besides what all are."""
 
@@ -70,6 +77,13 @@ class OptixConnection:
         """One of KINDS."""
         kind = self._kinds.drawn(random)
         how = self.habits.how(random, kind, self.source.keys)
+        # By a chance of its own, so that the other worlds stay as they are.
+        if Random(f"{self.world.seed} {number} in shards").random() < IN_SHARDS.get(kind, 0):
+            kind = f"{kind} in shards"
+            self.world.coverage.has("task", kind)
+            how = replace(
+                how, sending=replace(how.sending, resume_within=max(how.sending.resume_span, timedelta(minutes=5)))
+            )
         return Task(f"{number} {kind}", kind, random.randint(1, DAYS), self, how)
 
     def begin(self) -> None:
@@ -132,7 +146,8 @@ class OptixConnection:
     def check_writer(self, sender: Try) -> None:
         """Whoever writes to the target has its lease."""
         holder, kind = self.ledger.read().holder, sender.task.kind
-        if holder is None or (holder.load_id, holder.try_number) != (sender.load_id, sender.try_number):
+        is_its = holder and holder.load_id == sender.load_id and (sender.is_shard or not holder.is_reserved)
+        if not (holder and is_its and (sender.is_shard or holder.try_number == sender.try_number)):
             found = f"try {holder.try_number} of {holder.load_id} has" if holder else "nobody has"
             self.world.breaks(f"{sender.task.name} writes, and {found} the lease")
         before, self._last_writer = self._last_writer, (sender.load_id, kind)

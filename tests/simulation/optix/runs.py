@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,11 @@ from optimove_provider.loads.optix.load import load, plan
 from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
 from optimove_provider.loads.optix.update import Update, load_update
 from optimove_provider.loads.report.report import Report
+from optimove_provider.loads.sharded.load import give_up, is_left, plan_shards
+from optimove_provider.loads.sharded.shard import Sharding
 from optimove_provider.records.to_json.stamps import stamp_text
 from tests.simulation.airflow import Task, Try
+from tests.simulation.optix.shards import Group
 from tests.simulation.optix.tasks import DELETED, STAMP, options_of
 from tests.simulation.source import POISON, Cell, version_of
 from tests.simulation.storage import as_staging
@@ -41,6 +44,7 @@ class Runs:
     def __init__(self, target: "OptixConnection") -> None:
         self._target, self._approved = target, dict[tuple[str, int], Report]()
         self._replayed, self._raised = dict[str, Report](), set[str]()
+        self._groups = dict[str, Group]()
 
     def run(self, one: Try, report: Report) -> Report:
         """Do it; returns the report that tells, which may be another one. Raises what the operator would."""
@@ -64,6 +68,8 @@ class Runs:
             self._carry_out(one, report)
         elif kind == "replay":
             self._replay(one, report)
+        elif kind.endswith("in shards"):
+            self._group(one, report)
         else:
             what = self._what(one, self._rows(one.task), report)
             load(*what, self._options(one), one.try_number, one.resumed)
@@ -126,6 +132,30 @@ class Runs:
             or report.stale + report.unchanged < told["stale"]
         ):
             raise WrongWorld(f"{one.task.name} was approved as {told}, and did {report.plan}")
+
+    # By many workers
+
+    def _group(self, one: Try, report: Report) -> None:
+        """A group of tasks, of which this one is the plan, and what commits; between the two it is as if deferred."""
+        what, options = self._what(one, self._rows(one.task), report), self._options(one)
+        group = self._groups.get(one.load_id)
+        if group is None:
+            sharding = Sharding(self._target.random.randint(1, 3), 2, timedelta(seconds=3600))
+            shards = plan_shards(*what, options, sharding, one.try_number, one.resumed)
+            group = self._groups[one.load_id] = Group(self._target, one, shards, options)
+        if group.is_under_way():
+            raise Deferred(30.0)
+        if group.error:
+            client, _, staging, _ = what
+            if is_left(client, staging, options.target, one.load_id):
+                give_up(client, staging, options.target, Report(one.load_id, report.target))
+                self._target.world.coverage.has("shards", "given up")
+            if self._target.random.random() < 0.5:  # a person clears the one that failed, with what comes after it
+                self._target.world.coverage.has("shards", "cleared alone")
+                group.begin()
+                raise Deferred(30.0)
+            raise group.error
+        load(*what, options, one.try_number, resumed=True)
 
     # Keys that are to go
 

@@ -31,6 +31,8 @@ KINDS = {
 }
 """How often each is. Approved: a person looks at the plan of a dry run, and lets that one be carried out. Replay: the
 rejected rows of another task's load are mended, and sent again."""
+IN_SHARDS = {"full snapshot": 0.15, "snapshot": 0.15, "full delta": 0.1, "delta": 0.1, "delta with deletions": 0.1}
+"""How often one of these is a group of tasks instead, of which many send."""
 DELETED = "is_deleted"
 STAMP = "synced_by"
 AT_ONCE = 1

@@ -36,9 +36,10 @@ class Cluster:
     parts: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def start(self, part: str) -> None:
-        """Start a part, perhaps again."""
-        self.parts[part] = standalone.start(self.home / f"{part}.log", part, self.variables)
+    def start(self, part: str, *command: str) -> None:
+        """Start a part, perhaps again; its `command` if that is not its name."""
+        log = self.home / f"{part}.log"
+        self.parts[part] = standalone.start(log, *(command or (part,)), variables=self.variables)
         self.started.append(self.parts[part])
 
     def stop(self) -> None:
