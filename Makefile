@@ -4,7 +4,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up docs test test-lowest test-next simulate describe mutate check lock clean
+.PHONY: help setup demo up docs test test-lowest test-next simulate describe mutate bench check lock clean
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
@@ -79,6 +79,9 @@ mutate: $(READY)  ## change the code to see whether its tests notice: MODULE="lo
 	@$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --group mutation --constraints constraints/newest.txt
 	$(VENV)/bin/python -m benchmarks.mutation --seed $(or $(SEED),20) --mutants $(or $(MUTANTS),20) \
 	  $(if $(MODULE),$(addprefix --module ,$(MODULE)),--modules $(or $(MODULES),3))
+
+bench: $(READY)  ## every benchmark at a small size, to see that each runs; NAMES="upload shapes" narrows it
+	@$(VENV)/bin/python -m benchmarks $(NAMES)
 
 check: $(READY)  ## format, lint, types, layers
 	$(VENV)/bin/ruff format --check

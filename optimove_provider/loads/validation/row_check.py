@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 ON_INVALID = ("fail", "split")
 
-BLOCK_BYTES = 2 << 20
+BLOCK_BYTES = 3 << 20
 """Smaller than for a check alone, since pieces of the file that go up are in memory too."""
 
 

@@ -18,6 +18,9 @@ LONGEST_EXACT_RUN = 4096
 MAX_MARKS = 1 << 20
 """A block of more line feeds and quotes is cut into smaller ones."""
 
+MANY_COLUMNS = 1 << 13
+"""Text of more columns comes in larger blocks: each column costs as much in a block of few rows as in one of many."""
+
 
 @dataclass(frozen=True, slots=True)
 class RegularBlock:
@@ -62,15 +65,21 @@ class RegularBlock:
         return self.part.records(self.text, first, last)
 
 
+def enough_bytes(block_bytes: int, width: int | None) -> int:
+    """How many bytes of rows of so many cells to take at once, where `block_bytes` are enough if these are few."""
+    return block_bytes * (1 + (width or 0) // MANY_COLUMNS)
+
+
 def scan(
     stream: LookaheadStream, delimiter: str, width: int | None, start: Location, block_bytes: int
 ) -> Iterator[RegularBlock | Record]:
-    """Yield all text of `stream` from `start` on, in its order, `block_bytes` at a time.
+    """Yield all text of `stream` from `start` on, in its order, `block_bytes` at a time, or more for many columns.
 
     What comes record by record may be odd, a blank line, or regular: after something odd, so many records are read
     exactly as make a run, and the run doubles while the text stays odd. `width` is the number of cells of a row, None
     if that is not known. Nothing else may read from `stream` meanwhile.
     """
+    block_bytes = enough_bytes(block_bytes, width)
     size, run, certainty = block_bytes, 1, Certainty(delimiter)
     while text := stream.look(size):
         part = regular_part(text, delimiter, stream.is_last(text), spaced=True, most_marks=MAX_MARKS)

@@ -21,7 +21,7 @@ from optimove_provider.records.csv_syntax.locations import Location
 from optimove_provider.records.csv_syntax.lookahead import LookaheadStream
 from optimove_provider.records.csv_syntax.reader import Record, RecordReader
 from optimove_provider.records.csv_syntax.repeated_header import RepeatedHeader
-from optimove_provider.records.csv_syntax.scan import RegularBlock, scan
+from optimove_provider.records.csv_syntax.scan import RegularBlock, enough_bytes, scan
 from optimove_provider.records.file_kind import HEAD_BYTES, other_kind, unmarked_utf16
 from optimove_provider.records.files import delimiter_of
 from optimove_provider.records.rows import BATCH_ROWS, Reading, Rows, Unread, one_chunk, refuse_doubled, small_batches
@@ -57,13 +57,13 @@ class _CsvFile:
         self._repeated = RepeatedHeader(self._header)
         yield _text_batch(self._header, [])
         rows: list[list[str]] = []
-        size = 0
+        size, enough = 0, enough_bytes(self._block_bytes, len(self._header))
         for item in scan(self._stream, self._delimiter, len(self._header), start, self._block_bytes):
             cells = self._cells(item)
             if cells:
                 rows.append(cells)
                 size += len(item.text)
-            if rows and (not cells or len(rows) == BATCH_ROWS or size >= self._block_bytes):
+            if rows and (not cells or len(rows) == BATCH_ROWS or size >= enough):
                 yield _text_batch(self._header, rows)
                 rows, size = [], 0
             if not cells:

@@ -57,10 +57,11 @@ class Columns:
 
     def of_rows(self, rows: Sequence[Row]) -> pa.RecordBatch:
         """A batch of rows that may lack members: they are null there."""
-        there = dict.fromkeys(name for row in rows for name in row)
-        self._names.update(there)
-        none: Values = [None] * len(rows)
-        return self.batch({name: [row.get(name) for row in rows] if name in there else none for name in self._names})
+        columns = _columns(rows)
+        self._names.update(dict.fromkeys(columns))
+        none = pa.nulls(len(rows))
+        arrays = [self._array(columns[name]) if name in columns else none for name in self._names]
+        return of_values(pa.RecordBatch.from_arrays(arrays, names=list(self._names)))
 
     def batch(self, columns: Mapping[str, Values]) -> pa.RecordBatch:
         """A batch of columns, of which each holds anything. A column of nulls has no type."""
@@ -80,6 +81,18 @@ class Columns:
         if kinds <= _DOCUMENTS:
             return _documents
         return _numbers if self._one_number and kinds <= _NUMBERS else _MAKERS[kinds]
+
+
+def _columns(rows: Sequence[Row]) -> dict[str, Values]:
+    """The values of each member that any row has; None where a row lacks it."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    if len(names) * len(rows) < 4 * sum(map(len, rows)):
+        return {name: [row.get(name) for row in rows] for name in names}
+    few: dict[str, list[Value]] = {name: [None] * len(rows) for name in names}  # to ask each row for all takes longer
+    for number, row in enumerate(rows):
+        for name, value in row.items():
+            few[name][number] = value
+    return dict(few)
 
 
 class _Several(ValueError):
@@ -110,7 +123,7 @@ def _numbers(values: Values) -> pa.Array:
 
 def _integers(values: Values) -> pa.Array:
     """Raises ArrowInvalid or OverflowError for other numbers."""
-    if any(isinstance(value, float | Decimal) for value in values):
+    if not {float, Decimal}.isdisjoint(map(type, values)):
         raise OverflowError("these are not all integers")
     return pa.array(values, pa.int64())
 

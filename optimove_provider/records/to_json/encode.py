@@ -74,7 +74,8 @@ class Encoder:
             except NoForm as error:
                 raise DataError(f"column {column.name!r}: {error}") from None
         self._schema, self._primary_key, self._nulls = schema, primary_key, nulls
-        self._names = sorted({*schema.names, primary_key})
+        nothing = {column.name for column in schema if nulls == "omit" and column.type == pa.null()}
+        self._names = sorted({*schema.names} - nothing | {primary_key})
         key = pa.null() if self._is_keyless else schema.field(primary_key).type
         self._key_texts = _key_maker(key, primary_key, key_type, is_of_values(schema))
 

@@ -140,6 +140,12 @@ def test_a_row_that_is_wrong_by_itself_is_told_in_its_place(line, reason, block_
         assert reason in second.reason
 
 
+def test_a_block_of_many_columns_has_more_text():
+    header = ",".join(f"c{number}" for number in range(20_000)).encode()
+    data = header + b"\n" + (b"x" + b",y" * 19_999 + b"\n") * 10
+    assert [batch.num_rows for batch in csv_rows(io.BytesIO(data), "rows.csv", 1 << 16)] == [0, 4, 4, 2]
+
+
 def test_the_text_of_a_huge_row_is_cut():
     _, huge, last = told(b"id\n1\n" + b"x" * (3 << 20) + b"\n2\n")
     assert (len(huge.text), last) == (MAX_TEXT_CHARACTERS, ["2"])

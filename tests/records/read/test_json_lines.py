@@ -264,6 +264,13 @@ def test_a_column_may_begin_late_and_stays():
     assert [batch.schema.names for batch in items(data)] == [["id"], ["id"], ["id", "n"], ["id", "n"]]
 
 
+def test_rows_of_which_each_has_a_member_of_its_own_arrive_as_they_are():
+    rows_ = [{"id": str(number), f"n{number}": number} for number in range(2_200)]
+    data = "\n".join(map(json.dumps, rows_)).encode()
+    assert items(data)[-1].num_columns > items(data)[1].num_columns
+    assert [json.loads(text) for text in encoded(data)] == rows_
+
+
 def test_a_file_without_rows_has_no_columns():
     assert items(b"") == items(b"\n \n") == []
 
