@@ -17,7 +17,7 @@ from optimove_provider.loads.spool.row_digests import ENDING
 from optimove_provider.loads.spool.slices import RowFilesWriter
 from optimove_provider.loads.transfer.backup import backup
 from optimove_provider.loads.transfer.move import Move, move
-from tests.loads.compare.test_comparison import KEYS, History, told
+from tests.support.compare.histories import KEYS, History, told
 from tests.support.ledgers import hour, some
 
 KEEPER = "6f0f5d3a-0000-4000-8000-00000000bbbb"
