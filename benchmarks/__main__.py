@@ -12,6 +12,7 @@ SMALL = {
     "changed": "20000 --rounds 1",
     "encode": "--rows 10000 --rounds 1",
     "identifiers": "20000 --rounds 1 --repeated 0.1",
+    "rate": "--rate 50 --seconds 2",
     "reliability": "--rows 5000 --only none",
     "s3_import": "--megabytes 5 --rounds 1 --latency 0 --only "
     "one_pass validate upload_file arrow_csv csv_module nothing arrow_to_s3 arrow_file_and_hook",

@@ -93,15 +93,14 @@ def main() -> None:
     server = S3Server("127.0.0.1", 0) if options.s3 else None
     url = f"http://127.0.0.1:{server.port}" if server else ""
     with tempfile.TemporaryDirectory() as folder:
-        place = folder
         for processes in (SLOTS, 1):
+            place = f"{folder}/{processes}"
             if server:
                 place = f"rates-{uuid.uuid4()}"
                 staging(place, url).fs.call_s3("create_bucket", Bucket=place)
             for name, budget in (("shared", _Shared(options.rate, place, url)), ("pool", _Divided(options.rate))):
                 print(f"{processes} of {SLOTS} busy, {name}: ", end="", flush=True)
                 print(measure(budget, processes, options.seconds, options.rate), flush=True)
-                time.sleep(11 if name == "shared" else 0)
     if server:
         server.stop()
 

@@ -12,7 +12,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from optimove_provider.loads.compare import key_ranges, same_rows
 from optimove_provider.loads.ledger import compaction
-from optimove_provider.loads.spool import row_files, slices
+from optimove_provider.loads.spool import row_digests, row_files, slices
 from optimove_provider.loads.state import compare_and_swap
 from optimove_provider.loads.state.staging import Staging
 
@@ -24,8 +24,8 @@ SLICE_ROWS = 3
 MAX_LAYERS = 4
 SAME_FROM_ROWS = 1
 KEYS_AT_ONCE = 2
-"""So that rows are left out of joins, and what is left has several ranges of keys: in one world of three, as it takes
-a third of its time."""
+"""So that digests are kept, rows are left out of joins, and what is left has several ranges of keys: in one world of
+three, as it takes a third of its time."""
 _ERRORS = {"no space": errno.ENOSPC, "I/O error": errno.EIO, "torn write": errno.EIO, "no answer": errno.EIO}
 SLOW = 20.0
 """Seconds that a slow read takes at most."""
@@ -119,6 +119,7 @@ def small_and_stepped(world: "World") -> Iterator[None]:
         small += [
             (same_rows, "FROM_ROWS", SAME_FROM_ROWS),
             (same_rows, "MOST_LEFT", 0),
+            (row_digests, "FROM_ROWS", SAME_FROM_ROWS),
             (key_ranges, "AT_ONCE", KEYS_AT_ONCE),
         ]
     small += [(compaction, "MAX_LAYERS", MAX_LAYERS), *(one for target in world.targets for one in target.smaller)]

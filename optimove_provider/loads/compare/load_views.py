@@ -66,6 +66,12 @@ def view_rows(
     return staging.is_local and has_stamps and not makes
 
 
+def keep_of_fit(connection: "DuckDBPyConnection", wanted: str) -> None:
+    """Let the view `fit` have the rows only whose numbers are in the table `wanted`, read once, with their records."""
+    connection.execute(f"CREATE TABLE kept_fit AS FROM fit WHERE _row IN (FROM {wanted})")
+    connection.execute("CREATE OR REPLACE VIEW fit AS FROM kept_fit")
+
+
 def _view(
     connection: "DuckDBPyConnection", staging: Staging, name: str, paths: Sequence[str], makes: bool = False
 ) -> None:

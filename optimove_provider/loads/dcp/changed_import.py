@@ -98,15 +98,17 @@ class ChangedImport:
         journal, report = self._journal, self._report
         spool = journal.rows(resumed)
         if spool is None:
-            found = self._freeze(journal.begin_reading(self._load.generation, self._load.opened, now=self._ledger.now))
+            known = self._ledger.read()
+            folder = journal.begin_reading(self._load.generation, self._load.opened, now=self._ledger.after(known))
+            found = self._freeze(folder, known.key_digest.seed)
             spool = journal.rows_read({**found, "report": report.as_json()})
         report.restore(spool["report"])
         return spool
 
-    def _freeze(self, folder: str) -> dict[str, Any]:
+    def _freeze(self, folder: str, seed: str) -> dict[str, Any]:
         staging = self._load.staging
         staging.remove_folder(folder)
-        with RowFilesWriter(staging, folder) as writer, RowFilesWriter(staging, folder, REFUSED) as aside:
+        with RowFilesWriter(staging, folder, seed=seed) as writer, RowFilesWriter(staging, folder, REFUSED) as aside:
             freezer = Freezer(writer)
             refused = RefusedKeys(lambda: freezer.columns, aside, self._load.delimiter)
             self._load.row_check(on_refused=refused.take).run(freezer)

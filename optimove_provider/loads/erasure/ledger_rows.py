@@ -14,7 +14,7 @@ from optimove_provider.loads.ledger.lease import Lease
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.ledger.manifest import Layer, Manifest
 from optimove_provider.loads.owed.by_hand import Wanted, drop_owed, owed_rows
-from optimove_provider.loads.spool import row_files
+from optimove_provider.loads.spool import row_digests, row_files
 from optimove_provider.loads.spool.lost_rows import opened
 from optimove_provider.loads.state.staging import Staging
 
@@ -53,6 +53,8 @@ def forget_rows(ledger: Ledger, lease: Lease, key: ForgottenKey) -> list[str]:
     if not old:
         return []
     new = {layer.path: _rewritten(ledger, layer, key) for layer in old}
+    had_digests = [layer for layer in old if row_digests.is_kept(ledger.staging, layer.path)]
+    row_digests.keep(ledger.staging, (new[layer.path].path for layer in had_digests), ledger.read().key_digest.seed)
 
     def edit(manifest: Manifest) -> Manifest:
         layers = (new.get(layer.path, layer) for layer in manifest.layers)

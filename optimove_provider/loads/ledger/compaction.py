@@ -11,6 +11,7 @@ from optimove_provider.loads.ledger.lease import Held, Lease, TargetBusy, acquir
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.ledger.manifest import CommitConflict, Layer, Manifest, PlanRef
 from optimove_provider.loads.ledger.query import MAX_MEMORY, current
+from optimove_provider.loads.spool.row_digests import ENDING
 from optimove_provider.loads.spool.row_files import LEDGER
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ def vacuum(ledger: Ledger, lease: Lease, before: datetime) -> list[str]:
     recent = {path: at for path, at in manifest.let_go.items() if at >= before}
     owed = [manifest.owed.path] if manifest.owed else []
     kept = {_name(path) for path in (*recent, *owed, *(layer.path for layer in manifest.layers))}
+    kept |= {name + ENDING for name in kept}
     listed = {_name(manifest.suppressed.path)} if manifest.suppressed else set()
     gone = ledger.staging.sweep(ledger.layers.folder, before, kept.__contains__)
     gone += ledger.staging.sweep(ledger.owed_folder, before, kept.__contains__)
@@ -66,6 +68,8 @@ def compact(ledger: Ledger, lease: Lease, max_memory: str = MAX_MEMORY) -> bool:
     if not is_due(seen):
         return False
     whole = _merged(ledger, replace(seen, intents={}), max_memory)
+    if seen.key_digest.seed:
+        ledger.layers.keep_digests([whole], seen.key_digest.seed)
 
     def edit(manifest: Manifest) -> Manifest:
         if manifest.layers != seen.layers:

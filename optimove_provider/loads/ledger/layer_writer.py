@@ -1,6 +1,6 @@
 """New layers: the rows that a change of the ledger brings in, written to files of their own, or linked as they are."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from optimove_provider.loads.ledger import keys, layers, query
 from optimove_provider.loads.ledger.keys import Rejected
 from optimove_provider.loads.ledger.manifest import Layer, Manifest, Origin
-from optimove_provider.loads.spool import row_files
+from optimove_provider.loads.spool import row_digests, row_files
 from optimove_provider.loads.spool.row_files import ALGORITHM, LEDGER, Batches
 from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
@@ -32,13 +32,22 @@ class LayerWriter:
 
     def link(self, folder: str, origin: Origin) -> list[Layer]:
         """Layers of what a load sent, as it is: nothing is written again."""
-        found = []
-        for path in row_files.sendable_paths(self._staging, folder):
+        found, paths = list[Layer](), row_files.sendable_paths(self._staging, folder)
+        for path in paths:
             own = self._new_path()
             rows, has_fingerprints = row_files.describe(self._staging, path)
             self._staging.link(path, own)
             found.append(Layer(own, rows, ALGORITHM if has_fingerprints else "", origin, distinct=True))
+        if sum(layer.rows for layer in found) >= row_digests.FROM_ROWS:
+            for path, layer in zip(paths, found, strict=True):
+                row_digests.link(self._staging, path, layer.path)
         return found
+
+    def keep_digests(self, layers: Sequence[Layer], seed: str) -> None:
+        """Keep digests beside layers that lie at the bottom, where these have many rows."""
+        if sum(layer.rows for layer in layers) >= row_digests.FROM_ROWS:
+            own = (layer.path for layer in layers if layer.distinct and layer.algorithm == ALGORITHM)
+            row_digests.keep(self._staging, own, seed)
 
     def copy(self, folder: str) -> list[Layer]:
         """Layers of files that have rows of a ledger already."""

@@ -143,7 +143,7 @@ class Ledger:
         def edit(manifest: Manifest) -> Manifest:
             manifest.check_base_of(PlanRef(lease.load_id, planned_against))
             own = Intent(
-                folder, age.not_after(self._after(manifest)), state, planned_against, manifest.version + 1, owed
+                folder, age.not_after(self.after(manifest)), state, planned_against, manifest.version + 1, owed
             )
             return self._keyed(manifest).changed(intents={**manifest.intents, lease.load_id: own})
 
@@ -185,7 +185,7 @@ class Ledger:
         def edit(manifest: Manifest) -> Manifest:
             manifest.check_base_of(plan)
             return replace(
-                manifest.owing(owed.left, self._after(manifest)) if owed else manifest,
+                manifest.owing(owed.left, self.after(manifest)) if owed else manifest,
                 newest_snapshot=commit.snapshot or manifest.newest_snapshot,
                 committed_at=commit.committed_at,
                 committed=plan,
@@ -219,7 +219,7 @@ class Ledger:
             return replace(manifest, intents={}, committed=plan or manifest.committed)
 
         before = self.read()
-        now = self._after(before)
+        now = self.after(before)
         age = age.not_after(now)
         layers = [self.layers.tombstones(expired, age, refused.rows)]
         if refused.rows and refused.sent_before:
@@ -260,9 +260,10 @@ class Ledger:
     def now(self) -> datetime:
         """The time, later than whatever stands in the ledger: what is read or done now comes after that, although this
         worker's clock may be behind that of who wrote it."""
-        return self._after(self.read())
+        return self.after(self.read())
 
-    def _after(self, manifest: Manifest) -> datetime:
+    def after(self, manifest: Manifest) -> datetime:
+        """The same, of a manifest that was just read."""
         return not_before(self.staging.surroundings.now(), manifest.latest)
 
     def _sent(self, commit: Commit, rejected: Collection[int], sent_before: bool, owed: bool) -> list[Layer]:
@@ -295,12 +296,15 @@ class Ledger:
         fixed with those that may be at the target: a load that sends nothing fixes none.
         """
         before = lease.owned(self.read())
-        stack, now = [*self.layers.resolved(before, without=load_id), *added], self._after(before)
+        stack, now = [*self.layers.resolved(before, without=load_id), *added], self.after(before)
         may_be_there = any(layer.rows for layer in stack)
         for one in rejected:
             base = replace(before, layers=(*before.layers, *(layer for layer in stack if layer.rows)), intents={})
             stack.append(self.layers.rejected(base, one))
         layers = tuple(replace(layer, committed_at=now) for layer in stack if layer.rows)
+        seed = before.key_digest.seed or self.staging.surroundings.new_id().hex
+        if not before.layers:
+            self.layers.keep_digests(layers, seed)
 
         def add(manifest: Manifest) -> Manifest:
             if (manifest.version, manifest.layers) != (before.version, before.layers):
@@ -309,7 +313,7 @@ class Ledger:
             if may_be_there or edited.intents or edited.owed:
                 edited = self._keyed(edited)
             if layers and not edited.key_digest.seed:
-                edited = replace(edited, key_digest=KeyDigest(seed=self.staging.surroundings.new_id().hex))
+                edited = replace(edited, key_digest=KeyDigest(seed=seed))
             return edited.changed(layers=(*manifest.layers, *layers))
 
         return lease.change(add)

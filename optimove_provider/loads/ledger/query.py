@@ -121,6 +121,22 @@ def view_bottom(connection: "DuckDBPyConnection", staging: Staging, manifest: Ma
         connection.register("stored_bottom", _reader(staging, sources, 0))
 
 
+def keep_of_bottom(connection: "DuckDBPyConnection", staging: Staging, manifest: Manifest, wanted: str) -> None:
+    """Let the bottom layers have only the rows whose positions are in the table `wanted`, in its column `number`, where
+    DuckDB reads them itself. Each file is asked for rows by their numbers in it: so the texts of the others are not
+    looked at.
+    """
+    sources = layers.of_layers(manifest.bottom)
+    if not _reads_itself(staging, sources):
+        return
+    begin, how = 0, "CREATE TABLE kept_bottom AS"
+    for source, rows in zip(sources, layers.counts(staging, sources), strict=True):
+        own = f"SELECT number - {begin} FROM {wanted} WHERE number >= {begin} AND number < {begin + rows}"  # noqa: S608
+        connection.execute(f"{how} {_of_files(staging, [source], [begin])} WHERE file_row_number IN ({own})")
+        begin, how = begin + rows, "INSERT INTO kept_bottom"
+    connection.execute("CREATE OR REPLACE VIEW stored_bottom AS FROM kept_bottom")
+
+
 def _view_stored(
     connection: "DuckDBPyConnection",
     staging: Staging,

@@ -156,7 +156,10 @@ def _frozen(
     column = DeletedColumn(options.deleted_column, bool(options.opened)) if options.deleted_column else None
     first = FirstRows(options.limit)
     opening = columns_for(options.nulls, opened_first(open_rows, first))
-    how = Frozen(options.stands_for, compared, options.stamp, column, ledger.now if ledger else None)
+    how = Frozen(options.stands_for, compared, options.stamp, column)
+    if ledger:
+        known = ledger.read()
+        how = replace(how, now=ledger.after(known), seed=known.key_digest.seed)
     return open_spool(journal, opening, encoder_apart, target.primary_key, resumed, how, first)
 
 

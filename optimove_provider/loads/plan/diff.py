@@ -3,23 +3,33 @@
 DuckDB joins keys, fingerprints and times only. The records stay in their files.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
+from optimove_provider.disk.temporary import TemporaryFolder
+from optimove_provider.loads.compare.digests import DealtRows
 from optimove_provider.loads.compare.key_ranges import in_ranges, ranges_for
-from optimove_provider.loads.compare.load_views import add_numbers, add_suppressed, lacks_fingerprints, view_rows
-from optimove_provider.loads.compare.same_rows import SameRows, find_same, may_have_same
+from optimove_provider.loads.compare.load_views import (
+    add_numbers,
+    add_suppressed,
+    keep_of_fit,
+    lacks_fingerprints,
+    view_rows,
+)
+from optimove_provider.loads.compare.same_rows import DigestsAtHand, SameRows, find_same, may_have_same
 from optimove_provider.loads.ledger.manifest import KeyDigest, Manifest
 from optimove_provider.loads.ledger.query import (
     CURRENT,
     NEWER,
     age_parameters,
+    keep_of_bottom,
     masked,
     micros,
     open_ledger,
@@ -69,12 +79,18 @@ _DIFF = f"""SELECT row, position, kind::change_kind AS kind,
     WHERE kind IS NOT NULL AND NOT (kind = 'unchanged' AND $is_snapshot AND state = 'live')"""  # noqa: S608
 
 # What stays as it is if the load has it as the ledger has: the rules are asked about each row beside itself.
-_STAYS = f"""SELECT fingerprint, key, position AS number
-    FROM (SELECT *, key AS _key, fingerprint AS _fingerprint, 0 AS row, false AS refused, false AS suppressed,
-        false AS deleted FROM ({CURRENT}))
-    WHERE state = 'live' AND {_KIND} = 'unchanged'"""  # noqa: S608
-_STANDS = """SELECT _fingerprint AS fingerprint, _key AS key, _row AS number
+_STAYS = f"state = 'live' AND {_KIND} = 'unchanged'"
+_ITSELF = "0 AS row, false AS refused, false AS suppressed, false AS deleted"
+_STAYING = f"""SELECT fingerprint, key, position AS number
+    FROM (SELECT *, key AS _key, fingerprint AS _fingerprint, {_ITSELF} FROM ({{current}})) WHERE {_STAYS}"""  # noqa: S608
+_STANDING = """SELECT _fingerprint AS fingerprint, _key AS key, _row AS number
     FROM loaded WHERE NOT (refused OR suppressed OR deleted)"""
+
+# Of the bottom layers, the rows that do not stay, as far as that can be told without their texts, or that do not count.
+_PASSING = f"""SELECT position FROM (SELECT * REPLACE ('' AS key, ''::BLOB AS fingerprint), ''::BLOB AS _fingerprint,
+        key AS own_key, {_ITSELF} FROM stored_bottom)
+    WHERE NOT coalesce({_STAYS}, false)"""  # noqa: S608
+_REPLACED = " OR own_key IN (SELECT key FROM above)"
 
 _FEW = 10
 """One in so many rows, or fewer, DuckDB finds and sorts in less time than it takes to read all of them."""
@@ -181,14 +197,18 @@ def compare(
     """Compare the rows of a load, in a folder and numbered up to `rows`, with the ledger. Temporary files go."""
     with open_ledger(staging, manifest, max_memory) as (connection, positions):
         connection.execute(f"CREATE TYPE change_kind AS ENUM {CHANGE_KINDS}")
-        has_suppressed = add_suppressed(connection, suppressed_rows(staging, manifest, folder, rows))
+        suppressed = suppressed_rows(staging, manifest, folder, rows)
+        has_suppressed = add_suppressed(connection, suppressed)
         makes = options.asks_for_changes and lacks_fingerprints(staging, folder)
         can_pick = view_rows(connection, staging, folder, makes, has_suppressed)
         comparison = _Comparison(connection, options, manifest.key_digest)
         if may_have_same(manifest, rows, positions) and not (makes or options.trust_nothing):
-            comparison.leave_out_same(rows, positions)
+            with TemporaryFolder() as temporary, temporary.telling():
+                at_hand = DigestsAtHand(connection, staging, manifest, temporary.path)
+                same = comparison.find_same(at_hand, folder, suppressed, rows, positions)
             view_bottom(connection, staging, manifest)
             view_rows(connection, staging, folder, makes, has_suppressed)
+            comparison.leave_out(same, can_pick, partial(keep_of_bottom, connection, staging, manifest))
         comparison.write(rows, positions)
         yield Diff(connection, staging, folder, rows, positions, can_pick, comparison.unchanged)
 
@@ -214,17 +234,42 @@ class _Comparison:
             "is_snapshot": self._is_snapshot,
         }
 
-    def leave_out_same(self, rows: int, positions: int) -> None:
-        """Find what stays as it is without a join, and leave it out where that leaves little."""
-        known = {name: value for name, value in self._parameters.items() if f"${name}" in _STAYS}
-        same = find_same(self._connection, (_STAYS, known), _STANDS, rows, positions)
+    def find_same(
+        self, digests: DigestsAtHand, folder: str, suppressed: Mask | None, rows: int, positions: int
+    ) -> SameRows:
+        """Find what stays as it is without a join."""
+        if bottom := digests.of_bottom():
+            above = digests.made("above", *self._asked(_STAYING.format(current="SELECT * FROM above")))
+            known = DealtRows([*bottom, above], self._passing(positions))
+        else:
+            known = DealtRows([digests.made("known", *self._asked(_STAYING.format(current=CURRENT)))])
+        if kept := digests.of_load(folder):
+            return find_same(known, DealtRows(kept, suppressed), rows, positions)
+        return find_same(known, DealtRows([digests.made("loaded", _STANDING)]), rows, positions)
+
+    def _passing(self, positions: int) -> Mask | None:
+        """The positions of rows of the bottom layers that do not stay, or that do not count."""
+        has_above = bool(self._connection.execute("SELECT count(*) FROM above").fetchall()[0][0])
+        query, parameters = self._asked(_PASSING + (_REPLACED if has_above else ""))
+        found = masked(self._connection.sql(query, params=parameters), positions)
+        return found if found.any() else None
+
+    def _asked(self, query: str) -> tuple[str, dict[str, Any]]:
+        return query, {name: value for name, value in self._parameters.items() if f"${name}" in query}
+
+    def leave_out(self, same: SameRows, can_pick: bool, keep_of_bottom: Callable[[str], None]) -> None:
+        """Leave out of the join what stays, where that leaves little."""
         if not same.leaves_few(self._joins_all):
             return
         add_numbers(self._connection, "left_rows", ~same.rows)
         self._loaded = f"{_LOADED} WHERE _row IN (FROM left_rows)"
+        if can_pick and _leaves_few(same.rows, same.count):
+            keep_of_fit(self._connection, "left_rows")
         if self._joins_all:  # of a load that tells of its own keys only, the ledger's other rows match none
             add_numbers(self._connection, "left_positions", ~same.positions)
             self._current = f"SELECT * FROM ({CURRENT}) WHERE position IN (FROM left_positions)"  # noqa: S608
+            if _leaves_few(same.positions, same.count):
+                keep_of_bottom("left_positions")
         self._left_out = same.count
         self.unchanged = None if self._is_snapshot else same
 
@@ -236,6 +281,10 @@ class _Comparison:
             query = _DIFF.format(current=current, loaded=own, join=join)
             self._connection.execute(f"{begin} {query}", self._parameters)
             begin = "INSERT INTO diff"
+
+
+def _leaves_few(found: Mask, count: int) -> bool:
+    return (len(found) - count) * _FEW < len(found)
 
 
 def still_removed(staging: Staging, manifest: Manifest, folder: str, rows: int, age: Age, max_memory: str) -> Mask:

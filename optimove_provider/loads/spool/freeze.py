@@ -50,7 +50,7 @@ class Frozen:
     """How rows are frozen. `stands_for`: how old they are, if they are older than now. `compared`: they will be
     compared with a ledger, so that fingerprints are made on the way. `stamp` is sent with each record, a JSON object.
     `deleted_column` says which rows are deletions; whoever makes the encoders takes them apart. `now` is the time as a
-    ledger knows it.
+    ledger knows it, and `seed` what it makes digests of keys by.
     """
 
     stands_for: StandsFor = NOW
@@ -58,6 +58,7 @@ class Frozen:
     stamp: str = ""
     deleted_column: DeletedColumn | None = None
     now: datetime | None = None
+    seed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +176,7 @@ def freeze(
     staging.remove_folder(folder)
     with IdWarnings(primary_key) as ids:
         with (
-            RowFilesWriter(staging, folder) as fit,
+            RowFilesWriter(staging, folder, seed=how.seed if how.compared else "") as fit,
             RowFilesWriter(staging, folder, REFUSED) as refused,
             RowFilesWriter(staging, folder, DELETED) as deleted,
             staging.open_new(aside_path) as aside,

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from optimove_provider.contract.optix.data_connections import MAX_RECORDS
 from optimove_provider.disk.room import keeping
 from optimove_provider.loads.spool.lost_rows import opened
+from optimove_provider.loads.spool.row_digests import DigestsOfFiles
 from optimove_provider.loads.spool.row_files import ROWS, RowGroups, stamps_of
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.rows import one_chunk
@@ -152,10 +153,14 @@ def with_lengths(files: RowFiles, lengths: Sequence[int]) -> RowFiles:
 
 
 class RowFilesWriter:
-    """Writes rows to such files, a slice at a time. Use it in a `with` statement; `rows` counts them."""
+    """Writes rows to such files, a slice at a time. Use it in a `with` statement; `rows` counts them.
 
-    def __init__(self, staging: Staging, folder: str, name: str = "part") -> None:
+    With the seed of their ledger, digests of many rows are kept beside them.
+    """
+
+    def __init__(self, staging: Staging, folder: str, name: str = "part", seed: str = "") -> None:
         self.staging, self.rows = staging, 0
+        self._digests = DigestsOfFiles(staging, seed)
         self._files = RowFiles(folder, name=name)
         self._groups, self._lengths = RowGroups(ROWS), list[int]()
         self._stack: ExitStack | None = None
@@ -184,10 +189,12 @@ class RowFilesWriter:
                 self._open()
             assert self._file is not None  # noqa: S101 - the first slice opens it
             self._file.write_table(table, row_group_size=MAX_RECORDS)
+            self._digests.add(table)
             self._lengths.append(table.num_rows)
 
     def _open(self) -> None:
         self._stack = ExitStack()
+        self._digests.begin()
         path = self._files.path(len(self._lengths))
         out = self._stack.enter_context(self.staging.open_new(path))
         # To pack takes more time than to make the records, and saves two thirds: of a network that is worth it.
@@ -200,6 +207,7 @@ class RowFilesWriter:
     def _close(self) -> None:
         if self._stack:
             self._stack.close()
+            self._digests.end(self._files.path(len(self._lengths) - 1))
         self._stack = self._file = None
 
     @property

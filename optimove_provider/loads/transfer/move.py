@@ -11,6 +11,7 @@ from optimove_provider.loads.ledger.compaction import StillPending, empty
 from optimove_provider.loads.ledger.lease import Held, Lease, TargetBusy, acquired
 from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.ledger.manifest import CommitConflict, Layer, Manifest, Owed, PlanRef, SuppressionList
+from optimove_provider.loads.spool.row_digests import ENDING, is_kept
 
 MOVING = "airflow optimove ledger move"
 
@@ -124,6 +125,8 @@ def copy_list(source: Ledger, seen: Manifest, to: Ledger, there: Manifest) -> Su
 def _copied(one: Move, layer: Layer) -> Layer:
     path = f"{one.to.layers.folder}/{layer.path.rpartition('/')[2]}"
     copy_file(one.source, layer.path, one.to, path)
+    if is_kept(one.source.staging, layer.path):
+        copy_file(one.source, layer.path + ENDING, one.to, path + ENDING)
     return replace(layer, path=path)
 
 
