@@ -30,7 +30,9 @@ LEFT_OUT = {
     "mutation": "`make mutate`, which installs what it needs",
     "rivals": "needs other packages; `reliability` runs it where they are",
     "soak": "says of a short run that memory grows; tests/endurance runs its loads",
+    "sensors": "waits for imports of two minutes",
     "vendor_script": "no benchmark: `upload` and `reliability` run it",
+    "workers": "starts a real Airflow with Celery, which takes minutes",
 }
 """Modules that are not run, and why."""
 

@@ -2,20 +2,23 @@
 
     python benchmarks/loopback.py [--latency 0.1] [--key customerId]
 
-It prints its port. `GET /` answers how many rows and requests came.
+It prints its port. `GET /` answers how many rows and requests came, and when the first came and the last was answered.
 Connections are kept open. Bodies are not parsed: a row is where the name of the key column stands.
 """
 
 import argparse
 import asyncio
 import json
-from dataclasses import dataclass
+import time
+from dataclasses import asdict, dataclass
 
 
 @dataclass(slots=True)
 class Counts:
     rows: int = 0
     requests: int = 0
+    first: float = 0.0
+    last: float = 0.0
 
 
 class Connection(asyncio.Protocol):
@@ -32,13 +35,14 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if not self._left:
+            self._counts.first = self._counts.first or time.time()
             self._head += data
             head, end, data = self._head.partition(b"\r\n\r\n")
             if not end:
                 return
             self._head = bytearray()
             if head.startswith(b"GET"):
-                return self._answer(json.dumps({"rows": self._counts.rows, "requests": self._counts.requests}))
+                return self._answer(json.dumps(asdict(self._counts)))
             lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
             self._body, self._left = [], int(lengths[0].partition(b":")[2])
         self._body.append(data)
@@ -49,7 +53,11 @@ class Connection(asyncio.Protocol):
     def _take(self, body: bytes) -> None:
         self._counts.requests += 1
         self._counts.rows += body.count(self._key)
-        asyncio.get_running_loop().call_later(self._latency, self._answer, '{"success": true}')
+        asyncio.get_running_loop().call_later(self._latency, self._acknowledge)
+
+    def _acknowledge(self) -> None:
+        self._counts.last = time.time()
+        self._answer('{"success": true}')
 
     def _answer(self, text: str) -> None:
         assert self._transport

@@ -218,14 +218,14 @@ class OptixCommitOperator(OptixUploadOperator):
     Parameters are those of `OptixUploadOperator`, the same as the plan's, and:
 
     :param planned: what the plan tells of its load: `plan.output["load"]`.
-    :param trigger_rule: Airflow's: no shard may have failed; that there is none is fine.
     """
 
     template_fields: Sequence[str] = (*OptixUploadOperator.template_fields, "planned")
 
-    def __init__(self, *, planned: Any, trigger_rule: str = "none_failed", **kwargs: Any) -> None:
+    def __init__(self, *, planned: Any, **kwargs: Any) -> None:
         self.planned = planned
-        super().__init__(trigger_rule=trigger_rule, **kwargs)
+        # No shard may have failed; that there is none is fine.
+        super().__init__(**{"trigger_rule": "none_failed", **kwargs})
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return the account of the whole load, as `OptixUploadOperator` does."""

@@ -59,12 +59,14 @@ def uploads(emulator) -> list:
 
 @pytest.mark.parametrize("operator", OPERATORS, ids=lambda operator: operator.__name__)
 def test_parameter_attribute_and_template_field_bear_one_name(operator):
-    parameters = inspect.signature(operator.__init__).parameters.values()
+    made = [one for one in inspect.getmro(operator) if one in OPERATORS]  # of another operator, and more
+    parameters = [p for one in made for p in inspect.signature(one.__init__).parameters.values()]
+    source = "".join(inspect.getsource(one) for one in made)
     own = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
     of_all_loads = {"sync_log"} if issubclass(operator, TellingOperator) else set()
     assert set(operator.template_fields) - of_all_loads <= set(own)
     assert of_all_loads <= set(operator.template_fields)
-    assert all(f"self.{name} = {name}\n" in inspect.getsource(operator) for name in own)
+    assert all(f"self.{name} = {name}\n" in source for name in own)
     assert not any(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters if p.name != "self")
 
 

@@ -84,7 +84,8 @@ def test_an_account_tells_target_batch_window_and_requests_and_nothing_of_a_row(
 def test_every_operator_that_returns_an_account_tells_it():
     loads = {one for one in OPERATORS if "the account" in (one.execute.__doc__ or "").lower()}
     assert len(loads) >= 5
-    assert loads == {one for one in OPERATORS if issubclass(one, TellingOperator)}
+    telling = {one for one in OPERATORS if issubclass(one, TellingOperator)}
+    assert loads == {one for one in telling if not one.__name__.endswith("PlanOperator")}  # of which another one ends
     assert all(one.operator_extra_links == LINKS for one in loads)
 
 

@@ -1,4 +1,4 @@
-"""A load in shards; a run's conf names the target, the file and the number of shards."""
+"""A load in shards; a run's conf names the target, the file, the number of shards, and more where it is another."""
 
 from datetime import timedelta
 from typing import Any
@@ -16,5 +16,7 @@ with DAG(
         "data_connection_uuid": "{{ dag_run.conf['target'] }}",
         "source": "{{ dag_run.conf['source'] }}",
         "shards": "{{ dag_run.conf['shards'] }}",
+        "primary_key": "{{ dag_run.conf.get('key', 'id') }}",
+        "sending": {"max_in_flight": "{{ dag_run.conf.get('in_flight', 4) }}"},
     }
-    sync_in_shards("customers", workers=4, primary_key="id", **rows)
+    sync_in_shards("customers", workers=4, **rows)
