@@ -12,6 +12,7 @@ that all of them see.
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from inspect import signature
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from optimove_provider.operators.optix import OptixUploadOperator, load_of
 from optimove_provider.options import Sending
 from optimove_provider.tasks.deferral import Waiting, WaitingOperator, begun_report, task_of
 from optimove_provider.tasks.failures import airflow_failures
-from optimove_provider.tasks.staging import staging
+from optimove_provider.tasks.staging import resume_load, staging
 from optimove_provider.tasks.task_states import has_ended
 
 if TYPE_CHECKING:
@@ -107,7 +108,8 @@ class OptixPlanOperator(OptixUploadOperator):
 
     def _refuse_to_run_alone(self, context: "Context") -> None:
         """A new load is of no use to shards and to a commit of the old one that do not run again."""
-        commits = [one for one in self.get_flat_relatives(upstream=False) if isinstance(one, OptixCommitOperator)]
+        after = self.get_flat_relatives(upstream=False)
+        commits = [one for one in after if isinstance(one, OptixCommitOperator) and one.may_commit_of(self)]
         if ended := [one.task_id for one in commits if has_ended(context, one.task_id)]:
             raise SettingsError(
                 f"{self.task_id} was cleared, and {', '.join(ended)} was not: a new load would be planned, and nothing "
@@ -179,6 +181,7 @@ class OptixSendShardOperator(WaitingOperator):
         self.read_rendered()
         with airflow_failures():
             load_id = self._shard().load_id
+            resume_load(self.staging(), load_id)
         context["ti"].xcom_push(LOAD_ID, load_id)
         found: dict[str, Any] = self.take_turn(context, load_id)
         return found
@@ -227,6 +230,11 @@ class OptixCommitOperator(OptixUploadOperator):
         # No shard may have failed; that there is none is fine.
         super().__init__(**{"trigger_rule": "none_failed", **kwargs})
 
+    def may_commit_of(self, plan: OptixPlanOperator) -> bool:
+        """Whether it commits what that task plans, or nobody can tell."""
+        of = getattr(self.planned, "operator", None)
+        return of is None or of.task_id == plan.task_id
+
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return the account of the whole load, as `OptixUploadOperator` does."""
         self.read_rendered()
@@ -234,6 +242,8 @@ class OptixCommitOperator(OptixUploadOperator):
             raise AirflowSkipException("nothing was planned, as the task that plans was skipped")
         if self.dry_run:
             return dict(self.planned["planned"])
+        with airflow_failures():
+            resume_load(self.staging(), self.planned["load_id"])
         found: dict[str, Any] = self.take_turn(context, self.planned["load_id"])
         return found
 
@@ -288,8 +298,7 @@ class OptixGiveUpOperator(BaseOperator):
             if not is_left(client, place, target, load_id):
                 return False
             named = client.settings.target("optix", target.data_connection_uuid)
-            give_up(client, place, target, begun_report(context, place, load_id, named, "full"))
-        return True
+            return give_up(client, place, target, begun_report(context, place, load_id, named, "full"))
 
 
 def sync_in_shards(
@@ -314,6 +323,7 @@ def sync_in_shards(
     :param task: what every task of the group is given besides: retries, pool, queue, executor_config, ...
     :param upload: the parameters of `OptixUploadOperator`.
     """
+    _refuse_those_of_tasks(upload)
     shared = {name: upload[name] for name in _SHARED if name in upload}
     sends = {name: upload[name] for name in _OF_SENDING if name in upload}
     with TaskGroup(group_id) as group:
@@ -328,15 +338,28 @@ def sync_in_shards(
             **sends,
             **task,
         ).expand(shard=plan.output)
-        commit = OptixCommitOperator(task_id="commit", planned=XComArg(plan, key=LOAD), **upload, **task)
+        # Said here, where no `default_args` are heard: it runs also where no shard was needed.
+        rule = {"trigger_rule": "none_failed", **task}
+        commit = OptixCommitOperator(task_id="commit", planned=XComArg(plan, key=LOAD), **upload, **rule)
         give_up = OptixGiveUpOperator(task_id="give_up", planned=XComArg(plan, key=LOAD), **shared, **task)
         plan >> send >> commit >> give_up.as_teardown()
+        send >> give_up  # `commit` is over as soon as one shard has failed, while others still send
     group.account = commit.output  # type: ignore[attr-defined]  # for what comes after
     return group
 
 
 _SHARED = ("data_connection_uuid", "primary_key", "key_type", "optix_conn_id")
 _OF_SENDING = ("ttl_seconds", "sending", "lock_timeout")
+
+
+def _refuse_those_of_tasks(upload: Mapping[str, Any]) -> None:
+    """Raise SettingsError for what would reach two of the tasks, and not the others."""
+    known = signature(OptixUploadOperator.__init__).parameters
+    if others := sorted(upload.keys() - known):
+        raise SettingsError(
+            f"sync_in_shards() got {', '.join(others)}, which OptixUploadOperator does not take itself: give "
+            f"each task of the group what it needs by task={{{others[0]!r}: ...}}"
+        )
 
 
 def _most_at_a_time(workers: Any) -> int:

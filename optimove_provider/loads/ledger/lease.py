@@ -154,8 +154,10 @@ class Lease:
             log.info("load %s: its lease of %s had ended before", self.load_id, self._place)
 
     def _end_after(self, wait: timedelta) -> None:
-        now = self._surroundings.now()
-        self.change(lambda manifest: _held(manifest, now, now + wait))
+        now, token = self._surroundings.now(), self.token
+        if token == reserved_token(self.load_id):  # workers that still send would renew it
+            token = str(self._surroundings.new_id())
+        self.change(lambda manifest: _held(manifest, now, now + wait, token=token))
         told = "an answer was lost, and its request may still be carried out: the lease of %s ends in %.0f s"
         log.info(told, self._place, wait.total_seconds())
 

@@ -49,7 +49,8 @@ class BisectBudget:
     """What the slices of one load share while refused rows are looked for. Threads may use it together.
 
     A refusal is about rows once a request was `accepted`; until then rows from three places are sent alone first, which
-    tells whether the request itself is wrong. Without `probe` they are not: so few rows are sent that all may be bad.
+    tells whether the request itself is wrong, unless others were `accepted_elsewhere`: by other workers, of the same
+    batch. Without `probe` they are not: so few rows are sent that all may be bad.
     `requests` counts those of earlier tries too; without `max_requests` the rows themselves are few enough.
     """
 
@@ -58,6 +59,7 @@ class BisectBudget:
     probe: bool = True
     accepted: bool = False
     requests: int = 0
+    accepted_elsewhere: Callable[[], bool] = lambda: False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def spend(self) -> None:
@@ -233,7 +235,8 @@ class _Bisection:
         for row in alone:
             refusals.append((yield from self._try([row])))
         told = [_rejection(row, one.status, one.text) for row, one in zip(alone, refusals, strict=True) if one]
-        if len(told) == len(alone) and len({one.reason for one in told}) == 1:
+        is_same = len(told) == len(alone) and len({one.reason for one in told}) == 1
+        if is_same and not self._budget.accepted_elsewhere():
             raise RequestIsWrong(
                 f"{len(alone)} rows from different places were each refused with {told[0].status}, in the same words: "
                 f"{told[0].reason}. So the request is wrong, not a row: check primary_key and the columns"

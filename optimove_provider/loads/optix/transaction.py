@@ -118,7 +118,7 @@ class Transaction:
             if (plan.to_send or plan.owed_to_send) and self.journal.stage is not Stage.COMMITTED:
                 self._intend(lease, plan)
                 parts = self.sent_rows(plan)
-                self.journal.begin_shards()
+                self.journal.begin_shards(self.report.task)
             lease.reserve(self.ledger.now + reserved_for)
         return plan, parts
 

@@ -20,10 +20,12 @@ from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.how_many import how_many
 from optimove_provider.contract.next_steps import NextStep
 from optimove_provider.contract.wire.errors import OptimoveProviderError, SettingsError
+from optimove_provider.disk.room import at_the_end, keeping
 from optimove_provider.loads.ledger.lease import Lease
 from optimove_provider.loads.ledger.ledger import Ledger, ledger_of
-from optimove_provider.loads.ledger.manifest import CommitConflict
+from optimove_provider.loads.ledger.manifest import CommitConflict, Holder
 from optimove_provider.loads.optix.batch import BatchInDoubt, DoubtfulPuts, row_taken_before, upload_puts
+from optimove_provider.loads.optix.bisect import BisectTooLong
 from optimove_provider.loads.optix.load import begin_in_shards
 from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
 from optimove_provider.loads.optix.sender import SliceSender
@@ -99,14 +101,15 @@ def send_shard(
     TargetBusy, LeaseLost, and what sending raises.
     """
     journal = Journal(staging, shard.load_id)
-    if journal.result or journal.is_completed:
+    if not _is_over(journal):
+        _check(journal, shard)
+        ledger = _ledger(client, staging, target)
+        if not _is_held(ledger, journal):
+            journal = _hold(ledger, shard, try_number, journal.sharded_by or task, reserved_for)
+    if _is_over(journal):
         log.info("%s: the batch of load %s is completed; there is nothing to do", shard, shard.load_id)
         return {**shard.as_json(), "state": "completed before"}
-    _check(journal, shard)
-    ledger = _ledger(client, staging, target)
-    plan, spool = _planned(journal)
-    parts = rows_of(staging, plan, spool)
-    _hold(ledger, journal, plan, try_number, task, reserved_for)
+    parts = rows_of(staging, *_planned(journal))
     reservation = Reservation(ledger.manifest_file, journal.load_id, reserved_for)
     sender = _sender(client, journal, parts, target, shard, sending, reservation)
     outcomes = journal.outcomes(shard.numbers)
@@ -120,6 +123,13 @@ def send_shard(
             sender.send(shard.numbers)
         except BatchInDoubt as doubt:
             log.warning("%s: %s. The rest of it is left to the task that commits", shard, doubt)
+        except BisectTooLong as error:
+            error.args = (
+                f"{shard} of load {shard.load_id}: {error}. That is this shard's share of max_bisect_requests="
+                f"{sending.max_bisect_requests}: where it was raised, clear this task with all that comes after it "
+                "(Downstream), which goes on from here",
+            )
+            raise
     found = sender.outcomes
     log.info("%s: %d rows accepted, %d rejected; %d requests for refused rows", shard, found.accepted, found.rejected,
              sender.budget.requests)  # fmt: skip
@@ -127,18 +137,27 @@ def send_shard(
 
 
 def is_left(client: OptixClient, staging: Staging, target: OptixTarget, load_id: str) -> bool:
-    """Whether the lease is still reserved for a load, which nobody has committed then."""
-    holder = _ledger(client, staging, target).read().holder
-    return holder is not None and holder.is_reserved and holder.load_id == load_id
+    """Whether the lease is still reserved for a load, which nobody has committed then. Where no ledger can be, none was
+    planned."""
+    ledger = _ledger_if_any(client, staging, target)
+    return ledger is not None and _reserved(ledger, load_id) is not None
 
 
-def give_up(client: OptixClient, staging: Staging, target: OptixTarget, report: Report) -> None:
-    """Withdraw what was never to be completed, and give the lease back that is reserved for the load; the report, of a
-    load that failed, is filed. A shard that is cleared takes the load up again, unless another one came in between."""
-    ledger, journal = _ledger(client, staging, target), Journal(staging, report.load_id)
+def _reserved(ledger: Ledger, load_id: str) -> Holder | None:
     holder = ledger.read().holder
+    return holder if holder and holder.is_reserved and holder.load_id == load_id else None
+
+
+def give_up(client: OptixClient, staging: Staging, target: OptixTarget, report: Report) -> bool:
+    """Withdraw what was never to be completed, and give the lease back that is reserved for the load; the report, of a
+    load that failed, is filed. A shard that is cleared takes the load up again, unless another one came in between.
+
+    Returns False, and does nothing, where somebody has the lease: another load, or what commits this one.
+    """
+    ledger, journal = _ledger(client, staging, target), Journal(staging, report.load_id)
+    holder = _reserved(ledger, report.load_id)
     if holder is None:
-        return
+        return False
     lease = Lease(ledger.manifest_file, holder, lambda: shards_in_doubt_for(journal))
     if journal.plan:
         withdraw_intent(ledger, lease, journal)
@@ -158,14 +177,23 @@ def give_up(client: OptixClient, staging: Staging, target: OptixTarget, report: 
     report.next_step = NextStep.CLEAR_FAILED
     log.error("load %s: %s. %s", report.load_id, report.problem, report.next_step)
     report.file(staging)
+    return True
+
+
+def _ledger_if_any(client: OptixClient, staging: Staging, target: OptixTarget) -> Ledger | None:
+    settings, uuid = client.settings, target.data_connection_uuid
+    return ledger_of(staging, "optix", settings.host, uuid, settings.target_alias, target.key_type)
 
 
 def _ledger(client: OptixClient, staging: Staging, target: OptixTarget) -> Ledger:
-    settings, uuid = client.settings, target.data_connection_uuid
-    ledger = ledger_of(staging, "optix", settings.host, uuid, settings.target_alias, target.key_type)
+    ledger = _ledger_if_any(client, staging, target)
     if ledger is None:
         raise AssertionError("a load without a ledger has no shards")
     return ledger
+
+
+def _is_over(journal: Journal) -> bool:
+    return bool(journal.result) or journal.is_completed
 
 
 def _check(journal: Journal, shard: Shard) -> None:
@@ -189,19 +217,37 @@ def _planned(journal: Journal) -> tuple[Plan, Spool]:
     return plan, Spool.from_json(found)
 
 
-def _hold(ledger: Ledger, journal: Journal, plan: Plan, try_number: int, task: str, reserved_for: timedelta) -> None:
-    """See to it that the lease is reserved for the load, and its intent written: once more where it was given up, if
-    nobody has written since it was planned. Raises ShardsOutdated and TargetBusy."""
+def _is_held(ledger: Ledger, journal: Journal) -> bool:
+    """Whether the lease is reserved for the load, and its intent written. Raises TargetBusy."""
     manifest = ledger.read()
     is_reserved = is_reserved_for(manifest, journal.load_id, ledger.staging.surroundings.now())
-    if is_reserved and journal.load_id in manifest.intents:
-        return
-    lease = reserve_again(ledger.manifest_file, journal.load_id, try_number, task, reserved_for)
+    return is_reserved and journal.load_id in manifest.intents
+
+
+def _hold(ledger: Ledger, shard: Shard, try_number: int, task: str, reserved_for: timedelta) -> Journal:
+    """Reserve the lease for the load once more, as it was given up, and write its intent, if nobody has written since
+    it was planned; returns the journal as it is then: whoever had the lease until now may have gone on, or rebased the
+    plan. In the name of the task that plans: where that is cleared, a new load revokes it.
+
+    Raises ShardsOutdated, TargetBusy, and what `_check` raises.
+    """
+    lease = reserve_again(ledger.manifest_file, shard.load_id, try_number, task, reserved_for)
     try:
-        write_intent(ledger, lease, plan)
-    except CommitConflict:
-        lease.release()
-        raise ShardsOutdated.of(journal) from None
+        journal = Journal(ledger.staging, shard.load_id)
+        if _is_over(journal):
+            lease.release()
+            return journal
+        _check(journal, shard)
+        plan, _ = _planned(journal)
+        try:
+            write_intent(ledger, lease, plan)
+        except CommitConflict:
+            raise ShardsOutdated.of(journal) from None
+    except OptimoveProviderError as error:
+        with keeping(error, "to give the lease back"):
+            lease.release()
+        raise
+    return journal
 
 
 def _sender(
@@ -215,7 +261,7 @@ def _sender(
 ) -> SliceSender:
     """Each shard may spend its share of the requests for finding refused rows."""
     share = -(-sending.max_bisect_requests * len(shard.numbers) // max(parts.slices, 1))
-    return SliceSender(
+    sender = SliceSender(
         client,
         parts.some(shard.numbers),
         journal,
@@ -223,14 +269,18 @@ def _sender(
         upload_puts(target, journal),
         reservation.check,
     )
+    sender.budget.accepted_elsewhere = journal.has_accepted
+    return sender
 
 
 @contextmanager
 def _one_try(client: OptixClient, journal: Journal, shard: Shard, try_number: int) -> Iterator[None]:
     """Around the requests of a try: whoever ends the load learns what may still be under way of it."""
     one = ShardTry(journal, shard.number, try_number)
-    one.begin()
-    try:
-        yield
-    finally:
+
+    def end() -> None:
         one.end(client.in_doubt_for(), {"requests": client.timeline.counts})
+
+    one.begin()
+    with at_the_end("to write down that this try has ended", end):
+        yield

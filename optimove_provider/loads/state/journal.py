@@ -168,11 +168,11 @@ class LoadState:
     completed. `completing_sent`: so may one that was left since, by a request without an answer. `nothing_taken`:
     every row of the batch was refused, so that none completed it. `has_sent`: something
     may have been sent, of whatever plan. `sharded_batch` is the number of the batch that several workers send, 0 if
-    none is. `plans` counts how often was planned; `plan` is the last one. `invalidated_as`
-    is the version of the ledger in which an update has marked its keys. `prepared` is there from PREPARED on: the
-    report, and the age of the rows. `stamp` is what is sent with each record, a JSON object; "" if nothing is, None
-    until it is known. `target` is where the rows go, as a report calls it; empty where an older version did not say.
-    `writer` is the journal, in one process, that wrote this.
+    none is; `sharded_by` is the task that planned it. `plans` counts how often was planned; `plan` is the last one.
+    `invalidated_as` is the version of the ledger in which an update has marked its keys. `prepared` is there from
+    PREPARED on: the report, and the age of the rows. `stamp` is what is sent with each record, a JSON object; "" if
+    nothing is, None until it is known. `target` is where the rows go, as a report calls it; empty where an older
+    version did not say. `writer` is the journal, in one process, that wrote this.
     """
 
     format: int = FORMAT
@@ -190,6 +190,7 @@ class LoadState:
     nothing_taken: bool = False
     has_sent: bool = False
     sharded_batch: int = 0
+    sharded_by: str = ""
     plans: int = 0
     plan: dict[str, Any] = field(default_factory=dict)
     invalidated_as: int = 0
@@ -471,9 +472,14 @@ class Journal:
         self._move(Stage.SENDING)
         self._has_begun_batch = True
 
-    def begin_shards(self) -> None:
-        """The present batch is sent by several workers, from now on, each of which records the slices of its own."""
-        self._state.sharded_batch = self._state.batch
+    def begin_shards(self, task: str = "") -> None:
+        """The present batch is sent by several workers, from now on, each of which records the slices of its own.
+
+        `task` is what planned it. An open batch of another plan is left for a new one.
+        """
+        if not self._state.batch_opened:
+            self.begin_batch()
+        self._state.sharded_batch, self._state.sharded_by = self._state.batch, task
         self._state.batch_opened = self.staging.surroundings.now().isoformat()
         self._write()
 
@@ -481,6 +487,11 @@ class Journal:
     def is_sharded(self) -> bool:
         """Whether several workers send the load, or have sent a batch of it."""
         return self._state.sharded_batch > 0
+
+    @property
+    def sharded_by(self) -> str:
+        """What people call the task that planned a load which several workers send; "" where nobody said."""
+        return self._state.sharded_by
 
     @property
     def is_sent_by_shards(self) -> bool:
@@ -529,13 +540,14 @@ class Journal:
 
         Nobody knows how long the server keeps a batch that was not completed, so what counts is the last request that
         it acknowledged; `bisected` is when that was, where a slice is taken apart. `resume_within` None: however long.
-        Raises BatchTooOld instead where several workers have sent it: it takes all of them to send it anew.
+        Raises BatchTooOld instead where several workers have sent it: it takes all of them to send it anew. Not where
+        they have sent nothing, as there was one slice only.
         """
         if self.is_completed or (self.has_sent and self._state.batch_opened):
             outcomes = self.outcomes()
             if self.is_completed or self._may_resume(resume_within, outcomes, bisected):
                 return outcomes
-            if self.is_sent_by_shards:
+            if self.is_sent_by_shards and outcomes:
                 silent = self.silent_for(outcomes, bisected)
                 raise BatchTooOld(
                     f"load {self.load_id}: Opti-X has acknowledged nothing of batch {self.batch_uuid} for {silent}, "
@@ -562,10 +574,15 @@ class Journal:
     def outcomes(self, numbers: Sequence[int] | None = None) -> dict[int, SliceOutcome]:
         """What became of the slices of the present batch, or of those with these `numbers`, by number, as far as it is
         written down."""
-        if numbers is None:
-            names = self.staging.names(self._batch_folder)
-            numbers = [int(found[1]) for name in names if (found := _SLICE.fullmatch(name))]
-        return dict(self._outcomes(numbers))
+        return dict(self._outcomes(self._numbers() if numbers is None else numbers))
+
+    def has_accepted(self) -> bool:
+        """Whether the server has accepted rows of the present batch, of whichever worker."""
+        return any(one.accepted for _, one in self._outcomes(self._numbers()))
+
+    def _numbers(self) -> list[int]:
+        names = self.staging.names(self._batch_folder)
+        return [int(found[1]) for name in names if (found := _SLICE.fullmatch(name))]
 
     def _outcomes(self, numbers: Sequence[int]) -> Iterator[tuple[int, SliceOutcome]]:
         for start in range(0, len(numbers), _AT_ONCE):

@@ -7,17 +7,20 @@ import pytest
 
 from optimove_provider.contract.wire.errors import DataError, SettingsError
 from optimove_provider.emulator.model.switches import Switches
-from optimove_provider.loads.ledger.lease import TargetBusy
+from optimove_provider.loads.ledger.lease import TargetBusy, acquired
+from optimove_provider.loads.optix.bisect import BisectTooLong, RequestIsWrong
 from optimove_provider.loads.optix.transaction import ShardsOutdated
 from optimove_provider.loads.plan.guards import GuardStopped
 from optimove_provider.loads.plan.replan import PlanChanged
 from optimove_provider.loads.report.max_rejected import TooManyRejected
+from optimove_provider.loads.report.report import Report
+from optimove_provider.loads.sharded import load as sharded
 from optimove_provider.loads.sharded.load import ShardOfAnotherPlan, ShardTooLate
 from optimove_provider.loads.sharded.reservation import ReservationLost
 from optimove_provider.loads.sharded.shard import Shard, Sharding, cut
-from optimove_provider.loads.state.journal import BatchTooOld
+from optimove_provider.loads.state.journal import BatchTooOld, Journal
 from optimove_provider.options import Guards
-from tests.support.optix_target import Killed, numbered, record
+from tests.support.optix_target import LOAD_ID, Killed, numbered, record
 from tests.support.workers.sharded_target import ShardedTarget
 
 OTHER = "6f0f5d3a-0000-4000-8000-00000000000b"
@@ -341,3 +344,127 @@ def test_only_what_changed_is_sent_in_shards_and_what_is_gone_expires(target):
     assert (report.unchanged, report.rejected, report.expired) == (25_000 - 12, 12, 5000)
     target.pass_by(5)
     assert set(target.visible) == {str(row) for row in range(1, 25_001)}
+
+
+def test_a_plan_that_is_made_anew_in_a_later_try_is_sent_by_a_batch_of_its_own(target, monkeypatch):
+    def killed(*_):
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "begin_shards", killed)
+        with pytest.raises(Killed):
+            target.plan(numbered(ROWS), shards=3)
+    target.pass_by(61)
+    assert target.load(numbered(10), OTHER).accepted == 10
+    shards = target.plan(numbered(ROWS), shards=3, try_number=2)
+    for one in shards:
+        assert target.shard(one)["state"] == "sent"
+    assert (target.commit().accepted, target.visible) == (ROWS - 10, whole())
+    assert {batch for *_, batch in target.requests[1:]} == {target.journal().batch_uuid}
+
+
+def test_a_single_slice_is_sent_however_late_its_commit_comes(target):
+    assert target.plan(numbered(10)) == []
+    target.pass_by(1800)
+    assert target.commit().accepted == 10
+    assert target.visible == whole(10)
+
+
+def test_a_load_that_a_shard_took_up_again_is_revoked_where_its_plan_is_cleared(target):
+    first, second, _ = target.plan(numbered(ROWS), shards=3)
+    target.shard(first)
+    target.give_up()
+    target.shard(second, try_number=2)
+    with pytest.raises(TargetBusy):
+        target.plan(numbered(ROWS), OTHER, shards=3)
+    assert target.holder.until - target.surroundings.now() <= timedelta(seconds=60)
+    target.pass_by(61)
+    for one in target.plan(numbered(ROWS), OTHER, shards=3):
+        target.shard(one)
+    assert target.commit(OTHER).accepted == ROWS
+
+
+def before_it_looks_at_the_lease(monkeypatch, do):
+    """Let `do` happen just after a shard has read how far its load came."""
+    looked = sharded._is_held
+
+    def after(*arguments):
+        monkeypatch.setattr(sharded, "_is_held", looked)
+        do()
+        return looked(*arguments)
+
+    monkeypatch.setattr(sharded, "_is_held", after)
+
+
+def test_a_load_that_is_given_up_while_a_shard_begins_is_taken_up_again(target, monkeypatch):
+    shards = target.plan(numbered(ROWS), shards=3)
+    before_it_looks_at_the_lease(monkeypatch, target.give_up)
+    for one in shards:
+        assert target.shard(one, try_number=2)["state"] == "sent"
+    assert target.commit().accepted == ROWS
+
+
+def test_a_load_that_is_committed_while_a_shard_begins_is_left_alone(target, monkeypatch):
+    shards = target.plan(numbered(ROWS), shards=3)
+    before_it_looks_at_the_lease(monkeypatch, target.commit)
+    assert target.shard(shards[0], try_number=2)["state"] == "completed before"
+    assert target.holder is None
+    assert [completed for _, completed, _ in target.requests] == [False] * 8 + [True]
+
+
+def test_the_same_fault_in_three_places_of_a_shard_is_of_rows_where_another_shard_got_some_accepted(target):
+    target.state.switches = Switches(poison="poison")
+    bad = (10_001, 12_501, 15_000)  # those of the second shard's first slice that are tried alone
+    first, second, third = target.plan(numbered(ROWS, poison=bad), shards=3, max_rejected=5)
+    assert second.first == 2
+    with pytest.raises(RequestIsWrong, match="3 rows from different places"):
+        target.shard(second)
+    for one in (first, second, third):
+        target.shard(one, try_number=2)
+    report = target.commit()
+    assert (report.accepted, report.rejected, target.visible) == (ROWS - 3, 3, whole(but=bad))
+
+
+def test_a_shard_whose_requests_for_refused_rows_do_not_suffice_names_its_share_and_goes_on(target):
+    target.state.switches = Switches(poison="poison")
+    bad = tuple(range(10_500, 10_560))
+    shards = target.plan(numbered(ROWS, poison=bad), shards=3, max_rejected=100, max_bisect_requests=90)
+    target.shard(shards[0])
+    with pytest.raises(BisectTooLong, match=r"shard 2 of 3 .*: 30 requests .* share of max_bisect_requests=90: where"):
+        target.shard(shards[1])
+    spent = len(target.requests)
+    for one in shards[1:]:
+        target.shard(one, try_number=2, max_bisect_requests=2000)
+    assert len(target.requests) - spent < 400
+    report = target.commit(sending=target.wanted(max_bisect_requests=2000).sending)
+    assert (report.rejected, target.visible) == (60, whole(but=bad))
+
+
+def test_what_a_shard_fails_of_is_told_where_its_end_cannot_be_written_down(target, monkeypatch):
+    (first, *_) = target.plan(numbered(ROWS), shards=3)
+    target.kill_at = 1
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sharded.ShardTry, "end", full)
+    with pytest.raises(Killed) as caught:
+        target.shard(first)
+    assert "No space left on device" in caught.value.__notes__[0]
+
+
+def test_a_load_that_no_ledger_can_have_leaves_nothing_to_give_up(target, monkeypatch):
+    target.options = target.wanted()
+    monkeypatch.setattr(sharded, "ledger_of", lambda *_: None)
+    assert target.give_up() is False
+
+
+def test_a_lease_that_others_took_while_a_load_was_to_be_given_up_stays_theirs(target):
+    """What commits was cleared, or another load came, just after a teardown had looked."""
+    target.plan(numbered(ROWS), shards=3)
+    with acquired(target.ledger.manifest_file, LOAD_ID, 2, "what commits") as lease:
+        before = target.ledger.read()
+        report = Report(LOAD_ID, target.named)
+        assert sharded.give_up(target.client, target.staging, target.options.target, report) is False
+        assert target.ledger.read() == before
+        lease.check()

@@ -1,5 +1,7 @@
 """A load in shards as Airflow's tasks: a plan, mapped tasks that send, a commit, and a teardown."""
 
+from dataclasses import replace
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pyarrow as pa
@@ -25,6 +27,7 @@ from optimove_provider.operators.sharded import (
     OptixSendShardOperator,
     sync_in_shards,
 )
+from optimove_provider.surroundings import REAL
 from tests.support.running import context, run
 
 ROWS = 27_000  # six slices
@@ -201,6 +204,20 @@ def test_no_secret_is_in_what_tasks_hand_on(emulator, uuid, source, change_conne
     assert all(set(one) == {"load_id", "batch", "rows_digest", "number", "of", "first", "end"} for one in shards)
 
 
+def test_a_worker_whose_clock_is_wrong_neither_sends_nor_commits(emulator, uuid, source, monkeypatch):
+    """gchq/stroom#5772: a lock's end was written by one machine's clock, and read by another's."""
+    shards, load = planned(uuid, source, shards=2)
+    asked = len(emulator.state.requests)
+    behind = replace(REAL, now=lambda: REAL.now() - timedelta(hours=1))
+    for kind in (OptixSendShardOperator, OptixCommitOperator):
+        monkeypatch.setattr(kind, "surroundings", behind)
+    with pytest.raises(AirflowFailException, match=r"the clock of this machine .* must agree within 30 s"):
+        sent(uuid, shards[0])
+    with pytest.raises(AirflowFailException, match=r"the clock of this machine .* must agree within 30 s"):
+        committed(uuid, source, load)
+    assert len(emulator.state.requests) == asked
+
+
 def test_what_is_no_shard_is_refused_by_name(uuid):
     with pytest.raises(AirflowFailException, match=r"shard=.* is none: pass what OptixPlanOperator returns"):
         sent(uuid, {"rows": 1})
@@ -211,3 +228,48 @@ def test_a_local_folder_that_workers_do_not_share_is_refused_before_anything_is_
     monkeypatch.delenv("AIRFLOW__OPTIMOVE__STAGING_IS_SHARED", raising=False)
     with pytest.raises(AirflowException, match="a folder of one machine, but CeleryExecutor runs tasks on others"):
         planned(uuid, source, shards=2)
+
+
+def test_the_lease_is_given_back_after_every_shard_has_ended_not_after_the_first_that_fails(uuid, source):
+    """`commit` is over, upstream failed, as soon as one shard is."""
+    dag = group("ended", uuid, source)
+    upstream = dag.get_task("customers.give_up").upstream_task_ids
+    assert upstream == {"customers.plan", "customers.send", "customers.commit"}
+    assert dag.get_task("after").upstream_task_ids == {"customers.commit"}
+
+
+def test_what_comes_after_a_group_runs_where_no_shard_was_needed(emulator, airflow_db, uuid):
+    dag = group("without_shards", uuid, [{"id": "1"}])
+    journey.register(dag)
+    done = journey.run(dag)
+    assert (done.state, done.tasks["after"], done.tasks["customers.give_up"]) == ("success", "success", "success")
+    assert "success" not in {state for name, state in done.tasks.items() if "send" in name}
+    assert list(visible(emulator, uuid)) == ["1"]
+
+
+def test_a_plan_whose_own_commit_was_cleared_may_run_though_another_group_has_ended(emulator, uuid, source):
+    with DAG("two_groups", schedule=None):
+        first, second = (
+            sync_in_shards(name, data_connection_uuid=uuid, primary_key="id", source=source) for name in ("one", "two")
+        )
+        first >> second
+    plan = first.children["one.plan"]
+    told = context(plan)
+    asked = SimpleNamespace(**vars(told["ti"]))
+    asked.get_task_states = lambda dag_id, task_ids, run_ids: (
+        {run_ids[0]: {task_ids[0]: "success" if task_ids == ["two.commit"] else None}}
+    )
+    told["ti"] = asked
+    assert len(plan.execute(told)) == 4
+
+
+def test_what_would_reach_two_of_the_tasks_only_is_refused_when_the_dag_is_parsed(uuid):
+    with pytest.raises(SettingsError, match=r"got pool, retries, which .*by task=\{'pool': \.\.\.\}"):
+        group("of_some_tasks", uuid, "x.csv", retries=3, pool="small")
+
+
+def test_a_trigger_rule_of_the_dag_does_not_let_the_commit_be_skipped(uuid):
+    with DAG("of_one_rule", schedule=None, default_args={"trigger_rule": "all_success"}) as dag:
+        sync_in_shards("customers", data_connection_uuid=uuid, primary_key="id", source="x.csv")
+    assert dag.get_task("customers.commit").trigger_rule == "none_failed"
+    assert dag.get_task("customers.give_up").trigger_rule == "all_done_setup_success"

@@ -66,8 +66,7 @@ class ShardedTarget(Target):
         if not is_left(self.client, self.staging, self.options.target, load_id):
             return False
         self.report = Report(load_id, self.named)
-        give_up(self.client, self.staging, self.options.target, self.report)
-        return True
+        return give_up(self.client, self.staging, self.options.target, self.report)
 
     def journal(self, load_id: str = LOAD_ID) -> Journal:
         return Journal(self.staging, load_id)
