@@ -68,13 +68,10 @@ class Reservation:
     def _owned(self, manifest: Manifest) -> Holder:
         holder = manifest.holder
         if holder is None or holder.token != reserved_token(self._load_id):
-            now = "nobody has it now"
-            if holder:
-                is_own = holder.load_id == self._load_id
-                now = "it was given up, or revoked" if is_own else f"load {holder.load_id} has it now"
+            now = f"load {holder.load_id} has" if holder else "nobody has"
             raise ReservationLost(
-                f"load {self._load_id}: the lease of {self._manifest_file.folder} is not reserved for it any more: "
-                f"{now}. Nothing more is sent from here; a retry waits, and looks whether it can go on"
+                f"load {self._load_id}: the lease of {self._manifest_file.folder} is not reserved for it any more, "
+                f"{now} it now. Nothing more is sent from here; a retry waits, and looks whether it can go on"
             )
         return holder
 
