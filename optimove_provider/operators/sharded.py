@@ -80,7 +80,7 @@ class OptixPlanOperator(OptixUploadOperator):
     def execute(self, context: "Context") -> list[dict[str, Any]]:  # type: ignore[override]  # shards, no account
         """Return the shards."""
         with airflow_failures():
-            self._refuse_to_run_alone(context)
+            refuse_to_run_alone(self, context, OptixCommitOperator)
         found: list[dict[str, Any]] = super().execute(context)["shards"]
         return found
 
@@ -104,15 +104,6 @@ class OptixPlanOperator(OptixUploadOperator):
             sharding = Sharding(self.shards, self.workers, _span(self.reserved_for))
             found = plan_shards(*what, self.upload_options(), sharding, context["ti"].try_number, waiting.waited)
         return {"shards": [shard.as_json() for shard in found]}
-
-    def _refuse_to_run_alone(self, context: "Context") -> None:
-        """A new load is of no use to shards and to a commit of the old one that do not run again."""
-        commits = [one for one in self.get_flat_relatives(upstream=False) if isinstance(one, OptixCommitOperator)]
-        if ended := [one.task_id for one in commits if has_ended(context, one.task_id)]:
-            raise SettingsError(
-                f"{self.task_id} was cleared, and {', '.join(ended)} was not: a new load would be planned, and nothing "
-                "of it sent. Nothing was done. Clear this task with all that comes after it (Downstream)"
-            )
 
 
 class OptixSendShardOperator(WaitingOperator):
@@ -323,7 +314,7 @@ def sync_in_shards(
         send = OptixSendShardOperator.partial(
             task_id="send",
             reserved_for=reserved_for,
-            max_active_tis_per_dagrun=_most_at_a_time(workers),
+            max_active_tis_per_dagrun=most_at_a_time(workers),
             **shared,
             **sends,
             **task,
@@ -339,7 +330,17 @@ _SHARED = ("data_connection_uuid", "primary_key", "key_type", "optix_conn_id")
 _OF_SENDING = ("ttl_seconds", "sending", "lock_timeout")
 
 
-def _most_at_a_time(workers: Any) -> int:
+def refuse_to_run_alone(plan: BaseOperator, context: "Context", commit: type[BaseOperator]) -> None:
+    """A new load is of no use to shards and to a commit of the old one that do not run again."""
+    commits = [one for one in plan.get_flat_relatives(upstream=False) if isinstance(one, commit)]
+    if ended := [one.task_id for one in commits if has_ended(context, one.task_id)]:
+        raise SettingsError(
+            f"{plan.task_id} was cleared, and {', '.join(ended)} was not: a new load would be planned, and nothing "
+            "of it sent. Nothing was done. Clear this task with all that comes after it (Downstream)"
+        )
+
+
+def most_at_a_time(workers: Any) -> int:
     """What the scheduler has to know, so that no template can say it. Raises SettingsError."""
     if is_template(workers):
         raise SettingsError(f"workers={workers!r:.200}: expected {WORKERS.expected}, no template")
