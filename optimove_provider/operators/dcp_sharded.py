@@ -216,14 +216,14 @@ class DcpCommitFilesOperator(_ShardedImportOperator):
     Parameters are those of `DcpS3ImportOperator`, the same as the plan's, and:
 
     :param planned: what the plan tells of its load: `plan.output["load"]`.
-    :param trigger_rule: Airflow's: no upload may have failed.
     """
 
     template_fields: Sequence[str] = (*DcpS3ImportOperator.template_fields, "planned")
 
-    def __init__(self, *, planned: Any, trigger_rule: str = "none_failed", **kwargs: Any) -> None:
+    def __init__(self, *, planned: Any, **kwargs: Any) -> None:
         self.planned = planned
-        super().__init__(trigger_rule=trigger_rule, **kwargs)
+        # No upload may have failed.
+        super().__init__(**{"trigger_rule": "none_failed", **kwargs})
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return the account of the whole load, as `DcpS3ImportOperator` does."""
