@@ -122,6 +122,8 @@ NOT_FOR_DAGS = {
     "notifications.load.log_notice",
     "operators.replay.act_for",
     "operators.optix.load_of",
+    "operators.sharded.most_at_a_time",
+    "operators.sharded.refuse_to_run_alone",
     "options.Group",
 }
 """Modules of these packages, and names in their modules, that nobody's DAG imports."""

@@ -112,7 +112,7 @@ _DCP_CONNECTION = {
 
 _OPERATORS = {
     _OPTIX: ["optix", "optix_expire", "sharded"],
-    _DCP: ["dcp", "dcp_import", "dcp_subject_access", "csv"],
+    _DCP: ["dcp", "dcp_import", "dcp_sharded", "dcp_subject_access", "csv"],
 }
 _LINKS = ("LoadReportLink", "RejectedRowsLink", "VendorLink")
 

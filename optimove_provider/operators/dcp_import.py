@@ -250,12 +250,12 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
 
     def load(self, context: "Context", waiting: Waiting) -> dict[str, Any]:
         """One try of the load, and of the wait for its import."""
-        from optimove_provider.loads.dcp.load import outcome, run
+        from optimove_provider.loads.dcp.load import outcome
 
         wait = as_timedelta("wait_timeout", self.wait_timeout)
         with DcpHook(self.dcp_conn_id).get_conn() as client:
-            load = self._table_import(client, context, waiting.load_id)
-            run(load, wait, waiting.waited)
+            load = self.table_import(client, context, waiting.load_id)
+            self.run_import(load, wait, waiting.waited)
             sweep(load.staging)
             if self.wait and load.report.state == "uploaded":
                 defer = partial(self._defer, client, load.report) if self.deferrable else None
@@ -263,7 +263,14 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
                 self._confirm(context, load.report, outcome(load, wait, pause, defer))
         return _result_of(load.report, load.staging)
 
-    def _table_import(self, client: "DcpClient", context: "Context", load_id: str) -> "TableImport":
+    def run_import(self, load: "TableImport", wait: timedelta, resumed: bool) -> None:
+        """Check and upload, or plan."""
+        from optimove_provider.loads.dcp.load import run
+
+        run(load, wait, resumed)
+
+    def table_import(self, client: "DcpClient", context: "Context", load_id: str) -> "TableImport":
+        """This try of the load."""
         from optimove_provider.contract.cells.datatypes import in_unit
         from optimove_provider.contract.dcp.config import writable
         from optimove_provider.loads.dcp.options import TableImport, table_ledger
@@ -272,7 +279,7 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
         source, marker = self._rows(), marker_if_there(self.source)
         options = self._import_options(in_unit(client.list_attributes(table.id), self.epoch_unit))
         to, history = self._destination(client, table, load_id), upload_history(client, table.id, self.staging())
-        report = begun_report(context, to.staging, load_id, client.settings.target("dcp", table.id), self.mode)
+        report = self.report_of(context, to.staging, load_id, client.settings.target("dcp", table.id))
         generation = marker.generation if marker else self.generation(self.window)
         report.generation = generation.isoformat() if generation else ""
         report.service_id = table.service_id
@@ -294,6 +301,10 @@ class DcpS3ImportOperator(LoadingOperator, WindowedOperator, DataOperator):
             overwrite_newer=self.overwrite_newer,
             verify=self._share,
         )
+
+    def report_of(self, context: "Context", place: "Staging", load_id: str, target: Mapping[str, Any]) -> "Report":
+        """The report of this try, of which staging knows."""
+        return begun_report(context, place, load_id, target, self.mode)
 
     def _confirm(self, context: "Context", report: "Report", outcome: "Outcome") -> None:
         from optimove_provider.loads.dcp.load import confirm

@@ -81,7 +81,7 @@ class OptixPlanOperator(OptixUploadOperator):
     def execute(self, context: "Context") -> list[dict[str, Any]]:  # type: ignore[override]  # shards, no account
         """Return the shards."""
         with airflow_failures():
-            self._refuse_to_run_alone(context)
+            refuse_to_run_alone(self, context, OptixCommitOperator)
         found: list[dict[str, Any]] = super().execute(context)["shards"]
         return found
 
@@ -105,16 +105,6 @@ class OptixPlanOperator(OptixUploadOperator):
             sharding = Sharding(self.shards, self.workers, _span(self.reserved_for))
             found = plan_shards(*what, self.upload_options(), sharding, context["ti"].try_number, waiting.waited)
         return {"shards": [shard.as_json() for shard in found]}
-
-    def _refuse_to_run_alone(self, context: "Context") -> None:
-        """A new load is of no use to shards and to a commit of the old one that do not run again."""
-        after = self.get_flat_relatives(upstream=False)
-        commits = [one for one in after if isinstance(one, OptixCommitOperator) and one.may_commit_of(self)]
-        if ended := [one.task_id for one in commits if has_ended(context, one.task_id)]:
-            raise SettingsError(
-                f"{self.task_id} was cleared, and {', '.join(ended)} was not: a new load would be planned, and nothing "
-                "of it sent. Nothing was done. Clear this task with all that comes after it (Downstream)"
-            )
 
 
 class OptixSendShardOperator(WaitingOperator):
@@ -230,11 +220,6 @@ class OptixCommitOperator(OptixUploadOperator):
         # No shard may have failed; that there is none is fine.
         super().__init__(**{"trigger_rule": "none_failed", **kwargs})
 
-    def may_commit_of(self, plan: OptixPlanOperator) -> bool:
-        """Whether it commits what that task plans, or nobody can tell."""
-        of = getattr(self.planned, "operator", None)
-        return of is None or of.task_id == plan.task_id
-
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return the account of the whole load, as `OptixUploadOperator` does."""
         self.read_rendered()
@@ -333,7 +318,7 @@ def sync_in_shards(
         send = OptixSendShardOperator.partial(
             task_id="send",
             reserved_for=reserved_for,
-            max_active_tis_per_dagrun=_most_at_a_time(workers),
+            max_active_tis_per_dagrun=most_at_a_time(workers),
             **shared,
             **sends,
             **task,
@@ -362,7 +347,24 @@ def _refuse_those_of_tasks(upload: Mapping[str, Any]) -> None:
         )
 
 
-def _most_at_a_time(workers: Any) -> int:
+def refuse_to_run_alone(plan: BaseOperator, context: "Context", commit: type[BaseOperator]) -> None:
+    """A new load is of no use to shards and to a commit of the old one that do not run again."""
+    after = plan.get_flat_relatives(upstream=False)
+    commits = [one for one in after if isinstance(one, commit) and _may_commit_of(one, plan)]
+    if ended := [one.task_id for one in commits if has_ended(context, one.task_id)]:
+        raise SettingsError(
+            f"{plan.task_id} was cleared, and {', '.join(ended)} was not: a new load would be planned, and nothing "
+            "of it sent. Nothing was done. Clear this task with all that comes after it (Downstream)"
+        )
+
+
+def _may_commit_of(commit: BaseOperator, plan: BaseOperator) -> bool:
+    """Whether a task commits what the other one plans, or nobody can tell."""
+    of = getattr(getattr(commit, "planned", None), "operator", None)
+    return of is None or of.task_id == plan.task_id
+
+
+def most_at_a_time(workers: Any) -> int:
     """What the scheduler has to know, so that no template can say it. Raises SettingsError."""
     if is_template(workers):
         raise SettingsError(f"workers={workers!r:.200}: expected {WORKERS.expected}, no template")

@@ -17,6 +17,7 @@ DAG_IDS = (
     "after_optix_partition",
     "dcp_ask_for_removal",
     "dcp_csv_import",
+    "dcp_in_shards",
     "dcp_seven_steps",
     "demo_order",
     "optix_by_partition",
@@ -90,6 +91,15 @@ def test_a_csv_file_is_validated_imported_and_waited_for(emulator, airflow_db):
     assert outcome.results["wait_for_import"]["rows_processed"] == 3
     table = emulator.state.tables[outcome.results["table"]]
     assert table.profiles["12345"] == {"most_viewed_category": "shirts", "LTV": 100}
+
+
+def test_several_files_are_uploaded_side_by_side_and_imported_as_one_load(emulator, airflow_db):
+    outcome = journey.run_dag("dcp_in_shards")
+    assert outcome.state == "success"
+    account = outcome.results["customers.commit"]
+    assert (account["state"], account["accepted"], len(account["s3_keys"])) == ("committed", 5, 2)
+    table = emulator.state.tables[outcome.results["table"]]
+    assert table.profiles["56789"] == {"most_viewed_category": "shirts", "LTV": 1200}
 
 
 def test_a_bad_file_stops_before_the_upload(emulator, airflow_db, tmp_path):

@@ -1,6 +1,6 @@
 """What a full import owes the ledger of its table: it does not compare, so of its keys nothing is known afterwards."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
@@ -21,6 +21,7 @@ from optimove_provider.loads.ledger.ledger import NO_LEDGER, Ledger
 from optimove_provider.loads.plan.planner import is_below_watermark
 from optimove_provider.loads.spool.slices import RowFilesWriter
 from optimove_provider.loads.state.age import Age
+from optimove_provider.loads.state.staging import Staging
 from optimove_provider.loads.upload.visibility import Right
 from optimove_provider.records.csv_syntax.locations import Locations
 from optimove_provider.records.findings.findings import Finding
@@ -123,14 +124,8 @@ class LedgerInvalidation:
     @contextmanager
     def keys(self) -> Iterator[ObserverFactory]:
         """Observers that write down all keys that pass by in a check; those of refused rows too, which does no harm."""
-        self.ledger.staging.remove_folder(self._folder)
-        with RowFilesWriter(self.ledger.staging, self._folder) as writer:
-
-            def observe_key(names: Sequence[str], attributes: Sequence[Attribute]) -> Sequence[ColumnObserver]:
-                self._remember(columns=list(names))
-                return [_Keys(column, writer) for column, name in enumerate(names) if is_key_column(name)][:1]
-
-            yield observe_key
+        with keys_observed(self.ledger.staging, self._folder, lambda columns: self._remember(columns=columns)) as found:
+            yield found
 
     def write(self, s3_keys: Sequence[str]) -> None:
         """Before its files become visible: what the table holds of these keys is unknown, and they may come late.
@@ -207,6 +202,22 @@ class LedgerInvalidation:
     @property
     def _folder(self) -> str:
         return f"loads/{self.lease.load_id}/keys"
+
+
+@contextmanager
+def keys_observed(
+    staging: Staging, folder: str, on_columns: Callable[[list[str]], object]
+) -> Iterator[ObserverFactory]:
+    """Observers that write down all keys that pass by in a check, in a folder that is emptied before. `on_columns` is
+    told the columns of the rows."""
+    staging.remove_folder(folder)
+    with RowFilesWriter(staging, folder) as writer:
+
+        def observe_key(names: Sequence[str], attributes: Sequence[Attribute]) -> Sequence[ColumnObserver]:
+            on_columns(list(names))
+            return [_Keys(column, writer) for column, name in enumerate(names) if is_key_column(name)][:1]
+
+        yield observe_key
 
 
 @contextmanager

@@ -22,7 +22,8 @@ def _warn(text: str) -> None:
 class Destination:
     """Where the files of a load go, how, and where it is remembered how far they came.
 
-    `note` tells a person what is odd on the way. Raises SettingsError for an `s3_path` that is no folder.
+    `first` is the number of the first file, where others of the load send those before it. `note` tells a person what
+    is odd on the way. Raises SettingsError for an `s3_path` that is no folder.
     """
 
     bucket: Bucket
@@ -31,6 +32,7 @@ class Destination:
     staging: Staging
     method: UploadMethod = "auto"
     note: Callable[[str], None] = _warn
+    first: int = 1
 
     def __post_init__(self) -> None:
         import_folder(self.s3_path)

@@ -1,6 +1,7 @@
 """Which files a load has begun, and how the next one goes up."""
 
 import logging
+import re
 from collections.abc import Iterator
 
 from optimove_provider.clients.s3 import NotPermitted, NotTaken
@@ -10,6 +11,7 @@ from optimove_provider.loads.upload.multipart import MultipartFile
 from optimove_provider.loads.upload.single_put import PutFile
 
 log = logging.getLogger(__name__)
+_PROGRESS = re.compile(r"upload-(\d+)\.json")
 
 
 def _resume(to: Destination, number: int) -> UploadFile | None:
@@ -21,11 +23,11 @@ def _resume(to: Destination, number: int) -> UploadFile | None:
 
 
 def files_of(to: Destination) -> Iterator[UploadFile]:
-    """The files that staging remembers of a load."""
-    number = 1
-    while file := _resume(to, number):
-        yield file
-        number += 1
+    """The files that staging remembers of a load, by whomever they are sent."""
+    found = map(_PROGRESS.fullmatch, to.staging.names(f"loads/{to.load_id}"))
+    for number in sorted(int(one[1]) for one in found if one):
+        if file := _resume(to, number):
+            yield file
 
 
 def open_file(to: Destination, number: int) -> UploadFile:

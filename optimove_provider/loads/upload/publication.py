@@ -9,7 +9,7 @@
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -30,6 +30,13 @@ log = logging.getLogger(__name__)
 _ANYBODYS = Right()
 RememberRows = Callable[[str, list[dict[str, str]]], object]
 """Takes a file's S3 key and some of its rows before that file becomes visible."""
+
+
+def remember_rows(uploads: Uploads, remember: RememberRows | None) -> None:
+    """Hand on some rows of each file, before any is visible."""
+    if remember:
+        for file in uploads.files:
+            remember(file.key, file.reservoir.rows())
 
 
 class Publication:
@@ -73,10 +80,12 @@ class Publication:
 
     def prepare(self, uploads: Uploads, age: Age | None = None) -> None:
         """From here on the files can only be committed, or aborted: their rows, of that `age`, stay the same."""
-        if self._remember:
-            for file in uploads.files:
-                self._remember(file.key, file.reservoir.rows())
-        self._report.s3_keys = tuple(file.key for file in uploads.files)
+        remember_rows(uploads, self._remember)
+        self.prepare_sent([file.key for file in uploads.files], age)
+
+    def prepare_sent(self, s3_keys: Sequence[str], age: Age | None) -> None:
+        """The same of files that others have sent, and of which rows are remembered."""
+        self._report.s3_keys = tuple(s3_keys)
         self._journal.prepared(self._report.as_json(), age)
 
     def commit(self, right: Right = _ANYBODYS) -> None:

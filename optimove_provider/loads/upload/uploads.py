@@ -75,7 +75,7 @@ class Uploads:
     def _next_file(self) -> None:
         if self.files:
             self._send(self.files[-1].end())
-        self.files.append(open_file(self.to, len(self.files) + 1))
+        self.files.append(open_file(self.to, self.to.first + len(self.files)))
         self._add(self._header)
 
     def _add(self, text: bytes) -> None:

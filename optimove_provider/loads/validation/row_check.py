@@ -72,6 +72,8 @@ class RowCheck:
     """One pass over the rows of a source: valid ones go to a sink, and `report` learns of the others.
 
     `observers` are made for every file besides those that always are. `on_refused` takes the rows that are kept aside.
+    `named` is how the names of its files in staging begin, which are beside the report unless it is given; then the
+    rows are those of one file of several, `source_file`, which the reasons name.
     """
 
     def __init__(
@@ -82,15 +84,18 @@ class RowCheck:
         report: Report,
         observers: ObserverFactory = no_observers,
         on_refused: OnRefused = no_more,
+        named: str = "",
+        source_file: str = "",
     ) -> None:
         self._source, self._options, self._staging = source, options, staging
+        self._named, self._source_file = named or f"reports/{report.load_id}", source_file
         self._report, self._observers, self._on_refused = report, observers, on_refused
         self._has_more = False
         self._progress = Progress(staging.surroundings.monotonic)
 
     def run(self, sink: Sink) -> None:
         """Check all rows. Raises DataError if nothing may be imported: the findings are its text."""
-        options, load_id = self._options, self._report.load_id
+        options = self._options
         with self._row_sink(sink) as row_sink:
             text = CsvText(usable(options.attributes), row_sink.on_unfit)
             numbered, on_progress = SourceNumbers(row_sink, text.source_row), self._on_progress(row_sink, sink)
@@ -100,7 +105,7 @@ class RowCheck:
             self._report.note(told)
         _account(findings, text)
         self._report.rows = findings.rows + text.left_out
-        with filed(findings, self._staging, f"reports/{load_id}-findings.json") as url:
+        with filed(findings, self._staging, f"{self._named}-findings.json") as url:
             self._report.tell_warnings(findings.warnings(), findings.warning_note(url))
             # An empty list has no columns, and is no fault.
             if row_sink.has_header or isinstance(self._source, CsvFile):
@@ -113,8 +118,8 @@ class RowCheck:
         if options.on_invalid == "fail":
             yield FailFast(sink, delimiter)
             return
-        path = f"reports/{self._report.load_id}.rejected"
-        with KeepRejected(sink, self._staging, path, delimiter, options.max_rejected, self._on_refused) as row_sink:
+        path, most = f"{self._named}.rejected", options.max_rejected
+        with KeepRejected(sink, self._staging, path, delimiter, most, self._on_refused, self._source_file) as row_sink:
             yield row_sink
 
     @property
@@ -136,7 +141,7 @@ class RowCheck:
     def _check_options(self) -> Options:
         file, allowed = self._source, self._options.allow_pii
         return Options(
-            file=file.name if isinstance(file, CsvFile) else "the source's rows",
+            file=file.name if isinstance(file, CsvFile) else self._source_file or "the source's rows",
             strict=self._options.strict,
             rewrites=True,
             delimiter=self._delimiter,

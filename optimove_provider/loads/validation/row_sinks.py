@@ -65,7 +65,8 @@ class KeepRejected:
     ending by the delimiter.
 
     `max_rejected` rows may be refused, that share of all if it is below 1, or any number if it is None. As soon as
-    there are more, the sink discards. `on_refused` is given each refused row too. Close it.
+    there are more, the sink discards. `on_refused` is given each refused row too. Reasons name the `source_file`, if
+    one is given. Close it.
     """
 
     def __init__(
@@ -76,7 +77,9 @@ class KeepRejected:
         delimiter: str,
         max_rejected: float | None = 0,
         on_refused: OnRefused = no_more,
+        source_file: str = "",
     ) -> None:
+        self._in_file = f"{source_file}: " if source_file else ""
         self._file = _LateFile(staging, f"{path}{'.tsv' if delimiter == chr(9) else '.csv'}")
         self._split = Split(_comma_separated(sink, delimiter), self._file, delimiter)
         self._sink, self._max_rejected, self._on_refused = sink, max_rejected, on_refused
@@ -118,7 +121,7 @@ class KeepRejected:
 
     def refuse(self, row: int, line: int, text: bytes, reasons: Iterable[str]) -> None:
         """Keep a refused row."""
-        self._split.refuse(row, line, text, reasons)
+        self._split.refuse(row, line, text, [f"{self._in_file}{reason}" for reason in reasons])
         self._on_refused(row, text)
         if self.rows_refused > self._limit:
             self._sink.discard()
@@ -137,15 +140,20 @@ class KeepRejected:
             return
         report.rejected, report.rejected_file = self.rows_refused, self._file.url
         report.reasons = {rule: n for (rule, _, severity), n in findings.groups.items() if severity == ERROR}
-        allowed = report.rows if self._max_rejected is None else allowed_of(self._max_rejected, report.rows)
-        if report.rejected > allowed:
-            raise DataError(
-                f"{report.rejected} of {report.rows} rows are invalid, and max_rejected allows {allowed:g}: nothing is "
-                f"imported. Mend them, or raise max_rejected. The rows, with their reasons: {self._file.url}. All "
-                f"findings: {url}"
-            )
+        refuse_too_many(report, self._max_rejected, url)
         level = logging.WARNING if report.rejected else logging.INFO  # those rows are not in the file
         log.log(level, "%s\nFull report: %s", findings.describe(SHOWN_FINDINGS), url)
+
+
+def refuse_too_many(report: Report, max_rejected: float | None, url: str) -> None:
+    """Raise DataError if more rows are rejected than that; all findings are at `url`."""
+    allowed = report.rows if max_rejected is None else allowed_of(max_rejected, report.rows)
+    if report.rejected > allowed:
+        raise DataError(
+            f"{report.rejected} of {report.rows} rows are invalid, and max_rejected allows {allowed:g}: nothing is "
+            f"imported. Mend them, or raise max_rejected. The rows, with their reasons: {report.rejected_file}. All "
+            f"findings: {url}"
+        )
 
 
 class SourceNumbers:

@@ -71,7 +71,7 @@ def file_rows(names: Sequence[str], open_file: Callable[[str], Opened]) -> Readi
             )
     read = _READERS.get(formats[first]) or partial(json_rows, columns=Columns(one_number=True))
     if len(names) > 1 and formats[first] == "json":
-        _refuse_rejected(names, open_file)
+        refuse_rejected(names, open_file)
     alike = None if formats[first] == "json" else _Alike(first)
     for name in names:
         # A reader is closed before its stream, whoever stops reading first.
@@ -87,7 +87,8 @@ def file_marker(name: str, open_file: Callable[[str], Opened]) -> Marker | None:
         return first_marker(decompressed(stream, name))
 
 
-def _refuse_rejected(names: Sequence[str], open_file: Callable[[str], Opened]) -> None:
+def refuse_rejected(names: Sequence[str], open_file: Callable[[str], Opened]) -> None:
+    """Raise DataError for a file of a load's rejected rows among several files."""
     for name in names:
         if file_marker(name, open_file):
             raise DataError(
