@@ -19,7 +19,7 @@ _WHAT_A_DEAD_WORKER_KEEPS = {
     # Celery leaves a message that a worker has taken to it for a day, dead or not; Airflow queues its task once more.
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "30",
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
-    # On a busy machine tasks are queued for longer than that though nobody died: by default the third time is a failure.
+    # On a busy machine tasks are queued for longer though nobody died: by default the third time is a failure.
     "AIRFLOW__SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES": "100",
 }
 
