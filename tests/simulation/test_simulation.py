@@ -39,6 +39,8 @@ def test_much_happens_in_them(worlds, what, least):
 
 
 def test_whatever_may_go_wrong_does_in_them(worlds):
+    if len(worlds) < WORLDS:
+        pytest.skip(f"this machine is slow: only {len(worlds)} worlds were lived, in which not all has to be met")
     met = sum((life.met for life in worlds), start=Counter())
     often = [name for name in TO_BE_MET if name.startswith(("fault", "move", "switch", "outcome"))]
     assert too_rare(met, often, 20) == {}  # once at least; make simulate asks for more, and for all
