@@ -36,7 +36,7 @@ from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.report.bookkeeping import kept_until_sent
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.report.visibility import Visibility, no_doubt
-from optimove_provider.loads.sharded.reservation import Reservation, reserve_again
+from optimove_provider.loads.sharded.reservation import Reservation, holder_for, reserve_again
 from optimove_provider.loads.sharded.shard import MAX_SHARDS, SHORTEST
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.freeze import OpenRows
@@ -381,16 +381,15 @@ def _cells(keys: pa.StringArray) -> pa.BinaryArray:
 
 def is_left(load: TableImport) -> bool:
     """Whether the lease is still reserved for a load, which nobody has committed then."""
-    holder = _ledger(load).read().holder
-    return holder is not None and holder.is_reserved and holder.load_id == load.load_id
+    return holder_for(_ledger(load).manifest_file, load.load_id) is not None
 
 
 def give_up_files(load: TableImport) -> None:
     """Abort what was never to be completed, and give the lease back that is reserved for the load; the report, of a
     load that failed, is filed. Its shards are of no use any more."""
     ledger, journal, report = _ledger(load), load.journal(), load.report
-    holder, staging = ledger.read().holder, load.staging
-    if holder is None or not (holder.is_reserved and holder.load_id == load.load_id):
+    holder, staging = holder_for(ledger.manifest_file, load.load_id), load.staging
+    if holder is None:
         return  # who commits has it, or nobody needs it
     planned = staging.read(_plan_path(load.load_id)) or {"files": (), "shards": 0, "plan": ""}
     staging.remove_folder(_plan_path(load.load_id))

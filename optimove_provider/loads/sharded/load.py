@@ -23,7 +23,7 @@ from optimove_provider.contract.wire.errors import OptimoveProviderError, Settin
 from optimove_provider.disk.room import at_the_end, keeping
 from optimove_provider.loads.ledger.lease import Lease
 from optimove_provider.loads.ledger.ledger import Ledger, ledger_of
-from optimove_provider.loads.ledger.manifest import CommitConflict, Holder
+from optimove_provider.loads.ledger.manifest import CommitConflict
 from optimove_provider.loads.optix.batch import BatchInDoubt, DoubtfulPuts, row_taken_before, upload_puts
 from optimove_provider.loads.optix.bisect import BisectTooLong
 from optimove_provider.loads.optix.load import begin_in_shards
@@ -33,7 +33,7 @@ from optimove_provider.loads.optix.transaction import ShardsOutdated, rows_of, w
 from optimove_provider.loads.plan.plan import Plan
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.report.visibility import Visibility
-from optimove_provider.loads.sharded.reservation import Reservation, is_reserved_for, reserve_again
+from optimove_provider.loads.sharded.reservation import Reservation, holder_for, is_reserved_for, reserve_again
 from optimove_provider.loads.sharded.shard import SHORTEST, Shard, Sharding, cut
 from optimove_provider.loads.spool.freeze import OpenRows, Spool
 from optimove_provider.loads.spool.slices import RowFiles
@@ -140,12 +140,7 @@ def is_left(client: OptixClient, staging: Staging, target: OptixTarget, load_id:
     """Whether the lease is still reserved for a load, which nobody has committed then. Where no ledger can be, none was
     planned."""
     ledger = _ledger_if_any(client, staging, target)
-    return ledger is not None and _reserved(ledger, load_id) is not None
-
-
-def _reserved(ledger: Ledger, load_id: str) -> Holder | None:
-    holder = ledger.read().holder
-    return holder if holder and holder.is_reserved and holder.load_id == load_id else None
+    return ledger is not None and holder_for(ledger.manifest_file, load_id) is not None
 
 
 def give_up(client: OptixClient, staging: Staging, target: OptixTarget, report: Report) -> bool:
@@ -155,7 +150,7 @@ def give_up(client: OptixClient, staging: Staging, target: OptixTarget, report: 
     Returns False, and does nothing, where somebody has the lease: another load, or what commits this one.
     """
     ledger, journal = _ledger(client, staging, target), Journal(staging, report.load_id)
-    holder = _reserved(ledger, report.load_id)
+    holder = holder_for(ledger.manifest_file, report.load_id)
     if holder is None:
         return False
     lease = Lease(ledger.manifest_file, holder, lambda: shards_in_doubt_for(journal))
@@ -279,7 +274,7 @@ def _one_try(client: OptixClient, journal: Journal, shard: Shard, try_number: in
     one = ShardTry(journal, shard.number, try_number)
 
     def end() -> None:
-        one.end(client.in_doubt_for(), {"requests": client.timeline.counts})
+        one.end(client.in_doubt_for())
 
     one.begin()
     with at_the_end("to write down that this try has ended", end):

@@ -76,6 +76,12 @@ class Reservation:
         return holder
 
 
+def holder_for(manifest_file: ManifestFile, load_id: str) -> Holder | None:
+    """The holder of a lease that is reserved for a load; None where it is not, or not any more."""
+    holder = manifest_file.read().holder
+    return holder if holder and holder.token == reserved_token(load_id) else None
+
+
 def is_reserved_for(manifest: Manifest, load_id: str, now: datetime) -> bool:
     """Whether the lease is reserved for a load. Raises TargetBusy while somebody else has it, this load's own next task
     included."""

@@ -5,7 +5,6 @@ says that it has ended.
 """
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from optimove_provider.clients.http.in_doubt import LASTS
 from optimove_provider.loads.state.journal import Journal
@@ -16,29 +15,21 @@ class ShardTry:
 
     def __init__(self, journal: Journal, shard: int, try_number: int) -> None:
         self._staging, self._path = journal.staging, f"{_folder(journal)}/{shard:04}-{try_number}.json"
-        self._began = journal.staging.surroundings.now()
 
     def begin(self) -> None:
         """Before the first request."""
         self._write(None)
 
-    def end(self, in_doubt_for: timedelta, told: dict[str, Any]) -> None:
-        """No more requests are made; one may still be carried out for so long. `told` is what else is to be known."""
-        self._write(self._staging.surroundings.now() + in_doubt_for, told)
+    def end(self, in_doubt_for: timedelta) -> None:
+        """No more requests are made; one may still be carried out for so long."""
+        self._write(self._staging.surroundings.now() + in_doubt_for)
 
-    def _write(self, quiet_from: datetime | None, told: dict[str, Any] | None = None) -> None:
-        quiet = quiet_from and quiet_from.isoformat()
-        self._staging.write(self._path, {"began": self._began.isoformat(), "quiet_from": quiet, **(told or {})})
+    def _write(self, quiet_from: datetime | None) -> None:
+        self._staging.write(self._path, {"quiet_from": quiet_from and quiet_from.isoformat()})
 
 
 def _folder(journal: Journal) -> str:
     return f"{journal.folder}/shards"
-
-
-def tries_of(journal: Journal) -> list[dict[str, Any]]:
-    """What is told of all tries of a load's shards."""
-    folder = _folder(journal)
-    return list(journal.staging.read_together([f"{folder}/{name}" for name in journal.staging.names(folder)]).values())
 
 
 def shards_in_doubt_for(journal: Journal) -> timedelta:
@@ -46,8 +37,10 @@ def shards_in_doubt_for(journal: Journal) -> timedelta:
     one was made."""
     if not journal.is_sharded:
         return timedelta()
-    now = journal.staging.surroundings.now()
-    return max((_left(one["quiet_from"], now) for one in tries_of(journal)), default=timedelta())
+    staging, folder = journal.staging, _folder(journal)
+    tries = staging.read_together([f"{folder}/{name}" for name in staging.names(folder)]).values()
+    now = staging.surroundings.now()
+    return max((_left(one["quiet_from"], now) for one in tries), default=timedelta())
 
 
 def _left(quiet_from: str | None, now: datetime) -> timedelta:
