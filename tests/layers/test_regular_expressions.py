@@ -47,7 +47,7 @@ def module_of(path):
 def used(path, name):
     """How a module uses one of its patterns."""
     found = set(re.findall(rf"\b{name}\.({'|'.join(CALLS)})\(", path.read_text()))
-    return found or {"match", "fullmatch", "search"}
+    return sorted(found or {"match", "fullmatch", "search"})
 
 
 def of_modules():
