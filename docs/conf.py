@@ -105,7 +105,7 @@ def leave_out(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any
 ELSEWHERE = {"changes": "CHANGELOG.md", "changing": "CHANGING.md", "benchmarks": "benchmarks/README.md"}
 """page -> the file of the repository that it shows."""
 REFERENCE = {
-    "reference/optix": ("operators.optix*", "operators.sharded"),
+    "reference/optix": ("operators.optix*", "operators.sharded", "operators.source_parts"),
     "reference/dcp": ("operators.dcp*", "operators.csv"),
     "reference/sensors": ("sensors.*",),
     "reference/notifiers": ("notifications.*",),
@@ -123,7 +123,6 @@ NOT_FOR_DAGS = {
     "operators.replay.act_for",
     "operators.optix.load_of",
     "operators.sharded.most_at_a_time",
-    "operators.sharded.refuse_to_run_alone",
     "options.Group",
 }
 """Modules of these packages, and names in their modules, that nobody's DAG imports."""

@@ -111,7 +111,7 @@ _DCP_CONNECTION = {
 
 
 _OPERATORS = {
-    _OPTIX: ["optix", "optix_expire", "sharded"],
+    _OPTIX: ["optix", "optix_expire", "sharded", "source_parts"],
     _DCP: ["dcp", "dcp_import", "dcp_sharded", "dcp_subject_access", "csv"],
 }
 _LINKS = ("LoadReportLink", "RejectedRowsLink", "VendorLink")

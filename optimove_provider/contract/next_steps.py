@@ -32,7 +32,7 @@ class NextStep(StrEnum):
     MEND_STORE = "Mend the keys of the store, or its bucket, then Clear the task"
     MEND_STAGING = "Restore the file in staging, or begin that ledger anew, as the error says; then Clear the task"
     CLEAR_GROUP = (
-        "Clear the task that plans, with those after it: that begins a new load of the whole group, which reads the "
+        "Clear the first task of the group, with all that come after it: that begins a new load, which reads the "
         "source again"
     )
     CLEAR_COMMIT = "Clear the task that commits: it goes on from what the others have sent"

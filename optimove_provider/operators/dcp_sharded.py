@@ -23,10 +23,12 @@ from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.kinds import SPAN, is_template
 from optimove_provider.links.load import LOAD_ID
 from optimove_provider.operators.dcp_import import DcpS3ImportOperator
-from optimove_provider.operators.sharded import LOAD, RESERVED_FOR, most_at_a_time, refuse_to_run_alone
+from optimove_provider.operators.sharded import LOAD, RESERVED_FOR, WORKERS, most_at_a_time
 from optimove_provider.tasks.deferral import Waiting, as_timedelta, task_of
 from optimove_provider.tasks.failures import airflow_failures
 from optimove_provider.tasks.sources import open_file, open_rows, source_names
+from optimove_provider.tasks.task_states import refuse_to_run_alone
+from optimove_provider.tasks.templates import ToldOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -130,7 +132,7 @@ class DcpPlanFilesOperator(_ShardedImportOperator):
     def execute(self, context: "Context") -> list[dict[str, Any]]:  # type: ignore[override]  # shards, no account
         """Return the shards."""
         with airflow_failures():
-            refuse_to_run_alone(self, context, DcpCommitFilesOperator)
+            refuse_to_run_alone(self, context, "planned")
         found: list[dict[str, Any]] = super().execute(context)["shards"]
         return found
 
@@ -207,7 +209,7 @@ class DcpUploadFilesOperator(_WithoutReport):
         return FilesShard.from_json(self.shard)
 
 
-class DcpCommitFilesOperator(_ShardedImportOperator):
+class DcpCommitFilesOperator(ToldOperator, _ShardedImportOperator):
     """Judge what the uploads of an import have found as one load, and complete all of its files; with `wait`, wait
     until they are imported. No file is completed before every row of all files was checked and sent.
 
@@ -218,6 +220,7 @@ class DcpCommitFilesOperator(_ShardedImportOperator):
     :param planned: what the plan tells of its load: `plan.output["load"]`.
     """
 
+    told_fields = ("planned",)
     template_fields: Sequence[str] = (*DcpS3ImportOperator.template_fields, "planned")
 
     def __init__(self, *, planned: Any, **kwargs: Any) -> None:
@@ -240,7 +243,7 @@ class DcpCommitFilesOperator(_ShardedImportOperator):
         commit_files(load)
 
 
-class DcpGiveUpFilesOperator(_WithoutReport):
+class DcpGiveUpFilesOperator(ToldOperator, _WithoutReport):
     """Abort what was uploaded of an import, and give back the lease, where nothing has committed it: the last task of a
     group, which runs however the others ended. Of a load that was committed nothing is left to do.
 
@@ -249,6 +252,7 @@ class DcpGiveUpFilesOperator(_WithoutReport):
     :param planned: what the plan tells of its load: `plan.output["load"]`.
     """
 
+    told_fields = ("planned",)
     template_fields: Sequence[str] = (*DcpS3ImportOperator.template_fields, "planned")
 
     def __init__(self, *, planned: Any, **kwargs: Any) -> None:
@@ -297,7 +301,7 @@ def import_in_shards(
         send = DcpUploadFilesOperator.partial(
             task_id="upload",
             reserved_for=reserved_for,
-            max_active_tis_per_dagrun=most_at_a_time(workers),
+            max_active_tis_per_dagrun=most_at_a_time("workers", WORKERS, workers),
             **upload,
             **task,
         ).expand(shard=plan.output)

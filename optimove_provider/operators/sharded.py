@@ -11,28 +11,32 @@ that all of them see.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from inspect import signature
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, TaskGroup, XComArg
+from airflow.providers.common.compat.sdk import AirflowSkipException, TaskGroup, XComArg
 
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.hooks.optix import OptixHook
-from optimove_provider.kinds import SPAN, TTL_SECONDS, is_template, whole_number
+from optimove_provider.kinds import SPAN, TTL_SECONDS, Kind, is_template, whole_number
 from optimove_provider.links.load import LOAD_ID, LoadReportLink
 from optimove_provider.operators.optix import OptixUploadOperator, load_of
+from optimove_provider.operators.source_parts import PARTS, READERS, OptixListPartsOperator, OptixReadPartOperator
 from optimove_provider.options import Sending
 from optimove_provider.tasks.deferral import Waiting, WaitingOperator, begun_report, task_of
 from optimove_provider.tasks.failures import airflow_failures
 from optimove_provider.tasks.staging import resume_load, staging
-from optimove_provider.tasks.task_states import has_ended
+from optimove_provider.tasks.task_states import refuse_to_run_alone
+from optimove_provider.tasks.templates import ToldOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from optimove_provider.loads.optix.options import OptixTarget
+    from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
     from optimove_provider.loads.sharded.shard import Shard
 
 LOAD = "load"
@@ -42,7 +46,7 @@ WORKERS = whole_number(1, most=1024)
 RESERVED_FOR = timedelta(hours=1)
 
 
-class OptixPlanOperator(OptixUploadOperator):
+class OptixPlanOperator(ToldOperator, OptixUploadOperator):
     """Plan a load that several workers send: read the source, compare, judge guards and `max_rejected` over all rows,
     and cut what has to be sent into shards. Nothing is sent.
 
@@ -58,9 +62,18 @@ class OptixPlanOperator(OptixUploadOperator):
     :param workers: how many shards are sent at a time.
     :param reserved_for: how long other loads wait for a shard that says nothing, as while it is queued: a timedelta or
         seconds. Each request of a shard moves the deadline on.
+    :param parts: what `OptixListPartsOperator` tells of its load, `parts.output["parts"]`, where other tasks have read
+        the source; None, and it is read here.
     """
 
-    template_fields: Sequence[str] = (*OptixUploadOperator.template_fields, "shards", "workers", "reserved_for")
+    told_fields = ("parts",)
+    template_fields: Sequence[str] = (
+        *OptixUploadOperator.template_fields,
+        "shards",
+        "workers",
+        "reserved_for",
+        "parts",
+    )
     checked = MappingProxyType(
         {**OptixUploadOperator.checked, "shards": SHARDS, "workers": WORKERS, "reserved_for": SPAN}
     )
@@ -71,18 +84,35 @@ class OptixPlanOperator(OptixUploadOperator):
         shards: int | None = None,
         workers: int = 4,
         reserved_for: timedelta | float = RESERVED_FOR,
+        parts: Any = None,
         **kwargs: Any,
     ) -> None:
         self.shards = shards
         self.workers = workers
         self.reserved_for = reserved_for
+        self.parts = parts
+        self._reads = parts is None
         super().__init__(**kwargs)
+
+    def check_together(self) -> None:
+        """Raise SettingsError also for what is only known where one task reads."""
+        super().check_together()
+        if self.parts is not None and self.limit is not None and not is_template(self.limit):
+            raise SettingsError(f"limit={self.limit}: which rows are the first is known in one pass: leave readers=1")
 
     def execute(self, context: "Context") -> list[dict[str, Any]]:  # type: ignore[override]  # shards, no account
         """Return the shards."""
         with airflow_failures():
-            refuse_to_run_alone(self, context, OptixCommitOperator)
-        found: list[dict[str, Any]] = super().execute(context)["shards"]
+            refuse_to_run_alone(self, context, "planned")
+        if self._reads:
+            found: list[dict[str, Any]] = super().execute(context)["shards"]
+            return found
+        self.read_rendered()
+        if not self.parts:
+            raise AirflowSkipException("nothing was read, as the task that lists the source was skipped")
+        with airflow_failures():
+            resume_load(self.staging(), self.parts["load_id"])
+        found = self.take_turn(context, self.parts["load_id"])["shards"]
         return found
 
     def resume(self, context: "Context", event: Any, waiting: dict[str, Any]) -> list[dict[str, Any]]:  # type: ignore[override]
@@ -95,16 +125,30 @@ class OptixPlanOperator(OptixUploadOperator):
         from optimove_provider.loads.optix.load import plan
         from optimove_provider.loads.sharded.load import plan_shards
         from optimove_provider.loads.sharded.shard import Sharding
+        from optimove_provider.loads.sharded.source_parts import opened_parts, remove_parts
 
         context["ti"].xcom_push(LOAD, {"load_id": waiting.load_id})  # before the lease can be anybody's
         with load_of(self, context, waiting) as what:
+            if self.parts:
+                what = what._replace(rows=partial(opened_parts, what.place, waiting.load_id, self.parts["listing"]))
             if self.dry_run:
                 plan(*what, self.upload_options())
                 context["ti"].xcom_push(LOAD, {"load_id": waiting.load_id, "planned": what.report.result(what.place)})
                 return {"shards": []}
             sharding = Sharding(self.shards, self.workers, _span(self.reserved_for))
             found = plan_shards(*what, self.upload_options(), sharding, context["ti"].try_number, waiting.waited)
+            if self.parts:
+                remove_parts(what.place, waiting.load_id)
         return {"shards": [shard.as_json() for shard in found]}
+
+    def upload_options(self) -> "UploadOptions":
+        """The same; rows that others have read are as old as the time when these began."""
+        from optimove_provider.loads.sharded.source_parts import opened_at
+
+        options = super().upload_options()
+        if not self.parts:
+            return options
+        return replace(options, read_from=opened_at(self.staging(), self.parts["load_id"], self.parts["listing"]))
 
 
 class OptixSendShardOperator(WaitingOperator):
@@ -201,7 +245,7 @@ class OptixSendShardOperator(WaitingOperator):
         return Shard.from_json(self.shard)
 
 
-class OptixCommitOperator(OptixUploadOperator):
+class OptixCommitOperator(ToldOperator, OptixUploadOperator):
     """Complete the batch of a load that several workers have sent, and enter it into the ledger: all rows become
     visible, or none. What has no answer yet is sent first.
 
@@ -213,6 +257,7 @@ class OptixCommitOperator(OptixUploadOperator):
     :param planned: what the plan tells of its load: `plan.output["load"]`.
     """
 
+    told_fields = ("planned",)
     template_fields: Sequence[str] = (*OptixUploadOperator.template_fields, "planned")
 
     def __init__(self, *, planned: Any, **kwargs: Any) -> None:
@@ -241,19 +286,21 @@ class OptixCommitOperator(OptixUploadOperator):
         return what.report.result(what.place)
 
 
-class OptixGiveUpOperator(BaseOperator):
+class OptixGiveUpOperator(ToldOperator):
     """Give back the lease of a load that was planned and that nothing has committed: the last task of a group, which
     runs however the others ended. Of a load that was committed nothing is left to do.
 
     :param planned: what the plan tells of its load: `plan.output["load"]`.
+    :param parts: what `OptixListPartsOperator` tells of it, where there is one: the report of a load whose source could
+        not be read is filed, too.
     :param data_connection_uuid: where the rows were to go.
     :param primary_key: the column that holds the key.
     :param key_type: as the plan has it.
     :param optix_conn_id: the connection to Opti-X.
     """
 
-    template_fields: Sequence[str] = ("planned", "data_connection_uuid", "primary_key", "optix_conn_id")
-    ttl_seconds = None
+    told_fields = ("planned", "parts")
+    template_fields: Sequence[str] = ("planned", "parts", "data_connection_uuid", "primary_key", "optix_conn_id")
 
     def __init__(
         self,
@@ -261,12 +308,14 @@ class OptixGiveUpOperator(BaseOperator):
         planned: Any,
         data_connection_uuid: str,
         primary_key: str,
+        parts: Any = None,
         key_type: str = "string",
         optix_conn_id: str = OptixHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.planned = planned
+        self.parts = parts
         self.data_connection_uuid = data_connection_uuid
         self.primary_key = primary_key
         self.key_type = key_type
@@ -275,14 +324,19 @@ class OptixGiveUpOperator(BaseOperator):
     def execute(self, context: "Context") -> bool:
         """Return whether there was anything to give up."""
         from optimove_provider.loads.sharded.load import give_up, is_left
+        from optimove_provider.loads.sharded.source_parts import give_up_reading
 
-        if not self.planned:
+        known = self.planned or self.parts
+        if not known:
             return False
         with airflow_failures(), OptixHook(self.optix_conn_id).get_conn() as client:
-            target, place, load_id = _target(self), staging(), self.planned["load_id"]
+            target, place, load_id = _target(self), staging(), known["load_id"]
+            named = client.settings.target("optix", target.data_connection_uuid)
+            if not self.planned:
+                give_up_reading(place, load_id, begun_report(context, place, load_id, named, "full"))
+                return True
             if not is_left(client, place, target, load_id):
                 return False
-            named = client.settings.target("optix", target.data_connection_uuid)
             return give_up(client, place, target, begun_report(context, place, load_id, named, "full"))
 
 
@@ -292,6 +346,9 @@ def sync_in_shards(
     shards: int | None = None,
     workers: int = 4,
     reserved_for: timedelta | float = RESERVED_FOR,
+    readers: int = 1,
+    shard_by: str | None = None,
+    shard_bounds: Sequence[Any] | None = None,
     task: Mapping[str, Any] = MappingProxyType({}),
     **upload: Any,
 ) -> TaskGroup:
@@ -301,24 +358,36 @@ def sync_in_shards(
     come after. At the end `give_up`, a teardown, returns the lease of a load that failed for good. A task to be mapped
     costs about a second, so a shard should be minutes of work.
 
+    With several readers there are two tasks more, `parts -> read (mapped)`, before the others: they read the source
+    side by side.
+
     :param group_id: the group's id, with which the ids of its tasks begin.
     :param shards: into how many shards, from 1 to 1024; None for one each million rows, and a multiple of `workers`.
     :param workers: how many shards are sent at a time.
     :param reserved_for: how long other loads wait for a shard that says nothing, as while it is queued.
+    :param readers: how many tasks read the source, each a part of its files, of the row groups of Parquet files, or of
+        a query; 1 for the one that plans.
+    :param shard_by: with several readers of a query, the column whose ranges they read: best the primary key.
+    :param shard_bounds: where the ranges meet, if that is no column of whole numbers.
     :param task: what every task of the group is given besides: retries, pool, queue, executor_config, ...
     :param upload: the parameters of `OptixUploadOperator`.
     """
     _refuse_those_of_tasks(upload)
     shared = {name: upload[name] for name in _SHARED if name in upload}
     sends = {name: upload[name] for name in _OF_SENDING if name in upload}
+    at_a_time = most_at_a_time("readers", READERS, readers)
+    if at_a_time == 1 and (shard_by or shard_bounds):
+        raise SettingsError("shard_by= and shard_bounds= are for several readers: give readers=, how many")
+    cut = {"readers": readers, "shard_by": shard_by, "shard_bounds": shard_bounds}
     with TaskGroup(group_id) as group:
+        read, told = _readers(upload, task, cut) if at_a_time > 1 else (None, {})
         plan = OptixPlanOperator(
-            task_id="plan", shards=shards, workers=workers, reserved_for=reserved_for, **upload, **task
+            task_id="plan", shards=shards, workers=workers, reserved_for=reserved_for, **told, **upload, **task
         )
         send = OptixSendShardOperator.partial(
             task_id="send",
             reserved_for=reserved_for,
-            max_active_tis_per_dagrun=most_at_a_time(workers),
+            max_active_tis_per_dagrun=most_at_a_time("workers", WORKERS, workers),
             **shared,
             **sends,
             **task,
@@ -326,15 +395,30 @@ def sync_in_shards(
         # Said here, where no `default_args` are heard: it runs also where no shard was needed.
         rule = {"trigger_rule": "none_failed", **task}
         commit = OptixCommitOperator(task_id="commit", planned=XComArg(plan, key=LOAD), **upload, **rule)
-        give_up = OptixGiveUpOperator(task_id="give_up", planned=XComArg(plan, key=LOAD), **shared, **task)
+        give_up = OptixGiveUpOperator(task_id="give_up", planned=XComArg(plan, key=LOAD), **told, **shared, **task)
         plan >> send >> commit >> give_up.as_teardown()
         send >> give_up  # `commit` is over as soon as one shard has failed, while others still send
+        if read:
+            read >> plan
+            read >> give_up
     group.account = commit.output  # type: ignore[attr-defined]  # for what comes after
     return group
 
 
+def _readers(upload: Mapping[str, Any], task: Mapping[str, Any], cut: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The tasks that read the source side by side: the last of them, and what those after it have to know."""
+    reads = {name: upload[name] for name in _OF_READING if name in upload}
+    lists = {name: upload[name] for name in (*_SHARED, "source", "on_removed") if name in upload}
+    parts = OptixListPartsOperator(task_id="parts", **lists, **reads, **cut, **task)
+    read = OptixReadPartOperator.partial(
+        task_id="read", max_active_tis_per_dagrun=cut["readers"], **reads, **task
+    ).expand(part=parts.output)
+    return read, {"parts": XComArg(parts, key=PARTS)}
+
+
 _SHARED = ("data_connection_uuid", "primary_key", "key_type", "optix_conn_id")
 _OF_SENDING = ("ttl_seconds", "sending", "lock_timeout")
+_OF_READING = ("sql", "sql_conn_id", "parameters", "window", "window_grain", "window_lookback")
 
 
 def _refuse_those_of_tasks(upload: Mapping[str, Any]) -> None:
@@ -347,35 +431,19 @@ def _refuse_those_of_tasks(upload: Mapping[str, Any]) -> None:
         )
 
 
-def refuse_to_run_alone(plan: BaseOperator, context: "Context", commit: type[BaseOperator]) -> None:
-    """A new load is of no use to shards and to a commit of the old one that do not run again."""
-    after = plan.get_flat_relatives(upstream=False)
-    commits = [one for one in after if isinstance(one, commit) and _may_commit_of(one, plan)]
-    if ended := [one.task_id for one in commits if has_ended(context, one.task_id)]:
-        raise SettingsError(
-            f"{plan.task_id} was cleared, and {', '.join(ended)} was not: a new load would be planned, and nothing "
-            "of it sent. Nothing was done. Clear this task with all that comes after it (Downstream)"
-        )
-
-
-def _may_commit_of(commit: BaseOperator, plan: BaseOperator) -> bool:
-    """Whether a task commits what the other one plans, or nobody can tell."""
-    of = getattr(getattr(commit, "planned", None), "operator", None)
-    return of is None or of.task_id == plan.task_id
-
-
-def most_at_a_time(workers: Any) -> int:
+def most_at_a_time(name: str, kind: Kind, given: Any) -> int:
     """What the scheduler has to know, so that no template can say it. Raises SettingsError."""
-    if is_template(workers):
-        raise SettingsError(f"workers={workers!r:.200}: expected {WORKERS.expected}, no template")
-    most: int = WORKERS.literal("workers", workers)
+    if is_template(given):
+        raise SettingsError(f"{name}={given!r:.200}: expected {kind.expected}, no template")
+    most: int = kind.literal(name, given)
     return most
 
 
 def _target(operator: OptixSendShardOperator | OptixGiveUpOperator) -> "OptixTarget":
     from optimove_provider.loads.optix.options import OptixTarget
 
-    return OptixTarget(operator.data_connection_uuid, operator.primary_key, operator.key_type, operator.ttl_seconds)
+    ttl_seconds = getattr(operator, "ttl_seconds", None)
+    return OptixTarget(operator.data_connection_uuid, operator.primary_key, operator.key_type, ttl_seconds)
 
 
 def _span(given: timedelta | float) -> timedelta:

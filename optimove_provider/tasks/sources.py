@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
     from airflow.sdk import ObjectStoragePath
 
+    from optimove_provider.records.read.parquet_files import Footer
+    from optimove_provider.records.read.parts import Part
     from optimove_provider.records.read.sources import Rows
     from optimove_provider.records.rejected_lines import Marker
 
@@ -64,6 +66,83 @@ def open_rows(
             yield rows
     else:
         yield sources.list_batches(cast("Sequence[Mapping[str, Any]]", source))
+
+
+def source_parts(
+    source: Source | None,
+    sql: str | None,
+    sql_conn_id: str | None,
+    parameters: Any,
+    count: int,
+    shard_by: str | None = None,
+    bounds: Sequence[Any] | None = None,
+) -> "list[Part]":
+    """The parts of a source that so many tasks can read, or fewer. Of a query they are ranges of the column `shard_by`,
+    which meet at the `bounds`, or are about as wide. Raises SettingsError, DataError.
+    """
+    from optimove_provider.records.read import parts
+
+    if sql is not None:
+        found = parts.check_bounds(bounds) if bounds else _bounds(sql, sql_conn_id, parameters, count, shard_by or "")
+        return parts.parts_of_query(shard_by or "", found)
+    names = source_names(source or [])
+    if not names:
+        raise SettingsError("source= is a list of rows, which one task reads: leave readers=1")
+    return parts.parts_of_files(_sizes(names), _footers(names) if len(names) < count else {}, count)
+
+
+def _bounds(sql: str, sql_conn_id: str | None, parameters: Any, count: int, shard_by: str) -> list[int]:
+    from optimove_provider.records.read import parts
+
+    with _executed(database(str(sql_conn_id)), parts.extent_query(sql, shard_by), parameters) as cursor:
+        low, high = cursor.fetchone()
+    return parts.bounds_between(low, high, count, shard_by)
+
+
+def _sizes(names: Sequence[str]) -> dict[str, int]:
+    """The bytes of files. Raises DataError for one that is not there."""
+    from airflow.sdk import ObjectStoragePath
+
+    found: dict[str, int] = {}
+    for name in names:
+        try:
+            found[name] = int(ObjectStoragePath(name).stat().st_size or 0)
+        except FileNotFoundError:
+            raise DataError(
+                f"source {name!r} is not there: check the path, and the connection that its URL names"
+            ) from None
+    return found
+
+
+def _footers(names: Sequence[str]) -> "dict[str, Footer]":
+    """What the ends of Parquet files say; nothing of files of another format."""
+    from optimove_provider.records.files import format_of
+    from optimove_provider.records.read.parquet_files import parquet_footer
+
+    if any(format_of(name) != "parquet" for name in names):
+        return {}
+    found: dict[str, Footer] = {}
+    for name in names:
+        with open_file(name) as stream:
+            found[name] = parquet_footer(stream, name)
+    return found
+
+
+@contextmanager
+def open_part(part: "Part", sql: str | None, sql_conn_id: str | None, parameters: Any = None) -> Iterator["Rows"]:
+    """The rows of a part of a source, as a stream. Whoever takes them should be quick: a query goes on meanwhile."""
+    from optimove_provider.records.read import sources
+    from optimove_provider.records.read.parts import restricted
+
+    if part.groups:
+        with closing(sources.row_groups(part.files[0], open_file, range(*part.groups), part.footer)) as rows:
+            yield rows
+    elif part.files:
+        with open_rows(part.files, None, None) as rows:
+            yield rows
+    else:
+        with _executed(database(str(sql_conn_id)), restricted(str(sql), part.where), parameters) as cursor:
+            yield sources.cursor_batches(cursor)
 
 
 def rejected_marker(source: Source | None) -> "Marker | None":

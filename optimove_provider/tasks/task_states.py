@@ -1,7 +1,11 @@
 """What Airflow says of other tasks of the same run."""
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from optimove_provider.contract.wire.errors import SettingsError
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -20,3 +24,21 @@ def has_ended(context: "Context", task_id: str) -> bool:
         log.info("Airflow does not tell the state of %s: %s", task_id, error)
         return False
     return str(found.get(ti.run_id, {}).get(task_id)) in _ENDED
+
+
+def refuse_to_run_alone(first: BaseOperator, context: "Context", told: str) -> None:
+    """A new load is of no use to those tasks of its group that worked on the old one, and do not run again: those which
+    are given, as `told`, what this task tells of its load. Raises SettingsError; not for a teardown."""
+    after = first.get_flat_relatives(upstream=False)
+    bound = [one for one in after if not one.is_teardown and _may_be_of(getattr(one, told, None), first)]
+    if ended := [one.task_id for one in bound if has_ended(context, one.task_id)]:
+        raise SettingsError(
+            f"{first.task_id} was cleared, and {', '.join(ended)} was not: a new load would be begun, and nothing of "
+            "it sent. Nothing was done. Clear this task with all that comes after it (Downstream)"
+        )
+
+
+def _may_be_of(told: Any, first: BaseOperator) -> bool:
+    """Whether a task is given what the other one tells, or nobody can tell."""
+    of = getattr(told, "operator", None)
+    return told is not None and (of is None or of.task_id == first.task_id)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from airflow.providers.common.compat.sdk import BaseOperator, XComArg
+from airflow.providers.common.compat.sdk import BaseOperator, XComArg, XComNotFound
 
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.tasks.failures import airflow_failures
@@ -87,6 +87,28 @@ class DataOperator(BaseOperator):
     def _looks_like_file(self, value: Any) -> TypeGuard[str]:
         """Whether Airflow would take it for the name of a file."""
         return isinstance(value, str) and value.endswith(tuple(self.template_ext))
+
+
+class ToldOperator(BaseOperator):
+    """An operator that is given what others tell of a load, in its `told_fields`; None from those that have not run, or
+    did not come so far. Airflow fails a task whose field names an XCom that is not there, unless it is a result."""
+
+    told_fields: tuple[str, ...] = ()
+
+    def render_template(
+        self,
+        content: Any,
+        context: "Context",
+        jinja_env: "jinja2.Environment | None" = None,
+        seen_oids: set[int] | None = None,
+    ) -> Any:
+        """Render as Airflow does; what nobody has told is None."""
+        try:
+            return super().render_template(content, context, jinja_env, seen_oids)
+        except XComNotFound:
+            if any(content is getattr(self, name) for name in self.told_fields):
+                return None
+            raise
 
 
 def _has_rows(value: Any) -> bool:

@@ -12,7 +12,7 @@ WIDER = {
     "optimove_provider/contract/dcp": 11,
     "optimove_provider/demo": 11,
     "optimove_provider/loads/optix": 11,
-    "optimove_provider/operators": 11,
+    "optimove_provider/operators": 12,
 }
 """Folders that may hold more, and how many."""
 OF_NO_FOLDER = {"backfill", "cli", "compose", "dags", "data", "docs", "endurance", "formats", "layers", "loads/crash"}

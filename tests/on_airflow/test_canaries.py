@@ -20,12 +20,22 @@ from optimove_provider.emulator import API_KEY, BRAND_KEY, TOKEN
 from optimove_provider.emulator.model.faults import Fault
 from optimove_provider.emulator.model.switches import Switches
 from optimove_provider.hooks.dcp import DcpHook
-from optimove_provider.operators import csv, dcp, dcp_import, dcp_subject_access, optix, optix_expire
+from optimove_provider.operators import (
+    csv,
+    dcp,
+    dcp_import,
+    dcp_sharded,
+    dcp_subject_access,
+    optix,
+    optix_expire,
+    sharded,
+    source_parts,
+)
 from optimove_provider.sensors.dcp import DcpProfileSensor, DcpUploadSensor
 from optimove_provider.triggers.dcp import DcpUploadTrigger
 from tests.conftest import HOME
 from tests.support.operators import OPERATORS
-from tests.support.running import run
+from tests.support.running import context, run
 
 pytestmark = pytest.mark.any_version
 
@@ -123,9 +133,51 @@ def work(emulator, change_connection, monkeypatch):
             "max_failed_polls": 0,
         },
     }
+    arguments |= in_shards(service)
     assert set(OPERATORS) == set(arguments)
     canaries = [API_KEY, BRAND_KEY, TOKEN, HISTORY, IN_URL, PROXY, known.aws_access_key, known.aws_secret_key, REST]
     return arguments, canaries, url
+
+
+def in_shards(service):
+    """The operators of loads in shards, each with a load of its own that has come so far."""
+    file = HOME / "shards.csv"
+    file.write_text("customerId,age\n" + "".join(f"{row},{row % 99}\n" for row in range(12_000)))
+
+    def to_optix(name):
+        connection = run(optix.OptixCreateConnectionOperator(task_id="a", name=name, primary_key="customerId"))
+        return {"data_connection_uuid": connection, "primary_key": "customerId"}
+
+    def to_table(name):
+        table = run(dcp.DcpCreateTableOperator(task_id="a", service_id=service, name=name, keyfield_locator_type="uid"))
+        run(dcp.DcpRegisterAttributesOperator(task_id="a", table_id=table, attributes={"age": "long"}))
+        return {"table_id": table, "source": str(file)}
+
+    def told(kind, key="load", **arguments):
+        plan = kind(task_id="a", **arguments)
+        told = context(plan)
+        return plan.execute(told), told["ti"].pushed[key]
+
+    sent, committed, given_up, listed = map(to_optix, ("sent", "committed", "given up", "listed"))
+    uploaded, completed, aborted = map(to_table, ("uploaded", "completed", "aborted"))
+    source = {"source": str(file)}
+    (shard, *_), _ = told(sharded.OptixPlanOperator, **sent, **source)
+    (files, *_), _ = told(dcp_sharded.DcpPlanFilesOperator, **uploaded)
+    (part, *_), _ = told(source_parts.OptixListPartsOperator, "parts", **listed, **source)
+    plans = [told(sharded.OptixPlanOperator, **to, **source)[1] for to in (committed, given_up)]
+    files_plans = [told(dcp_sharded.DcpPlanFilesOperator, **to)[1] for to in (completed, aborted)]
+    return {
+        sharded.OptixPlanOperator: {**to_optix("planned"), **source},
+        sharded.OptixSendShardOperator: {**sent, "shard": shard},
+        sharded.OptixCommitOperator: {**committed, **source, "planned": plans[0]},
+        sharded.OptixGiveUpOperator: {**given_up, "planned": plans[1]},
+        source_parts.OptixListPartsOperator: {**listed, **source},
+        source_parts.OptixReadPartOperator: {"part": part},
+        dcp_sharded.DcpPlanFilesOperator: to_table("planned"),
+        dcp_sharded.DcpUploadFilesOperator: {**uploaded, "shard": files},
+        dcp_sharded.DcpCommitFilesOperator: {**completed, "planned": files_plans[0]},
+        dcp_sharded.DcpGiveUpFilesOperator: {**aborted, "planned": files_plans[1]},
+    }
 
 
 def everything(kind, arguments):
@@ -166,14 +218,6 @@ def told(canaries):
     return " ".join([*(encode(one) for one in canaries[:4] + canaries[6:] for encode in ENCODERS), *named])
 
 
-OPTIX = (
-    optix.OptixCreateConnectionOperator,
-    optix.OptixUploadOperator,
-    optix.OptixUpdateOperator,
-    optix_expire.OptixExpireOperator,
-)
-
-
 def bare(keys):
     return " ".join(encode(one) for one in keys for encode in ENCODERS)
 
@@ -195,7 +239,7 @@ def test_no_secret_is_left_behind(emulator, work, caplog, capfd):
         for kind, own in arguments.items():
             emulator.state.faults.answers.clear()
             if trouble:
-                sent = canaries[:2] + canaries[5:6] if kind in OPTIX else canaries[2:]
+                sent = canaries[:2] + canaries[5:6] if kind.__name__.startswith("Optix") else canaries[2:]
                 emulator.state.faults.order(Fault(times=99, **trouble(told(sent))))
             texts += everything(kind, own)
         texts += [DcpHook().test_connection()[1]]

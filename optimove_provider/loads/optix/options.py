@@ -47,7 +47,8 @@ class UploadOptions:
 
     `source_is`: a "snapshot" has every key that is to be there, a "delta" some of them. `generation` is the instant
     that the rows stand for, if that is earlier than the one at which the source is opened; `opened` when they were read
-    for the first time, if they are sent again. `nulls`: "omit" leaves a null field out,
+    for the first time, if they are sent again; `read_from` since when others have read the source, whose rows a load
+    takes. `nulls`: "omit" leaves a null field out,
     "null" sends it, "refuse" rejects the row. `max_rejected`: how many rows may be rejected, or which share of all rows
     if it is below 1. `expected_plan` is the digest of the one plan that may be carried out. `dry_run` is
     set by `load.plan`. `all_may_be_bad`: each row may be refused in the same words, since each was before: that is no
@@ -66,6 +67,7 @@ class UploadOptions:
     guards: Guards = field(default_factory=Guards)
     generation: datetime | None = None
     opened: datetime | None = None
+    read_from: datetime | None = None
     expected_plan: str | None = None
     dry_run: bool = False
     all_may_be_bad: bool = False
@@ -91,7 +93,7 @@ class UploadOptions:
     @property
     def stands_for(self) -> StandsFor:
         """How old the rows are, if they are older than now."""
-        return self.generation, self.opened
+        return self.generation, self.opened or self.read_from
 
     def frozen(self, load_id: str, spool: Spool, age: Age, stamp: str = "") -> PlanInput:
         """The frozen rows of a load and their stamp, as a plan wants them. Where a row's key cannot be told, nothing

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from optimove_provider.clients.optix import OptixClient
@@ -55,6 +55,12 @@ class ShardTooLate(OptimoveProviderError):
     """The task that commits has gone on without the shard."""
 
     then = NextStep.CLEAR_COMMIT
+
+
+def reading_begins(client: OptixClient, staging: Staging, target: OptixTarget) -> datetime:
+    """The time, as the ledger of a target knows it: rows that are read from now on are newer than what stands there."""
+    ledger = _ledger_if_any(client, staging, target)
+    return ledger.now if ledger else staging.surroundings.now()
 
 
 def plan_shards(

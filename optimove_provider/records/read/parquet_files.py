@@ -1,8 +1,10 @@
 """The rows of Parquet files, with the types that the file says, counted against its footer."""
 
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from typing import BinaryIO
+from hashlib import blake2b
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -29,11 +31,27 @@ _OFF = (2**64 // 10**9, 2**64 // 10**9 + 1)
 _NO_UNIT = "an INT96 instant that neither microseconds nor nanoseconds hold: cast the column to TIMESTAMP"
 
 
-def parquet_rows(stream: BinaryIO, name: str) -> Reading:
-    """The rows of a Parquet file; the first batch is empty. Raises DataError for another or a damaged file, and if it
-    gives another number of rows than its footer says."""
+def parquet_rows(stream: BinaryIO, name: str, groups: range | None = None) -> Reading:
+    """The rows of a Parquet file, or of some of its row groups; the first batch is empty. Raises DataError for another
+    or a damaged file, and if it gives another number of rows than its footer says."""
     with damage(name, "Parquet"):
-        yield from _File(stream, name).rows()
+        yield from _File(stream, name).rows(groups)
+
+
+class Footer(NamedTuple):
+    """The bytes of each row group of a file, and what tells the footer from that of any other file."""
+
+    group_bytes: Sequence[int]
+    digest: str
+
+
+def parquet_footer(stream: BinaryIO, name: str) -> Footer:
+    """What the end of a Parquet file says. Raises DataError for another or a damaged file."""
+    with damage(name, "Parquet"), pq.ParquetFile(stream) as file:
+        found, written = file.metadata, io.BytesIO()
+        found.write_metadata_file(written)
+    sizes = [found.row_group(number).total_byte_size for number in range(found.num_row_groups)]
+    return Footer(sizes, blake2b(written.getbuffer(), digest_size=16).hexdigest())
 
 
 class _File:
@@ -51,7 +69,7 @@ class _File:
             page_checksum_verification=True,
         )
 
-    def rows(self) -> Rows:
+    def rows(self, groups: range | None) -> Rows:
         with ExitStack() as opened:
             file = opened.enter_context(self._open(_UNITS[0]))
             names = checked_names(file.schema_arrow, self._name)
@@ -59,12 +77,13 @@ class _File:
             odd = _int96_columns(file, names)
             files = [file, *(opened.enter_context(self._open(unit)) for unit in _UNITS[1:] if odd)]
             yield empty_batch(file.schema_arrow.remove_metadata())
-            before = 0
-            for group in range(file.num_row_groups):
+            before, counted = 0, range(file.num_row_groups) if groups is None else groups
+            for group in counted:
                 for batch in self._group(files, group, odd):
                     before += batch.num_rows
                     yield from _exact(batch, odd) if odd else small_batches(batch)
-            self._check_count(file.metadata.num_rows, before)
+            if groups is None:
+                self._check_count(file.metadata.num_rows, before)
 
     def _group(self, files: Sequence[pq.ParquetFile], group: int, odd: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """The rows of a row group. Over several at once, Arrow keeps in memory what it has read of all.

@@ -22,7 +22,7 @@ from optimove_provider.records.read.cursors import cursor_rows as cursor_batches
 from optimove_provider.records.read.cursors import opened_cursor, rows_read_ahead
 from optimove_provider.records.read.drivers.refusals import refusals
 from optimove_provider.records.read.json_lines import first_marker, json_rows
-from optimove_provider.records.read.parquet_files import parquet_rows
+from optimove_provider.records.read.parquet_files import parquet_footer, parquet_rows
 from optimove_provider.records.read.typed_columns import Columns
 from optimove_provider.records.read.values import is_unicode, shown_value
 from optimove_provider.records.rejected_lines import Marker
@@ -72,11 +72,24 @@ def file_rows(names: Sequence[str], open_file: Callable[[str], Opened]) -> Readi
     read = _READERS.get(formats[first]) or partial(json_rows, columns=Columns(one_number=True))
     if len(names) > 1 and formats[first] == "json":
         refuse_rejected(names, open_file)
-    alike = None if formats[first] == "json" else _Alike(first)
+    alike = Alike.of_files(names)
     for name in names:
         # A reader is closed before its stream, whoever stops reading first.
         with open_file(name) as stream, closing(read(decompressed(stream, name), name)) as rows:
             yield from alike.of(name, rows) if alike else rows
+
+
+def row_groups(name: str, open_file: Callable[[str], Opened], groups: range, footer: str) -> Reading:
+    """The rows of some row groups of a Parquet file, whose footer was listed under that digest. Raises DataError."""
+    with open_file(name) as stream:
+        if parquet_footer(stream, name).digest != footer:
+            raise DataError(
+                f"source {name!r} was written anew since its row groups were listed, and others may have been read "
+                "before: nothing of it is sent. Clear the whole group, which lists them again"
+            )
+        stream.seek(0)
+        with closing(parquet_rows(stream, name, groups)) as rows:
+            yield from rows
 
 
 def file_marker(name: str, open_file: Callable[[str], Opened]) -> Marker | None:
@@ -104,8 +117,13 @@ _READERS: Mapping[str, Callable[[BinaryIO, str], Reading]] = {
 }
 
 
-class _Alike:
+class Alike:
     """Holds the files of a load to the columns of the first one, and to the first type of each."""
+
+    @classmethod
+    def of_files(cls, names: Sequence[str]) -> "Alike | None":
+        """What files are held to; None for those whose rows may have each their own fields."""
+        return None if format_of(names[0]) == "json" else cls(names[0])
 
     def __init__(self, first: str) -> None:
         self._first, self._names = first, list[str]()

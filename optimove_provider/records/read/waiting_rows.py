@@ -1,4 +1,4 @@
-"""Rows that wait in a temporary file, so that their source can be closed: memory stays that of a batch."""
+"""Rows that wait in a file, so that their source can be closed: memory stays that of a batch."""
 
 import json
 import tempfile
@@ -18,12 +18,13 @@ _PACKED = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
 class WaitingRows:
-    """Batches and unread rows in the order in which they were put aside."""
+    """Batches and unread rows in the order in which they were put aside, in a file: any that is open for what is done
+    with it."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._names: dict[str, None] = {}
-        self._bytes = 0
+        self.rows = 0
 
     @property
     def names(self) -> list[str]:
@@ -31,8 +32,9 @@ class WaitingRows:
         return list(self._names)
 
     def put_aside(self, rows: Rows) -> None:
-        """Write rows to the file. Raises NotWritten, which names the folder, where there is no room."""
+        """Write rows to the file, and count them."""
         for item in rows:
+            self.rows += 1 if isinstance(item, Unread) else item.num_rows
             if isinstance(item, Unread):
                 self._write(_UNREAD, json.dumps([item.text, item.reason]).encode())
             else:
@@ -40,10 +42,13 @@ class WaitingRows:
                 self._write(_BATCH, _as_bytes(item))
 
     def take_up(self) -> Rows:
-        """All rows, from the first one."""
+        """All rows, from the first one. Raises EOFError where the file was cut short since."""
         self._file.seek(0)
         while kind := self._file.read(1):
-            body = self._file.read(int.from_bytes(self._file.read(_LENGTH_BYTES)))
+            length = int.from_bytes(self._file.read(_LENGTH_BYTES))
+            body = self._file.read(length)
+            if len(body) < length:
+                raise EOFError("a file of waiting rows is shorter than it was")
             if kind == _UNREAD:
                 yield Unread(*json.loads(body))
                 continue
@@ -51,9 +56,20 @@ class WaitingRows:
                 yield stream.read_next_batch()
 
     def _write(self, kind: bytes, body: bytes) -> None:
+        self._file.write(kind + len(body).to_bytes(_LENGTH_BYTES))
+        self._file.write(body)
+
+
+class _InTemporaryFile(WaitingRows):
+    """Raises NotWritten, which names the folder, where there is no room."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__(file)
+        self._bytes = 0
+
+    def _write(self, kind: bytes, body: bytes) -> None:
         try:
-            self._file.write(kind + len(body).to_bytes(_LENGTH_BYTES))
-            self._file.write(body)
+            super()._write(kind, body)
             self._bytes += len(body)
             self._file.flush()
         except OSError as error:
@@ -64,7 +80,7 @@ class WaitingRows:
 def waiting_rows() -> Iterator[WaitingRows]:
     """A place for rows, in the folder for temporary files; what lies there is gone at the end, whatever happens."""
     with tempfile.TemporaryFile() as file:
-        yield WaitingRows(cast(BinaryIO, file))
+        yield _InTemporaryFile(cast(BinaryIO, file))
 
 
 def _as_bytes(batch: pa.RecordBatch) -> bytes:

@@ -250,7 +250,7 @@ def test_a_load_whose_deadline_passes_gives_way_and_says_so(target):
     with pytest.raises(ShardsOutdated, match="never completed, so nothing of it is visible"):
         target.commit()
     assert target.visible == whole(10)
-    assert target.report.next_step.startswith("Clear the task that plans, with those after it")
+    assert target.report.next_step.startswith("Clear the first task of the group")
 
 
 def test_a_deadline_that_passed_unnoticed_is_no_harm(target):
@@ -271,7 +271,7 @@ def test_the_age_of_the_batch_is_judged_by_what_commits_alone(target):
     with pytest.raises(BatchTooOld, match=r"acknowledged nothing of batch .* for 0:15:01"):
         target.commit()
     assert target.visible == {}
-    assert "Clear the task that plans, with those after it" in target.report.next_step
+    assert "Clear the first task of the group" in target.report.next_step
     assert (target.report.unsent, target.holder) == (ROWS, None)
     for one in target.plan(numbered(ROWS), OTHER, shards=3):
         target.shard(one)

@@ -192,7 +192,7 @@ def test_a_shard_that_is_cleared_after_another_load_says_what_to_clear(emulator,
     assert committed(uuid, source, other)["accepted"] == ROWS
     with pytest.raises(AirflowFailException, match=r"another load has written to the target since"):
         sent(uuid, second)
-    with pytest.raises(AirflowFailException, match=r"Clear the task that plans, with those after it"):
+    with pytest.raises(AirflowFailException, match=r"Clear the first task of the group"):
         committed(uuid, source, load)
 
 
