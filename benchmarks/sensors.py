@@ -2,10 +2,11 @@
 
     PYTHONPATH=. python -m benchmarks.sensors [--sensors 1000] [--poll-seconds 60] [--latency 0.1]
 
-The triggers run in one event loop, as Airflow's triggerer runs them; the history is served by a process of its own,
-which answers after `--latency` seconds. An import is done at a random instant in the two minutes after the deferral.
-Had polls no delay, a trigger would fire at its first poll after that: how much later it does is its lateness. `at
-once`: all are deferred in the same second, as after a backfill; `spread`: within one interval of polling.
+All have one connection, and a table each. The triggers run in one event loop, as Airflow's triggerer runs them; the
+history is served by a process of its own, which answers after `--latency` seconds. An import is done at a random
+instant in the two minutes after the deferral. Had polls no delay, a trigger would fire at its first poll after that:
+how much later it does is its lateness. `at once`: all are deferred in the same second, as after a backfill; `spread`:
+within one interval of polling.
 """
 
 import argparse
@@ -21,16 +22,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 FIRST_POLL, IMPORT_SECONDS = 12.0, 120.0
+_NUMBERS = 10_000
+"""Of waits that are done in the same millisecond."""
 
 
 async def serve(latency: float) -> None:
-    """Serve an upload history: GET /uploads/<table>/<epoch at which it is done>."""
+    """Serve an upload history, GET /uploads/<table>: a table's id tells when its import is done."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while head := await _head(reader):
-            table, done = head.split()[1].decode().split("?")[0].strip("/").split("/")[1:3]
+            table = head.split()[1].decode().split("?")[0].rpartition("/")[2]
             await asyncio.sleep(latency)
-            status = "completed" if time.time() >= float(done) / 1000 else "processing"
+            status = "completed" if time.time() * 1000 >= int(table) // _NUMBERS else "processing"
             body = json.dumps([{"file": f"{table}.csv", "status": status, "rows_processed": 1}]).encode()
             told = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
             writer.write(told + body)
@@ -59,23 +62,14 @@ def history(latency: float) -> Iterator[int]:
         process.terminate()
 
 
-async def one(number: int, port: int, starts: float, done: float, poll_seconds: float) -> float:
+async def one(number: int, starts: float, done: float, poll_seconds: float) -> float:
     """One deferred wait; returns how late it fired."""
     from optimove_provider.triggers.dcp import DcpUploadTrigger
 
     await asyncio.sleep(max(starts - time.time(), 0))
-    conn_id = f"dcp_{number}"
-    # Each has a connection of its own, and so a history of its own. Airflow reads it from the environment.
-    os.environ[f"AIRFLOW_CONN_{conn_id.upper()}"] = json.dumps(
-        {
-            "conn_type": "optimizely_dcp",
-            "host": "https://api.optimizely.com",
-            "password": "token",
-            "extra": {"upload_history_url": f"http://127.0.0.1:{port}/uploads/{{table_id}}/{round(done * 1000)}"},
-        }
-    )
+    table = round(done * 1000) * _NUMBERS + number
     began = time.time()
-    trigger = DcpUploadTrigger(number, [f"{number}.csv"], conn_id, poll_seconds, FIRST_POLL)
+    trigger = DcpUploadTrigger(table, [f"{table}.csv"], "dcp_default", poll_seconds, FIRST_POLL)
     event = await anext(trigger.run())
     fired = time.time()
     if "outcome" not in event.payload:
@@ -86,13 +80,11 @@ async def one(number: int, port: int, starts: float, done: float, poll_seconds: 
     return fired - ideal
 
 
-async def all_of(count: int, port: int, spread: float, poll_seconds: float) -> list[float]:
+async def all_of(count: int, spread: float, poll_seconds: float) -> list[float]:
     """All of them, in one event loop."""
     chance, now = random.Random(1), time.time() + 1  # noqa: S311 - no secret
     starts = [now + chance.uniform(0, spread) for _ in range(count)]
-    each = (
-        one(number, port, at, at + chance.uniform(0, IMPORT_SECONDS), poll_seconds) for number, at in enumerate(starts)
-    )
+    each = (one(number, at, at + chance.uniform(0, IMPORT_SECONDS), poll_seconds) for number, at in enumerate(starts))
     return sorted(await asyncio.gather(*each))
 
 
@@ -109,8 +101,11 @@ def main() -> None:
     os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
     for name, spread in (("spread", options.poll_seconds), ("at once", 0.0)):
         with history(options.latency) as port:
+            extra = {"upload_history_url": f"http://127.0.0.1:{port}/uploads/{{table_id}}"}
+            fields = {"conn_type": "optimizely_dcp", "host": "https://api.optimizely.com", "password": "token"}
+            os.environ["AIRFLOW_CONN_DCP_DEFAULT"] = json.dumps({**fields, "extra": extra})
             before = time.process_time()
-            late = asyncio.run(all_of(options.sensors, port, spread, options.poll_seconds))
+            late = asyncio.run(all_of(options.sensors, spread, options.poll_seconds))
         p50, p95 = (late[int(len(late) * share)] for share in (0.5, 0.95))
         cpu, peak = time.process_time() - before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         told = f"late by {p50:.1f} s (median), {p95:.1f} s (95 %), {late[-1]:.1f} s (most)"

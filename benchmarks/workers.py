@@ -1,6 +1,6 @@
 """How much faster two Celery workers send one load than one worker does.
 
-    PYTHONPATH=. python -m benchmarks.workers [--rows 2000000] [--shards 8] [--rounds 1] [--in-flight 4]
+    PYTHONPATH=. python -m benchmarks.workers [--rows 2000000] [--shards 4] [--rounds 1] [--in-flight 4]
 
 A real Airflow on PostgreSQL with a real broker; `loopback.py` stands in for Opti-X: it answers 100 ms after a request's
 last byte, and limits no rate. What counts is the time from the first request to the last acknowledgement. Each worker
@@ -56,7 +56,7 @@ def main() -> None:
     """In turns: one worker, then two."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rows", type=int, default=2_000_000)
-    parser.add_argument("--shards", type=int, default=8)
+    parser.add_argument("--shards", type=int, default=4)
     parser.add_argument("--in-flight", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 SLICE_ROWS = 3
+"""But one in wide worlds."""
 """Instead of 5000, so that a load of some rows has several slices."""
 MAX_LAYERS = 4
 SAME_FROM_ROWS = 1
@@ -114,7 +115,7 @@ def small_and_stepped(world: "World") -> Iterator[None]:
             raise OSError(errno.EIO, "the storage did not answer")
         return done
 
-    small = [(slices, "MAX_RECORDS", SLICE_ROWS), (row_files, "ROW_GROUP", SLICE_ROWS)]
+    small = [(slices, "MAX_RECORDS", world.slice_rows), (row_files, "ROW_GROUP", world.slice_rows)]
     if world.seed % 3 == 0:
         small += [
             (same_rows, "FROM_ROWS", SAME_FROM_ROWS),

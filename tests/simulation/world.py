@@ -12,11 +12,11 @@ from tests.simulation.cut import WHOLE, Cut
 from tests.simulation.dcp import table as dcp
 from tests.simulation.dcp.tasks import KINDS as DCP_KINDS
 from tests.simulation.liveness import BOUNDS, Ended, ended, too_slow
-from tests.simulation.optix.connection import KEYS, NAMES, WANTED, OptixConnection, key_name
+from tests.simulation.optix.connection import NAMES, WANTED, WIDE_KEYS, OptixConnection, key_name
 from tests.simulation.optix.tasks import DAYS
 from tests.simulation.optix.tasks import KINDS as OPTIX_KINDS
 from tests.simulation.scheduler import Killed, Process, Scheduler
-from tests.simulation.storage import SteppedStaging, small_and_stepped
+from tests.simulation.storage import SLICE_ROWS, SteppedStaging, small_and_stepped
 from tests.simulation.target import Target, WrongWorld
 from tests.simulation.unsynced import Unsynced
 from tests.simulation.worker import BEGAN, RIGHT, Skew, surroundings
@@ -34,12 +34,14 @@ MIXES: tuple[tuple[Callable[["World", Random], Target], ...], ...] = (
 )
 """What makes the targets of a world: one of these rows."""
 MOST_TASKS = 5
+WIDE = 0.1
+"""How many worlds have slices of one row, and loads in eight shards."""
 TO_BE_MET = (*wanted((OPTIX_KINDS, DCP_KINDS)), *WANTED, *dcp.WANTED)
 """What worlds are to meet, some of them."""
 SHRINKABLE = frozenset(
     (
         *(f"task {number}" for number in range(MOST_TASKS)),
-        *(f"key {key_name(name, number)}" for name in (*NAMES, dcp.NAME) for number in range(KEYS)),
+        *(f"key {key_name(name, number)}" for name in (*NAMES, dcp.NAME) for number in range(WIDE_KEYS)),
         *(f"day {day}" for day in range(1, DAYS + 1)),
     )
 )
@@ -51,6 +53,7 @@ class World:
 
     def __init__(self, seed: int, folder: Path, cut: Cut = WHOLE) -> None:
         self.seed, self._folder, self.cut, self.coverage = seed, folder, cut, Coverage()
+        self.is_wide = Random(f"{seed} wide").random() < WIDE
         random = Random(seed)
         self.ids = Random(random.random())
         self.scheduler = Scheduler(Random(random.random()), MOST_STEPS)
@@ -72,6 +75,11 @@ class World:
 
     def _target(self, number: int) -> Target:
         return self.targets[number % len(self.targets)]
+
+    @property
+    def slice_rows(self) -> int:
+        """How many rows a slice has in this world."""
+        return 1 if self.is_wide else SLICE_ROWS
 
     def now(self, skew: Skew = RIGHT) -> datetime:
         """The time as a worker's clock tells it."""

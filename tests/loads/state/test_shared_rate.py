@@ -62,7 +62,7 @@ def test_all_together_keep_to_the_rate_and_use_it(tmp_path, rate, count):
 
 
 def test_one_that_pauses_leaves_the_rate_to_others(tmp_path):
-    """What it was granted and does not use is lost after half a second: it is not saved up."""
+    """What it was granted and does not use is not saved up."""
     found = Processes(tmp_path, 100, 2)
     slow, fast = found.budgets
     for _ in range(3):
@@ -81,15 +81,50 @@ def test_a_rate_below_one_in_ten_seconds(tmp_path):
     assert len(sent) >= 9
 
 
-@given(st.lists(st.tuples(st.floats(0, 30), st.integers(1, 5)), max_size=12), st.integers(1, 5), st.integers(5, 20))
+@pytest.mark.parametrize("count", [2, 8, 24])
+@pytest.mark.parametrize("seconds", [0.3, 1.0, 4.0])
+def test_those_whose_requests_take_long_are_not_held_up_by_a_rate_that_they_do_not_reach(tmp_path, count, seconds):
+    """What one is granted and does not use goes back: eight that want half of the rate together once got a tenth."""
+    wanted = count / seconds
+    rate = 20 * wanted
+    sent = Processes(tmp_path, rate, count).send(60, lambda: seconds)
+    assert most_within(sent, 10) <= rate
+    assert len([one for one in sent if one < 60]) >= 0.9 * wanted * 60
+
+
+@pytest.mark.parametrize("count", [3, 20])
+def test_slow_and_fast_ones_use_the_rate_together(tmp_path, count):
+    found = Processes(tmp_path, 400, count)
+    pauses = [0.0 if number % 3 == 0 else 1.0 for number in range(count)]
+    chance = random.Random(count)  # noqa: S311 - no secret
+    sent = found.send(60, lambda: chance.choice(pauses))
+    assert most_within(sent, 10) <= 400
+    assert len([one for one in sent if one < 60]) >= min(0.75 * 400 * 6, 0.75 * count * 60)
+
+
+def test_the_file_is_not_written_for_each_request(tmp_path):
+    """Of one that sends 4 in a second, and may send 50."""
+    found = Processes(tmp_path, 500, 1)
+    written = set()
+    for _ in range(240):
+        found.time.elapsed += 0.25 + found.budgets[0].reserve()
+        written.add(next((tmp_path / "rates").glob("*.json")).read_bytes())
+    assert len(written) <= 40
+
+
+GRANTS = st.lists(st.tuples(st.floats(0, 30), st.integers(1, 5), st.sampled_from((0.5, 2.0))), max_size=12)
+
+
+@given(GRANTS, st.integers(1, 5), st.integers(5, 20))
 def test_the_first_free_instant_is_in_turn_and_within_the_rate(recent, share, most):
     grants = []
-    for at, count in sorted(recent):  # as they would have been granted
-        grants.append((first_free(grants, count, most, 10.5, at), count))
-    at = first_free(grants, share, most, 10.5, 31)
+    for now, count, lasts in sorted(recent):  # as they would have been granted
+        at = first_free(grants, count, most, now)
+        grants.append((at, count, at + lasts + 10))
+    at = first_free(grants, share, most, 31)
     assert at >= 31
-    assert at >= max((when for when, _ in grants), default=0)
-    assert sum(count for when, count in grants if when > at - 10.5 + 1e-6) + share <= most
+    assert at >= max((when for when, _, _ in grants), default=0)
+    assert sum(count for _, count, until in grants if until > at) + share <= most
 
 
 def test_connections_have_rates_of_their_own(tmp_path):
@@ -99,7 +134,9 @@ def test_connections_have_rates_of_their_own(tmp_path):
     assert first.reserve() > 9
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[[1]]", b'{"a": 1}', b'[[9e15, 50, "a"]]', b"null"])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[[1]]", b'{"a": 1}', b'[[9e15, 50, "a", 0.5]]', b'[[1, 2, "a"]]', b"null"]
+)
 def test_a_file_that_says_nothing_is_no_hindrance(tmp_path, body):
     time = VirtualTime()
     budget = SharedBudget(Staging(LocalFileSystem(), str(tmp_path), time.surroundings()), settings(50))

@@ -22,14 +22,14 @@ from tests.simulation.optix.runs import Runs
 from tests.simulation.optix.tasks import DAYS, IN_SHARDS, KINDS, Habits, How, is_snapshot
 from tests.simulation.optix.vendor import ODDITIES, Vendor
 from tests.simulation.source import Cell, Source, version_of
-from tests.simulation.storage import SLICE_ROWS, as_staging
+from tests.simulation.storage import as_staging
 from tests.simulation.target import Kinds, WrongWorld
 from tests.support.optix_target import SETTINGS
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-KEYS = 8
+KEYS, WIDE_KEYS = 8, 10
 NAMES = ("north", "south")
 OWED = ("sent", "accepted", "rejected_again", "dropped", "added", "left")
 WANTED = (
@@ -41,6 +41,7 @@ WANTED = (
     "replay: rejected rows",
     "shards: sent",
     "shards: dead",
+    "shards: eight of them",
     "shards: given up",
     "shards: cleared alone",
 )
@@ -56,13 +57,13 @@ class OptixConnection:
     """A `Target` of a world. `said` has, by load, what its rows say of keys."""
 
     waits = 0.0
-    smaller: Sequence[tuple[Any, str, Any]] = ((data_connections, "MAX_RECORDS", SLICE_ROWS),)
 
     def __init__(self, world: "World", random: Random) -> None:
         self.world, number = world, sum(isinstance(one, OptixConnection) for one in world.targets)
+        self.smaller: Sequence[tuple[Any, str, Any]] = ((data_connections, "MAX_RECORDS", world.slice_rows),)
         self.name, self.uuid = NAMES[number], f"00000000-0000-4000-8000-{number + 1:012}"
         poison = random.choice((0.0, 0.25))
-        keys = [key_name(self.name, number) for number in range(KEYS)]
+        keys = [key_name(self.name, number) for number in range(WIDE_KEYS if world.is_wide else KEYS)]
         self.source = Source(Random(random.random()), keys, DAYS, 0.5, random.choice((0.1, 0.3)), poison, world.cut)
         self._kinds = Kinds(KINDS)
         self.habits, self.random = Habits.drawn(random), Random(random.random())
@@ -77,8 +78,9 @@ class OptixConnection:
         """One of KINDS."""
         kind = self._kinds.drawn(random)
         how = self.habits.how(random, kind, self.source.keys)
-        # By a chance of its own, so that the other worlds stay as they are.
-        if Random(f"{self.world.seed} {number} in shards").random() < IN_SHARDS.get(kind, 0):
+        # By a chance of its own, so that the other worlds stay as they are. In wide worlds all are, that can be.
+        chance = IN_SHARDS.get(kind, 0)
+        if Random(f"{self.world.seed} {number} in shards").random() < (bool(chance) if self.world.is_wide else chance):
             kind = f"{kind} in shards"
             self.world.coverage.has("task", kind)
             how = replace(

@@ -140,9 +140,12 @@ class Runs:
         what, options = self._what(one, self._rows(one.task), report), self._options(one)
         group = self._groups.get(one.load_id)
         if group is None:
-            sharding = Sharding(self._target.random.randint(1, 3), 2, timedelta(seconds=3600))
+            few = self._target.random.randint(1, 3)
+            sharding = Sharding(8 if self._target.world.is_wide else few, 2, timedelta(seconds=3600))
             shards = plan_shards(*what, options, sharding, one.try_number, one.resumed)
             group = self._groups[one.load_id] = Group(self._target, one, shards, options)
+            if len(shards) == 8:
+                self._target.world.coverage.has("shards", "eight of them")
         if group.is_under_way():
             raise Deferred(30.0)
         if group.error:
