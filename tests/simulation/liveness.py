@@ -80,13 +80,14 @@ def _needed(reports: Iterable[Report]) -> int:
     return sum(report.accepted + report.rejected + report.expired for report in of_requests)
 
 
-def too_slow(found: Ended, met: Iterable[str], waits: float = 0.0) -> str:
+def too_slow(found: Ended, met: Iterable[str], waits: float = 0.0, times: int = 1) -> str:
     """What of a bound is not kept where these faults and moves were met, in words; empty if it is. `waits`: hours that
-    are not the loads' own, as targets take them."""
+    are not the loads' own, as targets take them. `times`: how much more may be sent again, as slices are smaller."""
     classes = classes_of(met)
     mix = "all" if len(classes) > 1 else next(iter(classes), "nothing")
     for name, what in _WORDS.items():
-        is_so, bound = getattr(found, name), getattr(BOUNDS[mix], name) + (waits if name == "hours" else 0)
+        is_so, bound = getattr(found, name), getattr(BOUNDS[mix], name)
+        bound = bound + waits if name == "hours" else bound * times
         if is_so > bound:
             return f"{is_so:.4g} {what}, where {mix} went wrong: {bound} at most are promised"
     return ""

@@ -53,7 +53,7 @@ class World:
 
     def __init__(self, seed: int, folder: Path, cut: Cut = WHOLE) -> None:
         self.seed, self._folder, self.cut, self.coverage = seed, folder, cut, Coverage()
-        self.is_wide = Random(f"{seed} wide").random() < WIDE
+        self.is_wide = Random(f"{seed} of eight").random() < WIDE
         random = Random(seed)
         self.ids = Random(random.random())
         self.scheduler = Scheduler(Random(random.random()), MOST_STEPS)
@@ -144,7 +144,8 @@ class World:
 
     def _judge_liveness(self) -> None:
         self.ended = ended(self, self.tasks)
-        if told := too_slow(self.ended, self.chaos.met, max(target.waits for target in self.targets)):
+        waits = max(target.waits for target in self.targets)
+        if told := too_slow(self.ended, self.chaos.met, waits, SLICE_ROWS // self.slice_rows):
             raise WrongWorld(told)
 
     def run_tasks(self, *tasks: Task) -> None:

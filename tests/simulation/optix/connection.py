@@ -29,7 +29,7 @@ from tests.support.optix_target import SETTINGS
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-KEYS, WIDE_KEYS = 8, 10
+KEYS, WIDE_KEYS = 8, 16
 NAMES = ("north", "south")
 OWED = ("sent", "accepted", "rejected_again", "dropped", "added", "left")
 WANTED = (
