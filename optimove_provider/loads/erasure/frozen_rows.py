@@ -7,11 +7,15 @@ whole: what a retry has of them must stay as it was, or go.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import pyarrow as pa
+
 from optimove_provider.loads.erasure.forgotten_key import ForgottenKey
 from optimove_provider.loads.erasure.kept_files import RejectedRows, unsaid
 from optimove_provider.loads.erasure.ledger_rows import holds
 from optimove_provider.loads.state.journal import given_up
 from optimove_provider.loads.state.staging import Staging
+from optimove_provider.records.read.waiting_rows import AS_READ, WaitingRows
+from optimove_provider.records.rows import Unread
 
 _PARQUET = ".parquet"
 
@@ -62,10 +66,35 @@ def _has(staging: Staging, folder: str, key: ForgottenKey) -> bool:
 def _holds(staging: Staging, path: str, key: ForgottenKey) -> bool:
     if path.endswith(_PARQUET):
         return holds(staging, path, key)
+    if path.endswith(AS_READ):
+        return _is_in_source(staging, path, key)
     if path.endswith((".json", ".jsonl", ".csv")):
         with staging.open(path) as file:
             return any(key.in_words(line) != line for line in (raw.decode("utf-8", "replace") for raw in file))
     return False
+
+
+def _is_in_source(staging: Staging, path: str, key: ForgottenKey) -> bool:
+    """Whether rows as their source gave them have the key in any column. What cannot be read any more is of no use, and
+    may have it."""
+    try:
+        with staging.open(path) as file:
+            return any(_is_in(item, key) for item in WaitingRows(file).take_up())
+    except (EOFError, pa.ArrowInvalid):
+        return True
+
+
+def _is_in(item: pa.RecordBatch | Unread, key: ForgottenKey) -> bool:
+    if isinstance(item, Unread):
+        return key.in_words(item.text) != item.text
+    columns = (column.storage if isinstance(column, pa.ExtensionArray) else column for column in item.columns)
+    return any(_is_value(value, key) for column in columns for value in column.to_pylist())
+
+
+def _is_value(value: Any, key: ForgottenKey) -> bool:
+    if isinstance(value, dict | list):
+        return any(_is_value(one, key) for one in (value.values() if isinstance(value, dict) else value))
+    return value is not None and (str(value) == key.text or key.is_meant_by(value))
 
 
 def _files(staging: Staging, folder: str) -> Iterator[str]:

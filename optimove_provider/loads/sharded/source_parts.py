@@ -27,7 +27,7 @@ from optimove_provider.loads.state.journal import Journal, Stage
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.read.parts import Part
 from optimove_provider.records.read.sources import Alike
-from optimove_provider.records.read.waiting_rows import WaitingRows
+from optimove_provider.records.read.waiting_rows import AS_READ, WaitingRows
 from optimove_provider.records.rows import Reading, Rows
 
 log = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ def read_part(staging: Staging, part: SourcePart, open_part: OpenPart) -> dict[s
         return {**part.as_json(), "state": "planned before"}
     wanted = Part.from_json(_listed(staging, part.load_id, part.listing)["parts"][part.number - 1])
     # A name of its own: the plan may be reading what an earlier try has left.
-    path = f"{_folder(part.load_id)}/{staging.surroundings.new_id()}.rows"
+    path = f"{_folder(part.load_id)}/{staging.surroundings.new_id()}{AS_READ}"
     with open_part(wanted) as rows, staging.open_new(path) as file:
         waiting = WaitingRows(file)
         waiting.put_aside(rows)

@@ -12,6 +12,8 @@ from optimove_provider.disk.room import not_written
 from optimove_provider.disk.temporary import ADVICE
 from optimove_provider.records.rows import Rows, Unread
 
+AS_READ = ".rows"
+"""With what the name of such a file ends."""
 _BATCH, _UNREAD = b"b", b"u"
 _LENGTH_BYTES = 8
 _PACKED = pa.ipc.IpcWriteOptions(compression="lz4")

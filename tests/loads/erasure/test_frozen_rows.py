@@ -1,0 +1,73 @@
+"""A key in rows that several tasks have read, of a load that was not planned yet."""
+
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+from fsspec.implementations.local import LocalFileSystem
+
+from optimove_provider.loads.erasure.forgotten_key import ForgottenKey
+from optimove_provider.loads.erasure.frozen_rows import forget_in_loads
+from optimove_provider.loads.sharded.source_parts import PartsListedAnew, list_parts, opened_parts, read_part
+from optimove_provider.loads.state.staging import Staging
+from optimove_provider.records.read.parts import Part
+from optimove_provider.records.read.typed_columns import Columns
+from optimove_provider.records.rows import Unread
+
+LOAD = "6f0f5d3a-0000-4000-8000-00000000000a"
+ROWS = {
+    "text": [pa.record_batch({"n": [1, 2], "id": ["a-1", "a-2"]})],
+    "whole number": [pa.record_batch({"id": pa.array([41, 42], pa.int64())})],
+    "decimal": [pa.record_batch({"id": pa.array([Decimal(41), Decimal(42)], pa.decimal128(20, 0))})],
+    "dictionary": [pa.record_batch({"id": pa.array(["a-1", "a-2"]).dictionary_encode()})],
+    "mixed": list(Columns().of_items([{"id": "a-1"}, {"id": 42}])),
+    "nested": [pa.record_batch({"who": pa.array([{"id": "a-1"}, {"id": "a-2"}])})],
+    "not read": [Unread('{"id": "a-2", broken', "not JSON")],
+}
+KEYS = {"whole number": "42", "decimal": "42", "mixed": "42"}
+
+
+def read(tmp_path, rows):
+    @contextmanager
+    def open_part(part):
+        yield iter(rows)
+
+    staging = Staging(LocalFileSystem(), str(tmp_path))
+    (part,) = list_parts(staging, LOAD, [Part(("customers.csv",))], datetime(2026, 11, 1, tzinfo=UTC))
+    read_part(staging, part, open_part)
+    return staging, part
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_what_was_read_goes_as_a_whole_where_it_has_the_key(tmp_path, kind):
+    staging, part = read(tmp_path, ROWS[kind])
+    key = ForgottenKey(KEYS.get(kind, "a-2"))
+    assert len(list(forget_in_loads(staging, key, lambda _: True, {}, change=False))) == 1
+    (told,) = forget_in_loads(staging, key, lambda _: True, {})
+    assert f"all frozen rows of load {LOAD}" in told
+    assert staging.names(f"loads/{LOAD}") == []
+    with (
+        pytest.raises(PartsListedAnew, match="Clear the whole group"),
+        opened_parts(staging, LOAD, part.listing) as rows,
+    ):
+        list(rows)
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_what_has_another_key_stays(tmp_path, kind):
+    staging, part = read(tmp_path, ROWS[kind])
+    assert list(forget_in_loads(staging, ForgottenKey("b-77"), lambda _: True, {})) == []
+    with opened_parts(staging, LOAD, part.listing) as rows:
+        assert sum(1 if isinstance(item, Unread) else item.num_rows for item in rows) == (
+            1 if kind == "not read" else 2
+        )
+
+
+def test_what_is_damaged_goes(tmp_path):
+    staging, part = read(tmp_path, ROWS["text"])
+    path = staging.path(staging.read(part.path)["file"])
+    with open(path, "r+b") as file:
+        file.truncate(40)
+    assert len(list(forget_in_loads(staging, ForgottenKey("b-77"), lambda _: True, {}))) == 1
