@@ -1,9 +1,10 @@
 """
 ### All customers into Opti-X by many workers
 
-The load of `optix_nightly_snapshot`, for those who have outgrown one machine: `plan` reads and compares all rows,
-`send` is mapped over shards, which workers send side by side, and `commit` makes all of it visible at once. It is one
-load, with one batch and one account, as with a single task.
+The load of `optix_nightly_snapshot`, for those who have outgrown one machine: `read` is mapped over ranges of the
+customers' ids, which workers read side by side, `plan` compares all rows, `send` is mapped over shards, which workers
+send side by side, and `commit` makes all of it visible at once. It is one load, with one batch and one account, as with
+a single task.
 
 It pays off from some millions of rows on, where the account's rate allows more than one machine can send. Workers share
 nothing but staging: set `[optimove] staging` to an object store, or to a folder that all of them see.
@@ -12,7 +13,7 @@ nothing but staging: set `[optimove] staging` to an object store, or to a folder
 
 **If it fails:** nothing is visible before `commit` has succeeded. A red `send` that is cleared, with what comes after
 it (Downstream), sends what has no answer yet. If `commit` says that the batch is too old, or that another load came in
-between, clear `plan` with what comes after it.
+between, clear `parts` with what comes after it.
 """
 
 from datetime import datetime, timedelta
@@ -45,5 +46,8 @@ with DAG(
         "mode": "changed",
         "source_is": "snapshot",
         "shards": "{{ params.shards or 'off' }}",
+        "readers": 2,
+        "shard_by": '"customerId"',
+        "shard_bounds": ["12000"],  # ids are texts of five digits; of whole numbers none need be given
     }
     sync_in_shards("customers", workers=2, data_connection_uuid=connection.output, primary_key="customerId", **rows)

@@ -31,39 +31,16 @@ if TYPE_CHECKING:
 PARTS = "parts"
 """The key in XCom under which the list tells of its load."""
 READERS = whole_number(1, most=1024)
-_SOURCE = ("source", "sql", "sql_conn_id", "parameters", "window", "window_grain", "window_lookback")
+_QUERY = ("sql", "sql_conn_id", "parameters", "window", "window_grain", "window_lookback")
 
 
 class _SourceOperator(WindowedOperator, DataOperator):
     """What works on a source without loading it."""
 
-    template_fields: Sequence[str] = _SOURCE
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers = {"sql": "sql", "parameters": "json"}  # noqa: RUF012 - the base class's own form
     checked = MappingProxyType({"window_grain": GRAIN, "window_lookback": SPAN})
     surroundings: Surroundings = REAL
-
-    def __init__(
-        self,
-        *,
-        source: Source | None = None,
-        sql: str | None = None,
-        sql_conn_id: str | None = None,
-        parameters: Any = None,
-        window: Mapping[str, Any] | None = None,
-        window_grain: timedelta | float = timedelta(days=1),
-        window_lookback: timedelta | float = timedelta(0),
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.source = source
-        self.sql = sql
-        self.sql_conn_id = sql_conn_id
-        self.parameters = parameters
-        self.window = window
-        self.window_grain = window_grain
-        self.window_lookback = window_lookback
-        self.check_literals()
 
 
 class OptixListPartsOperator(_SourceOperator):
@@ -73,8 +50,18 @@ class OptixListPartsOperator(_SourceOperator):
     Returns a list of small mappings, one for each part, for `.expand(part=parts.output)`. A Clear begins a new load:
     clear it with all that comes after it, as it refuses to run alone.
 
-    Parameters are those of `OptixUploadOperator` that say what is read and where it goes, and:
-
+    :param data_connection_uuid: where the rows go.
+    :param primary_key: the column that holds the key.
+    :param source: files, a glob, or a list of them, as for `OptixUploadOperator`.
+    :param sql: instead of `source`, a query; a name that ends in .sql is a file with the query.
+    :param sql_conn_id: the connection on which the query runs.
+    :param parameters: the query's parameters.
+    :param key_type: as the plan has it.
+    :param on_removed: as the plan has it.
+    :param window: as the plan has it: templates of the query know it.
+    :param window_grain: as the plan has it.
+    :param window_lookback: as the plan has it.
+    :param optix_conn_id: the connection to Opti-X.
     :param readers: how many parts there are, from 1 to 1024; fewer where the source cannot be cut so often, as a single
         CSV file.
     :param shard_by: the column of the query whose ranges the parts are: best the key, with an index. Rows in which it
@@ -85,7 +72,8 @@ class OptixListPartsOperator(_SourceOperator):
     """
 
     template_fields: Sequence[str] = (
-        *_SOURCE,
+        *_QUERY,
+        "source",
         "data_connection_uuid",
         "primary_key",
         "readers",
@@ -100,23 +88,38 @@ class OptixListPartsOperator(_SourceOperator):
         *,
         data_connection_uuid: str,
         primary_key: str,
+        source: Source | None = None,
+        sql: str | None = None,
+        sql_conn_id: str | None = None,
+        parameters: Any = None,
         readers: int = 4,
         shard_by: str | None = None,
         shard_bounds: Sequence[Any] | None = None,
         key_type: str = "string",
         on_removed: str = "report",
+        window: Mapping[str, Any] | None = None,
+        window_grain: timedelta | float = timedelta(days=1),
+        window_lookback: timedelta | float = timedelta(0),
         optix_conn_id: str = OptixHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
+        super().__init__(**kwargs)
         self.data_connection_uuid = data_connection_uuid
         self.primary_key = primary_key
+        self.source = source
+        self.sql = sql
+        self.sql_conn_id = sql_conn_id
+        self.parameters = parameters
         self.readers = readers
         self.shard_by = shard_by
         self.shard_bounds = shard_bounds
         self.key_type = key_type
         self.on_removed = on_removed
+        self.window = window
+        self.window_grain = window_grain
+        self.window_lookback = window_lookback
         self.optix_conn_id = optix_conn_id
-        super().__init__(**kwargs)
+        self.check_literals()
 
     def check_together(self) -> None:
         """Raise SettingsError for what contradicts itself."""
@@ -180,16 +183,38 @@ class OptixReadPartOperator(_SourceOperator):
 
     A retry, or a Clear, reads its own part again. Once something of the load was sent, it does nothing.
 
-    Parameters are those of `OptixUploadOperator` that say what is read, and:
-
     :param part: one of the list's, by `.expand(part=parts.output)`.
+    :param sql: the query, if the source is one; a name that ends in .sql is a file with the query.
+    :param sql_conn_id: the connection on which the query runs.
+    :param parameters: the query's parameters.
+    :param window: as the plan has it: templates of the query know it.
+    :param window_grain: as the plan has it.
+    :param window_lookback: as the plan has it.
     """
 
-    template_fields: Sequence[str] = (*_SOURCE, "part")
+    template_fields: Sequence[str] = (*_QUERY, "part")
 
-    def __init__(self, *, part: Mapping[str, Any], **kwargs: Any) -> None:
-        self.part = part
+    def __init__(
+        self,
+        *,
+        part: Mapping[str, Any],
+        sql: str | None = None,
+        sql_conn_id: str | None = None,
+        parameters: Any = None,
+        window: Mapping[str, Any] | None = None,
+        window_grain: timedelta | float = timedelta(days=1),
+        window_lookback: timedelta | float = timedelta(0),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
+        self.part = part
+        self.sql = sql
+        self.sql_conn_id = sql_conn_id
+        self.parameters = parameters
+        self.window = window
+        self.window_grain = window_grain
+        self.window_lookback = window_lookback
+        self.check_literals()
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return the part, its `state`, and how many rows were read."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, AirflowSkipException
-from airflow.providers.standard.operators.bash import BashOperator
+from airflow.providers.standard.operators.python import PythonOperator
 
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.demo import journey
@@ -383,13 +383,20 @@ def test_what_is_no_part_is_refused_by_name():
         run(OptixReadPartOperator(task_id="read", part={"rows": 1}))
 
 
+def raises(error):
+    def called():
+        raise error("said so")
+
+    return called
+
+
 @pytest.mark.parametrize("readers", [1, 3])
 def test_where_nothing_was_planned_the_end_of_a_group_is_no_failure_of_its_own(
     emulator, airflow_db, uuid, parquet, readers
 ):
     """What comes before the group has failed."""
     with DAG(f"not_planned_{readers}", schedule=None, default_args={"retries": 0}) as dag:
-        before = BashOperator(task_id="before", bash_command="exit 1")
+        before = PythonOperator(task_id="before", python_callable=raises(AirflowFailException))
         before >> sync_in_shards(
             "customers", data_connection_uuid=uuid, primary_key="id", source=parquet, readers=readers
         )
@@ -400,7 +407,7 @@ def test_where_nothing_was_planned_the_end_of_a_group_is_no_failure_of_its_own(
 
 def test_where_the_plan_was_skipped_the_group_is(emulator, airflow_db, uuid, parquet):
     with DAG("skipped_before", schedule=None, default_args={"retries": 0}) as dag:
-        before = BashOperator(task_id="before", bash_command="exit 99")
+        before = PythonOperator(task_id="before", python_callable=raises(AirflowSkipException))
         before >> sync_in_shards("customers", data_connection_uuid=uuid, primary_key="id", source=parquet)
     done = ran(dag)
     states = {name: state for name, state in done.tasks.items() if name != "customers.give_up"}
