@@ -62,6 +62,18 @@ def file_rows(names: Sequence[str], open_file: Callable[[str], Opened]) -> Readi
     `open_file` gives a file's bytes as they are; by its name they are unpacked and read. Raises DataError if the files
     are not of one format, have not the same columns, or if a column's type differs between them.
     """
+    format_ = check_together(names, open_file)
+    read = _READERS.get(format_) or partial(json_rows, columns=Columns(one_number=True))
+    alike = Alike.of_files(names)
+    for name in names:
+        # A reader is closed before its stream, whoever stops reading first.
+        with open_file(name) as stream, closing(read(decompressed(stream, name), name)) as rows:
+            yield from alike.of(name, rows) if alike else rows
+
+
+def check_together(names: Sequence[str], open_file: Callable[[str], Opened]) -> str:
+    """The format of files that are read as one source. Raises DataError where they have several, or where one of
+    several has rejected rows of a load."""
     formats = {name: format_of(name) for name in names}
     first = names[0]
     for name, format_ in formats.items():
@@ -69,14 +81,9 @@ def file_rows(names: Sequence[str], open_file: Callable[[str], Opened]) -> Readi
             raise DataError(
                 f"source {name!r} is {format_}, but {first!r} is {formats[first]}: give files of one format"
             )
-    read = _READERS.get(formats[first]) or partial(json_rows, columns=Columns(one_number=True))
     if len(names) > 1 and formats[first] == "json":
         refuse_rejected(names, open_file)
-    alike = Alike.of_files(names)
-    for name in names:
-        # A reader is closed before its stream, whoever stops reading first.
-        with open_file(name) as stream, closing(read(decompressed(stream, name), name)) as rows:
-            yield from alike.of(name, rows) if alike else rows
+    return formats[first]
 
 
 def row_groups(name: str, open_file: Callable[[str], Opened], groups: range, footer: str) -> Reading:

@@ -337,6 +337,45 @@ def test_a_replay_of_rejected_rows_is_for_one_task(uuid, tmp_path):
         Group(uuid, source=rejected).list()
 
 
+def test_rejected_rows_among_other_files_are_refused_before_any_is_read(uuid, tmp_path):
+    """They would be taken for rows of now, each part being one file."""
+    rows = [{"id": "1"}, {"id": None}]
+    load = OptixUploadOperator(
+        task_id="first", data_connection_uuid=uuid, primary_key="id", source=rows, max_rejected=1
+    )
+    Path(tmp_path / "rejected.jsonl").write_text(Path(rejected_file(run(load)).removeprefix("file://")).read_text())
+    (tmp_path / "more.jsonl").write_text('{"id": "2"}\n')
+    with pytest.raises(AirflowFailException, match=r"rejected.jsonl' has rejected rows of a load.* load it alone"):
+        Group(uuid, source=str(tmp_path / "*.jsonl")).list()
+
+
+def test_files_of_several_formats_are_refused_before_any_is_read(uuid, csv_files, parquet):
+    with pytest.raises(AirflowFailException, match="give files of one format"):
+        Group(uuid, source=[csv_files, parquet]).list()
+
+
+def test_files_of_records_that_have_not_the_same_fields_become_what_one_task_makes_of_them(
+    emulator, uuid, other, tmp_path
+):
+    lines = [
+        '{"id": "1", "n": 1}',
+        '{"id": "2", "n": 1.5, "b": [1, {"c": null}]}',
+        '{"id": "3", "b": "text", "n": null}',
+    ]
+    for number, line in enumerate(lines):
+        (tmp_path / f"{number}.jsonl").write_text(line + "\n")
+    source = str(tmp_path / "*.jsonl")
+    for nulls in ("omit", "null"):
+        assert whole(Group(uuid, source=source), nulls=nulls)["accepted"] == 3
+        run(
+            OptixUploadOperator(
+                task_id="alone", data_connection_uuid=other, primary_key="id", source=source, nulls=nulls
+            )
+        )
+        found = [{key: one.data for key, one in visible(emulator, target).items()} for target in (uuid, other)]
+        assert found[0] == found[1]
+
+
 def test_where_the_list_was_skipped_so_is_the_plan(uuid, csv_files):
     with DAG("skipped", schedule=None) as dag:
         sync_in_shards("customers", data_connection_uuid=uuid, primary_key="id", source=csv_files, readers=2)
