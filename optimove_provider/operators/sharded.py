@@ -91,7 +91,7 @@ class OptixPlanOperator(ToldOperator, OptixUploadOperator):
         self.workers = workers
         self.reserved_for = reserved_for
         self.parts = parts
-        self._reads = parts is None
+        self._reads = parts is None  # what a skipped task tells will be None, too
         super().__init__(**kwargs)
 
     def check_together(self) -> None:
@@ -301,6 +301,7 @@ class OptixGiveUpOperator(ToldOperator):
 
     told_fields = ("planned", "parts")
     template_fields: Sequence[str] = ("planned", "parts", "data_connection_uuid", "primary_key", "optix_conn_id")
+    ttl_seconds = None
 
     def __init__(
         self,
@@ -442,8 +443,7 @@ def most_at_a_time(name: str, kind: Kind, given: Any) -> int:
 def _target(operator: OptixSendShardOperator | OptixGiveUpOperator) -> "OptixTarget":
     from optimove_provider.loads.optix.options import OptixTarget
 
-    ttl_seconds = getattr(operator, "ttl_seconds", None)
-    return OptixTarget(operator.data_connection_uuid, operator.primary_key, operator.key_type, ttl_seconds)
+    return OptixTarget(operator.data_connection_uuid, operator.primary_key, operator.key_type, operator.ttl_seconds)
 
 
 def _span(given: timedelta | float) -> timedelta:

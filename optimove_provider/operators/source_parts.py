@@ -3,8 +3,7 @@
 `operators.sharded.sync_in_shards(..., readers=4)` puts them before the task that plans.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from optimove_provider.kinds import GRAIN, SPAN, is_template, whole_number
 from optimove_provider.links.load import LOAD_ID
 from optimove_provider.surroundings import REAL, Surroundings
 from optimove_provider.tasks.failures import airflow_failures
-from optimove_provider.tasks.sources import Source, check_one_source, open_part, rejected_marker, source_parts
+from optimove_provider.tasks.sources import Source, check_one_source, open_part, source_parts
 from optimove_provider.tasks.staging import begin_load, resume_load, staging
 from optimove_provider.tasks.task_states import refuse_to_run_alone
 from optimove_provider.tasks.templates import DataOperator
@@ -23,10 +22,6 @@ from optimove_provider.tasks.windows.window import WindowedOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
-
-    from optimove_provider.loads.sharded.source_parts import SourcePart
-    from optimove_provider.records.read.parts import Part
-    from optimove_provider.records.rows import Rows
 
 PARTS = "parts"
 """The key in XCom under which the list tells of its load."""
@@ -156,25 +151,17 @@ class OptixListPartsOperator(_SourceOperator):
         with airflow_failures():
             refuse_to_run_alone(self, context, "parts")
             check_one_source(self.source, self.sql, self.sql_conn_id)
-            if self.source is not None and rejected_marker(self.source):
-                raise SettingsError(
-                    "source= has rejected rows of a load, which are replayed by one task: leave readers=1"
-                )
             place = staging(self.surroundings)
             load_id = begin_load(place, context)
             with OptixHook(self.optix_conn_id).get_conn() as client:
                 target = OptixTarget(self.data_connection_uuid, self.primary_key, self.key_type)
                 now = reading_begins(client, place, target)
-            found = list_parts(place, load_id, self._parts(), now)
+            source = (self.source, self.sql, self.sql_conn_id, self.parameters)
+            parts = source_parts(*source, self.readers, self.shard_by, self.shard_bounds)
+            found = list_parts(place, load_id, parts, now)
         context["ti"].xcom_push(PARTS, {"load_id": load_id, "listing": found[0].listing})
         context["ti"].xcom_push(LOAD_ID, load_id)
         return [part.as_json() for part in found]
-
-    def _parts(self) -> "list[Part]":
-        bounds = self.shard_bounds
-        return source_parts(
-            self.source, self.sql, self.sql_conn_id, self.parameters, self.readers, self.shard_by, bounds
-        )
 
 
 class OptixReadPartOperator(_SourceOperator):
@@ -218,21 +205,12 @@ class OptixReadPartOperator(_SourceOperator):
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return the part, its `state`, and how many rows were read."""
-        from optimove_provider.loads.sharded.source_parts import read_part
+        from optimove_provider.loads.sharded.source_parts import SourcePart, read_part
 
         self.read_rendered()
         with airflow_failures():
-            part, place = self._part(), staging(self.surroundings)
+            part, place = SourcePart.from_json(self.part), staging(self.surroundings)
             resume_load(place, part.load_id)
             context["ti"].xcom_push(LOAD_ID, part.load_id)
-            return read_part(place, part, self._opened)
-
-    def _part(self) -> "SourcePart":
-        from optimove_provider.loads.sharded.source_parts import SourcePart
-
-        return SourcePart.from_json(self.part)
-
-    @contextmanager
-    def _opened(self, part: "Part") -> "Iterator[Rows]":
-        with open_part(part, self.sql, self.sql_conn_id, self.parameters) as rows:
-            yield rows
+            query = (self.sql, self.sql_conn_id, self.parameters)
+            return read_part(place, part, lambda wanted: open_part(wanted, *query))

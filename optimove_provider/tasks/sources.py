@@ -81,7 +81,7 @@ def source_parts(
     which meet at the `bounds`, or are about as wide. Raises SettingsError, DataError.
     """
     from optimove_provider.records.read import parts
-    from optimove_provider.records.read.sources import check_together
+    from optimove_provider.records.read.sources import check_together, file_marker
 
     if sql is not None:
         found = parts.check_bounds(bounds) if bounds else _bounds(sql, sql_conn_id, parameters, count, shard_by or "")
@@ -89,6 +89,8 @@ def source_parts(
     names = source_names(source or [])
     if not names:
         raise SettingsError("source= is a list of rows, which one task reads: leave readers=1")
+    if len(names) == 1 and file_marker(names[0], open_file):
+        raise SettingsError("source= has rejected rows of a load, which are replayed by one task: leave readers=1")
     check_together(names, open_file)
     return parts.parts_of_files(_sizes(names), _footers(names) if len(names) < count else {}, count)
 

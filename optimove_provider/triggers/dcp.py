@@ -3,13 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.kinds import SPAN
 
@@ -30,6 +28,11 @@ def _threads() -> ThreadPoolExecutor:
 def _seconds(name: str, given: float) -> float:
     """A span of time that the event loop can wait: one that is no number would upset everybody's."""
     return float(SPAN.literal(name, given).total_seconds())
+
+
+async def _until(instant: float) -> None:
+    """Wait until then, by the event loop's clock."""
+    await asyncio.sleep(max(instant - asyncio.get_running_loop().time(), 0))
 
 
 class DcpUploadTrigger(BaseTrigger):
@@ -76,35 +79,30 @@ class DcpUploadTrigger(BaseTrigger):
         from optimove_provider.contract.wire.errors import ApiError, OptimoveProviderError, UnreadableAnswer
         from optimove_provider.contract.wire.outside import cut
 
-        begun = asyncio.get_running_loop().time()
+        first_poll = asyncio.get_running_loop().time()
         try:
-            return {"outcome": await self._wait(begun)}
+            first_poll += _seconds("first_poll_seconds", self.first_poll_seconds)
+            return {"outcome": await self._wait(first_poll)}
         except OptimoveProviderError as error:
             if self.samples is not None and isinstance(error, ApiError | UnreadableAnswer) and not error.retry_helps:
                 return {"outcome": unreadable(self.s3_keys, error).as_json()}
-            await self._until_first_poll(begun)
+            await _until(first_poll)
             return {"error": cut(str(error)), "retry_helps": error.retry_helps}
         except (
             Exception
         ) as error:  # of Airflow, of its secrets backends, or a bug: without an event the task would hang
             self.log.exception("%s failed", type(self).__name__)
-            await self._until_first_poll(begun)
+            await _until(first_poll)
             return {"error": cut(f"{type(self).__name__} failed: {type(error).__name__}: {error}"), "retry_helps": True}
 
-    async def _until_first_poll(self, begun: float) -> None:
-        """Nothing may be said before. A span that cannot be waited for is told by the error that is under way."""
-        with suppress(SettingsError):
-            seconds = _seconds("first_poll_seconds", self.first_poll_seconds)
-            await asyncio.sleep(max(begun + seconds - asyncio.get_running_loop().time(), 0))
-
-    async def _wait(self, begun: float) -> dict[str, Any]:
+    async def _wait(self, first_poll: float) -> dict[str, Any]:
         from optimove_provider.clients.http.patience import POLLING
         from optimove_provider.contract.dcp.readback import has_begun
 
-        poll_seconds, _ = (_seconds(name, getattr(self, name)) for name in ("poll_seconds", "first_poll_seconds"))
+        poll_seconds = _seconds("poll_seconds", self.poll_seconds)
         # Where many are deferred at once, they have the time until their first poll for this, and not all at its end.
         with await DcpHook(self.dcp_conn_id).aget_conn(POLLING) as client:
-            await self._until_first_poll(begun)
+            await _until(first_poll)
             polls = (poll_seconds, self.max_failed_polls, _threads())
             outcome = await client.wait(self._ask, *polls, lambda found: self.until_begun and has_begun(found))
         return outcome.as_json()

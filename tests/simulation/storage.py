@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 SLICE_ROWS = 3
-"""But one in wide worlds."""
-"""Instead of 5000, so that a load of some rows has several slices."""
+"""Instead of 5000, so that a load of some rows has several slices; one in wide worlds."""
 MAX_LAYERS = 4
 SAME_FROM_ROWS = 1
 KEYS_AT_ONCE = 2

@@ -94,7 +94,7 @@ def list_parts(staging: Staging, load_id: str, parts: Sequence[Part], now: datet
     staging.write(_listed_path(load_id), listed)
     for number, part in enumerate(parts, 1):
         log.info("part %d of %d: %s", number, len(parts), part)
-    return [SourcePart(load_id, listing, number, len(parts)) for number in range(1, len(parts) + 1)]
+    return _all_parts(load_id, listed)
 
 
 def read_part(staging: Staging, part: SourcePart, open_part: OpenPart) -> dict[str, Any]:
@@ -130,20 +130,19 @@ def opened_parts(staging: Staging, load_id: str, listing: str) -> Iterator[Rows]
 
 def _rows(staging: Staging, load_id: str, listing: str) -> Reading:
     listed = _listed(staging, load_id, listing)
-    parts = [Part.from_json(one) for one in listed["parts"]]
-    shards = [SourcePart(load_id, listing, number, len(parts)) for number in range(1, len(parts) + 1)]
-    results = staging.read_together([shard.path for shard in shards])
-    if missing := [shard for shard in shards if not results.get(shard.path)]:
+    wanted, parts = [Part.from_json(one) for one in listed["parts"]], _all_parts(load_id, listed)
+    results = staging.read_together([part.path for part in parts])
+    if missing := [part for part in parts if not results.get(part.path)]:
         raise PartMissing(
             f"load {load_id}: of {how_many(len(missing), 'part')} of the source (map index "
-            f"{', '.join(str(shard.number - 1) for shard in missing[:10])}) nothing is there: it was not read, or was "
+            f"{', '.join(str(part.number - 1) for part in missing[:10])}) nothing is there: it was not read, or was "
             "needed no more, as the load was planned before. Nothing was sent from here. Clear the whole group"
         )
-    files = [name for part in parts for name in part.files]
+    files = [name for one in wanted for name in one.files]
     alike = Alike.of_files(files) if files else None
-    for part, shard in zip(parts, shards, strict=True):
-        rows = _read(staging, shard, results[shard.path])
-        yield from alike.of(part.files[0], rows) if alike else rows
+    for one, part in zip(wanted, parts, strict=True):
+        rows = _read(staging, part, results[part.path])
+        yield from alike.of(one.files[0], rows) if alike else rows
 
 
 def _read(staging: Staging, part: SourcePart, found: Mapping[str, Any]) -> Rows:
@@ -174,14 +173,13 @@ def give_up_reading(staging: Staging, load_id: str, report: Report) -> None:
     """File the report of a load whose source could not be read whole. What was read of it stays, so that who failed can
     be cleared alone."""
     listed = staging.read(_listed_path(load_id)) or {"parts": (), "listing": ""}
-    count = len(listed["parts"])
-    paths = [SourcePart(load_id, listed["listing"], number, count).path for number in range(1, count + 1)]
+    paths = [part.path for part in _all_parts(load_id, listed)]
     results = [found for found in staging.read_together(paths).values() if found]
     report.rows = sum(found["rows"] for found in results)
     report.state, report.visibility, report.next_step = "failed", Visibility.NOT_VISIBLE, NextStep.CLEAR_FAILED
     report.problem = (
-        f"a task before the one that plans has failed for good: {len(results)} of {how_many(count, 'part')} of the "
-        "source had been read, and nothing was sent"
+        f"a task before the one that plans has failed for good: {len(results)} of {how_many(len(paths), 'part')} of "
+        "the source had been read, and nothing was sent"
     )
     log.error("load %s: %s. %s", load_id, report.problem, report.next_step)
     report.file(staging)
@@ -195,6 +193,11 @@ def _listed(staging: Staging, load_id: str, listing: str) -> dict[str, Any]:
             "over. Nothing was sent from here. Clear the whole group"
         )
     return listed
+
+
+def _all_parts(load_id: str, listed: Mapping[str, Any]) -> list[SourcePart]:
+    count = len(listed["parts"])
+    return [SourcePart(load_id, listed["listing"], number, count) for number in range(1, count + 1)]
 
 
 def _folder(load_id: str) -> str:

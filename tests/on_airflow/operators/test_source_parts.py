@@ -114,6 +114,10 @@ class Group:
         source = {name: value for name, value in self.source.items() if name in ("sql", "sql_conn_id", "parameters")}
         return run(OptixReadPartOperator(task_id="read", part=self.parts[number], **source), **try_)
 
+    def read_all(self):
+        for number in range(len(self.list())):
+            self.read(number)
+
     def plan(self, **settings):
         source = {name: value for name, value in self.source.items() if not name.startswith("shard_")}
         operator = OptixPlanOperator(task_id="plan", parts=self.told, **self.to, **source, **settings)
@@ -137,8 +141,7 @@ class Group:
 
 
 def whole(group, **settings):
-    for number in range(len(group.list())):
-        group.read(number)
+    group.read_all()
     for shard in group.plan(**settings):
         group.send(shard)
     return group.commit(**settings)
@@ -230,8 +233,7 @@ def test_where_a_reader_failed_for_good_there_is_a_report(emulator, airflow_db, 
 def test_files_of_other_columns_are_refused_as_one_task_refuses_them(uuid, csv_files, tmp_path):
     (tmp_path / "customers-1.csv").write_text("id,other\n1,2\n")
     tasks = Group(uuid, source=csv_files)
-    for number in range(len(tasks.list())):
-        tasks.read(number)
+    tasks.read_all()
     with pytest.raises(AirflowFailException, match=r"customers-1.csv' lacks 'n', 'text' and has also 'other'"):
         tasks.plan(max_rejected=3)
 
@@ -239,8 +241,7 @@ def test_files_of_other_columns_are_refused_as_one_task_refuses_them(uuid, csv_f
 def test_a_key_that_two_parts_have_is_found(uuid, csv_files, tmp_path):
     (tmp_path / "customers-2.csv").write_text("id,n,text\n0-17,1,\n")
     tasks = Group(uuid, source=csv_files)
-    for number in range(len(tasks.list())):
-        tasks.read(number)
+    tasks.read_all()
     with pytest.raises(AirflowFailException, match=r'"0-17" in rows 18 and 11001 \(2 times\)'):
         tasks.plan(max_rejected=3)
 
@@ -248,8 +249,7 @@ def test_a_key_that_two_parts_have_is_found(uuid, csv_files, tmp_path):
 def test_rows_are_as_old_as_the_first_that_was_read(emulator, uuid, csv_files, parquet):
     """Another load that read later has the last word, though this one is planned after it."""
     early = Group(uuid, source=parquet)
-    for number in range(len(early.list())):
-        early.read(number)
+    early.read_all()
     newer = [{"id": str(number), "n": -1} for number in range(100)]
     run(OptixUploadOperator(task_id="late", data_connection_uuid=uuid, primary_key="id", source=newer))
     for shard in early.plan():
@@ -281,8 +281,7 @@ def test_a_plan_that_is_retried_needs_no_part_any_more_and_one_of_a_load_that_is
     uuid, csv_files
 ):
     tasks = Group(uuid, source=csv_files)
-    for number in range(len(tasks.list())):
-        tasks.read(number)
+    tasks.read_all()
     first = tasks.plan(max_rejected=3)
     assert tasks.plan(max_rejected=3) == first
     for shard in first:
@@ -294,8 +293,7 @@ def test_a_plan_that_is_retried_needs_no_part_any_more_and_one_of_a_load_that_is
 
 def test_what_was_read_is_removed_once_its_rows_are_frozen(uuid, csv_files):
     tasks = Group(uuid, source=csv_files)
-    for number in range(len(tasks.list())):
-        tasks.read(number)
+    tasks.read_all()
     folder = f"loads/{tasks.told['load_id']}/source"
     assert len(staging().names(folder)) == 1 + 2 * 3
     tasks.plan(max_rejected=3)
@@ -304,8 +302,7 @@ def test_what_was_read_is_removed_once_its_rows_are_frozen(uuid, csv_files):
 
 def test_a_part_whose_file_is_damaged_is_named(uuid, csv_files):
     tasks = Group(uuid, source=csv_files)
-    for number in range(len(tasks.list())):
-        tasks.read(number)
+    tasks.read_all()
     place, folder = staging(), f"loads/{tasks.told['load_id']}/source"
     found = place.read(f"{folder}/{tasks.told['listing']}-0002.json")
     path = place.path(found["file"])
@@ -319,8 +316,7 @@ def test_a_part_whose_file_is_damaged_is_named(uuid, csv_files):
 
 def test_a_dry_run_plans_what_was_read_and_leaves_nothing(emulator, uuid, csv_files):
     tasks = Group(uuid, source=csv_files)
-    for number in range(len(tasks.list())):
-        tasks.read(number)
+    tasks.read_all()
     assert tasks.plan(max_rejected=3, dry_run=True) == []
     assert tasks.commit(max_rejected=3, dry_run=True)["new"] == 11_997
     assert staging().names(f"loads/{tasks.told['load_id']}") == []
