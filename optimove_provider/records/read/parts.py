@@ -152,14 +152,15 @@ def parts_of_query(column: str, bounds: Iterable[int | str]) -> list[Part]:
     """The parts of a query: rows below the first bound, and those without a value; then from each bound to the next.
 
     Whatever the order in which the database has the bounds, no row is in none of them: on the way from below all
-    values to above them, some step passes it. Where a row is in two, its key is there twice, which is refused.
+    values to above them, some step passes it. Where a row is in two, its key is there twice, which is refused. The
+    first part has what is not above its bound, too: for some databases NaN is neither above nor below any number.
     """
     points = [_literal(bound) for bound in bounds]
     if not points:
         return [Part()]
     named = column_name(column)
     between = [f"{named} >= {low} AND {named} < {high}" for low, high in pairwise(points)]
-    conditions = [f"({named} < {points[0]} OR {named} IS NULL)", *between, f"{named} >= {points[-1]}"]
+    conditions = [f"(NOT ({named} >= {points[0]}) OR {named} IS NULL)", *between, f"{named} >= {points[-1]}"]
     return [Part(where=one) for one in conditions]
 
 
