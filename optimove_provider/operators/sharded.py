@@ -296,11 +296,19 @@ class OptixGiveUpOperator(ToldOperator):
     :param data_connection_uuid: where the rows were to go.
     :param primary_key: the column that holds the key.
     :param key_type: as the plan has it.
+    :param mode: as the plan has it: the report names it.
     :param optix_conn_id: the connection to Opti-X.
     """
 
     told_fields = ("planned", "parts")
-    template_fields: Sequence[str] = ("planned", "parts", "data_connection_uuid", "primary_key", "optix_conn_id")
+    template_fields: Sequence[str] = (
+        "planned",
+        "parts",
+        "data_connection_uuid",
+        "primary_key",
+        "mode",
+        "optix_conn_id",
+    )
     ttl_seconds = None
 
     def __init__(
@@ -311,6 +319,7 @@ class OptixGiveUpOperator(ToldOperator):
         primary_key: str,
         parts: Any = None,
         key_type: str = "string",
+        mode: str = "full",
         optix_conn_id: str = OptixHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -320,6 +329,7 @@ class OptixGiveUpOperator(ToldOperator):
         self.data_connection_uuid = data_connection_uuid
         self.primary_key = primary_key
         self.key_type = key_type
+        self.mode = mode
         self.optix_conn_id = optix_conn_id
 
     def execute(self, context: "Context") -> bool:
@@ -334,11 +344,11 @@ class OptixGiveUpOperator(ToldOperator):
             target, place, load_id = _target(self), staging(), known["load_id"]
             named = client.settings.target("optix", target.data_connection_uuid)
             if not self.planned:
-                give_up_reading(place, load_id, begun_report(context, place, load_id, named, "full"))
+                give_up_reading(place, load_id, begun_report(context, place, load_id, named, self.mode))
                 return True
             if not is_left(client, place, target, load_id):
                 return False
-            return give_up(client, place, target, begun_report(context, place, load_id, named, "full"))
+            return give_up(client, place, target, begun_report(context, place, load_id, named, self.mode))
 
 
 def sync_in_shards(
@@ -396,7 +406,9 @@ def sync_in_shards(
         # Said here, where no `default_args` are heard: it runs also where no shard was needed.
         rule = {"trigger_rule": "none_failed", **task}
         commit = OptixCommitOperator(task_id="commit", planned=XComArg(plan, key=LOAD), **upload, **rule)
-        give_up = OptixGiveUpOperator(task_id="give_up", planned=XComArg(plan, key=LOAD), **told, **shared, **task)
+        give_up = OptixGiveUpOperator(
+            task_id="give_up", planned=XComArg(plan, key=LOAD), mode=plan.mode, **told, **shared, **task
+        )
         plan >> send >> commit >> give_up.as_teardown()
         send >> give_up  # `commit` is over as soon as one shard has failed, while others still send
         if read:

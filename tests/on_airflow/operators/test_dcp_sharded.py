@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import (
     TaskDeferred,
 )
 from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.providers.standard.operators.python import PythonOperator
 
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.demo import journey
@@ -161,6 +162,21 @@ def test_where_the_plan_was_skipped_so_is_the_commit(table, source):
     with pytest.raises(AirflowSkipException):
         committed(table, source, None)
     assert given_up(table, source, None) is False
+
+
+def test_where_nothing_was_planned_the_end_of_a_group_is_no_failure_of_its_own(emulator, airflow_db, table, source):
+    """What comes before the group has failed."""
+
+    def failing():
+        raise AirflowFailException("said so")
+
+    dag = group("imports_not_planned", table, source)
+    with dag:
+        PythonOperator(task_id="before", python_callable=failing) >> dag.get_task("customers.plan")
+    journey.register(dag)
+    done = journey.run(dag)
+    assert (done.state, done.tasks["customers.plan"]) == ("failed", "upstream_failed")
+    assert (done.tasks["customers.give_up"], done.results["customers.give_up"]) == ("success", False)
 
 
 def test_another_load_waits_deferred_while_files_are_uploaded(emulator, table, source):

@@ -28,6 +28,7 @@ from optimove_provider.operators.sharded import (
     sync_in_shards,
 )
 from optimove_provider.surroundings import REAL
+from optimove_provider.tasks.staging import staging
 from tests.support.running import context, run
 
 ROWS = 27_000  # six slices
@@ -102,7 +103,7 @@ def test_a_group_does_on_airflow_what_one_task_does(emulator, airflow_db, uuid, 
 
 
 def test_a_shard_that_fails_for_good_fails_the_run_and_the_lease_is_given_back(emulator, airflow_db, uuid, source):
-    dag = group("in_failing_shards", uuid, source, shards=3, sending={"give_up_after": 0})
+    dag = group("in_failing_shards", uuid, source, shards=3, sending={"give_up_after": 0}, mode="changed")
     journey.register(dag)
     emulator.state.faults.order(Fault("upload_data", status=401, times=3))
     done = journey.run(dag)
@@ -110,6 +111,8 @@ def test_a_shard_that_fails_for_good_fails_the_run_and_the_lease_is_given_back(e
     assert "failed" in {done.tasks[f"customers.send[{number}]"] for number in range(3)}
     assert done.tasks["customers.commit"] == done.tasks["after"] == "upstream_failed"
     assert (done.tasks["customers.give_up"], done.results["customers.give_up"]) == ("success", True)
+    [name] = staging().names("reports")
+    assert staging().read(f"reports/{name}")["mode"] == "changed"
     _, load = planned(uuid, source)  # nobody has to wait
     assert committed(uuid, source, load)["accepted"] == ROWS
 

@@ -55,7 +55,7 @@ def test_rows_without_a_value_are_in_a_range():
 
 
 def test_bounds_of_large_numbers_lose_no_row():
-    """apache/flink-connector-jdbc#174: the width was a float, and the last row of very large numbers was in no range."""
+    """apache/flink-connector-jdbc#174: the width was a float, and the last row of large numbers was in no range."""
     keys = [2260418954055131340, 2260418954055131341, 3067819505646037095, 3875220057236942849, 3875220057236942850]
     assert joined(read(keys, "id", None)) == keys
     ends = [-(1 << 63), -1, 0, (1 << 63) - 1]
@@ -111,7 +111,9 @@ def _holds(condition, x):
 def test_an_empty_row_group_between_others_is_passed_by(tmp_path, empty):
     """apache/parquet-java#1018, dask/fastparquet#134: an empty row group ended the reading, or failed it."""
     path = tmp_path / "customers.parquet"
-    tables = [pa.table({"id": [f"{number}"] * (number != empty)}, pa.schema([("id", pa.string())])) for number in range(3)]
+    tables = [
+        pa.table({"id": [f"{number}"] * (number != empty)}, pa.schema([("id", pa.string())])) for number in range(3)
+    ]
     with pq.ParquetWriter(path, tables[0].schema) as writer:
         for table in tables:
             writer.write_table(table)

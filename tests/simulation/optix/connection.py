@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 KEYS, WIDE_KEYS = 8, 16
+READ_SIDE_BY_SIDE = 0.4
+"""How many of the loads that many workers send are read by several, too."""
 NAMES = ("north", "south")
 OWED = ("sent", "accepted", "rejected_again", "dropped", "added", "left")
 WANTED = (
@@ -39,6 +41,7 @@ WANTED = (
     "lease: released by a person",
     "plan: approved",
     "replay: rejected rows",
+    "shards: read",
     "shards: sent",
     "shards: dead",
     "shards: eight of them",
@@ -87,6 +90,10 @@ class OptixConnection:
                 how, sending=replace(how.sending, resume_within=max(how.sending.resume_span, timedelta(minutes=5)))
             )
         return Task(f"{number} {kind}", kind, random.randint(1, DAYS), self, how)
+
+    def reads_side_by_side(self, task: Task) -> bool:
+        """Whether several tasks read the source of one that is a group."""
+        return Random(f"{self.world.seed} {task.name} side by side").random() < READ_SIDE_BY_SIDE
 
     def begin(self) -> None:
         """The data connection is created."""

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -18,11 +18,22 @@ from optimove_provider.loads.optix.load import load, plan
 from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
 from optimove_provider.loads.optix.update import Update, load_update
 from optimove_provider.loads.report.report import Report
-from optimove_provider.loads.sharded.load import give_up, is_left, plan_shards
-from optimove_provider.loads.sharded.shard import Sharding
+from optimove_provider.loads.sharded.load import give_up, is_left, plan_shards, reading_begins, send_shard
+from optimove_provider.loads.sharded.shard import Shard, Sharding
+from optimove_provider.loads.sharded.source_parts import (
+    SourcePart,
+    give_up_reading,
+    list_parts,
+    opened_at,
+    opened_parts,
+    read_part,
+    remove_parts,
+)
+from optimove_provider.loads.spool.freeze import OpenRows
+from optimove_provider.records.read.parts import Part, shares
 from optimove_provider.records.to_json.stamps import stamp_text
 from tests.simulation.airflow import Task, Try
-from tests.simulation.optix.shards import Group
+from tests.simulation.optix.shards import MappedTasks
 from tests.simulation.optix.tasks import DELETED, STAMP, options_of
 from tests.simulation.source import POISON, Cell, version_of
 from tests.simulation.storage import as_staging
@@ -34,17 +45,20 @@ if TYPE_CHECKING:
     from tests.simulation.optix.connection import OptixConnection
 
 PLANNED = ("new", "changed", "unknown", "removed")
+RESERVED_FOR = timedelta(hours=1)
 
 
 class Runs:
     """What the tries of one target do. `approved`: by task and round, the plan that a person has approved; `replayed`:
-    by load, the report whose rejected rows it sends; `raised`: tasks whose `max_bisect_requests` a person has raised.
+    by load, the report whose rejected rows it sends; `raised`: tasks whose `max_bisect_requests` a person has raised;
+    `groups`, `readers` and `listed`: by load, the tasks that send it, those that read it, and under which listing.
     """
 
     def __init__(self, target: "OptixConnection") -> None:
         self._target, self._approved = target, dict[tuple[str, int], Report]()
         self._replayed, self._raised = dict[str, Report](), set[str]()
-        self._groups = dict[str, Group]()
+        self._groups, self._readers = dict[str, MappedTasks[Shard]](), dict[str, MappedTasks[SourcePart]]()
+        self._listed = dict[str, str]()
 
     def run(self, one: Try, report: Report) -> Report:
         """Do it; returns the report that tells, which may be another one. Raises what the operator would."""
@@ -136,29 +150,76 @@ class Runs:
     # By many workers
 
     def _group(self, one: Try, report: Report) -> None:
-        """A group of tasks, of which this one is the plan, and what commits; between the two it is as if deferred."""
-        what, options = self._what(one, self._rows(one.task), report), self._options(one)
+        """A group of tasks, of which this one is what lists the source, the plan, and what commits; between them it is
+        as if deferred."""
+        rows, options = self._rows(one.task), self._options(one)
+        what = client, opened, staging, _ = self._what(one, rows, report)
+        if one.load_id not in self._groups and self._target.reads_side_by_side(one.task):
+            opened, options = self._read(one, rows, what, options)
         group = self._groups.get(one.load_id)
         if group is None:
             few = self._target.random.randint(1, 3)
-            sharding = Sharding(8 if self._target.world.is_wide else few, 2, timedelta(seconds=3600))
-            shards = plan_shards(*what, options, sharding, one.try_number, one.resumed)
-            group = self._groups[one.load_id] = Group(self._target, one, shards, options)
+            sharding = Sharding(8 if self._target.world.is_wide else few, 2, RESERVED_FOR)
+            shards = plan_shards(client, opened, staging, report, options, sharding, one.try_number, one.resumed)
+            if one.load_id in self._readers:
+                remove_parts(staging, one.load_id)
+            call = partial(self._send, options)
+            group = self._groups[one.load_id] = MappedTasks(self._target, one, shards, call, "sent")
             if len(shards) == 8:
                 self._target.world.coverage.has("shards", "eight of them")
         if group.is_under_way():
             raise Deferred(30.0)
         if group.error:
-            client, _, staging, _ = what
             if is_left(client, staging, options.target, one.load_id):
                 give_up(client, staging, options.target, Report(one.load_id, report.target))
                 self._target.world.coverage.has("shards", "given up")
-            if self._target.random.random() < 0.5:  # a person clears the one that failed, with what comes after it
-                self._target.world.coverage.has("shards", "cleared alone")
-                group.begin()
-                raise Deferred(30.0)
+            self._clear_alone(group)
             raise group.error
         load(*what, options, one.try_number, resumed=True)
+
+    def _clear_alone(self, group: MappedTasks[Any]) -> None:
+        """A person may clear the one that failed, with what comes after it."""
+        if self._target.random.random() < 0.5:
+            self._target.world.coverage.has("shards", "cleared alone")
+            group.begin()
+            raise Deferred(30.0)
+
+    def _send(self, options: UploadOptions, one: Try, shard: Shard) -> None:
+        client, _, staging, _ = self._what(one, [], Report(one.load_id, {}))
+        send_shard(client, staging, options.target, shard, options.sending, RESERVED_FOR, one.try_number)
+
+    def _read(
+        self, one: Try, rows: list[dict[str, Any]], what: tuple[Any, ...], options: UploadOptions
+    ) -> tuple[OpenRows, UploadOptions]:
+        """Let several tasks read the source; returns what opens the rows that they have left, and how old these are."""
+        client, _, staging, report = what
+        readers = self._readers.get(one.load_id)
+        if readers is None:
+            now = reading_begins(client, staging, options.target)
+            cut = [Part(where=f"{share.start} {share.stop}") for share in shares([1] * len(rows), 3)] or [Part()]
+            parts = list_parts(staging, one.load_id, cut, now)
+            self._listed[one.load_id] = parts[0].listing
+            deletes = "deletions" in one.task.kind
+
+            def call(reader: Try, part: SourcePart) -> None:
+                read_part(self._target.world.staging(reader.skew), part, partial(self._opened_part, rows, deletes))
+
+            readers = self._readers[one.load_id] = MappedTasks(self._target, one, parts, call, "read")
+        if readers.is_under_way():
+            raise Deferred(30.0)
+        if readers.error:
+            give_up_reading(staging, one.load_id, Report(one.load_id, report.target))
+            self._clear_alone(readers)
+            raise readers.error
+        listing = self._listed[one.load_id]
+        opened = partial(opened_parts, staging, one.load_id, listing)
+        return opened, replace(options, read_from=opened_at(staging, one.load_id, listing))
+
+    def _opened_part(
+        self, rows: list[dict[str, Any]], deletes: bool, part: Part
+    ) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
+        first, end = map(int, (part.where or "0 0").split())
+        return self._opened(rows[first:end], deletes)
 
     # Keys that are to go
 

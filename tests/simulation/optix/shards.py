@@ -1,34 +1,48 @@
-"""The mapped tasks of a load that several workers send: each lives for itself, dies, and comes back."""
+"""The mapped tasks of a load, each of which has a part of it: it lives for itself, dies, and comes back."""
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.wire.errors import OptimoveProviderError
 from optimove_provider.loads.ledger.lease import TargetBusy
-from optimove_provider.loads.optix.options import UploadOptions
-from optimove_provider.loads.sharded.load import send_shard
-from optimove_provider.loads.sharded.shard import Shard
 from tests.simulation.airflow import NOTICED_AFTER, RETRY_DELAY, Try
 from tests.simulation.scheduler import Process
 from tests.simulation.target import WrongWorld
-from tests.support.optix_target import SETTINGS
 
 if TYPE_CHECKING:
     from tests.simulation.optix.connection import OptixConnection
 
 TRIES = 3
-RESERVED_FOR = timedelta(hours=1)
 
 
-class Group:
-    """The shards of one load. `error` is what failed one of them for good, in its last life."""
+class Numbered(Protocol):
+    """A part of a load: a shard of what is sent, or a part of its source."""
 
-    def __init__(self, target: "OptixConnection", one: Try, shards: Sequence[Shard], options: UploadOptions) -> None:
-        self._target, self._one, self._options = target, one, options
-        self._left, self._tries = list(shards), dict.fromkeys((shard.number for shard in shards), 0)
+    @property
+    def number(self) -> int: ...
+
+    @property
+    def load_id(self) -> str: ...
+
+
+PartT = TypeVar("PartT", bound=Numbered)
+
+
+class MappedTasks(Generic[PartT]):
+    """Tasks that are mapped over the parts of one load. `call` is what a try of one does, and `done` how that is
+    called. `error` is what failed one of them for good, in its last life."""
+
+    def __init__(
+        self,
+        target: "OptixConnection",
+        one: Try,
+        parts: Sequence[PartT],
+        call: Callable[[Try, PartT], object],
+        done: str,
+    ) -> None:
+        self._target, self._one, self._call, self._done = target, one, call, done
+        self._left, self._tries = list(parts), dict.fromkeys((part.number for part in parts), 0)
         self._lives: list[Process] = []
         self.error: Exception | None = None
         self.begin()
@@ -37,26 +51,26 @@ class Group:
         """Let those that are not done live, once more."""
         self.error = None
         spawn, name = self._target.world.scheduler.spawn, self._one.task.name
-        self._lives = [spawn(f"airflow {name}, {shard}", partial(self._live, shard)) for shard in self._left]
+        self._lives = [spawn(f"airflow {name}, {part}", partial(self._live, part)) for part in self._left]
 
     def is_under_way(self) -> bool:
         """Whether any of them lives."""
         return not all(life.is_over for life in self._lives)
 
-    def _live(self, shard: Shard) -> None:
+    def _live(self, part: PartT) -> None:
         world, random = self._target.world, self._target.random
         last: Exception | None = None
         for _ in range(TRIES):
-            self._tries[shard.number] += 1
+            self._tries[part.number] += 1
             skew = random.choice(world.airflow.workers)
-            one = Try(self._one.task, shard.load_id, self._tries[shard.number], skew, resumed=False, is_shard=True)
-            name = f"{one.task.name}, {shard}, try {one.try_number}"
-            process = world.scheduler.spawn(name, partial(self._send, one, shard))
+            one = Try(self._one.task, part.load_id, self._tries[part.number], skew, resumed=False, is_shard=True)
+            name = f"{one.task.name}, {part}, try {one.try_number}"
+            process = world.scheduler.spawn(name, partial(self._run, one, part))
             patience = random.uniform(1.0, 100.0) if world.chaos.does("zombie", 0.05, counts=False) else 100_000.0
             world.scheduler.wait_for(process, patience)
             if process.is_over and not process.is_dead and process.error is None:
-                self._left.remove(shard)
-                world.coverage.has("shards", "sent")
+                self._left.remove(part)
+                world.coverage.has("shards", self._done)
                 return
             last = process.error
             if isinstance(last, Exception) and not isinstance(last, OptimoveProviderError | OSError):
@@ -69,12 +83,8 @@ class Group:
             else:
                 world.tell(f"{type(last).__name__}: {last}")
                 world.scheduler.pause(60.0 if isinstance(last, TargetBusy) else RETRY_DELAY)
-        self.error = last or OSError("a shard died as often as it was tried")
+        self.error = last or OSError("a part died as often as it was tried")
 
-    def _send(self, one: Try, shard: Shard) -> None:
-        world = self._target.world
-        world.tries[world.scheduler.current] = one
-        staging = world.staging(one.skew)
-        send = partial(self._target.vendor.send, sender=one)
-        client = OptixClient(SETTINGS, send, surroundings=staging.surroundings)
-        send_shard(client, staging, self._options.target, shard, self._options.sending, RESERVED_FOR, one.try_number)
+    def _run(self, one: Try, part: PartT) -> None:
+        self._target.world.tries[self._target.world.scheduler.current] = one
+        self._call(one, part)
