@@ -41,6 +41,6 @@ with DAG(
         task_id="remove",
         data_connection_uuid=connection.output,
         primary_key="customerId",
-        keys="{{ params.keys | tojson }}",
+        keys="{{ params['keys'] | tojson }}",
         suppress=True,
     )

@@ -20,7 +20,12 @@ DAGS = ROOT / "dags"
 # ones are looked for where somebody can look at what they find.
 IN_CI = bool(os.environ.get("CI"))
 settings.register_profile(
-    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=IN_CI, print_blob=IN_CI
+    "patient",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=IN_CI,
+    print_blob=IN_CI,
+    max_examples=50 if IN_CI else 100,
 )
 settings.load_profile("patient")
 
@@ -28,6 +33,14 @@ settings.load_profile("patient")
 _home = tempfile.TemporaryDirectory(prefix="optimove-tests-")
 HOME = Path(_home.name)
 airflow_home.enter(airflow_home.environment(HOME, DAGS))
+
+
+LONGEST = tuple(ROOT / "tests" / name for name in ("simulation", "endurance", "backfill", "dags", "loads/crash"))
+"""They come first, so that at the end no process has a long file of its own while the others have nothing to do."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not any(item.path.is_relative_to(folder) for folder in LONGEST))
 
 
 def pytest_unconfigure() -> None:

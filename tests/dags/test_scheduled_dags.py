@@ -68,6 +68,7 @@ def test_each_load_is_retried_bounded_and_in_the_pool_that_its_text_names(dags, 
         assert task.execution_timeout
 
 
+@pytest.mark.any_version
 @pytest.mark.parametrize("dag_id", WINDOWED)
 def test_a_window_by_hand_brings_whole_profiles_as_of_its_end(dag_id, stored, airflow_db):
     outcome = journey.run_dag(dag_id, conf=WINDOW)
@@ -77,6 +78,7 @@ def test_a_window_by_hand_brings_whole_profiles_as_of_its_end(dag_id, stored, ai
     assert outcome.results["upload"]["accepted"] == len(found)
 
 
+@pytest.mark.any_version
 @pytest.mark.parametrize("dag_id", WINDOWED)
 def test_an_older_window_leaves_newer_records_alone(dag_id, stored, airflow_db):
     journey.run_dag(dag_id, conf=WINDOW)
@@ -91,6 +93,7 @@ def ordered_before(day) -> set:
     return {customer for (customer,) in in_warehouse(query)}
 
 
+@pytest.mark.any_version
 def test_who_has_lapsed_goes_and_who_came_says_when_and_by_which_run(stored, emulator, airflow_db):
     first = {"since": "1997-01-01T00:00:00Z", "until": "1997-02-01T00:00:00Z"}
     assert journey.run_dag("optix_with_deletions", conf=first).state == "success"
@@ -125,6 +128,7 @@ def test_a_run_with_a_date_takes_the_data_interval_that_ends_there(stored, airfl
     assert {record["last_order"] for record in stored().values()} == {"1997-01-19"}
 
 
+@pytest.mark.any_version
 def test_a_customer_who_was_refused_goes_again_with_the_next_day(stored, emulator, airflow_db):
     ((refused,),) = in_warehouse(
         "SELECT customer_id FROM orders GROUP BY customer_id HAVING min(order_date) = max(order_date) "
@@ -140,6 +144,7 @@ def test_a_customer_who_was_refused_goes_again_with_the_next_day(stored, emulato
     assert stored()[refused]["last_order"] == "1997-01-18"
 
 
+@pytest.mark.any_version
 def test_the_query_of_the_examples_takes_whole_days_of_berlin_too(stored, airflow_db):
     import pendulum
     from airflow.sdk import DAG

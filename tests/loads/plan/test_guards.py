@@ -8,6 +8,8 @@ from optimove_provider.loads.plan.guards import GuardStopped, check
 from optimove_provider.options import Guards
 from tests.support.ledgers import hour
 
+pytestmark = pytest.mark.any_version
+
 SNAPSHOT = {"source_is": "snapshot"}
 MANY = dict.fromkeys(range(40), 1)
 

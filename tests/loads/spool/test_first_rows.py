@@ -18,6 +18,8 @@ from optimove_provider.records.rows import FirstRows, Unread
 from tests.support import dcp_imports, s3_target
 from tests.support.optix_target import Killed, Target, numbered, opened, record
 
+pytestmark = pytest.mark.any_version
+
 s3, table = s3_target.s3, s3_target.target  # fixtures
 SNAPSHOT = {"mode": "changed", "source_is": "snapshot"}
 MORE, NO_MORE = "the source has more, which were not read", "the source has no more"

@@ -111,6 +111,7 @@ def test_keys_that_look_alike_are_two(staging, keys):
     assert frozen(staging, [pa.RecordBatch.from_pydict({"id": keys})], "string").fit == 2
 
 
+@pytest.mark.any_version
 def test_memory_holds_slices_and_not_the_load(staging):
     def peak(rows):
         gc.collect()  # what other tests left is freed before, not meanwhile

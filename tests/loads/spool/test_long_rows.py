@@ -15,6 +15,8 @@ from optimove_provider.loads.spool.slices import RowFiles, RowFilesWriter, one_f
 from optimove_provider.loads.state.staging import Staging
 from tests.support.optix_target import Killed, Target
 
+pytestmark = pytest.mark.any_version
+
 MEGABYTE = 1 << 20
 
 

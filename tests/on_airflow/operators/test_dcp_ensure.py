@@ -19,6 +19,8 @@ from optimove_provider.operators.dcp import (
     DcpWriteProfilesOperator,
 )
 
+pytestmark = pytest.mark.any_version
+
 
 def run(operator, **kwargs):
     return operator(task_id="task", **kwargs).execute({})

@@ -20,6 +20,8 @@ from optimove_provider.operators.dcp import (
 )
 from tests.support.running import run as run_task
 
+pytestmark = pytest.mark.any_version
+
 
 def run(operator, **parameters):
     return operator(task_id="task", **parameters).execute({})

@@ -32,6 +32,8 @@ from optimove_provider.operators.dcp_sharded import (
 )
 from tests.support.running import context, run
 
+pytestmark = pytest.mark.any_version
+
 ATTRIBUTES = [{"name": "age", "datatype": "long"}]
 
 

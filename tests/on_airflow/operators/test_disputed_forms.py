@@ -11,6 +11,8 @@ from optimove_provider.operators.dcp import (
 )
 from tests.support.running import run
 
+pytestmark = pytest.mark.any_version
+
 TEXT = (
     '\ufeff"customerId", "vip", "ltv", "seen", "note"\n'
     '"CustomerId1", "True", "1e-07", "1999-01-01T00:00:00", "Height: 6\'1"""\n'

@@ -28,6 +28,8 @@ from optimove_provider.surroundings import REAL
 from optimove_provider.tasks.staging import staging
 from tests.support.running import context, run
 
+pytestmark = pytest.mark.any_version
+
 ROWS = 12_000  # three slices
 
 

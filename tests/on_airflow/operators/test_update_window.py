@@ -7,6 +7,8 @@ import pytest
 from optimove_provider.operators.optix import OptixCreateConnectionOperator, OptixUpdateOperator, OptixUploadOperator
 from tests.support.running import context, run
 
+pytestmark = pytest.mark.any_version
+
 DAYS = [{"start": f"2025-05-0{day}", "end": f"2025-05-0{day + 1}"} for day in range(1, 4)]
 
 

@@ -33,6 +33,8 @@ from optimove_provider.operators.optix import (
 from optimove_provider.tasks.staging import staging
 from tests.support.running import context, run
 
+pytestmark = pytest.mark.any_version
+
 NO_GUARDS = options.Guards(max_changed_share=None)
 TELLING = {
     OptixUploadOperator,

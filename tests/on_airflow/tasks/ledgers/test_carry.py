@@ -19,6 +19,8 @@ from optimove_provider.tasks.staging import staging, staging_at
 from tests.support.ledgers import ledger_rows
 from tests.support.running import run
 
+pytestmark = pytest.mark.any_version
+
 ROWS = [{"id": number, "word": "well"} for number in range(1, 4)]
 NEW_HOST = "http://localhost:1/api/data-connections/v1"
 

@@ -22,6 +22,8 @@ from optimove_provider.operators.optix import OptixCreateConnectionOperator, Opt
 from optimove_provider.tasks.staging import staging
 from tests.support.running import run
 
+pytestmark = pytest.mark.any_version
+
 ROWS = [{"id": number, "word": "well"} for number in range(1, 4)]
 
 

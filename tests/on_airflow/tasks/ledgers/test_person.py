@@ -22,6 +22,8 @@ from optimove_provider.tasks.staging import staging
 from tests.support.ledgers import freeze
 from tests.support.running import run
 
+pytestmark = pytest.mark.any_version
+
 KEY = "C-10442"
 EMAIL = "somebody@example.com"
 ROWS = [{"id": KEY, "email": EMAIL}, {"id": "C-2", "email": "other@example.com"}]

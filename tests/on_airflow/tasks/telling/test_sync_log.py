@@ -27,6 +27,8 @@ from optimove_provider.tasks.telling.sync_log_tables import BATCH, Database, loa
 from tests.support.running import context, run
 from tests.support.telling import runs
 
+pytestmark = pytest.mark.any_version
+
 LOG = {"conn_id": "log", "table": "sync_log"}
 BOTH = {**LOG, "rejected_rows": True}
 SECRET = "s3cret-of-the-log"
