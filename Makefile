@@ -23,7 +23,7 @@ RUN_DIR := $(CURDIR)/.run
 # Many tests wait, so two processes share the test files out among them. WORKERS=0: all in this one, as a debugger needs.
 WORKERS ?= 2
 # The rest is about what we say to the vendors, and in which order: the same in any version.
-LOWEST_TESTS := tests/on_airflow tests/dags $(addprefix tests/records/,read repeated to_csv to_json) \
+LOWEST_TESTS := tests/dags $(addprefix tests/records/,read repeated to_csv to_json) tests/on_airflow \
   $(addprefix tests/loads/,ledger plan spool)
 # What Airflow decides, on its newest pre-release; QUICK=1 tries what has met another Airflow first so far.
 NEXT_TESTS := tests/on_airflow tests/dags
