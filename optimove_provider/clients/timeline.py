@@ -1,7 +1,8 @@
 """The requests of a client over time: how many were answered, throttled, refused or lost, in a few spans alike."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from optimove_provider.contract.wire.messages import Answer, Lost
@@ -33,6 +34,16 @@ class Timeline:
                 self._double()
             _count(self.counts["spans"], int(passed // self.counts["seconds"]), {_kind(answer): 1})
 
+    def go_on_from(self, others: Sequence[Mapping[str, Any]]) -> None:
+        """Count on from what other processes have counted of the same work."""
+        if not others:
+            return
+        with self._lock:
+            now = self._surroundings.now()
+            self.counts |= _together([*others, self.counts])
+            passed = (now - datetime.fromisoformat(self.counts["began"])).total_seconds()
+            self._began = self._surroundings.monotonic() - passed
+
     def _double(self) -> None:
         spans = self.counts["spans"]
         self.counts |= {"seconds": self.counts["seconds"] * 2, "spans": {}}
@@ -43,6 +54,23 @@ class Timeline:
 def total(counts: Mapping[str, Any], *kinds: str) -> int:
     """How many answers of these kinds, or of all, are in a report's counts."""
     return sum(span.get(kind, 0) for span in counts.get("spans", {}).values() for kind in kinds or KINDS)
+
+
+def _together(every: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Counts of several processes as those of one that began when the first of them did."""
+    begins = [datetime.fromisoformat(one["began"]) for one in every]
+    began, seconds = min(begins), max(one["seconds"] for one in every)
+    placed = [
+        ((begin - began).total_seconds() + int(number) * one["seconds"], counts)
+        for begin, one in zip(begins, every, strict=True)
+        for number, counts in one["spans"].items()
+    ]
+    while any(at >= MOST * seconds for at, _ in placed):
+        seconds *= 2
+    spans: dict[str, dict[str, int]] = {}
+    for at, counts in sorted(placed, key=lambda one: one[0]):
+        _count(spans, int(at // seconds), counts)
+    return {"began": began.isoformat(), "seconds": seconds, "spans": spans}
 
 
 def _count(spans: dict[str, dict[str, int]], number: int, counts: dict[str, int]) -> None:

@@ -28,6 +28,27 @@ def test_spans_are_few_however_long_a_load_lasts():
     assert sum(span["answered"] for span in told["spans"].values()) == 500
 
 
+def test_processes_that_were_at_work_at_once_are_counted_as_one():
+    time, others = ClientTime(), []
+    for _ in range(3):
+        timeline = Timeline(time.surroundings)
+        for _ in range(20):
+            timeline.see(Response(200, b""))
+            time.surroundings.sleep(10)
+        others.append(json.loads(json.dumps(timeline.counts)))
+    own = Timeline(time.surroundings)
+    own.go_on_from([])
+    own.see(Response(429, b""))
+    own.go_on_from(others)
+    own.see(Lost("gone"))
+    assert (total(own.counts), total(own.counts, "answered"), total(own.counts, "throttled")) == (62, 60, 1)
+    assert own.counts["began"] == others[0]["began"]
+    assert max(map(int, own.counts["spans"])) < MOST
+    assert own.counts["seconds"] * MOST >= 600
+    last = own.counts["spans"][str(600 // own.counts["seconds"])]
+    assert (last["throttled"], last["lost"]) == (1, 1)
+
+
 def test_a_report_has_the_requests_of_its_load(tmp_path):
     target = Target(tmp_path)
     target.load(numbered(8, poison=[3]), max_rejected=1)

@@ -25,6 +25,7 @@ from optimove_provider.loads.spool.first_rows import limit_note, opened_first
 from optimove_provider.loads.spool.freeze import Frozen, OpenRows, Spool, open_spool
 from optimove_provider.loads.spool.slices import RowFiles
 from optimove_provider.loads.state.journal import Journal
+from optimove_provider.loads.state.shard_tries import requests_of_shards
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.rows import FirstRows
 from optimove_provider.records.to_json.deletions import DeletedColumn, DeletionsApart, Encodes
@@ -48,6 +49,7 @@ def load(
     read again. Raises TooManyRejected also after the good rows were committed.
     """
     journal, report.requests = Journal(staging, report.load_id), client.timeline.counts
+    client.timeline.go_on_from(requests_of_shards(journal))
 
     def judge_end() -> None:
         judge(report, options.max_rejected, "Everything else was committed")

@@ -36,28 +36,27 @@ class Report:
     always.
 
     `accepted` are rows that the vendor took and that are, or will be, visible; `evidence` says who counted them, or
-    that nobody did, in the form of `Evidence.as_json`: a request that was answered counts its rows, but for those that
-    an update may leave out. Rows of a batch
-    that was never completed are `unsent`, and `problem` says how many of them had been answered with success.
-    `suppressed` are rows that were left out, as their keys are on the target's suppression list.
-    `proof` is a file that tells, key by key, what was made to expire, by a load of the mode "expire".
-    `rejected_file` holds the rejected rows with their reasons, and a replay reads it; `reasons` counts them, `examples`
-    are the first.
-    `warnings` are counted by the rules that `validate` has. `notes` are remarks and warnings. `plan` has the plan's
-    digest, its counts, and samples of what changes; `expired` are records that the source lacks and that were made to
-    expire, `not_expired` those of them that the vendor refused: they are no rows of it. `deleted` are rows that are
-    deletions, and whose key is gone: its record was made to expire, or was not there. `replay` has what a replay of
-    the rejected rows needs to know of the load. `task` is what people call the load: DAG, task and run; `run` says the
-    same apart, as `dag_id`, `task_id`, `run_id`, `map_index` and `try_number`, and is empty where no DAG is behind it.
-    `began` and `ended` are ISO texts in UTC, of the last try, like `seconds`; `generation` is the instant that the rows
-    stand for. `batch_uuid` is the one under which Opti-X knows its rows, `service_id` the service of a table of DCP,
-    `ledger_version` what the commit made of the ledger. `requests` are those of the last try over time, as `Timeline`
-    counts them. `stamp` has the fields that were sent with each record without being part of it. `visibility` is one of
-    `Visibility`: of a load that failed, too. `next_step` is what a person does after a failure, `tries_left` how many
-    tries Airflow has left, None where no task is behind it. `owed` counts rows that are owed to the target, of earlier
-    loads too, which are none of the source's: those that went again (`sent`, and of them `accepted` and
-    `rejected_again`), those that are `dropped`, by why in `dropped_because`, those `added` since this load's were
-    refused, and those `left`. It is empty where none are.
+    that nobody did, in the form of `Evidence.as_json`: a request that was answered counts its rows, but for those
+    that an update may leave out. Rows of a batch that was never completed are `unsent`, and `problem` says how many
+    of them had been answered with success. `suppressed` are rows that were left out, as their keys are on the
+    target's suppression list. `proof` is a file that tells, key by key, what was made to expire, by a load of the
+    mode "expire". `rejected_file` holds the rejected rows with their reasons, and a replay reads it; `reasons`
+    counts them, `examples` are the first. `warnings` are counted by the rules that `validate` has. `notes` are
+    remarks and warnings. `plan` has the plan's digest, its counts, and samples of what changes; `expired` are
+    records that the source lacks and that were made to expire, `not_expired` those of them that the vendor refused:
+    they are no rows of it. `deleted` are rows that are deletions, and whose key is gone: its record was made to
+    expire, or was not there. `replay` has what a replay of the rejected rows needs to know of the load. `task` is
+    what people call the load: DAG, task and run; `run` says the same apart, as `dag_id`, `task_id`, `run_id`,
+    `map_index` and `try_number`, and is empty where no DAG is behind it. `began` and `ended` are ISO texts in UTC,
+    of the last try, like `seconds`; `generation` is the instant that the rows stand for. `batch_uuid` is the one
+    under which Opti-X knows its rows, `service_id` the service of a table of DCP, `ledger_version` what the commit
+    made of the ledger. `requests` are those of the last try over time, and of all tries of shards, as `Timeline`
+    counts them. `stamp` has the fields that were sent with each record without being part of it. `visibility` is
+    one of `Visibility`: of a load that failed, too. `next_step` is what a person does after a failure, `tries_left`
+    how many tries Airflow has left, None where no task is behind it. `owed` counts rows that are owed to the
+    target, of earlier loads too, which are none of the source's: those that went again (`sent`, and of them
+    `accepted` and `rejected_again`), those that are `dropped`, by why in `dropped_because`, those `added` since
+    this load's were refused, and those `left`. It is empty where none are.
     """
 
     load_id: str

@@ -38,7 +38,7 @@ from optimove_provider.loads.sharded.shard import SHORTEST, Shard, Sharding, cut
 from optimove_provider.loads.spool.freeze import OpenRows, Spool
 from optimove_provider.loads.spool.slices import RowFiles
 from optimove_provider.loads.state.journal import Journal, Stage
-from optimove_provider.loads.state.shard_tries import ShardTry, shards_in_doubt_for
+from optimove_provider.loads.state.shard_tries import ShardTry, requests_of_shards, shards_in_doubt_for
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.options import Sending
 
@@ -169,6 +169,8 @@ def give_up(client: OptixClient, staging: Staging, target: OptixTarget, report: 
         report.rows, report.rejected = spool.rows, spool.rejected
         report.generation = journal.age.generation.isoformat()
     sent = sum(one.accepted for one in journal.outcomes().values())
+    client.timeline.go_on_from(requests_of_shards(journal))
+    report.requests = client.timeline.counts
     report.state, report.visibility = "failed", Visibility.NOT_VISIBLE
     report.batch_uuid = journal.batch_uuid if journal.batch else ""
     report.problem = (
@@ -280,7 +282,7 @@ def _one_try(client: OptixClient, journal: Journal, shard: Shard, try_number: in
     one = ShardTry(journal, shard.number, try_number)
 
     def end() -> None:
-        one.end(client.in_doubt_for())
+        one.end(client.in_doubt_for(), client.timeline.counts)
 
     one.begin()
     with at_the_end("to write down that this try has ended", end):

@@ -1,10 +1,12 @@
-"""The tries of a load's shards, each of which one worker makes: how far each came, and what may be under way of it.
+"""The tries of a load's shards, each of which one worker makes: its requests, and what may be under way of it.
 
 `loads/<load id>/shards/<shard>-<try>.json` is there from before the first request of a try. One that was killed never
 says that it has ended.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from optimove_provider.clients.http.in_doubt import LASTS
 from optimove_provider.loads.state.journal import Journal
@@ -18,14 +20,13 @@ class ShardTry:
 
     def begin(self) -> None:
         """Before the first request."""
-        self._write(None)
+        self._staging.write(self._path, {"quiet_from": None})
 
-    def end(self, in_doubt_for: timedelta) -> None:
-        """No more requests are made; one may still be carried out for so long."""
-        self._write(self._staging.surroundings.now() + in_doubt_for)
-
-    def _write(self, quiet_from: datetime | None) -> None:
-        self._staging.write(self._path, {"quiet_from": quiet_from and quiet_from.isoformat()})
+    def end(self, in_doubt_for: timedelta, requests: Mapping[str, Any]) -> None:
+        """No more requests are made; one may still be carried out for so long. `requests` are those of the try, as
+        `Timeline.counts`."""
+        quiet_from = self._staging.surroundings.now() + in_doubt_for
+        self._staging.write(self._path, {"quiet_from": quiet_from.isoformat(), "requests": requests})
 
 
 def _folder(journal: Journal) -> str:
@@ -35,12 +36,21 @@ def _folder(journal: Journal) -> str:
 def shards_in_doubt_for(journal: Journal) -> timedelta:
     """For how long a request of any shard may still be carried out; of one that never ended nobody knows when its last
     one was made."""
+    now = journal.staging.surroundings.now()
+    return max((_left(one["quiet_from"], now) for one in _tries(journal)), default=timedelta())
+
+
+def requests_of_shards(journal: Journal) -> list[Mapping[str, Any]]:
+    """The requests of each try, as `Timeline.counts`; nothing is known of one that never ended."""
+    return [one["requests"] for one in _tries(journal) if one.get("requests")]
+
+
+def _tries(journal: Journal) -> list[dict[str, Any]]:
     if not journal.is_sharded:
-        return timedelta()
+        return []
     staging, folder = journal.staging, _folder(journal)
-    tries = staging.read_together([f"{folder}/{name}" for name in staging.names(folder)]).values()
-    now = staging.surroundings.now()
-    return max((_left(one["quiet_from"], now) for one in tries), default=timedelta())
+    found = staging.read_together([f"{folder}/{name}" for name in staging.names(folder)])
+    return [one for one in found.values() if one]
 
 
 def _left(quiet_from: str | None, now: datetime) -> timedelta:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pyarrow as pa
 import pytest
 
+from optimove_provider.clients.timeline import total
 from optimove_provider.contract.wire.errors import DataError, SettingsError
 from optimove_provider.emulator.model.switches import Switches
 from optimove_provider.loads.ledger.lease import TargetBusy, acquired
@@ -48,6 +49,7 @@ def test_all_rows_become_visible_at_once_and_are_accounted_for(target):
     assert (report.state, report.rows, report.accepted, report.unsent) == ("committed", ROWS, ROWS, 0)
     assert len({batch for _, _, batch in target.requests}) == 1
     assert [completed for _, completed, _ in target.requests] == [False] * 8 + [True]
+    assert total(report.requests, "answered") == total(report.requests) >= len(target.requests)
     assert target.holder is None
     assert target.give_up() is False
 
@@ -288,6 +290,7 @@ def test_a_load_that_fails_for_good_is_given_up_and_a_cleared_shard_takes_it_up_
     report = target.report
     assert (report.state, report.rows, report.unsent) == ("failed", ROWS, ROWS)
     assert "25000 rows had been answered with success under it" in report.problem
+    assert total(report.requests, "answered") >= len(target.requests) == 5
     assert report.next_step.startswith("Mend what the failed task says, and Clear that task")
     sent = len(target.requests)
     target.shard(second, try_number=2)
