@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from optimove_provider.disk.temporary import TemporaryFolder
 from optimove_provider.loads.compare.digests import DealtRows
-from optimove_provider.loads.compare.key_ranges import in_ranges, ranges_for
+from optimove_provider.loads.compare.key_ranges import in_ranges, on_disk, ranges_for
 from optimove_provider.loads.compare.load_views import (
     add_numbers,
     add_suppressed,
@@ -276,11 +276,14 @@ class _Comparison:
     def write(self, rows: int, positions: int) -> None:
         """Write the differences, one range of keys after the other."""
         ranges = ranges_for((max(rows, positions) if self._joins_all else rows) - self._left_out)
-        begin, join = "CREATE TABLE diff AS", "FULL" if self._joins_all else "RIGHT"
+        table = f"{on_disk(self._connection)}.diff" if ranges > 1 else "diff"
+        begin, join = f"CREATE TABLE {table} AS", "FULL" if self._joins_all else "RIGHT"
         for current, own in in_ranges(self._connection, self._current, self._loaded, ranges, self._digest):
             query = _DIFF.format(current=current, loaded=own, join=join)
             self._connection.execute(f"{begin} {query}", self._parameters)
-            begin = "INSERT INTO diff"
+            begin = f"INSERT INTO {table}"
+        if ranges > 1:
+            self._connection.execute(f"CREATE VIEW diff AS FROM {table}")
 
 
 def _leaves_few(found: Mask, count: int) -> bool:

@@ -1,8 +1,12 @@
 """However a load is compared with a ledger, joined at once or left out by digests and in ranges: it is the same."""
 
+from pathlib import Path
+
 import pytest
 
 from optimove_provider.loads.compare import key_ranges, same_rows
+from optimove_provider.loads.ledger.manifest import KeyDigest
+from optimove_provider.records.arrow.duck import temporary_duck
 from tests.conftest import IN_CI
 from tests.support.compare.histories import History, told
 from tests.support.ledgers import hour
@@ -38,3 +42,22 @@ def test_positions_go_on_from_file_to_file(local_target):
     (counts, *_), positions, picked, _ = told(local_target, load)
     assert counts["changed"] == 3
     assert positions["changed"] == [3, 12_345, 44_444] == [row["_row"] - 1 for row in picked]
+
+
+def test_tables_of_many_rows_lie_in_a_file():
+    """Of tables in memory DuckDB keeps some bytes of each column there: a hundred million rows failed at 300 MB."""
+    with temporary_duck("20MB", threads=1) as connection:
+        rows = "SELECT range AS row, range::VARCHAR AS _key FROM range(50)"
+        current = "SELECT range AS position, range::VARCHAR AS key FROM range(40)"
+        found = [
+            connection.execute(f"SELECT * FROM ({own}) LEFT JOIN ({there}) ON key = _key").fetchall()  # noqa: S608
+            for there, own in key_ranges.in_ranges(connection, current, rows, 3, KeyDigest(seed="ab" * 16))
+        ]
+        assert len(found) == 3
+        assert sorted((row, position) for one in found for row, _, position, _ in one if position is not None) == [
+            (number, number) for number in range(40)
+        ]
+        where = connection.execute("SELECT DISTINCT database_name FROM duckdb_tables()").fetchall()
+        files = connection.execute("SELECT path FROM duckdb_databases() WHERE database_name = ?", where[0]).fetchall()
+    assert len(where) == len(files) == 1
+    assert not Path(files[0][0]).exists()
