@@ -5,7 +5,6 @@ part of the ranges, with whatever engine, now or later.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optimove_provider.loads.ledger.manifest import KeyDigest
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 AT_ONCE = 16_000_000
 """Rows of either side that are joined together: beyond the memory that it may take, DuckDB goes on in files."""
 _BITS = 16
-_FILE = "tables"
 
 
 def ranges_for(rows: int) -> int:
@@ -26,16 +24,16 @@ def ranges_for(rows: int) -> int:
 
 
 def in_ranges(
-    connection: "DuckDBPyConnection", current: str, loaded: str, ranges: int, digest: KeyDigest
+    connection: "DuckDBPyConnection", current: str, loaded: str, ranges: int, digest: KeyDigest, place: str
 ) -> Iterator[tuple[str, str]]:
     """Two queries, rows of the ledger and of the load, for each range of their keys; read each before the next.
 
-    Where there are several ranges, the rows are dealt once, into tables that lie on disk.
+    Where there are several ranges, the rows are dealt once, into tables of the database that `place` names.
     """
     if ranges == 1:
         yield current, loaded
         return
-    dealt = [f"{on_disk(connection)}.{name}" for name in ("dealt_current", "dealt_loaded")]
+    dealt = [f"{place}.{name}" for name in ("dealt_current", "dealt_loaded")]
     for name, query, key in zip(dealt, (current, loaded), ("key", "_key"), strict=True):
         connection.execute(
             f"CREATE TABLE {name} AS SELECT *, {_range_of(key, ranges, digest)} AS key_range FROM ({query})"  # noqa: S608
@@ -45,19 +43,6 @@ def in_ranges(
             f"SELECT * EXCLUDE key_range FROM {name} WHERE key_range = {number}"  # noqa: S608 - names of ours
             for name in dealt
         )
-
-
-def on_disk(connection: "DuckDBPyConnection") -> str:
-    """A database in a file, for tables of many rows, attached by this name; it goes with the temporary folder.
-
-    Of a table in memory DuckDB keeps some bytes of each hundred thousand rows of each column there, however little
-    memory it may take: 3 of each row of such tables, and so 300 MB of a hundred million.
-    """
-    attached = connection.execute("SELECT database_name FROM duckdb_databases() WHERE database_name = ?", [_FILE])
-    if not attached.fetchall():
-        folder = Path(connection.execute("SELECT current_setting('temp_directory')").fetchall()[0][0]).parent
-        connection.execute(f"ATTACH {quoted(f'{folder}/{_FILE}.duckdb')} AS {_FILE}")
-    return _FILE
 
 
 def _range_of(key: str, ranges: int, digest: KeyDigest) -> str:

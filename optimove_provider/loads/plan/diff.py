@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from optimove_provider.disk.temporary import TemporaryFolder
 from optimove_provider.loads.compare.digests import DealtRows
-from optimove_provider.loads.compare.key_ranges import in_ranges, on_disk, ranges_for
+from optimove_provider.loads.compare.key_ranges import in_ranges, ranges_for
 from optimove_provider.loads.compare.load_views import (
     add_numbers,
     add_suppressed,
@@ -40,6 +40,7 @@ from optimove_provider.loads.spool.row_files import ROW_GROUP, ROWS
 from optimove_provider.loads.state.age import Age
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.loads.suppression.suppressed_rows import suppressed_rows
+from optimove_provider.records.arrow.duck import tables_in_file
 from optimove_provider.records.arrow.types import Integers, Mask
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ _PASSING = f"""SELECT position FROM (SELECT * REPLACE ('' AS key, ''::BLOB AS fi
     WHERE NOT coalesce({_STAYS}, false)"""  # noqa: S608
 _REPLACED = " OR own_key IN (SELECT key FROM above)"
 
+IN_A_FILE_FROM = 16_000_000
+"""Of more rows, the tables of a comparison lie in a file."""
 _FEW = 10
 """One in so many rows, or fewer, DuckDB finds and sorts in less time than it takes to read all of them."""
 ROW_KINDS = ("new", "changed", "unknown", "expiring", "reverified", "unchanged", "stale", "suppressed")
@@ -275,15 +278,16 @@ class _Comparison:
 
     def write(self, rows: int, positions: int) -> None:
         """Write the differences, one range of keys after the other."""
-        ranges = ranges_for((max(rows, positions) if self._joins_all else rows) - self._left_out)
-        table = f"{on_disk(self._connection)}.diff" if ranges > 1 else "diff"
+        joined = (max(rows, positions) if self._joins_all else rows) - self._left_out
+        place = tables_in_file(self._connection) if joined > IN_A_FILE_FROM else "main"
+        table = f"{place}.differences"
         begin, join = f"CREATE TABLE {table} AS", "FULL" if self._joins_all else "RIGHT"
-        for current, own in in_ranges(self._connection, self._current, self._loaded, ranges, self._digest):
+        ranges = ranges_for(joined)
+        for current, own in in_ranges(self._connection, self._current, self._loaded, ranges, self._digest, place):
             query = _DIFF.format(current=current, loaded=own, join=join)
             self._connection.execute(f"{begin} {query}", self._parameters)
             begin = f"INSERT INTO {table}"
-        if ranges > 1:
-            self._connection.execute(f"CREATE VIEW diff AS FROM {table}")
+        self._connection.execute(f"CREATE VIEW diff AS FROM {table}")
 
 
 def _leaves_few(found: Mask, count: int) -> bool:

@@ -10,6 +10,8 @@ from optimove_provider.disk.temporary import TemporaryFolder
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+_TABLES = "tables"
+
 
 def open_duck(folder: Path | str, max_memory: str, threads: int | None = None) -> "DuckDBPyConnection":
     """Open a database that keeps to `max_memory` ("96MB") and works in `folder` beyond that: close it before the folder
@@ -40,6 +42,18 @@ def temporary_duck(max_memory: str, threads: int | None = None) -> Iterator["Duc
         open_duck(folder.path, max_memory, threads) as database,
     ):
         yield database
+
+
+def tables_in_file(connection: "DuckDBPyConnection") -> str:
+    """A database in a file, for tables of many rows, attached by this name. It lies, and goes, with what `open_duck`
+    keeps beyond memory.
+
+    Of a table in memory DuckDB keeps some bytes of each hundred thousand rows of each column there, however little
+    memory it may take: 3 of each row of such tables, and so 300 MB of a hundred million.
+    """
+    (temporary,) = connection.execute("SELECT current_setting('temp_directory')").fetchall()[0]
+    connection.execute(f"ATTACH IF NOT EXISTS {quoted(f'{Path(temporary).parent}/{_TABLES}.duckdb')} AS {_TABLES}")
+    return _TABLES
 
 
 def quoted(text: str) -> str:

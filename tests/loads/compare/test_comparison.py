@@ -6,7 +6,8 @@ import pytest
 
 from optimove_provider.loads.compare import key_ranges, same_rows
 from optimove_provider.loads.ledger.manifest import KeyDigest
-from optimove_provider.records.arrow.duck import temporary_duck
+from optimove_provider.loads.plan import diff
+from optimove_provider.records.arrow.duck import tables_in_file, temporary_duck
 from tests.conftest import IN_CI
 from tests.support.compare.histories import History, told
 from tests.support.ledgers import hour
@@ -30,6 +31,8 @@ def check(history, monkeypatch):
         for at_once in (1000, 40 // (number + 2), 5):
             monkeypatch.setattr(key_ranges, "AT_ONCE", at_once)
             assert told(history.target, load) == expected
+        monkeypatch.setattr(diff, "IN_A_FILE_FROM", 0)
+        assert told(history.target, load) == expected
         monkeypatch.undo()
 
 
@@ -51,7 +54,9 @@ def test_tables_of_many_rows_lie_in_a_file():
         current = "SELECT range AS position, range::VARCHAR AS key FROM range(40)"
         found = [
             connection.execute(f"SELECT * FROM ({own}) LEFT JOIN ({there}) ON key = _key").fetchall()  # noqa: S608
-            for there, own in key_ranges.in_ranges(connection, current, rows, 3, KeyDigest(seed="ab" * 16))
+            for there, own in key_ranges.in_ranges(
+                connection, current, rows, 3, KeyDigest(seed="ab" * 16), tables_in_file(connection)
+            )
         ]
         assert len(found) == 3
         assert sorted((row, position) for one in found for row, _, position, _ in one if position is not None) == [
