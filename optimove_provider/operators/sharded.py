@@ -343,12 +343,13 @@ class OptixGiveUpOperator(ToldOperator):
         with airflow_failures(), OptixHook(self.optix_conn_id).get_conn() as client:
             target, place, load_id = _target(self), staging(), known["load_id"]
             named = client.settings.target("optix", target.data_connection_uuid)
-            if not self.planned:
-                give_up_reading(place, load_id, begun_report(context, place, load_id, named, self.mode))
-                return True
-            if not is_left(client, place, target, load_id):
+            if self.planned and not is_left(client, place, target, load_id):
                 return False
-            return give_up(client, place, target, begun_report(context, place, load_id, named, self.mode))
+            report = begun_report(context, place, load_id, named, self.mode)
+            if self.planned:
+                return give_up(client, place, target, report)
+            give_up_reading(place, load_id, report)
+        return True
 
 
 def sync_in_shards(

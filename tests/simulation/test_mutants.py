@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 
 import pytest
 
@@ -17,10 +16,9 @@ SLOW = ("files-in-doubt-are-not-waited-for", "rows-are-not-synced")
 
 
 @pytest.fixture(scope="module")
-def has_time() -> Callable[[], bool]:
-    """Whether there is time for another one: on a slow machine, and beside other tests, not for all."""
-    until = time.monotonic() + SECONDS
-    return lambda: time.monotonic() < until
+def until():
+    """When no further one is begun: on a slow machine, and beside other tests, there is not time for all."""
+    return time.monotonic() + SECONDS
 
 
 def test_every_patch_has_a_seed_and_every_seed_a_patch():
@@ -30,8 +28,8 @@ def test_every_patch_has_a_seed_and_every_seed_a_patch():
 
 
 @pytest.mark.parametrize("mutant", sorted(WITH_SEED, key=lambda mutant: mutant in SLOW))
-def test_a_planted_fault_is_found(mutant, tmp_path, has_time):
-    if not has_time():
+def test_a_planted_fault_is_found(mutant, tmp_path, until):
+    if time.monotonic() > until:
         pytest.skip(f"this machine is slow: the others have taken {SECONDS} s")
     command = [sys.executable, "-m", "tests.simulation", "--seed", str(KNOWN[mutant]["seed"]), "--no-shrinking"]
     found = subprocess.run(command, cwd=planted(mutant, tmp_path), capture_output=True, text=True)

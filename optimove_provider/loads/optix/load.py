@@ -49,7 +49,6 @@ def load(
     read again. Raises TooManyRejected also after the good rows were committed.
     """
     journal, report.requests = Journal(staging, report.load_id), client.timeline.counts
-    client.timeline.go_on_from(requests_of_shards(journal))
 
     def judge_end() -> None:
         judge(report, options.max_rejected, "Everything else was committed")
@@ -57,6 +56,7 @@ def load(
 
     with run_once(report, journal, judge_end, in_doubt=_in_doubt(journal, report)) as unfinished:
         if unfinished:
+            client.timeline.go_on_from(requests_of_shards(journal))
             ledger = target_ledger(client, staging, options.target, report)
             spool = _spooled(open_rows, journal, options, ledger, resumed, report)
             if ledger:

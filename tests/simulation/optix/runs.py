@@ -51,14 +51,13 @@ RESERVED_FOR = timedelta(hours=1)
 class Runs:
     """What the tries of one target do. `approved`: by task and round, the plan that a person has approved; `replayed`:
     by load, the report whose rejected rows it sends; `raised`: tasks whose `max_bisect_requests` a person has raised;
-    `groups`, `readers` and `listed`: by load, the tasks that send it, those that read it, and under which listing.
+    `groups` and `readers`: by load, the tasks that send it, and those that read it.
     """
 
     def __init__(self, target: "OptixConnection") -> None:
         self._target, self._approved = target, dict[tuple[str, int], Report]()
         self._replayed, self._raised = dict[str, Report](), set[str]()
         self._groups, self._readers = dict[str, MappedTasks[Shard]](), dict[str, MappedTasks[SourcePart]]()
-        self._listed = dict[str, str]()
 
     def run(self, one: Try, report: Report) -> Report:
         """Do it; returns the report that tells, which may be another one. Raises what the operator would."""
@@ -196,9 +195,8 @@ class Runs:
         readers = self._readers.get(one.load_id)
         if readers is None:
             now = reading_begins(client, staging, options.target)
-            cut = [Part(where=f"{share.start} {share.stop}") for share in shares([1] * len(rows), 3)] or [Part()]
-            parts = list_parts(staging, one.load_id, cut, now)
-            self._listed[one.load_id] = parts[0].listing
+            cut = [Part(where=f"{share.start} {share.stop}") for share in shares([1] * len(rows), 3)]
+            parts = list_parts(staging, one.load_id, cut or [Part(where="0 0")], now)
             deletes = "deletions" in one.task.kind
 
             def call(reader: Try, part: SourcePart) -> None:
@@ -211,14 +209,14 @@ class Runs:
             give_up_reading(staging, one.load_id, Report(one.load_id, report.target))
             self._clear_alone(readers)
             raise readers.error
-        listing = self._listed[one.load_id]
+        listing = readers.parts[0].listing
         opened = partial(opened_parts, staging, one.load_id, listing)
         return opened, replace(options, read_from=opened_at(staging, one.load_id, listing))
 
     def _opened_part(
         self, rows: list[dict[str, Any]], deletes: bool, part: Part
     ) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
-        first, end = map(int, (part.where or "0 0").split())
+        first, end = map(int, part.where.split())
         return self._opened(rows[first:end], deletes)
 
     # Keys that are to go

@@ -41,7 +41,7 @@ class MappedTasks(Generic[PartT]):
         call: Callable[[Try, PartT], object],
         done: str,
     ) -> None:
-        self._target, self._one, self._call, self._done = target, one, call, done
+        self._target, self._one, self.parts, self._call, self._done = target, one, parts, call, done
         self._left, self._tries = list(parts), dict.fromkeys((part.number for part in parts), 0)
         self._lives: list[Process] = []
         self.error: Exception | None = None
