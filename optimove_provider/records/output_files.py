@@ -15,7 +15,7 @@ from optimove_provider.disk.room import telling
 
 _NEW, _LOCKED = ".optimove-new-", ".optimove-output-"
 _STDIN = Path("/dev/stdin")
-_NO_FOLDERS_OF_FILES = ("/dev/", "/proc/")
+_DEVICES, _PROCESSES = Path("/dev"), Path("/proc")
 
 
 def check_outputs(inputs: Iterable[str], outputs: Iterable[str]) -> None:
@@ -111,8 +111,11 @@ def _path_of(name: str) -> Path:
 
 
 def _is_stream(path: Path) -> bool:
-    """Whether it is no regular file, so that nothing can take its place."""
-    if str(path.absolute()).startswith(_NO_FOLDERS_OF_FILES):
+    """Whether it is no regular file, so that nothing can take its place. /dev/stdout and /dev/fd/3 are names of what is
+    open, even where that is a regular file; below /dev/shm lie files like any others.
+    """
+    folder = path.absolute().parent.resolve()
+    if folder == _DEVICES or folder.is_relative_to(_PROCESSES):
         return True
     try:
         mode = path.stat().st_mode

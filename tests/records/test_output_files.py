@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -99,8 +100,24 @@ def test_any_name_that_a_file_may_have_may_be_an_output(name):
 
 def test_the_descriptor_of_a_process_is_no_folder_to_put_files_in():
     with open("there", "wb") as file:
-        write(f"/proc/self/fd/{file.fileno()}")
-    assert Path("there").read_bytes() == b"new"
+        for descriptor in (f"/proc/self/fd/{file.fileno()}", f"/dev/fd/{file.fileno()}"):
+            write(descriptor)
+            assert Path("there").read_bytes() == b"new"
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no /dev/shm here")  # noqa: S108 - where Linux has it
+def test_files_in_memory_are_files_like_any_others():
+    """A whole failure once left half a file there, since everything below /dev/ was taken for a device."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:  # noqa: S108
+        name = Path(folder, "a")
+        name.write_bytes(b"old")
+        with pytest.raises(ZeroDivisionError), written_files([str(name)]) as (file,):
+            file.write(b"half")
+            file.flush()
+            raise ZeroDivisionError
+        assert name.read_bytes() == b"old"
+        with pytest.raises(SettingsError):
+            check_outputs([str(name)], [str(name)])
 
 
 @pytest.mark.parametrize("output", ["in", "./in", "soft", "hard", "soft2", "folder/../in"])
