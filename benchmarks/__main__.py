@@ -12,6 +12,7 @@ SMALL = {
     "changed": "20000 --rounds 1",
     "encode": "--rows 10000 --rounds 1",
     "identifiers": "20000 --rounds 1 --repeated 0.1",
+    "parts": "20000 --parts 2",
     "rate": "--rate 50 --seconds 2",
     "reliability": "--rows 5000 --only none",
     "s3_import": "--megabytes 5 --rounds 1 --latency 0 --only "

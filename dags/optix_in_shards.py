@@ -2,9 +2,9 @@
 ### All customers into Opti-X by many workers
 
 The load of `optix_nightly_snapshot`, for those who have outgrown one machine: `read` is mapped over ranges of the
-customers' ids, which workers read side by side, `plan` compares all rows, `send` is mapped over shards, which workers
-send side by side, and `commit` makes all of it visible at once. It is one load, with one batch and one account, as with
-a single task.
+customers' ids, which workers read side by side, and `freeze` makes records of what each has read; `plan` compares all
+rows, `send` is mapped over shards, which workers send side by side, and `commit` makes all of it visible at once. It is
+one load, with one batch and one account, as with a single task.
 
 It pays off from some millions of rows on, where the account's rate allows more than one machine can send. Workers share
 nothing but staging: set `[optimove] staging` to an object store, or to a folder that all of them see.

@@ -25,7 +25,13 @@ from optimove_provider.hooks.optix import OptixHook
 from optimove_provider.kinds import SPAN, TTL_SECONDS, Kind, is_template, whole_number
 from optimove_provider.links.load import LOAD_ID, LoadReportLink
 from optimove_provider.operators.optix import OptixUploadOperator, load_of
-from optimove_provider.operators.source_parts import PARTS, READERS, OptixListPartsOperator, OptixReadPartOperator
+from optimove_provider.operators.source_parts import (
+    PARTS,
+    READERS,
+    OptixFreezePartOperator,
+    OptixListPartsOperator,
+    OptixReadPartOperator,
+)
 from optimove_provider.options import Sending
 from optimove_provider.tasks.deferral import Waiting, WaitingOperator, begun_report, task_of
 from optimove_provider.tasks.failures import airflow_failures
@@ -38,6 +44,7 @@ if TYPE_CHECKING:
 
     from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
     from optimove_provider.loads.sharded.shard import Shard
+    from optimove_provider.loads.spool.frozen_parts import RowSource
 
 LOAD = "load"
 """The key in XCom under which the plan tells of its load."""
@@ -125,30 +132,36 @@ class OptixPlanOperator(ToldOperator, OptixUploadOperator):
         from optimove_provider.loads.optix.load import plan
         from optimove_provider.loads.sharded.load import plan_shards
         from optimove_provider.loads.sharded.shard import Sharding
-        from optimove_provider.loads.sharded.source_parts import opened_parts, remove_parts
+        from optimove_provider.loads.sharded.source_parts import frozen_parts, remove_parts
+        from optimove_provider.loads.spool.frozen_parts import FrozenParts
 
         context["ti"].xcom_push(LOAD, {"load_id": waiting.load_id})  # before the lease can be anybody's
         with load_of(self, context, waiting) as what:
+            options = self.upload_options()
+            source: RowSource = what.rows
             if self.parts:
-                what = what._replace(rows=partial(opened_parts, what.place, waiting.load_id, self.parts["listing"]))
+                known = (what.place, waiting.load_id, self.parts["listing"])
+                source = FrozenParts(partial(frozen_parts, *known, options.encoding))
+            load = (what.client, source, what.place, what.report, options)
             if self.dry_run:
-                plan(*what, self.upload_options())
+                plan(*load)
                 context["ti"].xcom_push(LOAD, {"load_id": waiting.load_id, "planned": what.report.result(what.place)})
                 return {"shards": []}
             sharding = Sharding(self.shards, self.workers, _span(self.reserved_for))
-            found = plan_shards(*what, self.upload_options(), sharding, context["ti"].try_number, waiting.waited)
+            found = plan_shards(*load, sharding, context["ti"].try_number, waiting.waited)
             if self.parts:
                 remove_parts(what.place, waiting.load_id)
         return {"shards": [shard.as_json() for shard in found]}
 
     def upload_options(self) -> "UploadOptions":
-        """The same; rows that others have read are as old as the time when these began."""
-        from optimove_provider.loads.sharded.source_parts import opened_at
+        """The same; rows that others have read are as old as the time when these began, and have the stamp of then."""
+        from optimove_provider.loads.sharded.source_parts import settled
 
         options = super().upload_options()
         if not self.parts:
             return options
-        return replace(options, read_from=opened_at(self.staging(), self.parts["load_id"], self.parts["listing"]))
+        then = settled(self.staging(), self.parts["load_id"], self.parts["listing"])
+        return replace(options, read_from=then.opened, stamp=then.stamp)
 
 
 class OptixSendShardOperator(WaitingOperator):
@@ -370,15 +383,15 @@ def sync_in_shards(
     come after. At the end `give_up`, a teardown, returns the lease of a load that failed for good. A task to be mapped
     costs about a second, so a shard should be minutes of work.
 
-    With several readers there are two tasks more, `parts -> read (mapped)`, before the others: they read the source
-    side by side.
+    With several readers there are three tasks more, `parts -> read (mapped) -> freeze (mapped)`, before the others:
+    they read the source side by side, and make records of its rows.
 
     :param group_id: the group's id, with which the ids of its tasks begin.
     :param shards: into how many shards, from 1 to 1024; None for one each million rows, and a multiple of `workers`.
     :param workers: how many shards are sent at a time.
     :param reserved_for: how long other loads wait for a shard that says nothing, as while it is queued.
-    :param readers: how many tasks read the source, each a part of its files, of the row groups of Parquet files, or of
-        a query; 1 for the one that plans.
+    :param readers: how many tasks read the source, and freeze its rows, each a part of its files, of the row groups of
+        Parquet files, or of a query; 1 for the one that plans.
     :param shard_by: with several readers of a query, the column whose ranges they read: best the primary key.
     :param shard_bounds: where the ranges meet, if that is no column of whole numbers.
     :param task: what every task of the group is given besides: retries, pool, queue, executor_config, ...
@@ -392,7 +405,7 @@ def sync_in_shards(
         raise SettingsError("shard_by= and shard_bounds= are for several readers: give readers=, how many")
     cut = {"readers": readers, "shard_by": shard_by, "shard_bounds": shard_bounds}
     with TaskGroup(group_id) as group:
-        read, told = _readers(upload, task, cut) if at_a_time > 1 else (None, {})
+        before, told = _readers(upload, task, cut) if at_a_time > 1 else ([], {})
         plan = OptixPlanOperator(
             task_id="plan", shards=shards, workers=workers, reserved_for=reserved_for, **told, **upload, **task
         )
@@ -412,26 +425,30 @@ def sync_in_shards(
         )
         plan >> send >> commit >> give_up.as_teardown()
         send >> give_up  # `commit` is over as soon as one shard has failed, while others still send
-        if read:
-            read >> plan
-            read >> give_up
+        if before:
+            before[-1] >> plan
+            before >> give_up  # whoever is over as soon as one has failed, while others still read
     group.account = commit.output  # type: ignore[attr-defined]  # for what comes after
     return group
 
 
-def _readers(upload: Mapping[str, Any], task: Mapping[str, Any], cut: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """The tasks that read the source side by side: the last of them, and what those after it have to know."""
+def _readers(
+    upload: Mapping[str, Any], task: Mapping[str, Any], cut: Mapping[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    """The mapped tasks that read the source side by side, and what those after them have to know."""
     reads = {name: upload[name] for name in _OF_READING if name in upload}
-    lists = {name: upload[name] for name in (*_SHARED, "source", "on_removed") if name in upload}
+    lists = {name: upload[name] for name in (*_SHARED, *_OF_FREEZING, "source", "on_removed") if name in upload}
     parts = OptixListPartsOperator(task_id="parts", **lists, **reads, **cut, **task)
-    read = OptixReadPartOperator.partial(
-        task_id="read", max_active_tis_per_dagrun=cut["readers"], **reads, **task
-    ).expand(part=parts.output)
-    return read, {"parts": XComArg(parts, key=PARTS)}
+    mapped = {"max_active_tis_per_dagrun": cut["readers"], **task}
+    read = OptixReadPartOperator.partial(task_id="read", **reads, **mapped).expand(part=parts.output)
+    freeze = OptixFreezePartOperator.partial(task_id="freeze", **mapped).expand(part=parts.output)
+    read >> freeze
+    return [read, freeze], {"parts": XComArg(parts, key=PARTS)}
 
 
 _SHARED = ("data_connection_uuid", "primary_key", "key_type", "optix_conn_id")
 _OF_SENDING = ("ttl_seconds", "sending", "lock_timeout")
+_OF_FREEZING = ("nulls", "deleted_column", "stamp")
 _OF_READING = ("sql", "sql_conn_id", "parameters", "window", "window_grain", "window_lookback")
 
 

@@ -1,4 +1,4 @@
-"""The source of a load in shards, read by many workers: a task that lists its parts, and mapped ones that read them.
+"""The source of a load in shards, read and frozen by many workers: a task that lists its parts, and mapped ones.
 
 `operators.sharded.sync_in_shards(..., readers=4)` puts them before the task that plans.
 """
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimove_provider.contract.wire.errors import SettingsError
 from optimove_provider.hooks.optix import OptixHook
-from optimove_provider.kinds import GRAIN, SPAN, is_template, whole_number
+from optimove_provider.kinds import FIELDS, GRAIN, SPAN, is_template, whole_number
 from optimove_provider.links.load import LOAD_ID
 from optimove_provider.surroundings import REAL, Surroundings
 from optimove_provider.tasks.failures import airflow_failures
@@ -53,6 +53,9 @@ class OptixListPartsOperator(_SourceOperator):
     :param parameters: the query's parameters.
     :param key_type: as the plan has it.
     :param on_removed: as the plan has it.
+    :param nulls: as the plan has it.
+    :param deleted_column: as the plan has it.
+    :param stamp: as the plan has it: what it is here is sent with all rows.
     :param window: as the plan has it: templates of the query know it.
     :param window_grain: as the plan has it.
     :param window_lookback: as the plan has it.
@@ -74,9 +77,10 @@ class OptixListPartsOperator(_SourceOperator):
         "readers",
         "shard_by",
         "shard_bounds",
+        "stamp",
         "optix_conn_id",
     )
-    checked = MappingProxyType({**_SourceOperator.checked, "readers": READERS})
+    checked = MappingProxyType({**_SourceOperator.checked, "readers": READERS, "stamp": FIELDS})
 
     def __init__(
         self,
@@ -92,6 +96,9 @@ class OptixListPartsOperator(_SourceOperator):
         shard_bounds: Sequence[Any] | None = None,
         key_type: str = "string",
         on_removed: str = "report",
+        nulls: str = "omit",
+        deleted_column: str | None = None,
+        stamp: Mapping[str, Any] | None = None,
         window: Mapping[str, Any] | None = None,
         window_grain: timedelta | float = timedelta(days=1),
         window_lookback: timedelta | float = timedelta(0),
@@ -110,6 +117,9 @@ class OptixListPartsOperator(_SourceOperator):
         self.shard_bounds = shard_bounds
         self.key_type = key_type
         self.on_removed = on_removed
+        self.nulls = nulls
+        self.deleted_column = deleted_column
+        self.stamp = stamp
         self.window = window
         self.window_grain = window_grain
         self.window_lookback = window_lookback
@@ -143,9 +153,10 @@ class OptixListPartsOperator(_SourceOperator):
 
     def execute(self, context: "Context") -> list[dict[str, Any]]:
         """Return the parts."""
-        from optimove_provider.loads.optix.options import OptixTarget
-        from optimove_provider.loads.sharded.load import reading_begins
+        from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
+        from optimove_provider.loads.sharded.load import settle
         from optimove_provider.loads.sharded.source_parts import list_parts
+        from optimove_provider.records.to_json.stamps import stamp_text
 
         self.read_rendered()
         with airflow_failures():
@@ -155,10 +166,12 @@ class OptixListPartsOperator(_SourceOperator):
             load_id = begin_load(place, context)
             with OptixHook(self.optix_conn_id).get_conn() as client:
                 target = OptixTarget(self.data_connection_uuid, self.primary_key, self.key_type)
-                now = reading_begins(client, place, target)
+                stamp = stamp_text(self.stamp)
+                options = UploadOptions(target, nulls=self.nulls, stamp=stamp, deleted_column=self.deleted_column)
+                settled = settle(client, place, options)
             source = (self.source, self.sql, self.sql_conn_id, self.parameters)
             parts = source_parts(*source, self.readers, self.shard_by, self.shard_bounds)
-            found = list_parts(place, load_id, parts, now)
+            found = list_parts(place, load_id, parts, settled)
         context["ti"].xcom_push(PARTS, {"load_id": load_id, "listing": found[0].listing})
         context["ti"].xcom_push(LOAD_ID, load_id)
         return [part.as_json() for part in found]
@@ -214,3 +227,30 @@ class OptixReadPartOperator(_SourceOperator):
             context["ti"].xcom_push(LOAD_ID, part.load_id)
             query = (self.sql, self.sql_conn_id, self.parameters)
             return read_part(place, part, lambda wanted: open_part(wanted, *query))
+
+
+class OptixFreezePartOperator(DataOperator):
+    """Freeze the rows of one part of a load's source, mapped over what `OptixListPartsOperator` returns, once all parts
+    are read: they become records, numbered through all parts. Nothing is sent.
+
+    A retry, or a Clear, freezes its own part again. Once something of the load was sent, it does nothing.
+
+    :param part: one of the list's, by `.expand(part=parts.output)`.
+    """
+
+    template_fields: Sequence[str] = ("part",)
+    surroundings: Surroundings = REAL
+
+    def __init__(self, *, part: Mapping[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.part = part
+
+    def execute(self, context: "Context") -> dict[str, Any]:
+        """Return the part, its `state`, and how many of its rows are frozen and rejected."""
+        from optimove_provider.loads.sharded.source_parts import SourcePart, freeze_part
+
+        with airflow_failures():
+            part, place = SourcePart.from_json(self.part), staging(self.surroundings)
+            resume_load(place, part.load_id)
+            context["ti"].xcom_push(LOAD_ID, part.load_id)
+            return freeze_part(place, part)

@@ -158,12 +158,15 @@ def in_shards(service):
         told = context(plan)
         return plan.execute(told), told["ti"].pushed[key]
 
-    sent, committed, given_up, listed = map(to_optix, ("sent", "committed", "given up", "listed"))
+    sent, committed, given_up = map(to_optix, ("sent", "committed", "given up"))
+    listed, read = map(to_optix, ("listed", "read"))
     uploaded, completed, aborted = map(to_table, ("uploaded", "completed", "aborted"))
     source = {"source": str(file)}
     (shard, *_), _ = told(sharded.OptixPlanOperator, **sent, **source)
     (files, *_), _ = told(dcp_sharded.DcpPlanFilesOperator, **uploaded)
     (part, *_), _ = told(source_parts.OptixListPartsOperator, "parts", **listed, **source)
+    (read_part, *_), _ = told(source_parts.OptixListPartsOperator, "parts", **read, **source)
+    run(source_parts.OptixReadPartOperator(task_id="a", part=read_part))
     plans = [told(sharded.OptixPlanOperator, **to, **source)[1] for to in (committed, given_up)]
     files_plans = [told(dcp_sharded.DcpPlanFilesOperator, **to)[1] for to in (completed, aborted)]
     return {
@@ -173,6 +176,7 @@ def in_shards(service):
         sharded.OptixGiveUpOperator: {**given_up, "planned": plans[1]},
         source_parts.OptixListPartsOperator: {**listed, **source},
         source_parts.OptixReadPartOperator: {"part": part},
+        source_parts.OptixFreezePartOperator: {"part": read_part},
         dcp_sharded.DcpPlanFilesOperator: to_table("planned"),
         dcp_sharded.DcpUploadFilesOperator: {**uploaded, "shard": files},
         dcp_sharded.DcpCommitFilesOperator: {**completed, "planned": files_plans[0]},

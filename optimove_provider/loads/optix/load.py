@@ -4,8 +4,6 @@ from dataclasses import asdict, replace
 from datetime import timedelta
 from functools import partial
 
-import pyarrow as pa
-
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.contract.optix.data_connections import formula, has_formula
 from optimove_provider.contract.wire.errors import SettingsError
@@ -22,20 +20,19 @@ from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.report.visibility import Doubt, batch_doubt
 from optimove_provider.loads.spool.every_column import columns_for
 from optimove_provider.loads.spool.first_rows import limit_note, opened_first
-from optimove_provider.loads.spool.freeze import Frozen, OpenRows, Spool, open_spool
+from optimove_provider.loads.spool.freeze import Frozen, Spool, kept_or_frozen, open_spool
+from optimove_provider.loads.spool.frozen_parts import FrozenParts, RowSource
 from optimove_provider.loads.spool.slices import RowFiles
 from optimove_provider.loads.state.journal import Journal
 from optimove_provider.loads.state.shard_tries import requests_of_shards
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.rows import FirstRows
-from optimove_provider.records.to_json.deletions import DeletedColumn, DeletionsApart, Encodes
-from optimove_provider.records.to_json.encode import Encoder
 from optimove_provider.records.to_json.stamps import fields_of
 
 
 def load(
     client: OptixClient,
-    open_rows: OpenRows,
+    source: RowSource,
     staging: Staging,
     report: Report,
     options: UploadOptions,
@@ -58,7 +55,7 @@ def load(
         if unfinished:
             client.timeline.go_on_from(requests_of_shards(journal))
             ledger = target_ledger(client, staging, options.target, report)
-            spool = _spooled(open_rows, journal, options, ledger, resumed, report)
+            spool = _spooled(source, journal, options, ledger, resumed, report)
             if ledger:
                 Transaction(client, ledger, options, journal, spool, report).run(try_number)
             else:
@@ -67,7 +64,7 @@ def load(
 
 def begin_in_shards(
     client: OptixClient,
-    open_rows: OpenRows,
+    source: RowSource,
     staging: Staging,
     report: Report,
     options: UploadOptions,
@@ -89,7 +86,7 @@ def begin_in_shards(
                 f"{staging.url('')} is on a storage without compare-and-swap, where no lease keeps other loads away "
                 "while several workers send this one. Use a bucket on S3, or a folder that all workers share"
             )
-        spool = _spooled(open_rows, journal, options, ledger, resumed, report)
+        spool = _spooled(source, journal, options, ledger, resumed, report)
         _, parts = Transaction(client, ledger, options, journal, spool, report).reserve(try_number, reserved_for)
     return journal, parts
 
@@ -99,7 +96,7 @@ def _in_doubt(journal: Journal, report: Report) -> Doubt:
 
 
 def _spooled(
-    open_rows: OpenRows,
+    source: RowSource,
     journal: Journal,
     options: UploadOptions,
     ledger: Ledger | None,
@@ -108,18 +105,18 @@ def _spooled(
 ) -> Spool:
     """The frozen rows, of which the report is told. Raises TooManyRejected."""
     compared = options.compares or _guards_changes(options, ledger)
-    spool = _frozen(open_rows, journal, options, ledger, resumed, compared)
+    spool = _frozen(source, journal, options, ledger, resumed, compared)
     _tell_spool(spool, journal, report, options)
     return spool
 
 
-def plan(client: OptixClient, open_rows: OpenRows, staging: Staging, report: Report, options: UploadOptions) -> None:
+def plan(client: OptixClient, source: RowSource, staging: Staging, report: Report, options: UploadOptions) -> None:
     """Tell in `report` what `load` would do. Nothing is sent, and nothing is left in staging but the report."""
     journal, options = Journal(staging, report.load_id), replace(options, dry_run=True)
     remove_rows = partial(staging.remove_folder, journal.folder)
     with at_the_end("to remove the frozen rows", remove_rows), keep_account(report, staging):
         ledger = target_ledger(client, staging, options.target, report)
-        spool = _frozen(open_rows, journal, options, ledger, resumed=False, compared=True)
+        spool = _frozen(source, journal, options, ledger, resumed=False, compared=True)
         _tell_spool(spool, journal, report, options)
         if ledger:
             Transaction(client, ledger, options, journal, spool, report).plan()
@@ -138,31 +135,23 @@ def _guards_changes(options: UploadOptions, ledger: Ledger | None) -> bool:
 
 
 def _frozen(
-    open_rows: OpenRows,
+    source: RowSource,
     journal: Journal,
     options: UploadOptions,
     ledger: Ledger | None,
     resumed: bool,
     compared: bool,
 ) -> Spool:
-    target = options.target
-
-    def encoder(schema: pa.Schema) -> Encoder:
-        return Encoder(schema, target.primary_key, target.key_type, options.nulls)
-
-    def encoder_apart(schema: pa.Schema) -> Encodes:
-        return (
-            DeletionsApart(schema, column, target.primary_key, target.key_type, encoder) if column else encoder(schema)
-        )
-
-    column = DeletedColumn(options.deleted_column, bool(options.opened)) if options.deleted_column else None
-    first = FirstRows(options.limit)
-    opening = columns_for(options.nulls, opened_first(open_rows, first))
-    how = Frozen(options.stands_for, compared, options.stamp, column)
+    encoding, first = options.encoding, FirstRows(options.limit)
+    how = Frozen(options.stands_for, compared, options.stamp, encoding.deleted)
     if ledger:
         known = ledger.read()
         how = replace(how, now=ledger.after(known), seed=known.key_digest.seed)
-    return open_spool(journal, opening, encoder_apart, target.primary_key, resumed, how, first)
+    if isinstance(source, FrozenParts):
+        freeze_as = partial(source.put_together, journal.staging, encoding.primary_key)
+        return kept_or_frozen(journal, freeze_as, resumed, how)
+    opening = columns_for(encoding.nulls, opened_first(source, first))
+    return open_spool(journal, opening, encoding.encoder, encoding.primary_key, resumed, how, first)
 
 
 def _tell_spool(spool: Spool, journal: Journal, report: Report, options: UploadOptions) -> None:

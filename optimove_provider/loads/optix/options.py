@@ -15,6 +15,7 @@ from optimove_provider.loads.spool.freeze import Spool, StandsFor
 from optimove_provider.loads.state.age import Age
 from optimove_provider.options import Guards, Sending
 from optimove_provider.records.to_json.encode import KEY_TYPES
+from optimove_provider.records.to_json.encoding import Encoding
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,12 @@ class UploadOptions:
     def compares(self) -> bool:
         """Whether it is asked for what changes, besides by a guard."""
         return self.mode == "changed" or self.dry_run or bool(self.expected_plan)
+
+    @property
+    def encoding(self) -> Encoding:
+        """How rows become records."""
+        target = self.target
+        return Encoding(target.primary_key, target.key_type, self.nulls, self.deleted_column, bool(self.opened))
 
     @property
     def stands_for(self) -> StandsFor:

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from optimove_provider.clients.optix import OptixClient
@@ -35,7 +35,9 @@ from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.report.visibility import Visibility
 from optimove_provider.loads.sharded.reservation import Reservation, holder_for, is_reserved_for, reserve_again
 from optimove_provider.loads.sharded.shard import SHORTEST, Shard, Sharding, cut
-from optimove_provider.loads.spool.freeze import OpenRows, Spool
+from optimove_provider.loads.sharded.source_parts import Settled
+from optimove_provider.loads.spool.freeze import Spool
+from optimove_provider.loads.spool.frozen_parts import RowSource
 from optimove_provider.loads.spool.slices import RowFiles
 from optimove_provider.loads.state.journal import Journal, Stage
 from optimove_provider.loads.state.shard_tries import ShardTry, requests_of_shards, shards_in_doubt_for
@@ -57,15 +59,19 @@ class ShardTooLate(OptimoveProviderError):
     then = NextStep.CLEAR_COMMIT
 
 
-def reading_begins(client: OptixClient, staging: Staging, target: OptixTarget) -> datetime:
-    """The time, as the ledger of a target knows it: rows that are read from now on are newer than what stands there."""
-    ledger = _ledger_if_any(client, staging, target)
-    return ledger.now if ledger else staging.surroundings.now()
+def settle(client: OptixClient, staging: Staging, options: UploadOptions) -> Settled:
+    """What those who read and freeze a source in parts have to do alike. Rows that are read from now on, as the ledger
+    knows it, are newer than what stands there."""
+    ledger = _ledger_if_any(client, staging, options.target)
+    if ledger is None:
+        return Settled(staging.surroundings.now(), options.encoding, options.stamp)
+    known = ledger.read()
+    return Settled(ledger.after(known), options.encoding, options.stamp, known.key_digest.seed)
 
 
 def plan_shards(
     client: OptixClient,
-    open_rows: OpenRows,
+    source: RowSource,
     staging: Staging,
     report: Report,
     options: UploadOptions,
@@ -81,7 +87,7 @@ def plan_shards(
             "on with a batch that others have sent before"
         )
     reserved_for = sharding.reserved_for
-    journal, parts = begin_in_shards(client, open_rows, staging, report, options, reserved_for, try_number, resumed)
+    journal, parts = begin_in_shards(client, source, staging, report, options, reserved_for, try_number, resumed)
     if parts is None:
         return []
     slices = parts.numbers[:-1]  # the last one completes the batch

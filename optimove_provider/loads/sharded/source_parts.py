@@ -1,17 +1,19 @@
-"""The source of a load, read in parts by several tasks before another one plans: each leaves its rows in staging, as
-they came, and the plan reads them there, one part after the other, as it would have read the source.
+"""The source of a load, read and frozen in parts by several tasks before another one plans.
 
-list_parts      what the parts are, and when the first of them may have been opened
+list_parts      what the parts are, and what all tasks have to do alike
   |
-read_part       once for each part, side by side: its rows, in a file
+read_part       once for each part, side by side: its rows as they come, in a file
   |
-opened_parts    all rows, for the plan
+freeze_part     once for each part, side by side: its rows, numbered through all parts, as records in files of their own
+  |
+frozen_parts    all rows, for the plan
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import asdict, dataclass
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
@@ -23,12 +25,17 @@ from optimove_provider.contract.wire.errors import OptimoveProviderError, Settin
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.report.visibility import Visibility
 from optimove_provider.loads.sharded.shard import MAX_SHARDS
+from optimove_provider.loads.spool.every_column import completed
+from optimove_provider.loads.spool.freeze import NOW, Frozen
+from optimove_provider.loads.spool.frozen_parts import FrozenPart
+from optimove_provider.loads.spool.frozen_parts import freeze_part as freeze
 from optimove_provider.loads.state.journal import Journal, Stage
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.read.parts import Part
 from optimove_provider.records.read.sources import Alike
 from optimove_provider.records.read.waiting_rows import AS_READ, WaitingRows
 from optimove_provider.records.rows import Reading, Rows
+from optimove_provider.records.to_json.encoding import Encoding
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +56,28 @@ class PartMissing(OptimoveProviderError):
 
 
 @dataclass(frozen=True, slots=True)
+class Settled:
+    """What is settled when the parts are listed: when the first of them may have been opened, how rows become records,
+    what is sent with each of them, and what the ledger makes digests of keys by."""
+
+    opened: datetime
+    encoding: Encoding
+    stamp: str = ""
+    seed: str = field(default="", repr=False)
+
+    def as_json(self) -> dict[str, Any]:
+        """For a file in staging."""
+        return {**asdict(self), "opened": self.opened.isoformat()}
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Self:
+        """From such a file."""
+        return cls(
+            datetime.fromisoformat(found["opened"]), Encoding(**found["encoding"]), found["stamp"], found["seed"]
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class SourcePart:
     """The `number`-th of as many parts of a load's source, from 1; `listing` tells them from those of any other try."""
 
@@ -61,9 +90,14 @@ class SourcePart:
         return f"part {self.number} of {self.of}"
 
     @property
-    def path(self) -> str:
-        """What was read of it."""
+    def read_path(self) -> str:
+        """What is known of what was read of it."""
         return f"{_folder(self.load_id)}/{self.listing}-{self.number:04}.json"
+
+    @property
+    def frozen_path(self) -> str:
+        """What is known of what was frozen of it."""
+        return f"{_folder(self.load_id)}/{self.listing}-{self.number:04}-frozen.json"
 
     def as_json(self) -> dict[str, Any]:
         """For an XCom: small."""
@@ -80,8 +114,8 @@ class SourcePart:
             ) from None
 
 
-def list_parts(staging: Staging, load_id: str, parts: Sequence[Part], now: datetime) -> list[SourcePart]:
-    """Write down what the parts of a load's source are; `now`, as its ledger knows it: its rows are no newer.
+def list_parts(staging: Staging, load_id: str, parts: Sequence[Part], settled: Settled) -> list[SourcePart]:
+    """Write down what the parts of a load's source are, and what is settled for all of them.
 
     Raises SettingsError for more parts than Airflow maps.
     """
@@ -90,75 +124,149 @@ def list_parts(staging: Staging, load_id: str, parts: Sequence[Part], now: datet
             f"the source has {len(parts)} parts, and Airflow maps a task {MAX_SHARDS} times at most: give fewer bounds"
         )
     listing = str(staging.surroundings.new_id())
-    listed = {"listing": listing, "opened": now.isoformat(), "parts": [part.as_json() for part in parts]}
+    listed = {"listing": listing, "settled": settled.as_json(), "parts": [part.as_json() for part in parts]}
     staging.write(_listed_path(load_id), listed)
     for number, part in enumerate(parts, 1):
         log.info("part %d of %d: %s", number, len(parts), part)
     return _all_parts(load_id, listed)
 
 
+def settled(staging: Staging, load_id: str, listing: str) -> Settled:
+    """What is settled for all parts. Raises PartsListedAnew."""
+    return Settled.from_json(_listed(staging, load_id, listing)["settled"])
+
+
 def read_part(staging: Staging, part: SourcePart, open_part: OpenPart) -> dict[str, Any]:
     """Read a part of the source into staging; returns how many rows it has. Once something of the load may have been
     sent, nothing is read. Raises PartsListedAnew, and what reading raises."""
-    journal = Journal(staging, part.load_id)
-    if journal.has_sent or journal.stage in (Stage.COMMITTED, Stage.FINISHED):
-        log.info("%s: load %s has been planned with what was read before; there is nothing to do", part, part.load_id)
+    if _is_planned(staging, part):
         return {**part.as_json(), "state": "planned before"}
     wanted = Part.from_json(_listed(staging, part.load_id, part.listing)["parts"][part.number - 1])
-    # A name of its own: the plan may be reading what an earlier try has left.
+    # A name of its own: who freezes may be reading what an earlier try has left.
     path = f"{_folder(part.load_id)}/{staging.surroundings.new_id()}{AS_READ}"
     with open_part(wanted) as rows, staging.open_new(path) as file:
         waiting = WaitingRows(file)
         waiting.put_aside(rows)
-    staging.write(part.path, {"rows": waiting.rows, "file": path})
+    schema = waiting.schema and b64encode(waiting.schema.serialize()).decode()
+    staging.write(part.read_path, {"rows": waiting.rows, "file": path, "columns": waiting.names, "schema": schema})
     log.info("%s, %s: %s", part, wanted, how_many(waiting.rows, "row"))
     return {**part.as_json(), "state": "read", "rows": waiting.rows}
 
 
-def opened_at(staging: Staging, load_id: str, listing: str) -> datetime:
-    """When the first part may have been opened. Raises PartsListedAnew."""
-    return datetime.fromisoformat(_listed(staging, load_id, listing)["opened"])
+def freeze_part(staging: Staging, part: SourcePart) -> dict[str, Any]:
+    """Freeze what was read of a part; returns how many of its rows can be sent, and how many cannot. Once something of
+    the load may have been sent, nothing is done. Raises PartsListedAnew, PartMissing, and DataError where the part is
+    wrong as a whole, or has not the columns of those before it."""
+    if _is_planned(staging, part):
+        return {**part.as_json(), "state": "planned before"}
+    listed = _listed(staging, part.load_id, part.listing)
+    own = Settled.from_json(listed["settled"])
+    parts = _read_parts(staging, part.load_id, listed)
+    wanted, encoding = parts[part.number - 1], own.encoding
+    before = sum(one.rows for one in parts[: part.number - 1])
+    besides = sum(one.rows for one in parts) - wanted.rows
+    how = Frozen(NOW, True, own.stamp, encoding.deleted, seed=own.seed, before=before, besides=besides)
+    # A name of its own: the plan may be linking what an earlier try has left.
+    folder = f"{_folder(part.load_id)}/{staging.surroundings.new_id()}"
+    with closing(_rows(staging, parts, wanted, encoding)) as rows:
+        frozen = freeze(rows, staging, folder, encoding.encoder, encoding.primary_key, how)
+    staging.write(part.frozen_path, {**frozen.as_json(), "read": wanted.file, "before": before})
+    written = frozen.written
+    log.info("%s: %s frozen, %d put aside", part, how_many(written.rows, "row"), written.rejected)
+    told = {"rows": written.rows, "frozen": written.fit.rows, "rejected": written.rejected}
+    return {**part.as_json(), "state": "frozen", **told}
 
 
-@contextmanager
-def opened_parts(staging: Staging, load_id: str, listing: str) -> Iterator[Rows]:
-    """The rows of all parts, in their order, held to one another as those of several files are. Raises PartMissing,
-    PartsListedAnew, DataError."""
-    with closing(_rows(staging, load_id, listing)) as rows:
-        yield rows
-
-
-def _rows(staging: Staging, load_id: str, listing: str) -> Reading:
+def frozen_parts(staging: Staging, load_id: str, listing: str, encoding: Encoding) -> list[FrozenPart]:
+    """What was frozen of all parts, in their order. Raises PartMissing, PartsListedAnew; the latter also where they
+    were frozen for another `encoding`."""
     listed = _listed(staging, load_id, listing)
-    wanted, parts = [Part.from_json(one) for one in listed["parts"]], _all_parts(load_id, listed)
-    results = staging.read_together([part.path for part in parts])
-    if missing := [part for part in parts if not results.get(part.path)]:
+    if Settled.from_json(listed["settled"]).encoding != encoding:
+        raise PartsListedAnew(
+            f"load {load_id}: primary_key, key_type, nulls or deleted_column is another one than when the parts of its "
+            "source were listed, and rows were frozen as it was then. Nothing was sent. Clear the whole group"
+        )
+    parts = _read_parts(staging, load_id, listed)
+    results = staging.read_together([one.part.frozen_path for one in parts])
+    found, before = list[FrozenPart](), 0
+    for one in parts:
+        result = results.get(one.part.frozen_path)
+        if not result or (result["read"], result["before"]) != (one.file, before):
+            raise PartMissing(
+                f"load {load_id}: {one.part} of the source was not frozen since it, or one before it, was read. "
+                f"Nothing was sent. Clear the tasks that freeze, from map index {one.part.number - 1} on, with what "
+                "comes after them (Downstream)"
+            )
+        found.append(FrozenPart.from_json(result))
+        before += one.rows
+    return found
+
+
+def _is_planned(staging: Staging, part: SourcePart) -> bool:
+    """Whether something of the load may have been sent, so that its rows stay what they are."""
+    journal = Journal(staging, part.load_id)
+    is_planned = journal.has_sent or journal.stage in (Stage.COMMITTED, Stage.FINISHED)
+    if is_planned:
+        log.info("%s: load %s has been planned with what was read before; there is nothing to do", part, part.load_id)
+    return is_planned
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadPart:
+    """What was read of a part: `rows` in a file, of these columns, of which the first ones have a `schema`."""
+
+    part: SourcePart
+    wanted: Part
+    rows: int
+    file: str
+    columns: Sequence[str]
+    schema: str | None
+
+
+def _read_parts(staging: Staging, load_id: str, listed: Mapping[str, Any]) -> list[_ReadPart]:
+    """All parts, which are read. Raises PartMissing."""
+    parts = _all_parts(load_id, listed)
+    results = staging.read_together([part.read_path for part in parts])
+    if missing := [part for part in parts if not results.get(part.read_path)]:
         raise PartMissing(
             f"load {load_id}: of {how_many(len(missing), 'part')} of the source (map index "
             f"{', '.join(str(part.number - 1) for part in missing[:10])}) nothing is there: it was not read, or was "
             "needed no more, as the load was planned before. Nothing was sent from here. Clear the whole group"
         )
-    files = [name for one in wanted for name in one.files]
-    alike = Alike.of_files(files) if files else None
-    for one, part in zip(wanted, parts, strict=True):
-        rows = _read(staging, part, results[part.path])
-        yield from alike.of(one.files[0], rows) if alike else rows
+    wanted = [Part.from_json(one) for one in listed["parts"]]
+    return [_ReadPart(part, one, **results[part.read_path]) for part, one in zip(parts, wanted, strict=True)]
 
 
-def _read(staging: Staging, part: SourcePart, found: Mapping[str, Any]) -> Rows:
+def _rows(staging: Staging, parts: Sequence[_ReadPart], wanted: _ReadPart, encoding: Encoding) -> Reading:
+    """The rows of a part as it has to be frozen: files are held to those before, as in one pass, and where a null
+    counts, every row has the columns of all parts."""
+    rows = _read(staging, wanted)
+    files = [name for one in parts for name in one.wanted.files]
+    if alike := Alike.of_files(files) if files else None:
+        for one in parts[: wanted.part.number - 1]:
+            if one.schema:
+                alike.hold(one.wanted.files[0], pa.ipc.read_schema(pa.py_buffer(b64decode(one.schema))))
+        rows = alike.of(wanted.wanted.files[0], rows)
+    if encoding.nulls == "omit":
+        return rows
+    return completed(rows, list(dict.fromkeys(name for one in parts for name in one.columns)))
+
+
+def _read(staging: Staging, one: _ReadPart) -> Reading:
+    part = one.part
     damaged = PartMissing(
         f"load {part.load_id}: what was read of {part} of the source is damaged or gone. Nothing was sent. Clear the "
         f"task that read it (map index {part.number - 1}), with what comes after it (Downstream)"
     )
     given = 0
     try:
-        with staging.open(found["file"]) as file:
+        with staging.open(one.file) as file:
             for item in WaitingRows(file).take_up():
                 given += item.num_rows if isinstance(item, pa.RecordBatch) else 1
                 yield item
     except (FileNotFoundError, EOFError, pa.ArrowInvalid):
         raise damaged from None
-    if given != found["rows"]:
+    if given != one.rows:
         raise damaged
 
 
@@ -166,20 +274,23 @@ def remove_parts(staging: Staging, load_id: str) -> None:
     """Their rows are frozen: what was read of the parts is needed no more, but that they were listed is."""
     for name in staging.names(_folder(load_id)):
         if name != _LISTED:
-            staging.remove(f"{_folder(load_id)}/{name}")
+            staging.remove_folder(f"{_folder(load_id)}/{name}")
 
 
 def give_up_reading(staging: Staging, load_id: str, report: Report) -> None:
-    """File the report of a load whose source could not be read whole. What was read of it stays, so that who failed can
-    be cleared alone."""
+    """File the report of a load whose source could not be read, or frozen, whole. What is there of it stays, so that
+    who failed can be cleared alone."""
     listed = staging.read(_listed_path(load_id)) or {"parts": (), "listing": ""}
-    paths = [part.path for part in _all_parts(load_id, listed)]
-    results = [found for found in staging.read_together(paths).values() if found]
-    report.rows = sum(found["rows"] for found in results)
+    parts = _all_parts(load_id, listed)
+    read, frozen = (
+        [found for found in staging.read_together(paths).values() if found]
+        for paths in ([part.read_path for part in parts], [part.frozen_path for part in parts])
+    )
+    report.rows = sum(found["rows"] for found in read)
     report.state, report.visibility, report.next_step = "failed", Visibility.NOT_VISIBLE, NextStep.CLEAR_FAILED
     report.problem = (
-        f"a task before the one that plans has failed for good: {len(results)} of {how_many(len(paths), 'part')} of "
-        "the source had been read, and nothing was sent"
+        f"a task before the one that plans has failed for good: {len(read)} of {how_many(len(parts), 'part')} of the "
+        f"source had been read, {len(frozen)} of them frozen, and nothing was sent"
     )
     log.error("load %s: %s. %s", load_id, report.problem, report.next_step)
     report.file(staging)

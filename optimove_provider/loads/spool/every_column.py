@@ -1,14 +1,14 @@
 """The rows of a source once more, when all of its columns are known: what a record with nulls is must not depend on
 which rows came before it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pyarrow as pa
 
 from optimove_provider.loads.spool.freeze import OpenRows
 from optimove_provider.records.read.waiting_rows import waiting_rows
-from optimove_provider.records.rows import Rows, Unread
+from optimove_provider.records.rows import Reading, Rows, Unread
 
 
 def columns_for(nulls: str, open_rows: OpenRows) -> OpenRows:
@@ -27,18 +27,19 @@ def with_every_column(open_rows: OpenRows) -> OpenRows:
         with waiting_rows() as waiting:
             with open_rows() as rows:
                 waiting.put_aside(rows)
-            yield _completed(waiting.take_up(), waiting.names)
+            yield completed(waiting.take_up(), waiting.names)
 
     return opened
 
 
-def _completed(rows: Rows, names: list[str]) -> Rows:
+def completed(rows: Rows, names: Sequence[str]) -> Reading:
+    """Rows of which every batch has all these columns, null where it had none."""
     for item in rows:
         yield item if isinstance(item, Unread) else _with_columns(item, names)
 
 
-def _with_columns(batch: pa.RecordBatch, names: list[str]) -> pa.RecordBatch:
+def _with_columns(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
     for name in names:
         if name not in batch.schema.names:
             batch = batch.append_column(name, pa.nulls(batch.num_rows))
-    return batch.select(names)
+    return batch.select(list(names))

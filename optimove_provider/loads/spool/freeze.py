@@ -5,7 +5,7 @@ Rows that cannot travel are put aside with their reasons.
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
@@ -50,7 +50,8 @@ class Frozen:
     """How rows are frozen. `stands_for`: how old they are, if they are older than now. `compared`: they will be
     compared with a ledger, so that fingerprints are made on the way. `stamp` is sent with each record, a JSON object.
     `deleted_column` says which rows are deletions; whoever makes the encoders takes them apart. `now` is the time as a
-    ledger knows it, and `seed` what it makes digests of keys by.
+    ledger knows it, and `seed` what it makes digests of keys by. Where others freeze rows of the same load, they write
+    so many `before` these, and so many `besides` in all.
     """
 
     stands_for: StandsFor = NOW
@@ -59,6 +60,8 @@ class Frozen:
     deleted_column: DeletedColumn | None = None
     now: datetime | None = None
     seed: str = ""
+    before: int = 0
+    besides: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,32 @@ class Spool:
         return cls(**{**found, "parts": RowFiles(**found["parts"])})
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Rows that are written to files: `rows` of the source, of which those in `fit` can be sent, those in `refused` are
+    a part of the `rejected`, which lie aside, and those in `deleted` say that their key is to go; `columns` counts the
+    cells of each that are filled."""
+
+    rows: int
+    rejected: int
+    columns: dict[str, int]
+    fit: RowFiles
+    refused: RowFiles
+    deleted: RowFiles
+
+    def as_json(self) -> dict[str, Any]:
+        """For a file in staging."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> "Written":
+        """From such a file."""
+        return cls(**{**found, **{name: RowFiles(**found[name]) for name in ("fit", "refused", "deleted")}})
+
+
 MakeEncoder = Callable[[pa.Schema], Encodes]
+FreezeAs = Callable[[str, str, Frozen, Findings], Spool]
+"""Freezes rows: into a folder, and into a file those that cannot travel; tells findings about keys and columns."""
 OpenRows = Callable[[], AbstractContextManager[Rows]]
 """Opens the source: called when its rows are to be read, which a retry may not need."""
 
@@ -117,15 +145,24 @@ def open_spool(
     `resumed`: this try has read it before. Rows of an earlier try keep their age, and their stamp. `first` is asked,
     once the rows are read, whether the source has more.
     """
+
+    def frozen(folder: str, aside: str, how: Frozen, findings: Findings) -> Spool:
+        with open_rows() as rows:
+            return freeze(rows, journal.staging, folder, aside, make_encoder, primary_key, how, findings)
+
+    return kept_or_frozen(journal, frozen, resumed, how, first)
+
+
+def kept_or_frozen(
+    journal: Journal, freeze_as: FreezeAs, resumed: bool, how: Frozen, first: FirstRows | None = None
+) -> Spool:
+    """The same, whoever freezes the rows."""
     if found := journal.rows(resumed):
         log.info("going on with the rows that were read at %s", journal.opened)
         return Spool.from_json(found)
     folder = journal.begin_reading(*how.stands_for, how.stamp, how.now)
-    with open_rows() as rows:
-        aside, findings = f"{journal.folder}/{REJECTED_FILE}", Findings("the source's rows")
-        spool = freeze(
-            rows, journal.staging, folder, aside, make_encoder, primary_key, replace(how, stamp=journal.stamp), findings
-        )
+    aside, findings = f"{journal.folder}/{REJECTED_FILE}", Findings("the source's rows")
+    spool = freeze_as(folder, aside, replace(how, stamp=journal.stamp), findings)
     _warn_of_columns([*spool.columns, *fields_of(journal.stamp)], findings)
     spool = _with_warnings(replace(spool, has_more=first is not None and first.has_more), findings, journal)
     journal.rows_read(spool.as_json())
@@ -175,27 +212,56 @@ def freeze(
     """
     staging.remove_folder(folder)
     with IdWarnings(primary_key) as ids:
-        with (
-            RowFilesWriter(staging, folder, seed=how.seed if how.compared else "") as fit,
-            RowFilesWriter(staging, folder, REFUSED) as refused,
-            RowFilesWriter(staging, folder, DELETED) as deleted,
-            staging.open_new(aside_path) as aside,
-        ):
-            progress = Progress(staging.surroundings.monotonic)
-            freezing = _Freezing((fit, refused, deleted), aside, make_encoder, how, progress, ids)
-            _in_turn(freezing.take, rows, staging.surroundings)
-        rejected, columns = freezing.rejected, freezing.columns
-        if columns and primary_key not in columns:
-            raise missing_key(primary_key, columns)
-        if how.deleted_column and columns:
-            how.deleted_column.check(columns)
-            columns.pop(how.deleted_column.name, None)  # it is not sent
-        keyless = rejected - refused.rows
-        spool = Spool(freezing.row, fit.rows, rejected, keyless, columns, fit.written, deleted=deleted.rows)
-        refuse_duplicates(staging, primary_key, spool.parts, deleted.written)
-        if findings is not None:
-            ids.add_to(findings)
-    return spool
+        written = write_rows(rows, staging, folder, aside_path, make_encoder, how, ids.see)
+        return checked(written, staging, primary_key, how, ids, findings)
+
+
+def write_rows(
+    rows: Rows,
+    staging: Staging,
+    folder: str,
+    aside_path: str,
+    make_encoder: MakeEncoder,
+    how: Frozen,
+    see: Callable[[pa.RecordBatch, int], None],
+) -> Written:
+    """Write the rows to a folder, those that cannot travel to the file `aside_path`. What only all rows of a load tell
+    is not looked at: `see` is given each batch, with how many rows there are before it."""
+    with (
+        RowFilesWriter(staging, folder, seed=how.seed if how.compared else "", besides=how.besides) as fit,
+        RowFilesWriter(staging, folder, REFUSED) as refused,
+        RowFilesWriter(staging, folder, DELETED) as deleted,
+        staging.open_new(aside_path) as aside,
+    ):
+        progress = Progress(staging.surroundings.monotonic)
+        freezing = _Freezing((fit, refused, deleted), aside, make_encoder, how, progress, see)
+        _in_turn(freezing.take, rows, staging.surroundings)
+    every = (writer.written for writer in (fit, refused, deleted))
+    return Written(freezing.row - how.before, freezing.rejected, freezing.columns, *every)
+
+
+def checked(
+    written: Written,
+    staging: Staging,
+    primary_key: str,
+    how: Frozen,
+    ids: IdWarnings,
+    findings: Findings | None = None,
+) -> Spool:
+    """All rows of a load, once it is known that they have keys, and each another one; `ids` has seen all of them.
+    Raises DataError."""
+    columns = dict(written.columns)
+    if columns and primary_key not in columns:
+        raise missing_key(primary_key, columns)
+    if how.deleted_column and columns:
+        how.deleted_column.check(columns)
+        columns.pop(how.deleted_column.name, None)  # it is not sent
+    fit, deleted = written.fit, written.deleted
+    keyless = written.rejected - written.refused.rows
+    refuse_duplicates(staging, primary_key, fit, deleted)
+    if findings is not None:
+        ids.add_to(findings)
+    return Spool(written.rows, fit.rows, written.rejected, keyless, columns, fit, deleted=deleted.rows)
 
 
 def _in_turn(take: Callable[[pa.RecordBatch | Unread], None], rows: Rows, surroundings: Surroundings) -> None:
@@ -219,15 +285,15 @@ class _Freezing:
         make_encoder: MakeEncoder,
         how: Frozen,
         progress: Progress,
-        ids: IdWarnings,
+        see: Callable[[pa.RecordBatch, int], None],
     ) -> None:
-        self._ids, self._stamp, self._stamp_fields = ids, how.stamp, fields_of(how.stamp)
+        self._see, self._stamp, self._stamp_fields = see, how.stamp, fields_of(how.stamp)
         (self._fit, self._refused, self._deleted), self._aside = writers, aside
         self._make_encoder, self._compared = make_encoder, how.compared
         self._schema: pa.Schema | None = None
         self._encoder: Encodes | None = None
         self._progress = progress
-        self.row = self.rejected = 0
+        self.row, self.rejected = how.before, 0
         self.columns: dict[str, int] = {}
 
     def take(self, item: pa.RecordBatch | Unread) -> None:
@@ -246,7 +312,7 @@ class _Freezing:
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             self.columns[name] = self.columns.get(name, 0) + int(np.count_nonzero(filled(column)))
         encoded = self._encoder.encode(batch)
-        self._ids.see(batch, self.row)
+        self._see(batch, self.row)
         numbers = pa.array(encoded.positions + (self.row + 1), pa.int64())
         made = fingerprints(encoded.records) if self._compared else None
         stamps = pa.repeat(self._stamp, len(numbers)) if self._stamp else None

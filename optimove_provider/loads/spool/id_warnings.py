@@ -1,6 +1,7 @@
 """What is odd about the keys of a load, told by the rule book that `validate` has."""
 
 import json
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
@@ -31,14 +32,14 @@ class IdWarnings:
 
     def see(self, batch: pa.RecordBatch, before: int) -> None:
         """Look at the keys of rows, of which there are so many before."""
-        keys = _texts(batch.column(self._name)) if self._name in batch.schema.names else None
-        if keys is None:
-            return
-        rows = np.arange(before + 1, before + 1 + len(keys))
-        if keys.null_count:
-            rows, keys = rows[mask(keys.is_valid())], keys.drop_null()
+        for found in keys_of(batch, self._name, before):
+            self.add(found)
+
+    def add(self, found: pa.RecordBatch) -> None:
+        """Look at keys, each with its row, as `keys_of` gives them."""
+        rows = found["row"].to_numpy()
         nowhere = np.zeros(len(rows), np.int64)
-        self._observer.see(Locations(rows, nowhere, nowhere), keys)
+        self._observer.see(Locations(rows, nowhere, nowhere), found["key"])
 
     def add_to(self, findings: Findings) -> None:
         """Count what was found, and keep the first of it; keys that are there twice refuse the load elsewhere."""
@@ -48,6 +49,17 @@ class IdWarnings:
             if not findings.room(WARNING):
                 break
             findings.keep(finding)
+
+
+def keys_of(batch: pa.RecordBatch, primary_key: str, before: int) -> Iterator[pa.RecordBatch]:
+    """The keys of rows, of which there are so many before, as a batch of `row` and `key`; none if they are no text."""
+    keys = _texts(batch.column(primary_key)) if primary_key in batch.schema.names else None
+    if keys is None:
+        return
+    rows = np.arange(before + 1, before + 1 + len(keys))
+    if keys.null_count:
+        rows, keys = rows[mask(keys.is_valid())], keys.drop_null()
+    yield pa.record_batch({"row": rows, "key": keys})
 
 
 def _texts(column: pa.Array) -> pa.BinaryArray | None:

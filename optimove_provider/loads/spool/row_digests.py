@@ -192,11 +192,11 @@ def _checksum(file: BinaryIO, size: int) -> int:
 
 class DigestsOfFiles:
     """Makes digests of rows of a load while these are written, to one file after the other, and writes them beside the
-    files once there are enough rows. Without a seed it does nothing."""
+    files once there are enough rows, with so many `besides`. Without a seed it does nothing."""
 
-    def __init__(self, staging: Staging, seed: str) -> None:
+    def __init__(self, staging: Staging, seed: str, besides: int = 0) -> None:
         self._staging, self._seed = staging, seed
-        self._rows = self._place = 0
+        self._rows, self._place = besides, 0
         self._writer: DigestsWriter | None = None
         self._out = BytesIO()
         self._waiting: list[tuple[str, BytesIO]] = []

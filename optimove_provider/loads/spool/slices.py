@@ -3,9 +3,11 @@
 Their columns are those of `row_files.ROWS`. A row group is a slice: one request, of 5000 rows unless these are long.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -55,9 +57,10 @@ class RowFiles:
     """Rows in slices: a folder of Parquet files.
 
     The files are called `<name>-00000.parquet` and so on, of 100 slices each; or there is one file, `<name>.parquet`.
-    `lengths` has the rows of each slice; it is empty where all but the last have 5000. `first` is the number of the
-    first slice, where other rows of the same batch have those before it. `only`: the slices from one number to before
-    another count, and no others.
+    `file_ends` has how many slices there are up to the end of each file, where these are not 100 each. `lengths` has
+    the rows of each slice; it is empty where all but the last have 5000. `first` is the number of the first slice,
+    where other rows of the same batch have those before it. `only`: the slices from one number to before another
+    count, and no others.
     """
 
     folder: str
@@ -67,9 +70,11 @@ class RowFiles:
     lengths: Sequence[int] = ()
     first: int = 0
     only: tuple[int, int] | None = None
+    file_ends: Sequence[int] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "lengths", tuple(self.lengths))  # a journal has a list
+        for name in ("lengths", "file_ends"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))  # a journal has lists
 
     @property
     def slices(self) -> int:
@@ -98,15 +103,37 @@ class RowFiles:
             return sum(self.lengths[start:stop])
         return min(stop * MAX_RECORDS, self.rows) - min(start * MAX_RECORDS, self.rows)
 
+    @property
+    def all_lengths(self) -> Sequence[int]:
+        """How many rows each slice has."""
+        usual = [MAX_RECORDS] * (self.slices - 1)
+        return self.lengths or ([*usual, self.last_rows] if self.rows else [])
+
     def path(self, number: int) -> str:
         """The file that holds a slice."""
-        suffix = "" if self.one_file else f"-{(number - self.first) // SLICES_IN_A_FILE:05}"
+        return self._file(self._place(number)[0])
+
+    def _file(self, file: int) -> str:
+        suffix = "" if self.one_file else f"-{file:05}"
         return f"{self.folder}/{self.name}{suffix}.parquet"
+
+    def _place(self, number: int) -> tuple[int, int]:
+        """In which file a slice is, and in which of its row groups."""
+        place = number - self.first
+        if self.one_file:
+            return 0, place
+        if not self.file_ends:
+            return divmod(place, SLICES_IN_A_FILE)
+        file = bisect_right(self.file_ends, place)
+        return file, place - (self.file_ends[file - 1] if file else 0)
 
     @property
     def paths(self) -> list[str]:
         """All files, in order."""
-        return list(dict.fromkeys(self.path(number) for number in self.numbers[::SLICES_IN_A_FILE]))
+        if not self.numbers:
+            return []
+        first, last = (self._place(number)[0] for number in (self.numbers[0], self.numbers[-1]))
+        return [self._file(file) for file in range(first, last + 1)]
 
     def read(self, staging: Staging, numbers: Iterable[int]) -> Iterator[Slice]:
         """These slices, one after the other; the numbers must rise."""
@@ -117,9 +144,7 @@ class RowFiles:
                     stack.close()
                     path = self.path(number)
                     file = stack.enter_context(opened(staging, path))
-                place = number - self.first
-                group = place if self.one_file else place % SLICES_IN_A_FILE
-                table = file.read_row_group(group, ["_row", "_record", "_stamp"])
+                table = file.read_row_group(self._place(number)[1], ["_row", "_record", "_stamp"])
                 rows, records = (table.column(name) for name in ("_row", "_record"))
                 stamps = pa.chunked_array([stamps_of(table)]) if "_stamp" not in table.column_names else table["_stamp"]
                 yield Slice(number, one_chunk(rows), one_chunk(records), one_chunk(stamps))
@@ -152,15 +177,30 @@ def with_lengths(files: RowFiles, lengths: Sequence[int]) -> RowFiles:
     return replace(files, rows=sum(lengths), lengths=() if usual else tuple(lengths))
 
 
+def joined(every: Sequence[RowFiles], folder: str) -> tuple[RowFiles, list[tuple[str, str]]]:
+    """The rows of several, one after the other, as files of one folder; and what each file is called there: its path
+    and the new one."""
+    lengths = list(chain.from_iterable(files.all_lengths for files in every))
+    ends, paths = list[int](), list[str]()
+    for files in every:
+        before = ends[-1] if ends else 0
+        own = [*range(SLICES_IN_A_FILE, files.slices, SLICES_IN_A_FILE), files.slices] if files.slices else []
+        ends += [before + end for end in own]
+        paths += files.paths
+    found = with_lengths(RowFiles(folder, name=every[0].name, file_ends=ends), lengths)
+    return found, [(path, found._file(number)) for number, path in enumerate(paths)]
+
+
 class RowFilesWriter:
     """Writes rows to such files, a slice at a time. Use it in a `with` statement; `rows` counts them.
 
-    With the seed of their ledger, digests of many rows are kept beside them.
+    With the seed of their ledger, digests of many rows are kept beside them; `besides` are rows of the same load that
+    others write.
     """
 
-    def __init__(self, staging: Staging, folder: str, name: str = "part", seed: str = "") -> None:
+    def __init__(self, staging: Staging, folder: str, name: str = "part", seed: str = "", besides: int = 0) -> None:
         self.staging, self.rows = staging, 0
-        self._digests = DigestsOfFiles(staging, seed)
+        self._digests = DigestsOfFiles(staging, seed, besides)
         self._files = RowFiles(folder, name=name)
         self._groups, self._lengths = RowGroups(ROWS), list[int]()
         self._stack: ExitStack | None = None

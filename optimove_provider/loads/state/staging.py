@@ -173,17 +173,23 @@ class Staging:
         return {path: content for path, content in found if content is not None}
 
     def link(self, path: str, new: str) -> None:
-        """Give a file, which will never change, another name too; where a file has one name only, it is copied."""
+        """Give a file, which will never change, another name too; where a file has one name only, it is copied.
+
+        Raises FileExistsError where there is a file of that name, which a copy would overwrite under all of its names.
+        """
         self._make_folder(new)
-        if self.is_local:
-            with suppress(OSError):  # another disk, or one without links
-                os.link(self.path(path), self.path(new))
-                durable.sync_names(self._local(new).parent)
-                return
+        if not self.is_local:
+            self.fs.cp_file(self.path(path), self.path(new))
+            return
+        try:
+            os.link(self.path(path), self.path(new))
+        except FileExistsError:
+            raise
+        except OSError:  # another disk, or one without links
             with self._telling(new, os.path.getsize(self.path(path))), open_private(self.path(new), self.modes) as to:
                 self.fs.get_file(self.path(path), to)
-            return
-        self.fs.cp_file(self.path(path), self.path(new))
+        else:
+            durable.sync_names(self._local(new).parent)
 
     def remove_folder(self, path: str) -> None:
         """Remove a folder with all that is in it, or a file; nothing happens where there is none."""

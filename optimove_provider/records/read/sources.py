@@ -141,11 +141,12 @@ class Alike:
         begun = False
         for item in rows:
             if not begun and isinstance(item, pa.RecordBatch):
-                self._check(name, item.schema)
+                self.hold(name, item.schema)
                 begun = True
             yield item if isinstance(item, Unread) else item.select(self._names)
 
-    def _check(self, name: str, schema: pa.Schema) -> None:
+    def hold(self, name: str, schema: pa.Schema) -> None:
+        """Hold a file to those before, and those after to it. Raises DataError."""
         names = schema.names
         self._names = self._names or names
         known, there = set(self._names), set(names)

@@ -21,11 +21,12 @@ _PACKED = pa.ipc.IpcWriteOptions(compression="lz4")
 
 class WaitingRows:
     """Batches and unread rows in the order in which they were put aside, in a file: any that is open for what is done
-    with it."""
+    with it. `schema` is that of the first batch, `rows` counts all."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._names: dict[str, None] = {}
+        self.schema: pa.Schema | None = None
         self.rows = 0
 
     @property
@@ -40,6 +41,7 @@ class WaitingRows:
             if isinstance(item, Unread):
                 self._write(_UNREAD, json.dumps([item.text, item.reason]).encode())
             else:
+                self.schema = self.schema or item.schema
                 self._names.update(dict.fromkeys(item.schema.names))
                 self._write(_BATCH, _as_bytes(item))
 

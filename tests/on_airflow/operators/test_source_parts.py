@@ -23,7 +23,11 @@ from optimove_provider.operators.sharded import (
     OptixSendShardOperator,
     sync_in_shards,
 )
-from optimove_provider.operators.source_parts import OptixListPartsOperator, OptixReadPartOperator
+from optimove_provider.operators.source_parts import (
+    OptixFreezePartOperator,
+    OptixListPartsOperator,
+    OptixReadPartOperator,
+)
 from optimove_provider.surroundings import REAL
 from optimove_provider.tasks.staging import staging
 from tests.support.running import context, run
@@ -116,9 +120,18 @@ class Group:
         source = {name: value for name, value in self.source.items() if name in ("sql", "sql_conn_id", "parameters")}
         return run(OptixReadPartOperator(task_id="read", part=self.parts[number], **source), **try_)
 
-    def read_all(self):
-        for number in range(len(self.list())):
+    def freeze(self, number):
+        return run(OptixFreezePartOperator(task_id="freeze", part=self.parts[number]))
+
+    def read_all(self, **settings):
+        self.list(**{name: value for name, value in settings.items() if name in ("nulls", "deleted_column", "stamp")})
+        for number in range(len(self.parts)):
             self.read(number)
+
+    def freeze_all(self, **settings):
+        self.read_all(**settings)
+        for number in range(len(self.parts)):
+            self.freeze(number)
 
     def plan(self, **settings):
         source = {name: value for name, value in self.source.items() if not name.startswith("shard_")}
@@ -143,7 +156,7 @@ class Group:
 
 
 def whole(group, **settings):
-    group.read_all()
+    group.freeze_all(**settings)
     for shard in group.plan(**settings):
         group.send(shard)
     return group.commit(**settings)
@@ -155,6 +168,10 @@ def test_files_that_several_tasks_read_become_what_one_task_makes_of_them(emulat
         "success",
         {"customers.parts", "customers.read[0]", "customers.read[1]", "customers.read[2]"},
     )
+    frozen = [done.results[f"customers.freeze[{number}]"] for number in range(3)]
+    assert [(one["rows"], one["frozen"], one["rejected"]) for one in frozen] == [
+        (7000, 6999, 1), (4000, 3999, 1), (1000, 999, 1)
+    ]  # fmt: skip
     alone = run(
         OptixUploadOperator(
             task_id="alone", data_connection_uuid=other, primary_key="id", source=csv_files, max_rejected=3
@@ -205,14 +222,19 @@ def test_a_reader_that_failed_is_cleared_alone_and_the_load_goes_on(emulator, uu
     tasks.read(0), tasks.read(2)
     with pytest.raises(AirflowFailException, match=r"customers-1.csv' is not there"):
         tasks.read(1)
-    with pytest.raises(
-        AirflowFailException, match=r"of 1 part of the source \(map index 1\) nothing is there.*whole group"
-    ):
-        tasks.plan(max_rejected=3)
+    for early in (lambda: tasks.freeze(0), lambda: tasks.plan(max_rejected=3)):
+        with pytest.raises(
+            AirflowFailException, match=r"of 1 part of the source \(map index 1\) nothing is there.*whole group"
+        ):
+            early()
     assert [one for one in emulator.state.requests if one["endpoint"] == "upload_data"] == []
 
     (tmp_path / "gone").rename(tmp_path / "customers-1.csv")
     assert tasks.read(1, try_number=2)["rows"] == 4000
+    with pytest.raises(AirflowFailException, match=r"part 1 of 3 .* was not frozen .* from map index 0 on"):
+        tasks.plan(max_rejected=3)
+    for number in range(3):
+        tasks.freeze(number)
     for shard in tasks.plan(max_rejected=3):
         tasks.send(shard)
     assert tasks.commit(max_rejected=3)["accepted"] == len(visible(emulator, uuid)) == 11_997
@@ -229,21 +251,22 @@ def test_where_a_reader_failed_for_good_there_is_a_report(emulator, airflow_db, 
     assert tasks.give_up() is True
     report = staging().read(f"reports/{tasks.told['load_id']}.json")
     assert (report["state"], report["rows"]) == ("failed", 7000)
-    assert "1 of 3 parts of the source had been read, and nothing was sent" in report["problem"]
+    assert "1 of 3 parts of the source had been read, 0 of them frozen, and nothing was sent" in report["problem"]
 
 
 def test_files_of_other_columns_are_refused_as_one_task_refuses_them(uuid, csv_files, tmp_path):
     (tmp_path / "customers-1.csv").write_text("id,other\n1,2\n")
     tasks = Group(uuid, source=csv_files)
     tasks.read_all()
+    tasks.freeze(0)
     with pytest.raises(AirflowFailException, match=r"customers-1.csv' lacks 'n', 'text' and has also 'other'"):
-        tasks.plan(max_rejected=3)
+        tasks.freeze(1)
 
 
 def test_a_key_that_two_parts_have_is_found(uuid, csv_files, tmp_path):
     (tmp_path / "customers-2.csv").write_text("id,n,text\n0-17,1,\n")
     tasks = Group(uuid, source=csv_files)
-    tasks.read_all()
+    tasks.freeze_all()
     with pytest.raises(AirflowFailException, match=r'"0-17" in rows 18 and 11001 \(2 times\)'):
         tasks.plan(max_rejected=3)
 
@@ -251,7 +274,7 @@ def test_a_key_that_two_parts_have_is_found(uuid, csv_files, tmp_path):
 def test_rows_are_as_old_as_the_first_that_was_read(emulator, uuid, csv_files, parquet):
     """Another load that read later has the last word, though this one is planned after it."""
     early = Group(uuid, source=parquet)
-    early.read_all()
+    early.freeze_all()
     newer = [{"id": str(number), "n": -1} for number in range(100)]
     run(OptixUploadOperator(task_id="late", data_connection_uuid=uuid, primary_key="id", source=newer))
     for shard in early.plan():
@@ -276,14 +299,74 @@ def test_a_list_that_is_made_on_a_clock_that_is_behind_is_no_older_than_what_sta
 def test_a_part_that_is_cleared_after_the_load_was_sent_does_nothing(emulator, uuid, csv_files):
     tasks = Group(uuid, source=csv_files)
     whole(tasks, max_rejected=3)
-    assert tasks.read(0)["state"] == "planned before"
+    assert tasks.read(0)["state"] == tasks.freeze(0)["state"] == "planned before"
+
+
+def test_what_was_read_anew_is_frozen_anew(emulator, uuid, csv_files, tmp_path):
+    """And so are the parts after it, as their rows have other numbers now."""
+    tasks = Group(uuid, source=csv_files)
+    tasks.freeze_all()
+    (tmp_path / "customers-1.csv").write_text("id,n,text\n1-new,1,\n")
+    tasks.read(1, try_number=2)
+    with pytest.raises(AirflowFailException, match=r"part 2 of 3 .* from map index 1 on, .*\(Downstream\)"):
+        tasks.plan(max_rejected=3)
+    tasks.freeze(1)
+    with pytest.raises(AirflowFailException, match=r"part 3 of 3 .* from map index 2 on, .*\(Downstream\)"):
+        tasks.plan(max_rejected=3)
+    assert tasks.freeze(2) == {**tasks.parts[2], "state": "frozen", "rows": 1000, "frozen": 999, "rejected": 1}
+    for shard in tasks.plan(max_rejected=3):
+        tasks.send(shard)
+    told = tasks.commit(max_rejected=3)
+    assert (told["accepted"], len(visible(emulator, uuid))) == (7999, 7999)
+    assert [json.loads(line)["row"] for line in rejected_lines(told)] == [3501, 7502]
+
+
+def test_rows_are_not_sent_as_another_plan_would_have_frozen_them(emulator, uuid, csv_files):
+    """Somebody changes the DAG, and clears the plan alone."""
+    tasks = Group(uuid, source=csv_files)
+    tasks.freeze_all()
+    for changed in ({"nulls": "null"}, {"key_type": "integer"}, {"deleted_column": "n"}):
+        with pytest.raises(AirflowFailException, match=r"is another one than when the parts .* Clear the whole group"):
+            tasks.plan(max_rejected=3, **changed)
+    assert visible(emulator, uuid) == {}
+
+
+def test_a_stamp_is_what_it_was_when_the_parts_were_listed(emulator, uuid, csv_files):
+    tasks = Group(uuid, source=csv_files)
+    tasks.freeze_all(stamp={"at": "noon"})
+    for shard in tasks.plan(max_rejected=3, stamp={"at": "one"}):
+        tasks.send(shard)
+    tasks.commit(max_rejected=3, stamp={"at": "two"})
+    assert {one.data["at"] for one in visible(emulator, uuid).values()} == {"noon"}
+
+
+def test_deletions_in_parts_are_those_of_one_task(emulator, uuid, tmp_path):
+    rows = [{"id": str(number), "n": 1} for number in range(9)]
+    run(OptixUploadOperator(task_id="before", data_connection_uuid=uuid, primary_key="id", source=rows))
+    for number in range(3):
+        lines = [f"{number},2,true", f"{number + 3},2,false", f"new-{number},2,true"]
+        (tmp_path / f"{number}.csv").write_text("\n".join(["id,n,is_gone", *lines]) + "\n")
+    guards = {"max_changed_share": None, "max_removed_share": None}
+    told = whole(Group(uuid, source=str(tmp_path / "*.csv")), deleted_column="is_gone", guards=guards)
+    assert (told["rows"], told["deleted"]) == (9, 6)  # of three there was nothing
+    there = {key: one.data["n"] for key, one in visible(emulator, uuid).items()}
+    assert there == {"3": "2", "4": "2", "5": "2", "6": 1, "7": 1, "8": 1}
+
+
+def test_ids_of_two_parts_that_look_alike_are_told(uuid, tmp_path):
+    for number, ids in enumerate((["ann", "bob"], ["eve", "Ann"])):
+        (tmp_path / f"{number}.csv").write_text("\n".join(["id,n", *(f"{one},1" for one in ids)]) + "\n")
+    told = whole(Group(uuid, readers=2, source=str(tmp_path / "*.csv")))
+    report = json.loads(Path(told["report"].removeprefix("file://")).read_text())
+    assert report["warnings"] == {"id-case": 1}
+    assert "row 4" in " ".join(report["notes"])
 
 
 def test_a_plan_that_is_retried_needs_no_part_any_more_and_one_of_a_load_that_is_over_asks_to_clear_all(
     uuid, csv_files
 ):
     tasks = Group(uuid, source=csv_files)
-    tasks.read_all()
+    tasks.freeze_all()
     first = tasks.plan(max_rejected=3)
     assert tasks.plan(max_rejected=3) == first
     for shard in first:
@@ -295,9 +378,9 @@ def test_a_plan_that_is_retried_needs_no_part_any_more_and_one_of_a_load_that_is
 
 def test_what_was_read_is_removed_once_its_rows_are_frozen(uuid, csv_files):
     tasks = Group(uuid, source=csv_files)
-    tasks.read_all()
+    tasks.freeze_all()
     folder = f"loads/{tasks.told['load_id']}/source"
-    assert len(staging().names(folder)) == 1 + 2 * 3
+    assert len(staging().names(folder)) == 1 + 4 * 3
     tasks.plan(max_rejected=3)
     assert staging().names(folder) == ["parts.json"]
 
@@ -313,12 +396,12 @@ def test_a_part_whose_file_is_damaged_is_named(uuid, csv_files):
         with open(path, "wb") as file:
             file.write(damaged)
         with pytest.raises(AirflowFailException, match=r"what was read of part 2 of 3 .* damaged or gone"):
-            tasks.plan(max_rejected=3)
+            tasks.freeze(1)
 
 
 def test_a_dry_run_plans_what_was_read_and_leaves_nothing(emulator, uuid, csv_files):
     tasks = Group(uuid, source=csv_files)
-    tasks.read_all()
+    tasks.freeze_all()
     assert tasks.plan(max_rejected=3, dry_run=True) == []
     assert tasks.commit(max_rejected=3, dry_run=True)["new"] == 11_997
     assert staging().names(f"loads/{tasks.told['load_id']}") == []

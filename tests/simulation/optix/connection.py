@@ -42,6 +42,7 @@ WANTED = (
     "plan: approved",
     "replay: rejected rows",
     "shards: read",
+    "shards: frozen",
     "shards: sent",
     "shards: dead",
     "shards: eight of them",

@@ -18,18 +18,19 @@ from optimove_provider.loads.optix.load import load, plan
 from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
 from optimove_provider.loads.optix.update import Update, load_update
 from optimove_provider.loads.report.report import Report
-from optimove_provider.loads.sharded.load import give_up, is_left, plan_shards, reading_begins, send_shard
+from optimove_provider.loads.sharded.load import give_up, is_left, plan_shards, send_shard, settle
 from optimove_provider.loads.sharded.shard import Shard, Sharding
 from optimove_provider.loads.sharded.source_parts import (
     SourcePart,
+    freeze_part,
+    frozen_parts,
     give_up_reading,
     list_parts,
-    opened_at,
-    opened_parts,
     read_part,
     remove_parts,
+    settled,
 )
-from optimove_provider.loads.spool.freeze import OpenRows
+from optimove_provider.loads.spool.frozen_parts import FrozenParts
 from optimove_provider.records.read.parts import Part, shares
 from optimove_provider.records.to_json.stamps import stamp_text
 from tests.simulation.airflow import Task, Try
@@ -51,13 +52,14 @@ RESERVED_FOR = timedelta(hours=1)
 class Runs:
     """What the tries of one target do. `approved`: by task and round, the plan that a person has approved; `replayed`:
     by load, the report whose rejected rows it sends; `raised`: tasks whose `max_bisect_requests` a person has raised;
-    `groups` and `readers`: by load, the tasks that send it, and those that read it.
+    `groups`, `readers` and `freezers`: by load, the tasks that send it, and those that read and freeze it.
     """
 
     def __init__(self, target: "OptixConnection") -> None:
         self._target, self._approved = target, dict[tuple[str, int], Report]()
         self._replayed, self._raised = dict[str, Report](), set[str]()
-        self._groups, self._readers = dict[str, MappedTasks[Shard]](), dict[str, MappedTasks[SourcePart]]()
+        self._groups = dict[str, MappedTasks[Shard]]()
+        self._readers, self._freezers = (dict[str, MappedTasks[SourcePart]]() for _ in range(2))
 
     def run(self, one: Try, report: Report) -> Report:
         """Do it; returns the report that tells, which may be another one. Raises what the operator would."""
@@ -189,29 +191,42 @@ class Runs:
 
     def _read(
         self, one: Try, rows: list[dict[str, Any]], what: tuple[Any, ...], options: UploadOptions
-    ) -> tuple[OpenRows, UploadOptions]:
-        """Let several tasks read the source; returns what opens the rows that they have left, and how old these are."""
+    ) -> tuple[FrozenParts, UploadOptions]:
+        """Let several tasks read and freeze the source; returns the rows that they have left, and how old these are."""
         client, _, staging, report = what
         readers = self._readers.get(one.load_id)
         if readers is None:
-            now = reading_begins(client, staging, options.target)
             cut = [Part(where=f"{share.start} {share.stop}") for share in shares([1] * len(rows), 3)]
-            parts = list_parts(staging, one.load_id, cut or [Part(where="0 0")], now)
+            parts = list_parts(staging, one.load_id, cut or [Part(where="0 0")], settle(client, staging, options))
             deletes = "deletions" in one.task.kind
 
             def call(reader: Try, part: SourcePart) -> None:
                 read_part(self._target.world.staging(reader.skew), part, partial(self._opened_part, rows, deletes))
 
             readers = self._readers[one.load_id] = MappedTasks(self._target, one, parts, call, "read")
-        if readers.is_under_way():
-            raise Deferred(30.0)
-        if readers.error:
-            give_up_reading(staging, one.load_id, Report(one.load_id, report.target))
-            self._clear_alone(readers)
-            raise readers.error
+        self._wait_for(readers, staging, report)
+        freezers = self._freezers.get(one.load_id)
+        if freezers is None:
+
+            def frozen(freezer: Try, part: SourcePart) -> None:
+                freeze_part(self._target.world.staging(freezer.skew), part)
+
+            freezers = MappedTasks(self._target, one, readers.parts, frozen, "frozen")
+            self._freezers[one.load_id] = freezers
+        self._wait_for(freezers, staging, report)
         listing = readers.parts[0].listing
-        opened = partial(opened_parts, staging, one.load_id, listing)
-        return opened, replace(options, read_from=opened_at(staging, one.load_id, listing))
+        known = settled(staging, one.load_id, listing)
+        source = FrozenParts(partial(frozen_parts, staging, one.load_id, listing, options.encoding))
+        return source, replace(options, read_from=known.opened, stamp=known.stamp)
+
+    def _wait_for(self, tasks: MappedTasks[SourcePart], staging: Any, report: Report) -> None:
+        if tasks.is_under_way():
+            raise Deferred(30.0)
+        if tasks.error:
+            load_id = tasks.parts[0].load_id
+            give_up_reading(staging, load_id, Report(load_id, report.target))
+            self._clear_alone(tasks)
+            raise tasks.error
 
     def _opened_part(
         self, rows: list[dict[str, Any]], deletes: bool, part: Part
