@@ -40,6 +40,7 @@ class NextStep(StrEnum):
         "Mend what the failed task says, and Clear that task with all that comes after it: what was sent is not sent "
         "again, unless another load has come in between"
     )
+    CLEAR_NAMED = "Clear the tasks that it names, with all that come after them (Downstream)"
     LOOK_AT_HISTORY = "Look at the upload history in the vendor's pages, then Clear the task"
     REPORT_IT = 'Report it as a fault of this package; Clear the task with mode="full" to be safe'
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 from optimove_provider.loads.erasure.forgotten_key import ForgottenKey
 from optimove_provider.loads.erasure.kept_files import RejectedRows, unsaid
 from optimove_provider.loads.erasure.ledger_rows import holds
+from optimove_provider.loads.spool.frozen_parts import KEYS
 from optimove_provider.loads.state.journal import given_up
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.read.waiting_rows import AS_READ, WaitingRows
@@ -37,12 +38,7 @@ def forget_in_loads(
         folder = f"loads/{load_id}"
         story = staging.read_whole(f"{folder}/load.json")
         if story and story.get("result") is not None:
-            result = unsaid(story["result"], rejected.get(load_id, ()))
-            cleaned = key.without({**story, "result": result})
-            if cleaned != story:
-                if change:
-                    staging.write(f"{folder}/load.json", cleaned)
-                yield f"the story of load {load_id}"
+            yield from _forget_of_finished(staging, load_id, story, key, rejected.get(load_id, ()), change)
         elif _has(staging, folder, key) or (story and key.without(story) != story):
             if change:
                 _give_up(staging, folder, story)
@@ -50,6 +46,33 @@ def forget_in_loads(
                 f"all frozen rows of load {load_id}, which did not end: clear its task to begin a new load, if it is "
                 "still to run"
             )
+
+
+def _forget_of_finished(
+    staging: Staging,
+    load_id: str,
+    story: dict[str, Any],
+    key: ForgottenKey,
+    rejected: RejectedRows | tuple[()],
+    change: bool,
+) -> Iterator[str]:
+    folder = f"loads/{load_id}"
+    cleaned = key.without({**story, "result": unsaid(story["result"], rejected)})
+    if cleaned != story:
+        if change:
+            staging.write(f"{folder}/load.json", cleaned)
+        yield f"the story of load {load_id}"
+    if late := list(_left_late(staging, folder, key)):
+        for path in late if change else ():
+            staging.remove(path)
+        yield f"rows that a task of load {load_id} has frozen after it had ended"
+
+
+def _left_late(staging: Staging, folder: str, key: ForgottenKey) -> Iterator[str]:
+    """What has the key beside the story of a load that has ended: a task that was taken for dead has left it."""
+    for path in _files(staging, folder):
+        if path != f"{folder}/load.json" and _holds(staging, path, key):
+            yield path
 
 
 def _give_up(staging: Staging, folder: str, story: dict[str, Any] | None) -> None:
@@ -67,21 +90,30 @@ def _holds(staging: Staging, path: str, key: ForgottenKey) -> bool:
     if path.endswith(_PARQUET):
         return holds(staging, path, key)
     if path.endswith(AS_READ):
-        return _is_in_source(staging, path, key)
+        return _is_in_source(staging, path, key, _is_in)
+    if path.endswith(KEYS):
+        return _is_in_source(staging, path, key, _is_in_keys)
     if path.endswith((".json", ".jsonl", ".csv")):
         with staging.open(path) as file:
             return any(key.in_words(line) != line for line in (raw.decode("utf-8", "replace") for raw in file))
     return False
 
 
-def _is_in_source(staging: Staging, path: str, key: ForgottenKey) -> bool:
-    """Whether rows as their source gave them have the key in any column. What cannot be read any more is of no use, and
-    may have it."""
+def _is_in_source(
+    staging: Staging, path: str, key: ForgottenKey, is_in: Callable[[pa.RecordBatch | Unread, ForgottenKey], bool]
+) -> bool:
+    """Whether rows, or keys, as their source gave them have the key. What cannot be read any more is of no use, and may
+    have it."""
     try:
         with staging.open(path) as file:
-            return any(_is_in(item, key) for item in WaitingRows(file).take_up())
+            return any(is_in(item, key) for item in WaitingRows(file).take_up())
     except (EOFError, pa.ArrowInvalid):
         return True
+
+
+def _is_in_keys(item: pa.RecordBatch | Unread, key: ForgottenKey) -> bool:
+    found = [] if isinstance(item, Unread) else item["key"].to_pylist()
+    return any(key.is_meant_by(one.decode("utf-8", "replace")) for one in found)
 
 
 def _is_in(item: pa.RecordBatch | Unread, key: ForgottenKey) -> bool:

@@ -2,6 +2,7 @@
 if a person wants it, all of it forgotten."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 
 MAX_LAYERS = 12
 """Of so many layers above the bottom, one is made of all."""
+MAX_FILES = 500
+"""So many files above the bottom are many layers, whoever wrote them."""
 MAX_SHARE_ABOVE = 0.25
 """Also if they hold more than this share of the bottom's rows."""
 GRACE = timedelta(days=1)
@@ -85,7 +88,15 @@ def compact(ledger: Ledger, lease: Lease, max_memory: str = MAX_MEMORY) -> bool:
 def is_due(manifest: Manifest) -> bool:
     """Whether the layers above the bottom have grown large or many."""
     bottom, above = (sum(layer.rows for layer in some) for some in (manifest.bottom, manifest.above))
-    return len(manifest.above) >= MAX_LAYERS or above > MAX_SHARE_ABOVE * bottom
+    return _count(manifest.above) >= MAX_LAYERS or above > MAX_SHARE_ABOVE * bottom
+
+
+def _count(above: Sequence[Layer]) -> int:
+    """How many layers there are: what one load has sent is one, in however many files, up to MAX_FILES."""
+    if len(above) >= MAX_FILES:
+        return len(above)
+    own = sum(layer.origin is None for layer in above)
+    return own + len({(layer.committed_at, layer.origin) for layer in above if layer.origin})
 
 
 def _merged(ledger: Ledger, manifest: Manifest, max_memory: str) -> Layer:

@@ -111,10 +111,10 @@ def _spooled(
 
 
 def plan(client: OptixClient, source: RowSource, staging: Staging, report: Report, options: UploadOptions) -> None:
-    """Tell in `report` what `load` would do. Nothing is sent, and nothing is left in staging but the report."""
+    """Tell in `report` what `load` would do. Nothing is sent, and nothing is left in staging but the report; where it
+    fails, what others have read for it, so that it can be tried again."""
     journal, options = Journal(staging, report.load_id), replace(options, dry_run=True)
-    remove_rows = partial(staging.remove_folder, journal.folder)
-    with at_the_end("to remove the frozen rows", remove_rows), keep_account(report, staging):
+    with at_the_end("to remove the frozen rows", journal.remove_rows), keep_account(report, staging):
         ledger = target_ledger(client, staging, options.target, report)
         spool = _frozen(source, journal, options, ledger, resumed=False, compared=True)
         _tell_spool(spool, journal, report, options)
@@ -124,6 +124,7 @@ def plan(client: OptixClient, source: RowSource, staging: Staging, report: Repor
             options.without_ledger()
             report.note(NO_LEDGER)
         report.state = "planned"
+    staging.remove_folder(journal.folder)
 
 
 def _guards_changes(options: UploadOptions, ledger: Ledger | None) -> bool:
@@ -143,7 +144,7 @@ def _frozen(
     compared: bool,
 ) -> Spool:
     encoding, first = options.encoding, FirstRows(options.limit)
-    how = Frozen(options.stands_for, compared, options.stamp, encoding.deleted)
+    how = Frozen(options.stands_for, compared, options.stamp, encoding.deleted, keys_as_they_are=encoding.keeps_texts)
     if ledger:
         known = ledger.read()
         how = replace(how, now=ledger.after(known), seed=known.key_digest.seed)

@@ -102,7 +102,8 @@ def _frozen(open_rows: OpenRows, update: Update, journal: Journal, ledger: Ledge
 
     opening = columns_for(update.options.nulls, open_rows)
     now = ledger.now if ledger else None
-    how = Frozen(update.options.stands_for, stamp=update.options.stamp, now=now)
+    keeps_texts = update.options.encoding.keeps_texts
+    how = Frozen(update.options.stands_for, stamp=update.options.stamp, now=now, keys_as_they_are=keeps_texts)
     return open_spool(journal, opening, encoder, target.primary_key, resumed, how)
 
 

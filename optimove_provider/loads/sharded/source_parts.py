@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from hashlib import blake2b
 from typing import Any, Self
 
 import pyarrow as pa
@@ -22,14 +23,15 @@ import pyarrow as pa
 from optimove_provider.contract.how_many import how_many
 from optimove_provider.contract.next_steps import NextStep
 from optimove_provider.contract.wire.errors import OptimoveProviderError, SettingsError
+from optimove_provider.contract.wire.messages import json_body
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.report.visibility import Visibility
 from optimove_provider.loads.sharded.shard import MAX_SHARDS
 from optimove_provider.loads.spool.every_column import completed
 from optimove_provider.loads.spool.freeze import NOW, Frozen
-from optimove_provider.loads.spool.frozen_parts import FrozenPart
+from optimove_provider.loads.spool.frozen_parts import FrozenPart, PartLost
 from optimove_provider.loads.spool.frozen_parts import freeze_part as freeze
-from optimove_provider.loads.state.journal import Journal, Stage
+from optimove_provider.loads.state.journal import SOURCE, Journal, Stage
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.read.parts import Part
 from optimove_provider.records.read.sources import Alike
@@ -50,7 +52,7 @@ class PartsListedAnew(OptimoveProviderError):
 
 
 class PartMissing(OptimoveProviderError):
-    """A part of the source was not read, or what was read of it is damaged."""
+    """A part of the source was not read."""
 
     then = NextStep.CLEAR_GROUP
 
@@ -147,8 +149,11 @@ def read_part(staging: Staging, part: SourcePart, open_part: OpenPart) -> dict[s
     with open_part(wanted) as rows, staging.open_new(path) as file:
         waiting = WaitingRows(file)
         waiting.put_aside(rows)
-    schema = waiting.schema and b64encode(waiting.schema.serialize()).decode()
+    schema = b64encode(waiting.schema.serialize()).decode()
     staging.write(part.read_path, {"rows": waiting.rows, "file": path, "columns": waiting.names, "schema": schema})
+    if _is_planned(staging, part):  # meanwhile, as this try was taken for dead
+        staging.remove_folder(path)
+        staging.remove_folder(part.read_path)
     log.info("%s, %s: %s", part, wanted, how_many(waiting.rows, "row"))
     return {**part.as_json(), "state": "read", "rows": waiting.rows}
 
@@ -163,14 +168,17 @@ def freeze_part(staging: Staging, part: SourcePart) -> dict[str, Any]:
     own = Settled.from_json(listed["settled"])
     parts = _read_parts(staging, part.load_id, listed)
     wanted, encoding = parts[part.number - 1], own.encoding
-    before = sum(one.rows for one in parts[: part.number - 1])
-    besides = sum(one.rows for one in parts) - wanted.rows
-    how = Frozen(NOW, True, own.stamp, encoding.deleted, seed=own.seed, before=before, besides=besides)
+    before, in_all = (sum(one.rows for one in some) for some in (parts[: part.number - 1], parts))
+    how = Frozen(NOW, True, own.stamp, encoding.deleted, seed=own.seed, before=before, in_all=in_all)
     # A name of its own: the plan may be linking what an earlier try has left.
     folder = f"{_folder(part.load_id)}/{staging.surroundings.new_id()}"
     with closing(_rows(staging, parts, wanted, encoding)) as rows:
         frozen = freeze(rows, staging, folder, encoding.encoder, encoding.primary_key, how)
-    staging.write(part.frozen_path, {**frozen.as_json(), "read": wanted.file, "before": before})
+    made_of = _made_of(parts, encoding)[part.number - 1]
+    staging.write(part.frozen_path, {**frozen.as_json(), "made_of": made_of})
+    if _is_planned(staging, part):  # meanwhile, as this try was taken for dead
+        staging.remove_folder(folder)
+        staging.remove_folder(part.frozen_path)
     written = frozen.written
     log.info("%s: %s frozen, %d put aside", part, how_many(written.rows, "row"), written.rejected)
     told = {"rows": written.rows, "frozen": written.fit.rows, "rejected": written.rejected}
@@ -178,8 +186,8 @@ def freeze_part(staging: Staging, part: SourcePart) -> dict[str, Any]:
 
 
 def frozen_parts(staging: Staging, load_id: str, listing: str, encoding: Encoding) -> list[FrozenPart]:
-    """What was frozen of all parts, in their order. Raises PartMissing, PartsListedAnew; the latter also where they
-    were frozen for another `encoding`."""
+    """What was frozen of all parts, in their order. Raises PartLost, PartMissing, PartsListedAnew; the last also where
+    they were frozen for another `encoding`."""
     listed = _listed(staging, load_id, listing)
     if Settled.from_json(listed["settled"]).encoding != encoding:
         raise PartsListedAnew(
@@ -188,18 +196,43 @@ def frozen_parts(staging: Staging, load_id: str, listing: str, encoding: Encodin
         )
     parts = _read_parts(staging, load_id, listed)
     results = staging.read_together([one.part.frozen_path for one in parts])
-    found, before = list[FrozenPart](), 0
+    made_of = _made_of(parts, encoding)
+    stale = [
+        one.part
+        for one, wanted in zip(parts, made_of, strict=True)
+        if results.get(one.part.frozen_path, {}).get("made_of") != wanted
+    ]
+    if stale:
+        raise PartLost(
+            f"load {load_id}: {how_many(len(stale), 'part')} of the source (map index {_map_indexes(stale)}) "
+            "was not frozen since all parts were read as they are now. Nothing was sent. Clear these tasks that "
+            "freeze, with what comes after them (Downstream)"
+        )
+    return [FrozenPart.from_json(results[one.part.frozen_path]) for one in parts]
+
+
+def _made_of(parts: Sequence["_ReadPart"], encoding: Encoding) -> list[str]:
+    """A digest, for each part, of all that decides what is frozen of it, its own file and what is known of others."""
+    columns = _columns(parts) if encoding.nulls != "omit" else ()
+    found, before, held = list[str](), 0, ""
     for one in parts:
-        result = results.get(one.part.frozen_path)
-        if not result or (result["read"], result["before"]) != (one.file, before):
-            raise PartMissing(
-                f"load {load_id}: {one.part} of the source was not frozen since it, or one before it, was read. "
-                f"Nothing was sent. Clear the tasks that freeze, from map index {one.part.number - 1} on, with what "
-                "comes after them (Downstream)"
-            )
-        found.append(FrozenPart.from_json(result))
-        before += one.rows
+        found.append(_digest(one.file, before, held, columns))
+        before, held = before + one.rows, _digest(held, one.schema)
     return found
+
+
+def _digest(*known: Any) -> str:
+    return blake2b(json_body(known), digest_size=8).hexdigest()
+
+
+def _columns(parts: Sequence["_ReadPart"]) -> list[str]:
+    """The columns that any part has."""
+    return list(dict.fromkeys(name for one in parts for name in one.columns))
+
+
+def _map_indexes(parts: Sequence[SourcePart]) -> str:
+    shown = ", ".join(str(part.number - 1) for part in parts[:10])
+    return f"{shown}, and others" if len(parts) > 10 else shown
 
 
 def _is_planned(staging: Staging, part: SourcePart) -> bool:
@@ -213,14 +246,14 @@ def _is_planned(staging: Staging, part: SourcePart) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _ReadPart:
-    """What was read of a part: `rows` in a file, of these columns, of which the first ones have a `schema`."""
+    """What was read of a part: `rows` in a file, of these columns, whose types are in `schema`."""
 
     part: SourcePart
     wanted: Part
     rows: int
     file: str
     columns: Sequence[str]
-    schema: str | None
+    schema: str
 
 
 def _read_parts(staging: Staging, load_id: str, listed: Mapping[str, Any]) -> list[_ReadPart]:
@@ -230,7 +263,7 @@ def _read_parts(staging: Staging, load_id: str, listed: Mapping[str, Any]) -> li
     if missing := [part for part in parts if not results.get(part.read_path)]:
         raise PartMissing(
             f"load {load_id}: of {how_many(len(missing), 'part')} of the source (map index "
-            f"{', '.join(str(part.number - 1) for part in missing[:10])}) nothing is there: it was not read, or was "
+            f"{_map_indexes(missing)}) nothing is there: it was not read, or was "
             "needed no more, as the load was planned before. Nothing was sent from here. Clear the whole group"
         )
     wanted = [Part.from_json(one) for one in listed["parts"]]
@@ -244,17 +277,17 @@ def _rows(staging: Staging, parts: Sequence[_ReadPart], wanted: _ReadPart, encod
     files = [name for one in parts for name in one.wanted.files]
     if alike := Alike.of_files(files) if files else None:
         for one in parts[: wanted.part.number - 1]:
-            if one.schema:
-                alike.hold(one.wanted.files[0], pa.ipc.read_schema(pa.py_buffer(b64decode(one.schema))))
+            if one.columns:
+                alike.hold(str(one.wanted), pa.ipc.read_schema(pa.py_buffer(b64decode(one.schema))))
         rows = alike.of(wanted.wanted.files[0], rows)
     if encoding.nulls == "omit":
         return rows
-    return completed(rows, list(dict.fromkeys(name for one in parts for name in one.columns)))
+    return completed(rows, _columns(parts))
 
 
 def _read(staging: Staging, one: _ReadPart) -> Reading:
     part = one.part
-    damaged = PartMissing(
+    damaged = PartLost(
         f"load {part.load_id}: what was read of {part} of the source is damaged or gone. Nothing was sent. Clear the "
         f"task that read it (map index {part.number - 1}), with what comes after it (Downstream)"
     )
@@ -312,7 +345,7 @@ def _all_parts(load_id: str, listed: Mapping[str, Any]) -> list[SourcePart]:
 
 
 def _folder(load_id: str) -> str:
-    return f"loads/{load_id}/source"
+    return f"loads/{load_id}/{SOURCE}"
 
 
 def _listed_path(load_id: str) -> str:

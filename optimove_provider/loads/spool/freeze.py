@@ -22,7 +22,7 @@ from optimove_provider.loads.spool.id_warnings import IdWarnings
 from optimove_provider.loads.spool.row_files import DELETED, REFUSED, fingerprints, rows_batch
 from optimove_provider.loads.spool.slices import RowFiles, RowFilesWriter
 from optimove_provider.loads.spool.unique_keys import refuse_duplicates
-from optimove_provider.loads.state.journal import Journal
+from optimove_provider.loads.state.journal import Journal, Overtaken
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.arrow.filled import filled
 from optimove_provider.records.arrow.shown import shown
@@ -50,8 +50,9 @@ class Frozen:
     """How rows are frozen. `stands_for`: how old they are, if they are older than now. `compared`: they will be
     compared with a ledger, so that fingerprints are made on the way. `stamp` is sent with each record, a JSON object.
     `deleted_column` says which rows are deletions; whoever makes the encoders takes them apart. `now` is the time as a
-    ledger knows it, and `seed` what it makes digests of keys by. Where others freeze rows of the same load, they write
-    so many `before` these, and so many `besides` in all.
+    ledger knows it, and `seed` what it makes digests of keys by. Where others freeze rows of the same load, there are
+    so many `before` these, and so many `in_all`. `keys_as_they_are`: keys that are text travel as the text they are, so
+    that two of them are one only where their texts are.
     """
 
     stands_for: StandsFor = NOW
@@ -59,9 +60,10 @@ class Frozen:
     stamp: str = ""
     deleted_column: DeletedColumn | None = None
     now: datetime | None = None
-    seed: str = ""
+    seed: str = field(default="", repr=False)
     before: int = 0
-    besides: int = 0
+    in_all: int = 0
+    keys_as_they_are: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,8 @@ def open_spool(
 
     def frozen(folder: str, aside: str, how: Frozen, findings: Findings) -> Spool:
         with open_rows() as rows:
+            if journal.was_overtaken:  # while the source was opened: the other try's rows lie there
+                raise Overtaken.of(journal.load_id)
             return freeze(rows, journal.staging, folder, aside, make_encoder, primary_key, how, findings)
 
     return kept_or_frozen(journal, frozen, resumed, how, first)
@@ -228,7 +232,7 @@ def write_rows(
     """Write the rows to a folder, those that cannot travel to the file `aside_path`. What only all rows of a load tell
     is not looked at: `see` is given each batch, with how many rows there are before it."""
     with (
-        RowFilesWriter(staging, folder, seed=how.seed if how.compared else "", besides=how.besides) as fit,
+        RowFilesWriter(staging, folder, seed=how.seed if how.compared else "", in_all=how.in_all) as fit,
         RowFilesWriter(staging, folder, REFUSED) as refused,
         RowFilesWriter(staging, folder, DELETED) as deleted,
         staging.open_new(aside_path) as aside,
@@ -258,7 +262,8 @@ def checked(
         columns.pop(how.deleted_column.name, None)  # it is not sent
     fit, deleted = written.fit, written.deleted
     keyless = written.rejected - written.refused.rows
-    refuse_duplicates(staging, primary_key, fit, deleted)
+    if not (how.keys_as_they_are and ids.all_seen) or ids.repeat:  # else none is there twice
+        refuse_duplicates(staging, primary_key, fit, deleted)
     if findings is not None:
         ids.add_to(findings)
     return Spool(written.rows, fit.rows, written.rejected, keyless, columns, fit, deleted=deleted.rows)
@@ -293,7 +298,8 @@ class _Freezing:
         self._schema: pa.Schema | None = None
         self._encoder: Encodes | None = None
         self._progress = progress
-        self.row, self.rejected = how.before, 0
+        self._before = self.row = how.before
+        self.rejected = 0
         self.columns: dict[str, int] = {}
 
     def take(self, item: pa.RecordBatch | Unread) -> None:
@@ -303,7 +309,7 @@ class _Freezing:
         else:
             self._take_batch(item)
         if self._progress.due():
-            log.info("%d rows read, %d put aside", self.row, self.rejected)
+            log.info("%d rows read, %d put aside", self.row - self._before, self.rejected)
 
     def _take_batch(self, batch: pa.RecordBatch) -> None:
         if self._encoder is None or batch.schema != self._schema:

@@ -1,7 +1,6 @@
 """What is odd about the keys of a load, told by the rule book that `validate` has."""
 
 import json
-from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
@@ -12,16 +11,18 @@ import pyarrow.compute as pc
 from optimove_provider.records.arrow.mixed import MixedType, form
 from optimove_provider.records.arrow.text_arrays import mask
 from optimove_provider.records.csv_syntax.locations import Locations
+from optimove_provider.records.findings import file_rules
 from optimove_provider.records.findings.findings import WARNING, Findings
 from optimove_provider.records.observe.identifiers import KeyObserver
 from optimove_provider.records.to_json.scalars import is_text
 
 
 class IdWarnings:
-    """Watches the keys of a load that are text: those of a column of numbers can be neither padded nor damaged."""
+    """Watches the keys of a load that are text: those of a column of numbers can be neither padded nor damaged.
+    `all_seen` tells whether there were no others."""
 
     def __init__(self, primary_key: str) -> None:
-        self._name = primary_key
+        self._name, self.all_seen = primary_key, True
         self._observer = KeyObserver(0, primary_key)
 
     def __enter__(self) -> Self:
@@ -32,14 +33,20 @@ class IdWarnings:
 
     def see(self, batch: pa.RecordBatch, before: int) -> None:
         """Look at the keys of rows, of which there are so many before."""
-        for found in keys_of(batch, self._name, before):
-            self.add(found)
+        found, are_all = keys_of(batch, self._name, before)
+        self.all_seen = self.all_seen and are_all
+        self.add(found)
 
     def add(self, found: pa.RecordBatch) -> None:
         """Look at keys, each with its row, as `keys_of` gives them."""
         rows = found["row"].to_numpy()
         nowhere = np.zeros(len(rows), np.int64)
         self._observer.see(Locations(rows, nowhere, nowhere), found["key"])
+
+    @property
+    def repeat(self) -> bool:
+        """Whether any was there before, as it is. All are compared then, and no more can be looked at."""
+        return file_rules.ID_DUPLICATE.name in dict(self._observer.counts())
 
     def add_to(self, findings: Findings) -> None:
         """Count what was found, and keep the first of it; keys that are there twice refuse the load elsewhere."""
@@ -51,15 +58,17 @@ class IdWarnings:
             findings.keep(finding)
 
 
-def keys_of(batch: pa.RecordBatch, primary_key: str, before: int) -> Iterator[pa.RecordBatch]:
-    """The keys of rows, of which there are so many before, as a batch of `row` and `key`; none if they are no text."""
-    keys = _texts(batch.column(primary_key)) if primary_key in batch.schema.names else None
+def keys_of(batch: pa.RecordBatch, primary_key: str, before: int) -> tuple[pa.RecordBatch, bool]:
+    """The keys of rows, of which there are so many before, as a batch of `row` and `key`, those that are text; and
+    whether these are all."""
+    column = batch.column(primary_key) if primary_key in batch.schema.names else pa.nulls(batch.num_rows)
+    keys = _texts(column)
     if keys is None:
-        return
-    rows = np.arange(before + 1, before + 1 + len(keys))
+        keys = pa.nulls(batch.num_rows, pa.binary())
+    rows, are_all = np.arange(before + 1, before + 1 + len(keys)), keys.null_count == column.null_count
     if keys.null_count:
         rows, keys = rows[mask(keys.is_valid())], keys.drop_null()
-    yield pa.record_batch({"row": rows, "key": keys})
+    return pa.record_batch({"row": rows, "key": keys}), are_all
 
 
 def _texts(column: pa.Array) -> pa.BinaryArray | None:

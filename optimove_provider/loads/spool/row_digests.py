@@ -192,11 +192,12 @@ def _checksum(file: BinaryIO, size: int) -> int:
 
 class DigestsOfFiles:
     """Makes digests of rows of a load while these are written, to one file after the other, and writes them beside the
-    files once there are enough rows, with so many `besides`. Without a seed it does nothing."""
+    files once there are enough rows, here or `in_all`. Without a seed it does nothing."""
 
-    def __init__(self, staging: Staging, seed: str, besides: int = 0) -> None:
+    def __init__(self, staging: Staging, seed: str, in_all: int = 0) -> None:
         self._staging, self._seed = staging, seed
-        self._rows, self._place = besides, 0
+        self._rows = self._place = 0
+        self._are_many = in_all >= FROM_ROWS
         self._writer: DigestsWriter | None = None
         self._out = BytesIO()
         self._waiting: list[tuple[str, BytesIO]] = []
@@ -222,7 +223,7 @@ class DigestsOfFiles:
         self._writer.finish()
         self._waiting.append((path, self._out))
         self._rows += self._place
-        if self._rows >= FROM_ROWS:
+        if self._are_many or self._rows >= FROM_ROWS:
             for own, out in self._waiting:
                 with self._staging.open_new(own + ENDING) as file:
                     file.write(out.getbuffer())

@@ -194,13 +194,13 @@ def joined(every: Sequence[RowFiles], folder: str) -> tuple[RowFiles, list[tuple
 class RowFilesWriter:
     """Writes rows to such files, a slice at a time. Use it in a `with` statement; `rows` counts them.
 
-    With the seed of their ledger, digests of many rows are kept beside them; `besides` are rows of the same load that
+    With the seed of their ledger, digests of many rows are kept beside them: the load may have more `in_all`, which
     others write.
     """
 
-    def __init__(self, staging: Staging, folder: str, name: str = "part", seed: str = "", besides: int = 0) -> None:
+    def __init__(self, staging: Staging, folder: str, name: str = "part", seed: str = "", in_all: int = 0) -> None:
         self.staging, self.rows = staging, 0
-        self._digests = DigestsOfFiles(staging, seed, besides)
+        self._digests = DigestsOfFiles(staging, seed, in_all)
         self._files = RowFiles(folder, name=name)
         self._groups, self._lengths = RowGroups(ROWS), list[int]()
         self._stack: ExitStack | None = None

@@ -23,6 +23,8 @@ _SLICE = re.compile(r"(\d+)\.json")
 FORMAT = 1
 _AT_ONCE = 1000
 """Outcomes that are read together."""
+SOURCE = "source"
+"""The folder of what other tasks have read for a load."""
 MAX_BATCHES = 5
 """Batches of one load. Each after the first means that nobody knows what became of the one before."""
 
@@ -629,6 +631,17 @@ class Journal:
         """Remember the result: the load is never opened again. The frozen rows go."""
         self._state.result = result
         self._move(Stage.FINISHED)
-        for name in self.staging.names(self.folder):
-            if name != "load.json":
+        self._remove_all_but("load.json")
+
+    def remove_rows(self) -> None:
+        """Remove all that a try has left, but for what others have read for it."""
+        if not self._remove_all_but(SOURCE):
+            self.staging.remove_folder(self.folder)
+
+    def _remove_all_but(self, kept: str) -> bool:
+        """Tells whether that is there."""
+        names = self.staging.names(self.folder)
+        for name in names:
+            if name != kept:
                 self.staging.remove_folder(f"{self.folder}/{name}")
+        return kept in names

@@ -175,7 +175,8 @@ class Staging:
     def link(self, path: str, new: str) -> None:
         """Give a file, which will never change, another name too; where a file has one name only, it is copied.
 
-        Raises FileExistsError where there is a file of that name, which a copy would overwrite under all of its names.
+        On a disk, raises FileExistsError where another file has that name: a copy would overwrite it under all of its
+        names.
         """
         self._make_folder(new)
         if not self.is_local:
@@ -184,7 +185,8 @@ class Staging:
         try:
             os.link(self.path(path), self.path(new))
         except FileExistsError:
-            raise
+            if not os.path.samefile(self.path(path), self.path(new)):  # NFS may say so of its own answer that was lost
+                raise
         except OSError:  # another disk, or one without links
             with self._telling(new, os.path.getsize(self.path(path))), open_private(self.path(new), self.modes) as to:
                 self.fs.get_file(self.path(path), to)

@@ -21,18 +21,22 @@ _PACKED = pa.ipc.IpcWriteOptions(compression="lz4")
 
 class WaitingRows:
     """Batches and unread rows in the order in which they were put aside, in a file: any that is open for what is done
-    with it. `schema` is that of the first batch, `rows` counts all."""
+    with it. `rows` counts all."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._names: dict[str, None] = {}
-        self.schema: pa.Schema | None = None
+        self._fields: dict[str, pa.Field] = {}
         self.rows = 0
 
     @property
     def names(self) -> list[str]:
         """All columns so far, in the order in which they came."""
-        return list(self._names)
+        return list(self._fields)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The same, each of the first type in which it has values."""
+        return pa.schema(list(self._fields.values()))
 
     def put_aside(self, rows: Rows) -> None:
         """Write rows to the file, and count them."""
@@ -41,8 +45,9 @@ class WaitingRows:
             if isinstance(item, Unread):
                 self._write(_UNREAD, json.dumps([item.text, item.reason]).encode())
             else:
-                self.schema = self.schema or item.schema
-                self._names.update(dict.fromkeys(item.schema.names))
+                for field in item.schema:
+                    if field.name not in self._fields or pa.types.is_null(self._fields[field.name].type):
+                        self._fields[field.name] = field
                 self._write(_BATCH, _as_bytes(item))
 
     def take_up(self) -> Rows:

@@ -19,6 +19,11 @@ class Encoding:
     replays: bool = False
 
     @property
+    def keeps_texts(self) -> bool:
+        """Whether a key that is text travels as it is."""
+        return self.key_type == "string"
+
+    @property
     def deleted(self) -> DeletedColumn | None:
         """The column that says which rows are deletions."""
         return DeletedColumn(self.deleted_column, self.replays) if self.deleted_column else None

@@ -17,6 +17,7 @@ from optimove_provider.loads.sharded.source_parts import (
     list_parts,
     read_part,
 )
+from optimove_provider.loads.spool import frozen_parts
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.read.parts import Part
 from optimove_provider.records.read.typed_columns import Columns
@@ -74,6 +75,31 @@ def test_what_has_another_key_stays(tmp_path, kind):
     staging, part = read(tmp_path, ROWS[kind])
     assert list(forget_in_loads(staging, ForgottenKey("b-77"), lambda _: True, {})) == []
     assert freeze_part(staging, part)["rows"] == (1 if kind == "not read" else 2)
+
+
+def test_a_number_is_no_key_because_a_row_has_it(tmp_path):
+    """Keys lie beside the numbers of their rows."""
+    staging, part = read(tmp_path, ROWS["dictionary"])
+    freeze_part(staging, part)
+    assert list(forget_in_loads(staging, ForgottenKey("1"), lambda _: True, {})) == []
+    folder = staging.read(part.frozen_path)["folder"]
+    for name in staging.names(folder):
+        if not name.endswith(frozen_parts.KEYS):
+            staging.remove(f"{folder}/{name}")
+    staging.remove(staging.read(part.read_path)["file"])
+    assert len(list(forget_in_loads(staging, ForgottenKey("a-1"), lambda _: True, {}))) == 1
+
+
+def test_what_a_late_task_has_left_of_a_finished_load_goes_and_its_story_stays(tmp_path):
+    staging, part = read(tmp_path, ROWS["text"])
+    freeze_part(staging, part)
+    story = {"format": 1, "stage": "finished", "result": {"rows": 2}}
+    staging.write(f"loads/{LOAD}/load.json", story)
+    assert list(forget_in_loads(staging, ForgottenKey("b-77"), lambda _: True, {})) == []
+    told = list(forget_in_loads(staging, ForgottenKey("a-2"), lambda _: True, {}))
+    assert told == [f"rows that a task of load {LOAD} has frozen after it had ended"]
+    assert list(forget_in_loads(staging, ForgottenKey("a-2"), lambda _: True, {})) == []
+    assert staging.read(f"loads/{LOAD}/load.json") == story
 
 
 def test_what_is_damaged_goes(tmp_path):

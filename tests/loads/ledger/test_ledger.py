@@ -1,5 +1,6 @@
 """What the ledger knows after loads that went well and loads that did not: every way to lose data, closed."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from optimove_provider.loads.ledger import compaction, layers
 from optimove_provider.loads.ledger.compaction import MAX_LAYERS
 from optimove_provider.loads.ledger.lease import LeaseLost
-from optimove_provider.loads.ledger.manifest import CommitConflict, intent_folders
+from optimove_provider.loads.ledger.manifest import CommitConflict, Layer, Manifest, Origin, PlanRef, intent_folders
 from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import LEDGER
 from tests.support.ledgers import age, hour, ledger_rows, record, rows_in, some
@@ -269,6 +270,24 @@ def test_layers_are_made_one_when_they_are_many(target):
     assert ledger_rows(target.ledger) == before
     assert [layer.rows for layer in target.manifest.layers] == [2]
     assert target.manifest.version == version
+
+
+def test_what_one_load_has_sent_is_one_layer_in_however_many_files():
+    """Frozen in parts, or large: each commit would else write the whole ledger anew."""
+
+    def sent(number, files):
+        origin = Origin(PlanRef(f"load {number}", number), age(number), None)
+        return [Layer(f"{number}-{file}", 10, "", origin, True, hour(number)) for file in range(files)]
+
+    bottom = sent(0, 3)
+    bottom[0] = replace(bottom[0], rows=10**9)
+    loads = [layer for number in range(1, MAX_LAYERS) for layer in sent(number, 40)]
+    assert not compaction.is_due(Manifest(layers=(*bottom, *loads)))
+    assert compaction.is_due(Manifest(layers=(*bottom, *loads, *sent(99, 1))))
+    assert compaction.is_due(Manifest(layers=(*bottom, *sent(1, compaction.MAX_FILES))))
+    own = [Layer(f"{number}", 10, "", committed_at=hour(1)) for number in range(MAX_LAYERS)]
+    assert not compaction.is_due(Manifest(layers=(*bottom, *own[1:])))
+    assert compaction.is_due(Manifest(layers=(*bottom, *own)))
 
 
 def test_files_that_nobody_needs_go_after_a_time(target):

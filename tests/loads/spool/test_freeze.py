@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from optimove_provider.contract.cells.ids import is_empty_id
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.loads.spool.every_column import with_every_column
-from optimove_provider.loads.spool.freeze import READ_AHEAD, freeze
+from optimove_provider.loads.spool.freeze import READ_AHEAD, Frozen, freeze
 from optimove_provider.loads.spool.row_files import rows_batch
 from optimove_provider.loads.spool.slices import SLICES_IN_A_FILE, RowFilesWriter
 from optimove_provider.loads.state.staging import Staging
+from optimove_provider.records.findings.findings import Findings
 from optimove_provider.records.read.json_lines import json_rows
 from optimove_provider.records.read.sources import list_batches
 from optimove_provider.records.to_json.encode import Encoder
@@ -104,6 +105,39 @@ def test_a_missing_key_is_put_aside_with_the_row(tmp_path_factory, keys):
 def test_a_doubled_key_refuses_the_load(staging, keys, key_type, complaint):
     with pytest.raises(DataError, match=complaint):
         frozen(staging, [pa.RecordBatch.from_pydict({"id": keys})], key_type)
+
+
+KEYS = st.one_of(
+    st.lists(
+        st.one_of(st.none(), st.sampled_from(["a", "b", "1", "", " ", "\u00e9", "a ", '"', "\\"])), max_size=6
+    ).map(lambda keys: pa.array(keys, pa.string())),
+    st.lists(st.one_of(st.none(), st.integers(0, 3)), max_size=4).map(lambda keys: pa.array(keys, pa.int64())),
+    st.lists(st.sampled_from(["a", "b", "1"]), max_size=4).map(lambda keys: pa.array(keys).dictionary_encode()),
+    st.lists(st.one_of(st.none(), st.sampled_from(['"a"', '"\\u0061"', "1", '"1"', "[1]", "null"])), max_size=4).map(
+        lambda keys: pa.array(keys, pa.string()).cast(pa.json_(pa.string()))
+    ),
+)
+
+
+@given(st.lists(KEYS, max_size=4), st.booleans())
+def test_a_doubled_key_is_found_as_text_or_as_it_travels(tmp_path_factory, batches, has_unfit):
+    """Where all keys are text, and travel as they are, their bytes are compared anyway for the warnings about ids."""
+    staging = Staging(LocalFileSystem(), str(tmp_path_factory.mktemp("spool")))
+    told = []
+    for keeps in (False, True):
+        values = [math.nan if has_unfit and not place % 3 else 1.5 for place in range(6)]
+        rows = [pa.record_batch({"id": keys, "v": pa.array(values[: len(keys)], pa.float64())}) for keys in batches]
+        how = Frozen(keys_as_they_are=keeps)
+        try:
+            spool = freeze(iter(rows), staging, "load/spool", "load/aside", encoded_as_text, "id", how, Findings())
+            told.append((spool.rows, spool.fit, spool.rejected))
+        except DataError as error:
+            told.append(str(error))
+    assert told[0] == told[1]
+
+
+def encoded_as_text(schema):
+    return Encoder(schema, "id", "string")
 
 
 @pytest.mark.parametrize("keys", [["a", "A"], ["1", "01"], ["é", "e\u0301"], ["a", "a "], ["a\x00", "a\x00\x00"]])

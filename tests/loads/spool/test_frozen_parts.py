@@ -1,7 +1,8 @@
 """Rows that several tasks froze are what one pass over all of them would have frozen."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from itertools import pairwise
 
 import pyarrow as pa
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from optimove_provider.contract.wire.errors import DataError
 from optimove_provider.loads.spool import row_digests, row_files
 from optimove_provider.loads.spool.freeze import Frozen, freeze
-from optimove_provider.loads.spool.frozen_parts import FrozenPart, FrozenParts, freeze_part
+from optimove_provider.loads.spool.frozen_parts import FrozenPart, FrozenParts, PartLost, freeze_part
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.findings.findings import Findings
 from optimove_provider.records.rows import Unread
@@ -51,7 +52,7 @@ def in_parts(staging, parts, how, findings=None, aside="loads/1/aside"):
     """Freeze parts in an order of its own, as tasks do, and put them together."""
     rows, found = [how_many(part) for part in parts], {}
     for number in reversed(range(len(parts))):
-        own = replace(how, before=sum(rows[:number]), besides=sum(rows) - rows[number])
+        own = replace(how, before=sum(rows[:number]), in_all=sum(rows))
         frozen = freeze_part(iter(parts[number]), staging, f"{PART}/{number}", ENCODING.encoder, "id", own)
         found[number] = FrozenPart.from_json(frozen.as_json())
     every = FrozenParts(lambda: [found[number] for number in range(len(parts))])
@@ -99,7 +100,7 @@ def test_parts_become_what_one_pass_makes(tmp_path_factory, slices_in_a_file, ro
             small.setattr(f"optimove_provider.loads.spool.{module}", rows_of_a_slice)
         together = in_parts(staging, parts, how, told[0])
         alone = in_one(staging, iter(items), how, told[1])
-        assert kept(staging, WHOLE, together, "loads/1/aside") == kept(
+        assert kept(staging, together.parts.folder, together, "loads/1/aside") == kept(
             staging, "loads/2/spool-0", alone, "loads/2/aside"
         )
     assert told[0].as_json() == told[1].as_json()
@@ -140,7 +141,7 @@ def test_digests_of_parts_are_those_of_the_whole(staging, monkeypatch, tmp_path)
     monkeypatch.setattr(row_digests, "FROM_ROWS", 10)
     how = Frozen(compared=True, seed="secret", deleted_column=ENCODING.deleted)
     parts = [[batch([f"{part}-{row}" for row in range(9)], 9 * part)] for part in range(3)]
-    in_parts(staging, parts, how)
+    together = in_parts(staging, parts, how)
     in_one(staging, (item for part in parts for item in part), how)
 
     def digests(folder):
@@ -151,20 +152,65 @@ def test_digests_of_parts_are_those_of_the_whole(staging, monkeypatch, tmp_path)
             (int(number), int(first)) for rows in found for number, first in zip(rows.numbers, rows.first, strict=True)
         )
 
-    assert digests(WHOLE) == digests("loads/2/spool-0") != []
+    assert digests(together.parts.folder) == digests("loads/2/spool-0") != []
 
 
 def test_another_try_that_puts_parts_together_too_harms_none(staging):
-    """What was linked there is another name of what the parts have: it must not be written through."""
-    parts = [[batch(["a", "b"])]]
+    """It was taken for dead, and goes on when the other one has planned."""
+    found = [
+        freeze_part(iter([batch([f"{part}"])]), staging, f"{PART}/{part}", ENCODING.encoder, "id", Frozen())
+        for part in range(9)
+    ]
+    waits, goes_on = threading.Barrier(2, timeout=20), threading.Event()
+
+    def put_together(find):
+        every = FrozenParts(find)
+        return every.put_together(staging, "id", WHOLE, "loads/1/aside", Frozen(), Findings())
+
+    def late():
+        waits.wait()
+        assert goes_on.wait(20)
+        return found
+
+    with ThreadPoolExecutor(1) as pool:
+        zombie = pool.submit(put_together, late)
+        waits.wait()
+        first = put_together(lambda: found)
+        goes_on.set()
+        second = zombie.result(20)
+    for spool in (first, second):
+        keys = [
+            key for one in row_files.read_rows(staging, spool.parts.folder, ["_key"]) for key in one["_key"].to_pylist()
+        ]
+        assert keys == [f'"{part}"' for part in range(9)]
+
+
+@pytest.mark.parametrize(
+    "name", ["part-00000.parquet", "deleted-00000.parquet", "refused-00000.parquet", "rejected.jsonl", "text.keys"]
+)
+@pytest.mark.parametrize("damage", ["gone", "cut", "empty"])
+def test_a_part_whose_files_are_damaged_is_named(staging, tmp_path, name, damage):
+    parts = [[batch([f"{part}-{row}" for row in range(9)], 9 * part)] for part in range(3)]
     how = Frozen(deleted_column=ENCODING.deleted)
-    spool = in_parts(staging, parts, how)
-    path = spool.parts.paths[0]
-    with pytest.raises(FileExistsError):
-        staging.link(f"{PART}/0/part-00000.parquet", path)
-    assert in_parts(staging, parts, how).fit == spool.fit == 2
-    read = partial(row_files.read, staging, columns=["_key"])
-    assert [one["_key"].to_pylist() for one in read(path)] == [['"a"', '"b"']]
+    found = [
+        freeze_part(iter(part), staging, f"{PART}/{number}", ENCODING.encoder, "id", replace(how, before=9 * number))
+        for number, part in enumerate(parts)
+    ]
+    path = tmp_path / PART / "1" / name
+    content = {"gone": None, "cut": path.read_bytes()[:-9], "empty": b""}[damage]
+    path.unlink() if content is None else path.write_bytes(content)
+    with pytest.raises(PartLost, match=r"frozen of part 2 of 3 .* \(map index 1\)"):
+        FrozenParts(lambda: found).put_together(staging, "id", WHOLE, "loads/1/aside", how, Findings())
+
+
+def test_keys_that_end_where_one_batch_of_them_ends_are_missed(staging, tmp_path):
+    path, two = tmp_path / PART / "0" / "text.keys", [batch(["a"]), batch(["b"], 1)]
+    freeze_part(iter(two[:1]), staging, f"{PART}/0", ENCODING.encoder, "id", Frozen())
+    of_one = path.read_bytes()
+    found = freeze_part(iter(two), staging, f"{PART}/0", ENCODING.encoder, "id", Frozen())
+    path.write_bytes(of_one)
+    with pytest.raises(PartLost, match="part 1 of 1"):
+        FrozenParts(lambda: [found]).put_together(staging, "id", WHOLE, "loads/1/aside", Frozen(), Findings())
 
 
 def test_of_no_rows_there_is_nothing(staging):
