@@ -93,7 +93,7 @@ def _holds(staging: Staging, path: str, key: ForgottenKey) -> bool:
         return _is_in_source(staging, path, key, _is_in)
     if path.endswith(KEYS):
         return _is_in_source(staging, path, key, _is_in_keys)
-    if path.endswith((".json", ".jsonl", ".csv")):
+    if path.endswith((".json", ".jsonl", ".csv", ".new")):
         with staging.open(path) as file:
             return any(key.in_words(line) != line for line in (raw.decode("utf-8", "replace") for raw in file))
     return False

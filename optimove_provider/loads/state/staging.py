@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -96,11 +97,12 @@ class Staging:
         self._make_folder(path)
         if self.is_local:
             with self._telling(path, len(body)):
-                with self._gone_if_broken(f"{path}.new"), open_private(f"{place}.new", self.modes) as file:
+                new = f"{path}.{secrets.token_hex(4)}.new"  # another process may write the same file at this moment
+                with self._gone_if_broken(new), open_private(self._at(new), self.modes) as file:
                     file.write(body)
                     file.flush()
                     os.fsync(file.fileno())  # or a loss of power might leave a new name for nothing
-                durable.move(self._local(f"{path}.new"), self._local(path))  # or a log that is ahead would fall behind
+                durable.move(self._local(new), self._local(path))  # or a log that is ahead would fall behind
         else:  # an object store shows an object whole
             self.fs.pipe_file(place, body)
         return self.url(path)

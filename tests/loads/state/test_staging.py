@@ -76,6 +76,32 @@ def test_of_many_that_create_at_once_one_wins(tmp_path):
     assert [staging.read(PATH)] == [{"winner": number} for number in won]
 
 
+def test_of_many_that_write_at_once_each_writes_a_whole_file(tmp_path):
+    """Mapped tasks of one load write down at the same moment that they have taken it up."""
+    staging = Staging(LocalFileSystem(), str(tmp_path))
+    at_once, failed = threading.Barrier(8), []
+
+    def write(number):
+        try:
+            at_once.wait(20)
+            for _ in range(50):
+                staging.write("tries/same.json", {"by": number, "long": "x" * 1000 * number})
+                found = staging.read("tries/same.json")
+                assert found["long"] == "x" * 1000 * found["by"]
+        except Exception as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failed == []
+    found = staging.read("tries/same.json")
+    assert found["long"] == "x" * 1000 * found["by"]
+    assert staging.names("tries") == ["same.json"]
+
+
 @pytest.mark.any_version
 def test_what_another_process_has_written_since_is_seen(s3):
     """What users of s3fs have reported: by a listing that it keeps, a file has its old length, or is not there."""
