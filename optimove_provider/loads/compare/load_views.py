@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _VIEWED = ("_row", "_key", "_fingerprint")
+_SEEN = pa.schema([ROWS.field(column) for column in _VIEWED])
 _TO_MAKE = (*_VIEWED, "_record")
 _LOADED_VIEW = """CREATE OR REPLACE VIEW loaded AS
     SELECT _row, _key, _fingerprint, false AS refused, {} AS suppressed, false AS deleted FROM fit
@@ -79,11 +80,12 @@ def _view(
     if paths and staging.is_local and not makes:
         files = ", ".join(quoted(staging.path(path)) for path in paths)
         connection.execute(f"CREATE OR REPLACE VIEW {name} AS FROM read_parquet([{files}])")
+    elif not paths:
+        connection.register(name, _SEEN.empty_table())
     else:
         found = (batch for path in paths for batch in row_files.read(staging, path, _TO_MAKE if makes else _VIEWED))
         batches = (_made(batch) if makes else batch for batch in found)
-        schema = pa.schema([ROWS.field(column) for column in _VIEWED])
-        connection.register(name, pa.RecordBatchReader.from_batches(schema, batches))
+        connection.register(name, pa.RecordBatchReader.from_batches(_SEEN, batches))
 
 
 def _made(batch: pa.RecordBatch) -> pa.RecordBatch:

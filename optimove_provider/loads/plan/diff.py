@@ -79,6 +79,14 @@ _DIFF = f"""SELECT row, position, kind::change_kind AS kind,
     FROM (SELECT *, {_KIND} AS kind FROM ({{current}}) {{join}} JOIN ({{loaded}}) ON key = _key)
     WHERE kind IS NOT NULL AND NOT (kind = 'unchanged' AND $is_snapshot AND state = 'live')"""  # noqa: S608
 
+# The same where the ledger has no row, so that there is nothing to join.
+_ALL_NEW = """SELECT *,
+        CASE kind WHEN 'new' THEN md5_number(concat_ws(' ', kind, _key, hex(_fingerprint))) END AS row_digest
+    FROM (SELECT _row AS row, NULL::BIGINT AS position, _key, _fingerprint,
+        CASE WHEN suppressed THEN 'suppressed' WHEN deleted THEN 'absent' ELSE 'new' END::change_kind AS kind,
+        false AS may_change, false AS is_gone, false AS was_reported
+        FROM loaded WHERE NOT refused)"""
+
 # What stays as it is if the load has it as the ledger has: the rules are asked about each row beside itself.
 _STAYS = f"state = 'live' AND {_KIND} = 'unchanged'"
 _ITSELF = "0 AS row, false AS refused, false AS suppressed, false AS deleted"
@@ -212,7 +220,7 @@ def compare(
             view_bottom(connection, staging, manifest)
             view_rows(connection, staging, folder, makes, has_suppressed)
             comparison.leave_out(same, can_pick, partial(keep_of_bottom, connection, staging, manifest))
-        comparison.write(rows, positions)
+        comparison.write(rows, positions, can_pick)
         yield Diff(connection, staging, folder, rows, positions, can_pick, comparison.unchanged)
 
 
@@ -276,8 +284,11 @@ class _Comparison:
         self._left_out = same.count
         self.unchanged = None if self._is_snapshot else same
 
-    def write(self, rows: int, positions: int) -> None:
-        """Write the differences, one range of keys after the other."""
+    def write(self, rows: int, positions: int, can_read_again: bool) -> None:
+        """Write the differences, one range of keys after the other; none where all rows are new."""
+        if not positions and can_read_again:
+            self._connection.execute(f"CREATE VIEW diff AS {_ALL_NEW}")
+            return
         joined = (max(rows, positions) if self._joins_all else rows) - self._left_out
         place = tables_in_file(self._connection) if joined > IN_A_FILE_FROM else "main"
         table = f"{place}.differences"

@@ -304,7 +304,8 @@ def _read(staging: Staging, one: _ReadPart) -> Reading:
 
 
 def remove_parts(staging: Staging, load_id: str) -> None:
-    """Their rows are frozen: what was read of the parts is needed no more, but that they were listed is."""
+    """The rows of the parts are put together: what was read and frozen of them is needed no more, but that they were
+    listed is."""
     for name in staging.names(_folder(load_id)):
         if name != _LISTED:
             staging.remove_folder(f"{_folder(load_id)}/{name}")

@@ -36,6 +36,16 @@ def check(history, monkeypatch):
         monkeypatch.undo()
 
 
+def test_where_the_ledger_has_nothing_nothing_is_joined_and_it_is_the_same(target):
+    """A first load: what a join with a row of another key says of it."""
+    load = target.frozen({**dict.fromkeys(range(500), 1), 77: ..., 501: 2}, hour(2))
+    before = told(target, load)
+    target.load({"another": 1}, hour(1))
+    assert told(target, load) == before
+    (counts, *_), _, picked, _ = before
+    assert (counts["new"], len(picked)) == (500, 500)
+
+
 def test_positions_go_on_from_file_to_file(local_target):
     """The files of one load are read as one, whatever they are called."""
     rows = dict.fromkeys(range(45_000), 1)
