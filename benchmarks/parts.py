@@ -25,8 +25,7 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from optimove_provider.clients.optix import OptixClient
-from optimove_provider.clients.settings import OptixSettings
-from optimove_provider.emulator import API_KEY, BRAND_KEY, State, send
+from optimove_provider.emulator import State, send
 from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
 from optimove_provider.loads.report.report import Report
 from optimove_provider.loads.sharded.load import plan_shards, settle
@@ -35,6 +34,7 @@ from optimove_provider.loads.sharded.source_parts import SourcePart, freeze_part
 from optimove_provider.loads.spool.frozen_parts import FrozenParts, RowSource
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.tasks.sources import open_part, open_rows, source_parts
+from tests.support.optix_target import SETTINGS
 
 UUID = "6f0f5d3a-0000-4000-8000-000000000000"
 OPTIONS = UploadOptions(OptixTarget(UUID, "customer_id"))
@@ -72,14 +72,7 @@ class Tasks:
 
     def __init__(self, staging: Staging, source: str, load_id: str, parts: int) -> None:
         self._staging, self._source, self._load_id, self._parts = staging, source, load_id, parts
-        settings = OptixSettings(
-            conn_id="optix_default",
-            host="http://emulator/api/data-connections/v1",
-            api_key=API_KEY,
-            brand_api_key=BRAND_KEY,
-            requests_per_10s=10_000,
-        )
-        self._client = OptixClient(settings, send=partial(send, State()))
+        self._client = OptixClient(SETTINGS, send=partial(send, State()))
 
     def alone(self) -> str:
         return self._planned(partial(open_rows, self._source, None, None))
