@@ -24,13 +24,20 @@ def ranges_for(rows: int) -> int:
 
 
 def in_ranges(
-    connection: "DuckDBPyConnection", current: str, loaded: str, ranges: int, digest: KeyDigest, place: str
+    connection: "DuckDBPyConnection",
+    current: str,
+    loaded: str,
+    ranges: int,
+    digest: KeyDigest,
+    place: str,
+    picked: bool = False,
 ) -> Iterator[tuple[str, str]]:
     """Two queries, rows of the ledger and of the load, for each range of their keys; read each before the next.
 
-    Where there are several ranges, the rows are dealt once, into tables of the database that `place` names.
+    Where there are several ranges, or the queries have `picked` some of the rows, these are dealt once, into tables of
+    the database that `place` names: what finds them takes memory that the join needs.
     """
-    if ranges == 1:
+    if ranges == 1 and not picked:
         yield current, loaded
         return
     dealt = [f"{place}.{name}" for name in ("dealt_current", "dealt_loaded")]

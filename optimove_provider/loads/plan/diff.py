@@ -220,6 +220,7 @@ def compare(
             view_bottom(connection, staging, manifest)
             view_rows(connection, staging, folder, makes, has_suppressed)
             comparison.leave_out(same, can_pick, partial(keep_of_bottom, connection, staging, manifest))
+            del same  # two masks, of all rows: only of a delta the comparison needs them from here on
         comparison.write(rows, positions, can_pick)
         yield Diff(connection, staging, folder, rows, positions, can_pick, comparison.unchanged)
 
@@ -294,7 +295,10 @@ class _Comparison:
         table = f"{place}.differences"
         begin, join = f"CREATE TABLE {table} AS", "FULL" if self._joins_all else "RIGHT"
         ranges = ranges_for(joined)
-        for current, own in in_ranges(self._connection, self._current, self._loaded, ranges, self._digest, place):
+        dealt = in_ranges(
+            self._connection, self._current, self._loaded, ranges, self._digest, place, picked=bool(self._left_out)
+        )
+        for current, own in dealt:
             query = _DIFF.format(current=current, loaded=own, join=join)
             self._connection.execute(f"{begin} {query}", self._parameters)
             begin = f"INSERT INTO {table}"

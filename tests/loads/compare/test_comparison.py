@@ -1,12 +1,19 @@
 """However a load is compared with a ledger, joined at once or left out by digests and in ranges: it is the same."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from benchmarks.changed import FIRST, prepare
 from optimove_provider.loads.compare import key_ranges, same_rows
+from optimove_provider.loads.ledger.ledger import Ledger
 from optimove_provider.loads.ledger.manifest import KeyDigest
 from optimove_provider.loads.plan import diff
+from optimove_provider.loads.plan.plan import PlanInput
+from optimove_provider.loads.plan.planner import make_plan
+from optimove_provider.loads.spool import row_digests
+from optimove_provider.loads.state.age import Age
 from optimove_provider.records.arrow.duck import tables_in_file, temporary_duck
 from tests.conftest import IN_CI
 from tests.support.compare.histories import History, told
@@ -76,3 +83,15 @@ def test_tables_of_many_rows_lie_in_a_file():
         files = connection.execute("SELECT path FROM duckdb_databases() WHERE database_name = ?", where[0]).fetchall()
     assert len(where) == len(files) == 1
     assert not Path(files[0][0]).exists()
+
+
+@pytest.mark.any_version
+def test_what_is_left_of_many_rows_is_compared_in_as_little_memory(staging_on_disk, monkeypatch):
+    """Of twelve million rows of which a million had changed, a plan failed for want of memory."""
+    for module in (same_rows, row_digests):
+        monkeypatch.setattr(module, "FROM_ROWS", 1)
+    prepare(staging_on_disk, 400_000, changed=0.08)
+    later = FIRST + timedelta(days=1)
+    load = PlanInput("second", "second", Age.of(later), source_is="snapshot")
+    plan = make_plan(Ledger(staging_on_disk, "benchmark"), load, "second-plan", later, "20MB")
+    assert (plan.counts["changed"], plan.counts["unchanged"]) == (33_334, 366_666)
