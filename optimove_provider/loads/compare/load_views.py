@@ -11,13 +11,14 @@ from optimove_provider.loads.spool import row_files
 from optimove_provider.loads.spool.row_files import ROWS
 from optimove_provider.loads.state.staging import Staging
 from optimove_provider.records.arrow.duck import quoted
-from optimove_provider.records.arrow.types import Mask
+from optimove_provider.records.arrow.types import Integers, Mask
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _VIEWED = ("_row", "_key", "_fingerprint")
 _SEEN = pa.schema([ROWS.field(column) for column in _VIEWED])
+_AT_ONCE = 1 << 20
 _TO_MAKE = (*_VIEWED, "_record")
 _LOADED_VIEW = """CREATE OR REPLACE VIEW loaded AS
     SELECT _row, _key, _fingerprint, false AS refused, {} AS suppressed, false AS deleted FROM fit
@@ -35,7 +36,17 @@ def add_suppressed(connection: "DuckDBPyConnection", wanted: Mask | None) -> boo
 
 def add_numbers(connection: "DuckDBPyConnection", name: str, wanted: Mask) -> None:
     """Make a table of the numbers that a mask has, in its column `number`."""
-    connection.register("wanted_numbers", pa.table({"number": np.flatnonzero(wanted)}))
+    _add(connection, name, np.flatnonzero(wanted))
+
+
+def add_other_numbers(connection: "DuckDBPyConnection", name: str, unwanted: Mask) -> None:
+    """The same of the numbers that it has not; without another mask, of all rows."""
+    parts = range(0, len(unwanted), _AT_ONCE)
+    _add(connection, name, np.concatenate([np.flatnonzero(~unwanted[at : at + _AT_ONCE]) + at for at in parts]))
+
+
+def _add(connection: "DuckDBPyConnection", name: str, numbers: Integers) -> None:
+    connection.register("wanted_numbers", pa.table({"number": numbers}))
     connection.execute(f"CREATE TABLE {name} AS SELECT * FROM wanted_numbers")  # noqa: S608 - a name of ours
     connection.unregister("wanted_numbers")
 

@@ -17,7 +17,7 @@ from optimove_provider.disk.temporary import TemporaryFolder
 from optimove_provider.loads.compare.digests import DealtRows
 from optimove_provider.loads.compare.key_ranges import in_ranges, ranges_for
 from optimove_provider.loads.compare.load_views import (
-    add_numbers,
+    add_other_numbers,
     add_suppressed,
     keep_of_fit,
     lacks_fingerprints,
@@ -273,12 +273,12 @@ class _Comparison:
         """Leave out of the join what stays, where that leaves little."""
         if not same.leaves_few(self._joins_all):
             return
-        add_numbers(self._connection, "left_rows", ~same.rows)
+        add_other_numbers(self._connection, "left_rows", same.rows)
         self._loaded = f"{_LOADED} WHERE _row IN (FROM left_rows)"
         if can_pick and _leaves_few(same.rows, same.count):
             keep_of_fit(self._connection, "left_rows")
         if self._joins_all:  # of a load that tells of its own keys only, the ledger's other rows match none
-            add_numbers(self._connection, "left_positions", ~same.positions)
+            add_other_numbers(self._connection, "left_positions", same.positions)
             self._current = f"SELECT * FROM ({CURRENT}) WHERE position IN (FROM left_positions)"  # noqa: S608
             if _leaves_few(same.positions, same.count):
                 keep_of_bottom("left_positions")
