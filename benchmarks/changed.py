@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -136,10 +136,14 @@ CONTESTANTS = {"plain": plain, "planned": planned}
 
 
 def measure(name: str, folder: str) -> None:
-    """Run one of them in this process, and print seconds, those of CPU, peak in MB and what it says."""
-    staging = Staging(LocalFileSystem(), folder)
+    """Run one of them in this process, and print what it takes."""
+    print_cost(partial(CONTESTANTS[name], Staging(LocalFileSystem(), folder)))
+
+
+def print_cost(run: Callable[[], str]) -> None:
+    """Run something in this process, and print seconds, those of CPU, peak in MB and what it says."""
     started, cpu_before = time.monotonic(), time.process_time()
-    said = CONTESTANTS[name](staging)
+    said = run()
     seconds, cpu = time.monotonic() - started, time.process_time() - cpu_before
     [peak] = re.findall(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())  # ru_maxrss knows the parent's too
     print(f"{seconds:.2f}|{cpu:.2f}|{int(peak) // 1024}|{said}")

@@ -9,11 +9,9 @@ workers as parts, a load takes as long as the longest of each kind together.
 
 import argparse
 import json
-import re
 import subprocess
 import sys
 import tempfile
-import time
 import uuid
 from datetime import timedelta
 from functools import partial
@@ -24,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
+from benchmarks.changed import print_cost
 from optimove_provider.clients.optix import OptixClient
 from optimove_provider.emulator import State, send
 from optimove_provider.loads.optix.options import OptixTarget, UploadOptions
@@ -147,15 +146,11 @@ def compare(options: argparse.Namespace, folder: str, number: int) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run one task in this process, and print seconds, those of CPU, peak in MB and what it says."""
+    """Run one task in this process, and print what it takes."""
     name, *part = options.task
     staging = Staging(LocalFileSystem(), f"{options.folder}/staging")
     tasks = Tasks(staging, f"{options.folder}/customers.parquet", options.load, options.parts)
-    started, cpu_before = time.monotonic(), time.process_time()
-    said = getattr(tasks, name)(*part)
-    seconds, cpu = time.monotonic() - started, time.process_time() - cpu_before
-    [peak] = re.findall(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
-    print(f"{seconds:.2f}|{cpu:.2f}|{int(peak) // 1024}|{said}")
+    print_cost(partial(getattr(tasks, name), *part))
 
 
 if __name__ == "__main__":

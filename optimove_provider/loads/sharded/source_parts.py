@@ -151,9 +151,7 @@ def read_part(staging: Staging, part: SourcePart, open_part: OpenPart) -> dict[s
         waiting.put_aside(rows)
     schema = b64encode(waiting.schema.serialize()).decode()
     staging.write(part.read_path, {"rows": waiting.rows, "file": path, "columns": waiting.names, "schema": schema})
-    if _is_planned(staging, part):  # meanwhile, as this try was taken for dead
-        staging.remove_folder(path)
-        staging.remove_folder(part.read_path)
+    _withdraw_if_late(staging, part, path, part.read_path)
     log.info("%s, %s: %s", part, wanted, how_many(waiting.rows, "row"))
     return {**part.as_json(), "state": "read", "rows": waiting.rows}
 
@@ -176,9 +174,7 @@ def freeze_part(staging: Staging, part: SourcePart) -> dict[str, Any]:
         frozen = freeze(rows, staging, folder, encoding.encoder, encoding.primary_key, how)
     made_of = _made_of(parts, encoding)[part.number - 1]
     staging.write(part.frozen_path, {**frozen.as_json(), "made_of": made_of})
-    if _is_planned(staging, part):  # meanwhile, as this try was taken for dead
-        staging.remove_folder(folder)
-        staging.remove_folder(part.frozen_path)
+    _withdraw_if_late(staging, part, folder, part.frozen_path)
     written = frozen.written
     log.info("%s: %s frozen, %d put aside", part, how_many(written.rows, "row"), written.rejected)
     told = {"rows": written.rows, "frozen": written.fit.rows, "rejected": written.rejected}
@@ -242,6 +238,13 @@ def _is_planned(staging: Staging, part: SourcePart) -> bool:
     if is_planned:
         log.info("%s: load %s has been planned with what was read before; there is nothing to do", part, part.load_id)
     return is_planned
+
+
+def _withdraw_if_late(staging: Staging, part: SourcePart, *paths: str) -> None:
+    """Remove what this try has left of a part if the load was planned meanwhile, as it was taken for dead."""
+    if _is_planned(staging, part):
+        for path in paths:
+            staging.remove_folder(path)
 
 
 @dataclass(frozen=True, slots=True)

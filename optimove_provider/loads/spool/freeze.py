@@ -116,13 +116,9 @@ class Written:
     refused: RowFiles
     deleted: RowFiles
 
-    def as_json(self) -> dict[str, Any]:
-        """For a file in staging."""
-        return asdict(self)
-
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> "Written":
-        """From such a file."""
+        """From what `asdict` made of it."""
         return cls(**{**found, **{name: RowFiles(**found[name]) for name in ("fit", "refused", "deleted")}})
 
 

@@ -4,6 +4,7 @@ Numbers of rows go through all parts, so each part's files have to be given anot
 part alone is found in the keys: those that are there twice, and ids that look alike.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -46,16 +47,6 @@ class FrozenPart:
     written: Written
     keys: int
     all_keys: bool
-
-    @property
-    def aside_path(self) -> str:
-        """The file with the rows that cannot travel."""
-        return f"{self.folder}/{REJECTED_FILE}"
-
-    @property
-    def keys_path(self) -> str:
-        """The file with the keys as the source has them, which a warning about ids is about."""
-        return _keys_path(self.folder)
 
     @property
     def files(self) -> tuple[RowFiles, RowFiles, RowFiles]:
@@ -118,13 +109,18 @@ def freeze_part(
             all_keys = all_keys and are_all
             keys.put_aside(iter([found]))
 
-        aside = f"{folder}/{REJECTED_FILE}"
-        written = write_rows(rows, staging, folder, aside, make_encoder, how, see)
+        written = write_rows(rows, staging, folder, _aside_path(folder), make_encoder, how, see)
     return FrozenPart(folder, written, keys.rows, all_keys)
 
 
 def _keys_path(folder: str) -> str:
+    """The keys as the source has them, which a warning about ids is about."""
     return f"{folder}/text{KEYS}"
+
+
+def _aside_path(folder: str) -> str:
+    """The rows that cannot travel."""
+    return f"{folder}/{REJECTED_FILE}"
 
 
 @contextmanager
@@ -140,7 +136,7 @@ def _lost(part: str, map_index: int) -> Iterator[None]:
 
 def _see_keys(part: FrozenPart, staging: Staging, ids: IdWarnings) -> None:
     ids.all_seen, seen = ids.all_seen and part.all_keys, 0
-    with staging.open(part.keys_path) as file:
+    with staging.open(_keys_path(part.folder)) as file:
         for found in WaitingRows(file).take_up():
             if not isinstance(found, Unread):
                 seen += found.num_rows
@@ -151,7 +147,7 @@ def _see_keys(part: FrozenPart, staging: Staging, ids: IdWarnings) -> None:
 
 def _copy_aside(part: FrozenPart, staging: Staging, aside: BinaryIO) -> None:
     lines = 0
-    with staging.open(part.aside_path) as own:
+    with staging.open(_aside_path(part.folder)) as own:
         for piece in iter(partial(own.read, _COPIED_BYTES), b""):
             lines += piece.count(b"\n")
             aside.write(piece)
@@ -174,11 +170,10 @@ def _joined(parts: Sequence[FrozenPart], staging: Staging, folder: str) -> Writt
     with staging.surroundings.pool(LINKS_AT_ONCE, "optix-link") as pool:
         for done in [pool.submit(_link, staging, path, new) for path, new in links]:
             done.result()
-    every, columns = [part.written for part in parts], dict[str, int]()
+    every, columns = [part.written for part in parts], Counter[str]()
     for one in every:
-        for name, count in one.columns.items():
-            columns[name] = columns.get(name, 0) + count
-    return Written(sum(one.rows for one in every), sum(one.rejected for one in every), columns, *files)
+        columns.update(one.columns)
+    return Written(sum(one.rows for one in every), sum(one.rejected for one in every), dict(columns), *files)
 
 
 def _link(staging: Staging, path: str, new: str) -> None:
