@@ -1,15 +1,19 @@
 """What all tests share: a home for Airflow that is nobody else's, and an emulator with connections to it."""
 
+import gc
 import json
 import os
+import pickle
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.loaders import JSONFileLoader
 from hypothesis import HealthCheck, settings
 
 from optimove_provider.demo import airflow_home, journey, warehouse
@@ -37,29 +41,42 @@ HOME = Path(_home.name)
 airflow_home.enter(airflow_home.environment(HOME, DAGS))
 
 
+# Botocore parses its descriptions of S3 anew for each client, which takes a fifth of the time of tests with S3. It adds
+# to what it has parsed, so that each client needs its own.
+_load_file = JSONFileLoader.load_file
+_described = cache(lambda path: pickle.dumps(_load_file(JSONFileLoader(), path)))
+JSONFileLoader.load_file = lambda self, path: pickle.loads(_described(path))  # noqa: S301
+
+
 BEGAN = time.monotonic()
 FIRST = ("backfill", "dags", "endurance/test_workers.py", "loads/crash")
 """The longest files, so that at the end no process has one of its own while the others have nothing to do."""
+LONGEST_FIRST = os.environ.get("LONGEST_FIRST") != "no"
 LAST = ("simulation", "endurance/test_kills.py", "endurance/test_soak.py")
 """In CI on a slow machine they are left out: they try much by chance, and what they find is nobody's who waits."""
 SECONDS_FOR_ALL = float(os.environ.get("SECONDS_FOR_ALL", "inf"))
 ORDER = os.environ.get("ORDER", "")
 """Any text: files come in an order of its own, so that what a slow machine leaves out is not the same each time."""
-SECONDS_BEFORE_LAST = 1000 if IN_CI else SECONDS_FOR_ALL
+SECONDS_BEFORE_LAST = min(1000, SECONDS_FOR_ALL) if IN_CI else SECONDS_FOR_ALL
 
 
 def _is_in(item: pytest.Item, *names: str) -> bool:
     return any(item.path.is_relative_to(ROOT / "tests" / name) for name in names)
 
 
-def _place(item: pytest.Item) -> bytes | bool:
-    if ORDER:
-        return sha256(f"{ORDER} {item.path.relative_to(ROOT)}".encode()).digest()
-    return not _is_in(item, *FIRST)
+def _place(item: pytest.Item) -> tuple[bool, bool, bytes]:
+    order = sha256(f"{ORDER} {item.path.relative_to(ROOT)}".encode()).digest() if ORDER else b""
+    return _is_in(item, *LAST), LONGEST_FIRST and not _is_in(item, *FIRST), order
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: (_is_in(item, *LAST), _place(item)))
+    items.sort(key=_place)
+
+
+def pytest_collection_finish() -> None:
+    # What is there now stays: to look for garbage in half a million objects again and again takes an eighth of all time.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -69,6 +86,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_unconfigure() -> None:
+    gc.unfreeze()  # or what libraries look for when Python ends is still there
     _home.cleanup()
 
 

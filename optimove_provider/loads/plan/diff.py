@@ -219,8 +219,9 @@ def compare(
                 same = comparison.find_same(at_hand, folder, suppressed, rows, positions)
             view_bottom(connection, staging, manifest)
             view_rows(connection, staging, folder, makes, has_suppressed)
-            comparison.leave_out(same, can_pick, partial(keep_of_bottom, connection, staging, manifest))
+            comparison.leave_out(same)
             del same  # two masks, of all rows: only of a delta the comparison needs them from here on
+            comparison.keep_left(can_pick, partial(keep_of_bottom, connection, staging, manifest))
         comparison.write(rows, positions, can_pick)
         yield Diff(connection, staging, folder, rows, positions, can_pick, comparison.unchanged)
 
@@ -234,6 +235,7 @@ class _Comparison:
         self._joins_all = self._is_snapshot and options.tells_gone
         self._current, self._loaded = CURRENT, _LOADED
         self._left_out = 0
+        self._few_rows = self._few_positions = False
         self.unchanged: SameRows | None = None
         self._parameters = {
             **age_parameters(options.age),
@@ -269,21 +271,26 @@ class _Comparison:
     def _asked(self, query: str) -> tuple[str, dict[str, Any]]:
         return query, {name: value for name, value in self._parameters.items() if f"${name}" in query}
 
-    def leave_out(self, same: SameRows, can_pick: bool, keep_of_bottom: Callable[[str], None]) -> None:
+    def leave_out(self, same: SameRows) -> None:
         """Leave out of the join what stays, where that leaves little."""
         if not same.leaves_few(self._joins_all):
             return
         add_other_numbers(self._connection, "left_rows", same.rows)
         self._loaded = f"{_LOADED} WHERE _row IN (FROM left_rows)"
-        if can_pick and _leaves_few(same.rows, same.count):
-            keep_of_fit(self._connection, "left_rows")
+        self._few_rows = _leaves_few(same.rows, same.count)
         if self._joins_all:  # of a load that tells of its own keys only, the ledger's other rows match none
             add_other_numbers(self._connection, "left_positions", same.positions)
             self._current = f"SELECT * FROM ({CURRENT}) WHERE position IN (FROM left_positions)"  # noqa: S608
-            if _leaves_few(same.positions, same.count):
-                keep_of_bottom("left_positions")
+            self._few_positions = _leaves_few(same.positions, same.count)
         self._left_out = same.count
         self.unchanged = None if self._is_snapshot else same
+
+    def keep_left(self, can_pick: bool, keep_of_bottom: Callable[[str], None]) -> None:
+        """Read what is left once, where it is so little that it is kept."""
+        if can_pick and self._few_rows:
+            keep_of_fit(self._connection, "left_rows")
+        if self._few_positions:
+            keep_of_bottom("left_positions")
 
     def write(self, rows: int, positions: int, can_read_again: bool) -> None:
         """Write the differences, one range of keys after the other; none where all rows are new."""

@@ -200,9 +200,9 @@ def frozen_parts(staging: Staging, load_id: str, listing: str, encoding: Encodin
     ]
     if stale:
         raise PartLost(
-            f"load {load_id}: {how_many(len(stale), 'part')} of the source (map index {_map_indexes(stale)}) "
-            "was not frozen since all parts were read as they are now. Nothing was sent. Clear these tasks that "
-            "freeze, with what comes after them (Downstream)"
+            f"load {load_id}: not frozen since all parts of the source were read as they are now: "
+            f"{how_many(len(stale), 'part')} (map index {_map_indexes(stale)}). Nothing was sent. Clear these tasks "
+            "that freeze, with what comes after them (Downstream)"
         )
     return [FrozenPart.from_json(results[one.part.frozen_path]) for one in parts]
 

@@ -80,7 +80,7 @@ def test_parts_of_a_source_are_read_and_frozen_by_several_and_put_together_in_th
     for _ in range(2):  # cleared once more: what it reads then is what counts
         assert read_part(target.staging, parts[0], open_part)["rows"] == 8000
     assert freeze_part(target.staging, parts[1])["frozen"] == ROWS - 8000
-    with pytest.raises(PartLost, match=r"\(map index 0\) was not frozen"):
+    with pytest.raises(PartLost, match=r"not frozen since .*: 1 part \(map index 0\)"):
         frozen_parts(target.staging, LOAD_ID, parts[0].listing, encoding)
     for _ in range(2):
         assert freeze_part(target.staging, parts[0])["frozen"] == 8000

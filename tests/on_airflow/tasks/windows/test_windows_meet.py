@@ -28,6 +28,7 @@ from optimove_provider.tasks.windows.schedule import DagSchedule
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 BEGIN, END = datetime(2024, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
+SPRING = datetime(2025, 4, 15, tzinfo=UTC)
 CHANGING = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Havana")
 STEADY = ("UTC", "Asia/Kathmandu")
 EVENTS = [BEGIN + HOUR * hours for hours in (0, 5, 5, 100, 700, 701, 20_000)]
@@ -98,15 +99,15 @@ DENSEST = ("weekdays", "Europe/Berlin")  # left out: it takes as long as all oth
     ("name", "zone"),
     [(name, zone) for name in SPARSE for zone in ("America/New_York", "Europe/Berlin") if (name, zone) != DENSEST],
 )
-def test_the_windows_of_three_years_are_the_whole_time(name, zone):
+def test_the_windows_of_a_leap_year_and_of_the_next_spring_are_the_whole_time(name, zone):
     cron, grain = SPARSE[name]
-    found = windows(CronTriggerTimetable(cron, timezone=zone), grain, BEGIN, END)
-    assert len(found) > 30
+    found = windows(CronTriggerTimetable(cron, timezone=zone), grain, BEGIN, SPRING)
+    assert len(found) > 12
     assert gaps(found) == []
 
 
-def test_every_day_of_three_years_is_the_day_of_one_run():
-    found = windows(CronTriggerTimetable("0 1 * * *", timezone="Europe/Berlin"), DAY, BEGIN, END)
+def test_every_day_of_them_is_the_day_of_one_run():
+    found = windows(CronTriggerTimetable("0 1 * * *", timezone="Europe/Berlin"), DAY, BEGIN, SPRING)
     assert gaps(found) == []
     assert {start.astimezone(ZoneInfo("Europe/Berlin")).hour for start, _ in found} == {0}
     assert sorted({(end - start) // HOUR for start, end in found}) == [23, 24, 25]
