@@ -74,7 +74,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    # What is there now stays: to look for garbage in half a million objects again and again takes an eighth of the time.
+    # What is there now stays: to look for garbage in half a million objects takes an eighth of all time.
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
 
