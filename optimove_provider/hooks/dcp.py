@@ -7,7 +7,10 @@ from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 from optimove_provider.hooks.connection_fields import aread_fields, read_fields
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from optimove_provider.clients.dcp import DcpClient
+    from optimove_provider.clients.http.drive import Send
     from optimove_provider.clients.http.patience import Retries
 
 
@@ -38,9 +41,11 @@ class DcpHook(BaseHook):
         mask_secret(list(client.settings.secrets))
         return client
 
-    async def aget_conn(self, retries: "Retries | None" = None) -> "DcpClient":
-        """The same from an event loop."""
-        return self._client(await aread_fields(self, self.dcp_conn_id), retries)
+    async def aget_conn(
+        self, retries: "Retries | None" = None, send_within: "Callable[[float], Send] | None" = None
+    ) -> "DcpClient":
+        """The same from an event loop. `send_within` so many seconds gives what sends, if others send with it, too."""
+        return self._client(await aread_fields(self, self.dcp_conn_id), retries, send_within)
 
     def test_connection(self) -> tuple[bool, str]:
         """List the account's services."""
@@ -57,9 +62,14 @@ class DcpHook(BaseHook):
         told = f"The token is accepted. DCP services: {cut(client.settings.redact(names), MAX_TEXT)}."
         return True, " ".join([told, *client.settings.warnings])
 
-    def _client(self, fields: dict[str, Any], retries: "Retries | None" = None) -> "DcpClient":
+    def _client(
+        self,
+        fields: dict[str, Any],
+        retries: "Retries | None" = None,
+        send_within: "Callable[[float], Send] | None" = None,
+    ) -> "DcpClient":
         from optimove_provider.clients.dcp import DcpClient
         from optimove_provider.clients.settings import DcpSettings
 
         settings = DcpSettings.read(self.dcp_conn_id, fields)
-        return DcpClient(settings, retries=retries)
+        return DcpClient(settings, send_within and send_within(settings.timeout_seconds), retries)

@@ -12,9 +12,10 @@ from optimove_provider.hooks.dcp import DcpHook
 from optimove_provider.kinds import SPAN
 
 if TYPE_CHECKING:
+    from optimove_provider.clients.http.drive import Send
     from optimove_provider.contract.dcp.waiting import Ask
 
-_THREADS = 64
+THREADS = 64
 """For all triggers of this package in one triggerer: the event loop has few, and they are everybody's."""
 FIRST_POLL_SECONDS = 12.0
 """A trigger that fires within 10 s of the deferral can get its task failed: apache/airflow#72716."""
@@ -22,7 +23,15 @@ FIRST_POLL_SECONDS = 12.0
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_THREADS, "optimove-trigger")
+    return ThreadPoolExecutor(THREADS, "optimove-trigger")
+
+
+@cache
+def _send_within(timeout_seconds: float) -> "Send":
+    """What sends for all these triggers: a client of its own for each would connect anew for each poll."""
+    from optimove_provider.clients.http.transport import Transport
+
+    return Transport(timeout_seconds)
 
 
 def _seconds(name: str, given: float) -> float:
@@ -101,7 +110,7 @@ class DcpUploadTrigger(BaseTrigger):
 
         poll_seconds = _seconds("poll_seconds", self.poll_seconds)
         # Where many are deferred at once, they have the time until their first poll for this, and not all at its end.
-        with await DcpHook(self.dcp_conn_id).aget_conn(POLLING) as client:
+        with await DcpHook(self.dcp_conn_id).aget_conn(POLLING, _send_within) as client:
             await _until(first_poll)
             polls = (poll_seconds, self.max_failed_polls, _threads())
             outcome = await client.wait(self._ask, *polls, lambda found: self.until_begun and has_begun(found))

@@ -5,13 +5,14 @@ import json
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from optimove_provider.contract.wire.outside import MAX_MESSAGE
 from optimove_provider.sensors.dcp import DcpUploadSensor
-from optimove_provider.triggers.dcp import DcpUploadTrigger
+from optimove_provider.triggers.dcp import THREADS, DcpUploadTrigger
 
 WORKING = {
     "table_id": 7,
@@ -112,6 +113,35 @@ def test_strangers_in_the_same_triggerer_do_not_wait(answering):
     stranger, still, payloads = asyncio.run(asyncio.wait_for(all_at_once(), 60))
     assert (stranger, still) == ("done", [False] * 6)
     assert [one["outcome"]["state"] for one in payloads] == ["done"] * 6
+
+
+def test_they_share_connections(emulator, change_connection):
+    """A thousand that poll at once are to connect as often as they have threads, and not a thousand times."""
+    connections = []
+
+    class History(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def setup(self):
+            super().setup()
+            connections.append(self)
+
+        def do_GET(self):
+            body = b'[{"file": "f.csv", "status": "completed"}]'
+            self.send_response_only(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), History) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever).start()
+        url = f"http://127.0.0.1:{server.server_port}/{{table_id}}"
+        change_connection("dcp_default", extra={"upload_history_url": url})
+        for _ in range(2 * THREADS):
+            assert event_of()["outcome"]["state"] == "done"
+        server.shutdown()
+    assert len(connections) <= THREADS
 
 
 @pytest.mark.parametrize(

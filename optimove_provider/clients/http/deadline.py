@@ -4,9 +4,12 @@ The timeouts of sockets count between two bytes, so what drips would last for ev
 when the time is over, wherever the request is just then: in a handshake of a proxy, among the headers, or in the body.
 """
 
+import heapq
+import itertools
 import os
 import socket
 import threading
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,19 +24,18 @@ class Deadline:
 
     def __init__(self, seconds: float):
         self.is_over = False
+        self._seconds, self._is_left = seconds, False
         self._sockets, self._lock = list[socket.socket](), threading.Lock()
-        self._timer = threading.Timer(seconds, self._end)
-        self._timer.daemon = True
 
     def __enter__(self) -> Self:
         _current.deadline = self
-        self._timer.start()
+        _watchdog.add(self._seconds, self)
         return self
 
     def __exit__(self, *_: object) -> None:
         _current.deadline = None
-        self._timer.cancel()
         with self._lock:
+            self._is_left = True
             while self._sockets:
                 self._sockets.pop().close()
 
@@ -46,11 +48,45 @@ class Deadline:
             if self.is_over:
                 _shut_down(own)
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """The time is over. If the request is, too, that says nothing any more."""
         with self._lock:
-            self.is_over = True
+            self.is_over = not self._is_left
             for one in self._sockets:
                 _shut_down(one)
+
+
+class _Watchdog:
+    """A thread that ends what is due, for all requests of this process: one for each costs as much as a request."""
+
+    def __init__(self) -> None:
+        self._due: list[tuple[float, int, Deadline]] = []
+        self._numbers, self._changed = itertools.count(), threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def add(self, seconds: float, deadline: Deadline) -> None:
+        """End this one after so many seconds."""
+        with self._changed:
+            heapq.heappush(self._due, (time.monotonic() + seconds, next(self._numbers), deadline))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="optimove-deadlines", daemon=True)
+                self._thread.start()
+            elif self._due[0][2] is deadline:
+                self._changed.notify()
+
+    def _watch(self) -> None:
+        while True:
+            self._next().end()
+
+    def _next(self) -> Deadline:
+        with self._changed:
+            while (left := self._due[0][0] - time.monotonic() if self._due else None) is None or left > 0:
+                self._changed.wait(left)
+            return heapq.heappop(self._due)[2]
+
+
+_watchdog = _Watchdog()
+os.register_at_fork(after_in_child=_watchdog.__init__)  # type: ignore[misc]  # whose thread is not there
 
 
 def is_under_way() -> bool:

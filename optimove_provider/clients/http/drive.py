@@ -13,7 +13,6 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
-from typing import TypeVar
 
 from optimove_provider.clients.http.patience import Patience, Retries, Tries
 from optimove_provider.contract.wire.messages import Answer, Flow, Lost, Request, Response, Sleep, T
@@ -22,7 +21,6 @@ from optimove_provider.surroundings import REAL
 
 log = logging.getLogger(__name__)
 
-R = TypeVar("R")
 Send = Callable[[Request], Answer]
 
 
@@ -68,21 +66,21 @@ async def arun(
 
     None stands for those that everybody in the event loop shares.
     """
-    loop, answer = asyncio.get_running_loop(), None
+    loop, is_left = asyncio.get_running_loop(), threading.Event()
 
-    def in_thread(call: Callable[..., R], *arguments: object) -> "asyncio.Future[R]":
-        # The context tells Airflow whose log lines are written.
-        return loop.run_in_executor(threads, copy_context().run, call, *arguments)
+    def until_it_waits() -> Sleep | _Done:
+        answer = None
+        while isinstance(step := _step(flow, answer), Request) and not is_left.is_set():
+            answer = send(step)
+        return step  # type: ignore[return-value]  # a Request only where nobody waits for it any more
 
     try:
-        while not isinstance(step := await in_thread(_step, flow, answer), _Done):
-            if isinstance(step, Sleep):
-                _tell(step)
-                await sleep(step.seconds)
-                answer = None
-            else:
-                answer = await in_thread(send, step)
+        # The context tells Airflow whose log lines are written.
+        while isinstance(step := await loop.run_in_executor(threads, copy_context().run, until_it_waits), Sleep):
+            _tell(step)
+            await sleep(step.seconds)
     finally:
+        is_left.set()
         with suppress(ValueError):  # cancelled while a thread is in it: it is closed when that lets it go
             flow.close()
     return step.value  # type: ignore[return-value]  # a _Done carries the flow's own T

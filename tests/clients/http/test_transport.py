@@ -6,6 +6,8 @@ import ipaddress
 import logging
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
 import zlib
@@ -330,6 +332,57 @@ def test_a_connection_that_is_used_again_has_its_own_time():
         time.sleep(0.3)
         assert "no whole answer" in transport(get(url)).reason
     transport.close()
+
+
+def test_a_request_that_ends_sooner_than_an_earlier_one_is_given_up_first():
+    seen = {}
+
+    def ask(seconds):
+        transport, began = Transport(timeout_seconds=seconds), time.monotonic()
+        with serving(dripping(head())) as (url, _):
+            transport(get(url))
+        seen[seconds] = time.monotonic() - began
+        transport.close()
+
+    longer = threading.Thread(target=ask, args=(2.0,))
+    longer.start()
+    time.sleep(0.2)
+    ask(0.2)
+    assert seen[0.2] < 1.5
+    longer.join()
+    assert 2 < seen[2.0] < 8
+
+
+def test_a_process_that_was_forked_has_deadlines_too():
+    """Airflow forks its workers, and a thread that watches over requests stays behind in the parent."""
+    code = """if True:
+        import os, sys
+        from optimove_provider.clients.http.transport import Transport
+        from optimove_provider.contract.wire.messages import Request
+
+        request = Request("GET", sys.argv[1], {})
+        answers = [Transport(timeout_seconds=0.2)(request).reason]
+        child = os.fork()
+        if not child:
+            reason = Transport(timeout_seconds=0.2)(request).reason
+            os._exit("no whole answer" not in reason)
+        print(answers, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    with serving(dripping(head()), connections=2) as (url, _):
+        command = [sys.executable, "-W", "ignore", "-c", code, url]
+        told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert "no whole answer" in told
+    assert told.split()[-1] == "0"
+
+
+def test_no_request_starts_a_thread_of_its_own(transport, monkeypatch):
+    start, started = threading.Thread.start, []
+    with serving(lambda connection: connection.sendall(OK), connections=4) as (url, _):
+        transport(get(url))  # the first of all starts the one that watches over them
+        monkeypatch.setattr(threading.Thread, "start", lambda thread: started.append(thread) or start(thread))
+        for _ in range(3):
+            transport(get(url))
+    assert started == []
 
 
 def test_a_body_that_nobody_takes_is_given_up_too():
