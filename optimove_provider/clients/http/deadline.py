@@ -4,8 +4,7 @@ The timeouts of sockets count between two bytes, so what drips would last for ev
 when the time is over, wherever the request is just then: in a handshake of a proxy, among the headers, or in the body.
 """
 
-import heapq
-import itertools
+import math
 import os
 import socket
 import threading
@@ -24,18 +23,18 @@ class Deadline:
 
     def __init__(self, seconds: float):
         self.is_over = False
-        self._seconds, self._is_left = seconds, False
+        self._seconds = seconds
         self._sockets, self._lock = list[socket.socket](), threading.Lock()
 
     def __enter__(self) -> Self:
         _current.deadline = self
-        _watchdog.add(self._seconds, self)
+        _watchdog.add(self, self._seconds)
         return self
 
     def __exit__(self, *_: object) -> None:
         _current.deadline = None
+        _watchdog.leave(self)
         with self._lock:
-            self._is_left = True
             while self._sockets:
                 self._sockets.pop().close()
 
@@ -49,9 +48,9 @@ class Deadline:
                 _shut_down(own)
 
     def end(self) -> None:
-        """The time is over. If the request is, too, that says nothing any more."""
+        """The time is over."""
         with self._lock:
-            self.is_over = not self._is_left
+            self.is_over = True
             for one in self._sockets:
                 _shut_down(one)
 
@@ -60,33 +59,42 @@ class _Watchdog:
     """A thread that ends what is due, for all requests of this process: one for each costs as much as a request."""
 
     def __init__(self) -> None:
-        self._due: list[tuple[float, int, Deadline]] = []
-        self._numbers, self._changed = itertools.count(), threading.Condition()
+        self._due = dict[Deadline, float]()
+        self._wakes, self._changed = math.inf, threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def add(self, seconds: float, deadline: Deadline) -> None:
-        """End this one after so many seconds."""
+    def add(self, deadline: Deadline, seconds: float) -> None:
+        """End it after so many seconds."""
         with self._changed:
-            heapq.heappush(self._due, (time.monotonic() + seconds, next(self._numbers), deadline))
+            self._due[deadline] = due = time.monotonic() + seconds
             if self._thread is None:
                 self._thread = threading.Thread(target=self._watch, name="optimove-deadlines", daemon=True)
                 self._thread.start()
-            elif self._due[0][2] is deadline:
+            elif due < self._wakes:
                 self._changed.notify()
+
+    def leave(self, deadline: Deadline) -> None:
+        """Its request is over."""
+        with self._changed:
+            self._due.pop(deadline, None)
 
     def _watch(self) -> None:
         while True:
-            self._next().end()
+            for one in self._over():
+                one.end()
 
-    def _next(self) -> Deadline:
+    def _over(self) -> list[Deadline]:
         with self._changed:
-            while (left := self._due[0][0] - time.monotonic() if self._due else None) is None or left > 0:
-                self._changed.wait(left)
-            return heapq.heappop(self._due)[2]
+            while not (over := [one for one, due in self._due.items() if due <= time.monotonic()]):
+                self._wakes = min(self._due.values(), default=math.inf)
+                self._changed.wait(self._wakes - time.monotonic() if self._due else None)
+            for one in over:
+                del self._due[one]
+            return over
 
 
 _watchdog = _Watchdog()
-os.register_at_fork(after_in_child=_watchdog.__init__)  # type: ignore[misc]  # whose thread is not there
+os.register_at_fork(after_in_child=_watchdog.__init__)  # type: ignore[misc]  # whose thread stayed behind
 
 
 def is_under_way() -> bool:
