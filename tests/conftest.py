@@ -52,6 +52,7 @@ BEGAN = time.monotonic()
 FIRST = ("backfill", "dags", "endurance/test_workers.py", "loads/crash")
 """The longest files, so that at the end no process has one of its own while the others have nothing to do."""
 LONGEST_FIRST = os.environ.get("LONGEST_FIRST") != "no"
+"""`no` where time is over before these are: then others come in their turn."""
 LAST = ("simulation", "endurance/test_kills.py", "endurance/test_soak.py")
 """In CI on a slow machine they are left out: they try much by chance, and what they find is nobody's who waits."""
 SECONDS_FOR_ALL = float(os.environ.get("SECONDS_FOR_ALL", "inf"))

@@ -135,7 +135,7 @@ def test_they_share_connections(emulator, change_connection):
 
     with ThreadingHTTPServer(("127.0.0.1", 0), History) as server:
         server.daemon_threads = True
-        threading.Thread(target=server.serve_forever).start()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/{{table_id}}"
         change_connection("dcp_default", extra={"upload_history_url": url})
         for _ in range(2 * THREADS):
